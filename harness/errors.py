@@ -1,0 +1,63 @@
+"""The one error for what a user can mend: printed as a sentence, without a traceback, with its exit code."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+from enum import IntEnum
+
+
+class ExitCode(IntEnum):
+    """What a finished command says to the shell."""
+
+    DONE = 0
+    FAILED = 1
+    USAGE = 2
+    INCOMPLETE = 3
+    """Some evidence is pending."""
+    MISSING = 4
+    """Data, weights or access are missing, and nothing could run."""
+    CHECK_FAILED = 5
+    INTERRUPTED = 130
+
+
+class HarnessError(Exception):
+    """Something a user can mend.
+
+    Args:
+        message: what is wrong and where (name the file, the key, the line).
+        remedy: what to do about it, as an imperative sentence.
+        exit_code: what the command line exits with.
+    """
+
+    def __init__(self, message: str, *, remedy: str | None = None, exit_code: ExitCode = ExitCode.FAILED) -> None:
+        super().__init__(message)
+        self.message = message
+        self.remedy = remedy
+        self.exit_code = exit_code
+
+    def __str__(self) -> str:
+        return f"{self.message}\n  → {self.remedy}" if self.remedy else self.message
+
+
+class MissingInputError(HarnessError):
+    """Data, weights or access that are not here; a plan turns it into `pending` evidence."""
+
+    def __init__(self, message: str, *, remedy: str | None = None) -> None:
+        super().__init__(message, remedy=remedy, exit_code=ExitCode.MISSING)
+
+
+def nearest(name: str, known: Iterable[str], limit: int = 3) -> list[str]:
+    """The known names that resemble `name` most, best first."""
+    folded = {k.casefold(): k for k in known}
+    hits = difflib.get_close_matches(name.casefold(), folded, n=limit, cutoff=0.5)
+    return [folded[h] for h in hits]
+
+
+def unknown_name(kind: str, name: str, known: Iterable[str], *, where: str = "") -> HarnessError:
+    """An error for a name that is in no registry, with the nearest names that are."""
+    known = list(known)
+    hits = nearest(name, known)
+    place = f" ({where})" if where else ""
+    remedy = f"Did you mean {' or '.join(hits)}?" if hits else f"Known: {', '.join(sorted(known))}."
+    return HarnessError(f"Unknown {kind} '{name}'{place}.", remedy=remedy, exit_code=ExitCode.USAGE)

@@ -1,0 +1,92 @@
+"""Files that are whole or absent: write beside the target, fsync, rename.
+
+Promise: after `atomic_write` returns, the file is on disk with all its bytes; if anything fails or the process
+is killed on the way, the old file (or no file) is there. Given up: a killed process can leave a hidden
+temporary file `.NAME.*.tmp` behind, which nothing ever reads.
+"""
+
+from __future__ import annotations
+
+import errno
+import functools
+import os
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import BinaryIO
+
+from harness.errors import HarnessError
+
+_REMEDIES = {
+    errno.ENOSPC: "Free some space, or choose another place with --output or HARNESS_HOME, then repeat the command.",
+    errno.EDQUOT: "The disk quota is used up; free some space, then repeat the command.",
+    errno.EROFS: "The file system is read-only; choose another place with --output or HARNESS_HOME.",
+    errno.EACCES: "You may not write there; choose another place with --output or HARNESS_HOME.",
+    errno.EPERM: "You may not write there; choose another place with --output or HARNESS_HOME.",
+    errno.ENOTDIR: "A part of this path is a file, not a folder; choose another place.",
+}
+
+
+def _write_error(path: Path, error: OSError) -> HarnessError:
+    remedy = _REMEDIES.get(error.errno or 0, "Choose another place with --output or HARNESS_HOME.")
+    return HarnessError(f"Can't write {path}: {error.strerror or error}.", remedy=remedy)
+
+
+def make_folder(path: Path) -> Path:
+    """Create `path` and its parents; returns it. Raises HarnessError where that is not possible."""
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise _write_error(path, error) from error
+    return path
+
+
+def atomic_write(path: Path, write: Callable[[BinaryIO], None]) -> None:
+    """Call `write` with a binary file and put what it wrote at `path`, whole or not at all.
+
+    Raises:
+        HarnessError: full disk, read-only place, no permission; the old file is untouched.
+    """
+    make_folder(path.parent)
+    temporary: str | None = None
+    try:
+        descriptor, temporary = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
+        with os.fdopen(descriptor, "wb") as file:
+            os.fchmod(file.fileno(), 0o666 & ~_umask())
+            write(file)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+        temporary = None
+        _sync_folder(path.parent)
+    except OSError as error:
+        raise _write_error(path, error) from error
+    finally:
+        if temporary is not None:
+            Path(temporary).unlink(missing_ok=True)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write `text` as UTF-8, line endings as they are, atomically."""
+    atomic_write(path, lambda file: _write_all(file, text.encode("utf-8")))
+
+
+def _write_all(file: BinaryIO, data: bytes) -> None:
+    file.write(data)
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make the rename itself durable."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+@functools.cache
+def _umask() -> int:
+    """The process's file mode mask; it can only be read by setting it, so that happens once."""
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask

@@ -1,0 +1,117 @@
+"""Label spaces: ordered lists of WordNet ids (synsets), each under one name.
+
+The lists of ImageNet-1k, ImageNet-22k (fall 2011) and the 200 classes of ImageNet-A and ImageNet-R are the files that
+the timm package ships. They are read without importing timm (which would import torch), and their SHA-256 is checked,
+so that a changed list can never quietly renumber a benchmark.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+from dataclasses import dataclass
+from functools import cache, cached_property
+from pathlib import Path
+
+from harness.errors import HarnessError, unknown_name
+
+
+@dataclass(frozen=True)
+class LabelSpace:
+    """An ordered list of synsets; a class index means a position in it."""
+
+    name: str
+    synsets: tuple[str, ...]
+
+    def __len__(self) -> int:
+        return len(self.synsets)
+
+    def __contains__(self, synset: object) -> bool:
+        return synset in self._position
+
+    def index(self, synset: str) -> int:
+        """Class index of `synset`. Raises KeyError where it is not a class of this space."""
+        return self._position[synset]
+
+    @cached_property
+    def _position(self) -> dict[str, int]:
+        return {synset: index for index, synset in enumerate(self.synsets)}
+
+
+@dataclass(frozen=True)
+class _ListFile:
+    """A synset list in timm's data files, with its known length and content."""
+
+    file: str
+    length: int
+    sha256: str
+
+
+_LIST_FILES = {
+    "imagenet-1k": _ListFile(
+        "imagenet_synsets.txt", 1000, "70002b0ff5de60a3a17a82dbfcff291931f96225ddf941ad2e182fc39e183d15"
+    ),
+    "imagenet-22k": _ListFile(
+        "imagenet22k_synsets.txt", 21841, "0ae24538751973797b29d8dec412b2bdc61bc4ec3ecd081eba0735804236bbd2"
+    ),
+    "imagenet-a-200": _ListFile(
+        "imagenet_a_synsets.txt", 200, "9826a24166e74ce62fb87b27889874ca26917542c745712309d6e25855d63bc2"
+    ),
+    "imagenet-r-200": _ListFile(
+        "imagenet_r_synsets.txt", 200, "a6a0729f7a99230280639cab6e51e01485a3b41a676ea35621a501c9d6e83ca4"
+    ),
+}
+
+LABEL_SPACES = tuple(_LIST_FILES)
+
+
+@cache
+def timm_info_folder() -> Path:
+    """Folder of timm's synset lists, lemmas and ReaL labels; timm itself is not imported.
+
+    Raises:
+        HarnessError: timm is not installed.
+    """
+    spec = importlib.util.find_spec("timm")
+    if spec is None or spec.origin is None:
+        raise HarnessError("The timm package is not installed.", remedy="Run: pip install timm")
+    return Path(spec.origin).parent / "data" / "_info"
+
+
+@cache
+def label_space(name: str) -> LabelSpace:
+    """The label space called `name`.
+
+    Raises:
+        HarnessError: unknown name, or the installed list differs from the published one.
+    """
+    if name not in _LIST_FILES:
+        raise unknown_name("label space", name, LABEL_SPACES)
+    entry = _LIST_FILES[name]
+    path = timm_info_folder() / entry.file
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise HarnessError(
+            f"Can't read the synset list of {name}: {path}: {error.strerror}.",
+            remedy="Install timm again: pip install --force-reinstall timm",
+        ) from error
+    if hashlib.sha256(data).hexdigest() != entry.sha256:
+        raise HarnessError(
+            f"{path} is not the published synset list of {name}: its content changed.",
+            remedy="Install an unmodified timm; class indices can't be trusted with this file.",
+        )
+    return LabelSpace(name, tuple(data.decode("ascii").split()))
+
+
+@cache
+def lemmas() -> dict[str, str]:
+    """Lemmas of each ImageNet synset as one string, e.g. n01440764 -> "tench, Tinca tinca"."""
+    text = (timm_info_folder() / "imagenet_synset_to_lemma.txt").read_text(encoding="utf-8")
+    pairs = (line.split("\t", 1) for line in text.splitlines() if line)
+    return {synset: names.strip() for synset, names in pairs}
+
+
+def class_name(synset: str) -> str:
+    """First lemma of a synset, for people to read; the id itself where it has none."""
+    return lemmas().get(synset, synset).split(",")[0].strip()
