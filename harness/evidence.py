@@ -21,7 +21,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from harness.errors import HarnessError
 from harness.files import write_text
 
-LEDGER_SCHEMA = 1
+LEDGER_SCHEMA: Literal[1] = 1
 
 _KEY = re.compile(
     r"^[a-z0-9][a-z0-9._-]*?"  # benchmark, or a family such as compute, energy, documented

@@ -25,7 +25,7 @@ _MIN_MATCHED = 0.95
 """Share of outputs whose name must be a known lemma; published name lists differ in a few spellings."""
 
 
-class UnprovenLabels(HarnessError):
+class UnprovenLabelsError(HarnessError):
     """The names a checkpoint carries don't say which class is which."""
 
     def __init__(self, message: str) -> None:
@@ -102,10 +102,10 @@ def names_by_output(id2label: Mapping[int, str], num_outputs: int) -> tuple[list
     afterwards, name by name.
 
     Raises:
-        UnprovenLabels: another number of names than of outputs.
+        UnprovenLabelsError: another number of names than of outputs.
     """
     if len(id2label) != num_outputs:
-        raise UnprovenLabels(
+        raise UnprovenLabelsError(
             f"id2label has {len(id2label):,} names for {num_outputs:,} outputs, so it can't say which output is which."
         )
     keys = sorted(id2label)
@@ -154,7 +154,7 @@ def prove_outputs(names: Sequence[str], note: str | None = None) -> OutputLabels
         note: something a reader of the proof should know, from `names_by_output`.
 
     Raises:
-        UnprovenLabels: the names are placeholders, belong to other data, or contradict every known order; the
+        UnprovenLabelsError: the names are placeholders, belong to other data, or contradict every known order; the
             message shows the first contradictions.
     """
     suffix = f"; {note}" if note else ""
@@ -166,7 +166,7 @@ def prove_outputs(names: Sequence[str], note: str | None = None) -> OutputLabels
     if body and all(_WNID.fullmatch(name.strip()) for name in body):
         synsets = tuple(name.strip() for name in body)
         if len(set(synsets)) != len(synsets):
-            raise UnprovenLabels("The checkpoint's label names are WordNet ids, but some occur twice.")
+            raise UnprovenLabelsError("The checkpoint's label names are WordNet ids, but some occur twice.")
         space = next((s for s in LABEL_SPACES if label_space(s).synsets == synsets), "custom")
         return OutputLabels(
             space + "+background" * offset,
@@ -194,11 +194,11 @@ def prove_outputs(names: Sequence[str], note: str | None = None) -> OutputLabels
             return OutputLabels(
                 "custom",
                 background + tuple(target.synsets[index] for index in order),
-                f"every label name is the lemma of exactly one {space} synset, in another order{with_background}{suffix}",
+                f"every label name is the lemma of one {space} synset, in another order{with_background}{suffix}",
             )
         if wrong:
             shown = "; ".join(
-                f"output {index + offset} is called '{body[index]}', the class there is '{lemmas()[target.synsets[index]]}'"
+                f"output {index + offset} is called '{body[index]}', that class is '{lemmas()[target.synsets[index]]}'"
                 for index in wrong[:3]
             )
             problems.append(f"{len(wrong):,} of {len(body):,} names contradict {space} ({shown})")
@@ -207,7 +207,7 @@ def prove_outputs(names: Sequence[str], note: str | None = None) -> OutputLabels
     if not problems:
         sizes = ", ".join(f"{s}: {len(label_space(s)):,}" for s in LABEL_SPACES)
         problems.append(f"no known label space has {len(body):,} classes ({sizes})")
-    raise UnprovenLabels(f"The label space of this model can't be proven: {'; '.join(problems)}{suffix}.")
+    raise UnprovenLabelsError(f"The label space of this model can't be proven: {'; '.join(problems)}{suffix}.")
 
 
 def _unique_order(candidates: Sequence[frozenset[int]]) -> list[int] | None:
@@ -241,13 +241,13 @@ def project(labels: OutputLabels, target: LabelSpace) -> Projection:
     """Look up each class of `target` among a model's outputs, by synset.
 
     Raises:
-        UnprovenLabels: the model has none of these classes.
+        UnprovenLabelsError: the model has none of these classes.
     """
     position = labels.position()
     columns = np.array([position.get(synset, -1) for synset in target.synsets], dtype=np.int64)
     present = int((columns >= 0).sum())
     if present == 0:
-        raise UnprovenLabels(f"None of the {len(target):,} classes of {target.name} is among the model's outputs.")
+        raise UnprovenLabelsError(f"None of the {len(target):,} classes of {target.name} is among the model's outputs.")
     return Projection(
         target, columns, f"{present:,} of {len(target):,} classes of {target.name} found by synset; {labels.proof}"
     )

@@ -1,0 +1,279 @@
+"""Preprocessing as the checkpoint's own configuration states it, done with Pillow.
+
+Published accuracies are made with Pillow decoding and resizing, so this is the reference path. A transform ends in
+uint8 pixels; scaling and normalisation happen on the whole batch (`normalise`), in the same order of float32
+operations as timm's and torchvision's transforms, so that the model sees bit for bit what theirs would give it.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+from PIL import Image
+from pydantic import BaseModel, ConfigDict, Field
+
+from harness.errors import ExitCode, HarnessError
+
+if TYPE_CHECKING:
+    import torch
+
+_RESAMPLING = {
+    "nearest": Image.Resampling.NEAREST,
+    "bilinear": Image.Resampling.BILINEAR,
+    "bicubic": Image.Resampling.BICUBIC,
+    "lanczos": Image.Resampling.LANCZOS,
+    "box": Image.Resampling.BOX,
+    "hamming": Image.Resampling.HAMMING,
+}
+Interpolation = Literal["nearest", "bilinear", "bicubic", "lanczos", "box", "hamming"]
+_PIL_CODES: dict[int, Interpolation] = {
+    0: "nearest",
+    1: "lanczos",
+    2: "bilinear",
+    3: "bicubic",
+    4: "box",
+    5: "hamming",
+}
+
+
+class Preprocessing(BaseModel):
+    """Image to model input."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    resize: int | tuple[int, int] | None
+    """Length of the short side in pixels, or exact (height, width), or None for no resizing."""
+    crop: tuple[int, int]
+    """Centre crop (height, width) in pixels: the model's input size."""
+    interpolation: Interpolation
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
+    crop_offset: Literal["round", "floor"] = "round"
+    """How an odd margin is split: "round" as torchvision and timm do, "floor" as transformers does."""
+    origin: str = Field(exclude=True, default="")
+    """Where this was read; says nothing about pixels, so it is no part of the protocol."""
+
+    def describe(self) -> str:
+        """One line for people."""
+        if self.resize is None:
+            steps = "no resize"
+        elif isinstance(self.resize, int):
+            steps = f"short side {self.resize} {self.interpolation}"
+        else:
+            steps = f"resize to {self.resize[0]}×{self.resize[1]} {self.interpolation}"
+        return (
+            f"{steps}, centre crop {self.crop[0]}×{self.crop[1]}, mean {list(self.mean)}, std {list(self.std)}, Pillow"
+        )
+
+    def pixels(self, image: Image.Image) -> np.ndarray:
+        """Resize and crop one RGB image.
+
+        Returns:
+            uint8 (crop height, crop width, 3), RGB.
+        """
+        if self.resize is not None:
+            image = image.resize(self._target_size(image), _RESAMPLING[self.interpolation])
+        return _centre_crop(np.asarray(image), self.crop, self.crop_offset)
+
+    def ready_pixels(self, image: Image.Image) -> np.ndarray:
+        """As `pixels` for an image that is already cropped to 224×224 (the official ImageNet-C files).
+
+        No second resize where the model's input is 224×224; another input size is resized to directly.
+        """
+        height, width = self.crop
+        if image.size != (width, height):
+            image = image.resize((width, height), _RESAMPLING[self.interpolation])
+        return np.asarray(image)
+
+    def normalise(self, batch: torch.Tensor) -> torch.Tensor:
+        """Scale to [0, 1], subtract the mean, divide by the standard deviation.
+
+        Args:
+            batch: uint8 (N, 3, H, W).
+
+        Returns:
+            float32 (N, 3, H, W) on the same device and in the same memory format.
+        """
+        import torch
+
+        mean = torch.tensor(self.mean, dtype=torch.float32, device=batch.device).view(1, 3, 1, 1)
+        std = torch.tensor(self.std, dtype=torch.float32, device=batch.device).view(1, 3, 1, 1)
+        return batch.to(torch.float32).div_(255).sub_(mean).div_(std)
+
+    def _target_size(self, image: Image.Image) -> tuple[int, int]:
+        """(width, height) after resizing."""
+        if isinstance(self.resize, tuple):
+            return self.resize[1], self.resize[0]
+        assert self.resize is not None
+        width, height = image.size
+        short, long = (width, height) if width <= height else (height, width)
+        scaled = int(self.resize * long / short)
+        return (self.resize, scaled) if width <= height else (scaled, self.resize)
+
+
+def _centre_crop(pixels: np.ndarray, crop: tuple[int, int], offset: str) -> np.ndarray:
+    """Crop (H, W, 3) around its centre; what reaches outside the image is black."""
+    height, width = pixels.shape[:2]
+    missing_height, missing_width = max(0, crop[0] - height), max(0, crop[1] - width)
+    if missing_height or missing_width:
+        before = missing_height // 2, missing_width // 2
+        pixels = np.pad(
+            pixels,
+            (
+                (before[0], missing_height - before[0]),
+                (before[1], missing_width - before[1]),
+                (0, 0),
+            ),
+        )
+        height, width = pixels.shape[:2]
+    split = round if offset == "round" else math.floor
+    top, left = split((height - crop[0]) / 2), split((width - crop[1]) / 2)
+    return pixels[top : top + crop[0], left : left + crop[1]]
+
+
+# --- the three dialects in which checkpoints state their preprocessing --------------------------------------------
+
+
+def from_timm(config: dict[str, Any], origin: str) -> Preprocessing:
+    """From a timm pretrained configuration (`input_size`, `crop_pct`, `crop_mode`, `interpolation`, `mean`, `std`).
+
+    Follows timm/data/transforms_factory.py, `transforms_imagenet_eval`.
+
+    Raises:
+        HarnessError: a field is missing, or a crop mode that is not "center" or "squash".
+    """
+    try:
+        _, height, width = config["input_size"]
+        crop_pct = config.get("crop_pct") or 0.875
+        mode = config.get("crop_mode") or "center"
+        mean, std = tuple(config["mean"]), tuple(config["std"])
+        interpolation = config["interpolation"]
+    except (KeyError, ValueError, TypeError) as error:
+        raise _incomplete(origin, f"{error} is missing or malformed") from error
+    scaled = math.floor(height / crop_pct), math.floor(width / crop_pct)
+    resize: int | tuple[int, int]
+    if mode == "squash":
+        resize = scaled
+    elif mode == "center" and height == width:
+        resize = scaled[0]
+    else:
+        raise _incomplete(origin, f"crop mode '{mode}' at {height}×{width} is not supported")
+    return _build(origin, resize=resize, crop=(height, width), interpolation=interpolation, mean=mean, std=std)
+
+
+def from_torchvision(preset: Any, origin: str) -> Preprocessing:
+    """From a torchvision weights preset (`torchvision.transforms._presets.ImageClassification`)."""
+    return _build(
+        origin,
+        resize=int(preset.resize_size[0]),
+        crop=(int(preset.crop_size[0]), int(preset.crop_size[0])),
+        interpolation=preset.interpolation.value,
+        mean=tuple(preset.mean),
+        std=tuple(preset.std),
+    )
+
+
+# How transformers' image processors turn `size` into pixels, by the processor's name.
+_CONVNEXT_RULE, _FIELDS_RULE = "convnext", "fields"
+_HUB_RULES = {
+    "ConvNext": _CONVNEXT_RULE,
+    "ViT": _FIELDS_RULE,
+    "DeiT": _FIELDS_RULE,
+    "Bit": _FIELDS_RULE,
+    "CLIP": _FIELDS_RULE,
+    "MobileNetV2": _FIELDS_RULE,
+    "Swin": _FIELDS_RULE,
+    "PoolFormer": None,
+    "Levit": None,
+    "EfficientNet": None,
+}
+
+
+def from_hub_processor(config: dict[str, Any], origin: str) -> Preprocessing:
+    """From a `preprocessor_config.json` of transformers.
+
+    Only what the file states counts: a class's default mean and std can differ from the ones a checkpoint was
+    trained with, so a file that leaves them out is refused.
+
+    Raises:
+        HarnessError: an unknown processor, a missing field, or a switched-off step that the model needs.
+    """
+    named = config.get("image_processor_type") or config.get("feature_extractor_type") or ""
+    family = named.removesuffix("Fast").removesuffix("Pil").removesuffix("ImageProcessor")
+    family = family.removesuffix("FeatureExtractor")
+    rule = _HUB_RULES.get(family)
+    if rule is None:
+        known = ", ".join(name for name, value in _HUB_RULES.items() if value)
+        raise _incomplete(origin, f"the processor '{named or 'unnamed'}' is not supported (known: {known})")
+    missing = [field for field in ("size", "resample", "image_mean", "image_std") if config.get(field) is None]
+    if missing:
+        raise _incomplete(origin, f"it doesn't state {', '.join(missing)}, and class defaults can't be trusted")
+    for step in ("do_resize", "do_rescale", "do_normalize"):
+        if config.get(step) is False:
+            raise _incomplete(origin, f"{step} is switched off, so the model's input can't be derived")
+    resize, crop = _HUB_SIZES[rule](config, origin)
+    code = int(config["resample"])
+    if code not in _PIL_CODES:
+        raise _incomplete(origin, f"resample {code} is no Pillow filter")
+    return _build(
+        origin,
+        resize=resize,
+        crop=crop,
+        interpolation=_PIL_CODES[code],
+        mean=tuple(config["image_mean"]),
+        std=tuple(config["image_std"]),
+        crop_offset="floor",
+    )
+
+
+def _convnext_sizes(config: dict[str, Any], origin: str) -> tuple[int | tuple[int, int], tuple[int, int]]:
+    """Below 384 the short side is size / crop_pct and then cropped; from 384 on the image is warped, not cropped."""
+    size = config["size"]
+    edge = int(size["shortest_edge"] if isinstance(size, dict) else size)
+    if edge >= 384:
+        return (edge, edge), (edge, edge)
+    if config.get("crop_pct") is None:
+        raise _incomplete(origin, "it doesn't state crop_pct")
+    return int(edge / config["crop_pct"]), (edge, edge)
+
+
+def _field_sizes(config: dict[str, Any], origin: str) -> tuple[int | tuple[int, int], tuple[int, int]]:
+    """Resize and crop as the fields say: shortest edge or exact size, then an optional centre crop."""
+    size = config["size"] if isinstance(config["size"], dict) else {"height": config["size"], "width": config["size"]}
+    resize: int | tuple[int, int]
+    if "shortest_edge" in size:
+        resize = int(size["shortest_edge"])
+    elif {"height", "width"} <= size.keys():
+        resize = int(size["height"]), int(size["width"])
+    else:
+        raise _incomplete(origin, f"size {size} names neither shortest_edge nor height and width")
+    if config.get("do_center_crop"):
+        crop = config.get("crop_size")
+        if crop is None:
+            raise _incomplete(origin, "do_center_crop is on but crop_size is not stated")
+        if isinstance(crop, dict):
+            return resize, (int(crop["height"]), int(crop["width"]))
+        return resize, (int(crop), int(crop))
+    if isinstance(resize, int):
+        raise _incomplete(origin, "the short side is resized but nothing is cropped, so the input has no fixed size")
+    return resize, resize
+
+
+_HUB_SIZES = {_CONVNEXT_RULE: _convnext_sizes, _FIELDS_RULE: _field_sizes}
+
+
+def _incomplete(origin: str, why: str) -> HarnessError:
+    return HarnessError(
+        f"The preprocessing of this checkpoint can't be read from {origin}: {why}.",
+        remedy="Use a checkpoint whose configuration states its preprocessing in full.",
+        exit_code=ExitCode.MISSING,
+    )
+
+
+def _build(origin: str, **fields: Any) -> Preprocessing:
+    try:
+        return Preprocessing(origin=origin, **fields)
+    except ValueError as error:
+        raise _incomplete(origin, str(error).splitlines()[0]) from error
