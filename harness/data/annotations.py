@@ -1,0 +1,76 @@
+"""Labels that belong to the ILSVRC-2012 validation images beyond a copy's own: ReaL, and the published labels by name.
+
+Both ship inside installed packages and are read as files: neither package is imported.
+"""
+
+from __future__ import annotations
+
+import csv
+import importlib.util
+import json
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+from types import MappingProxyType
+
+from harness.errors import HarnessError, MissingInputError
+from harness.labels.spaces import timm_info_folder
+
+VALIDATION_IMAGES = 50_000
+
+
+def validation_id(number: int) -> str:
+    """Sample id of the ILSVRC-2012 validation image with this number (1 to 50,000)."""
+    return f"ILSVRC2012_val_{number:08d}.JPEG"
+
+
+@cache
+def real_labels() -> Mapping[str, tuple[int, ...]]:
+    """Reassessed labels: sample id -> the classes (0-999) that are right; empty where no class fits.
+
+    Source: Beyer et al. 2020, "Are we done with ImageNet?"; the list as shipped with timm, in file-name order.
+    46,837 of the 50,000 images have at least one label, the other 3,163 are left out of the score.
+
+    Raises:
+        HarnessError: timm is missing or its file is damaged.
+    """
+    path = timm_info_folder() / "imagenet_real_labels.json"
+    try:
+        rows = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise HarnessError(
+            f"Can't read the ReaL labels: {path}: {error}.",
+            remedy="Install timm again: pip install --force-reinstall timm",
+        ) from error
+    if len(rows) != VALIDATION_IMAGES:
+        raise HarnessError(
+            f"{path} has {len(rows):,} entries instead of {VALIDATION_IMAGES:,}.",
+            remedy="Install an unmodified timm: pip install --force-reinstall timm",
+        )
+    return MappingProxyType({validation_id(number): tuple(labels) for number, labels in enumerate(rows, start=1)})
+
+
+def validation_labels_file() -> Path | None:
+    """The imagenet-x package's list of all validation images with their labels; None where it isn't installed."""
+    spec = importlib.util.find_spec("imagenet_x")
+    if spec is None or spec.origin is None:
+        return None
+    path = Path(spec.origin).parent / "annotations" / "filename_label.csv"
+    return path if path.is_file() else None
+
+
+@cache
+def validation_labels() -> Mapping[str, int]:
+    """Published labels: sample id -> class (0-999) of all 50,000 validation images.
+
+    Raises:
+        MissingInputError: the imagenet-x package is not installed.
+    """
+    path = validation_labels_file()
+    if path is None:
+        raise MissingInputError(
+            "The labels of the ILSVRC-2012 validation images are not installed.",
+            remedy="Run: pip install imagenet-x==0.0.7 (its annotations are CC-BY-NC-4.0)",
+        )
+    with path.open(encoding="utf-8", newline="") as file:
+        return MappingProxyType({row["file_name"]: int(row["label"]) for row in csv.DictReader(file)})

@@ -1,0 +1,53 @@
+"""Decoding of one image, exactly as published accuracies were made: Pillow, then RGB.
+
+Promise: the pixels equal those of torchvision's default loader (`Image.open(...).convert("RGB")`); a file that is
+not whole is an error and never a partly grey picture; nothing is printed or warned about on the way.
+"""
+
+from __future__ import annotations
+
+import io
+import warnings
+
+from PIL import Image
+
+from harness.errors import HarnessError
+
+MAX_PIXELS = 100_000_000
+"""Larger images are refused before they are decoded; the largest published ones here have a few tens of megapixels."""
+
+
+class UnreadableImageError(HarnessError):
+    """An image that can't be read or decoded; the message says why."""
+
+
+def load_image(data: bytes) -> Image.Image:
+    """Decode encoded image bytes to RGB.
+
+    Args:
+        data: a whole JPEG, PNG, WebP or other file that Pillow reads.
+
+    Returns:
+        A loaded image of mode "RGB" (8 bits a channel).
+
+    Raises:
+        UnreadableImageError: empty, truncated, unknown format, damaged, or more than `MAX_PIXELS` pixels.
+    """
+    if not data:
+        raise UnreadableImageError("The image is empty (0 bytes).")
+    try:
+        # Pillow warns about odd metadata and about sizes that are checked here anyway; the pixels are what counts.
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            with Image.open(io.BytesIO(data)) as image:
+                if image.width * image.height > MAX_PIXELS:
+                    raise UnreadableImageError(
+                        f"The image claims {image.width} × {image.height} pixels, more than {MAX_PIXELS:,}: "
+                        "refused as a decompression bomb."
+                    )
+                return image.convert("RGB")
+    except (OSError, SyntaxError, ValueError, ArithmeticError, MemoryError, EOFError) as error:
+        # Pillow's decoders raise any of these on damaged files (SyntaxError: broken PNG chunks).
+        raise UnreadableImageError(f"The image can't be decoded: {str(error) or type(error).__name__}.") from error
+    except Image.DecompressionBombError as error:
+        raise UnreadableImageError(f"The image is refused: {error}.") from error

@@ -1,0 +1,230 @@
+"""Benchmarks as rows of a `datasets` data set: Parquet in the Hub's image layout, a saved data set, or a Hub id.
+
+Image decoding is off: the bytes that come out are the bytes that were put in. Parquet files are converted once to
+Arrow in the cache (as large as the images), because Parquet can't be read row by row in any order but its own.
+"""
+
+from __future__ import annotations
+
+import errno
+import re
+import threading
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from harness.data.catalog import Benchmark
+from harness.data.sources import SYNSET, Entry, FileStamp, Index, checked_index, checked_synset, refuse_bare_numbers
+from harness.errors import HarnessError, MissingInputError
+from harness.labels.spaces import LabelSpace
+
+_SPLIT = re.compile(r"(train|validation|val|test)(?=[-_.]|$)")
+
+
+@dataclass
+class DatasetRows:
+    """A data set with an image column and a label column. Loaded at the first need, once, whichever thread asks."""
+
+    root: Path
+    layout: str
+    space: LabelSpace
+    image: str
+    """Column with the encoded image."""
+    labels: tuple[str, ...]
+    """Columns that may hold the class, the first one present counts."""
+    load: Callable[[], Any]
+    """Returns the `datasets.Dataset`."""
+    files: Callable[[Any], Iterable[Path]]
+    """Files whose stamps identify the content; called with a function that returns the loaded data set."""
+    notes: list[str] = field(default_factory=list)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+    _loaded: Any = None
+
+    @classmethod
+    def from_parquet(
+        cls, root: Path, files: list[Path], benchmark: Benchmark, space: LabelSpace, cache: Path
+    ) -> DatasetRows:
+        """Parquet files with an image column (struct of bytes and path, as the Hub keeps images)."""
+        chosen = _files_of_split(root, files, _wanted_split(benchmark))
+        skipped = len(files) - len(chosen)
+
+        def load() -> Any:
+            import datasets
+
+            return datasets.load_dataset(
+                "parquet", data_files=[str(file) for file in chosen], split="train", cache_dir=str(cache)
+            )
+
+        image, labels = _columns(benchmark)
+        notes = [f"{skipped:,} Parquet files of other splits were ignored."] if skipped else []
+        return cls(root, "Parquet in the Hub's image layout", space, image, labels, load, lambda _: chosen, notes)
+
+    @classmethod
+    def from_saved(cls, root: Path, benchmark: Benchmark, space: LabelSpace) -> DatasetRows:
+        """A folder written by `Dataset.save_to_disk`."""
+
+        def load() -> Any:
+            import datasets
+
+            return datasets.load_from_disk(str(root))
+
+        image, labels = _columns(benchmark)
+        return cls(root, "saved data set", space, image, labels, load, lambda _: sorted(root.glob("*.arrow")))
+
+    @classmethod
+    def from_hub(cls, repository: str, revision: str | None, benchmark: Benchmark, space: LabelSpace) -> DatasetRows:
+        """A data set on the Hub (or a local folder in the Hub's layout), fetched into the Hub's own cache."""
+        entry = benchmark.hub if benchmark.hub is not None and benchmark.hub.id == repository else None
+
+        def load() -> Any:
+            import datasets
+
+            split = entry.split if entry else _only_split(repository, revision, _wanted_split(benchmark))
+            # Naming the files keeps `datasets` from fetching the other splits too; it then misses those in its check.
+            files = {split: entry.files} if entry and entry.files else None
+            return datasets.load_dataset(
+                repository,
+                name=entry.config if entry else None,
+                split=split,
+                data_files=files,
+                revision=revision,
+                verification_mode=datasets.VerificationMode.NO_CHECKS,
+            )
+
+        def files(dataset: Any) -> list[Path]:
+            return [Path(part["filename"]) for part in dataset().cache_files]
+
+        image, labels = _columns(benchmark)
+        return cls(Path(repository), "Hub data set", space, image, labels, load, files)
+
+    def stamps(self) -> list[FileStamp]:
+        stamps = []
+        for path in self.files(self._dataset):
+            status = path.stat()
+            stamps.append(FileStamp(str(path), status.st_size, status.st_mtime_ns))
+        return stamps
+
+    def index(self) -> Index:
+        dataset = self._dataset()
+        label = next((column for column in self.labels if column in dataset.column_names), None)
+        if label is None:
+            raise HarnessError(
+                f"{self.root} has no column {' or '.join(self.labels)}; it has {', '.join(dataset.column_names)}.",
+                remedy="Name the columns `image` and `label`, as the Hub does.",
+            )
+        paths = dataset.select_columns([self.image]).flatten().select_columns([f"{self.image}.path"])
+        names = paths[:][f"{self.image}.path"]
+        classes = self._classes(dataset, label)
+        entries = [
+            Entry(name or "", index, "", row, 0) for row, (name, index) in enumerate(zip(names, classes, strict=True))
+        ]
+        return Index(entries, list(self.notes))
+
+    def read(self, file: str, start: int, length: int) -> bytes:
+        value = self._dataset()[start][self.image]
+        data = value["bytes"]
+        return data if data is not None else Path(value["path"]).read_bytes()
+
+    def _dataset(self) -> Any:
+        with self._lock:
+            if self._loaded is None:
+                self._loaded = self._load()
+            return self._loaded
+
+    def _load(self) -> Any:
+        import datasets
+
+        try:
+            dataset = self.load()
+        except (OSError, ValueError, RuntimeError, datasets.exceptions.DatasetsError) as error:
+            raise _loading_error(self.root, error) from error
+        if self.image not in dataset.column_names:
+            raise HarnessError(
+                f"{self.root} has no column '{self.image}'; it has {', '.join(dataset.column_names)}.",
+                remedy="Name the columns `image` and `label`, as the Hub does.",
+            )
+        return dataset.cast_column(self.image, datasets.Image(decode=False))
+
+    def _classes(self, dataset: Any, column: str) -> list[int]:
+        """Class indices of all rows, by synset where the data set names its classes so."""
+        values = dataset.select_columns([column])[:][column]
+        names = getattr(dataset.features[column], "names", None)
+        if names and all(SYNSET.fullmatch(name) for name in names):
+            values = [names[value] for value in values]
+        index: dict[Any, int] = {}
+        for row, value in enumerate(values):
+            if value not in index:
+                index[value] = self._class(value, f"{self.root}, row {row + 1}, column {column}")
+        return [index[value] for value in values]
+
+    def _class(self, value: Any, where: str) -> int:
+        if isinstance(value, str):
+            return checked_synset(value, self.space, where)
+        if not isinstance(value, int):
+            raise HarnessError(f"{where}: {value!r} is no class.", remedy="Give a class index or a synset in each row.")
+        refuse_bare_numbers(self.space, where)
+        return checked_index(value, self.space, where)
+
+
+def _columns(benchmark: Benchmark) -> tuple[str, tuple[str, ...]]:
+    """Image column, and label columns to look for."""
+    hub = benchmark.hub
+    if hub is None or hub.label is None:
+        return "image", ("label",)
+    return hub.image, tuple(dict.fromkeys((hub.label, "label")))
+
+
+def _wanted_split(benchmark: Benchmark) -> str:
+    hub = benchmark.hub
+    return hub.split if hub is not None and hub.split is not None else "validation"
+
+
+def _files_of_split(root: Path, files: list[Path], wanted: str) -> list[Path]:
+    """The files of the wanted split; all of them where their names say nothing about splits."""
+    splits = {file: _split_of(file.relative_to(root)) for file in files}
+    chosen = [file for file in files if splits[file] == wanted] or files
+    several = sorted({str(splits[file]) for file in chosen})
+    if len(several) > 1:
+        raise HarnessError(
+            f"{root} holds Parquet files of several splits ({', '.join(several)}), none of them called {wanted}.",
+            remedy=f"Give a folder with the files of the {wanted} split only.",
+        )
+    return chosen
+
+
+def _split_of(file: Path) -> str | None:
+    """The split that a file's name, or else its folder's, stands for."""
+    for part in reversed(file.parts):
+        if match := _SPLIT.match(part):
+            return "validation" if match[1] == "val" else match[1]
+    return None
+
+
+def _only_split(repository: str, revision: str | None, wanted: str) -> str:
+    """The wanted split where the data set has it, else the only one it has."""
+    import datasets
+
+    names: list[str] = datasets.get_dataset_split_names(repository, revision=revision)
+    if wanted in names:
+        return wanted
+    if len(names) == 1:
+        return names[0]
+    raise HarnessError(
+        f"{repository} has the splits {', '.join(names)}, and not {wanted}.", remedy="Give a data set with that split."
+    )
+
+
+def _loading_error(place: Path, error: Exception) -> HarnessError:
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return HarnessError(f"No space left while reading {place}.", remedy="Free some space, then repeat the command.")
+    message = " ".join(str(error).split())
+    if "gated" in message.lower():
+        return MissingInputError(
+            f"Access to {place} is not granted: {message}",
+            remedy=f"Accept the terms at https://huggingface.co/datasets/{place} and set HF_TOKEN.",
+        )
+    return MissingInputError(
+        f"Can't load the data set {place}: {type(error).__name__}: {message}",
+        remedy="Check the name and the network, or fetch the data elsewhere and give its folder with --data NAME=DIR.",
+    )
