@@ -1,0 +1,127 @@
+"""How accuracy moves from a reference set to a shifted one, and whether the move is better than published models' move.
+
+Effective robustness (Taori et al. 2020, "Measuring robustness to natural distribution shifts in image classification",
+arXiv:2007.00644, section 2) is the accuracy on the shifted set above what models with standard training reach at the
+same reference accuracy. That baseline is a line between logits of accuracies; its coefficients are in
+`effective_robustness.yaml`, with how they were fitted.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import yaml
+from scipy.special import expit, logit
+
+from harness.metrics.intervals import LEVEL, difference_of_proportions, square_and_add
+from harness.metrics.types import BoolArray, Estimate, FloatArray, MetricUnavailable
+
+
+@dataclass(frozen=True)
+class Line:
+    """logit(shifted accuracy) = slope · logit(reference accuracy) + intercept, over a range of reference accuracies."""
+
+    above: float
+    """The piece starts above this reference accuracy, in percent; 0 for the first."""
+    slope: float
+    intercept: float
+    residual_sd: float
+    """Standard deviation of the models around the line, in logits."""
+    n_models: int
+    """Models the line was fitted to."""
+    lowest: float
+    """Reference accuracy of the weakest of them, in percent."""
+    highest: float
+    """Reference accuracy of the strongest of them, in percent."""
+
+
+@dataclass(frozen=True)
+class Baseline:
+    """What models with standard training reach on a shifted set, given their accuracy on a reference set."""
+
+    benchmark: str
+    reference: str
+    """Evidence name of the reference set, e.g. `imagenet-val@imagenet-r-200`."""
+    pieces: tuple[Line, ...]
+    """By increasing `above`; more than one where the set was filtered against a model."""
+
+    def piece(self, reference_accuracy: float) -> Line:
+        """The line that holds at a reference accuracy in percent."""
+        return [line for line in self.pieces if reference_accuracy > line.above or line.above == 0][-1]
+
+    def predict(self, reference_accuracy: npt.ArrayLike) -> FloatArray:
+        """Accuracy on the shifted set that the baseline gives, in percent, at reference accuracies in percent."""
+        accuracies = np.atleast_1d(np.asarray(reference_accuracy, dtype=np.float64))
+        slopes, intercepts = (
+            np.array([(line.slope, line.intercept) for line in (self.piece(a) for a in accuracies)]).reshape(-1, 2).T
+        )
+        return (100 * expit(slopes * logit(accuracies / 100) + intercepts)).reshape(np.shape(reference_accuracy))
+
+    def covers(self, reference_accuracy: float) -> bool:
+        """Whether a reference accuracy in percent lies within that of the fitted models, so nothing is extrapolated."""
+        return self.pieces[0].lowest <= reference_accuracy <= self.pieces[-1].highest
+
+
+@cache
+def baselines() -> dict[str, Baseline]:
+    """The shipped baselines by benchmark name."""
+    return {
+        name: Baseline(name, entry["reference"], tuple(Line(**line) for line in entry["lines"]))
+        for name, entry in baseline_file()["baselines"].items()
+    }
+
+
+def baseline_file() -> dict[str, Any]:
+    """`effective_robustness.yaml` as it is shipped: source, fitted models and lines."""
+    loaded: dict[str, Any] = yaml.safe_load(
+        files("harness.metrics").joinpath("effective_robustness.yaml").read_text(encoding="utf-8")
+    )
+    return loaded
+
+
+def accuracy_drop(reference: BoolArray, shifted: BoolArray, level: float = LEVEL) -> Estimate:
+    """Reference accuracy minus shifted accuracy in percentage points, from correctness on two independent sets.
+
+    For ImageNet-A and -R, `reference` is imagenet-val's images of the same 200 classes. n counts both sets.
+
+    Raises:
+        MetricUnavailable: a set is empty.
+    """
+    return difference_of_proportions(
+        int(np.count_nonzero(reference)), len(reference), int(np.count_nonzero(shifted)), len(shifted), level
+    )
+
+
+def effective_robustness(benchmark: str, reference: Estimate, shifted: Estimate) -> Estimate:
+    """Accuracy on `benchmark` above the baseline at the same reference accuracy, in percentage points.
+
+    The interval is sampling error in both accuracies, joined as for independent samples (the baseline is increasing,
+    so it carries the reference's bounds over). The scatter of models around the baseline is not in it: see
+    `Line.residual_sd`. n counts both sets.
+
+    Args:
+        benchmark: a key of `baselines()`.
+        reference: accuracy in percent on the baseline's reference set, with its interval.
+        shifted: accuracy in percent on the benchmark, with its interval.
+
+    Raises:
+        KeyError: there is no baseline for the benchmark.
+        MetricUnavailable: the reference accuracy is 0 or 100 %, where the logit is infinite.
+        ValueError: an estimate has no interval, or the levels differ.
+    """
+    baseline = baselines()[benchmark]
+    if reference.low is None or reference.high is None or shifted.low is None or shifted.high is None:
+        raise ValueError("effective robustness needs accuracies with intervals")
+    if reference.level != shifted.level:
+        raise ValueError(f"the accuracies' levels differ: {reference.level} and {shifted.level}")
+    if not 0 < reference.value < 100:
+        raise MetricUnavailable(f"The baseline is not defined at a reference accuracy of {reference.value:g} %.")
+    low, expected, high = (float(baseline.predict(bound)) for bound in (reference.low, reference.value, reference.high))
+    value, below, above = square_and_add((shifted.value, shifted.low, shifted.high), (expected, low, high))
+    method = "Newcombe, independent samples, through the baseline"
+    return Estimate(value, below, above, reference.level, method, reference.n + shifted.n)

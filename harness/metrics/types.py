@@ -1,0 +1,137 @@
+"""The records that metrics take and return: stored predictions in one label space, and one value with its interval."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+BoolArray = npt.NDArray[np.bool_]
+IntArray = npt.NDArray[np.integer]
+FloatArray = npt.NDArray[np.floating]
+
+TOP = 5
+"""Ranked classes that are stored a sample."""
+
+
+class MetricUnavailable(Exception):  # noqa: N818  (a state of the data, not a fault)
+    """A metric can't be computed from what is stored; `reason` says why, as a sentence for the ledger."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """One value with its interval, in the value's own unit.
+
+    Raises:
+        ValueError: a number is not finite, the level is no fraction, or the interval doesn't hold the value.
+    """
+
+    value: float
+    low: float | None
+    high: float | None
+    level: float
+    """Confidence level as a fraction."""
+    method: str
+    """How the interval was made, seed and resamples included; the reason where there is no interval."""
+    n: int
+    """Samples the value was computed from."""
+
+    def __post_init__(self) -> None:
+        if not math.isfinite(self.value):
+            raise ValueError(f"a value must be finite, got {self.value}")
+        if not 0 < self.level < 1:
+            raise ValueError(f"a confidence level is a fraction, got {self.level}")
+        if (self.low is None) != (self.high is None):
+            raise ValueError("an interval has both bounds or none")
+        if self.low is not None and self.high is not None and not self.low <= self.value <= self.high:
+            raise ValueError(f"the interval {self.low}–{self.high} doesn't hold the value {self.value}")
+
+
+class Logits(NamedTuple):
+    """What probabilities are computed from, float64 (n,) each; see `Readout` for the fields."""
+
+    best: FloatArray
+    target: FloatArray
+    logsumexp: FloatArray
+    logsumexp2: FloatArray
+
+
+@dataclass(frozen=True)
+class Readout:
+    """The stored predictions of n samples in one label space.
+
+    The last four fields are None for predictions that were made elsewhere without logits.
+
+    Raises:
+        ValueError: shapes disagree, or a class index is below -1.
+    """
+
+    label: IntArray
+    """int32 (n,): the true class, -1 where it is not in this label space."""
+    top5: IntArray
+    """int32 (n, 5): class indices, best first, -1 where absent (imports with fewer ranks, spaces of fewer classes)."""
+    top5_logit: FloatArray | None = None
+    """float32 (n, 5): the logits z of `top5`."""
+    target_logit: FloatArray | None = None
+    """float32 (n,): the logit of the true class, NaN where it is not in this label space."""
+    logsumexp: FloatArray | None = None
+    """float32 (n,): log Σ exp(z) over the label space."""
+    logsumexp2: FloatArray | None = None
+    """float32 (n,): log Σ exp(2z), so that Σ p² = exp(logsumexp2 - 2 logsumexp)."""
+
+    def __post_init__(self) -> None:
+        n = len(self.label)
+        shapes = {"label": (n,), "top5": (n, TOP), "top5_logit": (n, TOP)}
+        for field in fields(self):
+            array = getattr(self, field.name)
+            expected = shapes.get(field.name, (n,))
+            if array is not None and array.shape != expected:
+                raise ValueError(f"{field.name} has shape {array.shape}, expected {expected}")
+        for name in ("label", "top5"):
+            if n and getattr(self, name).min() < -1:
+                raise ValueError(f"{name} holds a class index below -1")
+
+    def __len__(self) -> int:
+        return len(self.label)
+
+    def take(self, which: IntArray | BoolArray) -> Readout:
+        """The samples that `which` names, by position or as a mask (n,)."""
+        part: dict[str, Any] = {}
+        for field in fields(self):
+            column = getattr(self, field.name)
+            part[field.name] = None if column is None else column[which]
+        return Readout(**part)
+
+    def logits(self) -> Logits:
+        """The logit fields.
+
+        Raises:
+            MetricUnavailable: a sample lacks one of them.
+        """
+        best = None if self.top5_logit is None else self.top5_logit[:, 0]
+        columns = (best, self.target_logit, self.logsumexp, self.logsumexp2)
+        if any(column is None for column in columns):
+            raise MetricUnavailable("The predictions were stored without logits.")
+        logits = Logits(*(np.asarray(column, dtype=np.float64) for column in columns))
+        known = np.isfinite(logits.best) & np.isfinite(logits.logsumexp) & np.isfinite(logits.logsumexp2)
+        known &= np.isfinite(logits.target) | (self.label < 0)
+        if not known.all():
+            raise MetricUnavailable(f"{int((~known).sum())} of {len(self)} predictions were stored without logits.")
+        return logits
+
+
+def concatenate(parts: Sequence[Readout]) -> Readout:
+    """The samples of all parts, in order. A field that one part lacks is None in the whole."""
+    whole: dict[str, Any] = {}
+    for field in fields(Readout):
+        columns = [getattr(part, field.name) for part in parts]
+        whole[field.name] = None if any(column is None for column in columns) else np.concatenate(columns)
+    return Readout(**whole)

@@ -1,0 +1,66 @@
+"""The bootstrap: reproducible, independent of memory chunks, and covering what it should."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from harness.metrics import intervals
+from harness.metrics.intervals import bootstrap_mean, resampled_sums
+from harness.metrics.types import MetricUnavailable
+
+
+def test_sums_equal_a_plain_resampling_loop() -> None:
+    columns = np.random.default_rng(0).normal(size=(50, 3))
+    generator = np.random.default_rng(7)
+    expected = [columns[generator.integers(0, 50, size=50, dtype=np.int32)].sum(axis=0) for _ in range(20)]
+    np.testing.assert_allclose(resampled_sums(columns, seed=7, resamples=20), expected, rtol=1e-12)
+
+
+def test_memory_chunks_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    columns = np.random.default_rng(0).normal(size=(101, 2))
+    whole = resampled_sums(columns, resamples=30)
+    monkeypatch.setattr(intervals, "_CHUNK", 300)
+    np.testing.assert_allclose(resampled_sums(columns, resamples=30), whole, rtol=1e-12)
+
+
+def test_method_names_seed_and_resamples_and_the_seed_matters() -> None:
+    values = np.random.default_rng(0).exponential(size=40)
+    estimate = bootstrap_mean(values, seed=5, resamples=200)
+    assert estimate.method == "bootstrap percentile, 200 resamples, seed 5"
+    assert estimate == bootstrap_mean(values, seed=5, resamples=200)
+    assert estimate.low != bootstrap_mean(values, seed=6, resamples=200).low
+    assert (estimate.value, estimate.n) == (pytest.approx(values.mean()), 40)
+
+
+def test_agrees_with_scipys_percentile_bootstrap() -> None:
+    values = np.random.default_rng(1).exponential(size=400)
+    reference = stats.bootstrap(
+        (values,), np.mean, n_resamples=5000, method="percentile", random_state=np.random.default_rng(2)
+    ).confidence_interval
+    estimate = bootstrap_mean(values, resamples=5000)
+    # Two Monte Carlo quantiles of 5,000 resamples: each within a few hundredths of the interval's width.
+    width = reference.high - reference.low
+    assert estimate.low == pytest.approx(reference.low, abs=0.06 * width)
+    assert estimate.high == pytest.approx(reference.high, abs=0.06 * width)
+
+
+def test_mean_interval_covers_a_known_mean() -> None:
+    generator = np.random.default_rng(4)
+    hits = 0
+    for trial in range(500):
+        estimate = bootstrap_mean(generator.exponential(size=200), seed=trial, resamples=300)
+        assert estimate.low is not None
+        assert estimate.high is not None
+        hits += estimate.low <= 1.0 <= estimate.high
+    assert 0.91 <= hits / 500 <= 0.98  # nominal 0.95, standard error 0.01, slightly below for a skewed mean
+
+
+def test_one_sample_and_none() -> None:
+    estimate = bootstrap_mean(np.array([0.1]), resamples=10)
+    assert estimate.low == estimate.value == estimate.high == 0.1
+    with pytest.raises(MetricUnavailable):
+        bootstrap_mean(np.zeros(0))
+    with pytest.raises(ValueError, match="needs samples"):
+        resampled_sums(np.zeros((0, 2)))
