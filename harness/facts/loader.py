@@ -1,0 +1,387 @@
+"""Documented facts: what named sources say about a model, one YAML file a model, each value with its place.
+
+A fact is an `Evidence` and the checkpoint it is about. The checkpoint's relation to the model decides what the fact
+may do: only facts about this checkpoint, its architecture, its probable origin or something trained from it answer a
+question; facts about siblings are references, shown with the sibling's name. Conflicts between sources are kept.
+
+File format (strict: an unknown field is an error with file and line):
+
+    checkpoints:  id -> name, relation, label (short, for running text), condition (what an answer hangs on)
+    sources:      id -> title, url, files (address that a place like `path:12-14` is appended to)
+    facts:        key, class, checkpoint, source, place, value or reason, unit, interval, says, note, conflicts,
+                  looked-in, also
+    published:    rows of benchmark results: checkpoint, setting, source, values by metric
+"""
+
+from __future__ import annotations
+
+import functools
+import re
+from collections.abc import Sequence
+from datetime import date
+from enum import StrEnum
+from importlib.resources import files
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from harness.errors import HarnessError, nearest
+from harness.evidence import Evidence, EvidenceClass, Interval, Scalar, Source
+
+_FILE_PLACE = re.compile(r"^(?P<path>[\w./-]+\.\w+|LICENSE)(?::(?P<first>\d+)(?:-(?P<last>\d+))?)?$")
+
+
+class Relation(StrEnum):
+    """How a checkpoint that a source speaks about is related to the model."""
+
+    THIS = "this"
+    ARCHITECTURE = "architecture"
+    """True of every set of weights of this network, so of this one."""
+    PROBABLE = "probable"
+    """Very probably what this checkpoint is, not proven: answers say so."""
+    DOWNSTREAM = "downstream"
+    """Trained further from this checkpoint: answers questions about downstream use, with its name."""
+    SIBLING = "sibling"
+    """Another checkpoint: a reference, never an answer."""
+
+    @property
+    def answers(self) -> bool:
+        """Whether a fact about such a checkpoint may answer a question about the model."""
+        return self is not Relation.SIBLING
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(
+        extra="forbid",
+        frozen=True,
+        populate_by_name=True,
+        alias_generator=lambda name: name.rstrip("_").replace("_", "-"),
+    )
+
+
+class Checkpoint(_Strict):
+    """A set of weights, or a network whatever its weights, that sources speak about."""
+
+    name: str
+    """Its exact name."""
+    relation: Relation
+    label: str | None = None
+    """Short name for running text."""
+    condition: str | None = None
+    """What an answer about it hangs on, as an apposition."""
+
+
+class _SourceEntry(_Strict):
+    title: str
+    url: str
+    files: str | None = None
+
+
+class _Place(_Strict):
+    source: str
+    place: str
+
+
+class _Conflict(_Place):
+    value: Scalar
+    says: str
+
+
+class _FactEntry(_Strict):
+    key: str
+    class_: EvidenceClass = EvidenceClass.DOCUMENTED
+    checkpoint: str
+    source: str | None = None
+    place: str | None = None
+    value: Scalar | list[Any] | dict[str, Any] | None = None
+    unit: str | None = None
+    interval: Interval | None = None
+    reason: str | None = None
+    says: str | None = None
+    note: str | None = None
+    looked_in: list[str] = []
+    conflicts: list[_Conflict] = []
+    also: list[_Place] = []
+
+
+class _PublishedRow(_Strict):
+    id: str
+    checkpoint: str
+    setting: str
+    source: str
+    place: str
+    values: dict[str, float] = Field(min_length=1)
+
+
+class _FactsFile(_Strict):
+    schema_: Literal[1]
+    model: str
+    hub_id: str
+    short_name: str
+    read: date
+    checkpoints: dict[str, Checkpoint]
+    sources: dict[str, _SourceEntry]
+    facts: list[_FactEntry]
+    published: list[_PublishedRow] = []
+
+
+class Conflict(_Strict):
+    """Another value that another source gives for the same thing."""
+
+    value: Scalar
+    says: str
+    source: Source
+
+
+class Fact(_Strict):
+    """One documented value, or the documented absence of one."""
+
+    evidence: Evidence
+    checkpoint_id: str
+    checkpoint: Checkpoint
+    says: str | None = None
+    """The value as a phrase for running text, Markdown; None where value and unit say enough."""
+    note: str | None = None
+    """What a careful reader must know beside it."""
+    looked_in: tuple[str, ...] = ()
+    """For what is undisclosed: where was looked."""
+    conflicts: tuple[Conflict, ...] = ()
+    also: tuple[Source, ...] = ()
+    """Further places that say the same or give an input."""
+    setting: str | None = None
+    """For a published result: how it was evaluated."""
+
+    @property
+    def key(self) -> str:
+        return self.evidence.key
+
+    @property
+    def answers(self) -> bool:
+        """Whether the fact may answer a question about the model."""
+        return self.checkpoint.relation.answers
+
+
+class ModelFacts(_Strict):
+    """All documented facts for one model."""
+
+    model: str
+    """Registry name, e.g. `regnet-y-040`."""
+    hub_id: str
+    short_name: str
+    """The family's own name for the network, e.g. `RegNetY-4.0GF`."""
+    checkpoints: dict[str, Checkpoint]
+    facts: tuple[Fact, ...]
+
+    def get(self, key: str) -> Fact | None:
+        """The fact called `key` if it may answer a question about the model; None otherwise."""
+        return next((fact for fact in self.facts if fact.key == key and fact.answers), None)
+
+    def published(self, metric: str) -> list[Fact]:
+        """Published values of `metric` (e.g. `imagenet-val.top1`, `compute.throughput`), nearest checkpoint first."""
+        nearness = list(self.checkpoints)
+        found = [fact for fact in self.facts if fact.key.partition(":")[0] == f"documented.{metric}"]
+        return sorted(found, key=lambda fact: nearness.index(fact.checkpoint_id))
+
+    @property
+    def evidence(self) -> list[Evidence]:
+        """The facts that may answer, as evidence for a ledger."""
+        return [fact.evidence for fact in self.facts if fact.answers]
+
+
+def known_models() -> list[str]:
+    """Registry names of the models that documented facts are kept for."""
+    return sorted(Path(entry.name).stem for entry in files(__package__).iterdir() if entry.name.endswith(".yaml"))
+
+
+def facts_for(model: str) -> ModelFacts | None:
+    """The documented facts of a model, or None where none are kept.
+
+    Args:
+        model: registry name (`regnet-y-040`) or Hub reference (`hf:facebook/regnet-y-040@main`; prefix and revision
+            may be missing).
+    """
+    name = model.removeprefix("hf:").partition("@")[0]
+    for known in known_models():
+        facts = _shipped(known)
+        if name in (facts.model, facts.hub_id):
+            return facts
+    return None
+
+
+@functools.cache
+def _shipped(name: str) -> ModelFacts:
+    entry = files(__package__).joinpath(f"{name}.yaml")
+    return parse_facts(entry.read_text("utf-8"), origin=f"harness/facts/{name}.yaml")
+
+
+def parse_facts(text: str, *, origin: str) -> ModelFacts:
+    """Read a facts file.
+
+    Args:
+        text: the YAML text.
+        origin: name of the file for messages.
+
+    Raises:
+        HarnessError: not YAML, an unknown field, a missing source; names file and line.
+    """
+    try:
+        root = yaml.compose(text, Loader=yaml.SafeLoader)
+        data = yaml.safe_load(text)
+    except yaml.MarkedYAMLError as error:
+        line = error.problem_mark.line + 1 if error.problem_mark else 1
+        raise HarnessError(f"{origin}, line {line}: not YAML: {error.problem}.", remedy="Mend that line.") from error
+    if root is None:
+        raise HarnessError(f"{origin} is empty.", remedy="Write the facts, or remove the file.")
+    try:
+        file = _FactsFile.model_validate(data)
+    except ValidationError as error:
+        first = error.errors()[0]
+        line = _line_of(root, first["loc"])
+        field = ".".join(str(part) for part in first["loc"])
+        raise HarnessError(f"{origin}, line {line}: {field}: {first['msg']}.", remedy="Mend that entry.") from error
+    return _Resolver(file, root, origin).resolve()
+
+
+def _line_of(node: yaml.Node | None, location: Sequence[int | str]) -> int:
+    """Line of the entry that a validation error is about: the deepest part of its location that is in the text."""
+    line = 1
+    for part in location:
+        if node is not None:
+            line = node.start_mark.line + 1
+        if isinstance(node, yaml.MappingNode):
+            pairs = {key.value: (key, value) for key, value in node.value}
+            if part not in pairs:
+                return line
+            key, node = pairs[part]
+            line = key.start_mark.line + 1
+        elif isinstance(node, yaml.SequenceNode) and isinstance(part, int):
+            node = node.value[part]
+        else:
+            return line
+    return node.start_mark.line + 1 if node is not None else line
+
+
+class _Resolver:
+    """Turns file entries into facts: names become sources and checkpoints, places become addresses."""
+
+    def __init__(self, file: _FactsFile, root: yaml.Node, origin: str) -> None:
+        self.file = file
+        self.root = root
+        self.origin = origin
+        self.seen: set[str] = set()
+
+    def resolve(self) -> ModelFacts:
+        facts = [self._fact(index, entry) for index, entry in enumerate(self.file.facts)]
+        for index, row in enumerate(self.file.published):
+            facts += self._published(index, row)
+        return ModelFacts(
+            model=self.file.model,
+            hub_id=self.file.hub_id,
+            short_name=self.file.short_name,
+            checkpoints=self.file.checkpoints,
+            facts=tuple(facts),
+        )
+
+    def _fail(self, where: tuple[str | int, ...], message: str, remedy: str) -> HarnessError:
+        return HarnessError(f"{self.origin}, line {_line_of(self.root, where)}: {message}.", remedy=remedy)
+
+    def _checkpoint(self, name: str, where: tuple[str | int, ...]) -> Checkpoint:
+        try:
+            return self.file.checkpoints[name]
+        except KeyError:
+            hits = " or ".join(nearest(name, self.file.checkpoints)) or ", ".join(self.file.checkpoints)
+            raise self._fail(where, f"no checkpoint is called '{name}'", f"Known: {hits}.") from None
+
+    def _source(self, name: str, place: str | None, where: tuple[str | int, ...], checkpoint: str) -> Source:
+        entry = self.file.sources.get(name)
+        if entry is None:
+            hits = " or ".join(nearest(name, self.file.sources)) or ", ".join(self.file.sources)
+            raise self._fail(where, f"no source is called '{name}'", f"Known: {hits}.")
+        return Source(
+            title=entry.title,
+            url=_address(entry, place),
+            place=place,
+            read=self.file.read.isoformat(),
+            checkpoint=checkpoint,
+        )
+
+    def _evidence(self, where: tuple[str | int, ...], **fields: Any) -> Evidence:
+        if fields["key"] in self.seen:
+            message = f"two facts are called {fields['key']}"
+            raise self._fail(where, message, "Give one of them a variant (`key:variant`).")
+        self.seen.add(fields["key"])
+        try:
+            return Evidence(created=self.file.read.isoformat(), **fields)
+        except ValidationError as error:
+            raise self._fail(where, error.errors()[0]["msg"], "Mend that entry.") from error
+
+    def _fact(self, index: int, entry: _FactEntry) -> Fact:
+        where = ("facts", index)
+        checkpoint = self._checkpoint(entry.checkpoint, (*where, "checkpoint"))
+        source = None
+        if entry.source is not None:
+            source = self._source(entry.source, entry.place, (*where, "source"), checkpoint.name)
+        if entry.class_ is EvidenceClass.UNDISCLOSED and not entry.looked_in:
+            raise self._fail(where, f"{entry.key} is undisclosed", "Say where was looked (`looked-in`).")
+        evidence = self._evidence(
+            where,
+            key=entry.key,
+            class_=entry.class_,
+            value=entry.value,
+            unit=entry.unit,
+            interval=entry.interval,
+            reason=entry.reason or entry.note,
+            source=source,
+        )
+        return Fact(
+            evidence=evidence,
+            checkpoint_id=entry.checkpoint,
+            checkpoint=checkpoint,
+            says=entry.says,
+            note=entry.note,
+            looked_in=tuple(entry.looked_in),
+            conflicts=tuple(
+                Conflict(
+                    value=other.value,
+                    says=other.says,
+                    source=self._source(other.source, other.place, (*where, "conflicts"), checkpoint.name),
+                )
+                for other in entry.conflicts
+            ),
+            also=tuple(self._source(p.source, p.place, (*where, "also"), checkpoint.name) for p in entry.also),
+        )
+
+    def _published(self, index: int, row: _PublishedRow) -> list[Fact]:
+        where = ("published", index)
+        checkpoint = self._checkpoint(row.checkpoint, (*where, "checkpoint"))
+        source = self._source(row.source, row.place, (*where, "source"), checkpoint.name)
+        return [
+            Fact(
+                evidence=self._evidence(
+                    where,
+                    key=f"documented.{metric}:{row.id}",
+                    class_=EvidenceClass.DOCUMENTED,
+                    value=value,
+                    unit="%",
+                    source=source,
+                ),
+                checkpoint_id=row.checkpoint,
+                checkpoint=checkpoint,
+                setting=row.setting,
+            )
+            for metric, value in row.values.items()
+        ]
+
+
+def _address(entry: _SourceEntry, place: str | None) -> str:
+    """The address of the place itself where the source is a repository and the place a file of it."""
+    match = _FILE_PLACE.match(place or "")
+    if entry.files is None or match is None:
+        return entry.url
+    lines = ""
+    if match["first"]:
+        lines = f"#L{match['first']}" + (f"-L{match['last']}" if match["last"] else "")
+    plain = "?plain=1" if match["path"].endswith((".md", ".mdx")) and lines else ""
+    return f"{entry.files}{match['path']}{plain}{lines}"
