@@ -1,0 +1,230 @@
+"""How large a network is and how much arithmetic one image takes, from its architecture alone.
+
+The network runs once on PyTorch's meta device: shapes without numbers, so a count at 1280 × 800 needs neither
+memory nor weights. What is counted:
+
+- MACs: multiply-adds of convolutions and matrix products (`torch.utils.flop_counter`; 1 MAC = 2 FLOPs). Left out:
+  bias additions (given apart), normalisation, activation functions, pooling, and element-wise products such as the
+  scaling step of squeeze-and-excitation, whose two convolutions are in.
+- Activations: elements in the outputs of the same operations, as pycls and timm define "acts" (Radosavovic et al.,
+  Designing Network Design Spaces, 2020, §3.2 and footnote 3).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import nn
+from torch.func import functional_call
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils.flop_counter import FlopCounterMode
+
+from harness.errors import HarnessError
+
+NOT_COUNTED = (
+    "bias additions, normalisation, activation functions, pooling and element-wise products (so of "
+    "squeeze-and-excitation the convolutions are counted and the scaling is not)"
+)
+ACTIVATIONS_DEFINITION = "elements in the outputs of convolutions and matrix products, as in pycls and timm"
+
+HEAD = "head"
+OTHER = "other"
+
+
+@dataclass(frozen=True)
+class StageRule:
+    """Modules whose dotted name matches `pattern` belong to `stage`; the pattern's group, if any, is its number."""
+
+    pattern: re.Pattern[str]
+    stage: str
+    first: int = 1
+    """The number that the library gives its first stage; ours is always 1."""
+
+    def label(self, name: str) -> str | None:
+        """The stage of the module or parameter called `name`, which ends in a dot; None where the rule is silent."""
+        match = self.pattern.search(name)
+        if match is None:
+            return None
+        if not match.groups():
+            return self.stage
+        return f"{self.stage}-{int(match.group(1)) - self.first + 1}"
+
+
+# The first rule that speaks wins, so names inside a stage never reach the rules for stem and head.
+STAGE_RULES = (
+    StageRule(re.compile(r"(?:^|\.)stages\.(\d+)\."), "stage", first=0),  # transformers; timm's ConvNeXt
+    StageRule(re.compile(r"(?:^|\.)s([1-4])\."), "stage"),  # timm's RegNet
+    StageRule(re.compile(r"(?:^|\.)trunk_output\.block(\d+)\."), "stage"),  # torchvision's RegNet
+    StageRule(re.compile(r"(?:^|\.)layer([1-4])\."), "stage"),  # ResNet in timm and torchvision
+    StageRule(re.compile(r"(?:^|\.)blocks\.(\d+)\."), "block", first=0),  # timm's EfficientNet and ViT
+    StageRule(re.compile(r"(?:^|\.)encoder\.layer\.(\d+)\."), "block", first=0),  # transformers' ViT
+    StageRule(re.compile(r"(?:^|\.)(?:classifier\.|fc\.|heads\.|head\.(?:fc\.)?(?=weight|bias|$))"), HEAD),
+    StageRule(re.compile(r"(?:^|\.)(?:stem|embedder|embeddings|patch_embed|conv_stem|conv1|bn1)\."), "stem"),
+)
+
+
+def stage_of(name: str) -> str:
+    """The stage that a module or parameter belongs to, by its dotted name: stem, stage-1 …, head, or other."""
+    return next((label for rule in STAGE_RULES if (label := rule.label(name + "."))), OTHER)
+
+
+@dataclass(frozen=True)
+class Complexity:
+    """The size of a network and the arithmetic for one image of `input_size`."""
+
+    input_size: tuple[int, int, int]
+    """Channels, height, width."""
+    parameters: int
+    trainable: int
+    parameters_by_stage: dict[str, int]
+    buffers: int
+    """Elements in buffers, e.g. batch norm's running statistics."""
+    macs: int
+    macs_by_stage: dict[str, int]
+    bias_additions: int
+    """Added up apart: pycls counts them among its multiply-adds."""
+    activations: int
+    state_bytes: dict[str, int]
+    """Bytes of the state dict by dtype, e.g. {"float32": 82836280}."""
+    outputs: int
+    """Logits per image."""
+
+    @property
+    def flops(self) -> int:
+        """Floating-point operations: two to a multiply-add."""
+        return 2 * self.macs
+
+    @property
+    def head_parameters(self) -> int:
+        """Parameters of the classifier; 0 where no stage rule knows it."""
+        return self.parameters_by_stage.get(HEAD, 0)
+
+    @property
+    def checkpoint_bytes(self) -> int:
+        """Bytes of all tensors in the state dict, without a file format's overhead."""
+        return sum(self.state_bytes.values())
+
+
+def count(module: nn.Module, input_size: tuple[int, int, int] = (3, 224, 224)) -> Complexity:
+    """Count parameters, MACs and activations of a network for one image.
+
+    Args:
+        module: takes float32 (N, C, H, W), returns logits (N, classes); its weights are neither read nor moved.
+        input_size: channels, height, width.
+
+    Raises:
+        HarnessError: the network can't run on the meta device or not at this size, or has no convolution or matrix
+            product that could be counted.
+    """
+    flops = FlopCounterMode(display=False)
+    outputs = _OutputCounter()
+    state = {name: t.to("meta") for name, t in [*module.named_parameters(), *module.named_buffers()]}
+    image = torch.empty(1, *input_size, device="meta")
+    try:
+        with evaluating(module), torch.no_grad(), flops, outputs:
+            logits = functional_call(module, state, (image,))
+    except (RuntimeError, NotImplementedError, ValueError) as error:
+        raise HarnessError(
+            f"Can't count {type(module).__name__} at {_size(input_size)}: {error}",
+            remedy="Give an input size that the architecture accepts.",
+        ) from error
+    total = flops.get_total_flops()
+    if total == 0:
+        raise HarnessError(
+            f"{type(module).__name__} ran without any convolution or matrix product that could be counted.",
+            remedy="Report the model: its MACs would be wrong, so none are given.",
+        )
+    return Complexity(
+        input_size=input_size,
+        parameters=sum(p.numel() for p in module.parameters()),
+        trainable=sum(p.numel() for p in module.parameters() if p.requires_grad),
+        parameters_by_stage=_by_stage(dict(module.named_parameters())),
+        buffers=sum(b.numel() for b in module.buffers()),
+        macs=total // 2,
+        macs_by_stage=_macs_by_stage(flops),
+        bias_additions=outputs.bias_additions,
+        activations=outputs.elements,
+        state_bytes=state_dict_bytes(module),
+        outputs=logits.shape[-1],
+    )
+
+
+def state_dict_bytes(module: nn.Module) -> dict[str, int]:
+    """Bytes of the state dict's tensors by dtype, each storage once: tied weights are saved once."""
+    sizes: dict[str, int] = {}
+    seen: set[int] = set()
+    for tensor in module.state_dict(keep_vars=True).values():
+        if id(tensor) not in seen:
+            seen.add(id(tensor))
+            name = str(tensor.dtype).removeprefix("torch.")
+            sizes[name] = sizes.get(name, 0) + tensor.numel() * tensor.element_size()
+    return sizes
+
+
+@contextmanager
+def evaluating(module: nn.Module) -> Iterator[None]:
+    """Evaluation mode inside, each submodule's own mode again afterwards."""
+    modes = {part: part.training for part in module.modules()}
+    module.eval()
+    try:
+        yield
+    finally:
+        for part, training in modes.items():
+            part.training = training
+
+
+# Operations that can add a bias, and at which argument it stands; then all whose outputs are activations.
+_BIAS_ARGUMENT = {torch.ops.aten.convolution: 2, torch.ops.aten.addmm: 0, torch.ops.aten.baddbmm: 0}
+_COUNTED = frozenset(_BIAS_ARGUMENT) | {torch.ops.aten.mm, torch.ops.aten.bmm}
+
+
+class _OutputCounter(TorchDispatchMode):
+    """Adds up the outputs of convolutions and matrix products, and how many of their elements get a bias."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.elements = 0
+        self.bias_additions = 0
+
+    def __torch_dispatch__(
+        self, function: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        output = function(*args, **(kwargs or {}))
+        operation = function.overloadpacket
+        if operation in _COUNTED:
+            self.elements += output.numel()
+        if operation in _BIAS_ARGUMENT and args[_BIAS_ARGUMENT[operation]] is not None:
+            self.bias_additions += output.numel()
+        return output
+
+
+def _by_stage(tensors: dict[str, torch.Tensor]) -> dict[str, int]:
+    sizes: dict[str, int] = {}
+    for name, tensor in tensors.items():
+        stage = stage_of(name)
+        sizes[stage] = sizes.get(stage, 0) + tensor.numel()
+    return sizes
+
+
+def _macs_by_stage(flops: FlopCounterMode) -> dict[str, int]:
+    """MACs by stage: each module that starts a stage is taken once, what lies in none of them is `other`."""
+    macs: dict[str, int] = {}
+    for name, operations in flops.get_flop_counts().items():
+        _, _, path = name.partition(".")  # the first part is the class of the whole network
+        if not path:
+            continue
+        stage = stage_of(path)
+        if stage != OTHER and stage != stage_of(path.rpartition(".")[0]):
+            macs[stage] = macs.get(stage, 0) + sum(operations.values()) // 2
+    rest = flops.get_total_flops() // 2 - sum(macs.values())
+    return macs | ({OTHER: rest} if rest else {})
+
+
+def _size(input_size: tuple[int, int, int]) -> str:
+    channels, height, width = input_size
+    return f"{width} × {height} × {channels}"
