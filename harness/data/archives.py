@@ -7,7 +7,10 @@ Members that would lead outside the folder are refused by tarfile's data filter 
 from __future__ import annotations
 
 import shutil
+import tarfile
 import tempfile
+import zipfile
+import zlib
 from pathlib import Path
 
 from harness.errors import HarnessError, MissingInputError
@@ -46,7 +49,7 @@ def unpack(file: Path, target: Path) -> Path:
         else:
             shutil.unpack_archive(file, partial, "gztar" if file.suffix in (".gz", ".tgz") else "tar", filter="data")
         partial.rename(target)
-    except (shutil.ReadError, OSError, ValueError, EOFError) as error:
+    except (OSError, EOFError, ValueError, shutil.ReadError, tarfile.TarError, zipfile.BadZipFile, zlib.error) as error:
         if target.is_dir():  # another process was faster
             return target
         raise HarnessError(

@@ -94,7 +94,7 @@ class Copy:
     layout: str
     """The layout that was seen, in words."""
     samples: pd.DataFrame
-    """One row a sample in condition order: sample_id (str), label (int32), digest (hex SHA-256 of the encoded bytes)."""
+    """One row a sample in condition order: sample_id (str), label (int32), digest (SHA-256 of the bytes, hex)."""
     notes: list[str]
     """What a reader of the results must know: missing classes, n of N, ignored files."""
     _source: Source

@@ -497,7 +497,7 @@ class TarShards:
             if key not in classes:
                 raise HarnessError(
                     f"{path}: {member.name} has no label ({PurePosixPath(key).name}.cls is not in the shard).",
-                    remedy="If this is an archive of class folders, not of WebDataset samples, unpack it and give the folder.",
+                    remedy="If this is an archive of class folders, not WebDataset shards: unpack it, give the folder.",
                 )
             label = self._label(classes[key], f"{path}: {PurePosixPath(key).name}.cls")
             entries.append(Entry(member.name, label, shard.path, member.offset_data, member.size))

@@ -1,0 +1,84 @@
+"""Archives on the Hub: unpacked whole or not at all, and never outside their folder."""
+
+from __future__ import annotations
+
+import tarfile
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from harness.data.archives import unpack
+from harness.data.catalog import get_benchmark
+from harness.data.copies import locate, open_copy
+from harness.errors import HarnessError
+
+
+def pack(folder: Path, archive: Path) -> Path:
+    if archive.suffix == ".zip":
+        with zipfile.ZipFile(archive, "w") as packed:
+            for file in sorted(folder.rglob("*")):
+                packed.write(file, file.relative_to(folder.parent))
+    else:
+        with tarfile.open(archive, "w:gz") as packed_tar:
+            packed_tar.add(folder, folder.name)
+    return archive
+
+
+@pytest.mark.parametrize(
+    ("benchmark", "archive", "layout"),
+    [
+        ("imagenetv2-matched-frequency", "imagenetv2-matched-frequency.tar.gz", "numbered_folders"),
+        ("imagenet-sketch", "ImageNet-Sketch.zip", "class_folders"),
+    ],
+)
+def test_an_archive_on_the_hub_becomes_a_copy(
+    benchmark: str,
+    archive: str,
+    layout: str,
+    photographs: Any,
+    build: Any,
+    opened: Any,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    root = getattr(build, layout)(photographs)
+    file = pack(root, tmp_path / archive)
+    asked: list[tuple[Any, ...]] = []
+
+    def download(repository: str, name: str, **options: Any) -> str:
+        asked.append((repository, name, options["repo_type"]))
+        return str(file)
+
+    monkeypatch.setattr("huggingface_hub.hf_hub_download", download)
+    entry = get_benchmark(benchmark)
+    copy = open_copy(entry, locate(entry), cache=tmp_path / "cache")
+    reference = opened(root, benchmark)
+    assert copy.fingerprint() == reference.fingerprint()
+    assert copy.layout == reference.layout
+    assert entry.hub is not None
+    assert asked == [(entry.hub.id, entry.hub.archive, "dataset")]
+
+
+def test_an_unpacked_archive_is_kept(photographs: Any, build: Any, tmp_path: Path) -> None:
+    file = pack(build.class_folders(photographs), tmp_path / "a.tar.gz")
+    target = unpack(file, tmp_path / "out")
+    file.write_bytes(b"gone")
+    assert unpack(file, tmp_path / "out") == target
+
+
+def test_a_damaged_archive_leaves_nothing_behind(photographs: Any, build: Any, tmp_path: Path) -> None:
+    file = pack(build.class_folders(photographs), tmp_path / "a.tar.gz")
+    file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
+    with pytest.raises(HarnessError, match="Can't unpack"):
+        unpack(file, tmp_path / "cache" / "out")
+    assert list((tmp_path / "cache").iterdir()) == []
+
+
+def test_members_that_lead_outside_are_refused(tmp_path: Path, tar_file: Any) -> None:
+    tar_file(tmp_path / "a.tar", [("../outside.jpg", b"x")])
+    with pytest.raises(HarnessError, match="outside"):
+        unpack(tmp_path / "a.tar", tmp_path / "cache" / "out")
+    assert not (tmp_path / "cache" / "outside.jpg").exists()
+    assert not (tmp_path / "outside.jpg").exists()
