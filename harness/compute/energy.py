@@ -16,6 +16,7 @@ from __future__ import annotations
 import csv
 import importlib
 import os
+import re
 import resource
 import time
 from collections.abc import Callable, Sequence
@@ -30,6 +31,12 @@ from harness.compute.ranges import Range
 from harness.compute.tables import codecarbon_tables
 
 _POWERCAP = Path("/sys/class/powercap")
+
+# A few rows of CodeCarbon's table hold scraped text such as "27.29.5": those processors count as unknown.
+_DECIMAL = re.compile(r"\d+(\.\d+)?")
+
+# Words of a processor's name that the operating system adds and the table leaves out.
+_FILLER = re.compile(r"CPU|Processor|\d+-Core")
 
 # CodeCarbon 3.3.2, whose power model CpuEstimate follows (core/cpu.py, external/hardware.py, external/ram.py).
 WATTS_PER_LOGICAL_CPU = 4.0
@@ -306,7 +313,8 @@ def cpu_power_table() -> dict[str, float]:
     if tables is None:
         return {}
     with tables.cpu_power.open(encoding="utf-8-sig", newline="") as file:
-        return {_cpu_name(row["Name"]): float(row["TDP"]) for row in csv.DictReader(file)}
+        rows = [(_cpu_name(row["Name"]), row["TDP"]) for row in csv.DictReader(file)]
+    return {name: float(watts) for name, watts in rows if _DECIMAL.fullmatch(watts)}
 
 
 def open_rapl(root: Path = _POWERCAP) -> Meter:
@@ -439,8 +447,7 @@ def _read_number(path: Path) -> int:
 def _cpu_name(model: str) -> str:
     """A processor's name without marks and clock, as both the table and the operating system write it."""
     name = model.replace("(R)", "").replace("(TM)", "").partition("@")[0]
-    words = [word for word in name.split() if word not in ("CPU", "Processor")]
-    return " ".join(words).casefold()
+    return " ".join(word for word in name.split() if not _FILLER.fullmatch(word)).casefold()
 
 
 def _cpu_seconds() -> float:
