@@ -52,7 +52,7 @@ def detect(root: Path, benchmark: Benchmark, space: LabelSpace, *, rows_cache: P
     for _ in range(3):  # archives wrap the copy in a folder or two of their own (val/, imagenet-a/)
         source = _layout_of(found, benchmark, space, rows_cache)
         if source is not None:
-            return source, [] if found == root else [f"The copy was found in {found}."]
+            return source, [] if found == root else [f"The copy was found in its subfolder {found.relative_to(root)}/."]
         folders = list_folder(found).folders if found.is_dir() else []
         if len(folders) != 1:
             break
@@ -67,7 +67,7 @@ def _layout_of(place: Path, benchmark: Benchmark, space: LabelSpace, rows_cache:
     """The layout of exactly this file or folder, or None."""
     if place.is_file():
         if place.suffix == ".tar":
-            return TarShards(place, space)
+            return TarShards(place.parent, space, frozenset({place.name}))
         if place.suffix == ".parquet":
             return DatasetRows.from_parquet(place.parent, [place], benchmark, space, rows_cache)
         return None
@@ -83,9 +83,10 @@ def _layout_of(place: Path, benchmark: Benchmark, space: LabelSpace, rows_cache:
         return ClassFolders(place, space)
     if any(name.isascii() and name.isdigit() for name in listing.folders):
         return ClassFolders(place, space, numbered=True)
-    if any(name.endswith(".tar") for name in others):
-        return TarShards(place, space)
-    parquet = sorted(place.rglob("*.parquet"))
+    shards = frozenset(name for name in others if name.endswith(".tar"))
+    if shards:
+        return TarShards(place, space, shards)
+    parquet = sorted([*place.glob("*.parquet"), *place.glob("*/*.parquet")])  # the Hub keeps them in data/
     if parquet:
         return DatasetRows.from_parquet(place, parquet, benchmark, space, rows_cache)
     if listing.images:

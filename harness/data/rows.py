@@ -19,6 +19,8 @@ from harness.data.sources import SYNSET, Entry, FileStamp, Index, checked_index,
 from harness.errors import HarnessError, MissingInputError
 from harness.labels.spaces import LabelSpace
 
+_LOCAL_REMEDY = "If a file is damaged, fetch it again."
+
 _SPLIT = re.compile(r"(train|validation|val|test)(?=[-_.]|$)")
 
 
@@ -33,6 +35,8 @@ class DatasetRows:
     """Column with the encoded image."""
     labels: tuple[str, ...]
     """Columns that may hold the class, the first one present counts."""
+    remedy: str
+    """What to do where the data set can't be loaded."""
     load: Callable[[], Any]
     """Returns the `datasets.Dataset`."""
     files: Callable[[Any], Iterable[Path]]
@@ -58,7 +62,17 @@ class DatasetRows:
 
         image, labels = _columns(benchmark)
         notes = [f"{skipped:,} Parquet files of other splits were ignored."] if skipped else []
-        return cls(root, "Parquet in the Hub's image layout", space, image, labels, load, lambda _: chosen, notes)
+        return cls(
+            root,
+            "Parquet in the Hub's image layout",
+            space,
+            image,
+            labels,
+            _LOCAL_REMEDY,
+            load,
+            lambda _: chosen,
+            notes,
+        )
 
     @classmethod
     def from_saved(cls, root: Path, benchmark: Benchmark, space: LabelSpace) -> DatasetRows:
@@ -70,7 +84,9 @@ class DatasetRows:
             return datasets.load_from_disk(str(root))
 
         image, labels = _columns(benchmark)
-        return cls(root, "saved data set", space, image, labels, load, lambda _: sorted(root.glob("*.arrow")))
+        return cls(
+            root, "saved data set", space, image, labels, _LOCAL_REMEDY, load, lambda _: sorted(root.glob("*.arrow"))
+        )
 
     @classmethod
     def from_hub(cls, repository: str, revision: str | None, benchmark: Benchmark, space: LabelSpace) -> DatasetRows:
@@ -96,7 +112,8 @@ class DatasetRows:
             return [Path(part["filename"]) for part in dataset().cache_files]
 
         image, labels = _columns(benchmark)
-        return cls(Path(repository), "Hub data set", space, image, labels, load, files)
+        remedy = f"Check the name and the network, or: {benchmark.get} Then give it with --data {benchmark.name}=DIR."
+        return cls(Path(repository), "Hub data set", space, image, labels, remedy, load, files)
 
     def stamps(self) -> list[FileStamp]:
         stamps = []
@@ -138,7 +155,7 @@ class DatasetRows:
         try:
             dataset = self.load()
         except (OSError, ValueError, RuntimeError, datasets.exceptions.DatasetsError) as error:
-            raise _loading_error(self.root, error) from error
+            raise _loading_error(self.root, error, self.remedy) from error
         if self.image not in dataset.column_names:
             raise HarnessError(
                 f"{self.root} has no column '{self.image}'; it has {', '.join(dataset.column_names)}.",
@@ -215,16 +232,15 @@ def _only_split(repository: str, revision: str | None, wanted: str) -> str:
     )
 
 
-def _loading_error(place: Path, error: Exception) -> HarnessError:
-    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+def _loading_error(place: Path, error: Exception, remedy: str) -> HarnessError:
+    cause = error.__cause__ or error  # `datasets` wraps what went wrong while it converts
+    if isinstance(cause, OSError) and cause.errno in (errno.ENOSPC, errno.EDQUOT):
         return HarnessError(f"No space left while reading {place}.", remedy="Free some space, then repeat the command.")
-    message = " ".join(str(error).split())
+    message = " ".join(str(cause).split())
     if "gated" in message.lower():
         return MissingInputError(
             f"Access to {place} is not granted: {message}",
             remedy=f"Accept the terms at https://huggingface.co/datasets/{place} and set HF_TOKEN.",
         )
-    return MissingInputError(
-        f"Can't load the data set {place}: {type(error).__name__}: {message}",
-        remedy="Check the name and the network, or fetch the data elsewhere and give its folder with --data NAME=DIR.",
-    )
+    problem = f"Can't load the data set {place}: {type(cause).__name__}: {message}"
+    return HarnessError(problem, remedy=remedy) if place.exists() else MissingInputError(problem, remedy=remedy)

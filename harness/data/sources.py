@@ -18,6 +18,7 @@ import re
 import tarfile
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from operator import attrgetter
 from pathlib import Path, PurePosixPath
 from typing import Protocol
 
@@ -70,7 +71,9 @@ class Entry:
     @property
     def place(self) -> str:
         """Where the image is, for messages."""
-        return self.file if self.length == WHOLE_FILE else f"{self.file}: {self.name or f'row {self.start + 1}'}"
+        if self.length == WHOLE_FILE:
+            return self.file
+        return ": ".join(part for part in (self.file, self.name or f"row {self.start + 1}") if part)
 
 
 @dataclass(frozen=True)
@@ -108,37 +111,36 @@ class Source(Protocol):
 
 @dataclass(frozen=True)
 class Listing:
-    """One folder's content; hidden files and folders (".x", "__MACOSX") are left out and counted."""
+    """One folder's content without what operating systems leave behind (".x", "__MACOSX")."""
 
     folders: list[str]
     images: list[FileStamp]
     others: list[FileStamp]
-    hidden: int
 
 
 def list_folder(folder: Path, prefix: str = "") -> Listing:
-    listing = Listing([], [], [], 0)
-    hidden = 0
+    """The content of one folder, sorted by name; paths are `prefix` + name. Raises HarnessError where it can't be read."""
+    folders: list[str] = []
+    images: list[FileStamp] = []
+    others: list[FileStamp] = []
     try:
         with os.scandir(folder) as entries:
             for entry in entries:
                 if entry.name.startswith((".", "__MACOSX")):
-                    hidden += 1
-                elif entry.is_dir():
-                    listing.folders.append(entry.name)
-                else:
-                    status = entry.stat()
-                    stamp = FileStamp(prefix + entry.name, status.st_size, status.st_mtime_ns)
-                    is_image = os.path.splitext(entry.name)[1].lower() in IMAGE_SUFFIXES
-                    (listing.images if is_image else listing.others).append(stamp)
+                    continue
+                if entry.is_dir():
+                    folders.append(entry.name)
+                    continue
+                status = entry.stat()
+                stamp = FileStamp(prefix + entry.name, status.st_size, status.st_mtime_ns)
+                is_image = os.path.splitext(entry.name)[1].lower() in IMAGE_SUFFIXES
+                (images if is_image else others).append(stamp)
     except OSError as error:
         raise HarnessError(
             f"Can't list {error.filename or folder}: {error.strerror}.", remedy="Mend the folder or its permissions."
         ) from error
-    listing.folders.sort()
-    listing.images.sort(key=lambda stamp: stamp.path)
-    listing.others.sort(key=lambda stamp: stamp.path)
-    return Listing(listing.folders, listing.images, listing.others, hidden)
+    by_path = attrgetter("path")
+    return Listing(sorted(folders), sorted(images, key=by_path), sorted(others, key=by_path))
 
 
 def _stamp(path: Path) -> FileStamp:
@@ -210,13 +212,12 @@ class ClassFolders:
         return [stamp for folder in self._class_folders() for stamp in self._list(folder).images]
 
     def index(self) -> Index:
-        entries, ignored, hidden = [], [], 0
+        entries, ignored = [], []
         for folder in self._class_folders():
             label = self._label(folder)
             listing = self._list(folder)
             entries += [Entry(stamp.path, label, stamp.path) for stamp in listing.images]
             ignored += [stamp.path for stamp in listing.others] + [f"{folder}/{name}/" for name in listing.folders]
-            hidden += listing.hidden
         top = list_folder(self.root)
         ignored += [stamp.path for stamp in top.images + top.others]
         ignored += [f"{name}/" for name in top.folders if not self._is_class(name)]
@@ -307,10 +308,10 @@ class PackageFiles:
 
     def index(self) -> Index:
         entries = []
-        for stamp in self.stamps():
-            match = re.fullmatch(self.package.pattern, stamp.path)
-            assert match is not None  # stamps() keeps only these
-            entries.append(Entry(stamp.path, checked_index(int(match["label"]), self.space, stamp.path), stamp.path))
+        for stamp in list_folder(self.root).images:
+            if match := re.fullmatch(self.package.pattern, stamp.path):
+                label = checked_index(int(match["label"]), self.space, stamp.path)
+                entries.append(Entry(stamp.path, label, stamp.path))
         return Index(entries)
 
     def read(self, file: str, start: int, length: int) -> bytes:
@@ -441,14 +442,13 @@ class TarShards:
 
     root: Path
     space: LabelSpace
+    shards: frozenset[str]
+    """Names of the tar files in `root`."""
 
     layout = "WebDataset tar shards"
 
     def stamps(self) -> list[FileStamp]:
-        if self.root.is_file():
-            status = self.root.stat()
-            return [FileStamp(self.root.name, status.st_size, status.st_mtime_ns)]
-        return [stamp for stamp in list_folder(self.root).others if stamp.path.endswith(".tar")]
+        return [stamp for stamp in list_folder(self.root).others if stamp.path in self.shards]
 
     def index(self) -> Index:
         entries: list[Entry] = []
@@ -458,14 +458,10 @@ class TarShards:
         return Index(entries, ignored_note(len(ignored), "members of the shards were", min(ignored, default="")))
 
     def read(self, file: str, start: int, length: int) -> bytes:
-        return read_slice(self._folder / file, start, length)
-
-    @property
-    def _folder(self) -> Path:
-        return self.root.parent if self.root.is_file() else self.root
+        return read_slice(self.root / file, start, length)
 
     def _index_shard(self, shard: FileStamp, entries: list[Entry], ignored: list[str]) -> None:
-        path = self._folder / shard.path
+        path = self.root / shard.path
         images: dict[str, tarfile.TarInfo] = {}
         classes: dict[str, str] = {}
         try:

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from harness.data.catalog import get_benchmark
 from harness.data.copies import Location, condition_order, locate, open_copy, sample_id
-from harness.data.images import UnreadableImageError
+from harness.data.images import UnreadableImageError, load_image
 from harness.data.sources import ClassFolders
 from harness.errors import ExitCode, HarnessError, MissingInputError
 
@@ -280,6 +280,15 @@ def test_reading_from_many_threads(photographs: Any, build: Any, opened: Any) ->
         with ThreadPoolExecutor(8) as pool:
             digests = [hashlib.sha256(data).hexdigest() for data in pool.map(copy.read, positions)]
         assert digests == [copy.samples["digest"].iloc[i] for i in positions]
+
+
+def test_a_truncated_jpeg_is_part_of_the_copy_and_fails_when_decoded(photographs: Any, build: Any, opened: Any) -> None:
+    cut = replace(photographs[0], data=photographs[0].data[:5000])
+    copy = opened(build.class_folders([cut, *photographs[1:]]))
+    assert len(copy) == 20  # the run names and counts what can't be decoded
+    data = copy.read(copy.samples["sample_id"].tolist().index(cut.name))
+    with pytest.raises(UnreadableImageError, match="can't be decoded"):
+        load_image(data)
 
 
 # --- notes ---

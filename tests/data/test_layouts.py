@@ -267,7 +267,7 @@ def test_a_wrapped_copy_is_found_and_says_so(photographs: Any, build: Any, opene
     build.class_folders(photographs).rename(tmp_path / "copies" / "val")
     copy = opened(tmp_path / "copies")
     assert len(copy) == 20
-    assert any("The copy was found in" in note for note in copy.notes)
+    assert "The copy was found in its subfolder val/." in copy.notes
 
 
 def test_other_files_are_ignored_and_counted(photographs: Any, build: Any, opened: Any) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import subprocess
 import sys
@@ -131,8 +132,25 @@ def test_missing_and_impossible_labels(photographs: Any, tmp_path: Path, opened:
 
 def test_a_damaged_parquet_file_names_itself(tmp_path: Path, opened: Any) -> None:
     (tmp_path / "validation-00000.parquet").write_bytes(b"PAR1 and nothing else")
-    with pytest.raises(MissingInputError, match="Can't load the data set"):
+    with pytest.raises(HarnessError, match="Can't load the data set") as caught:
         opened(tmp_path)
+    assert str(caught.value.remedy) == "If a file is damaged, fetch it again."
+
+
+def test_a_full_disk_while_parquet_is_converted(
+    photographs: Any, build: Any, opened: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import datasets
+
+    def full(*_: object, **__: object) -> None:
+        raise datasets.exceptions.DatasetGenerationError("wrapped") from OSError(
+            errno.ENOSPC, "No space left on device"
+        )
+
+    monkeypatch.setattr("datasets.load_dataset", full)
+    with pytest.raises(HarnessError, match="No space left while reading") as caught:
+        opened(build.parquet(photographs))
+    assert "Free some space" in str(caught.value)
 
 
 def test_a_second_open_of_parquet_loads_no_data_set(
