@@ -1,0 +1,221 @@
+"""Linear filters and small pixel kernels that several corruptions share.
+
+Pictures are (height, width, channels) arrays. Every kernel is compiled without reassociation or fused operations,
+so that it gives the same bits on every machine, and releases the interpreter lock.
+
+The authors' scripts compute in double precision in [0, 1] and then truncate to bytes; here it is single precision
+in [0, 255]. Where the exact result is a whole number, theirs falls to either side of it by accident of rounding.
+``to_byte`` takes the whole number itself: values less than ``WHOLE_NUMBER_GUARD`` below it count as it.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+Bytes = NDArray[np.uint8]
+Floats = NDArray[np.float32]
+Integers = NDArray[np.int64]
+
+WHOLE_NUMBER_GUARD = np.float32(2.0**-10)
+_ZERO = np.float32(0)
+_WHITE = np.float32(255)
+
+
+@njit(cache=True, nogil=True, error_model="numpy", inline="always")
+def to_byte(value: np.float32) -> np.uint8:
+    """Clip a float32 to [0, 255] and truncate it to uint8, whole numbers guarded."""
+    return np.uint8(np.int32(min(max(value, _ZERO), _WHITE) + WHOLE_NUMBER_GUARD))
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def truncated(values: Floats) -> Bytes:
+    """A contiguous float32 array as uint8 of the same shape, each value as ``to_byte`` does."""
+    out = np.empty(values.shape, dtype=np.uint8)
+    flat_in, flat_out = values.ravel(), out.ravel()
+    for i in range(flat_in.size):
+        flat_out[i] = to_byte(flat_in[i])
+    return out
+
+
+def gaussian_taps(sigma: float, truncate_at: float) -> Floats:
+    """Weights of a sampled Gaussian from its centre outwards, float32 (radius + 1,); the whole kernel sums to 1.
+
+    The radius is int(truncate_at * sigma + 0.5), as in SciPy's ``gaussian_filter1d``.
+    """
+    radius = int(truncate_at * sigma + 0.5)
+    weights = np.exp(-0.5 * (np.arange(radius + 1) / sigma) ** 2)
+    return (weights / (weights[0] + 2 * weights[1:].sum())).astype(np.float32)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _border_index(index: int, length: int, reflect: bool) -> int:
+    """Where a row beyond the border is read: the nearest row, or (d c b a | a b c d | d c b a)."""
+    if not reflect:
+        return min(max(index, 0), length - 1)
+    index = index % (2 * length)
+    return index if index < length else 2 * length - 1 - index
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _blur_rows(row_sums: Floats, padded: Floats, taps: Floats, step: int, out: Floats) -> None:
+    """Symmetric horizontal filter of one padded row; ``step`` is the number of channels."""
+    radius = taps.size - 1
+    length = out.size
+    centre = padded[radius * step : radius * step + length]
+    for x in range(length):
+        row_sums[x] = taps[0] * centre[x]
+    for k in range(1, radius + 1):
+        left = padded[(radius - k) * step : (radius - k) * step + length]
+        right = padded[(radius + k) * step : (radius + k) * step + length]
+        weight = taps[k]
+        for x in range(length):
+            row_sums[x] += weight * (left[x] + right[x])
+    for x in range(length):
+        out[x] = row_sums[x]
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def separable_blur(picture: Floats, taps: Floats, reflect: bool) -> Floats:
+    """Filter a float32 (height, width, channels) array with a symmetric kernel along both axes.
+
+    ``taps`` are the weights from the centre outwards. Beyond the border stands the nearest pixel, or, with
+    ``reflect``, the picture mirrored about its edge.
+    """
+    height, width, channels = picture.shape
+    length = width * channels
+    radius = taps.size - 1
+    rows = picture.reshape(height, length)
+    out = np.empty((height, width, channels), dtype=np.float32)
+    out_rows = out.reshape(height, length)
+    row_sums = np.empty(length, dtype=np.float32)
+    padded = np.empty(length + 2 * radius * channels, dtype=np.float32)
+    for y in range(height):
+        centre = rows[y]
+        for x in range(length):
+            row_sums[x] = taps[0] * centre[x]
+        for k in range(1, radius + 1):
+            above = rows[_border_index(y - k, height, reflect)]
+            below = rows[_border_index(y + k, height, reflect)]
+            weight = taps[k]
+            for x in range(length):
+                row_sums[x] += weight * (above[x] + below[x])
+        inner = padded[radius * channels : radius * channels + length]
+        for x in range(length):
+            inner[x] = row_sums[x]
+        for k in range(radius):
+            left = _border_index(k - radius, width, reflect) * channels
+            right = _border_index(width + k, width, reflect) * channels
+            for channel in range(channels):
+                padded[k * channels + channel] = inner[left + channel]
+                padded[(radius + width + k) * channels + channel] = inner[right + channel]
+        _blur_rows(row_sums, padded, taps, channels, out_rows[y])
+    return out
+
+
+def motion_kernel(radius: int, sigma: float, angle: float) -> tuple[Floats, Integers]:
+    """Weights (float32) and (row, column) offsets of ImageMagick's motion blur, of 2 * radius + 1 taps.
+
+    One half of a Gaussian lies along a line from the pixel in direction ``angle`` (degrees), each tap rounded to a
+    whole pixel (ImageMagick, ``MotionBlurImage`` and ``GetMotionBlurKernel`` in effect.c).
+    """
+    steps = np.arange(2 * radius + 1)
+    weights = np.exp(-(steps**2) / (2.0 * sigma**2))
+    end = steps.size * np.array([math.sin(math.radians(angle)), math.cos(math.radians(angle))])
+    offsets = np.ceil(steps[:, np.newaxis] * end / math.hypot(*end) - 0.5).astype(np.int64)
+    return (weights / weights.sum()).astype(np.float32), offsets
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def line_blur(picture: Bytes, weights: Floats, offsets: Integers) -> Bytes:
+    """Weighted sum of shifted copies of a uint8 (height, width, channels) array, rounded to uint8.
+
+    Tap k reads the pixel at ``offsets[k]`` (row, column) from the one that is written, or the nearest one inside.
+    """
+    height, width, channels = picture.shape
+    length = width * channels
+    margin = np.abs(offsets[:, 1]).max()
+    rows = np.empty((height, length + 2 * margin * channels), dtype=np.float32)
+    for y in range(height):
+        source = picture[y].reshape(-1)
+        inner = rows[y, margin * channels : margin * channels + length]
+        for x in range(length):
+            inner[x] = np.float32(source[x])
+        for x in range(margin * channels):
+            rows[y, x] = np.float32(source[x % channels])
+            rows[y, margin * channels + length + x] = np.float32(source[length - channels + x % channels])
+    out = np.empty((height, width, channels), dtype=np.uint8)
+    sums = np.empty(length, dtype=np.float32)
+    for y in range(height):
+        sums[:] = np.float32(0.5)
+        for k in range(weights.size):
+            row = rows[min(max(y + offsets[k, 0], 0), height - 1)]
+            start = (margin + offsets[k, 1]) * channels
+            shifted = row[start : start + length]
+            weight = weights[k]
+            for x in range(length):
+                sums[x] += weight * shifted[x]
+        target = out[y].reshape(-1)
+        for x in range(length):
+            target[x] = to_byte(sums[x])
+    return out
+
+
+def linear_zoom_axis(size: int, factor: float) -> tuple[NDArray[np.int64], Floats]:
+    """How one axis of ``size`` pixels is cropped about its centre and enlarged by ``factor`` to ``size`` again.
+
+    Returns the lower source pixel of each target pixel, int64 (size,), and the weight of the one after it, float32.
+    The crop has ceil(size / factor) pixels; it is enlarged as SciPy's ``zoom`` of order 1 does, the centres of the
+    end pixels fixed, and its excess is cut off evenly (``clipped_zoom`` in the authors' make_imagenet_c.py).
+    """
+    crop = math.ceil(size / factor)
+    first = (size - crop) // 2
+    enlarged = round(crop * factor)
+    trim = (enlarged - size) // 2
+    position = np.arange(trim, trim + size) * ((crop - 1) / (enlarged - 1))
+    lower = np.minimum(np.floor(position).astype(np.int64), max(crop - 2, 0))
+    return first + lower, (position - lower).astype(np.float32)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def sample_bilinear(picture: Floats, rows: Floats, columns: Floats, mirror_edge_pixel: bool, out: Floats) -> None:
+    """Read float32 (height, width, 3) ``picture`` at fractional positions (height, width) into ``out``, linearly.
+
+    Beyond the border the picture is mirrored: about its edge (d c b a | a b c d | d c b a), or, with
+    ``mirror_edge_pixel`` false, about its outermost pixels (d c b | a b c d | c b a).
+    """
+    height, width = rows.shape
+    flat, stride = picture.reshape(-1), picture.shape[1]
+    last_row, last_column = picture.shape[0] - 1, picture.shape[1] - 1
+    for y in range(height):
+        for x in range(width):
+            row_floor = math.floor(rows[y, x])
+            column_floor = math.floor(columns[y, x])
+            row_weight = rows[y, x] - np.float32(row_floor)
+            column_weight = columns[y, x] - np.float32(column_floor)
+            top, left = int(row_floor), int(column_floor)
+            bottom, right = top + 1, left + 1
+            if top < 0 or left < 0 or bottom > last_row or right > last_column:
+                top = _mirror(top, last_row, mirror_edge_pixel)
+                bottom = _mirror(bottom, last_row, mirror_edge_pixel)
+                left = _mirror(left, last_column, mirror_edge_pixel)
+                right = _mirror(right, last_column, mirror_edge_pixel)
+            # Unsigned indices spare the compiled code the test for negative ones.
+            top_left, top_right = np.uint64((top * stride + left) * 3), np.uint64((top * stride + right) * 3)
+            low_left, low_right = np.uint64((bottom * stride + left) * 3), np.uint64((bottom * stride + right) * 3)
+            for channel in range(np.uint64(3)):
+                upper = flat[top_left + channel]
+                upper += column_weight * (flat[top_right + channel] - upper)
+                lower = flat[low_left + channel]
+                lower += column_weight * (flat[low_right + channel] - lower)
+                out[y, x, channel] = upper + row_weight * (lower - upper)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _mirror(index: int, last: int, mirror_edge_pixel: bool) -> int:
+    period = 2 * last + 2 if mirror_edge_pixel else 2 * last
+    index = index % period
+    return index if index <= last else period - index - (1 if mirror_edge_pixel else 0)

@@ -1,0 +1,118 @@
+"""Noise: Gaussian, shot, impulse and speckle (Hendrycks and Dietterich 2019, section 4; parameters from the authors'
+make_imagenet_c.py)."""
+
+from __future__ import annotations
+
+import functools
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+from scipy.special import pdtr
+
+from harness.corruptions.filters import Bytes, Floats, to_byte
+from harness.corruptions.picture import SHAPE, Picture
+from harness.corruptions.randomness import Stream, Words
+
+_GUIDE_BITS = 8
+
+
+def draw_normal_field(stream: Stream, _: float) -> Floats:
+    """One standard normal value a channel and pixel, float32 (224, 224, 3)."""
+    return stream.normal(SHAPE)
+
+
+def draw_words(stream: Stream, _: float) -> Words:
+    """One random word a channel and pixel, uint32 (224, 224, 3); word / 2**32 is uniform in [0, 1)."""
+    return stream.words(int(np.prod(SHAPE))).reshape(SHAPE)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _add_scaled(base: Bytes, field: Floats, scale: float, out: Bytes) -> None:
+    flat, values, target = base.ravel(), field.ravel(), out.ravel()
+    factor = np.float32(scale)
+    for i in range(flat.size):
+        target[i] = to_byte(np.float32(flat[i]) + factor * values[i])
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _multiply_scaled(base: Bytes, field: Floats, scale: float, out: Bytes) -> None:
+    flat, values, target = base.ravel(), field.ravel(), out.ravel()
+    factor = np.float32(scale)
+    for i in range(flat.size):
+        pixel = np.float32(flat[i])
+        target[i] = to_byte(pixel + pixel * (factor * values[i]))
+
+
+def gaussian_noise(picture: Picture, field: Floats, deviation: float) -> Bytes:
+    """Add normal noise of the given standard deviation, in units of the full range."""
+    out = np.empty_like(picture.base)
+    _add_scaled(picture.base, field, 255.0 * deviation, out)
+    return out
+
+
+def speckle_noise(picture: Picture, field: Floats, deviation: float) -> Bytes:
+    """Add normal noise whose standard deviation is ``deviation`` times the pixel."""
+    out = np.empty_like(picture.base)
+    _multiply_scaled(picture.base, field, deviation, out)
+    return out
+
+
+@functools.cache
+def _poisson_tables(photons: float) -> tuple[Words, NDArray[np.uint8], Bytes]:
+    """How a word becomes a photon count at each of the 256 pixel values, and a count a byte.
+
+    Returns the words at which the count grows (256, photons), the count at the start of each of 256 word ranges
+    (256, 256), and the byte of each count up to ``photons``, at which a pixel is white.
+    """
+    counts = np.arange(int(photons))
+    rates = np.arange(256) / 255.0 * photons
+    cumulative = pdtr(counts[np.newaxis], rates[:, np.newaxis])
+    thresholds = np.minimum(np.ceil(cumulative * 2.0**32), 2.0**32 - 1).astype(np.uint32)
+    starts = np.arange(1 << _GUIDE_BITS, dtype=np.uint64) << np.uint64(32 - _GUIDE_BITS)
+    guide = np.stack([np.searchsorted(row, starts, side="right") for row in thresholds])
+    byte_of_count = (np.minimum(np.arange(int(photons) + 1) / photons, 1.0) * 255).astype(np.uint8)
+    return thresholds, guide.astype(np.uint8), byte_of_count
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _count_photons(base: Bytes, words: Words, thresholds: Words, guide: Bytes, bytes_: Bytes, out: Bytes) -> None:
+    flat, draws, target = base.ravel(), words.ravel(), out.ravel()
+    most = thresholds.shape[1]
+    for i in range(flat.size):
+        pixel = flat[i]
+        word = draws[i]
+        count = np.int64(guide[pixel, word >> np.uint32(32 - _GUIDE_BITS)])
+        while count < most and word >= thresholds[pixel, count]:
+            count += 1
+        target[i] = bytes_[count]
+
+
+def shot_noise(picture: Picture, words: Words, photons: float) -> Bytes:
+    """Replace each value by a Poisson count whose mean is ``photons`` at white, by inverting its distribution.
+
+    A word w gives the least count k with P(count <= k) > w / 2**32.
+    """
+    out = np.empty_like(picture.base)
+    _count_photons(picture.base, words, *_poisson_tables(photons), out)
+    return out
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _salt_and_pepper(base: Bytes, words: Words, salt_below: int, pepper_below: int, out: Bytes) -> None:
+    flat, draws, target = base.ravel(), words.ravel(), out.ravel()
+    salt, pepper = np.uint32(salt_below), np.uint32(pepper_below)
+    for i in range(flat.size):
+        kept = flat[i] if draws[i] >= pepper else np.uint8(0)
+        target[i] = kept if draws[i] >= salt else np.uint8(255)
+
+
+def impulse_noise(picture: Picture, words: Words, amount: float) -> Bytes:
+    """Set a share ``amount`` of all channel values to white or black, as often the one as the other.
+
+    The authors call scikit-image's ``random_noise(mode="s&p")``, which draws one uniform for whether a value is
+    replaced and another for which way; here one word decides both: white below amount / 2, black below amount.
+    """
+    out = np.empty_like(picture.base)
+    _salt_and_pepper(picture.base, words, round(amount * 2.0**31), round(amount * 2.0**32), out)
+    return out

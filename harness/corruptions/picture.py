@@ -1,0 +1,75 @@
+"""The base picture that corruptions start from, with what several of them need of it computed once."""
+
+from __future__ import annotations
+
+import functools
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from harness.corruptions.filters import Bytes, Floats
+
+SIDE = 224
+SHAPE = (SIDE, SIDE, 3)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _channel_extremes(base: Bytes) -> tuple[Bytes, Bytes]:
+    highest, lowest = np.empty_like(base), np.empty_like(base)
+    for y in range(base.shape[0]):
+        for x in range(base.shape[1]):
+            red, green, blue = base[y, x, 0], base[y, x, 1], base[y, x, 2]
+            highest[y, x] = max(red, green, blue)
+            lowest[y, x] = min(red, green, blue)
+    return highest, lowest
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _channel_sums(base: Bytes) -> NDArray[np.int64]:
+    red, green, blue = 0, 0, 0
+    pixels = base.reshape(-1, 3)
+    for i in range(pixels.shape[0]):
+        red += pixels[i, 0]
+        green += pixels[i, 1]
+        blue += pixels[i, 2]
+    return np.array([red, green, blue])
+
+
+class Picture:
+    """A base picture and its derived forms, each computed when first asked for.
+
+    Args:
+        base: RGB, uint8 (224, 224, 3); copied.
+
+    Raises:
+        ValueError: the array has another shape or dtype.
+    """
+
+    def __init__(self, base: Bytes) -> None:
+        if base.shape != SHAPE or base.dtype != np.uint8:
+            raise ValueError(f"a base picture is uint8 {SHAPE}, not {base.dtype} {base.shape}")
+        self.base = np.array(base, order="C")
+
+    @functools.cached_property
+    def floats(self) -> Floats:
+        """The picture as float32 (224, 224, 3), 0 to 255."""
+        return self.base.astype(np.float32)
+
+    @functools.cached_property
+    def highest(self) -> int:
+        """The highest value of any channel, 0 to 255."""
+        return int(self.base.max())
+
+    @functools.cached_property
+    def channel_extremes(self) -> tuple[Bytes, Bytes]:
+        """The highest and the lowest channel of each pixel, uint8 (224, 224, 3) each, repeated along the last axis.
+
+        The repetition lets one loop run over all values side by side.
+        """
+        return _channel_extremes(self.base)
+
+    @functools.cached_property
+    def channel_means(self) -> NDArray[np.float64]:
+        """Mean of each channel, (3,), 0 to 255."""
+        return np.asarray(_channel_sums(self.base) / (SIDE * SIDE))

@@ -1,0 +1,360 @@
+"""Weather: snow, frost, fog, brightness and spatter (Hendrycks and Dietterich 2019, section 4; parameters from the
+authors' make_imagenet_c.py)."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import importlib.util
+import math
+from pathlib import Path
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from harness.corruptions.filters import (
+    Bytes,
+    Floats,
+    gaussian_taps,
+    line_blur,
+    linear_zoom_axis,
+    motion_kernel,
+    separable_blur,
+    to_byte,
+    truncated,
+)
+from harness.corruptions.picture import SIDE, Picture
+from harness.corruptions.randomness import Stream
+from harness.errors import MissingInputError
+
+Doubles = NDArray[np.float64]
+
+_SKIMAGE_TRUNCATE = 4.0  # the default of skimage.filters.gaussian, which the authors call
+_PLASMA_SIDE = 256
+
+# The five textures that the authors' script draws from, as its repository and both imagecorruptions packages have them.
+_FROST_SHA256 = {
+    "frost1.png": "ff9f907860bd7a835d459e32f9d588062b7f61ee267343cc7222b56753a14755",
+    "frost2.png": "fe211a89b336999c207a852ce05818d4545d0b57c5beadd824b4cc9d9a9b6137",
+    "frost3.png": "2d0d50b4a9bb213f38b024ef7768731bb83cc08d2f26b5766bbc167cdfa0e504",
+    "frost4.jpg": "3f8b91ca1a9fa7167b09e773da53f5ae60d0a1fd88f02a783f6e328a72887f6e",
+    "frost5.jpg": "5fc6a19df4a429ba68abdcc8f8a4278d4c9f81c9ccafd2c92ab0c8cf8992ebd2",
+}
+_FROST_PACKAGE = "imagecorruptions"
+_FROST_REMEDY = "Install the package that carries them: pip install imagecorruptions-imaug"
+
+
+class Snow(NamedTuple):
+    """Falling snow and a whitened scene."""
+
+    mean: float
+    """Mean of the flakes' field, before it is cut."""
+    deviation: float
+    """Its standard deviation."""
+    zoom: float
+    """How much the field is enlarged: the size of the flakes."""
+    threshold: float
+    """What is below is no flake."""
+    radius: int
+    """Radius of the flakes' motion blur, pixels."""
+    sigma: float
+    """Its standard deviation, pixels."""
+    scene: float
+    """Share of the picture that is not whitened."""
+
+
+class SnowDraws(NamedTuple):
+    """What is random in one snowfall."""
+
+    field: Floats
+    """Standard normal values of the field's visible part, float32 (side, side), side = ceil(224 / zoom)."""
+    angle: float
+    """Direction of the fall, degrees, in [-135, -45)."""
+
+
+class Frost(NamedTuple):
+    """A frozen window pane."""
+
+    scene: float
+    """Weight of the picture."""
+    ice: float
+    """Weight of the texture."""
+
+
+class FrostDraws(NamedTuple):
+    """Which part of which texture."""
+
+    texture: int
+    """0 to 4."""
+    row: float
+    """Position of the crop in [0, 1) of the rows at which it can begin."""
+    column: float
+    """Likewise for columns."""
+
+
+class Fog(NamedTuple):
+    """A bank of fog."""
+
+    density: float
+    """Weight of the fog."""
+    decay: float
+    """By what the fractal's amplitude is divided from level to level."""
+
+
+class Spatter(NamedTuple):
+    """Drops on the lens."""
+
+    mean: float
+    """Mean of the liquid's field."""
+    deviation: float
+    """Its standard deviation."""
+    sigma: float
+    """Standard deviation of the Gaussian that smooths it, pixels."""
+    threshold: float
+    """What is below is dry."""
+    strength: float
+    """For water the opacity; for mud the standard deviation of the second Gaussian, pixels."""
+    mud: bool
+    """Whether it is mud rather than water."""
+
+
+def draw_snow(stream: Stream, snow: Snow) -> SnowDraws:
+    """The visible part of the field, then the angle.
+
+    The authors draw 224 x 224 values and crop them before the enlargement; the values outside are never seen and
+    not drawn here.
+    """
+    side = math.ceil(SIDE / snow.zoom)
+    return SnowDraws(stream.normal((side, side)), float(stream.uniform(-135, -45, (1,))[0]))
+
+
+@functools.cache
+def _flake_axis(zoom: float) -> tuple[NDArray[np.int64], Floats]:
+    lower, weights = linear_zoom_axis(SIDE, zoom)
+    return lower - (SIDE - math.ceil(SIDE / zoom)) // 2, weights
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _flakes(field: Floats, lower: NDArray[np.int64], weights: Floats, threshold: float) -> Bytes:
+    """Enlarge the field, cut it at the threshold and truncate it to uint8 (224, 224, 1)."""
+    side = lower.size
+    out = np.empty((side, side, 1), dtype=np.uint8)
+    between = np.empty(field.shape[1], dtype=np.float32)
+    cut = np.float32(threshold)
+    for y in range(side):
+        upper, under = field[lower[y]], field[lower[y] + 1]
+        for x in range(between.size):
+            between[x] = upper[x] + weights[y] * (under[x] - upper[x])
+        for x in range(side):
+            left = between[lower[x]]
+            value = left + weights[x] * (between[lower[x] + 1] - left)
+            out[y, x, 0] = to_byte(value * np.float32(255)) if value >= cut else np.uint8(0)
+    return out
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _snow_over(base: Bytes, flakes: Bytes, scene: float, out: Bytes) -> None:
+    height, width, _ = base.shape
+    kept = np.float32(scene)
+    whitened = np.float32(1) - kept
+    for y in range(height):
+        for x in range(width):
+            red, green, blue = np.float32(base[y, x, 0]), np.float32(base[y, x, 1]), np.float32(base[y, x, 2])
+            grey = np.float32(0.299) * red + np.float32(0.587) * green + np.float32(0.114) * blue
+            white = grey * np.float32(1.5) + np.float32(127.5)
+            snow = np.float32(flakes[y, x, 0]) + np.float32(flakes[height - 1 - y, width - 1 - x, 0])
+            out[y, x, 0] = to_byte(kept * red + whitened * max(red, white) + snow)
+            out[y, x, 1] = to_byte(kept * green + whitened * max(green, white) + snow)
+            out[y, x, 2] = to_byte(kept * blue + whitened * max(blue, white) + snow)
+
+
+def snow(picture: Picture, draws: SnowDraws, snow: Snow) -> Bytes:
+    """Whiten the scene and let one layer of flakes fall over it twice, the second time turned by 180 degrees."""
+    field = np.float32(snow.mean) + np.float32(snow.deviation) * draws.field
+    flakes = _flakes(field, *_flake_axis(snow.zoom), snow.threshold)
+    flakes = line_blur(flakes, *motion_kernel(snow.radius, snow.sigma, draws.angle))
+    out = np.empty_like(picture.base)
+    _snow_over(picture.base, flakes, snow.scene, out)
+    return out
+
+
+def draw_frost(stream: Stream, _: Frost) -> FrostDraws:
+    """Texture and place of the crop."""
+    texture = int(stream.integers(0, len(_FROST_SHA256), 1)[0])
+    row, column = stream.uniform(0, 1, (2,))
+    return FrostDraws(texture, float(row), float(column))
+
+
+@functools.cache
+def frost_textures() -> tuple[Bytes, ...]:
+    """The authors' five textures, RGB uint8, from the installed ``imagecorruptions`` package.
+
+    They are photographs of unstated origin inside Apache-2.0 packages, so this project does not carry copies. The
+    package is only looked up, not imported. The authors ship a sixth texture, which their script never draws.
+
+    Raises:
+        MissingInputError: the package is absent, or a texture is absent or other than the authors'.
+    """
+    spec = importlib.util.find_spec(_FROST_PACKAGE)
+    if spec is None or not spec.submodule_search_locations:
+        raise MissingInputError("The corruption 'frost' needs the authors' textures.", remedy=_FROST_REMEDY)
+    folder = Path(spec.submodule_search_locations[0]) / "frost"
+    return tuple(_read_texture(folder / name, digest) for name, digest in _FROST_SHA256.items())
+
+
+def _read_texture(path: Path, digest: str) -> Bytes:
+    content = path.read_bytes() if path.is_file() else b""
+    if hashlib.sha256(content).hexdigest() != digest:
+        raise MissingInputError(f"{path} is not the authors' frost texture.", remedy=_FROST_REMEDY)
+    decoded = np.asarray(cv2.imdecode(np.frombuffer(content, dtype=np.uint8), cv2.IMREAD_COLOR))
+    return np.ascontiguousarray(decoded[..., ::-1])
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _blend(base: Bytes, ice: Bytes, base_weight: float, ice_weight: float, out: Bytes) -> None:
+    first, second = np.float32(base_weight), np.float32(ice_weight)
+    pixels, textured, target = base.reshape(-1), ice.reshape(-1), out.reshape(-1)
+    for i in range(pixels.size):
+        target[i] = to_byte(first * np.float32(pixels[i]) + second * np.float32(textured[i]))
+
+
+def frost(picture: Picture, draws: FrostDraws, frost: Frost) -> Bytes:
+    """Add a random crop of a random texture."""
+    texture = frost_textures()[draws.texture]
+    row = int(draws.row * (texture.shape[0] - SIDE))
+    column = int(draws.column * (texture.shape[1] - SIDE))
+    out = np.empty_like(picture.base)
+    ice = np.ascontiguousarray(texture[row : row + SIDE, column : column + SIDE])
+    _blend(picture.base, ice, frost.scene, frost.ice, out)
+    return out
+
+
+def draw_fog(stream: Stream, _: Fog) -> Doubles:
+    """Uniform values in [-1, 1) for all points of the fractal but its corner, in the order of its levels."""
+    return stream.uniform(-1, 1, (_PLASMA_SIDE * _PLASMA_SIDE - 1,))
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def plasma_fractal(draws: Doubles, decay: float) -> Doubles:
+    """A height map by the diamond-square algorithm on a torus, float64 (256, 256), scaled to [0, 1].
+
+    ``draws`` (65535,) are uniform in [-1, 1). At each level they go to the squares' centres, then to the midpoints
+    of the squares' upper edges, then to those of their left edges. The authors multiply an amplitude ("wibble", 100
+    at the start) into a draw that they already scale by it, so it counts squared.
+    """
+    side = _PLASMA_SIDE
+    heights = np.zeros((side, side))
+    amplitude = 100.0
+    step = side
+    drawn = 0
+    while step >= 2:
+        half = step // 2
+        scale = amplitude * amplitude
+        for y in range(0, side, step):
+            for x in range(0, side, step):
+                below, right = (y + step) % side, (x + step) % side
+                corners = (heights[y, x] + heights[below, x]) + (heights[y, right] + heights[below, right])
+                heights[y + half, x + half] = corners / 4 + scale * draws[drawn]
+                drawn += 1
+        for y in range(0, side, step):
+            for x in range(0, side, step):
+                centres = heights[y + half, x + half] + heights[(y - half) % side, x + half]
+                ends = heights[y, x] + heights[y, (x + step) % side]
+                heights[y, x + half] = (centres + ends) / 4 + scale * draws[drawn]
+                drawn += 1
+        for y in range(0, side, step):
+            for x in range(0, side, step):
+                centres = heights[y + half, x + half] + heights[y + half, (x - half) % side]
+                ends = heights[y, x] + heights[(y + step) % side, x]
+                heights[y + half, x] = (centres + ends) / 4 + scale * draws[drawn]
+                drawn += 1
+        step = half
+        amplitude /= decay
+    heights -= heights.min()
+    heights /= heights.max()
+    return heights
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _fog_over(base: Bytes, heights: Doubles, density: float, highest: float, out: Bytes) -> None:
+    scale = np.float32(highest / (highest + 255.0 * density))
+    weight = 255.0 * density
+    height, width, _ = base.shape
+    row = np.empty(3 * width, dtype=np.float32)
+    for y in range(height):
+        for x in range(width):
+            row[3 * x : 3 * x + 3] = np.float32(weight * heights[y, x])
+        pixels, target = base[y].reshape(-1), out[y].reshape(-1)
+        for i in range(row.size):
+            target[i] = to_byte((np.float32(pixels[i]) + row[i]) * scale)
+
+
+def fog(picture: Picture, draws: Doubles, fog: Fog) -> Bytes:
+    """Add a plasma fractal and scale back, so that the brightest value of the picture can't be exceeded."""
+    out = np.empty_like(picture.base)
+    _fog_over(picture.base, plasma_fractal(draws, fog.decay), fog.density, float(picture.highest), out)
+    return out
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _scale_to_peak(base: Bytes, peaks: Bytes, ratios: Floats, black: float, out: Bytes) -> None:
+    pixels, flat_peaks, target = base.reshape(-1), peaks.reshape(-1), out.reshape(-1)
+    offset = np.float32(black)
+    for i in range(pixels.size):
+        scaled = np.float32(pixels[i]) * ratios[flat_peaks[i]]
+        target[i] = to_byte(scaled if flat_peaks[i] else offset)
+
+
+def brightness(picture: Picture, _: None, amount: float) -> Bytes:
+    """Raise the value of each pixel in HSV space, at the same hue and saturation.
+
+    At fixed hue and saturation the channels are proportional to the value, so this scales them by new value over
+    old; a black pixel becomes grey.
+    """
+    values = np.arange(256, dtype=np.float64)
+    raised = np.minimum(values + 255.0 * amount, 255.0)
+    ratios = np.divide(raised, values, out=np.zeros(256), where=values > 0).astype(np.float32)
+    out = np.empty_like(picture.base)
+    _scale_to_peak(picture.base, picture.channel_extremes[0], ratios, float(raised[0]), out)
+    return out
+
+
+def draw_spatter(stream: Stream, _: Spatter) -> Floats:
+    """A standard normal field, float32 (224, 224)."""
+    return stream.normal((SIDE, SIDE))
+
+
+def spatter(picture: Picture, field: Floats, spatter: Spatter) -> Bytes:
+    """Splash pale turquoise water or brown mud over the picture."""
+    liquid = (np.float32(spatter.mean) + np.float32(spatter.deviation) * field)[..., np.newaxis]
+    liquid = separable_blur(liquid, gaussian_taps(spatter.sigma, _SKIMAGE_TRUNCATE), False)[..., 0]
+    liquid[liquid < spatter.threshold] = 0
+    if spatter.mud:
+        return _mud(picture, liquid > spatter.threshold, spatter.strength)
+    return _water(picture, (liquid * 255).astype(np.uint8), spatter.strength)
+
+
+_MUD = np.array([63, 42, 20], dtype=np.float32)
+_WATER = np.array([175, 238, 238], dtype=np.float32)
+_EMBOSS = np.array([[-2, -1, 0], [-1, 1, 1], [0, 1, 2]], dtype=np.float32)
+
+
+def _mud(picture: Picture, wet: NDArray[np.bool_], sigma: float) -> Bytes:
+    opacity = separable_blur(wet[..., np.newaxis].astype(np.float32), gaussian_taps(sigma, _SKIMAGE_TRUNCATE), False)
+    opacity[opacity < 0.8] = 0
+    return truncated(picture.floats * (1 - opacity) + _MUD * opacity)
+
+
+def _water(picture: Picture, liquid: Bytes, strength: float) -> Bytes:
+    """Emboss the liquid by the distance from its edges; where there is none, the picture stays as it is."""
+    distance = cv2.distanceTransform(255 - cv2.Canny(liquid, 50, 150), cv2.DIST_L2, 5)
+    _, distance = cv2.threshold(distance, 20, 20, cv2.THRESH_TRUNC)
+    relief = cv2.equalizeHist(cv2.blur(distance, (3, 3)).astype(np.uint8))
+    relief = cv2.blur(cv2.filter2D(relief, cv2.CV_8U, _EMBOSS), (3, 3)).astype(np.float32)
+    opacity = liquid * relief
+    if opacity.max() > 0:
+        opacity *= strength / opacity.max()
+    return truncated(picture.floats + _WATER * opacity[..., np.newaxis])
