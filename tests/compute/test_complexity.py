@@ -31,7 +31,11 @@ class Logits(nn.Module):
 @pytest.fixture(scope="module")
 def regnet() -> nn.Module:
     config = RegNetConfig(
-        depths=[2, 6, 12, 2], hidden_sizes=[128, 192, 512, 1088], groups_width=64, layer_type="y", num_labels=1000
+        depths=[2, 6, 12, 2],
+        hidden_sizes=[128, 192, 512, 1088],
+        groups_width=64,
+        layer_type="y",
+        num_labels=1000,
     )
     with torch.device("meta"):
         return Logits(RegNetForImageClassification(config))
@@ -183,7 +187,9 @@ def test_stage_of_a_name(name: str, stage: str) -> None:
     assert stage_of(name) == stage
 
 
-@pytest.mark.parametrize("name", ["resnet18", "tf_efficientnet_lite0", "vit_tiny_patch16_224", "convnext_atto"])
+@pytest.mark.parametrize(
+    "name", ["resnet18", "tf_efficientnet_lite0", "vit_tiny_patch16_224", "convnext_atto"]
+)
 def test_stage_macs_add_up_in_other_families(name: str) -> None:
     with torch.device("meta"):
         got = count(timm.create_model(name))
