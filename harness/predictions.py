@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -132,8 +132,15 @@ class PredictionStore:
         self.home = home
         self._report = report
 
-    def write(self, key: PredictionKey, rows: ShardRows) -> Path:
-        """Write one shard; returns its path. Raises HarnessError on a full disk or a read-only store."""
+    def write(self, key: PredictionKey, rows: ShardRows, made_on: Mapping[str, Any]) -> Path:
+        """Write one shard; returns its path.
+
+        Args:
+            made_on: device and versions, kept beside the shards for whoever reads them later.
+
+        Raises:
+            HarnessError: full disk, read-only store.
+        """
         folder = key.folder(self.home)
         described = folder / "protocol.json"
         if not described.exists():
@@ -143,6 +150,7 @@ class PredictionStore:
                 "benchmark": key.benchmark,
                 "condition": key.condition,
                 "protocol": key.protocol,
+                "made_on": dict(made_on),
             }
             write_text(described, json.dumps(record, indent=2, sort_keys=True) + "\n")
         names = "\n".join(
@@ -162,6 +170,14 @@ class PredictionStore:
         names = table.select(["sample_id", "digest", "label"]).to_pandas()
         repeated = names.duplicated().to_numpy()
         return table.filter(pa.array(~repeated)) if repeated.any() else table
+
+    def made_on(self, key: PredictionKey) -> dict[str, Any]:
+        """Device and versions of the run that first wrote under this key; empty where that was not noted."""
+        try:
+            described = json.loads((key.folder(self.home) / "protocol.json").read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return {}
+        return dict(described.get("made_on", {}))
 
     def stored(self, key: PredictionKey) -> set[tuple[str, str, int]]:
         """(sample id, digest, label) of every stored row."""

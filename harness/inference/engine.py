@@ -40,11 +40,11 @@ class Placement:
     precision: str = "fp32"
     """fp32, bf16 or fp16 (the latter two by autocast)."""
     layout: str = "contiguous"
-    """contiguous or channels-last."""
+    """contiguous or channels_last."""
 
     @property
     def memory_format(self) -> torch.memory_format:
-        return torch.channels_last if self.layout == "channels-last" else torch.contiguous_format
+        return torch.channels_last if self.layout == "channels_last" else torch.contiguous_format
 
     @property
     def dtype(self) -> torch.dtype | None:

@@ -1,0 +1,224 @@
+"""A whole model card from a ledger, by a Jinja template.
+
+The template runs in Jinja's sandbox with undefined names as errors. Everything it prints comes from the ledger or
+from the template itself; text that came from outside (names, reasons, paths) passes through `cell`, which leaves no way
+to break out of a table or to smuggle in HTML.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import jinja2
+import jinja2.sandbox
+import yaml
+
+from harness.data.catalog import Benchmark, benchmarks
+from harness.errors import ExitCode, HarnessError
+from harness.evidence import Evidence, EvidenceClass, Ledger, show, show_count, show_interval, show_value
+from harness.models.registry import registered
+from harness.resources import shipped_folder
+
+_METRIC_NAMES = {
+    "top1": "Top-1 accuracy",
+    "top5": "Top-5 accuracy",
+    "nll": "Negative log-likelihood",
+    "brier": "Brier score",
+    "ece": "Expected calibration error, 15 equal-width bins",
+    "ece:equal-mass": "Expected calibration error, 15 equal-mass bins",
+    "mean-confidence": "Mean confidence",
+    "accuracy-drop": "Accuracy drop from imagenet-val",
+    "effective-robustness": "Effective robustness",
+}
+_VARIANT_NAMES = {
+    "open": "among all outputs",
+    "open-descendants": "among all outputs, descendants count as right",
+}
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of a results table."""
+
+    evidence: Evidence
+    metric: str
+    """What was measured, in words."""
+    value: str
+    interval: str
+    n: str
+    partial: bool
+
+
+@dataclass(frozen=True)
+class Section:
+    """What is known on one benchmark."""
+
+    benchmark: Benchmark
+    rows: tuple[Row, ...]
+    pending: tuple[Evidence, ...]
+
+
+def metric_name(key: str) -> str:
+    """The metric of an evidence key in words, e.g. `imagenet-a.top1:open` -> "Top-1 accuracy, among all outputs"."""
+    where, metric = key.rsplit(".", 1)
+    plain, _, variant = metric.partition(":")
+    words = _METRIC_NAMES.get(metric) or _METRIC_NAMES.get(plain, plain)
+    if variant and metric not in _METRIC_NAMES:
+        if match := re.fullmatch(r"restricted-(\d+)", variant):
+            words += f", on the {int(match[1]):,} classes the model has"
+        else:
+            words += f", {_VARIANT_NAMES.get(variant, variant)}"
+    _, at, part = where.partition("@")
+    return f"{words}, images of {part} classes" if at else words
+
+
+def benchmark_of(key: str) -> str:
+    """The benchmark an evidence key is about."""
+    return re.split(r"[/@]|\.(?=[^.]*$)", key, maxsplit=1)[0]
+
+
+def _row(item: Evidence) -> Row:
+    where = item.key.rsplit(".", 1)[0].partition("@")[0]
+    _, slash, condition = where.partition("/")
+    words = metric_name(item.key) + (f", {condition}" if slash else "")
+    return Row(item, words, show_value(item), show_interval(item), show_count(item), item.is_partial)
+
+
+def sections(ledger: Ledger) -> list[Section]:
+    """The ledger's benchmarks in the order of their first evidence."""
+    known = benchmarks()
+    names = dict.fromkeys(name for item in ledger if (name := benchmark_of(item.key)) in known)
+    found = []
+    for name in names:
+        items = [item for item in ledger if benchmark_of(item.key) == name]
+        rows = tuple(_row(item) for item in items if item.class_ is EvidenceClass.MEASURED)
+        waiting = tuple(item for item in items if item.class_ is EvidenceClass.PENDING)
+        found.append(Section(known[name], rows, waiting))
+    return found
+
+
+def cell(value: object) -> str:
+    """Text from outside as plain Markdown text: no line breaks, no table bars, no HTML, no links."""
+    text = " ".join(str(value).split())
+    return re.sub(r"([\\|<>\[\]`*_])", lambda match: f"\\{match[1]}", text)
+
+
+def code(value: object) -> str:
+    """Text from outside as inline code."""
+    text = " ".join(str(value).split()).replace("|", "\\|")
+    fence = "``" if "`" in text else "`"
+    return f"{fence}{text}{fence}"
+
+
+def _front_matter(ledger: Ledger) -> str:
+    """YAML for the Hub. `model-index` holds measured results on whole benchmarks only."""
+    model = ledger.model
+    checkpoint = model.get("checkpoint") or {}
+    fields: dict[str, Any] = {}
+    if licence := checkpoint.get("licence"):
+        fields["license"] = str(licence).lower()
+    if library := model.get("library"):
+        fields["library_name"] = library
+    fields["pipeline_tag"] = "image-classification"
+    fields["tags"] = ["image-classification"]
+    results = [result for section in sections(ledger) for result in _index_results(section)]
+    if results:
+        fields["metrics"] = ["accuracy"]
+        fields["model-index"] = [{"name": model["title"], "results": results}]
+    return yaml.safe_dump(fields, sort_keys=False, allow_unicode=True, width=1000).rstrip()
+
+
+def _index_results(section: Section) -> Iterable[dict[str, Any]]:
+    names = {f"{section.benchmark.name}.top1": "Top-1 accuracy", f"{section.benchmark.name}.top5": "Top-5 accuracy"}
+    metrics = [
+        {"type": "accuracy", "name": names[row.evidence.key], "value": round(float(row.evidence.value), 4)}
+        for row in section.rows
+        if row.evidence.key in names and not row.partial and isinstance(row.evidence.value, int | float)
+    ]
+    if metrics and section.benchmark.package is None:
+        yield {
+            "task": {"type": "image-classification", "name": "Image classification"},
+            "dataset": {"type": section.benchmark.name, "name": section.benchmark.title},
+            "metrics": metrics,
+        }
+
+
+def _methods(ledger: Ledger) -> list[dict[str, str]]:
+    """One line for each way in which numbers were made."""
+    lines: dict[tuple[str, ...], dict[str, str]] = {}
+    for item in ledger:
+        if item.class_ is not EvidenceClass.MEASURED or item.protocol is None:
+            continue
+        name = benchmark_of(item.key)
+        data = item.fingerprints.data or ""
+        lines.setdefault(
+            (name, data),
+            {
+                "benchmark": name,
+                "preprocessing": str(item.protocol.get("preprocessing", item.protocol.get("imported", "not stated"))),
+                "precision": str(item.protocol.get("precision", "not stated")),
+                "data": data[:16],
+                "n": show_count(item),
+                "command": item.command or "",
+            },
+        )
+    return list(lines.values())
+
+
+def _environment(path: Path | None) -> tuple[jinja2.Environment, str]:
+    folders = [shipped_folder("templates")]
+    name = "model_card.md.j2"
+    if path is not None:
+        if not path.is_file():
+            raise HarnessError(
+                f"There is no template {path}.", remedy="Give the path of a Jinja file.", exit_code=ExitCode.USAGE
+            )
+        folders.insert(0, path.resolve().parent)
+        name = path.name
+    environment = jinja2.sandbox.SandboxedEnvironment(
+        loader=jinja2.FileSystemLoader(folders),
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+        autoescape=False,
+    )
+    environment.filters.update(cell=cell, code=code, show=show)
+    return environment, name
+
+
+def render_card(ledger: Ledger, template: Path | None = None) -> str:
+    """The model card of a ledger, as Markdown with YAML front matter.
+
+    Args:
+        template: a template of the user's own; the shipped ones can be included from it.
+
+    Raises:
+        HarnessError: the template is missing, has a syntax error, or uses a name that is not defined.
+    """
+    environment, name = _environment(template)
+    found = sections(ledger)
+    model = ledger.model
+    try:
+        text = environment.get_template(name).render(
+            model=model,
+            spec=registered().get(str(model["name"])),
+            environment=ledger.environment,
+            sections=found,
+            measured=[section for section in found if section.rows],
+            pending=[section for section in found if section.pending],
+            partial=any(row.partial for section in found for row in section.rows),
+            smallest_n=min((row.evidence.n or 0 for section in found for row in section.rows), default=0),
+            methods=_methods(ledger),
+            evidence={item.key: item for item in ledger},
+            front_matter=_front_matter(ledger),
+        )
+    except jinja2.TemplateError as error:
+        line = getattr(error, "lineno", None)
+        where = f"{getattr(error, 'filename', None) or name}" + (f", line {line}" if line else "")
+        raise HarnessError(f"The template {where}: {error.message}.", remedy="Mend the template.") from error
+    return re.sub(r"\n{3,}", "\n\n", text)

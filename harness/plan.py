@@ -1,0 +1,357 @@
+"""Suite × model × data on this machine: what will run, what is stored already, what is missing and how to get it.
+
+A plan loads no weights and downloads nothing unless it is told to fetch; what is missing stays a fact in the plan, so
+that a run does what it can and the rest becomes pending evidence.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from harness.data.catalog import Benchmark, get_benchmark
+from harness.data.copies import Copy, Location, available_conditions, locate, open_copy
+from harness.errors import HarnessError, MissingInputError
+from harness.labels.readouts import ReadoutSpec, readouts_for
+from harness.models.loading import CheckpointFiles, ModelIdentity, known_identity, locate_checkpoint
+from harness.models.registry import ModelSpec
+from harness.predictions import PredictionKey, PredictionStore
+from harness.progress import Reporter
+from harness.settings import Settings
+from harness.suites import Suite
+
+CLEAN = "clean"
+"""Name in the store of the one condition of a benchmark without corruptions."""
+DECODER = "Pillow"
+
+
+@dataclass(frozen=True)
+class ModelState:
+    """What is here of a model."""
+
+    spec: ModelSpec
+    files: CheckpointFiles | None
+    identity: ModelIdentity | None
+    """Known where the checkpoint has been loaded before."""
+    missing: HarnessError | None
+
+    @property
+    def runnable(self) -> bool:
+        return self.files is not None
+
+
+@dataclass(frozen=True)
+class Condition:
+    """One cell that is run as a unit."""
+
+    benchmark: Benchmark
+    name: str | None
+    """`corruption/severity`, or None where the benchmark is one condition."""
+    location: Location | None = None
+    missing: HarnessError | None = None
+    """Why it can't run."""
+    images: int | None = None
+    """Images this run would use; None before the copy has been opened."""
+    stored: int | None = None
+    """Of these, already predicted; None while the weights' fingerprint is not known."""
+    notes: tuple[str, ...] = ()
+
+    @property
+    def title(self) -> str:
+        """`imagenet-val` or `imagenet-c/fog/3`: the prefix of its evidence keys."""
+        return self.benchmark.name if self.name is None else f"{self.benchmark.name}/{self.name}"
+
+    @property
+    def to_fetch(self) -> bool:
+        """Whether its images would have to come from the Hub first."""
+        return self.location is not None and self.location.found == "hub"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """All of a run before it runs."""
+
+    suite: Suite
+    model: ModelState
+    conditions: tuple[Condition, ...]
+    scored: tuple[Benchmark, ...]
+    """Benchmarks that are scored from another one's predictions."""
+    settings: Settings = field(repr=False)
+
+    @property
+    def runnable(self) -> tuple[Condition, ...]:
+        return tuple(c for c in self.conditions if c.missing is None) if self.model.runnable else ()
+
+    def to_dict(self) -> dict[str, Any]:
+        """For `--format json`."""
+        identity = self.model.identity
+        return {
+            "suite": self.suite.name,
+            "model": {
+                "reference": self.model.spec.reference,
+                "here": self.model.runnable,
+                "missing": str(self.model.missing) if self.model.missing else None,
+                "weights": identity.weights if identity else None,
+                "preprocessing": identity.preprocessing.model_dump(mode="json") if identity else None,
+            },
+            "conditions": [
+                {
+                    "condition": c.title,
+                    "images": c.images,
+                    "published_images": c.benchmark.size,
+                    "stored": c.stored,
+                    "location": str(c.location) if c.location else None,
+                    "download": c.to_fetch,
+                    "missing": str(c.missing) if c.missing else None,
+                    "notes": list(c.notes),
+                }
+                for c in self.conditions
+            ],
+            "scored": [benchmark.name for benchmark in self.scored],
+        }
+
+
+def find_model(spec: ModelSpec, settings: Settings, *, fetch: bool) -> ModelState:
+    """Locate a model's checkpoint, from the network only where `fetch` is set and the settings allow it."""
+    try:
+        files = locate_checkpoint(spec, offline=settings.offline or not fetch)
+    except MissingInputError as error:
+        return ModelState(spec, None, None, error)
+    cache = settings.home / "identities"
+    return ModelState(spec, files, known_identity(spec, files, label_space=settings.label_space, cache=cache), None)
+
+
+def make_plan(
+    spec: ModelSpec, suite: Suite, settings: Settings, reporter: Reporter, *, fetch_weights: bool, fetch_data: bool
+) -> Plan:
+    """Find model and data for a suite.
+
+    Args:
+        fetch_weights: whether the checkpoint may be downloaded.
+        fetch_data: whether data on the Hub may be opened, which downloads it.
+    """
+    model = find_model(spec, settings, fetch=fetch_weights)
+    wanted: dict[str, tuple[str | None, ...]] = {}
+    scored: list[Benchmark] = []
+    for entry in suite.benchmarks:
+        benchmark = get_benchmark(entry.name)
+        if benchmark.scored_from is None:
+            wanted[benchmark.name] = entry.conditions(benchmark)
+        else:
+            scored.append(benchmark)
+            wanted.setdefault(benchmark.scored_from, (None,))
+    conditions = [
+        condition
+        for name, names in wanted.items()
+        for condition in _conditions(get_benchmark(name), names, model, settings, reporter, fetch_data)
+    ]
+    return Plan(suite, model, tuple(conditions), tuple(scored), settings)
+
+
+def _conditions(
+    benchmark: Benchmark,
+    names: tuple[str | None, ...],
+    model: ModelState,
+    settings: Settings,
+    reporter: Reporter,
+    fetch: bool,
+) -> list[Condition]:
+    try:
+        location = locate(
+            benchmark,
+            given=settings.data.get(benchmark.name),
+            data_home=settings.data_home,
+            offline=settings.offline,
+        )
+    except MissingInputError as error:
+        return [Condition(benchmark, name, missing=error) for name in names]
+    if location.found == "hub" and not fetch:
+        return [Condition(benchmark, name, location) for name in names]
+    found = []
+    here = available_conditions(benchmark, location)
+    for name in names:
+        if name is not None and location.path is not None and name not in here:
+            absent = MissingInputError(f"{benchmark.name}: {location} has no folder {name}.", remedy=benchmark.get)
+            found.append(Condition(benchmark, name, location, missing=absent))
+            continue
+        found.append(_opened(Condition(benchmark, name, location), model, settings, reporter))
+    return found
+
+
+def _opened(condition: Condition, model: ModelState, settings: Settings, reporter: Reporter) -> Condition:
+    try:
+        copy = open_condition(condition, settings, reporter)
+    except MissingInputError as error:
+        return Condition(condition.benchmark, condition.name, condition.location, missing=error)
+    samples = copy.samples.iloc[: settings.limit]
+    stored = None
+    if model.identity is not None:
+        specs = condition_readouts(condition, model.identity)
+        store = PredictionStore(settings.home, reporter.note)
+        _, found = stored_under(store, model.identity, condition, specs, settings)
+        rows = zip(samples["sample_id"], samples["digest"], samples["label"], strict=True)
+        stored = sum(row in found for row in rows)
+    return Condition(
+        condition.benchmark, condition.name, condition.location, None, len(samples), stored, tuple(copy.notes)
+    )
+
+
+def open_condition(condition: Condition, settings: Settings, reporter: Reporter) -> Copy:
+    """The samples of a located condition, in its order; fingerprints each image the first time."""
+    assert condition.location is not None
+    with reporter.progress(f"Fingerprinting {condition.title}", condition.benchmark.size) as advance:
+        reached = 0
+
+        def moved(done: int, total: int) -> None:
+            nonlocal reached
+            advance(done - reached)
+            reached = done
+
+        return open_copy(
+            condition.benchmark,
+            condition.location,
+            condition=condition.name,
+            cache=settings.home / "data",
+            progress=moved,
+        )
+
+
+def condition_readouts(condition: Condition, identity: ModelIdentity) -> list[ReadoutSpec]:
+    """The label spaces in which a model's logits are read on this condition."""
+    return readouts_for(
+        identity.output_labels(), condition.benchmark.label_space, with_subsets=condition.benchmark.clean
+    )
+
+
+def protocol(
+    condition: Condition, identity: ModelIdentity, specs: list[ReadoutSpec], settings: Settings, *, logits: bool
+) -> dict[str, Any]:
+    """Everything but weights and samples that decides a condition's predictions."""
+    return {
+        "preprocessing": identity.preprocessing.model_dump(mode="json"),
+        "decoder": DECODER,
+        "input": condition.benchmark.input,
+        "precision": settings.precision,
+        "readouts": {spec.name: spec.fingerprint for spec in specs},
+        "logits": logits,
+    }
+
+
+def prediction_key(
+    condition: Condition, identity: ModelIdentity, specs: list[ReadoutSpec], settings: Settings, *, logits: bool
+) -> PredictionKey:
+    """Under what a condition's predictions are stored."""
+    return PredictionKey(
+        identity.weights,
+        condition.benchmark.name,
+        condition.name or CLEAN,
+        protocol(condition, identity, specs, settings, logits=logits),
+    )
+
+
+def stored_under(
+    store: PredictionStore,
+    identity: ModelIdentity,
+    condition: Condition,
+    specs: list[ReadoutSpec],
+    settings: Settings,
+) -> tuple[PredictionKey, set[tuple[str, str, int]]]:
+    """The key to use and what is stored under it; predictions kept with all logits serve a run that needs none."""
+    with_logits = prediction_key(condition, identity, specs, settings, logits=True)
+    if settings.keep_logits:
+        return with_logits, store.stored(with_logits)
+    plain = prediction_key(condition, identity, specs, settings, logits=False)
+    rows, more = store.stored(plain), store.stored(with_logits)
+    return (with_logits, more) if len(more) > len(rows) else (plain, rows)
+
+
+# --- what a run would cost -----------------------------------------------------------------------------------------
+
+_PROBE_SECONDS = 4.0
+_BYTES_A_ROW = 130
+"""Measured size of a stored row with one readout, compressed."""
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What running a plan would take on this machine."""
+
+    images: int
+    """Images without a stored prediction, where their number is known."""
+    unknown: int
+    """Conditions whose images are not here to be counted; their published sizes are in `images`."""
+    images_per_second: float | None
+    probed_on: str
+    """Device of the probe, or why there was none."""
+    bytes: int
+
+    @property
+    def time_text(self) -> str:
+        """For people: `about 12 min at 68.1 images/s (cpu)`."""
+        if self.images == 0:
+            return "nothing to compute"
+        if self.images_per_second is None:
+            return f"unknown ({self.probed_on})"
+        seconds = self.images / self.images_per_second
+        amount = (
+            f"{seconds:.0f} s"
+            if seconds < 90
+            else f"{seconds / 60:.0f} min"
+            if seconds < 5400
+            else f"{seconds / 3600:.1f} h"
+        )
+        return f"about {amount} at {self.images_per_second:.1f} images/s ({self.probed_on}, decoding not included)"
+
+    @property
+    def disk_text(self) -> str:
+        """Megabytes, rounded up."""
+        return f"{max(1, round(self.bytes / 1e6)):,} MB" if self.bytes else "0 MB"
+
+    def to_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def estimate(plan: Plan, reporter: Reporter, *, probe: bool) -> Estimate:
+    """How many images a plan would compute, and how long that takes by a short timed probe of the model.
+
+    Args:
+        probe: load the model and time a few batches; without it the time is unknown.
+    """
+    images = unknown = 0
+    for condition in plan.conditions:
+        if condition.missing is not None:
+            continue
+        if condition.images is None:
+            unknown += 1
+            images += min(condition.benchmark.size, plan.settings.limit or condition.benchmark.size)
+        else:
+            images += condition.images - (condition.stored or 0)
+    rate, where = None, "no timed probe was asked for"
+    if not plan.model.runnable:
+        where = "the weights are not here"
+    elif probe and images:
+        rate, where = _timed_probe(plan.model, plan.settings, reporter)
+    return Estimate(images, unknown, rate, where, images * _BYTES_A_ROW)
+
+
+def _timed_probe(model: ModelState, settings: Settings, reporter: Reporter) -> tuple[float, str]:
+    """Images per second of the forward pass on random pixels, and the device."""
+    import torch
+
+    from harness.inference.placing import place
+    from harness.models.loading import load_model
+
+    assert model.files is not None
+    reporter.note("Timing a few batches")
+    cache = settings.home / "identities"
+    loaded = load_model(model.spec, model.files, label_space=settings.label_space, cache=cache)
+    forward = place(loaded, settings, reporter)
+    height, width = loaded.identity.preprocessing.crop
+    pixels = torch.randint(0, 256, (min(settings.batch_size, 16), 3, height, width), dtype=torch.uint8)
+    forward(pixels).cpu()
+    start, done = time.perf_counter(), 0
+    while time.perf_counter() - start < _PROBE_SECONDS:
+        forward(pixels).cpu()
+        done += len(pixels)
+    return done / (time.perf_counter() - start), forward.placement.device

@@ -1,0 +1,77 @@
+"""What a person sees while something runs: bars on a terminal, plain lines elsewhere, both on stderr."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TextIO
+
+_LINE_EVERY_SECONDS = 10.0
+Advance = Callable[[int], None]
+"""Takes the number of steps done since the last call."""
+
+
+class Reporter:
+    """Messages and progress on one stream."""
+
+    def __init__(self, stream: TextIO | None = None, *, quiet: bool = False) -> None:
+        self._stream = stream if stream is not None else sys.stderr
+        self._quiet = quiet
+
+    def note(self, message: str) -> None:
+        """A message for people."""
+        if not self._quiet:
+            self._stream.write(message + "\n")
+            self._stream.flush()
+
+    @contextmanager
+    def progress(self, what: str, total: int, *, done: int = 0) -> Iterator[Advance]:
+        """Progress of `total` steps, `done` of them already; yields the function to call as steps are done."""
+        if self._quiet:
+            yield lambda count: None
+        elif self._stream.isatty():
+            with self._bar(what, total, done) as advance:
+                yield advance
+        else:
+            yield self._lines(what, total, done)
+
+    @contextmanager
+    def _bar(self, what: str, total: int, done: int) -> Iterator[Advance]:
+        from rich.console import Console
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+        columns = (
+            TextColumn("{task.description}", markup=False),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[rate]}", markup=False),
+            TimeRemainingColumn(),
+        )
+        with Progress(*columns, console=Console(file=self._stream)) as bars:
+            task = bars.add_task(what, total=total, completed=done, rate="")
+            start, fresh = time.monotonic(), 0
+
+            def advance(count: int) -> None:
+                nonlocal fresh
+                fresh += count
+                rate = fresh / max(time.monotonic() - start, 1e-9)
+                bars.update(task, advance=count, rate=f"{rate:.1f}/s")
+
+            yield advance
+
+    def _lines(self, what: str, total: int, done: int) -> Advance:
+        start = last = time.monotonic()
+        reached = done
+
+        def advance(count: int) -> None:
+            nonlocal reached, last
+            reached += count
+            now = time.monotonic()
+            if now - last >= _LINE_EVERY_SECONDS or reached == total:
+                last = now
+                rate = (reached - done) / max(now - start, 1e-9)
+                self.note(f"{what}: {reached:,} of {total:,} ({rate:.1f}/s)")
+
+        return advance

@@ -1,0 +1,306 @@
+"""From stored predictions to evidence: which metrics a benchmark gets, under which names, with which n, N and protocol.
+
+Reads predictions only, never a model. `METRIC_GROUPS` is the table behind a suite's `metrics:`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from harness import __version__
+from harness.data.annotations import real_labels
+from harness.data.catalog import Benchmark, get_benchmark
+from harness.evidence import Evidence, EvidenceClass, Fingerprints, Interval
+from harness.labels.projections import OutputLabels, descendant_outputs
+from harness.labels.readouts import CLOSED, OPEN, ReadoutSpec
+from harness.labels.spaces import LABEL_SPACES, label_space
+from harness.metrics.accuracy import accuracy, is_correct, is_in_sets, top1, top1_real, top5
+from harness.metrics.calibration import calibration
+from harness.metrics.robustness import accuracy_drop, baselines, effective_robustness
+from harness.metrics.types import Estimate, MetricUnavailable, Readout
+
+REFERENCE = "imagenet-val"
+"""The benchmark that shifted sets are compared with."""
+
+_UNITS = {
+    "top1": "%",
+    "top5": "%",
+    "nll": "nats",
+    "ece": "%",
+    "mean-confidence": "%",
+    "accuracy-drop": "points",
+    "effective-robustness": "points",
+}
+CODE = f"harness {__version__}"
+
+
+@dataclass(frozen=True, eq=False)
+class Scored:
+    """The predictions of one condition, unreadable images left out."""
+
+    benchmark: Benchmark
+    condition: str | None
+    sample_ids: Sequence[str]
+    readouts: Mapping[str, Readout]
+    """As stored: a label of -1 means that the sample's class is not in the readout's space."""
+    specs: Mapping[str, ReadoutSpec]
+    """The maps behind the readouts; empty for imported predictions."""
+    outputs: OutputLabels | None
+    """What the model's outputs stand for; None for imported predictions."""
+    weights: str | None
+    data: str
+    """Fingerprint of the samples."""
+    protocol: Mapping[str, Any]
+    command: str
+    unreadable: int = 0
+
+    @property
+    def prefix(self) -> str:
+        """First part of the evidence keys."""
+        return self.benchmark.name if self.condition is None else f"{self.benchmark.name}/{self.condition}"
+
+    @cached_property
+    def closed(self) -> Readout:
+        """The benchmark's own label space; classes that the model has no output for count as wrong."""
+        return _without_missing_classes(self.readouts[CLOSED])
+
+    def in_space(self, name: str) -> Readout:
+        """The samples whose class belongs to the readout's space, which must be a subset of the benchmark's."""
+        readout = self.readouts[name]
+        return _without_missing_classes(readout.take(readout.label >= 0))
+
+
+def _without_missing_classes(readout: Readout) -> Readout:
+    """Mark samples whose class the model has no output for: their label becomes -1, so they count as wrong."""
+    if readout.target_logit is None:
+        return readout
+    return replace(readout, label=np.where(np.isnan(readout.target_logit), -1, readout.label).astype(np.int32))
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One metric of one condition before it becomes evidence."""
+
+    scored: Scored
+    key: str
+    estimate: Estimate | MetricUnavailable
+    published: int | None
+    """Samples the published benchmark has for this metric."""
+    protocol: Mapping[str, Any]
+    reason: str | None = None
+
+
+Conditions = Mapping[str, Scored]
+"""Scored conditions by their evidence prefix."""
+
+
+def _attempt(metric: Callable[..., Estimate], *inputs: Any) -> Estimate | MetricUnavailable:
+    """The metric's estimate, or why it can't be had."""
+    try:
+        return metric(*inputs)
+    except MetricUnavailable as unavailable:
+        return unavailable
+
+
+def _pair(
+    scored: Scored, readout: Readout, where: str, variant: str, published: int | None, reading: str
+) -> Iterator[Finding]:
+    """Top-1 and top-5 of one readout."""
+    suffix = f":{variant}" if variant else ""
+    notes = {"reading": reading}
+    for name, metric in (("top1", top1), ("top5", top5)):
+        estimate = _attempt(metric, readout)
+        yield Finding(scored, f"{where}.{name}{suffix}", estimate, published, notes)
+
+
+def accuracy_group(conditions: Conditions, wanted: frozenset[str]) -> Iterator[Finding]:
+    """Accuracy in every label space the protocol asks for.
+
+    Plain `top1`: logits restricted to the benchmark's classes. `:restricted-K`, where the model lacks some of the
+    classes: only images of the K it has. `:open`: among all outputs, right if it is the class itself;
+    `:open-descendants`: right if it is the class or below it in WordNet.
+    """
+    for scored in conditions.values():
+        size = scored.benchmark.size
+        space = label_space(scored.benchmark.label_space)
+        missing = scored.specs[CLOSED].missing if CLOSED in scored.specs else 0
+        present = len(space) - missing
+        reading = f"argmax over the {present:,} outputs for the benchmark's {len(space):,} classes"
+        if missing:
+            reading += f"; images of the {missing} class(es) without an output count as wrong"
+        yield from _pair(scored, scored.closed, scored.prefix, "", size, reading)
+        if missing:
+            kept = scored.closed.take(scored.closed.label >= 0)
+            reading = f"argmax over {present:,} outputs, on images of these {present:,} classes"
+            published = _share(scored.benchmark, present)
+            yield from _pair(scored, kept, scored.prefix, f"restricted-{present}", published, reading)
+        if OPEN in scored.readouts:
+            yield from _open_accuracy(scored, size)
+        for name in LABEL_SPACES:
+            if name in scored.readouts and name in wanted:
+                count = len(label_space(name))
+                reading = f"images of the {count} classes of {name}, argmax over these classes"
+                where = f"{scored.prefix}@{name}"
+                yield from _pair(scored, scored.in_space(name), where, "", _share(scored.benchmark, count), reading)
+
+
+def _open_accuracy(scored: Scored, size: int) -> Iterator[Finding]:
+    readout = scored.readouts[OPEN]
+    outputs = scored.outputs
+    width = len(outputs) if outputs is not None else 0
+    exact = f"argmax over all {width:,} outputs, right if it is the class itself"
+    yield from _pair(scored, readout, scored.prefix, "open", size, exact)
+    if outputs is None:
+        return
+    below = descendant_outputs(outputs, label_space(scored.benchmark.label_space))
+    if all(len(found) <= 1 for found in below):
+        return
+    sets = [below[label] for label in scored.readouts[CLOSED].label]
+    reading = {"reading": f"argmax over all {width:,} outputs, right if it is the class or below it in WordNet 3.0"}
+    for name, k in (("top1", 1), ("top5", 5)):
+        estimate = _attempt(accuracy, is_in_sets(readout, sets, k))
+        yield Finding(scored, f"{scored.prefix}.{name}:open-descendants", estimate, size, reading)
+
+
+def real_group(conditions: Conditions, benchmark: Benchmark) -> Iterator[Finding]:
+    """Accuracy against ReaL's label sets, from the predictions of the benchmark it is scored from."""
+    scored = conditions.get(benchmark.scored_from or "")
+    if scored is None:
+        return
+    sets = real_labels()
+    known = [sets.get(sample_id) for sample_id in scored.sample_ids]
+    joined = sum(found is not None for found in known)
+    published = sum(len(found) > 0 for found in sets.values())
+    notes = {"reading": "right if the prediction is in the image's ReaL label set; images with an empty set left out"}
+    key = f"{benchmark.name}.top1"
+    if joined < len(known):
+        first = next(i for i, found in zip(scored.sample_ids, known, strict=True) if found is None)
+        why = MetricUnavailable(f"{len(known) - joined} sample ids have no ReaL entry, first {first}.")
+        yield Finding(scored, key, why, published, notes)
+        return
+    estimate = _attempt(top1_real, scored.readouts[CLOSED], [found or () for found in known])
+    yield Finding(scored, key, estimate, published, notes)
+
+
+_SCORED_FROM_OTHERS: dict[str, Callable[[Conditions, Benchmark], Iterator[Finding]]] = {"imagenet-real": real_group}
+
+
+def calibration_group(conditions: Conditions, wanted: frozenset[str]) -> Iterator[Finding]:
+    """NLL, Brier, ECE and mean confidence on each condition without corruption, in the benchmark's label space."""
+    for scored in conditions.values():
+        if scored.condition is not None:
+            continue
+        notes = {"reading": "softmax over the benchmark's classes"}
+        try:
+            found: Mapping[str, Estimate | MetricUnavailable] = calibration(scored.closed)
+        except MetricUnavailable as unavailable:
+            found = dict.fromkeys(("nll", "brier", "ece", "mean-confidence"), unavailable)
+        for name, estimate in found.items():
+            yield Finding(scored, f"{scored.prefix}.{name}", estimate, scored.benchmark.size, notes)
+
+
+def shift_group(conditions: Conditions, wanted: frozenset[str]) -> Iterator[Finding]:
+    """Drop from imagenet-val, on the same classes; accuracy above the line of published models where there is one."""
+    reference = conditions.get(REFERENCE)
+    if reference is None:
+        return
+    for scored in conditions.values():
+        name = scored.benchmark.name
+        if scored is reference or scored.condition is not None or scored.benchmark.same_images_as == REFERENCE:
+            continue
+        if not set(label_space(scored.benchmark.label_space).synsets) <= set(label_space("imagenet-1k").synsets):
+            continue
+        space = scored.benchmark.label_space
+        same = reference.closed if space == "imagenet-1k" else reference.in_space(space)
+        against = REFERENCE if space == "imagenet-1k" else f"{REFERENCE}@{space}"
+        published = scored.benchmark.size + (_share(reference.benchmark, len(label_space(space))) or 0)
+        notes = {"reading": f"{against}.top1 minus {name}.top1; n counts both sets"}
+        drop = _attempt(accuracy_drop, is_correct(same), is_correct(scored.closed))
+        yield Finding(scored, f"{name}.accuracy-drop", drop, published, notes)
+        baseline = baselines().get(name)
+        if baseline is None:
+            continue
+        notes = {"reading": f"{name}.top1 minus the fitted line of published models at {against}.top1"}
+        above = _attempt(_above_baseline, name, same, scored.closed)
+        outside = None
+        if isinstance(above, Estimate) and not baseline.covers(top1(same).value):
+            outside = "extrapolated: no published model of the fit has a clean accuracy like this one"
+        yield Finding(scored, f"{name}.effective-robustness", above, published, notes, outside)
+
+
+def _above_baseline(benchmark: str, reference: Readout, shifted: Readout) -> Estimate:
+    return effective_robustness(benchmark, top1(reference), top1(shifted))
+
+
+METRIC_GROUPS: dict[str, Callable[[Conditions, frozenset[str]], Iterator[Finding]]] = {
+    "accuracy": accuracy_group,
+    "calibration": calibration_group,
+    "shift": shift_group,
+}
+
+
+def _share(benchmark: Benchmark, classes: int) -> int | None:
+    """Published number of images in `classes` classes of a benchmark with equally many in each; None otherwise."""
+    per_class, rest = divmod(benchmark.size, len(label_space(benchmark.label_space)))
+    return None if rest else per_class * classes
+
+
+def score(conditions: Conditions, metrics: Sequence[str], scored_from_others: Sequence[Benchmark]) -> list[Evidence]:
+    """All evidence of a suite's metrics on the conditions that have predictions.
+
+    Args:
+        conditions: by evidence prefix.
+        metrics: names in `METRIC_GROUPS`.
+        scored_from_others: benchmarks without images of their own, such as ReaL.
+    """
+    spaces = frozenset(scored.benchmark.label_space for scored in conditions.values())
+    findings = [finding for name in metrics for finding in METRIC_GROUPS[name](conditions, spaces)]
+    if "accuracy" in metrics:
+        for benchmark in scored_from_others:
+            findings += _SCORED_FROM_OTHERS[benchmark.name](conditions, benchmark)
+    return [to_evidence(finding) for finding in findings]
+
+
+def to_evidence(finding: Finding) -> Evidence:
+    """A finding as a ledger entry: measured, or pending with the reason where the metric can't be had."""
+    scored = finding.scored
+    common: dict[str, Any] = {
+        "key": finding.key,
+        "fingerprints": Fingerprints(weights=scored.weights, data=scored.data, code=CODE),
+        "protocol": {**scored.protocol, **finding.protocol},
+        "command": scored.command,
+        "N": finding.published,
+    }
+    if isinstance(finding.estimate, MetricUnavailable):
+        return Evidence(**common, class_=EvidenceClass.PENDING, reason=finding.estimate.reason)
+    estimate = finding.estimate
+    interval = None
+    if estimate.low is not None and estimate.high is not None:
+        interval = Interval(low=estimate.low, high=estimate.high, level=estimate.level, method=estimate.method)
+    unreadable = f"{scored.unreadable} unreadable image(s) left out" if scored.unreadable else None
+    reasons = [why for why in (finding.reason, unreadable, None if interval else estimate.method) if why]
+    metric = finding.key.rsplit(".", 1)[1].partition(":")[0]
+    return Evidence(
+        **common,
+        class_=EvidenceClass.MEASURED,
+        value=estimate.value,
+        unit=_UNITS.get(metric),
+        interval=interval,
+        n=estimate.n,
+        reason="; ".join(reasons) or None,
+    )
+
+
+def pending(benchmark: str, condition: str | None, why: str, command: str) -> list[Evidence]:
+    """The headline evidence of a condition that could not run."""
+    size = get_benchmark(benchmark).size
+    prefix = benchmark if condition is None else f"{benchmark}/{condition}"
+    return [
+        Evidence(key=f"{prefix}.{metric}", class_=EvidenceClass.PENDING, reason=why, command=command, N=size)
+        for metric in ("top1", "top5")
+    ]

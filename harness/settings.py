@@ -1,0 +1,75 @@
+"""What a command is told by its options and the environment, read once at the edge and passed on as one record."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from harness.errors import ExitCode, HarnessError
+
+
+def default_home() -> Path:
+    """HARNESS_HOME, else `harness` in the user's cache folder."""
+    if given := os.environ.get("HARNESS_HOME"):
+        return Path(given).expanduser()
+    return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "harness"
+
+
+def default_data_home() -> Path | None:
+    """HARNESS_DATA, or None where it is not set."""
+    given = os.environ.get("HARNESS_DATA")
+    return Path(given).expanduser() if given else None
+
+
+def hub_is_offline() -> bool:
+    """Whether HF_HUB_OFFLINE asks that nothing is fetched, by the values the Hub's own client accepts."""
+    return os.environ.get("HF_HUB_OFFLINE", "").upper() in {"1", "ON", "YES", "TRUE"}
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How to run: places, limits, hardware."""
+
+    home: Path = field(default_factory=default_home)
+    data_home: Path | None = field(default_factory=default_data_home)
+    data: dict[str, str] = field(default_factory=dict)
+    """Benchmark name -> folder, file or `hf:` data set, as given with --data."""
+    offline: bool = field(default_factory=hub_is_offline)
+    yes: bool = False
+    """Fetch what may be fetched without asking."""
+    limit: int | None = None
+    """Images a condition: the first of its class-balanced order."""
+    batch_size: int = 32
+    shard_size: int = 512
+    """Images a stored shard, and so at most what a kill loses."""
+    workers: int | None = None
+    """Decoding threads; None for one a core."""
+    device: str = "auto"
+    precision: str = "fp32"
+    layout: str = "auto"
+    """contiguous, channels_last, or auto for the faster one here."""
+    label_space: str | None = None
+    keep_logits: bool = False
+    sanity_gate: bool = True
+
+
+def parse_data_options(options: list[str]) -> dict[str, str]:
+    """`BENCHMARK=PATH` options as a mapping.
+
+    Raises:
+        HarnessError: an option without `=`, or a benchmark given twice.
+    """
+    given: dict[str, str] = {}
+    for option in options:
+        name, equals, path = option.partition("=")
+        if not equals or not name or not path:
+            raise HarnessError(
+                f"--data {option} is not BENCHMARK=PATH.",
+                remedy="Example: --data imagenet-val=/data/imagenet/val",
+                exit_code=ExitCode.USAGE,
+            )
+        if name in given:
+            raise HarnessError(f"--data {name} is given twice.", remedy="Give it once.", exit_code=ExitCode.USAGE)
+        given[name] = path
+    return given

@@ -1,0 +1,152 @@
+"""Suites: YAML files that name benchmarks and metrics. Strict: an unknown key or name is an error with its line."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from harness.data.catalog import Benchmark, benchmarks
+from harness.errors import ExitCode, HarnessError, nearest, unknown_name
+from harness.resources import shipped_folder
+
+METRICS = {
+    "accuracy": "top-1 and top-5 accuracy, in every label space the benchmark's protocol asks for",
+    "calibration": "negative log-likelihood, Brier score, expected calibration error, mean confidence",
+    "shift": "accuracy drop from imagenet-val, and effective robustness where a baseline is published",
+}
+"""Metric groups a suite can ask for, with what they hold."""
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class SuiteBenchmark(_Strict):
+    """One benchmark of a suite, as a name or with a selection of its conditions."""
+
+    name: str
+    corruptions: tuple[str, ...] | None = None
+    """Corruptions to run, None for all."""
+    severities: tuple[int, ...] | None = None
+    """Severities to run, None for all."""
+
+    def conditions(self, benchmark: Benchmark) -> tuple[str | None, ...]:
+        """The benchmark's conditions that this suite runs; (None,) where it has none."""
+        if benchmark.corruptions is None:
+            return (None,)
+        names = self.corruptions or benchmark.corruptions.names
+        severities = self.severities or benchmark.corruptions.severities
+        return tuple(f"{name}/{severity}" for name in names for severity in severities)
+
+
+class Suite(_Strict):
+    """What a run does."""
+
+    name: str
+    title: str
+    description: str
+    benchmarks: tuple[SuiteBenchmark, ...] = Field(min_length=1)
+    metrics: tuple[str, ...] = Field(min_length=1)
+
+
+def suite_names() -> list[str]:
+    """The suites that ship with this installation."""
+    return sorted(path.stem for path in shipped_folder("eval_suites").glob("*.yaml"))
+
+
+def load_suite(name_or_path: str) -> Suite:
+    """Load a shipped suite by its name or a user's by its path.
+
+    Raises:
+        HarnessError: no such suite; or a fault in the file, named by line with the nearest known name.
+    """
+    path = Path(name_or_path).expanduser()
+    if not (path.suffix in (".yaml", ".yml") or path.is_file()):
+        if name_or_path not in suite_names():
+            raise unknown_name("suite", name_or_path, suite_names(), where="or give the path of a YAML file")
+        path = shipped_folder("eval_suites") / f"{name_or_path}.yaml"
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise _fault(path, None, str(error), None) from error
+    return parse_suite(text, path)
+
+
+def parse_suite(text: str, path: Path) -> Suite:
+    """Parse a suite file's text; `path` is for messages. Raises HarnessError naming the line."""
+    try:
+        data = yaml.safe_load(text)
+        tree = yaml.compose(text, Loader=yaml.SafeLoader)
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        raise _fault(path, mark.line + 1 if mark else None, "it is not valid YAML", None) from error
+    if not isinstance(data, dict):
+        raise _fault(path, 1, "it is not a mapping", "A suite has: " + ", ".join(Suite.model_fields))
+    if isinstance(data.get("benchmarks"), list):
+        data["benchmarks"] = [{"name": e} if isinstance(e, str) else e for e in data["benchmarks"]]
+    try:
+        suite = Suite.model_validate(data)
+    except ValidationError as error:
+        # A misspelt key also leaves the right one missing; the misspelling is what to name.
+        first = min(error.errors(), key=lambda fault: fault["type"] != "extra_forbidden")
+        where = ".".join(str(part) for part in first["loc"])
+        hint = None
+        if first["type"] == "extra_forbidden":
+            fields = SuiteBenchmark.model_fields if len(first["loc"]) > 1 else Suite.model_fields
+            close = nearest(str(first["loc"][-1]), fields)
+            hint = f"Did you mean {close[0]}?" if close else f"Known keys: {', '.join(fields)}."
+        raise _fault(path, _line(tree, first["loc"]), f"{where}: {first['msg']}", hint) from error
+    _check_names(suite, tree, path)
+    return suite
+
+
+def _check_names(suite: Suite, tree: yaml.Node | None, path: Path) -> None:
+    def check(kind: str, name: str, known: Any, loc: tuple[int | str, ...]) -> None:
+        if name not in known:
+            error = unknown_name(kind, name, [str(k) for k in known])
+            raise _fault(path, _line(tree, loc), error.message.rstrip("."), error.remedy)
+
+    for index, metric in enumerate(suite.metrics):
+        check("metric", metric, METRICS, ("metrics", index))
+    for index, entry in enumerate(suite.benchmarks):
+        loc = ("benchmarks", index)
+        check("benchmark", entry.name, benchmarks(), loc)
+        axes = benchmarks()[entry.name].corruptions
+        if axes is None and (entry.corruptions or entry.severities):
+            raise _fault(path, _line(tree, loc), f"{entry.name} has no corruptions or severities", "Leave them out.")
+        if axes is not None:
+            for corruption in entry.corruptions or ():
+                check(f"corruption of {entry.name}", corruption, axes.names, (*loc, "corruptions"))
+            for severity in entry.severities or ():
+                if severity not in axes.severities:
+                    raise _fault(
+                        path,
+                        _line(tree, (*loc, "severities")),
+                        f"{entry.name} has no severity {severity}",
+                        f"Severities: {', '.join(map(str, axes.severities))}.",
+                    )
+
+
+def _line(tree: yaml.Node | None, loc: tuple[int | str, ...]) -> int | None:
+    """Line (from 1) of the deepest node on the path that the file has."""
+    node, line = tree, tree.start_mark.line if tree is not None else None
+    for part in loc:
+        if isinstance(node, yaml.MappingNode):
+            hit = next((pair for pair in node.value if pair[0].value == str(part)), None)
+            if hit is None:
+                break
+            line, node = hit[0].start_mark.line, hit[1]
+        elif isinstance(node, yaml.SequenceNode) and isinstance(part, int) and part < len(node.value):
+            node = node.value[part]
+            line = node.start_mark.line
+        else:
+            break
+    return None if line is None else line + 1
+
+
+def _fault(path: Path, line: int | None, why: str, hint: str | None) -> HarnessError:
+    where = f"{path}, line {line}" if line else str(path)
+    return HarnessError(f"The suite {where}: {why}.", remedy=hint, exit_code=ExitCode.USAGE)
