@@ -1,0 +1,446 @@
+"""Markdown with spans: where a card's front matter, sections, paragraphs, cells and markers are in its text.
+
+Nothing is re-rendered: every part is a place in the original text, so that what is not edited stays as it was, to the
+byte. Block structure comes from markdown-it (CommonMark and GFM tables); this module maps it back to offsets.
+
+A card is decoded as UTF-8 with `surrogateescape`: bytes that aren't UTF-8 survive unchanged. A marker is
+`[More Information Needed]` as people write it: any case, runs of white space of any kind (a line break inside, a
+no-break space, an entity), escaped brackets, emphasis in or around them. A marker in inline code or in an HTML comment is only
+talked about: it is listed, and nobody fills it.
+"""
+
+from __future__ import annotations
+
+import bisect
+import itertools
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import yaml
+from markdown_it import MarkdownIt
+from markdown_it.token import Token
+
+ENCODING_ERRORS = "surrogateescape"
+
+_SPACE = r"(?:[^\S\r\n]|&nbsp;|&\#160;|&\#xa0;|(?:\r\n|\r|\n)[ \t>]*)"
+_EMPHASIS = r"(?:\*{1,3}|_{1,3}|~~|</?(?:b|i|em|strong)>)"
+_MARKER = re.compile(
+    rf"(?P<open>{_EMPHASIS}*)"
+    rf"(?:\\?\[|&\#91;|&lsqb;|&lbrack;){_SPACE}*{_EMPHASIS}?{_SPACE}*"
+    rf"more{_SPACE}+information{_SPACE}+needed"
+    rf"{_SPACE}*[.!]?{_EMPHASIS}?{_SPACE}*(?:\\?\]|&\#93;|&rsqb;|&rbrack;)"
+    rf"(?P<close>{_EMPHASIS}*)",
+    re.IGNORECASE,
+)
+_TALKED_ABOUT = re.compile(
+    r"<!--.*?(?:-->|\Z)|(?P<ticks>(?<!`)`+(?!`))(?:(?!\n[ \t]*\n).)*?(?<!`)(?P=ticks)(?!`)"
+    r"|<(?P<tag>code|kbd|samp)\b[^>]*>.*?</(?P=tag)>",
+    re.DOTALL | re.IGNORECASE,
+)
+_LINE = re.compile(r"[^\r\n]*(?:\r\n|\r|\n|\Z)")
+_FRONT_MATTER = re.compile(r"---[ \t]*(?:\r\n|\r|\n)(.*?)(?:(?<=\n)|(?<=\r))---[ \t]*(?:\r\n|\r|\n|\Z)", re.DOTALL)
+_LABEL = re.compile(
+    r"^(?:\[[ xX]\][ \t]+)?(?:(?P<strong>\*\*|__)(?P<bold>[^*_\n]{1,80}?)(?::(?P=strong)|(?P=strong):)"
+    r"|(?P<plain>[A-Z0-9][^:\n\[\].!?]{0,80}?):)(?=\s|$|\[|\*)"
+)
+_LEAD_IN = re.compile(r"(?P<lead>[^\n]*[^\s:]):[ \t]*$")
+_PARSER = MarkdownIt("commonmark").enable("table")
+_PARSER.core.ruler.enableOnly(["normalize", "block"])
+
+
+@dataclass(frozen=True)
+class Block:
+    """A leaf of the card: one run of text that edits stay inside."""
+
+    kind: str
+    """`paragraph`, `heading`, `cell`, `fence`, `indented-code`, `html` or `front-matter`."""
+    start: int
+    end: int
+    """Offsets in the card's text, without the line end."""
+    line: int
+    """First line, from 1."""
+    section: tuple[str, ...]
+    """Headings above it, outermost first."""
+    prefix: str = ""
+    """What a further line in the same container begins with: quote marks and indentation."""
+    label: str | None = None
+    """What the text is about: a bold or plain label before a colon, a table row's head, a lead-in line, a YAML path."""
+    info: str = ""
+    """For a fence: its language."""
+    in_item: bool = False
+    """Whether it stands in a list item."""
+
+
+@dataclass(frozen=True)
+class Marker:
+    """One marker."""
+
+    start: int
+    end: int
+    line: int
+    block: Block | None
+    """None where no block holds it, e.g. in a link definition."""
+    talked_about: str | None = None
+    """Why it is left alone: `inline code`, `HTML comment`, `link definition`; None where it asks."""
+
+
+@dataclass(frozen=True)
+class Edit:
+    """Replace `text[start:end]` by `new`."""
+
+    start: int
+    end: int
+    new: str
+
+
+def apply_edits(text: str, edits: list[Edit]) -> str:
+    """The text after all edits.
+
+    Raises:
+        ValueError: two edits overlap.
+    """
+    parts: list[str] = []
+    position = 0
+    for edit in sorted(edits, key=lambda edit: (edit.start, edit.end)):
+        if edit.start < position:
+            raise ValueError(f"two edits overlap at offset {edit.start}")
+        parts += [text[position : edit.start], edit.new]
+        position = edit.end
+    parts.append(text[position:])
+    return "".join(parts)
+
+
+def decode(data: bytes) -> str:
+    """A card's bytes as text; bytes that aren't UTF-8 become lone surrogates, which `encode` turns back."""
+    return data.decode("utf-8", ENCODING_ERRORS)
+
+
+def encode(text: str) -> bytes:
+    """The inverse of `decode`."""
+    return text.encode("utf-8", ENCODING_ERRORS)
+
+
+@dataclass
+class Document:
+    """A card's text and where its parts are."""
+
+    text: str
+    blocks: list[Block] = field(init=False)
+    """In order of their place."""
+    front_matter: tuple[int, int] | None = field(init=False, default=None)
+    """Offsets of the YAML between the fences, or None."""
+
+    def __post_init__(self) -> None:
+        self._starts = [match.start() for match in _LINE.finditer(self.text) if match.group()] or [0]
+        body = 1 if self.text.startswith("\ufeff") else 0
+        self.blocks = []
+        match = _FRONT_MATTER.match(self.text, body)
+        if match:
+            self.front_matter = match.span(1)
+            body = match.end()
+            self.blocks += _front_matter_blocks(self.text, *match.span(1), line_of=self.line_of)
+        self.blocks += _BlockReader(self, body).read()
+        self.blocks.sort(key=lambda block: (block.start, block.end))
+
+    @property
+    def newline(self) -> str:
+        """The line end that the card uses most."""
+        return "\r\n" if self.text.count("\r\n") * 2 > self.text.count("\n") else "\n"
+
+    def line_of(self, offset: int) -> int:
+        """Line number, from 1, of an offset."""
+        return bisect.bisect_right(self._starts, offset)
+
+    def line_start(self, line: int) -> int:
+        """Offset of the start of a line (from 1); the end of the text for the line after the last."""
+        return self._starts[line - 1] if line <= len(self._starts) else len(self.text)
+
+    @cached_property
+    def markers(self) -> list[Marker]:
+        """All markers, in order of their place."""
+        found = []
+        silent = _talked_about_spans(self.text, self.blocks)
+        for match in _MARKER.finditer(self.text):
+            start, end = _whole_emphasis(match)
+            block = self.block_at(start, end)
+            reason = next((why for a, b, why in silent if a <= start and end <= b), None)
+            if (
+                block
+                and block.kind == "front-matter"
+                and "#" in self.text[self.line_start(self.line_of(start)) : start]
+            ):
+                reason = "YAML comment"
+            if block is None and reason is None:
+                reason = "link definition"
+            found.append(Marker(start, end, self.line_of(start), block, reason))
+        return found
+
+    def block_at(self, start: int, end: int) -> Block | None:
+        """The innermost block that holds a span."""
+        index = bisect.bisect_right(self.blocks, start, key=lambda block: block.start) - 1
+        while index >= 0:
+            block = self.blocks[index]
+            if block.start <= start and end <= block.end:
+                return block
+            if block.end < start and block.kind != "front-matter":
+                return None
+            index -= 1
+        return None
+
+
+def _whole_emphasis(match: re.Match[str]) -> tuple[int, int]:
+    """The marker with as much of the emphasis around it as is closed on both sides."""
+    opening, closing = match["open"], match["close"]
+    start, end = match.start() + len(opening), match.end() - len(closing)
+    if not opening or not closing:
+        return start, end
+    if "<" in opening or "<" in closing:
+        paired = closing.replace("/", "") == opening
+        return (match.start(), match.end()) if paired else (start, end)
+    length = min(len(opening), len(closing))
+    if opening[-length:] == closing[:length][::-1]:
+        return start - length, end + length
+    return start, end
+
+
+def _talked_about_spans(text: str, blocks: list[Block]) -> list[tuple[int, int, str]]:
+    """Spans of inline code and HTML comments, looked for block by block so that a stray backtick can't reach on."""
+    spans = []
+    for block in blocks:
+        if block.kind in ("fence", "indented-code", "front-matter"):
+            continue
+        for match in _TALKED_ABOUT.finditer(text, block.start, block.end):
+            why = "HTML comment" if match.group().startswith("<!--") else "inline code"
+            spans.append((match.start(), match.end(), why))
+    return spans
+
+
+class _BlockReader:
+    """Walks markdown-it's block tokens and finds each leaf in the text."""
+
+    def __init__(self, document: Document, body: int) -> None:
+        self.document = document
+        self.text = document.text
+        self.body = body
+        self.first_line = document.line_of(body) if body < len(self.text) else len(document._starts)
+        self.headings: list[tuple[int, str]] = []
+        self.lead_in: str | None = None
+        self.item_labels: list[tuple[str, bool] | None] = []
+        """Of the open list items: label, and whether it is bold."""
+        self.last_item_label: tuple[str, bool] | None = None
+        """A bold label of a list item goes on for the paragraphs after it, as in the Hub's template."""
+
+    def read(self) -> Iterator[Block]:
+        body = self.text[self.body :]
+        tokens = _PARSER.parse(body)
+        containers: list[Token] = []
+        table: Token | None = None
+        column = 0
+        header: list[str] = []
+        for index, token in enumerate(tokens):
+            if token.type in ("blockquote_open", "list_item_open"):
+                containers.append(token)
+                if token.type == "list_item_open":
+                    self.item_labels.append(None)
+            elif token.type in ("blockquote_close", "list_item_close"):
+                containers.pop()
+                if token.type == "list_item_close":
+                    label = self.item_labels.pop()
+                    self.last_item_label = label if label and label[1] else None
+            elif token.type in ("bullet_list_close", "ordered_list_close") and not self.item_labels:
+                self.lead_in = None
+            elif token.type == "table_open":
+                table, header = token, []
+            elif token.type == "table_close":
+                table = None
+            elif token.type == "tr_open":
+                column = 0
+            elif token.type == "inline" and table is not None:
+                if tokens[index - 1].type == "th_open":
+                    header.append(token.content)
+                yield from self._cell(token, column, header)
+                column += 1
+            elif token.type == "inline":
+                if tokens[index - 1].type == "heading_open":
+                    yield from self._heading(token, int(tokens[index - 1].tag[1:]))
+                else:
+                    yield from self._paragraph(token, containers)
+            elif token.type in ("fence", "code_block", "html_block"):
+                yield from self._verbatim(token)
+
+    def _raw_lines(self, token: Token) -> list[tuple[int, int]]:
+        """Offsets of the token's lines in the card's text, without their line ends."""
+        assert token.map is not None
+        lines = []
+        for number in range(token.map[0], token.map[1]):
+            line = self.first_line + number
+            start = max(self.document.line_start(line), self.body)
+            end = self.document.line_start(line + 1)
+            lines.append((start, start + len(self.text[start:end].rstrip("\r\n"))))
+        return lines
+
+    def _locate(self, token: Token) -> tuple[int, int] | None:
+        """Where a token's inline content begins and ends in the text."""
+        content = token.content.split("\n")
+        raw = self._raw_lines(token)
+        if not token.content or len(raw) < len(content):
+            return None
+        first, last = content[0].rstrip(), content[-1].rstrip()
+        start, stop = raw[0]
+        begin = self.text.rfind(first, start, stop) if first else start
+        start, stop = raw[len(content) - 1]
+        finish = self.text.rfind(last, start, stop) if last else -1
+        return (begin, finish + len(last)) if begin >= 0 and finish >= 0 else None
+
+    def _section(self) -> tuple[str, ...]:
+        return tuple(title for _, title in self.headings)
+
+    def _heading(self, token: Token, level: int) -> Iterator[Block]:
+        self.headings = [heading for heading in self.headings if heading[0] < level]
+        self.lead_in = self.last_item_label = None
+        span = self._locate(token)
+        if span:
+            yield Block("heading", *span, self.document.line_of(span[0]), self._section())
+        self.headings.append((level, _plain(token.content)))
+
+    def _paragraph(self, token: Token, containers: list[Token]) -> Iterator[Block]:
+        span = self._locate(token)
+        if span is None:
+            return
+        match = _LABEL.match(token.content)
+        label = (match["bold"] or match["plain"]).strip() if match else None
+        in_item = bool(self.item_labels)
+        if in_item and label and self.item_labels[-1] is None:
+            self.item_labels[-1] = (label, bool(match and match["bold"]))
+        inherited = next((item for item in reversed(self.item_labels) if item), None)
+        if inherited is None and not in_item:
+            inherited = self.last_item_label
+        yield Block(
+            "paragraph",
+            *span,
+            self.document.line_of(span[0]),
+            self._section(),
+            prefix=self._prefix(token, span[0], containers),
+            label=label or (inherited[0] if inherited else self.lead_in),
+            in_item=in_item,
+        )
+        lead = _LEAD_IN.search(token.content.rstrip())
+        if lead:
+            self.lead_in = _plain(lead["lead"])
+        elif not in_item:
+            self.lead_in = None
+
+    def _prefix(self, token: Token, start: int, containers: list[Token]) -> str:
+        """What a new line in the same containers begins with."""
+        if not containers:
+            return ""
+        number = self.document.line_of(start)
+        line_start = max(self.document.line_start(number), self.body)
+        before = self.text[line_start:start]
+        if token.map and containers[-1].map and token.map[0] == containers[-1].map[0]:
+            return re.sub(r"[^>\s]", " ", before)
+        if re.fullmatch(r"[ \t>]*", before):
+            return before
+        return " " * len(before)
+
+    def _cell(self, token: Token, column: int, header: list[str]) -> Iterator[Block]:
+        (start, stop), *_ = self._raw_lines(token)
+        cells = _cells(self.text, start, stop)
+        if column >= len(cells) or not token.content:
+            return
+        begin, end = cells[column]
+        head = self.text[slice(*cells[0])] if column > 0 else ""
+        title = header[column] if column < len(header) else ""
+        label = " — ".join(_plain(part) for part in (head, title) if part and not _MARKER.fullmatch(part.strip()))
+        yield Block("cell", begin, end, self.document.line_of(begin), self._section(), label=label or None)
+
+    def _verbatim(self, token: Token) -> Iterator[Block]:
+        lines = self._raw_lines(token)
+        kind = {"fence": "fence", "code_block": "indented-code", "html_block": "html"}[token.type]
+        inner = lines
+        if kind == "fence":
+            closed = len(lines) > 1 and self.text[slice(*lines[-1])].strip(" \t>").startswith(token.markup)
+            inner = lines[1:-1] if closed else lines[1:]
+        if not inner:
+            return
+        first = self.text[slice(*inner[0])]
+        prefix = re.match(r"[ \t>]*" if kind != "html" else r"[>]*", first)
+        yield Block(
+            kind,
+            inner[0][0],
+            inner[-1][1],
+            self.document.line_of(inner[0][0]),
+            self._section(),
+            prefix=prefix.group() if prefix else "",
+            label=self.lead_in or (self.last_item_label[0] if self.last_item_label else None),
+            info=token.info.strip().split(" ")[0].lower(),
+            in_item=bool(self.item_labels),
+        )
+
+
+def _cells(text: str, start: int, stop: int) -> list[tuple[int, int]]:
+    """Spans of a GFM table row's cells, trimmed; an escaped pipe doesn't split."""
+    line = text[start:stop]
+    bars = [start + match.start() for match in re.finditer(r"(?<!\\)\|", line)]
+    edges = [start - 1, *bars, stop]
+    lead = text[start : edges[1]].strip(" \t>") if bars else line
+    if bars and not lead:
+        edges = edges[1:]
+    if bars and not text[bars[-1] + 1 : stop].strip():
+        edges = edges[:-1]
+    cells = []
+    for left, right in itertools.pairwise(edges):
+        begin, end = left + 1, right
+        while begin < end and text[begin] in " \t>":
+            begin += 1
+        while end > begin and text[end - 1] in " \t":
+            end -= 1
+        cells.append((begin, end))
+    return cells
+
+
+def _front_matter_blocks(text: str, start: int, end: int, *, line_of: Callable[[int], int]) -> list[Block]:
+    """One block for each scalar or flow list of the YAML, labelled with its path, e.g. `model-index.0.name`.
+
+    Where the YAML can't be read, one block holds it all: its markers are still found.
+    """
+    whole = Block("front-matter", start, end, line_of(start), (), label=None)
+    try:
+        root = yaml.compose(text[start:end].translate(_YAML_SAFE), Loader=yaml.SafeLoader)
+    except yaml.YAMLError:
+        return [whole]
+    blocks = [whole]
+
+    def walk(node: yaml.Node, path: str) -> None:
+        if isinstance(node, yaml.MappingNode):
+            for key, value in node.value:
+                walk(value, f"{path}.{key.value}" if path else str(key.value))
+        elif isinstance(node, yaml.SequenceNode) and not _is_marker_list(node):
+            for index, value in enumerate(node.value):
+                walk(value, f"{path}.{index}")
+        else:
+            first, last = start + node.start_mark.index, start + node.end_mark.index
+            while last > first and text[last - 1] in "\r\n \t":
+                last -= 1
+            blocks.append(Block("front-matter", first, last, line_of(first), (), label=path))
+
+    if root is not None:
+        walk(root, "")
+    return blocks
+
+
+def _is_marker_list(node: yaml.SequenceNode) -> bool:
+    """Whether YAML read an unquoted marker as a list of one string."""
+    only = node.value[0] if len(node.value) == 1 else None
+    return bool(node.flow_style and isinstance(only, yaml.ScalarNode) and only.value.lower().startswith("more info"))
+
+
+_YAML_SAFE = dict.fromkeys((*range(0xD800, 0xE000), 0, 0xA0, 0x85, 0x2028, 0x2029), " ")
+
+
+def _plain(markdown: str) -> str:
+    """Text of a heading or label without emphasis, code marks and anchors."""
+    text = re.sub(r"<[^>]+>|[*_`]", "", markdown)
+    return re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", text).strip().strip(":").strip()

@@ -1,0 +1,99 @@
+"""Where sentences begin and end in a run of Markdown prose.
+
+Made for editing, so it errs on the side of longer sentences: a full stop ends one only where a new one visibly begins.
+Reference marks that follow a full stop (`[3]`, `(Reference 2)`) belong to the text around, not to the sentence.
+"""
+
+from __future__ import annotations
+
+import bisect
+import re
+from collections.abc import Sequence
+
+Span = tuple[int, int]
+
+_STOP = re.compile(r"[.!?]+[\"'”’)*_]*")
+_MARK = re.compile(r"(?:[ \t]*(?:\[\d[\d, –-]*\]|\(References?[^()]*\)))+")
+_BEGINS = re.compile(r"[A-Z0-9À-Þ\[(\"“‘'*_`<\\]")
+_ABBREVIATION = re.compile(r"(?:\b(?:e\.g|i\.e|vs|cf|Fig|Figs|Eq|Sec|Tab|No|Dr|St|approx|al|resp|[A-Z]))\.$")
+_LABEL_LINE = re.compile(r"[ \t>]*(?:\*\*|__)?[A-Z][^\n:.]{0,60}:(?:\*\*|__)?(?=\s|$)")
+_LABEL_PREFIX = re.compile(r"(?:(?:\*\*|__)[^*_\n]{1,80}?(?::(?:\*\*|__)|(?:\*\*|__):)|[A-Z][^:.\n\[\]]{0,60}:)[\s>]+")
+
+
+def sentences(text: str, start: int, end: int, markers: Sequence[Span] = ()) -> list[Span]:
+    """Spans of the sentences in `text[start:end]`, without the space between them.
+
+    Args:
+        text: the card.
+        start, end: a block of prose.
+        markers: spans of markers, in order; a marker before a capital letter is a sentence of its own.
+    """
+    bounds = []
+    position = start
+    depth_from = start
+    first = bisect.bisect_left(markers, (start, start))
+    inside = [span for span in markers[first : bisect.bisect_left(markers, (end, end))] if span[1] <= end]
+    candidates = sorted(
+        [(match.start(), match.end(), "stop") for match in _STOP.finditer(text, start, end)]
+        + [(match.start(), match.end(), "line") for match in re.compile(r"\r\n|\r|\n").finditer(text, start, end)]
+        + [(stop, stop, "marker") for _, stop in inside]
+    )
+    for at, after, kind in candidates:
+        if at < position or any(a < at < b for a, b in inside):
+            continue
+        if kind == "line":
+            before = text[position:at].rstrip()
+            is_bound = before.endswith((":", ":**", ":__")) or bool(_LABEL_LINE.match(text, after, end))
+            cut, next_start = at, after
+            if before.endswith((":", ":**", ":__")):
+                is_bound = not any(a >= at and not text[at:a].strip(" \t\r\n>") for a, _ in inside)
+        elif kind == "marker":
+            begins = [a for a, b in inside if b == at]
+            alone = bool(begins) and not text[position : begins[0]].strip(" \t\r\n>")
+            is_bound = alone and bool(re.compile(r"\s+(?:[A-Z][a-z]+|A|I)\b").match(text, at, end))
+            cut = next_start = at
+        else:
+            cut = after
+            mark = _MARK.match(text, after, end)
+            next_start = mark.end() if mark else after
+            is_bound = _ends_sentence(text, depth_from, at, next_start, end)
+        if is_bound:
+            bounds.append((position, cut))
+            position = depth_from = _skip_space(text, next_start, end)
+    if position < end:
+        bounds.append((position, end))
+    return [(a, b) for a, b in ((a, _trim(text, a, b)) for a, b in bounds) if a < b]
+
+
+def _ends_sentence(text: str, start: int, stop: int, following: int, end: int) -> bool:
+    if following >= end:
+        return True
+    space = re.compile(r"\s+").match(text, following, end)
+    if space is None or text[start:stop].count("(") > text[start:following].count(")"):
+        return False
+    if _ABBREVIATION.search(text[start : stop + 1]):
+        return False
+    return bool(_BEGINS.match(text, _skip_space(text, following, end)))
+
+
+def _skip_space(text: str, position: int, end: int) -> int:
+    while position < end and (text[position].isspace() or (text[position] == ">" and text[position - 1] in "\r\n ")):
+        position += 1
+    return position
+
+
+def _trim(text: str, start: int, end: int) -> int:
+    while end > start and text[end - 1].isspace():
+        end -= 1
+    return end
+
+
+def label_prefix(sentence: str) -> int:
+    """Length of a label with its colon and space at the start of a sentence; 0 where there is none."""
+    match = _LABEL_PREFIX.match(sentence)
+    return match.end() if match else 0
+
+
+def next_span(spans: Sequence[Span], span: Span) -> Span | None:
+    """The span after `span`."""
+    return next((other for other in spans if other[0] >= span[1]), None)
