@@ -22,7 +22,7 @@ from scipy import stats
 
 Forward = Callable[[torch.Tensor], torch.Tensor]
 Stopwatch = Callable[[Callable[[], object]], float]
-SweepEnd = Literal["all batch sizes measured", "throughput fell", "out of memory"]
+SweepEnd = Literal["all batch sizes measured", "throughput fell", "out of memory", "time limit"]
 
 DEFAULT_BATCHES = {"cpu": (1, 2, 4, 8, 16, 32, 64), "cuda": (1, 4, 16, 64, 128, 256, 512, 1024)}
 """Batch sizes of a sweep by device type; any other device sweeps like a CPU."""
@@ -238,7 +238,8 @@ def sweep_batches(
 ) -> Sweep:
     """Throughput over rising batch sizes, then the best one again to the full budget.
 
-    The sweep ends early when two batch sizes in a row bring less than the best so far, or when memory runs out.
+    The sweep ends early when two batch sizes in a row bring less than the best so far, when a single call at the
+    next batch size would take longer than one size's time, or when memory runs out.
 
     Args:
         forward: the prepared network.
@@ -256,6 +257,9 @@ def sweep_batches(
     points: list[Timings] = []
     ended_by: SweepEnd = "all batch sizes measured"
     for size in batches or DEFAULT_BATCHES.get(images.device.type, DEFAULT_BATCHES["cpu"]):
+        if points and size / points[-1].throughput.value > quick.limit_s:
+            ended_by = "time limit"
+            break
         try:
             points.append(measure_throughput(forward, batch_of(images, size), quick))
         except torch.OutOfMemoryError:
