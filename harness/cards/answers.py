@@ -19,7 +19,7 @@ from jinja2.sandbox import SandboxedEnvironment
 from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
 
 from harness.errors import HarnessError
-from harness.evidence import Evidence, EvidenceClass, Ledger, show_count, show_interval, show_value
+from harness.evidence import Evidence, EvidenceClass, Ledger, Source, show_count, show_interval, show_value
 from harness.facts import Conflict, Fact, ModelFacts, Relation
 from harness.resources import shipped_folder
 
@@ -74,6 +74,7 @@ class Benchmark(BaseModel):
 
     name: str
     mention: str
+    suite: str
 
 
 class QuestionTable(BaseModel):
@@ -84,7 +85,7 @@ class QuestionTable(BaseModel):
     suites: dict[str, str]
     """What each suite needs to run."""
     benchmarks: dict[str, Benchmark]
-    """By metric key."""
+    """By metric."""
     questions: tuple[Question, ...]
     metadata: dict[str, tuple[str, ...]]
 
@@ -116,8 +117,8 @@ class Place:
     sentence: str
     """Its sentence, the marker as `[?]`."""
     label: str | None
-    beside: str
-    """The sentences before and after it in its paragraph."""
+    beside: tuple[str, ...]
+    """The sentences before and after it in its paragraph, nearest first."""
     section: tuple[str, ...]
     section_text: str = ""
     """All text of its section, to see which benchmarks it speaks of."""
@@ -153,8 +154,11 @@ def find_questions(place: Place, table: QuestionTable) -> list[Question]:
             if not _search("citation", " ".join(place.section))
             else _section(place, table)
         )
-    found = _by_topic(place.beside, table)
-    return found or _section(place, table)
+    for neighbour in place.beside:
+        found = _by_topic(_EXPLANATION.sub("", neighbour), table)
+        if found:
+            return found
+    return _section(place, table)
 
 
 def _search(pattern: str | None, text: str) -> re.Match[str] | None:
@@ -288,7 +292,8 @@ class Knowledge:
     """Everything known about a model: its ledger and its documented facts."""
 
     model: str
-    hub_id: str
+    hub_id: str | None
+    """None where the model is not on the Hub."""
     name: str
     ledger: Ledger | None
     facts: ModelFacts | None
@@ -334,9 +339,13 @@ class Knowledge:
         return View(found) if found is not None and found.class_ is EvidenceClass.PENDING else None
 
     def published(self, metric: str, *, own: bool) -> View | None:
-        """The nearest published value of a metric: for this checkpoint (`own`), or for another one."""
-        for fact in self.facts.published(metric) if self.facts else ():
-            if self._may_answer(fact) is own:
+        """The nearest published value of a metric: for this checkpoint (`own`), or for another one.
+
+        A metric with a variant (`compute.throughput:v100`) means that published value alone.
+        """
+        name, _, variant = metric.partition(":")
+        for fact in self.facts.published(name) if self.facts else ():
+            if self._may_answer(fact) is own and fact.key.endswith(f":{variant}" if variant else ""):
                 return self._view(fact)
         return None
 
@@ -376,6 +385,7 @@ class Answer:
 class ResultRow:
     """One metric's values."""
 
+    metric: str
     name: str
     own: View | None
     """Measured here."""
@@ -413,9 +423,13 @@ class Results:
     rows: list[ResultRow]
 
     @property
-    def is_missing(self) -> bool:
-        """Whether a metric is not measured here."""
-        return any(row.own is None for row in self.rows)
+    def missing(self) -> list[str]:
+        """Metrics of what is not measured here."""
+        return [row.metric for row in self.rows if row.own is None]
+
+    @property
+    def missing_names(self) -> list[str]:
+        return [row.name for row in self.rows if row.own is None]
 
     @property
     def sentences(self) -> list[str]:
@@ -428,9 +442,7 @@ class Results:
     def references(self) -> list[str]:
         """What is published for other checkpoints."""
         phrase = _published_phrase([(row.name, row.reference) for row in self.rows if row.reference])
-        return (
-            [f"Published for other checkpoints, not for this one{phrase.replace(' for ', ': ', 1)}"] if phrase else []
-        )
+        return [f"Published for other checkpoints only:{phrase}"] if phrase else []
 
 
 def _published_phrase(values: Sequence[tuple[str, View | None]]) -> str:
@@ -449,7 +461,7 @@ def _published_phrase(values: Sequence[tuple[str, View | None]]) -> str:
             numbers = enumerate_words(f"{name} {_percent(view)}" for name, view in entries)
             parts.append(f"{numbers} ({'; '.join(filter(None, [setting, link(first)]))})")
         phrases.append(f"{about}: {'; '.join(parts)}")
-    return "; and".join(phrases)
+    return "; ".join(phrases).replace(";  for", "; for")
 
 
 def _percent(view: View) -> str:
@@ -467,16 +479,21 @@ class Writer:
         self.environment = answer_environment()
         self.used: list[View] = []
         self.is_pending = False
+        self.asked: set[tuple[str, tuple[str, ...]]] = set()
+        """Questions asked so far, with their section."""
         self.classes: dict[str, EvidenceClass] = {}
         """Class of the answer to each question asked so far."""
 
-    def answer(self, question: Question, form: Form, place: Place, *, brackets: bool = True) -> Answer | None:
+    def answer(
+        self, question: Question, form: Form, place: Place, *, brackets: bool = True, is_part: bool = False
+    ) -> Answer | None:
         """The answer to a question, or None where nothing is known about it.
 
         Args:
             question: what is asked.
             form: what fits the place.
             place: where it is asked.
+            is_part: whether other questions are answered in the same place, so that the shorter form is right.
             brackets: whether sources stand in brackets; without them inside brackets that are there already.
         """
         if question.parts:
@@ -498,6 +515,8 @@ class Writer:
             form=form,
             question=question,
             main=main,
+            is_part=is_part,
+            is_repeated=(question.id, place.section) in self.asked,
             answer_class=class_.value,
             model=self.knowledge.model,
             hub_id=self.knowledge.hub_id,
@@ -513,16 +532,19 @@ class Writer:
             results=self._results,
             note=self.knowledge.note,
             command=self._command,
+            measure=self._measure,
             needs=lambda suite: self.table.suites[suite],
             by=functools.partial(attribution, brackets=brackets),
+            links=lambda view: [link(view), *_further_links(view)],
             link=link,
         )
         self.classes[question.id] = class_
+        self.asked.add((question.id, place.section))
         keys = list(dict.fromkeys(view.key for view in self.used))
         return Answer(question.id, class_, keys, _tidy(text), not self.is_pending)
 
     def _answer_parts(self, question: Question, form: Form, place: Place) -> Answer | None:
-        parts = [self.answer(self.table.get(part), "text", place) for part in question.parts]
+        parts = [self.answer(self.table.get(part), "text", place, is_part=True) for part in question.parts]
         found = [part for part in parts if part is not None]
         if not found:
             return None
@@ -553,7 +575,7 @@ class Writer:
             own = self.knowledge.find(metric)
             published = self.knowledge.published(metric, own=True)
             reference = None if own or published else self.knowledge.published(metric, own=False)
-            rows.append(ResultRow(self.table.benchmarks[metric].name, own, published, reference))
+            rows.append(ResultRow(metric, self.table.benchmarks[metric].name, own, published, reference))
             self.used += [view for view in (own, published, reference) if view]
         known = {row.name.replace(" (generated)", "") for row in rows if row.own or row.paper or row.reference}
         rows = [row for row in rows if row.is_known or (row.name not in known and "(generated)" not in row.name)]
@@ -562,10 +584,18 @@ class Writer:
     def _find(self, key: str) -> View | None:
         return self._note(self.knowledge.find(key))
 
-    def _command(self, suite: str) -> str:
-        """The command that measures; an answer that names it is pending."""
+    def _command(self, *suites: str) -> str:
+        """The commands that measure; an answer that names one is incomplete."""
         self.is_pending = True
-        return f"`harness run --suite {suite} --model {self.knowledge.model}`"
+        commands = [f"`harness run --suite {suite} --model {self.knowledge.model}`" for suite in dict.fromkeys(suites)]
+        return enumerate_words(commands)
+
+    def _measure(self, metrics: Sequence[str]) -> str:
+        """Which commands measure what is missing, and what they need, as the end of a sentence."""
+        suites = list(dict.fromkeys(self.table.benchmarks[metric].suite for metric in metrics))
+        needs = self.table.suites[suites[0]] if len(suites) == 1 else "the weights and the images of these benchmarks"
+        does = "does it" if len(suites) == 1 else "do it"
+        return f"{self._command(*suites)} {does}, given {needs}"
 
     def _decide(self, question: Question, place: Place) -> tuple[EvidenceClass | None, View | None]:
         """The class of the answer and the evidence that decides it."""
@@ -631,7 +661,7 @@ def answer_environment() -> SandboxedEnvironment:
         "compact": compact_number,
         "megabytes": lambda value: f"{value / 1e6:,.1f} MB",
         "words": enumerate_words,
-        "lower_first": lambda text: text[:1].lower() + text[1:],
+        "lower_first": lambda text: text if text[1:2].isupper() else text[:1].lower() + text[1:],
         "unbracket": lambda text: text[1:-1],
     }
     return environment
@@ -665,10 +695,16 @@ def enumerate_words(words: Iterable[str]) -> str:
 def link(view: View) -> str:
     """A Markdown link to the place where a documented value stands."""
     source = view.evidence.source
-    if source is None:
-        return ""
+    return _source_link(source, is_data=view.fact is None) if source else ""
+
+
+def _further_links(view: View) -> list[str]:
+    return [_source_link(source, is_data=False) for source in view.fact.also] if view.fact else []
+
+
+def _source_link(source: Source, *, is_data: bool) -> str:
     name = place_name(source.title, source.place)
-    if view.fact is None:
+    if is_data:
         name = escape_markdown(name)
     return f"[{name}]({source.url})" if source.url and re.match(r"https://[^\s()<>]+$", source.url) else name
 
@@ -678,6 +714,8 @@ def place_name(title: str, place: str | None) -> str:
     match = re.match(r"(?:.*/)?(?P<file>[^/:]+?)(?::(?P<first>\d+)(?:-(?P<last>\d+))?)?$", place or "")
     if not place:
         return title
+    if re.fullmatch(r"commit [0-9a-f]{40}", place):
+        return f"{title}, {place[:14]}"
     if match is None or not re.search(r"\.\w+$|^LICENSE$", match["file"]):
         return f"{title}, {place}"
     lines = ""
@@ -693,12 +731,13 @@ def attribution(*views: View | None, brackets: bool = True) -> str:
         if view is None:
             continue
         links = groups.setdefault((_class_words(view), view.about), [])
-        target = link(view)
-        if target and target not in links and view.class_ is not EvidenceClass.MEASURED:
-            links.append(target)
+        for target in (link(view), *_further_links(view)):
+            if target and target not in links and view.class_ is not EvidenceClass.MEASURED:
+                links.append(target)
     parts = []
     for (class_, about), links in groups.items():
-        parts.append(f"{class_}{about}" + (f": {enumerate_words(_shortest(links))}" if links else ""))
+        before = " from " if class_ == EvidenceClass.DERIVED else ": "
+        parts.append(f"{class_}{about}" + (f"{before}{enumerate_words(_shortest(links))}" if links else ""))
     if not parts:
         return ""
     return f"({'; '.join(parts)})" if brackets else f"; {'; '.join(parts)}"
@@ -714,21 +753,22 @@ def _shortest(links: list[str]) -> list[str]:
 
 
 def _class_words(view: View) -> str:
-    if view.class_ is EvidenceClass.DERIVED:
-        return "derived from the published architecture" if view.fact else "derived from the checkpoint"
+    if view.class_ is EvidenceClass.DERIVED and view.fact is None:
+        return "derived from the checkpoint"
     return view.class_.value
 
 
 def _tidy(text: str) -> str:
     """Template output without the traces of its tags: no double spaces inside prose, no blank line twice."""
-    lines = [line.rstrip() for line in text.strip().split("\n")]
     in_fence = False
-    tidy = []
-    for line in lines:
+    tidy: list[str] = []
+    for line in (line.rstrip() for line in text.strip().split("\n")):
         if line.lstrip().startswith("```"):
             in_fence = not in_fence
         if not in_fence:
+            if not line and tidy and not tidy[-1]:
+                continue
             line = re.sub(r"(?<=\S) {2,}", " ", line)
             line = re.sub(r" +([.,;:])(?=\s|$)", r"\1", line)
         tidy.append(line)
-    return re.sub(r"\n{3,}", "\n\n", "\n".join(tidy))
+    return "\n".join(tidy)

@@ -9,23 +9,21 @@ corrected or removed, and reported. A card without markers comes back unchanged,
 from __future__ import annotations
 
 import html
-import json
 import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-import yaml
-
 from harness.cards.answers import Answer, Form, Knowledge, Place, Question, Writer, find_questions, join_answers
 from harness.cards.document import Block, Document, Edit, Marker, apply_edits, decode, encode
-from harness.cards.sentences import Span, label_prefix, next_span, sentences
-from harness.evidence import EvidenceClass, Ledger
+from harness.cards.metadata import fill_metadata
+from harness.cards.neighbours import FilledMarker, Neighbours
+from harness.cards.sentences import Span, label_prefix, sentences
+from harness.evidence import Ledger
 from harness.facts import facts_for
 
 UNANSWERED = "not answered by this harness"
-_FALSIFYING = (EvidenceClass.MEASURED, EvidenceClass.DERIVED, EvidenceClass.DOCUMENTED)
 _COMMENT = {"python": "#", "py": "#", "bash": "#", "sh": "#", "shell": "#", "yaml": "#", "toml": "#", "r": "#"}
 
 
@@ -41,21 +39,11 @@ class FillResult:
 
 
 @dataclass
-class _Row:
-    """One marker's entry in the report, until its edit is known."""
-
-    marker: Marker
-    questions: list[Question]
-    answer: Answer | None
-    edit: Edit | None = None
-
-
-@dataclass
 class _Slot:
     """Where an answer goes and what fits there."""
 
     kind: str
-    """`whole`, `line`, `label`, `aside`, `sentence`, `inline`, `code` or `yaml`."""
+    """`whole`, `line`, `label`, `aside`, `sentence`, `inline`, `link` or `code`."""
     start: int
     end: int
     form: Form
@@ -78,10 +66,6 @@ def fill_card(text: bytes, *, model: str, ledger: Ledger | None, fix_claims: boo
     document = Document(decode(text))
     filler = _Filler(document, _knowledge(model, ledger))
     result = filler.fill()
-    if fix_claims:
-        from harness.cards.claims import fix_contradicted
-
-        return fix_contradicted(result, model=model, ledger=ledger)
     return result
 
 
@@ -98,7 +82,7 @@ def _knowledge(model: str, ledger: Ledger | None) -> Knowledge:
 class _Filler:
     document: Document
     knowledge: Knowledge
-    rows: list[_Row] = field(default_factory=list)
+    rows: list[FilledMarker] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.text = self.document.text
@@ -113,10 +97,22 @@ class _Filler:
         for span, group in groups.items():
             self._fill_group(span, group)
         edits = list({row.edit for row in self.rows if row.edit is not None})
-        neighbours = _Neighbours(self.document, self.writer, self.rows, edits).find() if self.rows else []
+        neighbours = Neighbours(self.document, self.writer, self.rows, edits).find() if self.rows else []
+        self._close_up([edit for edit, *_ in neighbours if not edit.new])
+        edits = list({row.edit for row in self.rows if row.edit is not None})
         edits += [edit for edit, *_ in neighbours]
         filled = apply_edits(self.text, edits)
         return FillResult(encode(filled), self._report(neighbours), self._is_complete())
+
+    def _close_up(self, removals: list[Edit]) -> None:
+        """No empty lines after an answer that was set apart from text which is now gone."""
+        for row in self.rows:
+            assert row.edit is not None
+            assert row.marker.block is not None
+            rest = self.text[row.edit.end : row.marker.block.end]
+            gone = sum(e.end - e.start for e in removals if row.edit.end <= e.start and e.end <= row.marker.block.end)
+            if rest and gone >= len(rest) and row.edit.new.endswith(("\n", row.marker.block.prefix or "\n")):
+                row.edit = Edit(row.edit.start, row.edit.end, re.sub(r"[\s>]+$", "", row.edit.new))
 
     # --- what is asked ---
 
@@ -143,23 +139,22 @@ class _Filler:
         if match and block.kind not in ("cell", "front-matter"):
             label = re.sub(r"[*_`]", "", match[1]).strip(" -\t")
             words = re.sub(r"^(?:.|\n)*:[*_]*\s*\[\?\]", "[?]", words)
-        before, after = self._beside(block, sentence)
         return Place(
             sentence=re.sub(r"\s+", " ", words),
             label=label,
-            beside=f"{before} {after}".strip(),
+            beside=self._beside(block, sentence),
             section=block.section,
             section_text=self._section_text(block),
             in_code=block.kind in ("fence", "indented-code"),
         )
 
-    def _beside(self, block: Block, sentence: Span) -> tuple[str, str]:
+    def _beside(self, block: Block, sentence: Span) -> tuple[str, ...]:
         if block.kind != "paragraph":
-            return "", ""
+            return ()
         spans = sentences(self.text, block.start, block.end, self.spans)
         before = [self.text[s:e] for s, e in spans if e <= sentence[0]]
         after = [self.text[s:e] for s, e in spans if s >= sentence[1]]
-        return " ".join(before[-1:]), " ".join(after)
+        return tuple(after + before[-1:])
 
     def _section_text(self, block: Block) -> str:
         blocks = [other for other in self.document.blocks if other.section == block.section and other.kind != "heading"]
@@ -172,13 +167,13 @@ class _Filler:
         assert block is not None
         places = [self._place(marker, sentence) for marker in group]
         if block.kind == "front-matter":
-            self._fill_metadata(block, group[0], places[0])
+            self._fill_metadata(block, group[0])
             return
         slots = [self._slot(marker, sentence, places[i]) for i, marker in enumerate(group)]
         rows = []
         for marker, place, slot in zip(group, places, slots, strict=True):
             questions = find_questions(place, self.writer.table)
-            rows.append(_Row(marker, questions, self._answer(questions, slot, place)))
+            rows.append(FilledMarker(marker, questions, self._answer(questions, slot, place)))
         self.rows += rows
         if len(rows) > 1 and slots[0].kind == "sentence":
             self._edit_shared(rows, places, slots[0])
@@ -186,12 +181,12 @@ class _Filler:
         for row, slot in zip(rows, slots, strict=True):
             row.edit = self._edit(row, slot)
 
-    def _edit_shared(self, rows: list[_Row], places: list[Place], slot: _Slot) -> None:
+    def _edit_shared(self, rows: list[FilledMarker], places: list[Place], slot: _Slot) -> None:
         """Several markers in one sentence: one text for all, or each in its own place where one isn't recognised."""
         answers = [row.answer for row in rows if row.answer]
         if len(answers) == len(rows):
             joined = join_answers(answers, question="", text=" ".join(dict.fromkeys(a.text for a in answers)))
-            edit = self._edit(_Row(rows[0].marker, rows[0].questions, joined), slot)
+            edit = self._edit(FilledMarker(rows[0].marker, rows[0].questions, joined), slot)
             for row in rows:
                 row.edit = edit
             return
@@ -204,21 +199,23 @@ class _Filler:
         form: Form = slot.form
         if slot.kind == "sentence" and any(q.template.startswith(("code", "coco", "subgroup-comp")) for q in questions):
             form = "block"
+        as_list = len(questions) > 2 and form == "block"
+        form = "text" if as_list else form
         found = []
         for question in questions:
             if question.template in ("code-inference", "code-finetune") and self.knowledge.hub_id is None:
                 continue
-            answer = self.writer.answer(question, form, place, brackets=slot.kind != "aside")
+            answer = self.writer.answer(
+                question, form, place, brackets=slot.kind != "aside", is_part=len(questions) > 1
+            )
             if answer is not None:
                 found.append(answer)
         if not found:
             return None
         separator = "\n\n" if any("\n" in answer.text for answer in found) else " " if form != "value" else "; "
-        return join_answers(
-            found,
-            question=" + ".join(answer.question for answer in found),
-            text=separator.join(answer.text for answer in found),
-        )
+        texts = [answer.text for answer in found]
+        text = "\n".join(f"- {text}" for text in texts) if as_list else separator.join(texts)
+        return join_answers(found, question=" + ".join(answer.question for answer in found), text=text)
 
     def _slot(self, marker: Marker, sentence: Span, place: Place) -> _Slot:
         block = marker.block
@@ -248,7 +245,10 @@ class _Filler:
             if own_line and not block.in_item:
                 return _Slot("line", marker.start, end, "block")
             return _Slot("label", marker.start, marker.end, "value")
-        return _Slot("sentence", start + label_prefix(self.text[start : marker.start]), end, "text")
+        opens = not block.in_item and not self.text[block.start : start].strip() and marker.start == start
+        return _Slot(
+            "sentence", start + label_prefix(self.text[start : marker.start]), end, "block" if opens else "text"
+        )
 
     def _is_alone(self, marker: Marker, block: Block) -> bool:
         inside = self.text[block.start : marker.start] + self.text[marker.end : block.end]
@@ -265,7 +265,7 @@ class _Filler:
         matches = pattern.finditer(self.text, block.start, block.end)
         return any(match.start() < marker.start and marker.end < match.end() for match in matches)
 
-    def _edit(self, row: _Row, slot: _Slot) -> Edit:
+    def _edit(self, row: FilledMarker, slot: _Slot) -> Edit:
         """The answer fitted into its place."""
         marker = row.marker
         block = marker.block
@@ -338,85 +338,9 @@ class _Filler:
             return Edit(marker.start, rest.end(), f"{UNANSWERED.capitalize()}: ")
         return Edit(marker.start, marker.end, f"({UNANSWERED})")
 
-    # --- front matter ---
-
-    def _fill_metadata(self, block: Block, marker: Marker, place: Place) -> None:
-        """A front-matter value stays valid for the Hub: it gets the evidence's value, or its entry goes."""
-        row = _Row(marker, [], None)
-        self.rows.append(row)
-        if block.label is None:
-            row.edit = Edit(marker.start, marker.end, UNANSWERED)
-            return
-        value = self._metadata_value(block.label)
-        if value is None:
-            row.edit = self._remove_entry(block)
-            if block.label.partition(".")[0] in ("language", "base_model"):
-                key = {"language": "documented.model.languages", "base_model": "documented.model.finetuned-from"}
-                question = {"language": "languages", "base_model": "finetuned-from"}[block.label.partition(".")[0]]
-                view = self.knowledge.absent(key[block.label.partition(".")[0]]) or self.knowledge.find(
-                    key[block.label.partition(".")[0]]
-                )
-                if view is not None:
-                    row.answer = Answer(question, view.class_, [view.key], "", True)
-            return
-        class_, key, text = value
-        whole = self.text[block.start : block.end]
-        inner = self.text[block.start : marker.start].strip("\"' ") + self.text[marker.end : block.end].strip("\"' ")
-        if inner:
-            words = whole.replace(self.text[marker.start : marker.end], text).strip("\"'")
-            text = json.dumps(words, ensure_ascii=False)
-        row.answer = Answer(f"front matter: {block.label}", class_, [key], text, True)
-        row.edit = Edit(block.start, block.end, text)
-
-    def _metadata_value(self, path: str) -> tuple[EvidenceClass, str, str] | None:
-        parts = path.split(".")
-        if parts[0] == "model-index":
-            return self._metric_value(path)
-        for key in self.writer.table.metadata.get(parts[0], ()):
-            view = self.knowledge.find(key)
-            if view is None:
-                continue
-            if parts[0] == "co2_eq_emissions":
-                if parts[-1] in ("co2_eq_emissions", "emissions"):
-                    return view.class_, key, f"{round(view.value * 1000)}"
-                return None
-            return view.class_, key, json.dumps(view.value) if not isinstance(view.value, str) else view.value
-        return None
-
-    def _metric_value(self, path: str) -> tuple[EvidenceClass, str, str] | None:
-        """A result's value: measured on the whole benchmark, or none."""
-        if not path.endswith(".value"):
-            return None
-        assert self.document.front_matter is not None
-        start, end = self.document.front_matter
-        data: Any = yaml.safe_load(self.text[start:end])
-        nodes = [data]
-        for part in path.split(".")[:-1]:
-            data = data[int(part)] if isinstance(data, list) else data[part]
-            nodes.append(data)
-        metric = f"{data.get('type', '')} {data.get('name', '')}".lower()
-        dataset = next((n["dataset"] for n in reversed(nodes) if isinstance(n, dict) and "dataset" in n), {})
-        named = f"{dataset.get('type', '')} {dataset.get('name', '')}"
-        suffix = (
-            "top5" if re.search(r"top.?5|top_5", metric) else "top1" if "acc" in metric or "top" in metric else None
-        )
-        for key, benchmark in self.writer.table.benchmarks.items():
-            if suffix and key.endswith(suffix) and re.search(benchmark.mention, named, re.IGNORECASE):
-                found = self.knowledge.find(key)
-                if found and found.class_ is EvidenceClass.MEASURED and not found.evidence.is_partial:
-                    return found.class_, key, f"{found.value:.2f}"
-        return None
-
-    def _remove_entry(self, block: Block) -> Edit:
-        """Remove the lines of the smallest entry that makes sense without the value."""
-        assert self.document.front_matter is not None and block.label is not None
-        offset, stop = self.document.front_matter
-        root = yaml.compose(self.text[offset:stop], Loader=yaml.SafeLoader)
-        start, end = _entry_span(root, block.label.split("."))
-        line = self.document.line_of(offset + start)
-        first = self.document.line_start(line)
-        last = self.document.line_of(max(offset + start, offset + end - 1))
-        return Edit(first, min(self.document.line_start(last + 1), stop), "")
+    def _fill_metadata(self, block: Block, marker: Marker) -> None:
+        answer, edit = fill_metadata(self.document, block, marker, self.knowledge, self.writer.table)
+        self.rows.append(FilledMarker(marker, [], answer, edit))
 
     # --- the report ---
 
@@ -426,7 +350,8 @@ class _Filler:
     def _report(self, neighbours: list[tuple[Edit, str, str]]) -> dict[str, Any]:
         markers = []
         for row in self.rows:
-            assert row.edit is not None and row.marker.block is not None
+            assert row.edit is not None
+            assert row.marker.block is not None
             answer = row.answer
             markers.append(
                 {
@@ -479,25 +404,6 @@ def _printable(value: Any) -> Any:
     return value
 
 
-def _entry_span(root: yaml.Node, path: list[str]) -> tuple[int, int]:
-    """Offsets of the entry to remove for a value at `path`: its key, or the list item or parent that it empties."""
-    node = root
-    span = (root.start_mark.index, root.end_mark.index)
-    for depth, part in enumerate(path):
-        if isinstance(node, yaml.MappingNode):
-            key, value = next((k, v) for k, v in node.value if str(k.value) == part)
-            is_metric = path[0] == "model-index" and depth == len(path) - 1
-            if len(node.value) > 1 and not is_metric:
-                span = (key.start_mark.index, value.end_mark.index)
-            node = value
-        elif isinstance(node, yaml.SequenceNode):
-            child = node.value[int(part)]
-            if len(node.value) > 1:
-                span = (child.start_mark.index, child.end_mark.index)
-            node = child
-    return span
-
-
 def _aside(text: str, start: int, marker: Marker, end: int) -> Span | None:
     """The inside of the brackets that a marker stands in, within its sentence; None where it stands in none."""
     depth = 0
@@ -522,159 +428,3 @@ def plain_text(markdown: str) -> str:
     text = re.sub(r"<(https?://[^<>]+)>", r"\1", text)
     text = re.sub(r"(?<!\\)[`*]", "", text)
     return re.sub(r"\\([\\`*_\[\]<>|#])", r"\1", text)
-
-
-# --- neighbours -------------------------------------------------------------------------------------------------
-
-_SAYS = (
-    r"(?:contain|provide|mention|specif(?:y|ied)|state|give|include|discuss|describe|go into detail|disclose|list|"
-    r"report|directly applicable)"
-)
-_ABSENCE = re.compile(
-    rf"\b(?:do|does|did|can|could|is|are|was|were)(?: not|n't|not)\b[^.;]{{0,40}}?\b{_SAYS}(?:d|s|n)?\b"
-    rf"|\b(?:exact|specific)\b[^.;]*\bnot (?:{_SAYS}d?|given)\b"
-    r"|\bno (?:explicit|direct|specific|clear|concrete)?\s*(?:mention|information|indication)\b"
-    r"|\bmore (?:\w+ ){0,2}(?:information|details?) (?:would|will|is|are|must)\b[^.;]{0,20}\b(?:need|requir|gather)",
-    re.IGNORECASE,
-)
-_CUT = re.compile(
-    r",? but (?:do|does|did|is|are|was|were)(?: not|n't)\b[^.;]*|\s+with an? [\w -]{2,40} that (?:is|was) not \w+"
-    r"|\s+rather than (?:metrics|numbers|figures|results|values)\b[^.;]*",
-    re.IGNORECASE,
-)
-_ENUMERATION = re.compile(r"(?P<head>\bsuch as |\bincluding )(?P<items>[^.;:()]+)", re.IGNORECASE)
-_ANAPHOR = re.compile(r"(?:this|that) level of detail|code cannot be provided|rather than metrics for", re.IGNORECASE)
-_HOWEVER = re.compile(r"However, (\w)")
-
-
-@dataclass
-class _Neighbours:
-    """Statements that a thing is unknown, which an answer in the same card makes false."""
-
-    document: Document
-    writer: Writer
-    rows: list[_Row]
-    edits: list[Edit]
-
-    def find(self) -> list[tuple[Edit, str, str]]:
-        """Edits with the question that each follows from and the old sentence; none overlaps an answer's."""
-        self.text = self.document.text
-        self.known = self._known_topics()
-        found = []
-        for block in self.document.blocks:
-            if block.kind in ("paragraph", "cell"):
-                found += self._in_block(block)
-        return found
-
-    def _known_topics(self) -> list[tuple[str, re.Pattern[str]]]:
-        topics = {}
-        for row in self.rows:
-            if row.answer is None:
-                continue
-            answered = set(row.answer.question.split(" + "))
-            for question in row.questions:
-                has_code = "```" in row.answer.text and question.template.startswith("code")
-                parts = self.writer.classes.get(question.id)
-                falsifies = question.id in answered and parts in _FALSIFYING and not question.stays_unknown
-                if question.topic and (falsifies or has_code):
-                    topics[question.id] = re.compile(question.topic, re.IGNORECASE)
-                if question.topic and has_code:
-                    topics["code"] = re.compile(r"code (?:snippet|block|example)s?", re.IGNORECASE)
-        return list(topics.items())
-
-    def _in_block(self, block: Block) -> list[tuple[Edit, str, str]]:
-        spans = sentences(self.text, block.start, block.end, [(m.start, m.end) for m in self.document.markers])
-        free = [span for span in spans if not any(e.start < span[1] and span[0] < e.end for e in self.edits)]
-        here = [row for row in self.rows if row.marker.block == block and row.answer is not None]
-        found: list[tuple[Edit, str, str]] = []
-        removed: list[tuple[Span, str]] = []
-        for span in free:
-            sentence = self.text[slice(*span)]
-            question = self._false_about(sentence, here)
-            if question is None:
-                continue
-            mended = self._mend(sentence)
-            if mended is not None:
-                found.append((Edit(*span, mended), question, sentence))
-            else:
-                removed.append((span, question))
-        found += self._removals(block, spans, removed)
-        return found + self._connectives(block, spans, here, {edit.start for edit, *_ in found})
-
-    def _false_about(self, sentence: str, here: list[_Row]) -> str | None:
-        """The question whose answer makes a sentence false."""
-        match = _ABSENCE.search(sentence)
-        if _ANAPHOR.search(sentence):
-            row = next((row for row in here if row.answer), None)
-            if row and row.answer and (row.answer.class_ in _FALSIFYING or "```" in row.answer.text):
-                return row.answer.question
-        if match is None:
-            return None
-        cut = _CUT.search(sentence)
-        clause = cut.group() if cut else sentence
-        return next((question for question, topic in self.known if topic.search(clause)), None)
-
-    def _mend(self, sentence: str) -> str | None:
-        """The sentence without what is false in it; None where nothing true is left."""
-        cut = _CUT.search(sentence)
-        if cut:
-            return sentence[: cut.start()] + sentence[cut.end() :]
-        match = _ENUMERATION.search(sentence)
-        if match is None or not re.search(r"\bmore \b", sentence[: match.start()]):
-            return None
-        items = re.split(r",\s*(?:and |or )?|\s+(?:and|or)\s+", match["items"])
-        kept = [item for item in items if not any(topic.search(item) for _, topic in self.known)]
-        if not kept or len(kept) == len(items):
-            return None
-        words = kept[0] if len(kept) == 1 else ", ".join(kept[:-1]) + " and " + kept[-1]
-        return sentence[: match.start("items")] + words + sentence[match.end("items") :]
-
-    def _removals(
-        self, block: Block, spans: list[Span], removed: list[tuple[Span, str]]
-    ) -> list[tuple[Edit, str, str]]:
-        """Removing sentences with the space that set them apart; a paragraph without any other goes as a whole."""
-        gone = {span for span, _ in removed}
-        if removed and all(span in gone for span in spans):
-            label = label_prefix(self.text[block.start : block.end])
-            if block.in_item or block.kind == "cell" or label:
-                return []
-            begin = len(self.text[: block.start].rstrip())
-            edits = []
-            for index, (span, question) in enumerate(removed):
-                start = begin if index == 0 else removed[index - 1][0][1]
-                end = block.end if index == len(removed) - 1 else span[1]
-                edits.append((Edit(start, end, ""), question, self.text[slice(*span)]))
-            return edits
-        edits = []
-        for span, question in removed:
-            start = span[0] + label_prefix(self.text[slice(*span)])
-            following = next_span(spans, span)
-            end = following[0] if following else span[1]
-            if following is None:
-                start -= len(self.text[block.start : start]) - len(self.text[block.start : start].rstrip(" \t\r\n>"))
-            if following is not None and self.text[span[1] : end].count("\n"):
-                end = span[1]
-                start -= len(self.text[block.start : start]) - len(self.text[block.start : start].rstrip(" \t\r\n>"))
-            edits.append((Edit(start, end, ""), question, self.text[slice(*span)]))
-        return edits
-
-    def _connectives(
-        self, block: Block, spans: list[Span], here: list[_Row], taken: set[int]
-    ) -> list[tuple[Edit, str, str]]:
-        """`However, …` after a sentence that now holds the answer contrasts with nothing: the word goes."""
-        found = []
-        for row in here:
-            assert row.edit is not None and row.answer is not None
-            following = next((span for span in spans if span[0] >= row.edit.end), None)
-            if following is None or following[0] in taken or row.answer.class_ not in _FALSIFYING:
-                continue
-            if self.text[row.edit.end : following[0]].strip():
-                continue
-            sentence = self.text[slice(*following)]
-            match = _HOWEVER.match(sentence)
-            if match:
-                start = following[0]
-                edit = Edit(start, start + match.end(), match[1].upper())
-                if all(edit.end <= e.start or e.end <= edit.start for e in self.edits):
-                    found.append((edit, row.answer.question, sentence))
-        return found

@@ -30,6 +30,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from harness.errors import HarnessError, nearest
 from harness.evidence import Evidence, EvidenceClass, Interval, Scalar, Source
 
+_COMMIT_PLACE = re.compile(r"^commit (?P<sha>[0-9a-f]{7,40})$")
 _FILE_PLACE = re.compile(r"^(?P<path>[\w./-]+\.\w+|LICENSE)(?::(?P<first>\d+)(?:-(?P<last>\d+))?)?$")
 
 
@@ -377,6 +378,9 @@ class _Resolver:
 
 def _address(entry: _SourceEntry, place: str | None) -> str:
     """The address of the place itself where the source is a repository and the place a file of it."""
+    commit = _COMMIT_PLACE.match(place or "")
+    if entry.files is not None and commit is not None:
+        return f"{entry.url}/commit/{commit['sha']}"
     match = _FILE_PLACE.match(place or "")
     if entry.files is None or match is None:
         return entry.url
