@@ -181,41 +181,46 @@ def linear_zoom_axis(size: int, factor: float) -> tuple[NDArray[np.int64], Float
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def sample_bilinear(picture: Floats, rows: Floats, columns: Floats, mirror_edge_pixel: bool, out: Floats) -> None:
-    """Read float32 (height, width, 3) ``picture`` at fractional positions (height, width) into ``out``, linearly.
-
-    Beyond the border the picture is mirrored: about its edge (d c b a | a b c d | d c b a), or, with
-    ``mirror_edge_pixel`` false, about its outermost pixels (d c b | a b c d | c b a).
-    """
-    height, width = rows.shape
-    flat, stride = picture.reshape(-1), picture.shape[1]
-    last_row, last_column = picture.shape[0] - 1, picture.shape[1] - 1
-    for y in range(height):
-        for x in range(width):
-            row_floor = math.floor(rows[y, x])
-            column_floor = math.floor(columns[y, x])
-            row_weight = rows[y, x] - np.float32(row_floor)
-            column_weight = columns[y, x] - np.float32(column_floor)
-            top, left = int(row_floor), int(column_floor)
-            bottom, right = top + 1, left + 1
-            if top < 0 or left < 0 or bottom > last_row or right > last_column:
-                top = _mirror(top, last_row, mirror_edge_pixel)
-                bottom = _mirror(bottom, last_row, mirror_edge_pixel)
-                left = _mirror(left, last_column, mirror_edge_pixel)
-                right = _mirror(right, last_column, mirror_edge_pixel)
-            # Unsigned indices spare the compiled code the test for negative ones.
-            top_left, top_right = np.uint64((top * stride + left) * 3), np.uint64((top * stride + right) * 3)
-            low_left, low_right = np.uint64((bottom * stride + left) * 3), np.uint64((bottom * stride + right) * 3)
-            for channel in range(np.uint64(3)):
-                upper = flat[top_left + channel]
-                upper += column_weight * (flat[top_right + channel] - upper)
-                lower = flat[low_left + channel]
-                lower += column_weight * (flat[low_right + channel] - lower)
-                out[y, x, channel] = upper + row_weight * (lower - upper)
+def _mirrored(position: float, last: int, about_edge: bool) -> np.float32:
+    """A position beyond the border, moved to where the mirrored picture has the same value."""
+    beyond = 0.5 if about_edge else 0.0
+    period = 2 * (last + 2 * beyond)
+    turned = (position + beyond) % period
+    return np.float32(min(max(min(turned, period - turned) - beyond, 0.0), float(last)))
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _mirror(index: int, last: int, mirror_edge_pixel: bool) -> int:
-    period = 2 * last + 2 if mirror_edge_pixel else 2 * last
-    index = index % period
-    return index if index <= last else period - index - (1 if mirror_edge_pixel else 0)
+def sample_bilinear(picture: Floats, rows: Floats, columns: Floats, about_edge: bool) -> Floats:
+    """Read a float32 (height, width, 3) picture at fractional positions, linearly.
+
+    ``rows`` and ``columns`` are float32 arrays of one shape (height, width); the result has three channels. Beyond
+    the border the picture is mirrored: about its edge (d c b a | a b c d | d c b a), or, with ``about_edge`` false,
+    about its outermost pixels (d c b | a b c d | c b a).
+    """
+    out = np.empty((rows.shape[0], rows.shape[1], 3), dtype=np.float32)
+    flat, flat_rows, flat_columns, target = picture.reshape(-1), rows.reshape(-1), columns.reshape(-1), out.reshape(-1)
+    last_row, last_column = picture.shape[0] - 1, picture.shape[1] - 1
+    # Unsigned indices spare the compiled code the test for negative ones.
+    one, two, three = np.uint64(1), np.uint64(2), np.uint64(3)
+    stride = np.uint64(picture.shape[1] * 3)
+    for i in range(flat_rows.size):
+        row, column = flat_rows[i], flat_columns[i]
+        if row < 0 or row > last_row:
+            row = _mirrored(row, last_row, about_edge)
+        if column < 0 or column > last_column:
+            column = _mirrored(column, last_column, about_edge)
+        top, left = min(np.int32(row), last_row - 1), min(np.int32(column), last_column - 1)
+        down, across = row - np.float32(top), column - np.float32(left)
+        a = np.uint64(top) * stride + np.uint64(left) * three
+        b = a + stride
+        upper_0 = flat[a] + across * (flat[a + three] - flat[a])
+        upper_1 = flat[a + one] + across * (flat[a + three + one] - flat[a + one])
+        upper_2 = flat[a + two] + across * (flat[a + three + two] - flat[a + two])
+        lower_0 = flat[b] + across * (flat[b + three] - flat[b])
+        lower_1 = flat[b + one] + across * (flat[b + three + one] - flat[b + one])
+        lower_2 = flat[b + two] + across * (flat[b + three + two] - flat[b + two])
+        pixel = np.uint64(i) * three
+        target[pixel] = upper_0 + down * (lower_0 - upper_0)
+        target[pixel + one] = upper_1 + down * (lower_1 - upper_1)
+        target[pixel + two] = upper_2 + down * (lower_2 - upper_2)
+    return out

@@ -59,16 +59,17 @@ def speckle_noise(picture: Picture, field: Floats, deviation: float) -> Bytes:
 
 
 @functools.cache
-def _poisson_tables(photons: float) -> tuple[Words, NDArray[np.uint8], Bytes]:
+def _poisson_tables(photons: float) -> tuple[NDArray[np.uint64], Bytes, Bytes]:
     """How a word becomes a photon count at each of the 256 pixel values, and a count a byte.
 
-    Returns the words at which the count grows (256, photons), the count at the start of each of 256 word ranges
-    (256, 256), and the byte of each count up to ``photons``, at which a pixel is white.
+    Returns the words at which the count grows (256, photons + 1), the last beyond all words; the count at the start
+    of each of 256 word ranges (256, 256); and the byte of each count up to ``photons``, at which a pixel is white.
     """
     counts = np.arange(int(photons))
     rates = np.arange(256) / 255.0 * photons
     cumulative = pdtr(counts[np.newaxis], rates[:, np.newaxis])
-    thresholds = np.minimum(np.ceil(cumulative * 2.0**32), 2.0**32 - 1).astype(np.uint32)
+    thresholds = np.full((256, counts.size + 1), 1 << 32, dtype=np.uint64)
+    thresholds[:, :-1] = np.ceil(cumulative * 2.0**32)
     starts = np.arange(1 << _GUIDE_BITS, dtype=np.uint64) << np.uint64(32 - _GUIDE_BITS)
     guide = np.stack([np.searchsorted(row, starts, side="right") for row in thresholds])
     byte_of_count = (np.minimum(np.arange(int(photons) + 1) / photons, 1.0) * 255).astype(np.uint8)
@@ -76,15 +77,18 @@ def _poisson_tables(photons: float) -> tuple[Words, NDArray[np.uint8], Bytes]:
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _count_photons(base: Bytes, words: Words, thresholds: Words, guide: Bytes, bytes_: Bytes, out: Bytes) -> None:
+def _count_photons(
+    base: Bytes, words: Words, thresholds: NDArray[np.uint64], guide: Bytes, bytes_: Bytes, out: Bytes
+) -> None:
     flat, draws, target = base.ravel(), words.ravel(), out.ravel()
-    most = thresholds.shape[1]
     for i in range(flat.size):
         pixel = flat[i]
-        word = draws[i]
-        count = np.int64(guide[pixel, word >> np.uint32(32 - _GUIDE_BITS)])
-        while count < most and word >= thresholds[pixel, count]:
-            count += 1
+        word = np.uint64(draws[i])
+        count = np.uint64(guide[pixel, word >> np.uint64(32 - _GUIDE_BITS)])
+        # One step without a branch, which few words need to exceed, keeps the processor from guessing wrong.
+        count += np.uint64(word >= thresholds[pixel, count])
+        while word >= thresholds[pixel, count]:
+            count += np.uint64(1)
         target[i] = bytes_[count]
 
 

@@ -246,6 +246,7 @@ def plasma_fractal(draws: Doubles, decay: float) -> Doubles:
     at the start) into a draw that they already scale by it, so it counts squared.
     """
     side = _PLASMA_SIDE
+    wrap = side - 1
     heights = np.zeros((side, side))
     amplitude = 100.0
     step = side
@@ -255,26 +256,29 @@ def plasma_fractal(draws: Doubles, decay: float) -> Doubles:
         scale = amplitude * amplitude
         for y in range(0, side, step):
             for x in range(0, side, step):
-                below, right = (y + step) % side, (x + step) % side
+                below, right = (y + step) & wrap, (x + step) & wrap
                 corners = (heights[y, x] + heights[below, x]) + (heights[y, right] + heights[below, right])
                 heights[y + half, x + half] = corners / 4 + scale * draws[drawn]
                 drawn += 1
         for y in range(0, side, step):
             for x in range(0, side, step):
-                centres = heights[y + half, x + half] + heights[(y - half) % side, x + half]
-                ends = heights[y, x] + heights[y, (x + step) % side]
+                centres = heights[y + half, x + half] + heights[(y - half) & wrap, x + half]
+                ends = heights[y, x] + heights[y, (x + step) & wrap]
                 heights[y, x + half] = (centres + ends) / 4 + scale * draws[drawn]
                 drawn += 1
         for y in range(0, side, step):
             for x in range(0, side, step):
-                centres = heights[y + half, x + half] + heights[y + half, (x - half) % side]
-                ends = heights[y, x] + heights[(y + step) % side, x]
+                centres = heights[y + half, x + half] + heights[y + half, (x - half) & wrap]
+                ends = heights[y, x] + heights[(y + step) & wrap, x]
                 heights[y + half, x] = (centres + ends) / 4 + scale * draws[drawn]
                 drawn += 1
         step = half
         amplitude /= decay
-    heights -= heights.min()
-    heights /= heights.max()
+    lowest, highest = heights.min(), heights.max()
+    span = highest - lowest
+    for y in range(side):
+        for x in range(side):
+            heights[y, x] = (heights[y, x] - lowest) / span
     return heights
 
 
@@ -286,7 +290,8 @@ def _fog_over(base: Bytes, heights: Doubles, density: float, highest: float, out
     row = np.empty(3 * width, dtype=np.float32)
     for y in range(height):
         for x in range(width):
-            row[3 * x : 3 * x + 3] = np.float32(weight * heights[y, x])
+            added = np.float32(weight * heights[y, x])
+            row[3 * x], row[3 * x + 1], row[3 * x + 2] = added, added, added
         pixels, target = base[y].reshape(-1), out[y].reshape(-1)
         for i in range(row.size):
             target[i] = to_byte((np.float32(pixels[i]) + row[i]) * scale)
