@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 
 import numpy as np
@@ -128,18 +127,13 @@ def test_in_sets_equals_its_definition(samples: list[tuple[list[int], set[int]]]
     assert is_in_sets(readout, [classes for _, classes in samples], k).tolist() == expected
 
 
-def test_real_accuracy_on_published_predictions(shared_data: Path) -> None:
+def test_real_accuracy_on_published_predictions(shared_data: Path, imagenet_x: Path) -> None:
     """ReaL labels come by file number; the plain loop is the second implementation."""
-    try:
-        package = distribution("imagenet-x")
-    except PackageNotFoundError:
-        pytest.skip("the imagenet-x package is not installed")
-    path = Path(str(package.locate_file("imagenet_x/annotations/imagenet_real_labels.jsonl")))
-    by_number = json.loads(path.read_text())
-    ids = pd.read_parquet(shared_data / "published-predictions" / "imagenet-val.parquet", columns=["sample_id"])
-    sets = [by_number[int(name[15:23]) - 1] for name in ids["sample_id"]]
+    by_number = json.loads((imagenet_x / "imagenet_real_labels.jsonl").read_text())
+    table = pd.read_parquet(shared_data / "published-predictions" / "imagenet-val.parquet", columns=["sample_id"])
+    sets = [by_number[int(name[15:23]) - 1] for name in table["sample_id"]]
     readout = published(shared_data, "imagenet-val", "resnet50")
-    judged = [(row[0] in right) for row, right in zip(readout.top5.tolist(), sets, strict=True) if right]
+    judged = [row[0] in right for row, right in zip(readout.top5.tolist(), sets, strict=True) if right]
     estimate = top1_real(readout, sets)
-    assert estimate.n == len(judged) == 46837  # Beyer et al. 2020: images that keep at least one label
+    assert estimate.n == len(judged) == 46837  # the images that keep at least one label
     assert estimate.value == pytest.approx(100 * sum(judged) / len(judged), abs=1e-12)

@@ -49,12 +49,12 @@ def test_agrees_with_scipys_percentile_bootstrap() -> None:
 def test_mean_interval_covers_a_known_mean() -> None:
     generator = np.random.default_rng(4)
     hits = 0
-    for trial in range(500):
+    for trial in range(250):
         estimate = bootstrap_mean(generator.exponential(size=200), seed=trial, resamples=300)
         assert estimate.low is not None
         assert estimate.high is not None
         hits += estimate.low <= 1.0 <= estimate.high
-    assert 0.91 <= hits / 500 <= 0.98  # nominal 0.95, standard error 0.01, slightly below for a skewed mean
+    assert 0.90 <= hits / 250 <= 0.99  # nominal 0.95, standard error 0.014, slightly below for a skewed mean
 
 
 def test_one_sample_and_none() -> None:

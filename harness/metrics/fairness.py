@@ -1,0 +1,380 @@
+"""Disparities between the groups of a slicing, told apart from noise, and the worst slices of many slicings.
+
+Point values are fairlearn's (`MetricFrame`: min, max, difference = max - min, ratio = min / max). For overlapping
+groups the same formulas hold: they compare accuracies, and don't ask whose. An extreme of noisy accuracies is itself
+biased: between sixteen groups that are alike, the observed difference is never 0, and its bootstrap percentiles don't
+reach 0 either. Intervals here come from bounds that hold for all groups, or all pairs of groups, at once, and
+therefore for the extreme ones.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from fairlearn.metrics import MetricFrame, mean_prediction
+from scipy import sparse
+
+from harness.metrics.intervals import LEVEL, RESAMPLES, SEED, bootstrap_method, percentile_interval
+from harness.metrics.multiplicity import (
+    CORRECTIONS,
+    Correction,
+    clopper_pearson,
+    exact_p_values,
+    score_p_values,
+    smallest_detectable_difference,
+)
+from harness.metrics.slices import MIN_UNITS, Outcomes, Slicing, by_group, interval_method, totals
+from harness.metrics.types import Estimate, FloatArray, MetricUnavailable
+
+
+@dataclass(frozen=True)
+class Audit:
+    """What one slicing says."""
+
+    slicing: str
+    groups: pd.DataFrame
+    """`slices.by_group`, and for groups that are not too small: `gap` (points, the group minus the rest of the covered
+    units), `p_value` (group against rest), `p_adjusted` (over this slicing's groups), `detectable` (p_adjusted is below
+    1 - level) and `smallest_detectable` (points, found with a chance of 0.8). NaN and False for the others."""
+    overall: Estimate
+    """Accuracy in percent over the covered units."""
+    disparity: dict[str, Estimate]
+    """`min`, `max` (percent), `difference` (points) and `ratio` (0 to 1) over groups that are not too small. Empty
+    where fewer than two are left; without `ratio` where all accuracies are 0."""
+    detectable: bool
+    """Whether some group differs detectably from the rest."""
+    smallest_detectable: float | None
+    """A gap of this many points in any one group would have been found with a chance of about 0.8 or more; None where
+    no group could be compared."""
+    interval_method: str
+    """How the intervals of single groups were made."""
+
+
+def audit(
+    outcomes: Outcomes,
+    slicing: Slicing,
+    *,
+    level: float = LEVEL,
+    min_units: int = MIN_UNITS,
+    correction: Correction = "holm",
+    seed: int = SEED,
+    resamples: int = RESAMPLES,
+) -> Audit:
+    """Accuracy by group, each group against the rest, and the disparity between groups.
+
+    Raises:
+        MetricUnavailable: no covered unit has an outcome.
+        ValueError: outcomes and slicing differ in length.
+    """
+    groups = by_group(outcomes, slicing, level=level, min_units=min_units)
+    overall = totals(outcomes, slicing.covered, level=level)
+    if overall["n"] == 0:
+        raise MetricUnavailable(f"No evaluated sample is covered by {slicing.name}.")
+    groups = groups.join(_against_the_rest(outcomes, slicing, groups, overall, level, correction))
+    compared = ~groups["smallest_detectable"].isna()
+    method = interval_method(outcomes)
+    return Audit(
+        slicing=slicing.name,
+        groups=groups,
+        overall=Estimate(overall["accuracy"], overall["low"], overall["high"], level, method, int(overall["n"])),
+        disparity=_disparity(outcomes, slicing, groups, level, seed, resamples),
+        detectable=bool(groups["detectable"].any()),
+        smallest_detectable=float(groups["smallest_detectable"].max()) if compared.any() else None,
+        interval_method=method,
+    )
+
+
+def _against_the_rest(
+    outcomes: Outcomes,
+    slicing: Slicing,
+    groups: pd.DataFrame,
+    overall: pd.Series,
+    level: float,
+    correction: Correction,
+) -> pd.DataFrame:
+    """The columns that `Audit.groups` adds to `by_group`."""
+    n, successes = groups["n"].to_numpy(), groups["successes"].to_numpy()
+    n_rest, successes_rest = overall["n"] - n, overall["successes"] - successes
+    with np.errstate(invalid="ignore", divide="ignore"):
+        p, p_rest = successes / n, successes_rest / n_rest
+    effective = groups["effective_n"].to_numpy()
+    # The rest is close to everything: its design effect is that of all covered units.
+    effective_rest = n_rest * (overall["effective_n"] / overall["n"])
+    if outcomes.repeated:
+        p_values = score_p_values(p, effective, p_rest, effective_rest)
+    else:
+        p_values = exact_p_values(successes, n, int(overall["successes"]), int(overall["n"]))
+    comparable = ~groups["too_small"].to_numpy() & ~np.isnan(p_values)
+    p_values = np.where(comparable, p_values, np.nan)
+    adjusted = CORRECTIONS[correction](p_values)
+    detectable_size = smallest_detectable_difference(
+        overall["accuracy"] / 100, effective, effective_rest, level=level, comparisons=int(comparable.sum())
+    )
+    return pd.DataFrame(
+        {
+            "gap": np.where(comparable, 100 * (p - p_rest), np.nan),
+            "p_value": p_values,
+            "p_adjusted": adjusted,
+            "detectable": comparable & (np.nan_to_num(adjusted, nan=1.0) < 1 - level),
+            "smallest_detectable": np.where(comparable, 100 * detectable_size, np.nan),
+        },
+        index=groups.index,
+    )
+
+
+# --- disparity ------------------------------------------------------------------------------------------------------
+
+
+def _disparity(
+    outcomes: Outcomes, slicing: Slicing, groups: pd.DataFrame, level: float, seed: int, resamples: int
+) -> dict[str, Estimate]:
+    """`Audit.disparity`.
+
+    The bootstrap resamples covered units, refers each resampled accuracy to the observed one in units of its own
+    standard error, and takes the quantile q of the largest such deviation: over groups for min and max, over pairs for
+    difference and (between logarithms) for ratio. So, with the level's confidence, all groups or pairs lie within q
+    standard errors at once, whatever their overlap; the extremes of those bounds bound the extremes.
+    """
+    kept = np.flatnonzero(~groups["too_small"].to_numpy() & (groups["n"] > 0).to_numpy())
+    if len(kept) < 2:
+        return {}
+    values = _metric_frame_values(groups.iloc[kept])
+    n, effective = groups["n"].to_numpy()[kept], groups["effective_n"].to_numpy()[kept]
+    successes = groups["successes"].to_numpy()[kept]
+    effect = n / effective
+    drawn_successes, drawn_n = resampled_groups(outcomes, slicing, kept, seed=seed, resamples=resamples)
+
+    p, variance, log_variance = _smoothed(successes, n, effect)
+    p_star, variance_star, log_variance_star = _smoothed(drawn_successes, drawn_n, effect)
+    errors, log_errors = p_star - p, np.log(p_star) - np.log(p)
+
+    total = int(totals(outcomes, slicing.covered)["n"])
+    method = bootstrap_method("simultaneous over {}", seed=seed, resamples=resamples)
+    over_groups, over_pairs = method.format("groups"), method.format("pairs of groups")
+
+    def estimate(name: str, low: float, high: float, ceiling: float, how: str) -> Estimate:
+        value = values[name]
+        return Estimate(value, max(0.0, min(low, value)), min(ceiling, max(high, value)), level, how, total)
+
+    q = float(np.quantile((np.abs(errors) / np.sqrt(variance_star)).max(axis=1), level))
+    low, high = p - q * np.sqrt(variance), p + q * np.sqrt(variance)
+    q_pairs = float(np.quantile(_largest_pair(errors, variance_star), level))
+    smallest, largest = _extreme_difference(p, variance, q_pairs)
+    estimates = {
+        "min": estimate("min", 100 * low.min(), 100 * high.min(), 100.0, over_groups),
+        "max": estimate("max", 100 * low.max(), 100 * high.max(), 100.0, over_groups),
+        "difference": estimate("difference", 100 * smallest, 100 * largest, 100.0, over_pairs),
+    }
+    if values["max"] > 0:
+        q_ratios = float(np.quantile(_largest_pair(log_errors, log_variance_star), level))
+        smallest, largest = _extreme_difference(np.log(p), log_variance, q_ratios)
+        estimates["ratio"] = estimate("ratio", float(np.exp(-largest)), float(np.exp(-smallest)), 1.0, over_pairs)
+    return estimates
+
+
+def _metric_frame_values(groups: pd.DataFrame) -> dict[str, float]:
+    """fairlearn's aggregates of the groups' accuracies: min, max and difference in percent, ratio as it is.
+
+    A group goes in as two weighted rows, its successes and its failures, so units may be in several groups. Only the
+    two extreme groups go in, on which all four depend: MetricFrame takes milliseconds a group, seconds for 1,000.
+    """
+    extreme = groups.sort_values("accuracy", kind="stable").iloc[[0, -1]]
+    frame = MetricFrame(
+        metrics=mean_prediction,
+        y_true=np.ones(4),
+        y_pred=np.tile([1.0, 0.0], 2),
+        sensitive_features=np.repeat(extreme.index.to_numpy(), 2),
+        sample_params={
+            "sample_weight": np.column_stack([extreme["successes"], extreme["n"] - extreme["successes"]]).ravel()
+        },
+    )
+    highest = float(frame.group_max())
+    return {
+        "min": 100 * float(frame.group_min()),
+        "max": 100 * highest,
+        "difference": 100 * float(frame.difference(method="between_groups")),
+        "ratio": float(frame.ratio(method="between_groups")) if highest > 0 else float("nan"),
+    }
+
+
+def _smoothed(successes: FloatArray, n: FloatArray, effect: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Proportion, its variance, and the variance of its logarithm, with two successes and two failures added.
+
+    Agresti & Coull 1998: keeps a group that is all right, or missing from a resample, from having no variance.
+    """
+    p = (successes + 2) / (n + 4)
+    return p, effect * p * (1 - p) / (n + 4), effect * (1 - p) / (p * (n + 4))
+
+
+def _largest_pair(errors: FloatArray, variances: FloatArray) -> FloatArray:
+    """In each resample (resamples,), the largest |e_i - e_j| / √(v_i + v_j) over pairs of groups (resamples, groups).
+
+    By Cauchy's inequality a pair's square is at most e_i²/v_i + e_j²/v_j. So the groups are paired with all others in
+    the order of how far they strayed, until no two that remain can beat the best pair: exact, and mostly a few steps.
+    """
+    strayed = errors**2 / variances
+    order = np.argsort(-strayed, axis=1)
+    largest, rows = np.zeros(len(errors)), np.arange(len(errors))
+    for rank in range(errors.shape[1]):
+        first = order[rows, rank]
+        # Pairs of two groups further down the order can't beat this.
+        still_open = largest[rows] < 2 * strayed[rows, first]
+        rows, first = rows[still_open], first[still_open]
+        if len(rows) == 0:
+            break
+        e, v = errors[rows], variances[rows]
+        pick = np.arange(len(rows)), first
+        pairs = (e - e[pick][:, None]) ** 2 / (v + v[pick][:, None])
+        largest[rows] = np.maximum(largest[rows], pairs.max(axis=1))
+    return np.sqrt(largest)
+
+
+def _extreme_difference(values: FloatArray, variances: FloatArray, q: float) -> tuple[float, float]:
+    """Bounds of max - min, where every pair's difference is within q standard errors."""
+    differences = values[:, None] - values
+    margins = q * np.sqrt(variances[:, None] + variances)
+    np.fill_diagonal(margins, 0.0)  # a group doesn't differ from itself
+    return max(0.0, float((differences - margins).max())), float((differences + margins).max())
+
+
+def resampled_groups(
+    outcomes: Outcomes, slicing: Slicing, groups: np.ndarray, *, seed: int = SEED, resamples: int = RESAMPLES
+) -> tuple[FloatArray, FloatArray]:
+    """Successes and trials of groups (positions) over bootstrap resamples of the covered units.
+
+    Units with the same groups, successes and trials are alike, so a resample is one multinomial draw of how often
+    each kind occurs: the same distribution as drawing units one by one, at a fraction of the work.
+
+    Returns:
+        float64 (resamples, groups) each.
+    """
+    kinds, counts = _kinds(outcomes, slicing, groups)
+    generator = np.random.default_rng(seed)
+    drawn = generator.multinomial(counts.sum(), counts / counts.sum(), size=resamples).astype(np.float64)
+    membership = slicing.membership[kinds][:, groups].astype(np.float64)
+    by_successes = sparse.diags_array(outcomes.successes[kinds].astype(np.float64)) @ membership
+    by_trials = sparse.diags_array(outcomes.trials[kinds].astype(np.float64)) @ membership
+    return np.asarray(drawn @ by_successes), np.asarray(drawn @ by_trials)
+
+
+def _kinds(outcomes: Outcomes, slicing: Slicing, groups: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """One unit of each kind among the covered ones, and how many of that kind there are."""
+    covered = np.flatnonzero(slicing.covered)
+    membership = slicing.membership[covered][:, groups]
+    membership.sort_indices()
+    members = membership.indices.astype(np.int32)
+    patterns = [members[a:b].tobytes() for a, b in zip(membership.indptr, membership.indptr[1:], strict=False)]
+    pattern = pd.factorize(np.array(patterns, dtype=object))[0].astype(np.int64)
+    base = int(outcomes.trials.max()) + 1
+    key = (pattern * base + outcomes.trials[covered]) * base + outcomes.successes[covered]
+    _, first, counts = np.unique(key, return_index=True, return_counts=True)
+    return covered[first], counts
+
+
+# --- searches and published ratios ----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class WorstSlices:
+    """The slices of many slicings, those that are certainly bad first."""
+
+    table: pd.DataFrame
+    """One row a slice that is not too small: `slicing`, `group`, `n`, `units`, `accuracy` (percent), `low` and `high`
+    (percent; they hold for all rows and the overall accuracy at once), `gap` (points below overall) and `gap_at_least`
+    (points; with the level's confidence every row's gap is at least this). Sorted by `high`."""
+    searched: int
+    """Slices that were compared."""
+    overall: Estimate
+    """Accuracy in percent of all units, with the same simultaneous bounds."""
+
+
+def worst_slices(
+    outcomes: Outcomes, slicings: Sequence[Slicing], *, level: float = LEVEL, min_units: int = MIN_UNITS
+) -> WorstSlices:
+    """Rank all slices of all slicings by how bad they are at the least.
+
+    The worst of many slices looks worse than it is, because it was chosen for its bad luck too. Clopper-Pearson bounds
+    at a Bonferroni level hold for every slice at once, however slices overlap, and so for the one that a search picks.
+
+    Raises:
+        MetricUnavailable: there are no outcomes, or no slice is large enough.
+    """
+    tables = []
+    for slicing in slicings:
+        groups = by_group(outcomes, slicing, level=level, min_units=min_units).reset_index()
+        tables.append(groups[~groups["too_small"]].assign(slicing=slicing.name))
+    table = pd.concat(tables, ignore_index=True) if tables else pd.DataFrame()
+    if len(table) == 0:
+        raise MetricUnavailable(f"No slice has {min_units} samples.")
+    overall = totals(outcomes, np.ones(len(outcomes), dtype=bool), level=level)
+    comparisons = len(table) + 1
+    effective = table["effective_n"].to_numpy()
+    low, high = clopper_pearson(table["accuracy"] / 100 * effective, effective, level, comparisons)
+    overall_low, overall_high = clopper_pearson(
+        overall["accuracy"] / 100 * overall["effective_n"], overall["effective_n"], level, comparisons
+    )
+    table = table.assign(
+        low=100 * low,
+        high=100 * high,
+        gap=overall["accuracy"] - table["accuracy"],
+        gap_at_least=np.maximum(0.0, 100 * (float(overall_low) - high)),
+    ).sort_values(["high", "accuracy", "slicing", "group"], ignore_index=True)
+    columns = ["slicing", "group", "n", "units", "accuracy", "low", "high", "gap", "gap_at_least"]
+    return WorstSlices(
+        table[columns],
+        len(table),
+        Estimate(
+            overall["accuracy"],
+            100 * float(overall_low),
+            100 * float(overall_high),
+            level,
+            f"Clopper-Pearson, Bonferroni over {comparisons} accuracies",
+            int(overall["n"]),
+        ),
+    )
+
+
+def error_ratio(
+    outcomes: Outcomes, slicing: Slicing, *, level: float = LEVEL, seed: int = SEED, resamples: int = RESAMPLES
+) -> dict[str, Estimate]:
+    """ImageNet-X's error ratio: each group's error rate over that of all covered units, 1 where the group is average.
+
+    Idrissi et al. 2022, "ImageNet-X: understanding model mistakes with factor of variation annotations",
+    arXiv:2211.01866, section 3. The published ratios cover the annotated images that are not prototypes, so `slicing`
+    must cover just those. Intervals are bootstrap percentiles; groups without a unit are left out.
+
+    Raises:
+        MetricUnavailable: there is no error to compare with.
+    """
+    groups = by_group(outcomes, slicing, level=level)
+    overall = totals(outcomes, slicing.covered, level=level)
+    if overall["successes"] == overall["n"]:
+        raise MetricUnavailable("There is no error among the covered samples to compare with.")
+    # A group of everything, beside the others, gives the denominator in the same resamples.
+    everything = sparse.csr_array(slicing.covered[:, None])
+    widened = Slicing(
+        slicing.name,
+        (*slicing.groups, "everything covered"),
+        sparse.csr_array(sparse.hstack([slicing.membership, everything], format="csr")),
+        slicing.covered,
+    )
+    successes, trials = resampled_groups(
+        outcomes, widened, np.arange(len(widened.groups)), seed=seed, resamples=resamples
+    )
+    average = 1 - overall["successes"] / overall["n"]
+    method = bootstrap_method("percentile", seed=seed, resamples=resamples)
+    ratios = {}
+    for position, (group, row) in enumerate(groups.iterrows()):
+        if row["n"] == 0:
+            continue
+        value = float((1 - row["successes"] / row["n"]) / average)
+        # A resample that misses a tiny group, or has no error at all, has no ratio.
+        drawn = (trials[:, position] > 0) & (successes[:, -1] < trials[:, -1])
+        errors = 1 - successes[drawn, position] / trials[drawn, position]
+        resampled = errors / (1 - successes[drawn, -1] / trials[drawn, -1])
+        low, high = percentile_interval(value, resampled, level)
+        ratios[str(group)] = Estimate(value, low, high, level, method, int(row["n"]))
+    return ratios
