@@ -16,6 +16,7 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import Any
 
 import torch
@@ -212,14 +213,13 @@ def _by_stage(tensors: dict[str, torch.Tensor]) -> dict[str, int]:
 
 
 def _macs_by_stage(flops: FlopCounterMode) -> dict[str, int]:
-    """MACs by stage: each module that starts a stage is taken once, what lies in none of them is `other`."""
+    """MACs by stage: of nested modules the outermost that a rule knows counts; what lies in none is `other`."""
     macs: dict[str, int] = {}
     for name, operations in flops.get_flop_counts().items():
-        _, _, path = name.partition(".")  # the first part is the class of the whole network
-        if not path:
-            continue
-        stage = stage_of(path)
-        if stage != OTHER and stage != stage_of(path.rpartition(".")[0]):
+        path = name.partition(".")[2]  # without the class of the whole network, which comes first
+        outer = accumulate(path.split("."), lambda above, part: f"{above}.{part}")
+        if path and path == next((p for p in outer if stage_of(p) != OTHER), None):
+            stage = stage_of(path)
             macs[stage] = macs.get(stage, 0) + sum(operations.values()) // 2
     rest = flops.get_total_flops() // 2 - sum(macs.values())
     return macs | ({OTHER: rest} if rest else {})

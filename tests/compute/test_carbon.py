@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 
 import pytest
 
@@ -74,6 +76,15 @@ def test_without_tables_only_the_world_is_known(monkeypatch: pytest.MonkeyPatch)
     assert grid_intensity("world") == grid_intensity(None)
     with pytest.raises(MissingInputError, match="pip install codecarbon"):
         grid_intensity("FRA")
+
+
+def test_tables_are_read_without_running_their_package(installed_tables: CodeCarbonTables) -> None:
+    code = (
+        "import sys; from harness.compute.carbon import grid_intensity; grid_intensity('FRA');"
+        "print(sorted({'codecarbon', 'torch'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"
 
 
 def test_world_assumption_follows_from_the_installed_tables(installed_tables: CodeCarbonTables) -> None:

@@ -111,6 +111,17 @@ def test_stages_add_up(regnet: nn.Module) -> None:
     assert got.macs_by_stage["head"] == 1088 * 1000
 
 
+def test_nested_names_are_counted_once() -> None:
+    # A head with a hidden layer that is called `fc` too, as timm's MaxViT has: 3·5 and 5·7 MACs.
+    module = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten())
+    head = nn.Sequential()
+    head.hidden = nn.Sequential()
+    head.hidden.fc = nn.Linear(3, 5)
+    head.fc = nn.Linear(5, 7)
+    module.head = head
+    assert count(module, (3, 8, 8)).macs_by_stage == {"head": 50}
+
+
 def test_transformers_and_timm_agree(regnet: nn.Module) -> None:
     with torch.device("meta"):
         other = timm.create_model("regnety_040")
@@ -188,7 +199,7 @@ def test_stage_of_a_name(name: str, stage: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["resnet18", "tf_efficientnet_lite0", "vit_tiny_patch16_224", "convnext_atto"]
+    "name", ["resnet18", "tf_efficientnet_lite0", "vit_tiny_patch16_224", "maxvit_tiny_tf_224"]
 )
 def test_stage_macs_add_up_in_other_families(name: str) -> None:
     with torch.device("meta"):
