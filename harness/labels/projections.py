@@ -81,9 +81,9 @@ def declared_outputs(name: str, num_outputs: int, *, proof: str) -> OutputLabels
     Raises:
         HarnessError: unknown space, or its length is not `num_outputs`.
     """
-    base, plus, _ = name.partition("+background")
+    base = name.removesuffix("+background")
     synsets: tuple[str | None, ...] = label_space(base).synsets
-    if plus:
+    if base != name:
         synsets = (None, *synsets)
     if len(synsets) != num_outputs:
         raise HarnessError(
