@@ -322,11 +322,12 @@ def _plan_text(made: Any, cost: Any) -> str:
     else:
         lines.append(f"       missing: {state.missing}")
     rows = []
-    for c in made.conditions:
+    for group in _alike(made.conditions):
+        c, count = group[0], len(group)
         images = "?" if c.images is None else f"{c.images:,} of {c.benchmark.size:,}"
         stored = "?" if c.stored is None else f"{c.stored:,}"
-        status = "missing" if c.missing else ("download" if c.to_fetch else "here")
-        rows.append([c.title, status, images, stored, str(c.location or "")])
+        title = c.title if count == 1 else f"{c.benchmark.name} ({count} conditions, each:)"
+        rows.append([title, _data_state(c), images, stored, str(c.location or "")])
     rows += [[b.name, f"scored from {b.scored_from}", "", "", ""] for b in made.scored]
     lines += ["", _table(["condition", "data", "images", "stored", "where"], rows, numeric=frozenset({2, 3})), ""]
     told = dict.fromkeys(str(c.missing) for c in made.conditions if c.missing is not None)
@@ -336,6 +337,20 @@ def _plan_text(made: Any, cost: Any) -> str:
         f"To run: {cost.images:,} images. Time: {cost.time_text}. Disk for predictions: about {cost.disk_text}."
     )
     return "\n".join(lines)
+
+
+def _data_state(condition: Any) -> str:
+    if condition.missing is not None:
+        return "missing"
+    return "download" if condition.to_fetch and condition.images is None else "here"
+
+
+def _alike(conditions: Any) -> list[list[Any]]:
+    """Conditions of one benchmark that are in the same state, so that 95 corruption cells take one line."""
+    groups: dict[tuple[Any, ...], list[Any]] = {}
+    for c in conditions:
+        groups.setdefault((c.benchmark.name, _data_state(c), c.images, c.stored), []).append(c)
+    return list(groups.values())
 
 
 @app.command("list")

@@ -32,6 +32,12 @@ _KEY = re.compile(
 )
 
 
+def benchmark_of(key: str) -> str:
+    """The benchmark (or family, such as compute) that an evidence key is about: what stands before `/`, `@` and the
+    metric. A benchmark's own name may hold a dot."""
+    return re.split(r"[/@]|\.(?=[^.]*$)", key, maxsplit=1)[0]
+
+
 class EvidenceClass(StrEnum):
     """What kind of answer a value is (design: evidence classes)."""
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import importlib.metadata
 import json
 import platform
-import re
 import urllib.error
 import urllib.request
 from collections.abc import Callable
@@ -24,7 +23,7 @@ from harness import __version__
 from harness.data.copies import Copy
 from harness.data.images import load_image
 from harness.errors import ExitCode, HarnessError, MissingInputError
-from harness.evidence import Evidence, EvidenceClass, Ledger
+from harness.evidence import Evidence, EvidenceClass, Ledger, benchmark_of
 from harness.files import write_text
 from harness.labels.readouts import ReadoutSpec
 from harness.models.loading import LoadedModel, ModelIdentity, load_model
@@ -119,7 +118,9 @@ def _offline_if_unreachable(settings: Settings, reporter: Reporter) -> Settings:
     from huggingface_hub import constants
 
     try:
-        urllib.request.urlopen(urllib.request.Request(constants.ENDPOINT, method="HEAD"), timeout=_REACH_SECONDS).close()
+        urllib.request.urlopen(
+            urllib.request.Request(constants.ENDPOINT, method="HEAD"), timeout=_REACH_SECONDS
+        ).close()
     except urllib.error.HTTPError:
         return settings  # it answers; what it says of a file is that file's business
     except (OSError, ValueError) as error:
@@ -402,7 +403,7 @@ def _pending(plan: Plan, scored: dict[str, Scored], failed: dict[str, HarnessErr
 def _in_suite_order(evidence: list[Evidence], plan: Plan) -> list[Evidence]:
     """The suite's benchmarks in its own order, what each metric group found below it in the order it was found."""
     order = {entry.name: index for index, entry in enumerate(plan.suite.benchmarks)}
-    return sorted(evidence, key=lambda item: order.get(re.split(r"[/@.]", item.key, maxsplit=1)[0], len(order)))
+    return sorted(evidence, key=lambda item: order.get(benchmark_of(item.key), len(order)))
 
 
 # --- what a run leaves behind --------------------------------------------------------------------------------------

@@ -19,7 +19,7 @@ import yaml
 
 from harness.data.catalog import Benchmark, benchmarks
 from harness.errors import ExitCode, HarnessError
-from harness.evidence import Evidence, EvidenceClass, Ledger, show, show_count, show_interval, show_value
+from harness.evidence import Evidence, EvidenceClass, Ledger, benchmark_of, show, show_count, show_interval, show_value
 from harness.models.registry import registered
 from harness.resources import shipped_folder
 
@@ -74,11 +74,6 @@ def metric_name(key: str) -> str:
             words += f", {_VARIANT_NAMES.get(variant, variant)}"
     _, at, part = where.partition("@")
     return f"{words}, images of {part} classes" if at else words
-
-
-def benchmark_of(key: str) -> str:
-    """The benchmark an evidence key is about."""
-    return re.split(r"[/@]|\.(?=[^.]*$)", key, maxsplit=1)[0]
 
 
 def _row(item: Evidence) -> Row:

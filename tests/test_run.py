@@ -1,0 +1,222 @@
+"""The main job end to end, on real weights and real images, against pipelines written out here."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow.parquet as pq
+import pytest
+import timm
+import torch
+from PIL import Image
+from sklearn.metrics import log_loss, top_k_accuracy_score
+
+from harness.evidence import EvidenceClass, Ledger
+from harness.exchange import export_predictions
+from harness.labels.readouts import CLOSED
+from harness.models.loading import LoadedModel
+from harness.models.registry import resolve
+from harness.plan import make_plan
+from harness.predictions import readout_names
+from harness.progress import Reporter
+from harness.run import RunResult, run_suite
+from harness.settings import Settings
+from harness.suites import load_suite
+
+LITE0 = "efficientnet-lite0"
+
+
+def run(suite: str, home: Path, **options: object) -> RunResult:
+    # One layout throughout: the two differ in the last bits of a logit, and a timing must not decide a test.
+    options = {"layout": "channels_last", **options}
+    settings = Settings(home=home, data_home=None, offline=True, **options)  # type: ignore[arg-type]
+    return run_suite(resolve(LITE0), load_suite(suite), settings, Reporter(quiet=True))
+
+
+@pytest.fixture(scope="session")
+def demo_home(tmp_path_factory: pytest.TempPathFactory, foolbox_images: list[object]) -> tuple[Path, RunResult]:
+    """A store in which the demo suite has been run once."""
+    home = tmp_path_factory.mktemp("demo-home")
+    return home, run("demo", home)
+
+
+def test_demo_measures_the_photographs_and_says_what_is_pending(demo_home: tuple[Path, RunResult]) -> None:
+    ledger = demo_home[1].ledger
+    top1 = ledger.get("foolbox-imagenet-20.top1")
+    assert top1 is not None
+    # 18 of 20: data sheet of the photographs; Wilson 95 % of 18/20 by hand: centre (0.9 + 1.92/20)/(1 + 3.84/20) ...
+    assert (top1.value, top1.n, top1.N) == (90.0, 20, 20)
+    assert top1.interval is not None
+    z, p, n = 1.959964, 0.9, 20
+    centre = (p + z * z / (2 * n)) / (1 + z * z / n)
+    spread = z / (1 + z * z / n) * (p * (1 - p) / n + z * z / (4 * n * n)) ** 0.5
+    assert top1.interval.low == pytest.approx(100 * (centre - spread), abs=1e-3)
+    assert top1.interval.high == pytest.approx(100 * (centre + spread), abs=1e-3)
+    waiting = ledger.get("imagenet-val.top1")
+    assert waiting is not None
+    assert waiting.class_ is EvidenceClass.PENDING
+    assert "not on this machine" in (waiting.reason or "")
+
+
+def test_every_measured_number_has_interval_count_protocol_and_fingerprints(demo_home: tuple[Path, RunResult]) -> None:
+    measured = [item for item in demo_home[1].ledger if item.class_ is EvidenceClass.MEASURED]
+    assert len(measured) == 7
+    for item in measured:
+        assert item.interval is not None, item.key
+        assert item.interval.low <= float(item.value) <= item.interval.high, item.key  # type: ignore[arg-type]
+        assert item.n == 20
+        assert item.protocol is not None
+        assert item.protocol["precision"] == "fp32"
+        assert item.fingerprints.weights is not None
+        assert item.fingerprints.data is not None
+        assert item.command == "harness run --suite demo --model efficientnet-lite0"
+
+
+def test_a_second_run_computes_nothing_and_gives_the_same_values(
+    demo_home: tuple[Path, RunResult], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home, first = demo_home
+
+    def never(*args: object, **kwargs: object) -> None:
+        raise AssertionError("the model was loaded although every prediction is stored")
+
+    monkeypatch.setattr("harness.run.load_model", never)
+    assert values(run("demo", home).ledger) == values(first.ledger)
+
+
+def test_a_subset_run_serves_the_full_run(tmp_path: Path, foolbox_images: list[object]) -> None:
+    """12 images today are not computed again tomorrow, and the values are those of one run."""
+    part = run("demo", tmp_path, limit=12, batch_size=4, shard_size=8)
+    top1 = part.ledger.get("foolbox-imagenet-20.top1")
+    assert top1 is not None
+    assert top1.is_partial
+    assert (top1.n, top1.N) == (12, 20)
+    plan = make_plan(
+        resolve(LITE0), load_suite("demo"), Settings(home=tmp_path, data_home=None, offline=True), Reporter(quiet=True),
+        fetch_weights=False, fetch_data=False,
+    )  # fmt: skip
+    assert [(c.images, c.stored) for c in plan.conditions if c.missing is None] == [(20, 12)]
+    whole = run("demo", tmp_path, batch_size=4, shard_size=8)
+    fresh = run("demo", tmp_path / "fresh", batch_size=4, shard_size=8)
+    assert values(whole.ledger) == values(fresh.ledger)
+
+
+@pytest.mark.parametrize(("shard_size", "workers"), [(4, 1), (8, 3), (20, 2)])
+def test_shard_size_and_workers_change_nothing(
+    demo_home: tuple[Path, RunResult], tmp_path: Path, shard_size: int, workers: int
+) -> None:
+    reference = run("demo", tmp_path / "reference", batch_size=4)
+    other = run(
+        "demo", tmp_path / "other", batch_size=4, shard_size=shard_size, workers=workers, layout="channels_last"
+    )
+    assert values(other.ledger) == values(reference.ledger)
+
+
+def values(ledger: Ledger) -> list[tuple[object, ...]]:
+    """Everything of the measured evidence that must be the same in every run."""
+    return [
+        (item.key, item.value, item.interval, item.n, item.fingerprints.data, item.fingerprints.weights)
+        for item in ledger
+        if item.class_ is EvidenceClass.MEASURED
+    ]
+
+
+# --- against an independent pipeline on 1,300 validation images ----------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def validation(tmp_path_factory: pytest.TempPathFactory, shared_data: Path) -> tuple[Path, RunResult, Path]:
+    """lite0 run on the shared validation images: (store, result, folder of the images)."""
+    folder = shared_data / "imagenet-val-1300"
+    home = tmp_path_factory.mktemp("validation-home")
+    result = run("imagenet", home, data={"imagenet-val": str(folder)}, limit=400)
+    return home, result, folder
+
+
+@pytest.fixture(scope="module")
+def independent(validation: tuple[Path, RunResult, Path], lite0: LoadedModel) -> dict[str, np.ndarray]:
+    """Logits by file name from timm's own transform and a plain loop, one image at a time."""
+    home, _, folder = validation
+    config = timm.get_pretrained_cfg("tf_efficientnet_lite0").to_dict()
+    transform = timm.data.create_transform(**timm.data.resolve_data_config(config))
+    shards = (home / "predictions").rglob("*.parquet")
+    names = sorted(name for path in shards for name in pq.read_table(path)["sample_id"].to_pylist())
+    with torch.inference_mode():
+        return {
+            name: lite0.module(transform(Image.open(folder / "images" / name).convert("RGB"))[None])[0].numpy()
+            for name in names
+        }
+
+
+def test_top1_of_every_image_equals_the_independent_pipeline(
+    validation: tuple[Path, RunResult, Path], independent: dict[str, np.ndarray], tmp_path: Path
+) -> None:
+    home, _, folder = validation
+    output = tmp_path / "lite0.parquet"
+    assert export_predictions(resolve(LITE0), "imagenet-val", None, Settings(home=home, offline=True), output) == len(
+        independent
+    )
+    exported = pd.read_parquet(output).set_index("sample_id")
+    labels = {row["file_name"]: int(row["label"]) for row in csv.DictReader((folder / "labels.csv").open())}
+    assert list(exported.columns) == [
+        "label", "top1", "top2", "top3", "top4", "top5", "target_logit", "logsumexp",
+    ]  # fmt: skip
+    for name, logits in independent.items():
+        row = exported.loc[name]
+        assert row["label"] == labels[name]
+        assert row["top1"] == logits.argmax(), name
+        assert row["target_logit"] == pytest.approx(logits[labels[name]], abs=1e-3)
+        assert row["logsumexp"] == pytest.approx(np.logaddexp.reduce(logits.astype(float)), abs=1e-3)
+
+
+def test_metrics_equal_scikit_learn_on_the_independent_logits(
+    validation: tuple[Path, RunResult, Path], independent: dict[str, np.ndarray]
+) -> None:
+    _, result, folder = validation
+    labels = {row["file_name"]: int(row["label"]) for row in csv.DictReader((folder / "labels.csv").open())}
+    names = list(independent)
+    truth = np.array([labels[name] for name in names])
+    logits = np.stack([independent[name] for name in names]).astype(float)
+    probabilities = np.exp(logits - np.logaddexp.reduce(logits, axis=1)[:, None])
+    probabilities /= probabilities.sum(axis=1, keepdims=True)
+    every = range(1000)
+    expected = {
+        "imagenet-val.top1": 100 * top_k_accuracy_score(truth, logits, k=1, labels=every),
+        "imagenet-val.top5": 100 * top_k_accuracy_score(truth, logits, k=5, labels=every),
+        "imagenet-val.nll": log_loss(truth, probabilities, labels=every),
+        "imagenet-val.brier": ((probabilities - np.eye(1000)[truth]) ** 2).sum(axis=1).mean(),
+    }
+    for key, value in expected.items():
+        item = result.ledger.get(key)
+        assert item is not None
+        assert item.value == pytest.approx(value, rel=1e-5), key
+        assert (item.n, item.N) == (400, 50_000)
+
+
+def test_real_accuracy_equals_the_definition(
+    validation: tuple[Path, RunResult, Path], independent: dict[str, np.ndarray]
+) -> None:
+    """Right if the best class is in the image's set; images with an empty set are left out (Beyer et al. 2020)."""
+    from importlib.resources import files
+
+    sets = json.loads((files("timm.data") / "_info" / "imagenet_real_labels.json").read_text())
+    judged = right = 0
+    for name, logits in independent.items():
+        allowed = sets[int(name.removeprefix("ILSVRC2012_val_").removesuffix(".JPEG")) - 1]
+        judged += bool(allowed)
+        right += int(logits.argmax()) in allowed
+    item = validation[1].ledger.get("imagenet-real.top1")
+    assert item is not None
+    assert item.n == judged
+    assert item.value == pytest.approx(100 * right / judged)
+
+
+def test_the_store_has_one_row_an_image_with_all_readouts(validation: tuple[Path, RunResult, Path]) -> None:
+    home = validation[0]
+    tables = [pq.read_table(path) for path in (home / "predictions").rglob("*.parquet")]
+    assert sum(len(table) for table in tables) == 400
+    assert readout_names(tables[0]) == (CLOSED, "imagenet-a-200", "imagenet-r-200")
