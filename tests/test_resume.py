@@ -21,9 +21,9 @@ from harness.cli import main
 
 write = predictions.PredictionStore.write
 def slow(self, *args):
-    time.sleep(0.05)  # gives a kill the chance to fall before, in and after a shard
+    time.sleep(0.15)  # gives a kill the chance to fall before, in and after a shard
     path = write(self, *args)
-    time.sleep(0.05)
+    time.sleep(0.15)
     return path
 predictions.PredictionStore.write = slow
 sys.argv = ["harness", *sys.argv[1:]]
@@ -89,4 +89,4 @@ def test_two_processes_on_one_store_end_in_the_same_values(tmp_path: Path) -> No
     errors = [process.communicate()[1].decode() for process in both]
     assert [process.returncode for process in both] == [3, 3], errors
     assert measured(outputs[0]) == measured(outputs[1])
-    assert not [path for path in home.rglob("*.damaged")]
+    assert not list(home.rglob("*.damaged"))
