@@ -11,6 +11,7 @@ time, the least of ``--repeats`` runs per image, averaged over images. The machi
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import time
 import warnings
 from collections.abc import Callable
@@ -38,9 +39,10 @@ def least_milliseconds(work: Callable[[], object], repeats: int) -> float:
 def find_images(folder: Path | None) -> list[Path]:
     """Image files of a folder, or foolbox's twenty photographs."""
     if folder is None:
-        import foolbox
-
-        folder = Path(foolbox.__file__).parent / "data"
+        foolbox = importlib.util.find_spec("foolbox")
+        if foolbox is None or foolbox.origin is None:
+            raise SystemExit("Install foolbox for its photographs, or name a folder with --folder.")
+        folder = Path(foolbox.origin).parent / "data"
     return sorted(
         p for p in folder.iterdir() if p.suffix.lower() in (".jpg", ".jpeg", ".png") and "cifar" not in p.name
     )
