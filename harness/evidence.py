@@ -24,11 +24,11 @@ from harness.files import write_text
 LEDGER_SCHEMA: Literal[1] = 1
 
 _KEY = re.compile(
-    r"^[a-z0-9][a-z0-9._-]*?"  # benchmark, or a family such as compute, energy, documented
+    r"[a-z0-9][a-z0-9._-]*?"  # benchmark, or a family such as compute, energy, documented
     r"(/[A-Za-z0-9_.+-]+)*"  # condition: corruption, severity
     r"(@[A-Za-z0-9_.+-]+(/[A-Za-z0-9_.+ -]+)*)?"  # slice
     r"\.[a-z0-9-]+"  # metric
-    r"(:[A-Za-z0-9_.+-]+)?$"  # variant
+    r"(:[A-Za-z0-9_.+-]+)?"  # variant
 )
 
 
@@ -103,6 +103,15 @@ class Source(_Record):
 Scalar = bool | int | float | str
 
 
+def _is_finite(value: Any) -> bool:
+    """Whether every number in `value`, at any depth, is finite: JSON knows no other."""
+    if isinstance(value, float):
+        return math.isfinite(value)
+    if isinstance(value, dict):
+        return all(_is_finite(part) for part in value.values())
+    return not isinstance(value, list) or all(_is_finite(part) for part in value)
+
+
 class Evidence(_Record):
     """One value, or the honest absence of one."""
 
@@ -130,7 +139,7 @@ class Evidence(_Record):
     @field_validator("key")
     @classmethod
     def _key_grammar(cls, key: str) -> str:
-        if not _KEY.match(key):
+        if not _KEY.fullmatch(key):
             raise ValueError(f"'{key}' is not <benchmark>[/<condition>][@<slice>].<metric>[:<variant>]")
         return key
 
@@ -139,7 +148,7 @@ class Evidence(_Record):
         def fail(why: str) -> None:
             raise ValueError(f"{self.key} ({self.class_}): {why}")
 
-        if isinstance(self.value, float) and not math.isfinite(self.value):
+        if not _is_finite(self.value):
             fail(f"value {self.value} is not finite; an unknown is None with a reason")
         if self.class_.has_value and self.value is None:
             fail("needs a value; an unknown is pending, undisclosed or not-applicable")

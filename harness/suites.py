@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -28,9 +28,9 @@ class SuiteBenchmark(_Strict):
     """One benchmark of a suite, as a name or with a selection of its conditions."""
 
     name: str
-    corruptions: tuple[str, ...] | None = None
+    corruptions: Annotated[tuple[str, ...], Field(min_length=1)] | None = None
     """Corruptions to run, None for all."""
-    severities: tuple[int, ...] | None = None
+    severities: Annotated[tuple[int, ...], Field(min_length=1)] | None = None
     """Severities to run, None for all."""
 
     def conditions(self, benchmark: Benchmark) -> tuple[str | None, ...]:

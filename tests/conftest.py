@@ -9,10 +9,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 from PIL import Image
 
 from harness.models.loading import LoadedModel, load_model, locate_checkpoint
 from harness.models.registry import resolve
+
+# Machines that run tests are shared: how long an example takes says nothing, and a failure must repeat.
+settings.register_profile("harness", deadline=None, derandomize=True)
+settings.load_profile("harness")
 
 
 @dataclass(frozen=True)

@@ -75,7 +75,7 @@ class TestProven:
         target = label_space("imagenet-r-200")
         assert prove_outputs([lemmas()[synset] for synset in target.synsets]).space == "imagenet-r-200"
 
-    @settings(max_examples=15, deadline=None)
+    @settings(max_examples=15)
     @given(SEEDS, st.sampled_from(["imagenet-a-200", "imagenet-r-200"]))
     def test_any_order_of_names_reads_the_right_class(self, seed: int, space: str) -> None:
         synsets = label_space(space).synsets
@@ -84,7 +84,7 @@ class TestProven:
         # Logits that say which class they are: read through the projection they must come out as 0, 1, 2, …
         np.testing.assert_array_equal(order[found], np.arange(len(synsets)))
 
-    @settings(max_examples=10, deadline=None)
+    @settings(max_examples=10)
     @given(SEEDS, st.integers(1, 1000))
     def test_any_order_and_selection_of_synsets_reads_the_right_class(self, seed: int, size: int) -> None:
         order = np.random.default_rng(seed).permutation(1000)[:size]
