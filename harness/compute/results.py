@@ -270,17 +270,17 @@ def energy_evidence(repeats: Sequence[EnergyUse], origin: Origin) -> list[Eviden
 def per_1000_images(repeats: Sequence[EnergyUse]) -> Range | None:
     """Joules for 1000 images over repeats; None where a repeat has no total.
 
-    The bounds add what the meters leave open (mean of the repeats' bounds) to how far the repeats differ (Student's
-    t); a single repeat contributes its own bounds only.
+    Two sources of doubt add up: what the meters leave open, by the bounds of each repeat, and how far repeats differ,
+    by Student's t on the mean of their low and of their high bounds. A single repeat has its own bounds only.
     """
     each = [use.joules * (1000 / use.images) for use in repeats if use.joules is not None]
     if not each or len(each) < len(repeats):
         return None
-    mean = mean_figure([joules.value for joules in each])
-    half = 0.0 if mean.high is None else mean.high - mean.value
-    low = sum(joules.low for joules in each) / len(each) - half
-    high = sum(joules.high for joules in each) / len(each) + half
-    return Range(max(0.0, min(low, mean.value)), mean.value, max(high, mean.value))
+    value = mean_figure([joules.value for joules in each]).value
+    low, high = mean_figure([joules.low for joules in each]), mean_figure([joules.high for joules in each])
+    lowest = low.value if low.low is None else max(0.0, low.low)
+    highest = high.value if high.high is None else high.high
+    return Range(min(lowest, value), value, max(highest, value))  # min and max: means round differently
 
 
 def _over_repeats(

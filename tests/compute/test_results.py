@@ -202,6 +202,14 @@ def test_mixed_energy_says_apart_what_is_metered() -> None:
     assert got["energy.per-1000-images:estimated"].value == 20.0
 
 
+def test_estimates_differ_between_repeats_and_within_each() -> None:
+    repeats = [EnergyUse(1000, (model(low, 5 * low, 20 * low),)) for low in (1.0, 2.0, 3.0)]
+    got = results.per_1000_images(repeats)
+    # Student's t for 20, 40, 60: 40 + 4.302653 · 20 / sqrt(3); for 1, 2, 3 the low bound would fall below zero.
+    assert got is not None
+    assert (got.low, got.value, got.high) == pytest.approx((0.0, 10.0, 89.68), abs=0.01)
+
+
 def test_one_metered_repeat_has_no_interval_and_says_so() -> None:
     got = by_key(results.energy_evidence([EnergyUse(100, (counter(10.0),))], ORIGIN))
     assert got["energy.per-1000-images"].interval is None
