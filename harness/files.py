@@ -68,11 +68,16 @@ def atomic_write(path: Path, write: Callable[[BinaryIO], None]) -> None:
 
 def write_text(path: Path, text: str) -> None:
     """Write `text` as UTF-8, line endings as they are, atomically."""
-    atomic_write(path, lambda file: _write_all(file, text.encode("utf-8")))
+    write_bytes(path, text.encode("utf-8"))
 
 
-def _write_all(file: BinaryIO, data: bytes) -> None:
-    file.write(data)
+def write_bytes(path: Path, data: bytes) -> None:
+    """Write `data` atomically."""
+
+    def write(file: BinaryIO) -> None:
+        file.write(data)
+
+    atomic_write(path, write)
 
 
 def _sync_folder(folder: Path) -> None:

@@ -1,18 +1,21 @@
 """The prediction store: immutable Parquet shards, found by what they were computed from.
 
-Layout: `<home>/predictions/<weights>/<benchmark>/<condition>/<protocol>/<rows>.parquet`, where `<weights>` and
-`<protocol>` are hash prefixes and `<rows>` is a hash of the samples inside. A stored row answers for one sample only
-if its id, its label and the SHA-256 of its encoded image are the same as today's: a replaced image, other weights or
-another protocol never hit an old row, and a subset run today serves the full run tomorrow.
+Layout: `<home>/predictions/<weights>/<benchmark>/<condition>/<protocol>/<rows>-<content>.parquet`, where `<weights>`
+and `<protocol>` are hash prefixes, `<rows>` is a hash of the samples inside and `<content>` one of the file's bytes. A
+stored row answers for one sample only if its id, its label and the SHA-256 of its encoded image are the same as
+today's: a replaced image, other weights or another protocol never hit an old row, and a subset run today serves the
+full run tomorrow.
 
-Promises: a shard is whole or absent (see files.py); two processes may write the same store; a damaged shard is put
-aside by name, reported, and its samples are computed again. Given up: shards are never rewritten, so two overlapping
-runs leave some rows twice; the first by file name counts.
+Promises: a shard is whole or absent (see files.py); two processes may write the same store; a shard with a single
+changed byte is put aside by name, reported, and its samples are computed again (Parquet's own page checksums leave out
+the metadata, where a flipped bit can rename a column). Given up: shards are never rewritten, so two overlapping runs
+leave some rows twice; the first by file name counts.
 """
 
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -25,7 +28,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from harness.errors import HarnessError
-from harness.files import atomic_write, write_text
+from harness.files import write_bytes, write_text
 from harness.metrics.types import TOP, Readout
 
 STORE_SCHEMA = 1
@@ -99,6 +102,10 @@ def _to_table(rows: ShardRows) -> pa.Table:
     return pa.table(columns)
 
 
+def _checksum(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()[:32]
+
+
 def readout_names(table: pa.Table) -> tuple[str, ...]:
     """The readouts a stored table holds."""
     return tuple(name.removesuffix(".top5") for name in table.column_names if name.endswith(".top5"))
@@ -156,9 +163,11 @@ class PredictionStore:
         names = "\n".join(
             f"{i} {d} {label}" for i, d, label in zip(rows.sample_id, rows.digest, rows.label, strict=True)
         )
-        path = folder / f"{hashlib.sha256(names.encode()).hexdigest()[:32]}.parquet"
-        table = _to_table(rows)
-        atomic_write(path, lambda file: pq.write_table(table, file, compression="zstd", write_page_checksum=True))
+        buffer = io.BytesIO()
+        pq.write_table(_to_table(rows), buffer, compression="zstd")
+        data = buffer.getvalue()
+        path = folder / f"{_checksum(names.encode())}-{_checksum(data)}.parquet"
+        write_bytes(path, data)
         return path
 
     def read(self, key: PredictionKey, columns: Sequence[str] | None = None) -> pa.Table | None:
@@ -205,20 +214,23 @@ class PredictionStore:
     def _shards(self, key: PredictionKey, columns: Sequence[str] | None) -> Iterator[tuple[Path, pa.Table]]:
         for path in sorted(key.folder(self.home).glob("*.parquet")):
             try:
-                table = pq.read_table(
-                    path, columns=list(columns) if columns else None, page_checksum_verification=True, partitioning=None
-                )
+                data = path.read_bytes()
             except FileNotFoundError:  # another process put it aside since the folder was listed
                 continue
-            except (pa.ArrowException, OSError) as error:
-                self._put_aside(path, str(error).splitlines()[0])
+            except OSError as error:
+                self._put_aside(path, error.strerror or str(error))
                 continue
-            yield path, table
+            if _checksum(data) != path.stem.rpartition("-")[2]:
+                self._put_aside(path, "its content is not what was written")
+                continue
+            yield path, pq.read_table(pa.BufferReader(data), columns=list(columns) if columns else None)
 
     def _put_aside(self, path: Path, why: str) -> None:
         aside = path.with_suffix(".damaged")
         try:
             path.replace(aside)
+        except FileNotFoundError:  # another process was faster
+            return
         except OSError as error:
             raise HarnessError(
                 f"The stored shard {path} is damaged ({why}), and it can't be moved: {error.strerror}.",
