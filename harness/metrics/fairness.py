@@ -29,6 +29,9 @@ from harness.metrics.multiplicity import (
 from harness.metrics.slices import MIN_UNITS, Outcomes, Slicing, by_group, interval_method, totals
 from harness.metrics.types import Estimate, FloatArray, MetricUnavailable
 
+_CHUNK = 4_000_000
+"""Counts of resampled kinds held at a time: 4 million take 64 MB."""
+
 
 @dataclass(frozen=True)
 class Audit:
@@ -253,11 +256,16 @@ def resampled_groups(
     """
     kinds, counts = _kinds(outcomes, slicing, groups)
     generator = np.random.default_rng(seed)
-    drawn = generator.multinomial(counts.sum(), counts / counts.sum(), size=resamples).astype(np.float64)
     membership = slicing.membership[kinds][:, groups].astype(np.float64)
     by_successes = sparse.diags_array(outcomes.successes[kinds].astype(np.float64)) @ membership
     by_trials = sparse.diags_array(outcomes.trials[kinds].astype(np.float64)) @ membership
-    return np.asarray(drawn @ by_successes), np.asarray(drawn @ by_trials)
+    successes, trials = np.empty((resamples, len(groups))), np.empty((resamples, len(groups)))
+    step = max(1, _CHUNK // len(kinds))
+    for start in range(0, resamples, step):
+        part = slice(start, min(start + step, resamples))
+        drawn = generator.multinomial(counts.sum(), counts / counts.sum(), size=part.stop - part.start)
+        successes[part], trials[part] = drawn @ by_successes, drawn @ by_trials
+    return successes, trials
 
 
 def _kinds(outcomes: Outcomes, slicing: Slicing, groups: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -10,6 +10,7 @@ import pytest
 from fairlearn.metrics import MetricFrame
 from sklearn.metrics import accuracy_score
 
+from harness.metrics import fairness
 from harness.metrics.fairness import _largest_pair, audit, resampled_groups
 from harness.metrics.multiplicity import smallest_detectable_difference
 from harness.metrics.slices import (
@@ -136,6 +137,14 @@ def test_drawing_kinds_equals_drawing_units() -> None:
         np.testing.assert_allclose(np.corrcoef(found.T), np.corrcoef(expected.T), atol=0.08)
 
 
+def test_memory_chunks_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    slicing, codes = groups_of([40, 60, 30])
+    outcomes = outcomes_of(np.random.default_rng(2).random(len(codes)) < 0.7)
+    whole = resampled_groups(outcomes, slicing, np.arange(3), resamples=50)
+    monkeypatch.setattr(fairness, "_CHUNK", 20)
+    np.testing.assert_array_equal(resampled_groups(outcomes, slicing, np.arange(3), resamples=50), whole)
+
+
 @pytest.mark.parametrize("groups", [2, 3, 40])
 def test_largest_pair_equals_all_pairs(groups: int) -> None:
     generator = np.random.default_rng(4)
@@ -154,14 +163,14 @@ def test_largest_pair_equals_all_pairs(groups: int) -> None:
     ids=["alike", "different", "nearly all right"],
 )
 def test_disparity_intervals_cover_the_truth(accuracies: list[float]) -> None:
-    """80 draws, nominal 0.95 (standard error 0.024). Percentiles of the bootstrapped difference miss a true 0."""
+    """60 draws, nominal 0.95 (standard error 0.028). Percentiles of the bootstrapped difference miss a true 0."""
     generator = np.random.default_rng(5)
     slicing, codes = groups_of([40, 60, 100, 100, 200, 300, 400, 400])
     p = np.array(accuracies)
     truth = {"min": 100 * p.min(), "max": 100 * p.max(), "difference": 100 * np.ptp(p), "ratio": p.min() / p.max()}
     hits = dict.fromkeys(truth, 0)
     percentile_hits = 0
-    for trial in range(80):
+    for trial in range(60):
         outcomes = outcomes_of(generator.random(len(codes)) < p[codes])
         for name, estimate in audit(outcomes, slicing, seed=trial, resamples=200).disparity.items():
             assert estimate.low is not None
@@ -169,30 +178,30 @@ def test_disparity_intervals_cover_the_truth(accuracies: list[float]) -> None:
             hits[name] += estimate.low - 1e-9 <= truth[name] <= estimate.high + 1e-9
         successes, trials = resampled_groups(outcomes, slicing, np.arange(8), seed=trial, resamples=200)
         percentile_hits += np.quantile(100 * np.ptp(successes / trials, axis=1), 0.025) <= truth["difference"]
-    assert min(hits.values()) / 80 >= 0.88
+    assert min(hits.values()) / 60 >= 0.86
     if len(set(accuracies)) == 1:
         assert percentile_hits == 0
 
 
 def test_family_wise_error_of_an_audit_without_disparity() -> None:
-    """Twelve groups that are alike, 150 draws: a finding in at most 5 % (standard error 1.8 points)."""
+    """Twelve groups that are alike, 80 draws: a finding in at most 5 % (standard error 2.4 points)."""
     generator = np.random.default_rng(8)
     slicing, codes = groups_of([30, 40, 50, 60, 80, 100, 150, 200, 300, 300, 400, 500])
     found = sum(
-        audit(outcomes_of(generator.random(len(codes)) < 0.85), slicing, resamples=1).detectable for _ in range(150)
+        audit(outcomes_of(generator.random(len(codes)) < 0.85), slicing, resamples=1).detectable for _ in range(80)
     )
-    assert found / 150 <= 0.05 + 0.054
+    assert found / 80 <= 0.05 + 0.073
 
 
 def test_repeated_images_widen_and_do_not_invent_findings() -> None:
-    """Four alike groups of 60 images with 30 dependent trials each, 150 draws of their images' accuracies."""
+    """Four alike groups of 60 images with 30 dependent trials each, 80 draws of their images' accuracies."""
     generator = np.random.default_rng(9)
     slicing, codes = groups_of([60] * 4)
     found = 0
-    for _ in range(150):
+    for _ in range(80):
         outcomes = Outcomes(generator.binomial(30, generator.beta(1.4, 0.6, len(codes))), np.full(len(codes), 30))
         found += audit(outcomes, slicing, resamples=1).detectable
-    assert found / 150 <= 0.05 + 0.054  # standard error 1.8 points
+    assert found / 80 <= 0.05 + 0.073  # standard error 2.4 points
 
 
 def test_interactions_can_be_audited() -> None:

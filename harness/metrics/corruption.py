@@ -1,0 +1,343 @@
+"""Errors under corruption: per cell, per corruption, normalised (CE, mCE), relative, and as plain means.
+
+Hendrycks and Dietterich 2019, "Benchmarking neural network robustness to common corruptions and perturbations",
+arXiv 1903.12261, section 4.1. Every score is a weighted sum of the cells' error rates (and of the clean one), so one set
+of resamples serves all of them: base images are resampled, each with its results in all cells, because the same images
+recur in every cell. Nothing is averaged over fewer cells than its name says.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache, cached_property
+from importlib.resources import files
+from typing import Any, NamedTuple
+
+import numpy as np
+import yaml
+
+from harness.metrics.intervals import (
+    LEVEL,
+    RESAMPLES,
+    SEED,
+    bootstrap_method,
+    normal_quantile,
+    percentile_interval,
+    proportion,
+    resampled_sums,
+)
+from harness.metrics.types import BoolArray, Estimate, FloatArray, MetricUnavailable
+
+Cell = tuple[str, int]
+"""A corruption at one severity."""
+SEVERITIES = (1, 2, 3, 4, 5)
+
+
+@dataclass(frozen=True)
+class AlexNet:
+    """The errors by which corruption errors are divided, and the sets of corruptions they are given for."""
+
+    clean: float
+    """Error on imagenet-val, a fraction."""
+    errors: Mapping[Cell, float]
+    """Error in each cell, a fraction."""
+    scored: tuple[str, ...]
+    """The 15 corruptions of mCE, in the paper's order."""
+    extra: tuple[str, ...]
+    """The 4 that are reported apart."""
+    groups: Mapping[str, tuple[str, ...]]
+    """The 15 by group: noise, blur, weather, digital."""
+
+    def mean(self, name: str) -> float:
+        """Error under one corruption, a fraction: the mean over its severities.
+
+        Raises:
+            MetricUnavailable: none is published.
+        """
+        if (name, SEVERITIES[0]) not in self.errors:
+            raise MetricUnavailable(f"No error of AlexNet under {name} is published, so there is nothing to divide by.")
+        return sum(self.errors[name, severity] for severity in SEVERITIES) / len(SEVERITIES)
+
+
+@cache
+def alexnet() -> AlexNet:
+    """The shipped errors; their sources are in `alexnet_errors.yaml`."""
+    loaded: dict[str, Any] = yaml.safe_load(
+        files("harness.metrics").joinpath("alexnet_errors.yaml").read_text(encoding="utf-8")
+    )
+    groups: dict[str, tuple[str, ...]] = {}
+    for name, entry in loaded["scored"].items():
+        groups[entry["group"]] = (*groups.get(entry["group"], ()), name)
+    errors = {
+        (name, severity): error
+        for name, entry in {**loaded["scored"], **loaded["extra"]}.items()
+        for severity, error in zip(SEVERITIES, entry["errors"], strict=True)
+    }
+    return AlexNet(loaded["clean"], errors, tuple(loaded["scored"]), tuple(loaded["extra"]), groups)
+
+
+class CorruptionErrors:
+    """Which base images a model gets wrong in each cell, and every score that follows from it.
+
+    Scores are percentages; their n counts base images. Intervals are bootstrap percentiles over base images. The
+    resampling is done once, when the first interval is asked for; it holds eight bytes for each image and cell.
+
+    Args:
+        correct: for each cell a bool array (n,): the same n base images in the same order in every cell.
+        clean: bool (n,): the same images without corruption; None where they were not run.
+        level: confidence level as a fraction.
+        seed: of the resampling.
+        resamples: how many.
+
+    Raises:
+        ValueError: there are no cells, the arrays differ in length, or a severity is none of 1 to 5.
+        MetricUnavailable: there are no images.
+    """
+
+    def __init__(
+        self,
+        correct: Mapping[Cell, BoolArray],
+        clean: BoolArray | None = None,
+        *,
+        level: float = LEVEL,
+        seed: int = SEED,
+        resamples: int = RESAMPLES,
+    ) -> None:
+        if not correct:
+            raise ValueError("there are no cells")
+        columns = [*correct.values(), *([] if clean is None else [clean])]
+        if len({len(column) for column in columns}) != 1:
+            raise ValueError("the cells hold different numbers of base images")
+        if any(severity not in SEVERITIES for _, severity in correct):
+            raise ValueError(f"a severity is one of {SEVERITIES}")
+        self.n = len(columns[0])
+        if self.n == 0:
+            raise MetricUnavailable("There are no samples to count.")
+        self.cells = tuple(correct)
+        self._column = {cell: i for i, cell in enumerate(correct)}
+        self._has_clean = clean is not None
+        self._wrong = ~np.column_stack(columns).astype(bool)
+        self._level, self._seed, self._resamples = level, seed, resamples
+
+    # --- scores ---
+
+    def error(self, name: str, severity: int) -> Estimate:
+        """The error of one cell, with its Wilson interval.
+
+        Raises:
+            MetricUnavailable: the cell was not run.
+        """
+        self._require([name], [severity], "The error of a cell")
+        return proportion(int(self._wrong[:, self._column[name, severity]].sum()), self.n, self._level)
+
+    def mean_error(self, names: Sequence[str], severities: Sequence[int] = SEVERITIES) -> Estimate:
+        """The mean of the cells' errors, without normalisation: of one corruption, a group, a severity, or all.
+
+        Raises:
+            MetricUnavailable: a cell was not run; the reason names what is missing.
+        """
+        self._require(names, severities, "A mean error")
+        cells = [(name, severity) for name in names for severity in severities]
+        return self._combine({cell: 1 / len(cells) for cell in cells})
+
+    def mean_error_of_run_cells(self, names: Sequence[str]) -> Estimate:
+        """The mean of the errors of those cells of `names` that were run, each counted once, without normalisation.
+
+        Raises:
+            MetricUnavailable: none was run.
+        """
+        run = [cell for cell in self.cells if cell[0] in names]
+        if not run:
+            raise MetricUnavailable("None of the cells was run.")
+        return self._combine({cell: 1 / len(run) for cell in run})
+
+    def ce(self, name: str) -> Estimate:
+        """Corruption error: the errors over the five severities, summed and divided by AlexNet's.
+
+        Raises:
+            MetricUnavailable: a severity was not run, or AlexNet's error is not published.
+        """
+        return self._combine(self._ce_weights(name, "A corruption error"))
+
+    def mce(self) -> Estimate:
+        """Mean corruption error: the mean of CE over the 15 corruptions.
+
+        Raises:
+            MetricUnavailable: one of the 75 cells was not run.
+        """
+        names = alexnet().scored
+        self._require(names, SEVERITIES, "mCE, a mean over 15 corruptions at 5 severities each,")
+        weights: dict[Cell, float] = {}
+        for name in names:
+            weights |= {cell: weight / len(names) for cell, weight in self._ce_weights(name, "mCE").items()}
+        return self._combine(weights)
+
+    def relative_ce(self, name: str) -> Estimate:
+        """Relative corruption error: Σ(E - E_clean) over the severities, divided by AlexNet's.
+
+        Raises:
+            MetricUnavailable: a severity or the clean images were not run, or AlexNet's error is not published.
+        """
+        return self._combine(*self._relative_weights(name, "A relative corruption error"))
+
+    def relative_mce(self) -> Estimate:
+        """Relative mCE: the mean of relative CE over the 15 corruptions.
+
+        Raises:
+            MetricUnavailable: one of the 75 cells, or the clean images, were not run.
+        """
+        names = alexnet().scored
+        self._require(names, SEVERITIES, "Relative mCE, a mean over 15 corruptions at 5 severities each,")
+        weights: dict[Cell, float] = {}
+        clean = 0.0
+        for name in names:
+            corrupted, of_clean = self._relative_weights(name, "Relative mCE")
+            weights |= {cell: weight / len(names) for cell, weight in corrupted.items()}
+            clean += of_clean / len(names)
+        return self._combine(weights, clean)
+
+    def run_severities(self, names: Sequence[str]) -> dict[str, tuple[int, ...]]:
+        """The severities at which each of `names` was run, increasing; empty where it was not."""
+        return {name: tuple(s for s in SEVERITIES if (name, s) in self._column) for name in names}
+
+    # --- how they are made ---
+
+    def _ce_weights(self, name: str, what: str) -> dict[Cell, float]:
+        reference = alexnet().mean(name)
+        self._require([name], SEVERITIES, what)
+        return {(name, severity): 1 / (len(SEVERITIES) * reference) for severity in SEVERITIES}
+
+    def _relative_weights(self, name: str, what: str) -> tuple[dict[Cell, float], float]:
+        degradation = alexnet().mean(name) - alexnet().clean
+        self._require([name], SEVERITIES, what)
+        if not self._has_clean:
+            raise MetricUnavailable(f"{what} needs the clean images, which were not run.")
+        return {(name, severity): 1 / (len(SEVERITIES) * degradation) for severity in SEVERITIES}, -1 / degradation
+
+    def _require(self, names: Sequence[str], severities: Sequence[int], what: str) -> None:
+        absent = {name: tuple(s for s in severities if (name, s) not in self._column) for name in names}
+        if len(names) == 1 and absent[names[0]]:
+            raise MetricUnavailable(f"{what} needs {_severities(absent[names[0]])}, not run.")
+        if any(absent.values()):
+            raise MetricUnavailable(f"{what} needs cells that were not run: {describe_cells(absent, names)}.")
+
+    def _combine(self, weights: Mapping[Cell, float], clean: float = 0.0) -> Estimate:
+        """The weighted sum of error rates, in percent, with its interval."""
+        coefficients = np.zeros(self._wrong.shape[1])
+        for cell, weight in weights.items():
+            coefficients[self._column[cell]] = 100 * weight
+        if clean:
+            coefficients[-1] = 100 * clean
+        value = float(self._wrong.sum(axis=0) / self.n @ coefficients)
+        low, high = percentile_interval(value, self._resampled_rates @ coefficients, self._level)
+        method = bootstrap_method("percentile over base images", seed=self._seed, resamples=self._resamples)
+        return Estimate(value, low, high, self._level, method, self.n)
+
+    @cached_property
+    def _resampled_rates(self) -> FloatArray:
+        """Error rates of all columns over resamples of the images, float64 (resamples, cells, and one if clean)."""
+        return resampled_sums(self._wrong, seed=self._seed, resamples=self._resamples) / self.n
+
+
+class Score(NamedTuple):
+    """One score of a benchmark with corruptions."""
+
+    key: str
+    """What follows the benchmark's name in the evidence key: `/fog.ce`, `.mce`, `.mean-error:noise`."""
+    estimate: Estimate | MetricUnavailable
+    reading: str
+    """How the number was made, in words."""
+
+
+def corruption_scores(errors: CorruptionErrors, scored: Sequence[str], extra: Sequence[str] = ()) -> Iterator[Score]:
+    """Every score of a benchmark: normalised where it has ImageNet-C's 15 corruptions, plain errors for any other set.
+
+    What can't be had for lack of cells is among them, with the reason. Where cells are missing, the mean over those that
+    were run comes too, as a variant that says which they are.
+
+    Args:
+        errors: of the benchmark's cells.
+        scored: the corruptions that its means are over.
+        extra: those that are reported apart.
+    """
+    normalised = set(scored) == set(alexnet().scored)
+    run = errors.run_severities([*scored, *extra])
+    for name in (name for name, severities in run.items() if severities):
+        yield _score(f"/{name}.mean-error", "mean of the error over 5 severities", errors.mean_error, [name])
+        if normalised:
+            yield _score(f"/{name}.ce", _CE_READING, errors.ce, name)
+            yield _score(f"/{name}.relative-ce", _RELATIVE_READING, errors.relative_ce, name)
+    if normalised:
+        yield _score(".mce", f"{_CE_READING}; mean over 15 corruptions", errors.mce)
+        yield _score(".relative-mce", f"{_RELATIVE_READING}; mean over 15 corruptions", errors.relative_mce)
+    every = f"un-normalised mean of the error over {len(scored)} corruptions"
+    yield _score(".mean-error", f"{every} and 5 severities", errors.mean_error, scored)
+    for severity in SEVERITIES:
+        key = f".mean-error:severity-{severity}"
+        yield _score(key, f"{every} at severity {severity}", errors.mean_error, scored, [severity])
+    if normalised:
+        for group, names in alexnet().groups.items():
+            reading = f"un-normalised mean of the error over {_listed(names)}, 5 severities each"
+            yield _score(f".mean-error:{group}", reading, errors.mean_error, names)
+    if extra:
+        reading = (
+            f"un-normalised mean of the error over {_listed(extra)}, 5 severities each; no part of the other means"
+        )
+        yield _score(".mean-error:extra", reading, errors.mean_error, extra)
+    grids = {run[name] for name in scored}
+    if grids != {SEVERITIES} and any(grids):
+        same = grids.pop() if len(grids) == 1 else None
+        variant = "cells-run" if same is None else "-".join(["severities", *map(str, same)])
+        reading = (
+            f"un-normalised mean of the error over the cells that were run: {describe_cells(run, scored)}; not mCE"
+        )
+        yield _score(f".mean-error:{variant}", reading, errors.mean_error_of_run_cells, scored)
+
+
+_CE_READING = "sum of the error over 5 severities, divided by AlexNet's"
+_RELATIVE_READING = "sum of (error - clean error) over 5 severities, divided by AlexNet's"
+
+
+def _score(key: str, reading: str, metric: Callable[..., Estimate], *inputs: Any) -> Score:
+    try:
+        return Score(key, metric(*inputs), reading)
+    except MetricUnavailable as unavailable:
+        return Score(key, unavailable, reading)
+
+
+def describe_cells(cells: Mapping[str, Sequence[int]], names: Sequence[str]) -> str:
+    """Cells in words, "all 15 corruptions at severities 1, 3 and 5", from the severities of each of `names`."""
+    alike: dict[tuple[int, ...], list[str]] = {}
+    for name in names:
+        if cells[name]:
+            alike.setdefault(tuple(cells[name]), []).append(name)
+    parts = []
+    for severities, who in alike.items():
+        everyone = len(who) == len(names) > 1
+        parts.append(f"{f'all {len(who)} corruptions' if everyone else _listed(who)} at {_severities(severities)}")
+    return "; ".join(parts)
+
+
+def widest_mce_half_width(n: int, level: float = LEVEL) -> float:
+    """How far mCE's interval can reach to either side with n base images, in percentage points, whatever the model.
+
+    An image adds between 0 and mean(1 / AlexNet's error) to the sum, so its standard deviation is at most half of that
+    (Popoviciu); real models are narrower.
+
+    Raises:
+        ValueError: n is below 1.
+    """
+    if n < 1:
+        raise ValueError("a width needs at least one image")
+    reference = alexnet()
+    widest = np.mean([1 / reference.mean(name) for name in reference.scored])
+    return float(100 * normal_quantile(level) * widest / 2 / np.sqrt(n))
+
+
+def _listed(words: Sequence[str]) -> str:
+    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"
+
+
+def _severities(severities: Sequence[int]) -> str:
+    return f"severit{'y' if len(severities) == 1 else 'ies'} {_listed([str(severity) for severity in severities])}"
