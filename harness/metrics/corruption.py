@@ -106,16 +106,16 @@ class CorruptionErrors:
     ) -> None:
         if not correct:
             raise ValueError("there are no cells")
-        columns = [*correct.values(), *([] if clean is None else [clean])]
+        self.cells = tuple(sorted(correct))  # one order, so that sums are rounded alike however the cells were given
+        columns = [*(correct[cell] for cell in self.cells), *([] if clean is None else [clean])]
         if len({len(column) for column in columns}) != 1:
             raise ValueError("the cells hold different numbers of base images")
-        if any(severity not in SEVERITIES for _, severity in correct):
+        if any(severity not in SEVERITIES for _, severity in self.cells):
             raise ValueError(f"a severity is one of {SEVERITIES}")
         self.n = len(columns[0])
         if self.n == 0:
             raise MetricUnavailable("There are no samples to count.")
-        self.cells = tuple(correct)
-        self._column = {cell: i for i, cell in enumerate(correct)}
+        self._column = {cell: i for i, cell in enumerate(self.cells)}
         self._has_clean = clean is not None
         self._wrong = ~np.column_stack(columns).astype(bool)
         self._level, self._seed, self._resamples = level, seed, resamples
