@@ -161,6 +161,8 @@ def _try(
     minimum_agreement: float,
     budget: Budget,
 ) -> Trial:
+    if setting.precision == "tf32" and probe.device.type != "cuda":
+        return Trial(setting, None, None, None, rejected="only CUDA devices have TF32")
     forward = prepare(module, setting)
     try:
         logits = forward(probe)

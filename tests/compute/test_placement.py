@@ -152,6 +152,12 @@ def test_a_setting_that_can_not_run_is_recorded(probe: torch.Tensor) -> None:
     assert got.trials[1].rejected == "can't run here: no kernel for BFloat16"
 
 
+def test_tf32_is_not_claimed_where_there_is_none(module: nn.Module, probe: torch.Tensor) -> None:
+    got = choose(module, probe, precisions=["tf32"], layouts=["contiguous"], budget=QUICK)
+    assert got.setting == REFERENCE
+    assert got.trials[1].rejected == "only CUDA devices have TF32"
+
+
 def test_unknown_names_get_the_nearest() -> None:
     with pytest.raises(HarnessError, match="bf16"):
         Setting("bf61")
