@@ -118,7 +118,9 @@ def _centre_crop(pixels: np.ndarray, crop: tuple[int, int], offset: str) -> np.n
     height, width = pixels.shape[:2]
     missing_height, missing_width = max(0, crop[0] - height), max(0, crop[1] - width)
     if missing_height or missing_width:
-        before = missing_height // 2, missing_width // 2
+        # An odd lack: torchvision and timm put the larger half of the black after the image, transformers before it.
+        larger = 0 if offset == "round" else 1
+        before = (missing_height + larger) // 2, (missing_width + larger) // 2
         pixels = np.pad(
             pixels,
             (
