@@ -18,6 +18,7 @@ from jinja2 import FileSystemLoader, StrictUndefined
 from jinja2.sandbox import SandboxedEnvironment
 from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
 
+from harness.cards.document import without_markers
 from harness.errors import HarnessError
 from harness.evidence import Evidence, EvidenceClass, Ledger, Source, show_count, show_interval, show_value
 from harness.facts import Conflict, Fact, ModelFacts, Relation
@@ -117,6 +118,8 @@ class Place:
     sentence: str
     """Its sentence, the marker as `[?]`."""
     label: str | None
+    label_is_own: bool
+    """Whether the label stands in the marker's own block, not in one before it."""
     beside: tuple[str, ...]
     """The sentences before and after it in its paragraph, nearest first."""
     section: tuple[str, ...]
@@ -133,32 +136,26 @@ _EXPLANATION = re.compile(
 
 
 def find_questions(place: Place, table: QuestionTable) -> list[Question]:
-    """The questions asked at a place, in the order they are asked; empty where none is recognised."""
+    """The questions asked at a place, in the order they are asked; empty where none is recognised.
+
+    A sentence with words of its own is asked about in them or in its own label; what stands around it says what is
+    asked only where the marker stands alone.
+    """
     sentence = _EXPLANATION.sub("", place.sentence)
-    if re.search(r"\w", sentence.replace("[?]", "")):
-        found = _by_topic(sentence, table)
-        if found:
-            return found
-    label = (place.label or "").strip()
-    if label:
-        topics = _by_topic(label, table)
-        alone = [question for question in topics if question.alone]
-        if alone:
-            return alone
-        by_label = [q for q in table.questions if (q.label or q.topic) and _search(q.label or q.topic, label)]
-        if by_label:
-            return by_label[:1]
+    has_words = bool(re.search(r"\w", sentence.replace("[?]", "")))
+    found = _by_topic(sentence, table) if has_words else []
+    if not found and place.label and (place.label_is_own or not has_words):
+        found = _by_label(place.label.strip(), table)
+    if found or has_words:
+        return found
     if place.in_code:
-        return (
-            [table.get("code-inference")]
-            if not _search("citation", " ".join(place.section))
-            else _section(place, table)
-        )
+        is_citation = _search("citation|bibtex", " ".join(place.section))
+        return [table.get("citation" if is_citation else "code-inference")]
     for neighbour in place.beside:
         found = _by_topic(_EXPLANATION.sub("", neighbour), table)
         if found:
             return found
-    return _section(place, table)
+    return _by_section(place, table)
 
 
 def _search(pattern: str | None, text: str) -> re.Match[str] | None:
@@ -177,7 +174,12 @@ def _by_topic(text: str, table: QuestionTable) -> list[Question]:
     return [q for _, q in sorted(hits, key=lambda hit: hit[0]) if not asked.intersection(q.unless)]
 
 
-def _section(place: Place, table: QuestionTable) -> list[Question]:
+def _by_label(label: str, table: QuestionTable) -> list[Question]:
+    alone = [question for question in _by_topic(label, table) if question.alone]
+    return alone or [q for q in table.questions if _search(q.label or q.topic, label)][:1]
+
+
+def _by_section(place: Place, table: QuestionTable) -> list[Question]:
     path = " > ".join(place.section)
     return [question for question in table.questions if _search(question.section, path)][:1]
 
@@ -541,15 +543,19 @@ class Writer:
         self.classes[question.id] = class_
         self.asked.add((question.id, place.section))
         keys = list(dict.fromkeys(view.key for view in self.used))
-        return Answer(question.id, class_, keys, _tidy(text), not self.is_pending)
+        return Answer(question.id, class_, keys, text.strip() if form == "code" else _tidy(text), not self.is_pending)
 
     def _answer_parts(self, question: Question, form: Form, place: Place) -> Answer | None:
-        parts = [self.answer(self.table.get(part), "text", place, is_part=True) for part in question.parts]
+        inner: Form = "text" if form == "block" else form
+        parts = [self.answer(self.table.get(part), inner, place, is_part=True) for part in question.parts]
         found = [part for part in parts if part is not None]
         if not found:
             return None
-        lines = [f"- {part.text}" for part in found] if form == "block" else [part.text for part in found]
-        return join_answers(found, question=question.id, text="\n".join(lines) if form == "block" else " ".join(lines))
+        if form == "block":
+            text = "\n".join(f"- {part.text}" for part in found)
+        else:
+            text = ("; " if form == "value" else " ").join(part.text for part in found)
+        return join_answers(found, question=question.id, text=text)
 
     def _note(self, view: View | None) -> View | None:
         if view is not None:
@@ -600,22 +606,23 @@ class Writer:
     def _decide(self, question: Question, place: Place) -> tuple[EvidenceClass | None, View | None]:
         """The class of the answer and the evidence that decides it."""
         metrics = self._metrics(question, place)
-        answering = () if question.stays_unknown and question.absent else metrics
-        for key in (*question.evidence, *answering):
+        for key in question.evidence:
             view = self.knowledge.find(key)
             if view is not None:
                 return view.class_, view
-        for metric in answering:
-            view = self.knowledge.published(metric, own=True)
+        unknown = next((view for view in map(self.knowledge.absent, question.absent) if view), None)
+        if question.stays_unknown and unknown is not None:
+            return unknown.class_, unknown
+        own = [self.knowledge.find(metric) for metric in metrics]
+        published = [self.knowledge.published(metric, own=True) for metric in metrics]
+        for view in (*own, *published):
             if view is not None:
                 return view.class_, view
         if question.prefer == "suite":
             self.is_pending = True
             return EvidenceClass.PENDING, None
-        for key in question.absent:
-            view = self.knowledge.absent(key)
-            if view is not None:
-                return view.class_, view
+        if unknown is not None:
+            return unknown.class_, unknown
         if question.suite:
             pending = (self.knowledge.pending(key) for key in (*question.evidence, *metrics))
             self.is_pending = True
@@ -655,6 +662,7 @@ def answer_environment() -> SandboxedEnvironment:
         trim_blocks=True,
         lstrip_blocks=True,
         autoescape=False,
+        auto_reload=False,
     )
     environment.filters |= {
         "capital": capital,
@@ -668,8 +676,8 @@ def answer_environment() -> SandboxedEnvironment:
 
 
 def escape_markdown(text: str) -> str:
-    """Text from a ledger or a card as data: one line, no markup."""
-    flat = re.sub(r"\s+", " ", text).strip()
+    """Text from a ledger or a card as data: one line, no markup, no marker."""
+    flat = without_markers(re.sub(r"\s+", " ", text).strip())
     return re.sub(r"([\\`*_\[\]<>|#])", r"\\\1", flat)
 
 

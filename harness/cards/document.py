@@ -26,12 +26,13 @@ ENCODING_ERRORS = "surrogateescape"
 
 _SPACE = r"(?:[^\S\r\n]|&nbsp;|&\#160;|&\#xa0;|(?:\r\n|\r|\n)[ \t>]*)"
 _EMPHASIS = r"(?:\*{1,3}|_{1,3}|~~|</?(?:b|i|em|strong)>)"
+_GAP = rf"{_SPACE}{{0,40}}"  # bounded, so that a long run of spaces takes no quadratic time
 _MARKER = re.compile(
-    rf"(?P<open>{_EMPHASIS}*)"
-    rf"(?:\\?\[|&\#91;|&lsqb;|&lbrack;){_SPACE}*{_EMPHASIS}?{_SPACE}*"
-    rf"more{_SPACE}+information{_SPACE}+needed"
-    rf"{_SPACE}*[.!]?{_EMPHASIS}?{_SPACE}*(?:\\?\]|&\#93;|&rsqb;|&rbrack;)"
-    rf"(?P<close>{_EMPHASIS}*)",
+    rf"(?P<open>{_EMPHASIS}{{0,3}})"
+    rf"(?:\\?\[|&\#91;|&lsqb;|&lbrack;){_GAP}{_EMPHASIS}?{_GAP}"
+    rf"more{_SPACE}{{1,40}}information{_SPACE}{{1,40}}needed"
+    rf"{_GAP}[.!]?{_EMPHASIS}?{_GAP}(?:\\?\]|&\#93;|&rsqb;|&rbrack;)"
+    rf"(?P<close>{_EMPHASIS}{{0,3}})",
     re.IGNORECASE,
 )
 _TALKED_ABOUT = re.compile(
@@ -45,7 +46,6 @@ _LABEL = re.compile(
     r"^(?:\[[ xX]\][ \t]+)?(?:(?P<strong>\*\*|__)(?P<bold>[^*_\n]{1,80}?)(?::(?P=strong)|(?P=strong):)"
     r"|(?P<plain>[A-Z0-9][^:\n\[\].!?]{0,80}?):)(?=\s|$|\[|\*)"
 )
-_LEAD_IN = re.compile(r"(?P<lead>[^\n]*[^\s:]):[ \t]*$")
 _PARSER = MarkdownIt("commonmark").enable("table")
 _PARSER.core.ruler.enableOnly(["normalize", "block"])
 
@@ -110,6 +110,11 @@ def apply_edits(text: str, edits: list[Edit]) -> str:
         position = edit.end
     parts.append(text[position:])
     return "".join(parts)
+
+
+def without_markers(text: str) -> str:
+    """Text in which a marker's words stay without its brackets, so that nothing takes it for a marker again."""
+    return _MARKER.sub("more information needed", text)
 
 
 def decode(data: bytes) -> str:
@@ -326,9 +331,9 @@ class _BlockReader:
             label=label or (inherited[0] if inherited else self.lead_in),
             in_item=in_item,
         )
-        lead = _LEAD_IN.search(token.content.rstrip())
-        if lead:
-            self.lead_in = _plain(lead["lead"])
+        last_line = token.content.rstrip().rpartition("\n")[2]
+        if last_line.endswith(":"):
+            self.lead_in = _plain(last_line)
         elif not in_item:
             self.lead_in = None
 

@@ -8,6 +8,7 @@ corrected or removed, and reported. A card without markers comes back unchanged,
 
 from __future__ import annotations
 
+import bisect
 import html
 import re
 from collections import Counter
@@ -24,6 +25,8 @@ from harness.evidence import Ledger
 from harness.facts import facts_for
 
 UNANSWERED = "not answered by this harness"
+_NEAR = 400
+"""How far, in characters, a link text or brackets around a marker are looked for."""
 _COMMENT = {"python": "#", "py": "#", "bash": "#", "sh": "#", "shell": "#", "yaml": "#", "toml": "#", "r": "#"}
 
 
@@ -89,6 +92,12 @@ class _Filler:
         self.writer = Writer(self.knowledge)
         self.markers = [marker for marker in self.document.markers if not marker.talked_about]
         self.spans = [(marker.start, marker.end) for marker in self.markers]
+        self.block_sentences: dict[Block, list[Span]] = {}
+        self.section_texts: dict[tuple[str, ...], str] = {}
+        for block in self.document.blocks:
+            if block.kind != "heading":
+                words = self.text[block.start : block.end]
+                self.section_texts[block.section] = f"{self.section_texts.get(block.section, '')} {words}"
 
     def fill(self) -> FillResult:
         groups: dict[tuple[int, int], list[Marker]] = {}
@@ -121,44 +130,62 @@ class _Filler:
         assert block is not None
         if block.kind in ("fence", "indented-code", "html", "front-matter"):
             return marker.start, marker.end
-        for start, end in sentences(self.text, block.start, block.end, self.spans):
-            if start <= marker.start and marker.end <= end:
-                return start, end
+        spans = self._sentences(block)
+        index = bisect.bisect_right(spans, marker.start, key=lambda span: span[0]) - 1
+        if index >= 0 and marker.end <= spans[index][1]:
+            return spans[index]
         return marker.start, marker.end
+
+    def _sentences(self, block: Block) -> list[Span]:
+        if block not in self.block_sentences:
+            self.block_sentences[block] = sentences(self.text, block.start, block.end, self.spans)
+        return self.block_sentences[block]
 
     def _place(self, marker: Marker, sentence: Span) -> Place:
         block = marker.block
         assert block is not None
-        start, end = sentence
-        earlier = [e for s, e in self.spans if start <= s and e <= marker.start]
-        later = [s for s, _ in self.spans if marker.end <= s < end]
-        begin, stop = max([start, *earlier]), min([end, *later])
-        words = f"{self.text[begin : marker.start]}[?]{self.text[marker.end : stop]}"
-        label = block.label
-        match = re.search(r"(?:^|\n)[ \t>]*([^\n:]{2,200}):[*_]*\s*$", self.text[start : marker.start])
+        words = self._words(marker, sentence)
+        label, is_own = block.label, block.kind == "cell" or self._is_own_label(block)
+        match = re.search(r"(?:^|\n)[ \t>]*([^\n:]{2,200}):[*_]*\s*$", self.text[sentence[0] : marker.start])
         if match and block.kind not in ("cell", "front-matter"):
-            label = re.sub(r"[*_`]", "", match[1]).strip(" -\t")
+            label, is_own = re.sub(r"[*_`]", "", match[1]).strip(" -\t"), True
             words = re.sub(r"^(?:.|\n)*:[*_]*\s*\[\?\]", "[?]", words)
+        elif block.kind == "html":
+            before = re.split(r"<[^>]*>", self.text[block.start : marker.start])
+            label = next((part.strip(" :\r\n") for part in reversed(before) if part.strip()), None)
         return Place(
             sentence=re.sub(r"\s+", " ", words),
             label=label,
+            label_is_own=is_own,
             beside=self._beside(block, sentence),
             section=block.section,
-            section_text=self._section_text(block),
+            section_text=self.section_texts.get(block.section, ""),
             in_code=block.kind in ("fence", "indented-code"),
         )
+
+    def _is_own_label(self, block: Block) -> bool:
+        return block.label is not None and block.label in re.sub(r"[*_]", "", self.text[block.start : block.end])
+
+    def _words(self, marker: Marker, sentence: Span) -> str:
+        """The marker's sentence with the marker as `[?]`; of several markers each has the words that lead to it."""
+        start, end = sentence
+        index = bisect.bisect_left(self.spans, (marker.start, marker.end))
+        begin = max(start, self.spans[index - 1][1] if index > 0 else start)
+        stop = min(end, self.spans[index + 1][0] if index + 1 < len(self.spans) else end)
+        before, after = self.text[begin : marker.start], self.text[marker.end : stop]
+        if stop < end and re.search(r"\w{3}", before):
+            after = ""
+        if begin > start and not re.search(r"\w{4}", after) and re.search(r"\w{4}", before):
+            after = ""
+        return f"{before}[?]{after}"
 
     def _beside(self, block: Block, sentence: Span) -> tuple[str, ...]:
         if block.kind != "paragraph":
             return ()
-        spans = sentences(self.text, block.start, block.end, self.spans)
+        spans = self._sentences(block)
         before = [self.text[s:e] for s, e in spans if e <= sentence[0]]
         after = [self.text[s:e] for s, e in spans if s >= sentence[1]]
         return tuple(after + before[-1:])
-
-    def _section_text(self, block: Block) -> str:
-        blocks = [other for other in self.document.blocks if other.section == block.section and other.kind != "heading"]
-        return " ".join(self.text[other.start : other.end] for other in blocks)
 
     # --- what is written ---
 
@@ -261,8 +288,9 @@ class _Filler:
         return match.end() if match and not escaped else marker.end
 
     def _in_link_text(self, marker: Marker, block: Block) -> bool:
-        pattern = re.compile(r"\[(?:[^\[\]]|\[[^\[\]]*\])*\](?=\(|\[)")
-        matches = pattern.finditer(self.text, block.start, block.end)
+        pattern = re.compile(r"\[(?:[^\[\]]|\[[^\[\]]{0,200}\]){0,400}\](?=\(|\[)")
+        start, end = max(block.start, marker.start - _NEAR), min(block.end, marker.end + _NEAR)
+        matches = pattern.finditer(self.text, start, end)
         return any(match.start() < marker.start and marker.end < match.end() for match in matches)
 
     def _edit(self, row: FilledMarker, slot: _Slot) -> Edit:
@@ -275,7 +303,12 @@ class _Filler:
         new = row.answer.text
         if slot.kind == "link":
             target = self.text[marker.end : slot.end]
-            return Edit(slot.start, slot.end, f"{_one_line(new)} ([link]{target})")
+            new = _one_line(new)
+            if self.text[block.start : slot.start].strip() and not self.text[: slot.start].rstrip().endswith(
+                (":", ":**")
+            ):
+                new = new[:1].lower() + new[1:]
+            return Edit(slot.start, slot.end, f"{new} ([link]{target})")
         if slot.kind == "code":
             return Edit(slot.start, slot.end, self._in_code(new, slot, block))
         if slot.kind in ("inline", "aside", "label"):
@@ -283,7 +316,7 @@ class _Filler:
             if block.kind == "cell":
                 new = re.sub(r"(?<!\\)\|", r"\\|", new)
             if slot.is_plain:
-                new = plain_text(new)
+                new = plain_text(new) if block.kind == "html" else short_text(new)
                 new = html.escape(new, quote=False) if block.kind == "html" else new
             if slot.kind == "label":
                 new = self._label_value(new, slot)
@@ -407,7 +440,7 @@ def _printable(value: Any) -> Any:
 def _aside(text: str, start: int, marker: Marker, end: int) -> Span | None:
     """The inside of the brackets that a marker stands in, within its sentence; None where it stands in none."""
     depth = 0
-    for position in range(marker.start - 1, start - 1, -1):
+    for position in range(marker.start - 1, max(start, marker.start - _NEAR) - 1, -1):
         if text[position] == ")":
             depth += 1
         elif text[position] == "(":
@@ -420,6 +453,12 @@ def _aside(text: str, start: int, marker: Marker, end: int) -> Span | None:
 
 def _one_line(text: str) -> str:
     return re.sub(r"\s*\n\s*", " ", text).strip()
+
+
+def short_text(markdown: str) -> str:
+    """The first sentence of a value as plain text, with its class but without sources: for headings and link texts."""
+    text = re.sub(r"\((documented|derived|estimated|looked in)\b[^()]*\)", r"(\1)", plain_text(markdown))
+    return re.sub(r"[.;:](?: .*)?$", "", re.split(r"(?<=[\w)])\. ", text.replace(" (looked in)", ""))[0])
 
 
 def plain_text(markdown: str) -> str:

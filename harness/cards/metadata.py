@@ -54,7 +54,8 @@ def _why_gone(path: str, knowledge: Knowledge) -> Answer | None:
 
 
 def _value(document: Document, path: str, knowledge: Knowledge, table: QuestionTable) -> Value | None:
-    top, *_, last = path.split(".")
+    parts = path.split(".")
+    top, last = parts[0], parts[-1]
     if top == "model-index":
         return _metric_value(document, path, knowledge, table)
     for key in table.metadata.get(top, ()):
@@ -97,6 +98,7 @@ def _removal(document: Document, block: Block) -> Edit:
     root = yaml.compose(document.text[offset:stop], Loader=yaml.SafeLoader)
     assert root is not None
     start, end = _entry_span(root, block.label.split("."))
+    end = start + len(document.text[offset + start : offset + end].rstrip())
     first = document.line_start(document.line_of(offset + start))
     last = document.line_of(max(offset + start, offset + end - 1))
     return Edit(first, min(document.line_start(last + 1), stop), "")

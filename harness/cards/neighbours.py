@@ -163,6 +163,7 @@ class Neighbours:
             if following is not None and self.text[span[1] : end].count("\n"):
                 end = span[1]
                 start -= len(self.text[block.start : start]) - len(self.text[block.start : start].rstrip(" \t\r\n>"))
+            start = max([start, *(edit.end for edit, *_ in edits)])
             edits.append((Edit(start, end, ""), question, self.text[slice(*span)]))
         return edits
 

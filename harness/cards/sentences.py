@@ -38,18 +38,19 @@ def sentences(text: str, start: int, end: int, markers: Sequence[Span] = ()) -> 
         + [(match.start(), match.end(), "line") for match in re.compile(r"\r\n|\r|\n").finditer(text, start, end)]
         + [(stop, stop, "marker") for _, stop in inside]
     )
+    starts, begins_at = [a for a, _ in inside], {b: a for a, b in inside}
     for at, after, kind in candidates:
-        if at < position or any(a < at < b for a, b in inside):
+        if at < position or _is_within(at, inside, starts):
             continue
         if kind == "line":
             before = text[position:at].rstrip()
             is_bound = before.endswith((":", ":**", ":__")) or bool(_LABEL_LINE.match(text, after, end))
             cut, next_start = at, after
             if before.endswith((":", ":**", ":__")):
-                is_bound = not any(a >= at and not text[at:a].strip(" \t\r\n>") for a, _ in inside)
+                following = bisect.bisect_left(starts, at)
+                is_bound = following == len(starts) or bool(text[at : starts[following]].strip(" \t\r\n>"))
         elif kind == "marker":
-            begins = [a for a, b in inside if b == at]
-            alone = bool(begins) and not text[position : begins[0]].strip(" \t\r\n>")
+            alone = not text[position : begins_at[at]].strip(" \t\r\n>")
             is_bound = alone and bool(re.compile(r"\s+(?:[A-Z][a-z]+|A|I)\b").match(text, at, end))
             cut = next_start = at
         else:
@@ -63,6 +64,11 @@ def sentences(text: str, start: int, end: int, markers: Sequence[Span] = ()) -> 
     if position < end:
         bounds.append((position, end))
     return [(a, b) for a, b in ((a, _trim(text, a, b)) for a, b in bounds) if a < b]
+
+
+def _is_within(at: int, spans: Sequence[Span], starts: Sequence[int]) -> bool:
+    index = bisect.bisect_left(starts, at) - 1
+    return index >= 0 and at < spans[index][1]
 
 
 def _ends_sentence(text: str, start: int, stop: int, following: int, end: int) -> bool:

@@ -1,0 +1,106 @@
+"""Every question, in every form, for every fullness of ledger: text that a stranger can read, of an honest class."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from harness.cards.answers import Form, Knowledge, Place, Question, Writer, question_table
+from harness.cards.document import Document
+from harness.evidence import Evidence, EvidenceClass, Interval, Ledger
+from harness.facts import facts_for
+from harness.resources import shipped_folder
+from tests.cards.conftest import LEDGERS
+
+MODELS = ("regnet-y-040", "convnext-base-224-22k", "efficientnet-lite0")
+PLACE = Place(sentence="[?]", label=None, label_is_own=False, beside=(), section=("Results",))
+
+
+def knowledge(model: str, ledger: Ledger | None) -> Knowledge:
+    facts = facts_for(model)
+    return Knowledge(model, f"org/{model}", facts.short_name if facts else model, ledger, facts)
+
+
+@pytest.mark.parametrize("form", ["value", "text", "block"])
+@pytest.mark.parametrize("ledger", list(LEDGERS))
+@pytest.mark.parametrize("model", MODELS)
+@pytest.mark.parametrize("question", question_table().questions, ids=lambda question: question.id)
+def test_an_answer_reads(question: Question, model: str, ledger: str, form: Form) -> None:
+    answer = Writer(knowledge(model, LEDGERS[ledger])).answer(question, form, PLACE)
+    if answer is None:
+        return
+    prose = re.sub(r"```.*?```", "", answer.text, flags=re.DOTALL)
+    assert answer.text
+    assert not re.search(r"\{[{%]|\bNone\.\w|<class|\bnan\b|Undefined|  \w", prose.replace("\n", "|"))
+    assert not re.search(r"\.\.|\( |\s\)|\(\)|,,|;;|: \.|; \.|\s[.,;:](\s|$)", prose), prose
+    assert prose.count("(") == prose.count(")")
+    assert prose.count("[") == prose.count("]")
+    if form == "value" and not question.id.startswith("code"):
+        assert "\n" not in answer.text
+        assert not answer.text.endswith(".")
+    if form == "text" and "```" not in answer.text:
+        assert "\n" not in answer.text
+        assert answer.text.endswith(".")
+    if not answer.is_complete:
+        assert "harness run --suite" in answer.text
+    if answer.class_ is EvidenceClass.UNDISCLOSED:
+        assert "looked in" in answer.text
+    if answer.class_ in (EvidenceClass.DOCUMENTED, EvidenceClass.ESTIMATED) and form != "block":
+        assert re.search(r"https://|estimated|documented", answer.text)
+
+
+def test_every_template_is_used_by_a_question() -> None:
+    templates = {path.name.removesuffix(".md.j2") for path in (shipped_folder("templates") / "answers").iterdir()}
+    used = {question.template for question in question_table().questions}
+    assert templates - used <= {"pending"}, "an answer template that nothing uses"
+    assert used <= templates
+
+
+def test_a_sibling_never_answers() -> None:
+    """The fine-tuned checkpoint's accuracy is a reference; the question stays pending."""
+    writer = Writer(knowledge("convnext-base-224-22k", None))
+    answer = writer.answer(question_table().get("accuracy"), "text", PLACE)
+    assert answer
+    assert answer.class_ is EvidenceClass.PENDING
+    assert "Published for other checkpoints only: for the one fine-tuned from it" in answer.text
+
+
+def identified(checkpoint: str) -> Ledger:
+    found = Evidence(key="identity.lineage", class_=EvidenceClass.DERIVED, value=checkpoint)
+    return Ledger(model={}, evidence=[found])
+
+
+def test_a_decided_lineage_settles_what_hangs_on_it() -> None:
+    question = question_table().get("batch-size")
+    pycls = Writer(knowledge("regnet-y-040", identified("pycls"))).answer(question, "text", PLACE)
+    assert pycls
+    assert "for the pycls weights, which this checkpoint was found to hold" in pycls.text
+    assert Writer(knowledge("regnet-y-040", identified("ra3-224"))).answer(question, "text", PLACE) is None
+
+
+def test_text_from_a_ledger_is_data() -> None:
+    """No template runs from it, no markup comes of it, no marker, no cell border."""
+    evil = "{{ 7*7 }} | <script> [More Information Needed] `x`\n# y"
+    ledger = Ledger(
+        model={},
+        evidence=[
+            Evidence(
+                key="carbon.training",
+                class_=EvidenceClass.ESTIMATED,
+                value=2.0,
+                interval=Interval(low=1, high=3, method="m"),
+                reason=evil,
+            )
+        ],
+    )
+    answer = Writer(knowledge("efficientnet-lite0", ledger)).answer(question_table().get("carbon"), "text", PLACE)
+    assert answer
+    assert r"{{ 7\*7 }} \| \<script\> more information needed \`x\` \# y." in answer.text
+    assert "\n" not in answer.text
+    assert Document(answer.text).markers == []
+
+
+def test_the_question_table_is_found_beside_the_package() -> None:
+    assert Path(shipped_folder("templates") / "questions.yaml").is_file()

@@ -1,0 +1,62 @@
+"""Whatever the card and wherever its markers: bytes outside the report stay, and a second fill changes nothing."""
+
+from __future__ import annotations
+
+import re
+
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from harness.cards.document import Document, decode
+from harness.cards.fill import fill_card
+from tests.cards.test_fill_source_cards import rebuild
+
+MARKERS = [
+    "[More Information Needed]",
+    "[more information\nneeded]",
+    r"\[More Information Needed\]",
+    "**[More Information Needed]**",
+    "[More\u00a0Information Needed]",
+    "`[More Information Needed]`",
+]
+PIECES = [
+    "# Title\n", "## License\n", "Title\n---\n", "---\nlicense: mit\n---\n", "- **Hours used:** ", "- item\n  - nested ",
+    "> quoted ", "| a | b |\n|---|---|\n| c | ", " |\n", "```python\n", "```\n", "~~~\n", "    code ", "\n\n", "\r\n\r\n",
+    "Batch size: ", "The references do not give the batch size. ", "However, more is true. ", "(see ", ") ", "[a link ",
+    "](http://x) ", "<details>\n", "</details>\n", "<!-- ", "--> ", "1. one\n", "The optimizer is ", ". ", "é – ü ", "\t", "\x00",
+    "Carbon Emitted: ", "| ", "`", "**", ": ", "\ufeff",
+]  # fmt: skip
+CARDS = st.lists(st.sampled_from(PIECES + MARKERS * 4) | st.text(max_size=8), max_size=25).map("".join)
+
+
+def check(card: bytes, model: str) -> None:
+    result = fill_card(card, model=model, ledger=None)
+    assert rebuild(card, result) == result.text
+    again = fill_card(result.text, model=model, ledger=None)
+    assert again.text == result.text
+    asking = [marker for marker in Document(decode(result.text)).markers if not marker.talked_about]
+    assert asking == []
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(card=CARDS, model=st.sampled_from(["regnet-y-040", "convnext-base-224-22k", "unknown"]))
+def test_cards_made_of_pieces(card: str, model: str) -> None:
+    check(card.encode("utf-8", "surrogatepass"), model)
+
+
+@settings(max_examples=40, deadline=None)
+@given(card=st.binary(max_size=200), marker=st.sampled_from(MARKERS), at=st.integers(0, 200))
+def test_arbitrary_bytes(card: bytes, marker: str, at: int) -> None:
+    check(card[:at] + marker.encode() + card[at:], "regnet-y-040")
+
+
+def test_markers_at_random_places_of_the_source_cards(source_card: tuple[str, bytes]) -> None:
+    """Some words of the source cards become markers; their places come from a fixed sequence."""
+    model, card = source_card
+    words = [match.span() for match in re.finditer(rb"(?<=[ \n|:])\w{4,}(?=[ \n.,])", card)]
+    for step in (131, 173, 211):
+        text, position = b"", 0
+        for start, end in words[step % 7 :: step]:
+            text += card[position:start] + MARKERS[(start + step) % len(MARKERS)].encode()
+            position = end
+        check(text + card[position:], model)
