@@ -3,42 +3,63 @@
 from __future__ import annotations
 
 import json
+import multiprocessing
 import os
 import random
 import signal
-import subprocess
 import sys
 import time
+from multiprocessing.context import ForkServerProcess
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 KILLS = 10
-_SLOW_RUN = """
-import sys, time
-import harness.predictions as predictions
-from harness.cli import main
-
-write = predictions.PredictionStore.write
-def slow(self, *args):
-    time.sleep(0.15)  # gives a kill the chance to fall before, in and after a shard
-    path = write(self, *args)
-    time.sleep(0.15)
-    return path
-predictions.PredictionStore.write = slow
-sys.argv = ["harness", *sys.argv[1:]]
-main()
-"""
+PENDING = 3  # the demo suite leaves imagenet-val pending
 
 
-def command(output: Path) -> list[str]:
+def run_slowly(home: Path, output: Path) -> None:
+    """`harness run` in a process of its own, one image a shard, slow enough that a kill falls into the work."""
+    import torch
+
+    import harness.predictions as predictions
+    from harness.cli import main
+
+    torch.set_num_threads(1)
+    write = predictions.PredictionStore.write
+
+    def slow(*arguments: Any) -> Path:
+        time.sleep(0.15)
+        path = write(*arguments)
+        time.sleep(0.15)
+        return path
+
+    predictions.PredictionStore.write = slow  # type: ignore[method-assign]
+    os.environ["HARNESS_HOME"] = str(home)
+    sys.stdout = sys.stderr = open(os.devnull, "w")  # noqa: SIM115 - for the rest of this process
     options = ["--suite", "demo", "--model", "efficientnet-lite0", "--offline", "--output", str(output)]
-    layout = ["--layout", "channels_last", "--batch-size", "1", "--shard-size", "1", "--format", "json"]
-    return [sys.executable, "-c", _SLOW_RUN, "run", *options, *layout]
+    sys.argv = ["harness", "run", *options, "--layout", "channels_last", "--batch-size", "1", "--shard-size", "1"]
+    main()
 
 
-def environment(home: Path) -> dict[str, str]:
-    return {**os.environ, "HARNESS_HOME": str(home), "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
+@pytest.fixture(scope="module")
+def processes() -> Any:
+    """Starts processes that have the slow imports behind them already."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["timm", "harness.run", "harness.cards.render", "harness.inference.placing"])
+    return context
+
+
+def start(processes: Any, home: Path, output: Path) -> ForkServerProcess:
+    process: ForkServerProcess = processes.Process(target=run_slowly, args=(home, output))
+    process.start()
+    return process
+
+
+def finish(process: ForkServerProcess) -> int | None:
+    process.join(timeout=300)
+    return process.exitcode
 
 
 def measured(output: Path) -> list[tuple[object, ...]]:
@@ -47,46 +68,33 @@ def measured(output: Path) -> list[tuple[object, ...]]:
 
 
 def shards(home: Path) -> int:
-    return sum(1 for _ in home.rglob("*.parquet") if "predictions" in _.parts)
+    return sum(1 for _ in (home / "predictions").rglob("*.parquet"))
 
 
 @pytest.mark.usefixtures("foolbox_images")
-def test_ten_kills_end_in_the_values_of_an_undisturbed_run(tmp_path: Path) -> None:
-    undisturbed = subprocess.run(
-        command(tmp_path / "whole"), env=environment(tmp_path / "whole-home"), capture_output=True, check=False
-    )
-    assert undisturbed.returncode == 3, undisturbed.stderr.decode()  # imagenet-val is pending
+def test_ten_kills_end_in_the_values_of_an_undisturbed_run(processes: Any, tmp_path: Path) -> None:
+    assert finish(start(processes, tmp_path / "whole-home", tmp_path / "whole")) == PENDING
     home, output, chance = tmp_path / "home", tmp_path / "killed", random.Random(20261121)
     for kill in range(KILLS):
         before = shards(home)
-        process = subprocess.Popen(
-            command(output), env=environment(home), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-        )
-        # Wait until it works on predictions (or, in the first round, is still starting), then kill at a random instant.
-        deadline = time.monotonic() + (chance.uniform(0, 3) if kill == 0 else 120)
-        while process.poll() is None and time.monotonic() < deadline and shards(home) <= before:
+        process = start(processes, home, output)
+        # The first kill falls into the start; the others wait for a new shard, then fall at a random instant.
+        deadline = time.monotonic() + (chance.uniform(0, 2) if kill == 0 else 120)
+        while process.is_alive() and time.monotonic() < deadline and shards(home) <= before:
             time.sleep(0.01)
-        time.sleep(chance.uniform(0, 0.2))
-        process.send_signal(signal.SIGKILL)
-        process.wait()
-        if shards(home) >= 20:
-            break
-    assert shards(home) > 0
-    last = subprocess.run(command(output), env=environment(home), capture_output=True, check=False)
-    assert last.returncode == 3, last.stderr.decode()
+        time.sleep(chance.uniform(0, 0.3))
+        process.kill()
+        assert finish(process) == -signal.SIGKILL, "it was killed, not done"
+    assert 0 < shards(home) < 20
+    assert finish(start(processes, home, output)) == PENDING
     assert measured(output) == measured(tmp_path / "whole")
     assert shards(home) == 20
 
 
 @pytest.mark.usefixtures("foolbox_images")
-def test_two_processes_on_one_store_end_in_the_same_values(tmp_path: Path) -> None:
+def test_two_processes_on_one_store_end_in_the_same_values(processes: Any, tmp_path: Path) -> None:
     home = tmp_path / "home"
-    outputs = [tmp_path / "first", tmp_path / "second"]
-    both = [
-        subprocess.Popen(command(out), env=environment(home), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
-        for out in outputs
-    ]
-    errors = [process.communicate()[1].decode() for process in both]
-    assert [process.returncode for process in both] == [3, 3], errors
-    assert measured(outputs[0]) == measured(outputs[1])
+    both = [start(processes, home, tmp_path / name) for name in ("first", "second")]
+    assert [finish(process) for process in both] == [PENDING, PENDING]
+    assert measured(tmp_path / "first") == measured(tmp_path / "second")
     assert not list(home.rglob("*.damaged"))
