@@ -86,57 +86,85 @@ def disk_kernel(radius: int, alias_blur: float) -> Floats:
     return np.asarray(disk, dtype=np.float32)
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
-def _convolve_symmetric(base: Bytes, quarter: Floats, extents: Integers, out: Bytes) -> None:
-    """Convolve with a kernel that is symmetric about both axes, mirrored about the outermost pixels.
+class _DiskPlan(NamedTuple):
+    """A disk kernel as ``_convolve_disk`` takes it; the kernel is symmetric about both axes."""
 
-    ``quarter`` (reach + 1, reach + 1) holds the weights from the centre outwards; ``extents`` says how many of each
-    row are not negligible.
+    quarter: Floats
+    """Weights from the centre outwards, float32 (reach + 1, reach + 1)."""
+    plateau: Integers
+    """How many weights of each of its rows, from the left, are the disk's own, which the smoothing left as they were."""
+    extents: Integers
+    """How many of each row, from the left, are not negligible."""
+
+
+@functools.cache
+def _plan_disk(lens: Defocus) -> _DiskPlan:
+    kernel = disk_kernel(*lens)
+    reach = kernel.shape[0] // 2
+    quarter = np.ascontiguousarray(kernel[reach:, reach:])
+    whole = np.isclose(quarter, quarter[0, 0], rtol=1e-6, atol=0)
+    return _DiskPlan(quarter, whole.sum(axis=1), (quarter > _NEGLIGIBLE_WEIGHT).sum(axis=1))
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _convolve_disk(base: Bytes, quarter: Floats, plateau: Integers, extents: Integers, out: Bytes) -> None:
+    """Convolve with a symmetric kernel, the picture mirrored about its outermost pixels.
+
+    The plateau is summed in 16 bits, which are enough for the 257 pixels that no disk here exceeds, and weighted once.
     """
     height, width, channels = base.shape
     length = width * channels
     reach = quarter.shape[0] - 1
     margin = reach * channels
-    rows = np.empty((height + 2 * reach, length + 2 * margin), dtype=np.float32)
-    for y in range(-reach, height + reach):
-        source = abs(y) if y < height else 2 * (height - 1) - y
-        for x in range(-reach, width + reach):
-            column = abs(x) if x < width else 2 * (width - 1) - x
+    rows = np.empty((height + 2 * reach, length + 2 * margin), dtype=np.uint16)
+    for y in range(height + 2 * reach):
+        source = abs(y - reach)
+        source = source if source < height else 2 * (height - 1) - source
+        pixels, row = base[source].reshape(-1), rows[y]
+        inner = row[margin : margin + length]
+        for x in range(length):
+            inner[x] = pixels[x]
+        for x in range(1, reach + 1):
             for channel in range(channels):
-                rows[y + reach, (x + reach) * channels + channel] = np.float32(base[source, column, channel])
-    pair = np.empty(length + 2 * margin, dtype=np.float32)
+                row[margin - x * channels + channel] = inner[x * channels + channel]
+                row[margin + length + (x - 1) * channels + channel] = inner[length - (x + 1) * channels + channel]
+    pair = np.empty(length + 2 * margin, dtype=np.uint16)
+    whole = np.empty(length, dtype=np.uint16)
     sums = np.empty(length, dtype=np.float32)
     for y in range(height):
+        whole[:] = 0
         sums[:] = np.float32(0)
         for down in range(reach + 1):
             if extents[down] == 0:
                 continue
             above, below = rows[y + reach - down], rows[y + reach + down]
-            for x in range(pair.size):
-                pair[x] = above[x] + below[x] if down else above[x]
-            centre = pair[margin : margin + length]
-            weight = quarter[down, 0]
-            for x in range(length):
-                sums[x] += weight * centre[x]
-            for across in range(1, extents[down]):
+            if down == 0:
+                pair[:] = above
+            else:
+                for x in range(pair.size):
+                    pair[x] = above[x] + below[x]
+            for across in range(extents[down]):
                 left = pair[margin - across * channels : margin - across * channels + length]
                 right = pair[margin + across * channels : margin + across * channels + length]
-                weight = quarter[down, across]
-                for x in range(length):
-                    sums[x] += weight * (left[x] + right[x])
-        for x in range(width):
-            for channel in range(channels):
-                out[y, x, channel] = to_byte(sums[x * channels + channel])
+                weight = quarter[down, across] if across else np.float32(0.5) * quarter[down, 0]
+                if across >= plateau[down]:
+                    for x in range(length):
+                        sums[x] += weight * np.float32(np.int32(left[x]) + np.int32(right[x]))
+                elif across == 0:
+                    for x in range(length):
+                        whole[x] += left[x]
+                else:
+                    for x in range(length):
+                        whole[x] += left[x] + right[x]
+        target = out[y].reshape(-1)
+        for x in range(length):
+            target[x] = to_byte(sums[x] + quarter[0, 0] * np.float32(np.int32(whole[x])))
 
 
 def defocus_blur(picture: Picture, _: None, lens: Defocus) -> Bytes:
     """Convolve with a disk whose edge is smoothed."""
-    kernel = disk_kernel(*lens)
-    reach = kernel.shape[0] // 2
-    quarter = np.ascontiguousarray(kernel[reach:, reach:])
-    extents = (quarter > _NEGLIGIBLE_WEIGHT).sum(axis=1)
     out = np.empty_like(picture.base)
-    _convolve_symmetric(picture.base, quarter, extents, out)
+    _convolve_disk(picture.base, *_plan_disk(lens), out)
     return out
 
 
@@ -150,7 +178,9 @@ def draw_glass(stream: Stream, glass: Glass) -> Words:
 def _shuffle(picture: Bytes, words: Words, reach: int) -> None:
     """Visit the pixels from the lower right to the upper left and copy to each a pixel near it, in place."""
     height, width, _ = picture.shape
+    flat = picture.reshape(-1)
     span = np.uint32(2 * reach)
+    one, two = np.uint64(1), np.uint64(2)  # unsigned indices spare the compiled code the test for negative ones
     for round_ in range(words.shape[0]):
         for i in range(words.shape[1]):
             y = height - reach - i
@@ -159,9 +189,11 @@ def _shuffle(picture: Bytes, words: Words, reach: int) -> None:
                 word = words[round_, i, j]
                 across = np.int64(((word >> np.uint32(16)) * span) >> np.uint32(16)) - reach
                 down = np.int64(((word & np.uint32(0xFFFF)) * span) >> np.uint32(16)) - reach
-                picture[y, x, 0] = picture[y + down, x + across, 0]
-                picture[y, x, 1] = picture[y + down, x + across, 1]
-                picture[y, x, 2] = picture[y + down, x + across, 2]
+                target = np.uint64((y * width + x) * 3)
+                source = np.uint64(((y + down) * width + x + across) * 3)
+                flat[target] = flat[source]
+                flat[target + one] = flat[source + one]
+                flat[target + two] = flat[source + two]
 
 
 def glass_blur(picture: Picture, words: Words, glass: Glass) -> Bytes:

@@ -157,18 +157,20 @@ def _flakes(field: Floats, lower: NDArray[np.int64], weights: Floats, threshold:
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def _snow_over(base: Bytes, flakes: Bytes, scene: float, out: Bytes) -> None:
-    height, width, _ = base.shape
     kept = np.float32(scene)
     whitened = np.float32(1) - kept
-    for y in range(height):
-        for x in range(width):
-            red, green, blue = np.float32(base[y, x, 0]), np.float32(base[y, x, 1]), np.float32(base[y, x, 2])
-            grey = np.float32(0.299) * red + np.float32(0.587) * green + np.float32(0.114) * blue
-            white = grey * np.float32(1.5) + np.float32(127.5)
-            snow = np.float32(flakes[y, x, 0]) + np.float32(flakes[height - 1 - y, width - 1 - x, 0])
-            out[y, x, 0] = to_byte(kept * red + whitened * max(red, white) + snow)
-            out[y, x, 1] = to_byte(kept * green + whitened * max(green, white) + snow)
-            out[y, x, 2] = to_byte(kept * blue + whitened * max(blue, white) + snow)
+    pixels, fallen, target = base.reshape(-1), flakes.reshape(-1), out.reshape(-1)
+    # Unsigned indices spare the compiled code the test for negative ones.
+    one, two, three, last = np.uint64(1), np.uint64(2), np.uint64(3), np.uint64(fallen.size - 1)
+    for i in range(np.uint64(fallen.size)):
+        r, g, b = three * i, three * i + one, three * i + two
+        red, green, blue = np.float32(pixels[r]), np.float32(pixels[g]), np.float32(pixels[b])
+        grey = np.float32(0.299) * red + np.float32(0.587) * green + np.float32(0.114) * blue
+        white = grey * np.float32(1.5) + np.float32(127.5)
+        snow = np.float32(np.int32(fallen[i]) + np.int32(fallen[last - i]))
+        target[r] = to_byte(kept * red + whitened * max(red, white) + snow)
+        target[g] = to_byte(kept * green + whitened * max(green, white) + snow)
+        target[b] = to_byte(kept * blue + whitened * max(blue, white) + snow)
 
 
 def snow(picture: Picture, draws: SnowDraws, snow: Snow) -> Bytes:
