@@ -47,6 +47,10 @@ LimitOption = Annotated[
     int | None,
     typer.Option("--limit", min=1, help="Only N images a benchmark: seeded, class-balanced, marked as partial."),
 ]
+CorruptionImagesOption = Annotated[
+    int | None,
+    typer.Option(min=1, help="Base images in every corruption cell: the same N seeded, class-balanced ones."),
+]
 OfflineOption = Annotated[bool, typer.Option("--offline", help="Fetch nothing (as HF_HUB_OFFLINE=1).")]
 FormatOption = Annotated[str, typer.Option("--format", help="What to print: table or json.")]
 LabelSpaceOption = Annotated[
@@ -142,6 +146,7 @@ def run(
     data: DataOption = None,
     output: OutputOption = None,
     limit: LimitOption = None,
+    corruption_images: CorruptionImagesOption = None,
     batch_size: Annotated[int, typer.Option(min=1, help="Images a forward pass.")] = 32,
     shard_size: Annotated[int, typer.Option(min=1, help="Images a stored shard: what a kill loses at most.")] = 512,
     workers: Annotated[int | None, typer.Option(min=1, help="Decoding threads (default: one a core).")] = None,
@@ -150,6 +155,9 @@ def run(
     layout: Annotated[str, typer.Option(help="auto (the faster one here), contiguous or channels_last.")] = "auto",
     label_space: LabelSpaceOption = None,
     save_logits: Annotated[bool, typer.Option("--save-logits", help="Keep all logits in the store, in fp16.")] = False,
+    corruption_jpeg: Annotated[
+        bool, typer.Option(help="Pass generated corruptions through JPEG quality 85, as the official files were.")
+    ] = True,
     sanity_gate: Annotated[bool, typer.Option(help="Stop early where clean accuracy is no better than chance.")] = True,
     offline: OfflineOption = False,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Download data sets without asking.")] = False,
@@ -173,6 +181,7 @@ def run(
         data,
         offline,
         limit=limit,
+        corruption_images=corruption_images,
         batch_size=batch_size,
         shard_size=shard_size,
         workers=workers,
@@ -182,6 +191,7 @@ def run(
         label_space=label_space,
         keep_logits=save_logits,
         sanity_gate=sanity_gate,
+        corruption_jpeg=corruption_jpeg,
         yes=yes,
     )
     return _run_and_report(suite, model, settings, output, output_format)
@@ -270,6 +280,7 @@ def plan(
     model: ModelOption,
     data: DataOption = None,
     limit: LimitOption = None,
+    corruption_images: CorruptionImagesOption = None,
     batch_size: Annotated[int, typer.Option(min=1, help="Images a forward pass.")] = 32,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
     precision: Annotated[str, typer.Option(help="fp32, bf16 or fp16.")] = "fp32",
@@ -291,6 +302,7 @@ def plan(
         data,
         offline,
         limit=limit,
+        corruption_images=corruption_images,
         batch_size=batch_size,
         device=device,
         precision=precision,

@@ -7,23 +7,29 @@ that a run does what it can and the rest becomes pending evidence.
 from __future__ import annotations
 
 import time
-from dataclasses import asdict, dataclass, field
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
+
+import pandas as pd
 
 from harness.data.catalog import Benchmark, get_benchmark
 from harness.data.copies import Copy, Location, available_conditions, locate, open_copy
 from harness.errors import HarnessError, MissingInputError
+from harness.inference.pixels import GeneratedCell
 from harness.labels.readouts import ReadoutSpec, readouts_for
 from harness.models.loading import CheckpointFiles, ModelIdentity, known_identity, locate_checkpoint
 from harness.models.registry import ModelSpec
 from harness.predictions import PredictionKey, PredictionStore
 from harness.progress import Reporter
 from harness.settings import Settings
-from harness.suites import Suite
+from harness.suites import Suite, SuiteBenchmark
 
 CLEAN = "clean"
 """Name in the store of the one condition of a benchmark without corruptions."""
 DECODER = "Pillow"
+JPEG_QUALITY = 85
+"""Of the official ImageNet-C files."""
 
 
 @dataclass(frozen=True)
@@ -56,11 +62,18 @@ class Condition:
     stored: int | None = None
     """Of these, already predicted; None while the weights' fingerprint is not known."""
     notes: tuple[str, ...] = ()
+    samples: pd.DataFrame | None = field(default=None, repr=False, compare=False)
+    """The images this run would use, where the cells of one benchmark share them."""
 
     @property
     def title(self) -> str:
         """`imagenet-val` or `imagenet-c/fog/3`: the prefix of its evidence keys."""
         return self.benchmark.name if self.name is None else f"{self.benchmark.name}/{self.name}"
+
+    @property
+    def images_benchmark(self) -> Benchmark:
+        """The benchmark whose files are read: another one where the corruptions are generated."""
+        return get_benchmark(self.benchmark.generated_from) if self.benchmark.generated_from else self.benchmark
 
     @property
     def to_fetch(self) -> bool:
@@ -132,21 +145,27 @@ def make_plan(
         fetch_data: whether data on the Hub may be opened, which downloads it.
     """
     model = find_model(spec, settings, fetch=fetch_weights)
-    wanted: dict[str, tuple[str | None, ...]] = {}
+    found: dict[str, list[Condition]] = {}
     scored: list[Benchmark] = []
+
+    def find(entry: SuiteBenchmark) -> list[Condition]:
+        benchmark = get_benchmark(entry.name)
+        return _conditions(benchmark, entry.conditions(benchmark), model, settings, reporter, fetch_data)
+
     for entry in suite.benchmarks:
         benchmark = get_benchmark(entry.name)
-        if benchmark.scored_from is None:
-            wanted[benchmark.name] = entry.conditions(benchmark)
-        else:
+        if benchmark.scored_from is not None:
             scored.append(benchmark)
-            wanted.setdefault(benchmark.scored_from, (None,))
-    conditions = [
-        condition
-        for name, names in wanted.items()
-        for condition in _conditions(get_benchmark(name), names, model, settings, reporter, fetch_data)
-    ]
-    return Plan(suite, model, tuple(conditions), tuple(scored), settings)
+            if benchmark.scored_from not in found:
+                found[benchmark.scored_from] = find(SuiteBenchmark(name=benchmark.scored_from))
+            continue
+        conditions = find(entry)
+        if entry.otherwise is not None and all(c.missing is not None for c in conditions):
+            instead = find(entry.model_copy(update={"name": entry.otherwise, "otherwise": None}))
+            if any(c.missing is None for c in instead):
+                conditions = instead
+        found[conditions[0].benchmark.name] = conditions
+    return Plan(suite, model, tuple(c for group in found.values() for c in group), tuple(scored), settings)
 
 
 def _conditions(
@@ -157,10 +176,11 @@ def _conditions(
     reporter: Reporter,
     fetch: bool,
 ) -> list[Condition]:
+    images = get_benchmark(benchmark.generated_from) if benchmark.generated_from else benchmark
     try:
         location = locate(
-            benchmark,
-            given=settings.data.get(benchmark.name),
+            images,
+            given=settings.data.get(images.name),
             data_home=settings.data_home,
             offline=settings.offline,
         )
@@ -169,6 +189,10 @@ def _conditions(
     if location.found == "hub" and not fetch:
         return [Condition(benchmark, name, location) for name in names]
     found = []
+    if benchmark.generated_from:
+        # All cells have the same base images, which are opened once.
+        opened = _opened(Condition(benchmark, names[0], location), model, settings, reporter)
+        return [opened if name == names[0] else _as_cell(opened, name, model, settings, reporter) for name in names]
     here = available_conditions(benchmark, location)
     for name in names:
         if name is not None and location.path is not None and name not in here:
@@ -183,24 +207,49 @@ def _opened(condition: Condition, model: ModelState, settings: Settings, reporte
     try:
         copy = open_condition(condition, settings, reporter)
     except MissingInputError as error:
-        return Condition(condition.benchmark, condition.name, condition.location, missing=error)
-    samples = copy.samples.iloc[: settings.limit]
-    stored = None
-    if model.identity is not None:
-        specs = condition_readouts(condition, model.identity)
-        store = PredictionStore(settings.home, reporter.note)
-        _, found = stored_under(store, model.identity, condition, specs, settings)
-        rows = zip(samples["sample_id"], samples["digest"], samples["label"], strict=True)
-        stored = sum(row in found for row in rows)
-    return Condition(
-        condition.benchmark, condition.name, condition.location, None, len(samples), stored, tuple(copy.notes)
-    )
+        return replace(condition, missing=error)
+    samples = chosen_samples(condition, copy, settings)
+    stored = _count_stored(condition, samples, model, settings, reporter)
+    shared = samples if condition.benchmark.generated_from else None
+    return replace(condition, images=len(samples), stored=stored, notes=tuple(copy.notes), samples=shared)
+
+
+def _as_cell(
+    opened: Condition, name: str | None, model: ModelState, settings: Settings, reporter: Reporter
+) -> Condition:
+    """Another cell of a generated benchmark whose base images are open already."""
+    cell = replace(opened, name=name)
+    if opened.samples is None:
+        return cell
+    return replace(cell, stored=_count_stored(cell, opened.samples, model, settings, reporter))
+
+
+def _count_stored(
+    condition: Condition, samples: pd.DataFrame, model: ModelState, settings: Settings, reporter: Reporter
+) -> int | None:
+    if model.identity is None:
+        return None
+    specs = condition_readouts(condition, model.identity)
+    store = PredictionStore(settings.home, reporter.note)
+    _, found = stored_under(store, model.identity, condition, specs, settings)
+    return sum(row in found for row in sample_keys(samples))
+
+
+def sample_keys(samples: pd.DataFrame) -> Iterator[tuple[str, str, int]]:
+    """(sample id, digest, label) of each sample: what its stored row is found by."""
+    return zip(samples["sample_id"], samples["digest"], samples["label"], strict=True)
+
+
+def chosen_samples(condition: Condition, copy: Copy, settings: Settings) -> pd.DataFrame:
+    """The samples of a copy that a run uses: the first ones of the condition's order, as many as the settings say."""
+    return copy.samples.iloc[: settings.images_of(corrupted=condition.benchmark.corruptions is not None)]
 
 
 def open_condition(condition: Condition, settings: Settings, reporter: Reporter) -> Copy:
     """The samples of a located condition, in its order; fingerprints each image the first time."""
     assert condition.location is not None
-    with reporter.progress(f"Fingerprinting {condition.title}", condition.benchmark.size) as advance:
+    images = condition.images_benchmark
+    with reporter.progress(f"Fingerprinting {images.name}", images.size) as advance:
         reached = 0
 
         def moved(done: int, total: int) -> None:
@@ -209,9 +258,9 @@ def open_condition(condition: Condition, settings: Settings, reporter: Reporter)
             reached = done
 
         return open_copy(
-            condition.benchmark,
+            images,
             condition.location,
-            condition=condition.name,
+            condition=condition.name if images is condition.benchmark else None,
             cache=settings.home / "data",
             progress=moved,
         )
@@ -228,6 +277,7 @@ def protocol(
     condition: Condition, identity: ModelIdentity, specs: list[ReadoutSpec], settings: Settings, *, logits: bool
 ) -> dict[str, Any]:
     """Everything but weights and samples that decides a condition's predictions."""
+    cell = generated_cell(condition, settings)
     return {
         "preprocessing": identity.preprocessing.model_dump(mode="json"),
         "decoder": DECODER,
@@ -235,7 +285,16 @@ def protocol(
         "precision": settings.precision,
         "readouts": {spec.name: spec.fingerprint for spec in specs},
         "logits": logits,
+        **({"generated": cell.protocol()} if cell is not None else {}),
     }
+
+
+def generated_cell(condition: Condition, settings: Settings) -> GeneratedCell | None:
+    """The cell to generate, or None where images are read as they are."""
+    if condition.benchmark.generated_from is None or condition.name is None:
+        return None
+    quality = JPEG_QUALITY if settings.corruption_jpeg else None
+    return GeneratedCell.parse(condition.name, seed=settings.corruption_seed, jpeg_quality=quality)
 
 
 def prediction_key(

@@ -11,31 +11,36 @@ import json
 import platform
 import urllib.error
 import urllib.request
+from bisect import bisect_left
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pandas as pd
 
 from harness import __version__
 from harness.data.copies import Copy
-from harness.data.images import load_image
 from harness.errors import ExitCode, HarnessError, MissingInputError
 from harness.evidence import Evidence, EvidenceClass, Ledger, benchmark_of
 from harness.files import write_text
+from harness.inference.pixels import GeneratedCell, Pixels, direct, generated
 from harness.labels.readouts import ReadoutSpec
 from harness.models.loading import LoadedModel, ModelIdentity, load_model
-from harness.models.preprocessing import Preprocessing
 from harness.models.registry import FolderCheckpoint, ModelSpec
 from harness.plan import (
     Condition,
     ModelState,
     Plan,
+    chosen_samples,
     condition_readouts,
+    generated_cell,
     make_plan,
     open_condition,
+    sample_keys,
     stored_under,
 )
 from harness.predictions import PredictionKey, PredictionStore, read_readout, readout_names
@@ -46,8 +51,6 @@ from harness.settings import Settings
 from harness.suites import Suite
 
 if TYPE_CHECKING:
-    import pyarrow as pa
-
     from harness.inference.engine import Forward
 
 MAX_UNREADABLE = 0.01
@@ -156,6 +159,19 @@ def report_missing(plan: Plan, reporter: Reporter) -> None:
             reporter.note(f"Missing: {condition.missing}")
 
 
+@dataclass(frozen=True)
+class _Job:
+    """One condition at work."""
+
+    condition: Condition
+    copy: Copy
+    samples: pd.DataFrame
+    specs: list[ReadoutSpec]
+    key: PredictionKey
+    todo: list[int]
+    """Positions without a stored prediction, ascending."""
+
+
 class _Runner:
     """Runs the conditions of one plan, loading the model only if a prediction is missing."""
 
@@ -166,19 +182,24 @@ class _Runner:
         self._store = PredictionStore(settings.home, reporter.note)
         self._forward: Forward | None = None
         self._loaded: LoadedModel | None = None
+        self._crops: tuple[Copy, Callable[[GeneratedCell], Pixels]] | None = None
         self.identity: ModelIdentity | None = plan.model.identity
 
     def all_conditions(self) -> tuple[dict[str, Scored], dict[str, HarnessError]]:
         scored: dict[str, Scored] = {}
         failed: dict[str, HarnessError] = {}
-        for condition in self._plan.runnable:
-            try:
-                scored[condition.title] = self._condition(condition, self._known_identity())
-            except _StopRunError as stop:
-                raise stop.error from stop
-            except HarnessError as error:
-                failed[condition.title] = error
-                self._reporter.note(f"Failed: {condition.title}: {error}")
+        for _, group in groupby(self._plan.runnable, key=lambda condition: condition.benchmark.name):
+            conditions = list(group)
+            if conditions[0].benchmark.generated_from is None:
+                batches = [[condition] for condition in conditions]
+            else:
+                batches = [conditions]
+            for together in batches:
+                done, broken = self._conditions(together, self._known_identity())
+                scored |= done
+                failed |= broken
+        for title, error in failed.items():
+            self._reporter.note(f"Failed: {title}: {error}")
         return scored, failed
 
     def _known_identity(self) -> ModelIdentity:
@@ -210,53 +231,64 @@ class _Runner:
             self._forward = place(loaded, self._settings, self._reporter)
         return self._forward
 
-    def _condition(self, condition: Condition, identity: ModelIdentity) -> Scored:
-        copy = open_condition(condition, self._settings, self._reporter)
-        samples = copy.samples.iloc[: self._settings.limit]
+    def _conditions(
+        self, conditions: list[Condition], identity: ModelIdentity
+    ) -> tuple[dict[str, Scored], dict[str, HarnessError]]:
+        """Run conditions that read the same images: range by range, every condition on each, so images decode once."""
+        failed: dict[str, HarnessError] = {}
+        try:
+            copy = open_condition(conditions[0], self._settings, self._reporter)
+        except HarnessError as error:
+            return {}, {condition.title: error for condition in conditions}
+        jobs = [self._job(condition, copy, identity) for condition in conditions]
+        count, step = len(jobs[0].samples), self._settings.shard_size
+        ranges = [(0, step), (step, count)] if len(jobs) == 1 else [(at, at + step) for at in range(0, count, step)]
+        title = jobs[0].condition.title if len(jobs) == 1 else f"{conditions[0].benchmark.name} × {len(jobs)}"
+        stored = sum(count - len(job.todo) for job in jobs)
+        with self._reporter.progress(title, count * len(jobs), done=stored) as advance:
+            for start, stop in ranges:
+                for job in jobs:
+                    if job.condition.title in failed:
+                        continue
+                    try:
+                        self._predict(job, start, stop, advance)
+                    except HarnessError as error:
+                        failed[job.condition.title] = error
+                    if start == 0 and job.condition.benchmark.clean and self._settings.sanity_gate:
+                        self._gate(job, step)
+        scored = {}
+        for job in jobs:
+            try:
+                if job.condition.title not in failed:
+                    scored[job.condition.title] = self._scored(job, identity)
+            except HarnessError as error:
+                failed[job.condition.title] = error
+        return scored, failed
+
+    def _job(self, condition: Condition, copy: Copy, identity: ModelIdentity) -> _Job:
+        samples = chosen_samples(condition, copy, self._settings)
         specs = condition_readouts(condition, identity)
         key, stored = stored_under(self._store, identity, condition, specs, self._settings)
-        names = zip(samples["sample_id"], samples["digest"], samples["label"], strict=True)
-        todo = [position for position, name in enumerate(names) if name not in stored]
-        gate = min(self._settings.shard_size, len(samples)) if condition.benchmark.clean else 0
-        with self._reporter.progress(condition.title, len(samples), done=len(samples) - len(todo)) as advance:
-            first = [position for position in todo if position < gate]
-            self._predict(first, condition, copy, specs, key, identity, advance)
-            if gate and self._settings.sanity_gate:
-                self._gate(key, samples.iloc[:gate], specs[0], condition.title)
-            self._predict(todo[len(first) :], condition, copy, specs, key, identity, advance)
-        table = self._store.select(key, samples)
-        if table is None:
-            raise HarnessError(
-                f"Some predictions of {condition.title} went missing while the run was reading them.",
-                remedy="Repeat the command: it computes only what is missing.",
-            )
-        return self._scored(condition, copy, len(samples), table, specs, identity, key)
+        todo = [position for position, name in enumerate(sample_keys(samples)) if name not in stored]
+        return _Job(condition, copy, samples, specs, key, todo)
 
-    def _predict(
-        self,
-        todo: list[int],
-        condition: Condition,
-        copy: Copy,
-        specs: list[ReadoutSpec],
-        key: PredictionKey,
-        identity: ModelIdentity,
-        advance: Callable[[int], None],
-    ) -> None:
+    def _predict(self, job: _Job, start: int, stop: int, advance: Callable[[int], None]) -> None:
+        """Predict what is missing of a range of positions."""
+        todo = job.todo[bisect_left(job.todo, start) : bisect_left(job.todo, stop)]
         if not todo:
             return
         from harness.inference.engine import Samples, default_workers, predict
 
         forward = self._placed()
         made_on = environment() | {"device": forward.placement.device, "layout": forward.placement.layout}
+        frame = job.copy.samples
         predict(
             forward,
-            specs,
-            Samples(
-                copy.samples["sample_id"].tolist(), copy.samples["digest"].tolist(), copy.samples["label"].to_numpy()
-            ),
+            job.specs,
+            Samples(frame["sample_id"].tolist(), frame["digest"].tolist(), frame["label"].to_numpy()),
             todo,
-            pixel_reader(copy, identity.preprocessing),
-            write=lambda rows: self._store.write(key, rows, made_on),
+            self._pixels(job),
+            write=lambda rows: self._store.write(job.key, rows, made_on),
             batch_size=self._settings.batch_size,
             shard_size=self._settings.shard_size,
             workers=self._settings.workers or default_workers(),
@@ -264,27 +296,35 @@ class _Runner:
             progress=advance,
         )
 
-    def _gate(self, key: PredictionKey, samples: Any, spec: ReadoutSpec, what: str) -> None:
-        table = self._store.select(key, samples)
+    def _pixels(self, job: _Job) -> Pixels:
+        preprocessing = self._model().identity.preprocessing
+        cell = generated_cell(job.condition, self._settings)
+        if cell is None:
+            return direct(job.copy, preprocessing)
+        if self._crops is None or self._crops[0] is not job.copy:
+            self._crops = job.copy, generated(job.copy, preprocessing)
+        return self._crops[1](cell)
+
+    def _gate(self, job: _Job, first: int) -> None:
+        table = self._store.select(job.key, job.samples.iloc[:first])
         if table is None:
             return
+        spec = job.specs[0]
         readable = np.array([error is None for error in table["error"].to_pylist()])
         readout = read_readout(table, spec.name).take(readable)
         try:
-            check_against_chance(readout, int((spec.columns >= 0).sum()), what)
+            check_against_chance(readout, int((spec.columns >= 0).sum()), job.condition.title)
         except HarnessError as error:
             raise _StopRunError(error) from error
 
-    def _scored(
-        self,
-        condition: Condition,
-        copy: Copy,
-        count: int,
-        table: pa.Table,
-        specs: list[ReadoutSpec],
-        identity: ModelIdentity,
-        key: PredictionKey,
-    ) -> Scored:
+    def _scored(self, job: _Job, identity: ModelIdentity) -> Scored:
+        condition, count = job.condition, len(job.samples)
+        table = self._store.select(job.key, job.samples)
+        if table is None:
+            raise HarnessError(
+                f"Some predictions of {condition.title} went missing while the run was reading them.",
+                remedy="Repeat the command: it computes only what is missing.",
+            )
         errors = table["error"].to_pylist()
         readable = np.array([error is None for error in errors])
         unreadable = int((~readable).sum())
@@ -305,14 +345,19 @@ class _Runner:
             condition=condition.name,
             sample_ids=ids[readable].tolist(),
             readouts={name: read_readout(table, name).take(readable) for name in readout_names(table)},
-            specs={spec.name: spec for spec in specs},
+            specs={spec.name: spec for spec in job.specs},
             outputs=identity.output_labels(),
             weights=identity.weights,
-            data=copy.fingerprint(count),
-            protocol=readable_protocol(identity, key, self._store.made_on(key), copy),
+            data=job.copy.fingerprint(count),
+            protocol=readable_protocol(identity, job.key, self._store.made_on(job.key), job.copy),
             command=run_command(self._plan, self._settings),
             unreadable=unreadable,
         )
+
+
+_GENERATED = (
+    "short side 256 bilinear, centre crop 224×224, corruption, JPEG quality {jpeg}, mean {mean}, std {std}, Pillow"
+)
 
 
 class _StopRunError(Exception):
@@ -323,19 +368,20 @@ class _StopRunError(Exception):
         self.error = error
 
 
-def pixel_reader(copy: Copy, preprocessing: Preprocessing) -> Callable[[int], np.ndarray]:
-    """Position -> uint8 (H, W, 3) model input; a file that is already cropped is not resized again."""
-    transform = preprocessing.ready_pixels if copy.benchmark.input == "ready-224" else preprocessing.pixels
-    return lambda position: transform(load_image(copy.read(position)))
-
-
 def readable_protocol(
     identity: ModelIdentity, key: PredictionKey, made_on: dict[str, Any], copy: Copy
 ) -> dict[str, Any]:
     """What decides a number, in words a reader of the ledger understands."""
-    ready = copy.benchmark.input == "ready-224"
+    generated_as = key.protocol.get("generated")
+    if generated_as is not None:
+        how = _GENERATED.format(jpeg=generated_as["jpeg_quality"] or "none", **identity.preprocessing.model_dump())
+    elif copy.benchmark.input == "ready-224":
+        how = "as published, no second resize"
+    else:
+        how = identity.preprocessing.describe()
     return {
-        "preprocessing": "as published, no second resize" if ready else identity.preprocessing.describe(),
+        "preprocessing": how,
+        **({"generated": generated_as} if generated_as is not None else {}),
         "precision": key.protocol["precision"],
         "labels": identity.label_proof,
         "layout_of_copy": copy.layout,
@@ -377,6 +423,10 @@ def run_command(plan: Plan, settings: Settings) -> str:
     parts += [f"--data {name}=DIR" for name in used]
     if settings.limit is not None:
         parts.append(f"--limit {settings.limit}")
+    if settings.corruption_images is not None:
+        parts.append(f"--corruption-images {settings.corruption_images}")
+    if not settings.corruption_jpeg:
+        parts.append("--no-corruption-jpeg")
     if settings.precision != "fp32":
         parts.append(f"--precision {settings.precision}")
     if settings.label_space is not None:

@@ -67,8 +67,8 @@ def _explanations(best: np.ndarray, label: np.ndarray, classes: int) -> Iterator
     mapped = {
         "labels counted from 1": label - 1,
         "outputs shifted by one (a background class at 0)": label + 1,
-        "numbered folders sorted as text": np.argsort(as_text)[label],
-        "numbered folders sorted as text, the other way": as_text[label],
+        "numbered folders sorted as text": as_text[label],
+        "outputs in the order of class numbers sorted as text": np.argsort(as_text)[label],
     }
     for name, other in mapped.items():
         hits = int((best == other).sum())

@@ -133,6 +133,10 @@ def accuracy_group(conditions: Conditions, wanted: frozenset[str]) -> Iterator[F
         reading = f"argmax over the {present:,} outputs for the benchmark's {len(space):,} classes"
         if missing:
             reading += f"; images of the {missing} class(es) without an output count as wrong"
+        if scored.condition is not None:  # a corruption cell: one number each, there are many
+            estimate = _attempt(top1, scored.closed)
+            yield Finding(scored, f"{scored.prefix}.top1", estimate, size, {"reading": reading})
+            continue
         yield from _pair(scored, scored.closed, scored.prefix, "", size, reading)
         if missing:
             kept = scored.closed.take(scored.closed.label >= 0)

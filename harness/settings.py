@@ -40,6 +40,11 @@ class Settings:
     """Fetch what may be fetched without asking."""
     limit: int | None = None
     """Images a condition: the first of its class-balanced order."""
+    corruption_images: int | None = None
+    """Base images in every generated or official corruption cell; None for `limit`."""
+    corruption_seed: int = 0
+    corruption_jpeg: bool = True
+    """Whether generated images go through JPEG quality 85, as the official files did."""
     batch_size: int = 32
     shard_size: int = 512
     """Images a stored shard, and so at most what a kill loses."""
@@ -52,6 +57,10 @@ class Settings:
     label_space: str | None = None
     keep_logits: bool = False
     sanity_gate: bool = True
+
+    def images_of(self, *, corrupted: bool) -> int | None:
+        """Images to run of a condition; None for all."""
+        return self.corruption_images or self.limit if corrupted else self.limit
 
 
 def parse_data_options(options: list[str]) -> dict[str, str]:

@@ -32,6 +32,8 @@ class SuiteBenchmark(_Strict):
     """Corruptions to run, None for all."""
     severities: Annotated[tuple[int, ...], Field(min_length=1)] | None = None
     """Severities to run, None for all."""
+    otherwise: str | None = None
+    """Benchmark to run instead, with the same selection, where nothing of this one is here."""
 
     def conditions(self, benchmark: Benchmark) -> tuple[str | None, ...]:
         """The benchmark's conditions that this suite runs; (None,) where it has none."""
@@ -39,7 +41,8 @@ class SuiteBenchmark(_Strict):
             return (None,)
         names = self.corruptions or benchmark.corruptions.names
         severities = self.severities or benchmark.corruptions.severities
-        return tuple(f"{name}/{severity}" for name in names for severity in severities)
+        cells = tuple(f"{name}/{severity}" for name in names for severity in severities)
+        return tuple(c for c in benchmark.conditions if "/" not in c) + cells
 
 
 class Suite(_Strict):
@@ -114,6 +117,8 @@ def _check_names(suite: Suite, tree: yaml.Node | None, path: Path) -> None:
     for index, entry in enumerate(suite.benchmarks):
         loc = ("benchmarks", index)
         check("benchmark", entry.name, benchmarks(), loc)
+        if entry.otherwise is not None:
+            check("benchmark", entry.otherwise, benchmarks(), (*loc, "otherwise"))
         axes = benchmarks()[entry.name].corruptions
         if axes is None and (entry.corruptions or entry.severities):
             raise _fault(path, _line(tree, loc), f"{entry.name} has no corruptions or severities", "Leave them out.")

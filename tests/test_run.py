@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 from pathlib import Path
 
@@ -161,7 +160,7 @@ def test_top1_of_every_image_equals_the_independent_pipeline(
         independent
     )
     exported = pd.read_parquet(output).set_index("sample_id")
-    labels = {row["file_name"]: int(row["label"]) for row in csv.DictReader((folder / "labels.csv").open())}
+    labels = pd.read_csv(folder / "labels.csv").set_index("file_name")["label"]
     assert list(exported.columns) == [
         "label", "top1", "top2", "top3", "top4", "top5", "target_logit", "logsumexp",
     ]  # fmt: skip
@@ -177,7 +176,7 @@ def test_metrics_equal_scikit_learn_on_the_independent_logits(
     validation: tuple[Path, RunResult, Path], independent: dict[str, np.ndarray]
 ) -> None:
     _, result, folder = validation
-    labels = {row["file_name"]: int(row["label"]) for row in csv.DictReader((folder / "labels.csv").open())}
+    labels = pd.read_csv(folder / "labels.csv").set_index("file_name")["label"]
     names = list(independent)
     truth = np.array([labels[name] for name in names])
     logits = np.stack([independent[name] for name in names]).astype(float)

@@ -26,6 +26,10 @@ SampleIdRule = Literal["ilsvrc", "stem", "synset/filename"]
 """
 
 
+CLEAN_CROPS = "clean"
+"""The condition of a generated benchmark that holds its crops without corruption."""
+
+
 class _Entry(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -119,6 +123,8 @@ class Benchmark(_Entry):
     """An unshifted set, on which the sanity gate may judge a model."""
     same_images_as: str | None = None
     """A benchmark with the same photographs, shown otherwise (corrupted) or labelled otherwise."""
+    generated_from: str | None = None
+    """A benchmark from whose images the corrupted ones are generated on the fly; then nothing is stored on disk."""
     scored_from: str | None = None
     """A benchmark whose stored predictions this one is scored from; then it has no images of its own to run."""
     sample_id: SampleIdRule
@@ -126,7 +132,7 @@ class Benchmark(_Entry):
     get: str
     """A few sentences for a person: where from, which folder shape, size in GB."""
     input: Literal["image", "ready-224"]
-    """ready-224: the published files are already cropped to 224 x 224 and must not be resized again."""
+    """ready-224: the images are already cropped to 224 x 224 and must not be resized again."""
 
     @model_validator(mode="after")
     def _consistent(self) -> Benchmark:
@@ -138,12 +144,15 @@ class Benchmark(_Entry):
 
     @property
     def conditions(self) -> tuple[str, ...]:
-        """The cells `corruption/severity`, scored corruptions first; empty where the benchmark is one condition."""
+        """The cells `corruption/severity`, scored corruptions first; empty where the benchmark is one condition.
+
+        Before generated cells stands `clean`: the same crops, uncorrupted.
+        """
         if self.corruptions is None:
             return ()
-        return tuple(
-            f"{name}/{severity}" for name in self.corruptions.names for severity in self.corruptions.severities
-        )
+        axes = self.corruptions
+        cells = tuple(f"{name}/{severity}" for name in axes.names for severity in axes.severities)
+        return cells if self.generated_from is None else (CLEAN_CROPS, *cells)
 
 
 @cache
@@ -156,7 +165,7 @@ def benchmarks() -> dict[str, Benchmark]:
     entries = yaml.safe_load(_CATALOG_FILE.read_text(encoding="utf-8"))
     known = {name: Benchmark(name=name, **entry) for name, entry in entries.items()}
     for benchmark in known.values():
-        for other in (benchmark.same_images_as, benchmark.scored_from):
+        for other in (benchmark.same_images_as, benchmark.scored_from, benchmark.generated_from):
             if other is not None and other not in known:
                 raise ValueError(f"{_CATALOG_FILE}: {benchmark.name} refers to '{other}', which is no benchmark")
     return known

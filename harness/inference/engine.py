@@ -72,8 +72,11 @@ def default_workers() -> int:
 class Forward:
     """A model placed on its device: uint8 pixels in, float32 logits out."""
 
-    def __init__(self, module: torch.nn.Module, preprocessing: Preprocessing, placement: Placement) -> None:
+    def __init__(
+        self, module: torch.nn.Module, preprocessing: Preprocessing, placement: Placement, outputs: int
+    ) -> None:
         self.placement = placement
+        self.outputs = outputs
         self._preprocessing = preprocessing
         self._module = module.to(device=placement.device, memory_format=placement.memory_format).eval()  # type: ignore[call-overload]
 
@@ -301,7 +304,7 @@ def _run_batch(
                 getattr(whole, name)[readable] = getattr(read, name)
         collected.readouts.setdefault(spec.name, []).append(whole)
     if keep_logits:
-        kept = np.full((len(labels), 0 if logits is None else logits.shape[1]), np.nan, np.float16)
+        kept = np.full((len(labels), forward.outputs), np.nan, np.float16)
         if logits is not None:
             kept[readable] = logits.cpu().numpy().astype(np.float16)
         collected.logits.append(kept)

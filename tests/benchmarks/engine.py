@@ -20,6 +20,7 @@ import torch
 from harness.data.catalog import get_benchmark
 from harness.data.copies import Copy, locate, open_copy
 from harness.inference.engine import Samples, default_workers, predict
+from harness.inference.pixels import direct
 from harness.inference.placing import place
 from harness.labels.projections import declared_outputs
 from harness.labels.readouts import readouts_for
@@ -27,7 +28,6 @@ from harness.models.loading import LoadedModel, ModelIdentity, build_architectur
 from harness.models.registry import resolve
 from harness.predictions import PredictionKey, PredictionStore
 from harness.progress import Reporter
-from harness.run import pixel_reader
 from harness.settings import Settings
 
 
@@ -82,7 +82,7 @@ def main() -> None:
         benchmark.label_space,
         with_subsets=True,
     )
-    read = pixel_reader(copy, loaded.identity.preprocessing)
+    read = direct(copy, loaded.identity.preprocessing)
     first = torch.stack(
         [torch.from_numpy(read(image_of(i)).copy()).permute(2, 0, 1) for i in range(options.batch_size)]
     )
