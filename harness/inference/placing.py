@@ -63,7 +63,7 @@ def place(loaded: LoadedModel, settings: Settings, reporter: Reporter) -> Forwar
     if layout == "auto":
         layout = _faster_layout(loaded, device, settings, reporter)
     placement = Placement(device, settings.precision, layout)
-    return Forward(loaded.module, loaded.identity.preprocessing, placement)
+    return Forward(loaded.module, loaded.identity.preprocessing, placement, loaded.identity.outputs)
 
 
 def _faster_layout(loaded: LoadedModel, device: str, settings: Settings, reporter: Reporter) -> str:

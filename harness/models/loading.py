@@ -12,6 +12,7 @@ import hashlib
 import importlib.metadata
 import importlib.util
 import json
+import pickle
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -437,17 +438,21 @@ def _build_transformers_folder(spec: ModelSpec, found: CheckpointFiles, config: 
             found.folder,
             local_files_only=True,
             trust_remote_code=False,
+            ignore_mismatched_sizes=True,  # they are reported below, by name; the library's error says less
             output_loading_info=True,
         )
-    except (ValueError, RuntimeError, OSError, KeyError, TypeError) as error:
-        raise _damaged(found.folder, f"{type(error).__name__}: {str(error).strip().splitlines()[0]}") from error
+    except _unreadable() as error:
+        raise _damaged(found.folder, _why_unreadable(error)) from error
     absent = sorted(info["missing_keys"])
-    mismatched = sorted(str(key) for key in info.get("mismatched_keys", ()))
+    mismatched = [
+        f"{name} is {tuple(given)}, config.json needs {tuple(needed)}"
+        for name, given, needed in sorted(info["mismatched_keys"])
+    ]
     if absent or mismatched:
         raise _damaged(
             found.folder,
             f"{len(absent)} tensors of the architecture are missing and {len(mismatched)} have another shape "
-            f"({', '.join((absent + mismatched)[:3])})",
+            f"({'; '.join((absent + mismatched)[:3])})",
         )
     outputs = int(core.config.num_labels)
     names, note = None, None
@@ -530,9 +535,6 @@ def _labels(spec: ModelSpec, built: _Built, chosen: str | None) -> OutputLabels:
 
 def _read_tensors(file: Path) -> dict[str, torch.Tensor]:
     """A state dict from safetensors, or from a pickle that may hold tensors only."""
-    import pickle
-
-    import safetensors
     import safetensors.torch
     import torch
 
@@ -540,11 +542,27 @@ def _read_tensors(file: Path) -> dict[str, torch.Tensor]:
         if file.suffix == ".safetensors":
             return safetensors.torch.load_file(file)
         state = torch.load(file, map_location="cpu", weights_only=True)
-    except (safetensors.SafetensorError, pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueError) as error:
-        raise _damaged(file, str(error).strip().splitlines()[0]) from error
+    except _unreadable() as error:
+        raise _damaged(file, _why_unreadable(error)) from error
     if not isinstance(state, dict) or not all(isinstance(value, torch.Tensor) for value in state.values()):
         raise _damaged(file, "it holds something other than named tensors")
     return state
+
+
+def _unreadable() -> tuple[type[Exception], ...]:
+    """What the readers of checkpoints raise on files that are damaged or hold more than tensors."""
+    import safetensors
+
+    readers = safetensors.SafetensorError, pickle.UnpicklingError, RuntimeError, EOFError, OSError
+    return *readers, ValueError, KeyError, TypeError
+
+
+def _why_unreadable(error: Exception) -> str:
+    """An error of those readers as a phrase."""
+    if isinstance(error, pickle.UnpicklingError):  # torch's own text advises to run what is inside
+        return "its pickle is damaged or holds something other than tensors, which harness never runs"
+    lines = str(error).strip().splitlines()
+    return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
 
 
 def _in_order(state: dict[str, torch.Tensor], target: dict[str, torch.Tensor], file: Path) -> dict[str, torch.Tensor]:

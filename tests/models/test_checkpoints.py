@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import huggingface_hub.constants
 import numpy as np
@@ -35,7 +35,7 @@ def logits(loaded: LoadedModel, images: list[Any]) -> torch.Tensor:
     """What the engine would store: decoded, preprocessed, normalised, run."""
     preprocessing = loaded.identity.preprocessing
     pixels = torch.from_numpy(np.stack([preprocessing.pixels(image) for image in images])).permute(0, 3, 1, 2)
-    return Forward(loaded.module, preprocessing, Placement())(pixels)
+    return Forward(loaded.module, preprocessing, Placement(), loaded.identity.outputs)(pixels)
 
 
 @pytest.fixture
@@ -133,7 +133,7 @@ class TestThe22kHead:
 
 
 class TestTimmFolders:
-    CONFIG = {
+    CONFIG: ClassVar[dict[str, Any]] = {
         "architecture": "test_convnext",
         "num_classes": 1000,
         "pretrained_cfg": {
@@ -176,7 +176,7 @@ class TestTimmFolders:
         torch.testing.assert_close(logits(loaded, images), expected, rtol=1e-5, atol=1e-6)
 
     def test_an_undocumented_tag_proves_nothing(self, folder: Path, load: Load, edit: Callable[..., None]) -> None:
-        edit(folder / "config.json", pretrained_cfg=self.CONFIG["pretrained_cfg"] | {"tag": "mine"})  # type: ignore[operator]
+        edit(folder / "config.json", pretrained_cfg=self.CONFIG["pretrained_cfg"] | {"tag": "mine"})
         with pytest.raises(UnprovenLabelsError, match="carries no label names"):
             load(folder)
 
