@@ -9,27 +9,32 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Literal
 
 import yaml
 from jinja2 import FileSystemLoader, StrictUndefined
 from jinja2.sandbox import SandboxedEnvironment
 from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
 
-from harness.cards.document import without_markers
+from harness.cards.knowledge import (
+    Knowledge,
+    View,
+    attribution,
+    capital,
+    compact_number,
+    enumerate_words,
+    further_links,
+    link,
+)
 from harness.errors import HarnessError
-from harness.evidence import Evidence, EvidenceClass, Ledger, Source, show_count, show_interval, show_value
-from harness.facts import Conflict, Fact, ModelFacts, Relation
+from harness.evidence import EvidenceClass
 from harness.resources import shipped_folder
 
 Form = Literal["value", "text", "block", "code"]
 """`value`: a phrase after a label or in a cell. `text`: whole sentences on one line. `block`: may hold lists, tables and
 fences. `code`: the content of a fence that is there already."""
-
-LINEAGE_KEY = "identity.lineage"
-"""Evidence that names the checkpoint (an id of the facts file) that the weights were found to be."""
 
 
 class Question(BaseModel):
@@ -182,189 +187,6 @@ def _by_label(label: str, table: QuestionTable) -> list[Question]:
 def _by_section(place: Place, table: QuestionTable) -> list[Question]:
     path = " > ".join(place.section)
     return [question for question in table.questions if _search(question.section, path)][:1]
-
-
-# --- evidence as templates see it -------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class View:
-    """One piece of evidence, ready for a sentence."""
-
-    evidence: Evidence
-    fact: Fact | None = None
-    confirmed: bool = False
-    """For a fact about a probable origin: the weights were found to be that checkpoint."""
-
-    @property
-    def key(self) -> str:
-        return self.evidence.key
-
-    @property
-    def class_(self) -> EvidenceClass:
-        return self.evidence.class_
-
-    @property
-    def value(self) -> Any:
-        return self.evidence.value
-
-    @property
-    def text(self) -> str:
-        """The value as a phrase."""
-        if self.fact and self.fact.says:
-            return self.fact.says
-        return self.shown if self.fact else escape_markdown(self.measured)
-
-    @property
-    def shown(self) -> str:
-        """Value and unit."""
-        return show_value(self.evidence).replace(" parameters parameters", " parameters")
-
-    @property
-    def number(self) -> str:
-        """The value alone, as published; `text` adds interval and count to a measured one."""
-        return f"{self.value:,}" if isinstance(self.value, int) else f"{self.value:g}"
-
-    @property
-    def measured(self) -> str:
-        """Value with interval and sample count, for a measured or estimated number."""
-        parts = []
-        interval = self.evidence.interval
-        if interval is not None:
-            parts.append(f"{interval.level * 100:g} % interval {show_interval(self.evidence)}")
-        if self.evidence.n is not None:
-            parts.append(f"n = {show_count(self.evidence)}")
-        return self.shown + (f" ({', '.join(parts)})" if parts else "")
-
-    @property
-    def is_measured(self) -> bool:
-        return self.class_ is EvidenceClass.MEASURED
-
-    @property
-    def interval(self) -> str:
-        """The interval as words: `24.6 to 31.7`; the value where there is none."""
-        interval = self.evidence.interval
-        return f"{interval.low:,.6g} to {interval.high:,.6g}" if interval else self.number
-
-    @property
-    def slice(self) -> str:
-        """The last part of the slice or condition in the key, as words: `pose`, `gaussian noise`."""
-        return escape_markdown(self.key.rpartition(".")[0].rpartition("/")[2].replace("_", " "))
-
-    @property
-    def link(self) -> str:
-        """A Markdown link to where it stands."""
-        return link(self)
-
-    @property
-    def reason(self) -> str:
-        """Why there is no value."""
-        reason = self.evidence.reason or ""
-        return (reason if self.fact else escape_markdown(reason)).rstrip(".")
-
-    @property
-    def note(self) -> str:
-        return self.fact.note or "" if self.fact else self.reason
-
-    @property
-    def looked_in(self) -> str:
-        """Where was looked, as an enumeration."""
-        return enumerate_words(self.fact.looked_in) if self.fact else ""
-
-    @property
-    def conflicts(self) -> tuple[Conflict, ...]:
-        return self.fact.conflicts if self.fact else ()
-
-    @property
-    def label(self) -> str:
-        """The checkpoint that the value is for, where it is not simply this one."""
-        return self.fact.checkpoint.label or "" if self.fact else ""
-
-    @property
-    def about(self) -> str:
-        """` for …`: the exact checkpoint with what the answer hangs on; empty for this checkpoint."""
-        if not self.label or self.fact is None:
-            return ""
-        condition = "which this checkpoint was found to hold" if self.confirmed else self.fact.checkpoint.condition
-        return f" for {self.label}" + (f", {condition}" if condition else "")
-
-
-@dataclass
-class Knowledge:
-    """Everything known about a model: its ledger and its documented facts."""
-
-    model: str
-    hub_id: str | None
-    """None where the model is not on the Hub."""
-    name: str
-    ledger: Ledger | None
-    facts: ModelFacts | None
-
-    @functools.cached_property
-    def lineage(self) -> str | None:
-        """The checkpoint that `harness identify` found the weights to be; None where that was not decided."""
-        found = self.ledger.get(LINEAGE_KEY) if self.ledger else None
-        decided = found is not None and found.class_ in (EvidenceClass.MEASURED, EvidenceClass.DERIVED)
-        return str(found.value) if found is not None and decided else None
-
-    def _may_answer(self, fact: Fact) -> bool:
-        if fact.checkpoint.relation is Relation.PROBABLE and self.lineage is not None:
-            same = fact.checkpoint_id == self.lineage
-            return same or (fact.checkpoint_id == "paper" and self.lineage == "pycls")
-        return fact.answers
-
-    def _view(self, fact: Fact) -> View:
-        return View(fact.evidence, fact, confirmed=fact.checkpoint_id == self.lineage)
-
-    def find(self, key: str) -> View | None:
-        """What answers `key`: the ledger first, then documented facts; None where neither has a value."""
-        found = self.ledger.get(key) if self.ledger else None
-        if found is not None and found.class_.has_value:
-            return View(found)
-        for fact in self.facts.facts if self.facts else ():
-            if fact.key == key and self._may_answer(fact) and fact.evidence.class_.has_value:
-                return self._view(fact)
-        return None
-
-    def absent(self, key: str) -> View | None:
-        """Evidence that there is no value: undisclosed or not applicable."""
-        for fact in self.facts.facts if self.facts else ():
-            if fact.key == key and not fact.evidence.class_.has_value:
-                return self._view(fact)
-        found = self.ledger.get(key) if self.ledger else None
-        known = (EvidenceClass.UNDISCLOSED, EvidenceClass.NOT_APPLICABLE)
-        return View(found) if found is not None and found.class_ in known else None
-
-    def pending(self, key: str) -> View | None:
-        """Evidence in the ledger that could be measured and has not been."""
-        found = self.ledger.get(key) if self.ledger else None
-        return View(found) if found is not None and found.class_ is EvidenceClass.PENDING else None
-
-    def published(self, metric: str, *, own: bool) -> View | None:
-        """The nearest published value of a metric: for this checkpoint (`own`), or for another one.
-
-        A metric with a variant (`compute.throughput:v100`) means that published value alone.
-        """
-        name, _, variant = metric.partition(":")
-        for fact in self.facts.published(name) if self.facts else ():
-            if self._may_answer(fact) is own and fact.key.endswith(f":{variant}" if variant else ""):
-                return self._view(fact)
-        return None
-
-    def note(self, key: str) -> str:
-        """What a careful reader must know beside a value, wherever the value itself comes from."""
-        fact = self.facts.get(key) if self.facts else None
-        return fact.note or "" if fact and self._may_answer(fact) else ""
-
-    def family(self, family: str, metric: str) -> list[View]:
-        """Measured values of all slices or conditions of a family, e.g. `imagenet-val@imagenet-x`, lowest first."""
-        pattern = re.compile(rf"{re.escape(family)}/[^./]+\.{re.escape(metric)}$")
-        views = [
-            View(item)
-            for item in (self.ledger or ())
-            if pattern.match(item.key) and item.class_ is EvidenceClass.MEASURED
-        ]
-        return sorted(views, key=lambda view: view.value)
 
 
 # --- the answer -------------------------------------------------------------------------------------------------
@@ -537,7 +359,7 @@ class Writer:
             measure=self._measure,
             needs=lambda suite: self.table.suites[suite],
             by=functools.partial(attribution, brackets=brackets),
-            links=lambda view: [link(view), *_further_links(view)],
+            links=lambda view: [link(view), *further_links(view)],
             link=link,
         )
         self.classes[question.id] = class_
@@ -673,97 +495,6 @@ def answer_environment() -> SandboxedEnvironment:
         "unbracket": lambda text: text[1:-1],
     }
     return environment
-
-
-def escape_markdown(text: str) -> str:
-    """Text from a ledger or a card as data: one line, no markup, no marker."""
-    flat = without_markers(re.sub(r"\s+", " ", text).strip())
-    return re.sub(r"([\\`*_\[\]<>|#])", r"\\\1", flat)
-
-
-def capital(text: str) -> str:
-    """With a capital first letter, unless the text begins with markup or a number."""
-    return text[:1].upper() + text[1:]
-
-
-def compact_number(value: float) -> str:
-    """A large count in words: 3.97 billion, 109.95 million."""
-    for size, word in ((1e12, "trillion"), (1e9, "billion"), (1e6, "million")):
-        if value >= size:
-            return f"{value / size:.2f} {word}"
-    return f"{value:,}"
-
-
-def enumerate_words(words: Iterable[str]) -> str:
-    """a, b and c."""
-    words = list(words)
-    return " and ".join([", ".join(words[:-1]), words[-1]]) if len(words) > 1 else "".join(words)
-
-
-def link(view: View) -> str:
-    """A Markdown link to the place where a documented value stands."""
-    source = view.evidence.source
-    return _source_link(source, is_data=view.fact is None) if source else ""
-
-
-def _further_links(view: View) -> list[str]:
-    return [_source_link(source, is_data=False) for source in view.fact.also] if view.fact else []
-
-
-def _source_link(source: Source, *, is_data: bool) -> str:
-    name = place_name(source.title, source.place)
-    if is_data:
-        name = escape_markdown(name)
-    return f"[{name}]({source.url})" if source.url and re.match(r"https://[^\s()<>]+$", source.url) else name
-
-
-def place_name(title: str, place: str | None) -> str:
-    """Title and place as a reader says them: `pycls, MODEL_ZOO.md, line 9`."""
-    match = re.match(r"(?:.*/)?(?P<file>[^/:]+?)(?::(?P<first>\d+)(?:-(?P<last>\d+))?)?$", place or "")
-    if not place:
-        return title
-    if re.fullmatch(r"commit [0-9a-f]{40}", place):
-        return f"{title}, {place[:14]}"
-    if match is None or not re.search(r"\.\w+$|^LICENSE$", match["file"]):
-        return f"{title}, {place}"
-    lines = ""
-    if match["first"]:
-        lines = f", lines {match['first']}–{match['last']}" if match["last"] else f", line {match['first']}"
-    return f"{title}, {match['file']}{lines}"
-
-
-def attribution(*views: View | None, brackets: bool = True) -> str:
-    """Class, checkpoint and source in brackets: `(documented for the pycls weights, …: [pycls, MODEL_ZOO.md](…))`."""
-    groups: dict[tuple[str, str], list[str]] = {}
-    for view in views:
-        if view is None:
-            continue
-        links = groups.setdefault((_class_words(view), view.about), [])
-        for target in (link(view), *_further_links(view)):
-            if target and target not in links and view.class_ is not EvidenceClass.MEASURED:
-                links.append(target)
-    parts = []
-    for (class_, about), links in groups.items():
-        before = " from " if class_ == EvidenceClass.DERIVED else ": "
-        parts.append(f"{class_}{about}" + (f"{before}{enumerate_words(_shortest(links))}" if links else ""))
-    if not parts:
-        return ""
-    return f"({'; '.join(parts)})" if brackets else f"; {'; '.join(parts)}"
-
-
-def _shortest(links: list[str]) -> list[str]:
-    """At most four links, those into one file reduced to the first: enough to check, short enough to read."""
-    seen: dict[str, str] = {}
-    for target in links:
-        address = target.rpartition("(")[2].partition("#")[0].partition("?")[0]
-        seen.setdefault(address if "github.com" in address else target, target)
-    return list(seen.values())[:4]
-
-
-def _class_words(view: View) -> str:
-    if view.class_ is EvidenceClass.DERIVED and view.fact is None:
-        return "derived from the checkpoint"
-    return view.class_.value
 
 
 def _tidy(text: str) -> str:

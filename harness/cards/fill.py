@@ -9,6 +9,7 @@ corrected or removed, and reported. A card without markers comes back unchanged,
 from __future__ import annotations
 
 import bisect
+import difflib
 import html
 import re
 from collections import Counter
@@ -16,13 +17,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from harness.cards.answers import Answer, Form, Knowledge, Place, Question, Writer, find_questions, join_answers
+from harness.cards.answers import Answer, Form, Place, Question, Writer, find_questions, join_answers
+from harness.cards.claims import check_claims, replace_contradicted
 from harness.cards.document import Block, Document, Edit, Marker, apply_edits, decode, encode
+from harness.cards.knowledge import Knowledge, knowledge_of
 from harness.cards.metadata import fill_metadata
 from harness.cards.neighbours import FilledMarker, Neighbours
 from harness.cards.sentences import Span, label_prefix, sentences
 from harness.evidence import Ledger
-from harness.facts import facts_for
 
 UNANSWERED = "not answered by this harness"
 _NEAR = 400
@@ -36,7 +38,8 @@ class FillResult:
 
     text: bytes
     report: dict[str, Any]
-    """`markers`, `neighbours`, `left` (markers only talked about) and `counts` by class."""
+    """`markers`, `neighbours`, `left` (markers only talked about), `counts` by class, and with `fix_claims` the `claims`
+    that were mended, with their lines in the filled card."""
     complete: bool
     """Whether every marker was recognised and nothing is pending; otherwise a command ends with exit code 3."""
 
@@ -67,18 +70,21 @@ def fill_card(text: bytes, *, model: str, ledger: Ledger | None, fix_claims: boo
         HarnessError: the shipped question table or facts are damaged.
     """
     document = Document(decode(text))
-    filler = _Filler(document, _knowledge(model, ledger))
+    filler = _Filler(document, knowledge_of(model, ledger))
     result = filler.fill()
-    return result
+    if not fix_claims:
+        return result
+    fixed, claims = replace_contradicted(result.text, check_claims(result.text, model=model, ledger=ledger))
+    return FillResult(fixed, result.report | {"claims": [claim.to_dict() for claim in claims]}, result.complete)
 
 
-def _knowledge(model: str, ledger: Ledger | None) -> Knowledge:
-    facts = facts_for(model)
-    if facts is not None:
-        return Knowledge(facts.model, facts.hub_id, facts.short_name, ledger, facts)
-    reference = str((ledger.model if ledger else {}).get("reference") or model)
-    hub_id = reference.removeprefix("hf:").partition("@")[0] if reference.startswith("hf:") else None
-    return Knowledge(model, hub_id, model, ledger, None)
+def card_diff(old: bytes, new: bytes, name: str) -> str:
+    """A unified diff of a card before and after; empty where nothing changed."""
+    before, after = (_printable(decode(text)).splitlines(keepends=True) for text in (old, new))
+    return "".join(
+        line if line.endswith(("\n", "\r")) else f"{line}\n"
+        for line in difflib.unified_diff(before, after, f"{name} (before)", f"{name} (filled)")
+    )
 
 
 @dataclass
@@ -322,8 +328,15 @@ class _Filler:
                 new = self._label_value(new, slot)
             return Edit(slot.start, slot.end, new)
         if "\n" in new:
+            if new.startswith("- ") and slot.kind != "line" and self._follows_list(block):
+                new = f"What is known:\n\n{new}"
             return self._block_edit(new, slot, block)
         return Edit(slot.start, slot.end, new)
+
+    def _follows_list(self, block: Block) -> bool:
+        """Whether a list before the block would swallow a list at its start."""
+        index = self.document.blocks.index(block)
+        return index > 0 and self.document.blocks[index - 1].in_item and not block.in_item
 
     def _label_value(self, new: str, slot: _Slot) -> str:
         """A value after a label: a full stop where it holds sentences and none follows."""

@@ -11,8 +11,9 @@ from typing import Any
 
 import yaml
 
-from harness.cards.answers import Answer, Knowledge, QuestionTable
+from harness.cards.answers import Answer, QuestionTable
 from harness.cards.document import Block, Document, Edit, Marker
+from harness.cards.knowledge import Knowledge
 from harness.evidence import EvidenceClass
 
 Value = tuple[EvidenceClass, str, str]

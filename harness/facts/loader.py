@@ -9,7 +9,7 @@ File format (strict: an unknown field is an error with file and line):
     checkpoints:  id -> name, relation, label (short, for running text), condition (what an answer hangs on)
     sources:      id -> title, url, files (address that a place like `path:12-14` is appended to)
     facts:        key, class, checkpoint, source, place, value or reason, unit, interval, says, note, conflicts,
-                  looked-in, also
+                  looked-in, also, denies
     published:    rows of benchmark results: checkpoint, setting, source, values by metric
 """
 
@@ -105,6 +105,7 @@ class _FactEntry(_Strict):
     looked_in: list[str] = []
     conflicts: list[_Conflict] = []
     also: list[_Place] = []
+    denies: str | None = None
 
 
 class _PublishedRow(_Strict):
@@ -153,6 +154,8 @@ class Fact(_Strict):
     """Further places that say the same or give an input."""
     setting: str | None = None
     """For a published result: how it was evaluated."""
+    denies: str | None = None
+    """Regular expression of statements that the fact says are wrong for this checkpoint."""
 
     @property
     def key(self) -> str:
@@ -351,6 +354,7 @@ class _Resolver:
                 )
                 for other in entry.conflicts
             ),
+            denies=entry.denies,
             also=tuple(self._source(p.source, p.place, (*where, "also"), checkpoint.name) for p in entry.also),
         )
 

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from harness.cards.answers import Form, Knowledge, Place, Question, Writer, question_table
+from harness.cards.answers import Form, Place, Question, Writer, question_table
 from harness.cards.document import Document
+from harness.cards.knowledge import Knowledge
 from harness.evidence import Evidence, EvidenceClass, Interval, Ledger
 from harness.facts import facts_for
 from harness.resources import shipped_folder

@@ -8,7 +8,7 @@ import pytest
 import yaml
 from markdown_it import MarkdownIt
 
-from harness.cards.fill import fill_card
+from harness.cards.fill import card_diff, fill_card
 from harness.evidence import Ledger
 from tests.cards.conftest import LEDGERS
 
@@ -119,6 +119,14 @@ def test_bytes_that_are_not_utf8_and_odd_line_ends_survive() -> None:
     assert text.endswith(b"\r\n\r\n\xc3\x28  \n\x0b\x0c")
 
 
+def test_the_diff_shows_the_changed_lines_and_no_others() -> None:
+    card = f"a\n\nEpochs: {M}\n\nb\n".encode()
+    filled = fill_card(card, model="regnet-y-040", ledger=None).text
+    lines = card_diff(card, filled, "card.md").splitlines()
+    assert [line[:8] for line in lines if line[:1] in "+-"][2:] == ["-Epochs:", "+Epochs:"]
+    assert card_diff(card, card, "card.md") == ""
+
+
 def test_a_megabyte_is_filled_in_reasonable_time() -> None:
     card = ("Some words about nothing in particular. " * 20 + "\n\n") * 1_300 + f"- **License:** {M}\n"
     assert len(card) > 1_000_000
@@ -127,6 +135,11 @@ def test_a_megabyte_is_filled_in_reasonable_time() -> None:
     assert time.perf_counter() - begin < 20  # a limit against quadratic behaviour, with room for a slow machine
     assert text.startswith(card[:1_000_000])
     assert "apache-2.0" in text
+
+
+def test_a_list_does_not_run_into_the_list_before_it() -> None:
+    text = fill(f"## Bias, Risks, and Limitations\n\n- one\n- two\n\n{M} on technical limitations. More.\n")
+    assert "- two\n\nWhat is known:\n\n- It always names" in text
 
 
 # --- front matter ---
