@@ -6,6 +6,7 @@ import os
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from harness.data.catalog import get_benchmark
 from harness.errors import ExitCode, HarnessError
 
 
@@ -67,7 +68,7 @@ def parse_data_options(options: list[str]) -> dict[str, str]:
     """`BENCHMARK=PATH` options as a mapping.
 
     Raises:
-        HarnessError: an option without `=`, or a benchmark given twice.
+        HarnessError: an option without `=`, an unknown benchmark, or one that is given twice.
     """
     given: dict[str, str] = {}
     for option in options:
@@ -78,6 +79,7 @@ def parse_data_options(options: list[str]) -> dict[str, str]:
                 remedy="Example: --data imagenet-val=/data/imagenet/val",
                 exit_code=ExitCode.USAGE,
             )
+        get_benchmark(name)
         if name in given:
             raise HarnessError(f"--data {name} is given twice.", remedy="Give it once.", exit_code=ExitCode.USAGE)
         given[name] = path

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import textwrap
 import threading
 from collections.abc import Callable
 from dataclasses import fields
@@ -223,6 +225,37 @@ class TestBoundedMemory:
             # this batch, two ahead of it, and the one that takes the place of the batch just given
             assert len(decoded) <= 4 * (number + 4)
         assert len(decoded) == 400
+
+    def test_the_peak_does_not_grow_with_the_number_of_images(self, python: str) -> None:
+        # 1,000 images of 224 x 224 are 150 MB of pixels; what a run keeps is a few batches and one shard of results.
+        script = textwrap.dedent("""
+            import resource
+            import numpy as np
+            import torch
+            from harness.inference.engine import Forward, Placement, Samples, predict
+            from harness.labels.readouts import ReadoutSpec
+            from harness.models.preprocessing import Preprocessing
+
+            plain = Preprocessing(
+                resize=None, crop=(224, 224), interpolation="nearest", mean=(0.5,) * 3, std=(0.5,) * 3
+            )
+            module = torch.nn.Sequential(torch.nn.AvgPool2d(32), torch.nn.Flatten(), torch.nn.Linear(147, 12))
+            spec = ReadoutSpec("closed", np.arange(12), np.arange(12), "p")
+
+            def peak_after(count):
+                names = [str(position) for position in range(count)]
+                predict(
+                    Forward(module, plain, Placement(), 12), [spec], Samples(names, names, np.zeros(count, np.int64)),
+                    range(count), lambda position: np.full((224, 224, 3), position % 256, np.uint8),
+                    write=lambda rows: None, batch_size=16, shard_size=64, workers=2,
+                )
+                return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+
+            few, many = peak_after(150), peak_after(1000)
+            print((many - few) // 1024)
+        """)
+        done = subprocess.run([python, "-c", script], capture_output=True, text=True, timeout=120, check=True)
+        assert int(done.stdout) < 50  # MiB
 
     def test_leaving_early_ends_the_decoding(self) -> None:
         before = threading.active_count()
