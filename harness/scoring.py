@@ -14,13 +14,14 @@ import numpy as np
 
 from harness import __version__
 from harness.data.annotations import real_labels
-from harness.data.catalog import Benchmark, get_benchmark
+from harness.data.catalog import CLEAN_CROPS, Benchmark, get_benchmark
 from harness.evidence import Evidence, EvidenceClass, Fingerprints, Interval
 from harness.labels.projections import OutputLabels, descendant_outputs
 from harness.labels.readouts import CLOSED, OPEN, ReadoutSpec
 from harness.labels.spaces import LABEL_SPACES, label_space
 from harness.metrics.accuracy import accuracy, is_correct, is_in_sets, top1, top1_real, top5
 from harness.metrics.calibration import calibration
+from harness.metrics.corruption import CorruptionErrors, corruption_scores
 from harness.metrics.robustness import accuracy_drop, baselines, effective_robustness
 from harness.metrics.types import Estimate, MetricUnavailable, Readout
 
@@ -35,6 +36,11 @@ _UNITS = {
     "mean-confidence": "%",
     "accuracy-drop": "points",
     "effective-robustness": "points",
+    "ce": "%",
+    "relative-ce": "%",
+    "mce": "%",
+    "relative-mce": "%",
+    "mean-error": "%",
 }
 CODE = f"harness {__version__}"
 
@@ -237,6 +243,50 @@ def shift_group(conditions: Conditions, wanted: frozenset[str]) -> Iterator[Find
         yield Finding(scored, f"{name}.effective-robustness", above, published, notes, outside)
 
 
+_HEADLINES = {".mce", ".relative-mce", ".mean-error"}
+"""Corruption scores whose absence is worth a pending entry; the others follow from the same cells."""
+
+
+def corruption_group(conditions: Conditions, wanted: frozenset[str]) -> Iterator[Finding]:
+    """Corruption errors of each benchmark with corruptions, over the base images that all its cells have in common."""
+    by_benchmark: dict[str, list[Scored]] = {}
+    for scored in conditions.values():
+        if scored.condition is not None:
+            by_benchmark.setdefault(scored.benchmark.name, []).append(scored)
+    for name, cells in by_benchmark.items():
+        benchmark = cells[0].benchmark
+        axes = benchmark.corruptions
+        corrupted = [scored for scored in cells if "/" in (scored.condition or "")]
+        if axes is None or not corrupted:
+            continue
+        correct = {_cell(scored): _correct_by_id(scored) for scored in corrupted}
+        common = [i for i in corrupted[0].sample_ids if all(i in known for known in correct.values())]
+        source = conditions.get(f"{name}/{CLEAN_CROPS}" if benchmark.generated_from else REFERENCE)
+        clean = _correct_by_id(source) if source is not None else {}
+        try:
+            errors = CorruptionErrors(
+                {cell: np.array([known[i] for i in common], dtype=bool) for cell, known in correct.items()},
+                clean=np.array([clean[i] for i in common]) if all(i in clean for i in common) else None,
+            )
+        except MetricUnavailable as unavailable:
+            yield Finding(corrupted[0], f"{name}.mean-error", unavailable, benchmark.size, {})
+            continue
+        for found in corruption_scores(errors, axes.scored, axes.extra):
+            if isinstance(found.estimate, Estimate) or found.key in _HEADLINES:
+                yield Finding(
+                    corrupted[0], f"{name}{found.key}", found.estimate, benchmark.size, {"reading": found.reading}
+                )
+
+
+def _cell(scored: Scored) -> tuple[str, int]:
+    name, _, severity = (scored.condition or "").partition("/")
+    return name, int(severity)
+
+
+def _correct_by_id(scored: Scored) -> dict[str, bool]:
+    return dict(zip(scored.sample_ids, is_correct(scored.closed).tolist(), strict=True))
+
+
 def _above_baseline(benchmark: str, reference: Readout, shifted: Readout) -> Estimate:
     return effective_robustness(benchmark, top1(reference), top1(shifted))
 
@@ -245,6 +295,7 @@ METRIC_GROUPS: dict[str, Callable[[Conditions, frozenset[str]], Iterator[Finding
     "accuracy": accuracy_group,
     "calibration": calibration_group,
     "shift": shift_group,
+    "corruption": corruption_group,
 }
 
 

@@ -15,6 +15,7 @@ from harness.resources import shipped_folder
 METRICS = {
     "accuracy": "top-1 and top-5 accuracy, in every label space the benchmark's protocol asks for",
     "calibration": "negative log-likelihood, Brier score, expected calibration error, mean confidence",
+    "corruption": "error of each corruption and severity, CE, mCE, relative mCE, un-normalised mean errors",
     "shift": "accuracy drop from imagenet-val, and effective robustness where a baseline is published",
 }
 """Metric groups a suite can ask for, with what they hold."""
