@@ -241,7 +241,7 @@ class _Runner:
         except HarnessError as error:
             return {}, {condition.title: error for condition in conditions}
         jobs = [self._job(condition, copy, identity) for condition in conditions]
-        count, step = len(jobs[0].samples), self._settings.shard_size
+        count, step = len(jobs[0].samples), self._settings.whole_shard
         ranges = [(0, step), (step, count)] if len(jobs) == 1 else [(at, at + step) for at in range(0, count, step)]
         title = jobs[0].condition.title if len(jobs) == 1 else f"{conditions[0].benchmark.name} × {len(jobs)}"
         stored = sum(count - len(job.todo) for job in jobs)
@@ -290,7 +290,7 @@ class _Runner:
             self._pixels(job),
             write=lambda rows: self._store.write(job.key, rows, made_on),
             batch_size=self._settings.batch_size,
-            shard_size=self._settings.shard_size,
+            shard_size=self._settings.whole_shard,
             workers=self._settings.workers or default_workers(),
             keep_logits=self._settings.keep_logits,
             progress=advance,

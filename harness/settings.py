@@ -59,6 +59,11 @@ class Settings:
     keep_logits: bool = False
     sanity_gate: bool = True
 
+    @property
+    def whole_shard(self) -> int:
+        """`shard_size` rounded up to whole batches, so that the size of a shard never decides which images share one."""
+        return -(-self.shard_size // self.batch_size) * self.batch_size
+
     def images_of(self, *, corrupted: bool) -> int | None:
         """Images to run of a condition; None for all."""
         return self.corruption_images or self.limit if corrupted else self.limit
