@@ -33,6 +33,7 @@ _LOW_32 = np.uint64(0xFFFFFFFF)
 _SHIFT_32 = np.uint64(32)
 
 # Layout of the normal quantile table: bins are uniform within each power of two of the tail probability.
+_BLOCK = 2048
 _FRACTION_BITS = 16
 _FRACTION_MASK = (1 << _FRACTION_BITS) - 1
 _SMALLEST_BIN = int(np.float32(0.5).view(np.uint32)) >> _FRACTION_BITS
@@ -67,23 +68,24 @@ def _philox(out: Words, counter_1: int, counter_2: int, key_0: int, key_1: int, 
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _tail_counts(words: Words, out: NDArray[np.float32]) -> None:
-    """Upper 31 bits of each word, plus one half, as float32: the tail probability in units of 2**-32."""
-    for i in range(words.size):
-        out[i] = np.float32(np.int32(words[i] >> np.uint32(1))) + np.float32(0.5)
+def _normals(words: Words, knots: NDArray[np.float32], slopes: NDArray[np.float32], out: NDArray[np.float32]) -> None:
+    """Normal quantiles: a word's upper 31 bits, plus one half, are a tail probability in units of 2**-32.
 
-
-@njit(cache=True, nogil=True, error_model="numpy")
-def _normals(
-    words: Words, tail_bits: Words, knots: NDArray[np.float32], slopes: NDArray[np.float32], out: NDArray[np.float32]
-) -> None:
-    """Normal quantile of each tail count, whose float32 bits hold bin and fraction; a word's lowest bit signs it."""
-    for i in range(words.size):
-        bits = tail_bits[i]
-        quantile_bin = np.uint32(bits >> np.uint32(_FRACTION_BITS))
-        fraction = np.float32(np.int32(bits & np.uint32(_FRACTION_MASK)))
-        sign = np.float32(1 - 2 * np.int32(words[i] & np.uint32(1)))
-        out[i] = sign * (knots[quantile_bin] + fraction * slopes[quantile_bin])
+    As a float32, that count holds its bin and its place in the bin in its bits; the word's lowest bit is the sign. The
+    work goes in blocks that stay in the nearest cache.
+    """
+    counts = np.empty(_BLOCK, dtype=np.float32)
+    count_bits = counts.view(np.uint32)
+    for start in range(0, words.size, _BLOCK):
+        block, target = words[start : start + _BLOCK], out[start : start + _BLOCK]
+        for i in range(block.size):
+            counts[i] = np.float32(np.int32(block[i] >> np.uint32(1))) + np.float32(0.5)
+        for i in range(block.size):
+            bits = count_bits[i]
+            quantile_bin = np.uint32(bits >> np.uint32(_FRACTION_BITS))
+            fraction = np.float32(np.int32(bits & np.uint32(_FRACTION_MASK)))
+            sign = np.float32(1 - 2 * np.int32(block[i] & np.uint32(1)))
+            target[i] = sign * (knots[quantile_bin] + fraction * slopes[quantile_bin])
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -142,9 +144,6 @@ class Stream:
 
     def normal(self, shape: tuple[int, ...]) -> NDArray[np.float32]:
         """Standard normal values, float32, one word each, by the inverse of the distribution function."""
-        words = self.words(int(np.prod(shape)))
-        counts = np.empty(words.shape, dtype=np.float32)
-        _tail_counts(words, counts)
-        out = np.empty_like(counts)  # not in place: the loop is only vectorised where its arrays don't overlap
-        _normals(words, counts.view(np.uint32), *_quantile_table(), out)
-        return out.reshape(shape)
+        out = np.empty(shape, dtype=np.float32)
+        _normals(self.words(out.size), *_quantile_table(), out.reshape(-1))
+        return out
