@@ -29,7 +29,7 @@ from harness.cards.knowledge import (
     link,
 )
 from harness.errors import HarnessError
-from harness.evidence import EvidenceClass
+from harness.evidence import EvidenceClass, show_count
 from harness.resources import shipped_folder
 
 Form = Literal["value", "text", "block", "code"]
@@ -252,6 +252,11 @@ class Results:
         return [row.metric for row in self.rows if row.own is None]
 
     @property
+    def tested(self) -> list[str]:
+        """The benchmarks that are measured here, with their sample counts."""
+        return [f"{row.name.rsplit(' ', 1)[0]} (n = {show_count(row.own.evidence)})" for row in self.rows if row.own]
+
+    @property
     def missing_names(self) -> list[str]:
         return [row.name for row in self.rows if row.own is None]
 
@@ -331,7 +336,7 @@ class Writer:
             self.used.append(main)
         absent = class_ in (EvidenceClass.UNDISCLOSED, EvidenceClass.NOT_APPLICABLE)
         template = question.template
-        if absent and template in ("fact", "number"):
+        if absent and template in ("fact", "number", "testing-data"):
             template = "absent"
         if class_ is EvidenceClass.PENDING and template in ("fact", "number", "macs", "checkpoint-size"):
             template = "pending"

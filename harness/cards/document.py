@@ -332,7 +332,7 @@ class _BlockReader:
             in_item=in_item,
         )
         last_line = token.content.rstrip().rpartition("\n")[2]
-        if last_line.endswith(":"):
+        if last_line.rstrip("*_").endswith(":"):
             self.lead_in = _plain(last_line)
         elif not in_item:
             self.lead_in = None

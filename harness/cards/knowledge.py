@@ -46,7 +46,9 @@ class View:
         """The value as a phrase."""
         if self.fact and self.fact.says:
             return self.fact.says
-        return self.shown if self.fact else escape_markdown(self.measured)
+        if self.fact:
+            return self.shown
+        return escape_markdown(self.measured) + (f" {self.conditions}" if self.conditions else "")
 
     @property
     def shown(self) -> str:
@@ -68,6 +70,27 @@ class View:
         if self.evidence.n is not None:
             parts.append(f"n = {show_count(self.evidence)}")
         return self.shown + (f" ({', '.join(parts)})" if parts else "")
+
+    @property
+    def conditions(self) -> str:
+        """For a measured speed: hardware, batch, precision, layout, library, and what a call consists of."""
+        protocol = self.evidence.protocol or {}
+        hardware = protocol.get("hardware")
+        if not self.is_measured or not isinstance(hardware, dict):
+            return ""
+        device = hardware.get("gpu") or hardware.get("cpu")
+        threads = hardware.get("threads") if not hardware.get("gpu") else None
+        torch = (hardware.get("libraries") or {}).get("torch")
+        parts = [
+            f"on {device}" if device else None,
+            f"{threads} threads" if threads else None,
+            f"batch {protocol['batch']}" if "batch" in protocol else None,
+            protocol.get("precision"),
+            str(protocol["layout"]).replace("_", " ") if "layout" in protocol else None,
+            f"PyTorch {torch}" if torch else None,
+            protocol.get("steps"),
+        ]
+        return escape_markdown(", ".join(str(part) for part in parts if part))
 
     @property
     def is_measured(self) -> bool:
@@ -152,12 +175,17 @@ class Knowledge:
     def find(self, key: str) -> View | None:
         """What answers `key`: the ledger first, then documented facts; None where neither has a value."""
         found = self.ledger.get(key) if self.ledger else None
-        if found is not None and found.class_.has_value:
+        if found is not None and found.class_.has_value and not self._is_fact(found):
             return View(found)
         for fact in self.facts.facts if self.facts else ():
             if fact.key == key and self._may_answer(fact) and fact.evidence.class_.has_value:
                 return self._view(fact)
         return None
+
+    def _is_fact(self, found: Evidence) -> bool:
+        """Whether a ledger's evidence is a documented fact that the facts file has with its words and checkpoint."""
+        is_documented = found.class_ is EvidenceClass.DOCUMENTED
+        return is_documented and any(fact.key == found.key for fact in (self.facts.facts if self.facts else ()))
 
     def absent(self, key: str) -> View | None:
         """Evidence that there is no value: undisclosed or not applicable."""

@@ -13,7 +13,7 @@ from harness.cards.knowledge import Knowledge
 from harness.evidence import Evidence, EvidenceClass, Interval, Ledger
 from harness.facts import facts_for
 from harness.resources import shipped_folder
-from tests.cards.conftest import LEDGERS
+from tests.cards.conftest import LEDGERS, measured
 
 MODELS = ("regnet-y-040", "convnext-base-224-22k", "efficientnet-lite0")
 PLACE = Place(sentence="[?]", label=None, label_is_own=False, beside=(), section=("Results",))
@@ -81,6 +81,15 @@ def test_a_decided_lineage_settles_what_hangs_on_it() -> None:
     assert Writer(knowledge("regnet-y-040", identified("ra3-224"))).answer(question, "text", PLACE) is None
 
 
+def test_facts_copied_into_a_ledger_keep_their_checkpoint() -> None:
+    facts = facts_for("regnet-y-040")
+    assert facts
+    ledger = Ledger(model={}, evidence=facts.evidence)
+    question = question_table().get("batch-size")
+    copied = Writer(knowledge("regnet-y-040", ledger)).answer(question, "text", PLACE)
+    assert copied == Writer(knowledge("regnet-y-040", None)).answer(question, "text", PLACE)
+
+
 def test_text_from_a_ledger_is_data() -> None:
     """No template runs from it, no markup comes of it, no marker, no cell border."""
     evil = "{{ 7*7 }} | <script> [More Information Needed] `x`\n# y"
@@ -101,6 +110,19 @@ def test_text_from_a_ledger_is_data() -> None:
     assert r"{{ 7\*7 }} \| \<script\> more information needed \`x\` \# y." in answer.text
     assert "\n" not in answer.text
     assert Document(answer.text).markers == []
+
+
+def test_a_measured_speed_names_what_it_was_measured_on() -> None:
+    hardware = {"cpu": "A CPU *model*", "threads": 4, "libraries": {"torch": "2.9.0"}}
+    protocol = {"precision": "float32", "layout": "channels_last", "batch": 32, "hardware": hardware}
+    speed = measured("compute.throughput", 100.0, n=64, full=64, unit="images/s").model_copy(
+        update={"protocol": protocol}
+    )
+    answer = Writer(knowledge("regnet-y-040", Ledger(model={}, evidence=[speed]))).answer(
+        question_table().get("throughput"), "text", PLACE
+    )
+    assert answer
+    assert r"on A CPU \*model\*, 4 threads, batch 32, float32, channels last, PyTorch 2.9.0." in answer.text
 
 
 def test_the_question_table_is_found_beside_the_package() -> None:
