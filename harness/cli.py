@@ -199,7 +199,7 @@ def run(
 
 def _run_and_report(suite: str, model: str, settings: Any, output: Path | None, output_format: str) -> ExitCode:
     from harness.cards.render import render_card
-    from harness.files import make_folder, write_text
+    from harness.files import make_folder
     from harness.models.registry import resolve
     from harness.run import merge_into_store, record_run, run_suite
     from harness.suites import load_suite
@@ -209,7 +209,7 @@ def _run_and_report(suite: str, model: str, settings: Any, output: Path | None, 
     reporter = _reporter(output_format)
     result = run_suite(spec, loaded_suite, settings, reporter, confirm=_confirm)
     result.ledger.save(folder / "evidence.json")
-    write_text(folder / "card.md", render_card(result.ledger))
+    render_card(result.ledger).save(folder / "card.md")
     stored = merge_into_store(settings.home, result.ledger)
     record_run(settings.home, result, folder)
     if output_format == "json":
@@ -231,15 +231,22 @@ def _run_and_report(suite: str, model: str, settings: Any, output: Path | None, 
     return result.exit_code
 
 
+_MOST_CELLS = 12
+
+
 def _evidence_table(ledger: Any) -> str:
     from harness.evidence import show_count, show_interval, show_value
 
-    measured = [item for item in ledger if item.value is not None]
+    cells = [item for item in ledger if item.value is not None and item.key.count("/") >= 1]
+    hidden = set(map(id, cells)) if len(cells) > _MOST_CELLS else set()
+    measured = [item for item in ledger if item.value is not None and id(item) not in hidden]
     waiting = [item for item in ledger if item.value is None]
     rows = [[i.key, show_value(i), show_interval(i), show_count(i)] for i in measured]
     parts = []
     if rows:
         parts.append(_table(["measured", "value", "95 % interval", "n"], rows, numeric=frozenset({1, 3})))
+    if hidden:
+        parts.append(f"and {len(hidden)} numbers on single corruptions: see the card")
     if waiting:
         reasons: dict[str, list[str]] = {}
         for item in waiting:
@@ -479,7 +486,7 @@ def score(
     """
     from harness.cards.render import render_card
     from harness.exchange import score_file
-    from harness.files import make_folder, write_text
+    from harness.files import make_folder
     from harness.run import merge_into_store
 
     _check_format(output_format)
@@ -487,7 +494,7 @@ def score(
     ledger = score_file(predictions_file, benchmark, name, column, settings, _reporter(output_format))
     folder = make_folder(output or Path("harness-results") / f"{name}-{benchmark}")
     ledger.save(folder / "evidence.json")
-    write_text(folder / "card.md", render_card(ledger))
+    render_card(ledger).save(folder / "card.md")
     merge_into_store(settings.home, ledger)
     if output_format == "json":
         _print(ledger.to_json())
@@ -511,7 +518,6 @@ def render(
     """
     from harness.cards.render import render_card
     from harness.evidence import Ledger
-    from harness.files import write_text
     from harness.models.registry import resolve
     from harness.run import stored_ledger_path
 
@@ -526,11 +532,11 @@ def render(
                 exit_code=ExitCode.MISSING,
             )
     assert ledger is not None
-    text = render_card(Ledger.load(ledger), template)
+    card = render_card(Ledger.load(ledger), template)
     if output is None:
-        _print(text)
+        _print(card.text)
     else:
-        write_text(output, text)
+        card.save(output)
         _say(f"Card: {output}")
     return None
 

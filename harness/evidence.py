@@ -285,30 +285,43 @@ def format_number(value: float, decimals: int) -> str:
     return f"{value:,.{decimals}f}"
 
 
-def show_value(item: Evidence) -> str:
-    """Value and unit alone, e.g. `76.13 %`; the reason's class where there is no value."""
+def _decimals(item: Evidence) -> int:
+    """Decimals of an item's value and bounds alike."""
+    return decimals_for((item.interval.high - item.interval.low) / 2 if item.interval else None, item.unit)
+
+
+def _format(value: float, decimals: int) -> str:
+    """A number; one that would show as zero without being zero is shown by its significant digits."""
+    return format_number(value, decimals) if round(value, decimals) or not value else f"{value:.2g}"
+
+
+def show_number(item: Evidence) -> str:
+    """The value without its unit, with as many decimals as its interval is worth; the class where there is none."""
     if item.value is None:
         return item.class_.value
     if isinstance(item.value, bool):
         return "yes" if item.value else "no"
     if isinstance(item.value, int):
-        number = format_number(item.value, 0)
-    elif isinstance(item.value, float):
-        half = (item.interval.high - item.interval.low) / 2 if item.interval else None
-        number = format_number(item.value, decimals_for(half, item.unit))
-    elif isinstance(item.value, list):
-        number = ", ".join(str(part) for part in item.value)
-    else:
-        number = str(item.value)
-    return f"{number} {item.unit}" if item.unit else number
+        return format_number(item.value, 0)
+    if isinstance(item.value, float):
+        return _format(item.value, _decimals(item))
+    if isinstance(item.value, list):
+        return ", ".join(str(part) for part in item.value)
+    return str(item.value)
+
+
+def show_value(item: Evidence) -> str:
+    """Value and unit, e.g. `76.13 %`; the class where there is no value."""
+    number = show_number(item)
+    return f"{number} {item.unit}" if item.unit and item.value is not None else number
 
 
 def show_interval(item: Evidence) -> str:
     """The interval's bounds, e.g. `75.76–76.50`, or an em dash where there is none."""
     if item.interval is None:
         return "—"
-    decimals = decimals_for((item.interval.high - item.interval.low) / 2, item.unit)
-    return f"{format_number(item.interval.low, decimals)}–{format_number(item.interval.high, decimals)}"
+    decimals = _decimals(item)
+    return f"{_format(item.interval.low, decimals)}–{_format(item.interval.high, decimals)}"
 
 
 def show_count(item: Evidence) -> str:

@@ -11,13 +11,15 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from harness.data.catalog import Benchmark, get_benchmark
 from harness.data.copies import Copy, Location, available_conditions, locate, open_copy
 from harness.errors import HarnessError, MissingInputError
-from harness.inference.pixels import GeneratedCell
+from harness.inference.pixels import GeneratedCell, default_workers
 from harness.labels.readouts import ReadoutSpec, readouts_for
+from harness.metrics.corruption import widest_mce_half_width
 from harness.models.loading import CheckpointFiles, ModelIdentity, known_identity, locate_checkpoint
 from harness.models.registry import ModelSpec
 from harness.predictions import PredictionKey, PredictionStore
@@ -341,18 +343,40 @@ class Estimate:
     unknown: int
     """Conditions whose images are not here to be counted; their published sizes are in `images`."""
     images_per_second: float | None
+    """Of the forward pass."""
     probed_on: str
     """Device of the probe, or why there was none."""
     bytes: int
+    generated: int
+    """Of the images, those that are corrupted first."""
+    corruption_seconds: float | None
+    """One core's time for one corrupted image, the mean over the planned cells; None where nothing is generated."""
+    workers: int
+    base_images: int | None
+    """Base images in every corruption cell, the most any benchmark has; None without corruptions."""
+
+    @property
+    def seconds(self) -> float | None:
+        """Time for all; on a CPU the forward pass and the corruptions share its cores."""
+        if self.images_per_second is None:
+            return None
+        forward = self.images / self.images_per_second
+        corruption = self.generated * (self.corruption_seconds or 0.0) / self.workers
+        return forward + corruption if self.probed_on == "cpu" else max(forward, corruption)
+
+    @property
+    def mce_half_width(self) -> float | None:
+        """How far the interval of mCE reaches to either side at most, in points."""
+        return widest_mce_half_width(self.base_images) if self.base_images else None
 
     @property
     def time_text(self) -> str:
         """For people: `about 12 min at 68.1 images/s (cpu)`."""
         if self.images == 0:
             return "nothing to compute"
-        if self.images_per_second is None:
+        seconds = self.seconds
+        if seconds is None:
             return f"unknown ({self.probed_on})"
-        seconds = self.images / self.images_per_second
         amount = (
             f"{seconds:.0f} s"
             if seconds < 90
@@ -360,7 +384,10 @@ class Estimate:
             if seconds < 5400
             else f"{seconds / 3600:.1f} h"
         )
-        return f"about {amount} at {self.images_per_second:.1f} images/s ({self.probed_on}, decoding not included)"
+        parts = [f"forward pass {self.images_per_second:.1f} images/s on {self.probed_on}"]
+        if self.corruption_seconds is not None:
+            parts.append(f"corruption {1000 * self.corruption_seconds:.1f} ms an image and core")
+        return f"about {amount} ({', '.join(parts)}; decoding comes on top)"
 
     @property
     def disk_text(self) -> str:
@@ -368,7 +395,7 @@ class Estimate:
         return f"{max(1, round(self.bytes / 1e6)):,} MB" if self.bytes else "0 MB"
 
     def to_dict(self) -> dict[str, Any]:
-        return asdict(self)
+        return asdict(self) | {"seconds": self.seconds, "mce_half_width": self.mce_half_width}
 
 
 def estimate(plan: Plan, reporter: Reporter, *, probe: bool) -> Estimate:
@@ -377,21 +404,56 @@ def estimate(plan: Plan, reporter: Reporter, *, probe: bool) -> Estimate:
     Args:
         probe: load the model and time a few batches; without it the time is unknown.
     """
-    images = unknown = 0
+    images = unknown = generated = 0
+    cells: list[GeneratedCell] = []
+    base_images: list[int] = []
     for condition in plan.conditions:
         if condition.missing is not None:
             continue
-        if condition.images is None:
+        corrupted = condition.benchmark.corruptions is not None
+        count = condition.images
+        if count is None:
             unknown += 1
-            images += min(condition.benchmark.size, plan.settings.limit or condition.benchmark.size)
-        else:
-            images += condition.images - (condition.stored or 0)
+            count = min(
+                condition.benchmark.size, plan.settings.images_of(corrupted=corrupted) or condition.benchmark.size
+            )
+        if corrupted:
+            base_images.append(count)
+        todo = count - (condition.stored or 0)
+        images += todo
+        cell = generated_cell(condition, plan.settings)
+        if cell is not None and todo:
+            generated += todo
+            cells.append(cell)
     rate, where = None, "no timed probe was asked for"
     if not plan.model.runnable:
         where = "the weights are not here"
     elif probe and images:
         rate, where = _timed_probe(plan.model, plan.settings, reporter)
-    return Estimate(images, unknown, rate, where, images * _BYTES_A_ROW)
+    return Estimate(
+        images=images,
+        unknown=unknown,
+        images_per_second=rate,
+        probed_on=where,
+        bytes=images * _BYTES_A_ROW,
+        generated=generated,
+        corruption_seconds=_timed_corruptions(cells) if probe and cells else None,
+        workers=plan.settings.workers or default_workers(),
+        base_images=max(base_images, default=None),
+    )
+
+
+def _timed_corruptions(cells: list[GeneratedCell]) -> float:
+    """One core's seconds for one corrupted image, the mean over the cells; the second of two rounds counts, since the
+    first one compiles."""
+    crop = np.random.default_rng(0).integers(0, 256, (224, 224, 3), dtype=np.uint8)
+    seconds = 0.0
+    for _ in range(2):
+        start = time.perf_counter()
+        for cell in cells:
+            cell.apply(crop, "probe")
+        seconds = time.perf_counter() - start
+    return seconds / len(cells)
 
 
 def _timed_probe(model: ModelState, settings: Settings, reporter: Reporter) -> tuple[float, str]:

@@ -27,7 +27,7 @@ from harness.data.copies import Copy
 from harness.errors import ExitCode, HarnessError, MissingInputError
 from harness.evidence import Evidence, EvidenceClass, Ledger, benchmark_of
 from harness.files import write_text
-from harness.inference.pixels import GeneratedCell, Pixels, direct, generated
+from harness.inference.pixels import GeneratedCell, Pixels, default_workers, direct, generated
 from harness.labels.readouts import ReadoutSpec
 from harness.models.loading import LoadedModel, ModelIdentity, load_model
 from harness.models.registry import FolderCheckpoint, ModelSpec
@@ -53,6 +53,9 @@ from harness.suites import Suite
 if TYPE_CHECKING:
     from harness.inference.engine import Forward
 
+_CORRUPTION_HEADLINES = (".mean-error", ".mce", ".relative-mce")
+"""Scores over all cells; the normalised ones are defined for ImageNet-C's corruptions, not for ImageNet-C-bar's."""
+
 MAX_UNREADABLE = 0.01
 """Share of unreadable images above which a condition fails."""
 
@@ -71,7 +74,7 @@ class RunResult:
 
     @property
     def exit_code(self) -> ExitCode:
-        if self.failed:
+        if any(not isinstance(error, MissingInputError) for error in self.failed.values()):
             return ExitCode.FAILED
         measured = any(item.class_ is EvidenceClass.MEASURED for item in self.ledger)
         if not measured:
@@ -199,7 +202,8 @@ class _Runner:
                 scored |= done
                 failed |= broken
         for title, error in failed.items():
-            self._reporter.note(f"Failed: {title}: {error}")
+            what = "Missing" if isinstance(error, MissingInputError) else "Failed"
+            self._reporter.note(f"{what}: {title}: {error}")
         return scored, failed
 
     def _known_identity(self) -> ModelIdentity:
@@ -277,7 +281,7 @@ class _Runner:
         todo = job.todo[bisect_left(job.todo, start) : bisect_left(job.todo, stop)]
         if not todo:
             return
-        from harness.inference.engine import Samples, default_workers, predict
+        from harness.inference.engine import Samples, predict
 
         forward = self._placed()
         made_on = environment() | {"device": forward.placement.device, "layout": forward.placement.layout}
@@ -435,18 +439,28 @@ def run_command(plan: Plan, settings: Settings) -> str:
 
 
 def _pending(plan: Plan, scored: dict[str, Scored], failed: dict[str, HarnessError], command: str) -> list[Evidence]:
+    """What the suite asks for and has no number, with the reason: one entry a metric, and for a benchmark with
+    corruptions of which nothing ran, one for all its cells."""
     waiting: list[Evidence] = []
     reasons: dict[str, str] = {}
-    for condition in plan.conditions:
-        if condition.title in scored:
+    for name, group in groupby(plan.conditions, key=lambda condition: condition.benchmark.name):
+        conditions = list(group)
+        absent = [condition for condition in conditions if condition.title not in scored]
+        if not absent:
             continue
-        error = failed.get(condition.title) or condition.missing or plan.model.missing
-        assert error is not None
-        reasons[condition.benchmark.name] = error.message
-        waiting += pending(condition.benchmark.name, condition.name, error.message, command)
+        benchmark = conditions[0].benchmark
+        whys = [failed.get(c.title) or c.missing or plan.model.missing for c in absent]
+        why = next(error.message for error in whys if error is not None)
+        reasons[name] = why
+        if benchmark.corruptions is None:
+            waiting += pending(benchmark, (".top1", ".top5"), why, command)
+            continue
+        if len(absent) < len(conditions):
+            waiting += pending(benchmark, [f"/{condition.name}.top1" for condition in absent], why, command)
+        waiting += pending(benchmark, _CORRUPTION_HEADLINES[: None if benchmark.corruptions.extra else 1], why, command)
     for benchmark in plan.scored:
-        if benchmark.scored_from in reasons and not any(key.startswith(benchmark.scored_from) for key in scored):
-            waiting += pending(benchmark.name, None, reasons[benchmark.scored_from], command)[:1]
+        if benchmark.scored_from in reasons:
+            waiting += pending(benchmark, (".top1",), reasons[benchmark.scored_from], command)
     return waiting
 
 

@@ -14,7 +14,7 @@ import numpy as np
 
 from harness import __version__
 from harness.data.annotations import real_labels
-from harness.data.catalog import CLEAN_CROPS, Benchmark, get_benchmark
+from harness.data.catalog import CLEAN_CROPS, Benchmark
 from harness.evidence import Evidence, EvidenceClass, Fingerprints, Interval
 from harness.labels.projections import OutputLabels, descendant_outputs
 from harness.labels.readouts import CLOSED, OPEN, ReadoutSpec
@@ -243,10 +243,6 @@ def shift_group(conditions: Conditions, wanted: frozenset[str]) -> Iterator[Find
         yield Finding(scored, f"{name}.effective-robustness", above, published, notes, outside)
 
 
-_HEADLINES = {".mce", ".relative-mce", ".mean-error"}
-"""Corruption scores whose absence is worth a pending entry; the others follow from the same cells."""
-
-
 def corruption_group(conditions: Conditions, wanted: frozenset[str]) -> Iterator[Finding]:
     """Corruption errors of each benchmark with corruptions, over the base images that all its cells have in common."""
     by_benchmark: dict[str, list[Scored]] = {}
@@ -272,7 +268,7 @@ def corruption_group(conditions: Conditions, wanted: frozenset[str]) -> Iterator
             yield Finding(corrupted[0], f"{name}.mean-error", unavailable, benchmark.size, {})
             continue
         for found in corruption_scores(errors, axes.scored, axes.extra):
-            if isinstance(found.estimate, Estimate) or found.key in _HEADLINES:
+            if isinstance(found.estimate, Estimate):  # what lacks cells is pending as the plan says, once
                 yield Finding(
                     corrupted[0], f"{name}{found.key}", found.estimate, benchmark.size, {"reading": found.reading}
                 )
@@ -351,11 +347,19 @@ def to_evidence(finding: Finding) -> Evidence:
     )
 
 
-def pending(benchmark: str, condition: str | None, why: str, command: str) -> list[Evidence]:
-    """The headline evidence of a condition that could not run."""
-    size = get_benchmark(benchmark).size
-    prefix = benchmark if condition is None else f"{benchmark}/{condition}"
+def pending(benchmark: Benchmark, metrics: Sequence[str], why: str, command: str) -> list[Evidence]:
+    """Evidence that can be measured but has not been here.
+
+    Args:
+        metrics: ends of the keys, such as `.top1` or `/fog/3.top1`.
+    """
     return [
-        Evidence(key=f"{prefix}.{metric}", class_=EvidenceClass.PENDING, reason=why, command=command, N=size)
-        for metric in ("top1", "top5")
+        Evidence(
+            key=f"{benchmark.name}{metric}",
+            class_=EvidenceClass.PENDING,
+            reason=why,
+            command=command,
+            N=benchmark.size,
+        )
+        for metric in metrics
     ]

@@ -17,9 +17,21 @@ import jinja2
 import jinja2.sandbox
 import yaml
 
+from harness.cards.figures import Figure, card_figures, corruption_cells
 from harness.data.catalog import Benchmark, benchmarks
 from harness.errors import ExitCode, HarnessError
-from harness.evidence import Evidence, EvidenceClass, Ledger, benchmark_of, show, show_count, show_interval, show_value
+from harness.evidence import (
+    Evidence,
+    EvidenceClass,
+    Ledger,
+    benchmark_of,
+    show,
+    show_count,
+    show_interval,
+    show_number,
+    show_value,
+)
+from harness.files import write_text
 from harness.models.registry import registered
 from harness.resources import shipped_folder
 
@@ -33,6 +45,11 @@ _METRIC_NAMES = {
     "mean-confidence": "Mean confidence",
     "accuracy-drop": "Accuracy drop from imagenet-val",
     "effective-robustness": "Effective robustness",
+    "ce": "Corruption error (CE)",
+    "relative-ce": "Relative CE",
+    "mce": "Mean corruption error (mCE)",
+    "relative-mce": "Relative mCE",
+    "mean-error": "Mean error",
 }
 _VARIANT_NAMES = {
     "open": "among all outputs",
@@ -60,6 +77,14 @@ class Section:
     benchmark: Benchmark
     rows: tuple[Row, ...]
     pending: tuple[Evidence, ...]
+    cells: dict[str, dict[int, Evidence]]
+    """Top-1 by corruption and severity, for a benchmark with corruptions."""
+    figures: tuple[Figure, ...]
+
+    @property
+    def severities(self) -> list[int]:
+        """The severities that were run."""
+        return sorted({severity for by_severity in self.cells.values() for severity in by_severity})
 
 
 def metric_name(key: str) -> str:
@@ -85,14 +110,19 @@ def _row(item: Evidence) -> Row:
 
 def sections(ledger: Ledger) -> list[Section]:
     """The ledger's benchmarks in the order of their first evidence."""
-    known = benchmarks()
+    known, drawn = benchmarks(), card_figures(ledger)
     names = dict.fromkeys(name for item in ledger if (name := benchmark_of(item.key)) in known)
     found = []
     for name in names:
         items = [item for item in ledger if benchmark_of(item.key) == name]
-        rows = tuple(_row(item) for item in items if item.class_ is EvidenceClass.MEASURED)
+        cells: dict[str, dict[int, Evidence]] = {}
+        for (corruption, severity), item in corruption_cells(ledger, name).items():
+            cells.setdefault(corruption, {})[severity] = item
+        in_grid = {item.key for by_severity in cells.values() for item in by_severity.values()}
+        measured = [item for item in items if item.class_ is EvidenceClass.MEASURED and item.key not in in_grid]
         waiting = tuple(item for item in items if item.class_ is EvidenceClass.PENDING)
-        found.append(Section(known[name], rows, waiting))
+        figures = tuple(drawn.get(name, ()))
+        found.append(Section(known[name], tuple(_row(item) for item in measured), waiting, cells, figures))
     return found
 
 
@@ -182,11 +212,27 @@ def _environment(path: Path | None) -> tuple[jinja2.Environment, str]:
         keep_trailing_newline=True,
         autoescape=False,
     )
-    environment.filters.update(cell=cell, code=code, show=show)
+    environment.filters.update(
+        cell=cell, code=code, show=show, count=show_count, interval=show_interval, number=show_number
+    )
     return environment, name
 
 
-def render_card(ledger: Ledger, template: Path | None = None) -> str:
+@dataclass(frozen=True)
+class RenderedCard:
+    """A card with the figures it refers to."""
+
+    text: str
+    figures: tuple[Figure, ...]
+
+    def save(self, path: Path) -> None:
+        """Write the card at `path` and its figures beside it, the card last. Raises HarnessError on a full disk."""
+        for figure in self.figures:
+            write_text(path.parent / figure.file, figure.svg)
+        write_text(path, self.text)
+
+
+def render_card(ledger: Ledger, template: Path | None = None) -> RenderedCard:
     """The model card of a ledger, as Markdown with YAML front matter.
 
     Args:
@@ -204,7 +250,7 @@ def render_card(ledger: Ledger, template: Path | None = None) -> str:
             spec=registered().get(str(model["name"])),
             environment=ledger.environment,
             sections=found,
-            measured=[section for section in found if section.rows],
+            measured=[section for section in found if section.rows or section.cells],
             pending=[section for section in found if section.pending],
             partial=any(row.partial for section in found for row in section.rows),
             smallest_n=min((row.evidence.n or 0 for section in found for row in section.rows), default=0),
@@ -216,4 +262,5 @@ def render_card(ledger: Ledger, template: Path | None = None) -> str:
         line = getattr(error, "lineno", None)
         where = f"{getattr(error, 'filename', None) or name}" + (f", line {line}" if line else "")
         raise HarnessError(f"The template {where}: {error.message}.", remedy="Mend the template.") from error
-    return re.sub(r"\n{3,}", "\n\n", text)
+    figures = tuple(figure for section in found for figure in section.figures)
+    return RenderedCard(re.sub(r"\n{3,}", "\n\n", text), figures)

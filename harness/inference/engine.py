@@ -8,7 +8,6 @@ or a single logit that is not finite, fails the condition.
 
 from __future__ import annotations
 
-import os
 import warnings
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -19,6 +18,7 @@ from itertools import groupby
 import numpy as np
 import torch
 
+from harness.data.images import UnreadableImageError
 from harness.errors import HarnessError
 from harness.labels.readouts import ReadoutSpec
 from harness.metrics.types import TOP, Readout, concatenate
@@ -29,7 +29,7 @@ MAX_UNREADABLE = 0.01
 """Share of unreadable images above which a condition fails."""
 
 Pixels = Callable[[int], np.ndarray]
-"""Position in the condition's order -> uint8 (H, W, 3); raises HarnessError for an unreadable image."""
+"""Position in the condition's order -> uint8 (H, W, 3); raises UnreadableImageError where it can't be read."""
 
 
 @dataclass(frozen=True)
@@ -62,11 +62,6 @@ class Batch:
     readable: np.ndarray
     """bool (len(positions),)"""
     errors: list[str | None]
-
-
-def default_workers() -> int:
-    """Decoding threads: one a core, at most eight."""
-    return max(1, min(8, os.cpu_count() or 1))
 
 
 class Forward:
@@ -105,16 +100,16 @@ def batches(groups: Iterable[Sequence[int]], pixels: Pixels, *, workers: int, ah
         ahead: batches decoded in advance; bounds the memory.
     """
 
-    def decode(position: int) -> np.ndarray | HarnessError:
+    def decode(position: int) -> np.ndarray | UnreadableImageError:
         try:
             return pixels(position)
-        except HarnessError as error:
+        except UnreadableImageError as error:
             return error
 
     with warnings.catch_warnings(), ThreadPoolExecutor(workers, thread_name_prefix="decode") as pool:
         # Pillow warns of odd metadata; the filter is set once here because it is global, not a thread's own.
         warnings.simplefilter("ignore")
-        pending: deque[tuple[Sequence[int], list[Future[np.ndarray | HarnessError]]]] = deque()
+        pending: deque[tuple[Sequence[int], list[Future[np.ndarray | UnreadableImageError]]]] = deque()
         todo = iter(groups)
         try:
             while True:
@@ -130,9 +125,9 @@ def batches(groups: Iterable[Sequence[int]], pixels: Pixels, *, workers: int, ah
                     future.cancel()
 
 
-def _collate(positions: list[int], decoded: list[np.ndarray | HarnessError]) -> Batch:
+def _collate(positions: list[int], decoded: list[np.ndarray | UnreadableImageError]) -> Batch:
     arrays = [item for item in decoded if isinstance(item, np.ndarray)]
-    errors = [item.message if isinstance(item, HarnessError) else None for item in decoded]
+    errors = [item.message if isinstance(item, UnreadableImageError) else None for item in decoded]
     stacked = np.stack(arrays) if arrays else np.zeros((0, 1, 1, 3), dtype=np.uint8)
     return Batch(
         positions=positions,

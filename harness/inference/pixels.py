@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
@@ -20,6 +21,11 @@ _KEPT_CROPS = 1024
 
 Pixels = Callable[[int], np.ndarray]
 """Position in the condition's order -> uint8 (H, W, 3)."""
+
+
+def default_workers() -> int:
+    """Decoding threads: one a core, at most eight."""
+    return max(1, min(8, os.cpu_count() or 1))
 
 
 @dataclass(frozen=True)

@@ -19,8 +19,8 @@ import torch
 
 from harness.data.catalog import get_benchmark
 from harness.data.copies import Copy, locate, open_copy
-from harness.inference.engine import Samples, default_workers, predict
-from harness.inference.pixels import direct
+from harness.inference.engine import Samples, predict
+from harness.inference.pixels import default_workers, direct
 from harness.inference.placing import place
 from harness.labels.projections import declared_outputs
 from harness.labels.readouts import readouts_for

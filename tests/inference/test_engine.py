@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import torch
 
+from harness.data.images import UnreadableImageError
 from harness.errors import HarnessError
 from harness.inference.engine import Forward, Placement, Samples, batches, predict
 from harness.labels.readouts import readouts_for
@@ -124,7 +125,7 @@ class TestUnreadableImages:
     def damaged(*positions: int) -> Callable[[int], np.ndarray]:
         def pixels(position: int) -> np.ndarray:
             if position in positions:
-                raise HarnessError(f"image {position} is damaged")
+                raise UnreadableImageError(f"image {position} is damaged")
             return np.random.default_rng(position).integers(0, 256, (8, 8, 3), dtype=np.uint8)
 
         return pixels
@@ -187,7 +188,7 @@ class TestLogits:
     def test_the_name_is_right_where_an_earlier_image_of_the_batch_is_unreadable(self, run: Run) -> None:
         def pixels(position: int) -> np.ndarray:
             if position == 4:
-                raise HarnessError("damaged")
+                raise UnreadableImageError("damaged")
             return np.full((8, 8, 3), 255 if position == 6 else 0, np.uint8)
 
         with pytest.raises(HarnessError, match="1 of 3 images, first for image-6"):

@@ -1,0 +1,97 @@
+"""The figures of a card, drawn from its ledger."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from harness.corruptions.registry import GROUPS
+from harness.data.catalog import CLEAN_CROPS, Benchmark, benchmarks
+from harness.evidence import Evidence, EvidenceClass, Ledger, show_count
+from harness.figures import Point, corruption_bars, corruption_small_multiples, error_of, point
+
+_CELL = re.compile(r"(?P<benchmark>[^/@]+)/(?P<corruption>[^/@]+)/(?P<severity>\d+)\.top1")
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One figure of a card."""
+
+    file: str
+    """Path beside the card."""
+    svg: str
+    alternative: str
+    """What it shows, for readers who don't see it."""
+
+
+def corruption_cells(ledger: Ledger, benchmark: str) -> dict[tuple[str, int], Evidence]:
+    """The measured top-1 of each (corruption, severity) of a benchmark, in ledger order."""
+    found = {}
+    for item in ledger:
+        match = _CELL.fullmatch(item.key)
+        if match and match["benchmark"] == benchmark and item.class_ is EvidenceClass.MEASURED:
+            found[match["corruption"], int(match["severity"])] = item
+    return found
+
+
+def card_figures(ledger: Ledger) -> dict[str, list[Figure]]:
+    """The figures of each benchmark that has some."""
+    return {name: made for name, known in benchmarks().items() if (made := _corruption_figures(ledger, known))}
+
+
+def _corruption_figures(ledger: Ledger, benchmark: Benchmark) -> list[Figure]:
+    cells = corruption_cells(ledger, benchmark.name)
+    if not cells:
+        return []
+    title = str(ledger.model["title"])
+    first = next(iter(cells.values()))
+    note = f"{benchmark.title}; n = {show_count(first)} images a cell; bars are 95 % intervals."
+    clean = ledger.get(f"{benchmark.name}/{CLEAN_CROPS}.top1")
+    errors = {cell: error_of(point(item)) for cell, item in cells.items()}
+    figures = [
+        Figure(
+            f"figures/{benchmark.name}-severity.svg",
+            corruption_small_multiples(
+                errors,
+                title=f"{title}: error by corruption and severity",
+                note=note,
+                clean=error_of(point(clean)) if clean is not None and clean.value is not None else None,
+                groups=_groups(cells),
+            ),
+            f"Top-1 error against severity for each corruption, {benchmark.title}",
+        )
+    ]
+    for metric, mean_key, axis in (
+        ("ce", "mce", "corruption error, % of AlexNet's"),
+        ("mean-error", "mean-error", "top-1 error, %"),
+    ):
+        bars = _bars(ledger, benchmark, metric)
+        mean = ledger.get(f"{benchmark.name}.{mean_key}")
+        if bars and mean is not None and mean.value is not None:
+            svg = corruption_bars(
+                bars,
+                point(mean),
+                title=f"{title}: {axis.partition(',')[0]} by corruption",
+                note=note,
+                mean_name="mCE" if metric == "ce" else "mean",
+                axis=axis,
+                groups=_groups(cells),
+            )
+            figures.append(
+                Figure(f"figures/{benchmark.name}-{metric}.svg", svg, f"{axis} of each corruption, {benchmark.title}")
+            )
+            break
+    return figures
+
+
+def _bars(ledger: Ledger, benchmark: Benchmark, metric: str) -> dict[str, Point]:
+    assert benchmark.corruptions is not None
+    items = {name: ledger.get(f"{benchmark.name}/{name}.{metric}") for name in benchmark.corruptions.scored}
+    return {name: point(item) for name, item in items.items() if item is not None and item.value is not None}
+
+
+def _groups(cells: Mapping[tuple[str, int], Evidence]) -> dict[str, tuple[str, ...]] | None:
+    """ImageNet-C's groups, where the cells belong to them."""
+    names = {name for name, _ in cells}
+    return dict(GROUPS) if names & {name for members in GROUPS.values() for name in members} else None
