@@ -1,0 +1,151 @@
+"""Generated corruption benchmarks through the whole run: seeded per sample, resumable, told apart from official files."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from harness.corruptions import base_crop, corrupt, jpeg_round_trip
+from harness.data.catalog import get_benchmark
+from harness.data.copies import locate, open_copy
+from harness.errors import ExitCode
+from harness.evidence import EvidenceClass
+from harness.inference.pixels import GeneratedCell, generated
+from harness.models.registry import registered, resolve
+from harness.plan import estimate, make_plan
+from harness.progress import Reporter
+from harness.run import RunResult, run_suite
+from harness.settings import Settings
+from harness.suites import parse_suite
+
+NAME = "foolbox-imagenet-20-c-generated"
+SUITE = f"""
+name: few-cells
+title: A few cells
+description: Two corruptions at two severities.
+benchmarks:
+  - {{name: imagenet-c, otherwise: {NAME}, corruptions: [gaussian_noise, contrast], severities: [2, 5]}}
+metrics: [accuracy, corruption]
+"""
+
+
+def run(home: Path, **options: object) -> RunResult:
+    settings = Settings(home=home, data_home=None, offline=True, layout="channels_last", **options)  # type: ignore[arg-type]
+    suite = parse_suite(SUITE, Path("few-cells.yaml"))
+    return run_suite(resolve("efficientnet-lite0"), suite, settings, Reporter(quiet=True))
+
+
+@pytest.fixture(scope="module")
+def done(tmp_path_factory: pytest.TempPathFactory, foolbox_images: list[object]) -> tuple[Path, RunResult]:
+    home = tmp_path_factory.mktemp("generated")
+    return home, run(home, batch_size=5, shard_size=10)
+
+
+def values(result: RunResult) -> dict[str, object]:
+    return {item.key: item.value for item in result.ledger if item.class_ is EvidenceClass.MEASURED}
+
+
+def test_cells_are_measured_under_the_generated_name(done: tuple[Path, RunResult]) -> None:
+    """The official files are not here, so the same cells are generated, and never called imagenet-c."""
+    _, result = done
+    found = values(result)
+    assert {f"{NAME}/{cell}.top1" for cell in ("clean", "gaussian_noise/2", "gaussian_noise/5", "contrast/2")} <= set(
+        found
+    )
+    assert not [key for key in found if key.startswith("imagenet-c")]
+    noise = result.ledger.get(f"{NAME}/gaussian_noise/5.top1")
+    assert noise is not None
+    assert noise.protocol is not None
+    assert noise.protocol["generated"]["jpeg_quality"] == 85
+    assert noise.protocol["generated"]["seed"] == 0
+
+
+def test_mean_error_is_the_mean_of_the_cells(done: tuple[Path, RunResult]) -> None:
+    found = values(done[1])
+    cells = [100 - found[f"{NAME}/{name}/{s}.top1"] for name in ("gaussian_noise", "contrast") for s in (2, 5)]  # type: ignore[operator]
+    assert found[f"{NAME}.mean-error:cells-run"] == pytest.approx(np.mean(cells))
+    assert f"{NAME}.mce" not in found
+
+
+def test_a_second_run_and_other_shards_give_the_same(
+    done: tuple[Path, RunResult], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home, first = done
+    assert values(run(tmp_path, batch_size=5, shard_size=5, workers=1)) == values(first)
+
+    def never(*args: object, **kwargs: object) -> None:
+        raise AssertionError("the model was loaded although every prediction is stored")
+
+    monkeypatch.setattr("harness.run.load_model", never)
+    assert values(run(home)) == values(first)
+
+
+def test_without_the_jpeg_step_it_is_another_protocol(done: tuple[Path, RunResult]) -> None:
+    """Nothing stored with JPEG serves a run without it."""
+    plan = make_plan(
+        resolve("efficientnet-lite0"),
+        parse_suite(SUITE, Path("x.yaml")),
+        Settings(home=done[0], data_home=None, offline=True, corruption_jpeg=False),
+        Reporter(quiet=True),
+        fetch_weights=False,
+        fetch_data=False,
+    )
+    assert [condition.stored for condition in plan.conditions] == [0] * 5
+
+
+def test_corruption_images_takes_the_same_first_images_in_every_cell(tmp_path: Path) -> None:
+    plan = make_plan(
+        resolve("efficientnet-lite0"),
+        parse_suite(SUITE, Path("x.yaml")),
+        Settings(home=tmp_path, data_home=None, offline=True, corruption_images=6),
+        Reporter(quiet=True),
+        fetch_weights=False,
+        fetch_data=False,
+    )
+    ids = {tuple(condition.samples["sample_id"]) for condition in plan.conditions if condition.samples is not None}
+    assert len(ids) == 1
+    assert len(next(iter(ids))) == 6
+    cost = estimate(plan, Reporter(quiet=True), probe=False)
+    assert (cost.images, cost.generated, cost.base_images) == (30, 30, 6)
+    # 1.96/2 · mean(1/AlexNet error) / sqrt(n): the bound shrinks with the square root of the base images.
+    assert cost.mce_half_width is not None
+    assert cost.mce_half_width == pytest.approx(126 / np.sqrt(6), rel=0.05)
+
+
+def test_pixels_are_those_of_the_generator_whatever_the_batch(tmp_path: Path, foolbox_images: list[object]) -> None:
+    benchmark = get_benchmark("foolbox-imagenet-20")
+    copy = open_copy(benchmark, locate(benchmark, offline=True), cache=tmp_path)
+    preprocessing = registered()["efficientnet-lite0"].preprocessing
+    assert preprocessing is not None
+    read = generated(copy, preprocessing)(GeneratedCell.parse("fog/3", seed=7, jpeg_quality=85))
+    for position in (3, 0, 3):
+        crop = base_crop(Image.open(io.BytesIO(copy.read(position))))
+        name = copy.samples["sample_id"][position]
+        expected = jpeg_round_trip(corrupt(crop, "fog", 3, sample_id=name, seed=7), 85)
+        np.testing.assert_array_equal(read(position), expected)
+
+
+def test_missing_frost_textures_leave_that_cell_pending(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from harness.corruptions import weather
+
+    weather.frost_textures.cache_clear()
+    real = weather.importlib.util.find_spec
+    monkeypatch.setattr(
+        weather.importlib.util, "find_spec", lambda name: None if name == "imagecorruptions" else real(name)
+    )
+    suite = parse_suite(SUITE.replace("gaussian_noise, contrast", "frost, contrast"), Path("x.yaml"))
+    settings = Settings(home=tmp_path, data_home=None, offline=True, limit=4, layout="channels_last")
+    try:
+        result = run_suite(resolve("efficientnet-lite0"), suite, settings, Reporter(quiet=True))
+    finally:
+        weather.frost_textures.cache_clear()
+    frost = result.ledger.get(f"{NAME}/frost/2.top1")
+    assert frost is not None
+    assert frost.class_ is EvidenceClass.PENDING
+    assert "frost" in (frost.reason or "")
+    assert result.ledger.get(f"{NAME}/contrast/2.top1") is not None
+    assert result.exit_code is ExitCode.INCOMPLETE
