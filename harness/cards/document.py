@@ -35,8 +35,9 @@ _MARKER = re.compile(
     rf"(?P<close>{_EMPHASIS}{{0,3}})",
     re.IGNORECASE,
 )
+_COMMENT_BLOCK = re.compile(r"<!--.*?(?:-->|\Z)", re.DOTALL)
 _TALKED_ABOUT = re.compile(
-    r"<!--.*?(?:-->|\Z)|(?P<ticks>(?<!`)`+(?!`))(?:(?!\n[ \t]*\n).)*?(?<!`)(?P=ticks)(?!`)"
+    r"<!--.*?-->|(?P<ticks>(?<!`)`+(?!`))(?:(?!\n[ \t]*\n).)*?(?<!`)(?P=ticks)(?!`)"
     r"|<(?P<tag>code|kbd|samp)\b[^>]*>.*?</(?P=tag)>",
     re.DOTALL | re.IGNORECASE,
 )
@@ -216,7 +217,8 @@ def _talked_about_spans(text: str, blocks: list[Block]) -> list[tuple[int, int, 
     for block in blocks:
         if block.kind in ("fence", "indented-code", "front-matter"):
             continue
-        for match in _TALKED_ABOUT.finditer(text, block.start, block.end):
+        patterns = (_TALKED_ABOUT, _COMMENT_BLOCK) if block.kind == "html" else (_TALKED_ABOUT,)
+        for match in itertools.chain.from_iterable(p.finditer(text, block.start, block.end) for p in patterns):
             why = "HTML comment" if match.group().startswith("<!--") else "inline code"
             spans.append((match.start(), match.end(), why))
     return spans

@@ -11,6 +11,7 @@ from __future__ import annotations
 import bisect
 import difflib
 import html
+import itertools
 import re
 from collections import Counter
 from collections.abc import Sequence
@@ -208,11 +209,13 @@ class _Filler:
             questions = find_questions(place, self.writer.table)
             rows.append(FilledMarker(marker, questions, self._answer(questions, slot, place)))
         self.rows += rows
-        if len(rows) > 1 and slots[0].kind == "sentence":
+        if len(rows) > 1 and all(slot.kind == "sentence" for slot in slots):
             self._edit_shared(rows, places, slots[0])
-            return
-        for row, slot in zip(rows, slots, strict=True):
-            row.edit = self._edit(row, slot)
+        elif any(first.end > second.start for first, second in itertools.pairwise(slots)):
+            self._edit_inline(rows, places)
+        else:
+            for row, slot in zip(rows, slots, strict=True):
+                row.edit = self._edit(row, slot)
 
     def _edit_shared(self, rows: list[FilledMarker], places: list[Place], slot: _Slot) -> None:
         """Several markers in one sentence: one text for all, or each in its own place where one isn't recognised."""
@@ -223,6 +226,9 @@ class _Filler:
             for row in rows:
                 row.edit = edit
             return
+        self._edit_inline(rows, places)
+
+    def _edit_inline(self, rows: list[FilledMarker], places: list[Place]) -> None:
         for row, place in zip(rows, places, strict=True):
             inline = _Slot("inline", row.marker.start, row.marker.end, "value")
             row.answer = self._answer(row.questions, inline, place)
@@ -264,7 +270,8 @@ class _Filler:
         if self._in_link_text(marker, block) or block.kind == "heading":
             return _Slot("inline", marker.start, marker.end, "value", True)
         before, after = self.text[start : marker.start], self.text[marker.end : end]
-        if block.kind == "cell":
+        talked_about = [m for m in self.document.markers if m.talked_about and start <= m.start and m.end <= end]
+        if block.kind == "cell" or talked_about:
             return _Slot("inline", marker.start, marker.end, "value")
         if self.text[block.start : marker.start].strip() == "" and not re.search(
             r"\w", self.text[marker.end : block.end]
@@ -290,6 +297,8 @@ class _Filler:
     def _link_end(self, marker: Marker) -> int:
         """End of the link whose whole text is the marker; the marker's own end where it is none."""
         match = re.compile(r"\([^()\s]*(?:\s+\"[^\"]*\")?\)|\[[^\[\]]*\]").match(self.text, marker.end)
+        if match and any(first < match.end() and marker.end < stop for first, stop in self.spans):
+            return marker.end  # what follows holds another marker
         escaped = self.text[marker.start : marker.end].lstrip("*_~").startswith("\\")
         return match.end() if match and not escaped else marker.end
 

@@ -91,7 +91,9 @@ class Neighbours:
 
     def _in_block(self, block: Block) -> list[tuple[Edit, str, str]]:
         spans = sentences(self.text, block.start, block.end, [(m.start, m.end) for m in self.document.markers])
-        free = [span for span in spans if not any(e.start < span[1] and span[0] < e.end for e in self.edits)]
+        taken = [(edit.start, edit.end) for edit in self.edits]
+        taken += [(marker.start, marker.end) for marker in self.document.markers]
+        free = [span for span in spans if not any(a < span[1] and span[0] < b for a, b in taken)]
         here = [row for row in self.rows if row.marker.block == block and row.answer is not None]
         found: list[tuple[Edit, str, str]] = []
         removed: list[tuple[Span, str]] = []

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from harness.cards.document import Document, decode
@@ -38,6 +38,11 @@ def check(card: bytes, model: str) -> None:
     assert asking == []
 
 
+@example(card="Batch size: [More Information Needed][More Information Needed]", model="regnet-y-040")
+@example(
+    card="[More Information Needed]<!-- The references do not give the batch size. [More Information Needed]",
+    model="regnet-y-040",
+)
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(card=CARDS, model=st.sampled_from(["regnet-y-040", "convnext-base-224-22k", "unknown"]))
 def test_cards_made_of_pieces(card: str, model: str) -> None:
