@@ -198,7 +198,10 @@ class _Runner:
             else:
                 batches = [conditions]
             for together in batches:
-                done, broken = self._conditions(together, self._known_identity())
+                try:
+                    done, broken = self._conditions(together, self._known_identity())
+                except _StopRunError as stop:
+                    raise stop.error from stop
                 scored |= done
                 failed |= broken
         for title, error in failed.items():

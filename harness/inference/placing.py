@@ -80,7 +80,7 @@ def _faster_layout(loaded: LoadedModel, device: str, settings: Settings, reporte
     height, width = loaded.identity.preprocessing.crop
     probe = torch.randn(_PROBE_IMAGES, 3, height, width, generator=torch.Generator().manual_seed(0)).to(device)
     chosen = choose(loaded.module.to(device), probe, precisions=(settings.precision,), budget=_PROBE_BUDGET)
-    rates = {t.setting.layout: t.throughput.value for t in chosen.trials if t.throughput is not None}
+    rates = {t.setting.layout: t.throughput.value for t in chosen.trials if t.throughput and not t.rejected}
     layout = max(rates, key=lambda name: rates[name] * (_CLEARLY if name == "channels_last" else 1.0))
     write_text(path, json.dumps({"layout": layout, "images_per_second": rates}, indent=2) + "\n")
     return layout
