@@ -41,7 +41,7 @@ def make_folder(path: Path) -> Path:
     return path
 
 
-def atomic_write(path: Path, write: Callable[[BinaryIO], None]) -> None:
+def atomic_write(path: Path, write: Callable[[BinaryIO], object]) -> None:
     """Call `write` with a binary file and put what it wrote at `path`, whole or not at all.
 
     Raises:
