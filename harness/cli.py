@@ -161,6 +161,15 @@ def run(
     sanity_gate: Annotated[bool, typer.Option(help="Stop early where clean accuracy is no better than chance.")] = True,
     offline: OfflineOption = False,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Download data sets without asking.")] = False,
+    input_size: Annotated[
+        list[str] | None, typer.Option(help="WIDTHxHEIGHT: count multiply-adds at this size too. May be repeated.")
+    ] = None,
+    region: Annotated[
+        str | None, typer.Option(help="Whose electricity carbon is computed with, e.g. FRA or USA/california.")
+    ] = None,
+    seconds: Annotated[
+        float, typer.Option(min=0.1, help="Time limit of each measurement of speed or energy, in seconds.")
+    ] = 60.0,
     output_format: FormatOption = "table",
 ) -> ExitCode:
     """Run a suite on a model: predictions, metrics with intervals, a ledger and a Markdown card.
@@ -175,8 +184,15 @@ def run(
     `harness run --suite imagenet --model efficientnet-lite0 --data imagenet-val=/data/val --output results`
 
     `harness run --suite imagenet --model hf:facebook/regnet-y-040 --limit 1000`
+
+    `harness run --suite compute --model regnet-y-040 --input-size 1280x800 --region FRA`
     """
+    from harness.compute.carbon import grid_intensity
+    from harness.settings import parse_input_sizes
+
     _check_format(output_format)
+    if region is not None:
+        grid_intensity(region)  # an unknown region is worth saying before the run, not after it
     settings = _settings(
         data,
         offline,
@@ -193,6 +209,9 @@ def run(
         sanity_gate=sanity_gate,
         corruption_jpeg=corruption_jpeg,
         yes=yes,
+        input_sizes=parse_input_sizes(input_size or []),
+        region=region,
+        measure_seconds=seconds,
     )
     return _run_and_report(suite, model, settings, output, output_format)
 
@@ -241,10 +260,10 @@ def _evidence_table(ledger: Any) -> str:
     hidden = set(map(id, cells)) if len(cells) > _MOST_CELLS else set()
     measured = [item for item in ledger if item.value is not None and id(item) not in hidden]
     waiting = [item for item in ledger if item.value is None]
-    rows = [[i.key, show_value(i), show_interval(i), show_count(i)] for i in measured]
+    rows = [[i.key, i.class_.value, show_value(i), show_interval(i), show_count(i)] for i in measured]
     parts = []
     if rows:
-        parts.append(_table(["measured", "value", "95 % interval", "n"], rows, numeric=frozenset({1, 3})))
+        parts.append(_table(["evidence", "class", "value", "interval", "n"], rows, numeric=frozenset({2, 4})))
     if hidden:
         parts.append(f"and {len(hidden)} numbers on single corruptions: see the card")
     if waiting:
@@ -322,9 +341,9 @@ def plan(
         _print_json(made.to_dict() | {"estimate": cost.to_dict()})
     else:
         _print(_plan_text(made, cost))
-    if made.runnable:
-        return ExitCode.DONE if len(made.runnable) == len(made.conditions) else ExitCode.INCOMPLETE
-    return ExitCode.MISSING
+    if not made.runnable and not made.suite.measurements:
+        return ExitCode.MISSING
+    return ExitCode.DONE if len(made.runnable) == len(made.conditions) else ExitCode.INCOMPLETE
 
 
 def _plan_text(made: Any, cost: Any) -> str:
@@ -348,6 +367,8 @@ def _plan_text(made: Any, cost: Any) -> str:
         title = c.title if count == 1 else f"{c.benchmark.name} ({count} conditions, each:)"
         rows.append([title, _data_state(c), images, stored, str(c.location or "")])
     rows += [[b.name, f"scored from {b.scored_from}", "", "", ""] for b in made.scored]
+    if made.suite.measurements:
+        lines.append(f"       measured of the model itself: {', '.join(made.suite.measurements)}")
     lines += ["", _table(["condition", "data", "images", "stored", "where"], rows, numeric=frozenset({2, 3})), ""]
     told = dict.fromkeys(str(c.missing) for c in made.conditions if c.missing is not None)
     lines += [f"Missing: {why}" for why in told]

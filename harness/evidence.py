@@ -307,6 +307,8 @@ def show_number(item: Evidence) -> str:
         return _format(item.value, _decimals(item))
     if isinstance(item.value, list):
         return ", ".join(str(part) for part in item.value)
+    if isinstance(item.value, dict):
+        return ", ".join(f"{k} {v:,}" if isinstance(v, int) else f"{k} {v}" for k, v in item.value.items())
     return str(item.value)
 
 

@@ -51,7 +51,10 @@ def list_benchmarks() -> list[dict[str, Any]]:
 def list_suites() -> list[dict[str, Any]]:
     """The suites that ship with harness."""
     suites = [load_suite(name) for name in suite_names()]
-    return [{"name": s.name, "title": s.title, "benchmarks": ", ".join(b.name for b in s.benchmarks)} for s in suites]
+    return [
+        {"name": s.name, "title": s.title, "benchmarks": ", ".join(b.name for b in s.benchmarks) or "none"}
+        for s in suites
+    ]
 
 
 def list_runs() -> list[dict[str, Any]]:

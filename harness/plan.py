@@ -124,6 +124,7 @@ class Plan:
                 for c in self.conditions
             ],
             "scored": [benchmark.name for benchmark in self.scored],
+            "measurements": list(self.suite.measurements),
         }
 
 

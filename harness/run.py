@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib.metadata
 import json
 import platform
+import shlex
 import urllib.error
 import urllib.request
 from bisect import bisect_left
@@ -76,8 +77,7 @@ class RunResult:
     def exit_code(self) -> ExitCode:
         if any(not isinstance(error, MissingInputError) for error in self.failed.values()):
             return ExitCode.FAILED
-        measured = any(item.class_ is EvidenceClass.MEASURED for item in self.ledger)
-        if not measured:
+        if not any(item.class_.has_value for item in self.ledger):
             return ExitCode.MISSING
         waiting = any(item.class_ is EvidenceClass.PENDING for item in self.ledger)
         return ExitCode.INCOMPLETE if waiting else ExitCode.DONE
@@ -108,6 +108,11 @@ def run_suite(
     scored, failed = runner.all_conditions()
     evidence = score(scored, suite.metrics, plan.scored)
     evidence += _pending(plan, scored, failed, run_command(plan, settings))
+    if suite.measurements:
+        from harness.measuring import measure
+
+        command = run_command(plan, settings)
+        evidence += measure(suite.measurements, plan.model, settings, reporter, command, load=runner.model)
     ledger = Ledger(
         model=describe_model(spec, runner.identity), environment=environment(), evidence=_in_suite_order(evidence, plan)
     )
@@ -212,12 +217,13 @@ class _Runner:
     def _known_identity(self) -> ModelIdentity:
         if self.identity is None:
             try:
-                self.identity = self._model().identity
+                self.identity = self.model().identity
             except HarnessError as error:
                 raise _StopRunError(error) from error
         return self.identity
 
-    def _model(self) -> LoadedModel:
+    def model(self) -> LoadedModel:
+        """The model with its weights, loaded once."""
         if self._loaded is None:
             state: ModelState = self._plan.model
             assert state.files is not None
@@ -228,13 +234,14 @@ class _Runner:
                 label_space=self._settings.label_space,
                 cache=self._settings.home / "identities",
             )
+            self.identity = self._loaded.identity
         return self._loaded
 
     def _placed(self) -> Forward:
         if self._forward is None:
             from harness.inference.placing import place
 
-            loaded = self._model()
+            loaded = self.model()
             self._forward = place(loaded, self._settings, self._reporter)
         return self._forward
 
@@ -304,7 +311,7 @@ class _Runner:
         )
 
     def _pixels(self, job: _Job) -> Pixels:
-        preprocessing = self._model().identity.preprocessing
+        preprocessing = self.model().identity.preprocessing
         cell = generated_cell(job.condition, self._settings)
         if cell is None:
             return direct(job.copy, preprocessing)
@@ -438,6 +445,12 @@ def run_command(plan: Plan, settings: Settings) -> str:
         parts.append(f"--precision {settings.precision}")
     if settings.label_space is not None:
         parts.append(f"--label-space {settings.label_space}")
+    if plan.suite.measurements:
+        parts += [f"--input-size {width}x{height}" for width, height in settings.input_sizes]
+        if settings.region is not None:
+            parts.append(f"--region {shlex.quote(settings.region)}")
+        if settings.measure_seconds != Settings.measure_seconds:
+            parts.append(f"--seconds {settings.measure_seconds:g}")
     return " ".join(parts)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -58,6 +59,12 @@ class Settings:
     label_space: str | None = None
     keep_logits: bool = False
     sanity_gate: bool = True
+    input_sizes: tuple[tuple[int, int], ...] = ()
+    """Width and height in pixels at which multiply-adds are counted too, beside the model's own."""
+    region: str | None = None
+    """Whose electricity carbon is computed with; None for the world's range."""
+    measure_seconds: float = 60.0
+    """Seconds after which each measurement of speed or energy ends with the interval it has."""
 
     @property
     def whole_shard(self) -> int:
@@ -67,6 +74,21 @@ class Settings:
     def images_of(self, *, corrupted: bool) -> int | None:
         """Images to run of a condition; None for all."""
         return self.corruption_images or self.limit if corrupted else self.limit
+
+
+def parse_input_sizes(options: list[str]) -> tuple[tuple[int, int], ...]:
+    """`WIDTHxHEIGHT` options as pairs, each once. Raises HarnessError for one that is neither."""
+    sizes: dict[tuple[int, int], None] = {}
+    for option in options:
+        match = re.fullmatch(r"([1-9]\d{0,4})x([1-9]\d{0,4})", option)
+        if match is None:
+            raise HarnessError(
+                f"--input-size {option} is not WIDTHxHEIGHT.",
+                remedy="Example: --input-size 1280x800",
+                exit_code=ExitCode.USAGE,
+            )
+        sizes[int(match[1]), int(match[2])] = None
+    return tuple(sizes)
 
 
 def parse_data_options(options: list[str]) -> dict[str, str]:

@@ -1,4 +1,5 @@
-"""Suites: YAML files that name benchmarks and metrics. Strict: an unknown key or name is an error with its line."""
+"""Suites: YAML files that name benchmarks and metrics, and measurements of what the model costs. Strict: an unknown key
+or name is an error with its line."""
 
 from __future__ import annotations
 
@@ -19,6 +20,18 @@ METRICS = {
     "shift": "accuracy drop from imagenet-val, and effective robustness where a baseline is published",
 }
 """Metric groups a suite can ask for, with what they hold."""
+
+MEASUREMENTS = {
+    "complexity": "parameters, multiply-adds, activations and checkpoint bytes, from the architecture",
+    "architecture": "depth, stage widths and what else the configuration shows",
+    "placement": "the faster memory layout here, and whether it gives the same answers",
+    "latency": "milliseconds an image at batch 1: median, 95th and 99th percentile",
+    "throughput": "images a second at the best batch size",
+    "memory": "peak memory of a forward pass at batch 1",
+    "energy": "joules for 1,000 images, images per joule, idle power",
+    "carbon": "grams of CO2e for 1,000 images",
+}
+"""What a suite can ask of the model itself, without any data set."""
 
 
 class _Strict(BaseModel):
@@ -52,8 +65,10 @@ class Suite(_Strict):
     name: str
     title: str
     description: str
-    benchmarks: tuple[SuiteBenchmark, ...] = Field(min_length=1)
-    metrics: tuple[str, ...] = Field(min_length=1)
+    benchmarks: tuple[SuiteBenchmark, ...] = ()
+    metrics: tuple[str, ...] = ()
+    measurements: tuple[str, ...] = ()
+    """Names in `MEASUREMENTS`; a suite has benchmarks or measurements or both."""
 
 
 def suite_names() -> list[str]:
@@ -113,8 +128,16 @@ def _check_names(suite: Suite, tree: yaml.Node | None, path: Path) -> None:
             error = unknown_name(kind, name, [str(k) for k in known])
             raise _fault(path, _line(tree, loc), error.message.rstrip("."), error.remedy)
 
+    if not suite.benchmarks and not suite.measurements:
+        why = "benchmarks: needs at least 1 item where there are no measurements"
+        raise _fault(path, _line(tree, ("benchmarks",)), why, None)
+    if suite.benchmarks and not suite.metrics:
+        why = "metrics: needs at least 1 item where there are benchmarks"
+        raise _fault(path, _line(tree, ("metrics",)), why, f"Known: {', '.join(METRICS)}.")
     for index, metric in enumerate(suite.metrics):
         check("metric", metric, METRICS, ("metrics", index))
+    for index, measurement in enumerate(suite.measurements):
+        check("measurement", measurement, MEASUREMENTS, ("measurements", index))
     for index, entry in enumerate(suite.benchmarks):
         loc = ("benchmarks", index)
         check("benchmark", entry.name, benchmarks(), loc)

@@ -80,7 +80,7 @@ def test_a_benchmark_without_a_selection_runs_all_its_cells() -> None:
 def test_an_unknown_suite_gets_the_nearest_name() -> None:
     with pytest.raises(HarnessError, match="Unknown suite 'robustnes'") as caught:
         load_suite("robustnes")
-    assert "Did you mean robustness?" in str(caught.value)
+    assert "Did you mean robustness" in str(caught.value)
     assert "or give the path of a YAML file" in str(caught.value)
     assert caught.value.exit_code is ExitCode.USAGE
 

@@ -1,0 +1,255 @@
+"""What a suite measures of the model itself: size, speed, memory, energy and carbon, without any data set.
+
+Size and speed follow from the architecture, so a model of the registry is measured with random weights where its
+checkpoint is not here, and every record says so. A measurement that fails becomes pending; the others go on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from harness.compute import results
+from harness.compute.architecture import read_architecture
+from harness.compute.carbon import emissions, grid_intensity
+from harness.compute.complexity import count
+from harness.compute.energy import EnergyUse, Meter, measure_energy, meters_for, repeat_forward
+from harness.compute.hardware import describe
+from harness.compute.memory import peak_memory
+from harness.compute.placement import LAYOUTS, Placement, Setting, choose, prepare
+from harness.compute.results import Origin
+from harness.compute.speed import Budget, Forward, Sweep, batch_of, measure_latency, sweep_batches
+from harness.errors import HarnessError
+from harness.evidence import Evidence, EvidenceClass, Fingerprints
+from harness.inference.placing import resolve_device
+from harness.models.loading import LoadedModel, build_architecture
+from harness.plan import ModelState
+from harness.progress import Reporter
+from harness.scoring import CODE
+from harness.settings import Settings
+
+_PROBE_IMAGES = 8
+_ENERGY_REPEATS = 5
+_MEMORY_CALLS = 3
+_IDLE_SECONDS = 5.0
+
+
+@dataclass(frozen=True)
+class _Subject:
+    """The network under measurement; what several measurements need is made once."""
+
+    module: torch.nn.Module
+    """Float images (N, 3, H, W) to logits, on `device`."""
+    device: torch.device
+    crop: tuple[int, int]
+    """Height and width of the model's own input."""
+    checkpoint: Path | None
+    settings: Settings
+    origin: Origin
+    reporter: Reporter
+
+    @cached_property
+    def images(self) -> torch.Tensor:
+        """Normal noise (8, 3, H, W) from a fixed seed: speed doesn't depend on what the pixels show."""
+        noise = torch.randn(_PROBE_IMAGES, 3, *self.crop, generator=torch.Generator().manual_seed(0))
+        return noise.to(self.device)
+
+    @cached_property
+    def placement(self) -> Placement:
+        layouts = tuple(LAYOUTS) if self.settings.layout == "auto" else (self.settings.layout,)
+        seconds = min(5.0, self.settings.measure_seconds)
+        budget = Budget(relative=0.05, limit_s=seconds, minimum_calls=3, warm_up_calls=1)
+        return choose(self.module, self.images, precisions=(self.settings.precision,), layouts=layouts, budget=budget)
+
+    @property
+    def setting(self) -> Setting:
+        return self.placement.setting
+
+    @cached_property
+    def forward(self) -> Forward:
+        return prepare(self.module, self.setting)
+
+    @cached_property
+    def placed(self) -> Origin:
+        """The origin of what depends on hardware and setting."""
+        return Origin(self.origin.command, self.origin.fingerprints, describe(self.device), self.setting)
+
+    @cached_property
+    def sweep(self) -> Sweep:
+        return sweep_batches(self.forward, self.images, budget=Budget(limit_s=self.settings.measure_seconds))
+
+    @cached_property
+    def meters(self) -> list[Meter]:
+        return meters_for(self.device)
+
+    @cached_property
+    def energy(self) -> list[EnergyUse]:
+        """Repeats of forward passes at the batch size with the best throughput."""
+        batch = batch_of(self.images, self.sweep.best.images_per_call)
+
+        def step() -> int:
+            self.forward(batch)
+            if self.device.type == "cuda":
+                torch.cuda.synchronize(self.device)
+            return len(batch)
+
+        work = repeat_forward(step, self.settings.measure_seconds / _ENERGY_REPEATS)
+        return [measure_energy(work, self.meters) for _ in range(_ENERGY_REPEATS)]
+
+
+def _complexity(subject: _Subject) -> list[Evidence]:
+    own = count(subject.module, (3, *subject.crop))
+    found = results.complexity_evidence(own, subject.origin, checkpoint=subject.checkpoint)
+    for width, height in subject.settings.input_sizes:
+        try:
+            at_size = count(subject.module, (3, height, width))
+        except HarnessError as error:
+            found.append(_pending(f"compute.macs:{width}x{height}", error.message, subject.origin))
+            continue
+        found += results.complexity_evidence(at_size, subject.origin, variant=True)
+    return found
+
+
+def _architecture(subject: _Subject) -> list[Evidence]:
+    core: Any = getattr(subject.module, "core", subject.module)
+    shown = getattr(core, "config", core)
+    if not (hasattr(shown, "to_dict") or hasattr(shown, "pretrained_cfg")):
+        raise HarnessError(f"{type(core).__name__} carries no configuration to read its shape from.")
+    return results.architecture_evidence(read_architecture(shown), subject.origin)
+
+
+def _placement(subject: _Subject) -> list[Evidence]:
+    return results.placement_evidence(subject.placement, subject.placed)
+
+
+def _latency(subject: _Subject) -> list[Evidence]:
+    budget = Budget(minimum_calls=400, warm_up_calls=10, limit_s=subject.settings.measure_seconds)
+    timings = measure_latency(subject.forward, batch_of(subject.images, 1), budget)
+    return results.latency_evidence(timings, subject.placed)
+
+
+def _throughput(subject: _Subject) -> list[Evidence]:
+    return results.throughput_evidence(subject.sweep, subject.placed)
+
+
+def _memory(subject: _Subject) -> list[Evidence]:
+    forward, image = subject.forward, batch_of(subject.images, 1)
+    peak = peak_memory(lambda: [forward(image) for _ in range(_MEMORY_CALLS)], subject.device)
+    return results.memory_evidence(peak, 1, _MEMORY_CALLS, subject.placed)
+
+
+def _energy(subject: _Subject) -> list[Evidence]:
+    found = results.energy_evidence(subject.energy, subject.placed)
+    seconds = min(_IDLE_SECONDS, subject.settings.measure_seconds)
+    return [*found, results.idle_evidence([meter.idle(seconds) for meter in subject.meters], subject.placed)]
+
+
+def _carbon(subject: _Subject) -> list[Evidence]:
+    joules = results.per_1000_images(subject.energy)
+    carbon = None if joules is None else emissions(joules, grid_intensity(subject.settings.region))
+    reason = next((use.reason for use in subject.energy if use.reason is not None), None)
+    images = sum(use.images for use in subject.energy)
+    return [results.carbon_evidence("carbon.per-1000-images", carbon, images, reason, subject.placed)]
+
+
+@dataclass(frozen=True)
+class _Measurement:
+    take: Callable[[_Subject], list[Evidence]]
+    keys: tuple[str, ...]
+    """What is pending where it fails."""
+
+
+MEASUREMENTS: dict[str, _Measurement] = {
+    "complexity": _Measurement(_complexity, ("compute.parameters", "compute.macs")),
+    "architecture": _Measurement(_architecture, ("architecture.depth",)),
+    "placement": _Measurement(_placement, ("compute.placement",)),
+    "latency": _Measurement(_latency, ("compute.latency-p50",)),
+    "throughput": _Measurement(_throughput, ("compute.throughput",)),
+    "memory": _Measurement(_memory, ("compute.peak-memory",)),
+    "energy": _Measurement(_energy, ("energy.per-1000-images",)),
+    "carbon": _Measurement(_carbon, ("carbon.per-1000-images",)),
+}
+"""How each of `harness.suites.MEASUREMENTS` is taken."""
+
+
+def measure(
+    names: Sequence[str],
+    model: ModelState,
+    settings: Settings,
+    reporter: Reporter,
+    command: str,
+    *,
+    load: Callable[[], LoadedModel],
+) -> list[Evidence]:
+    """Take measurements of a model: with its weights where they are here, else of its architecture.
+
+    Args:
+        names: in `MEASUREMENTS`.
+        command: that makes this evidence again.
+        load: gives the model with its weights; called only where the checkpoint is here.
+
+    Raises:
+        HarnessError: the checkpoint is here and can't be used, or there is no such device.
+    """
+    if not names:
+        return []
+    device = torch.device(resolve_device(settings.device))
+    loaded = load() if model.runnable else None
+    weights = loaded.identity.weights if loaded is not None else None
+    origin = Origin(command, Fingerprints(weights=weights, code=CODE))
+    try:
+        module = loaded.module if loaded is not None else build_architecture(model.spec)
+    except HarnessError as error:
+        why = f"{error.message} {model.missing.message if model.missing else ''}".strip()
+        return [_pending(key, why, origin) for name in names for key in MEASUREMENTS[name].keys]
+    preprocessing = loaded.identity.preprocessing if loaded is not None else model.spec.preprocessing
+    assert preprocessing is not None  # the registry states one with each architecture
+    subject = _Subject(
+        module=module.to(device),
+        device=device,
+        crop=preprocessing.crop,
+        checkpoint=_single_file(model),
+        settings=settings,
+        origin=origin,
+        reporter=reporter,
+    )
+    found: list[Evidence] = []
+    for name in names:
+        reporter.note(f"Measuring {name}")
+        try:
+            found += MEASUREMENTS[name].take(subject)
+        except (HarnessError, RuntimeError, OSError) as error:  # RuntimeError: PyTorch's, such as out of memory
+            why = error.message if isinstance(error, HarnessError) else str(error) or type(error).__name__
+            reporter.note(f"Failed: {name}: {why}")
+            found += [_pending(key, why, origin) for key in MEASUREMENTS[name].keys]
+    return [_with_input(item, subject, loaded is not None) for item in found]
+
+
+def _single_file(model: ModelState) -> Path | None:
+    """The file of the weights; None where there is none, or several that share them."""
+    files = [file for file in model.files.files if file.suffix != ".json"] if model.files is not None else []
+    return files[0] if len(files) == 1 else None
+
+
+def _with_input(item: Evidence, subject: _Subject, has_weights: bool) -> Evidence:
+    """The record with what went in: which weights, and the pixels of what was run."""
+    said: dict[str, Any] = {"weights": "the checkpoint's" if has_weights else "random: the checkpoint is not here"}
+    if item.class_ not in (EvidenceClass.DERIVED, EvidenceClass.NOT_APPLICABLE):
+        height, width = subject.crop
+        said["input"] = f"random pixels, {width} × {height}"
+    return item.model_copy(update={"protocol": (item.protocol or {}) | said})
+
+
+def _pending(key: str, why: str, origin: Origin) -> Evidence:
+    return Evidence(
+        key=key,
+        class_=EvidenceClass.PENDING,
+        reason=why,
+        fingerprints=origin.fingerprints,
+        command=origin.command,
+    )
