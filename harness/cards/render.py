@@ -70,6 +70,89 @@ class Row:
     partial: bool
 
 
+_COST_NAMES = {
+    "compute.parameters": "Parameters",
+    "compute.parameters:head": "Parameters of the classifier",
+    "compute.parameters:by-stage": "Parameters by stage",
+    "compute.macs": "Multiply-adds for one image",
+    "compute.flops": "Floating-point operations for one image",
+    "compute.activations": "Activations for one image",
+    "compute.checkpoint-bytes": "Checkpoint size",
+    "compute.placement": "Precision, memory layout and mode chosen here",
+    "compute.placement-agreement": "Top-1 agreement with plain fp32 on the probe",
+    "compute.placement-logit-difference": "Largest logit difference from plain fp32 on the probe",
+    "compute.latency-p50": "Latency at batch 1, median",
+    "compute.latency-p95": "Latency at batch 1, 95th percentile",
+    "compute.latency-p99": "Latency at batch 1, 99th percentile",
+    "compute.throughput": "Throughput at the best batch size",
+    "compute.peak-memory": "Peak memory at batch 1",
+    "energy.per-1000-images": "Energy for 1,000 images",
+    "energy.images-per-joule": "Images per joule",
+    "energy.idle-power": "Power without work",
+    "energy.this-run": "Energy of this run's forward passes",
+    "energy.training": "Energy of training",
+    "carbon.per-1000-images": "Emissions for 1,000 images",
+    "carbon.this-run": "Emissions of this run's forward passes",
+    "carbon.training": "Emissions of training",
+}
+_SPEED = re.compile(r"compute\.(latency|throughput|peak-memory|placement|checkpoint-bytes).*")
+
+
+@dataclass(frozen=True)
+class Cost:
+    """One line of a table on what the model costs."""
+
+    evidence: Evidence
+    what: str
+    """In words."""
+
+
+@dataclass(frozen=True)
+class Costs:
+    """What is known of the model's cost, by the section of the card it belongs to."""
+
+    architecture: tuple[Cost, ...]
+    speed: tuple[Cost, ...]
+    impact: tuple[Cost, ...]
+
+    def __bool__(self) -> bool:
+        return any(cost.evidence.class_.has_value for cost in (*self.architecture, *self.speed, *self.impact))
+
+    @property
+    def hardware(self) -> dict[str, Any] | None:
+        """The machine that speed and energy were measured on, as the first such record has it."""
+        protocols = (cost.evidence.protocol or {} for cost in (*self.speed, *self.impact))
+        return next((protocol["hardware"] for protocol in protocols if "hardware" in protocol), None)
+
+    @property
+    def random_weights(self) -> bool:
+        """Whether something was measured without the checkpoint."""
+        every = (*self.architecture, *self.speed, *self.impact)
+        return any(str((cost.evidence.protocol or {}).get("weights", "")).startswith("random") for cost in every)
+
+
+def costs(ledger: Ledger) -> Costs:
+    """The ledger's evidence on size, speed, energy and carbon."""
+    found: dict[str, list[Cost]] = {"architecture": [], "speed": [], "impact": []}
+    for item in ledger:
+        family = benchmark_of(item.key)
+        if family in ("energy", "carbon"):
+            found["impact"].append(Cost(item, cost_name(item.key)))
+        elif family == "compute" and _SPEED.fullmatch(item.key):
+            found["speed"].append(Cost(item, cost_name(item.key)))
+        elif family in ("compute", "architecture"):
+            found["architecture"].append(Cost(item, cost_name(item.key)))
+    return Costs(**{name: tuple(lines) for name, lines in found.items()})
+
+
+def cost_name(key: str) -> str:
+    """The cost that an evidence key is about, e.g. `compute.macs:1280x800` -> "Multiply-adds for one image, 1280x800"."""
+    plain, _, variant = key.partition(":")
+    family, _, word = plain.partition(".")
+    words = word.replace("-", " ").capitalize() if family == "architecture" else _COST_NAMES.get(plain, plain)
+    return _COST_NAMES.get(key) or words + (f", {variant}" if variant else "")
+
+
 @dataclass(frozen=True)
 class Section:
     """What is known on one benchmark."""
@@ -173,12 +256,13 @@ def _index_results(section: Section) -> Iterable[dict[str, Any]]:
 
 
 def _methods(ledger: Ledger) -> list[dict[str, str]]:
-    """One line for each way in which numbers were made."""
+    """One line for each way in which numbers on benchmarks were made."""
     lines: dict[tuple[str, ...], dict[str, str]] = {}
+    known = benchmarks()
     for item in ledger:
-        if item.class_ is not EvidenceClass.MEASURED or item.protocol is None:
-            continue
         name = benchmark_of(item.key)
+        if item.class_ is not EvidenceClass.MEASURED or item.protocol is None or name not in known:
+            continue
         data = item.fingerprints.data or ""
         lines.setdefault(
             (name, data),
@@ -213,7 +297,13 @@ def _environment(path: Path | None) -> tuple[jinja2.Environment, str]:
         autoescape=False,
     )
     environment.filters.update(
-        cell=cell, code=code, show=show, count=show_count, interval=show_interval, number=show_number
+        cell=cell,
+        code=code,
+        show=show,
+        count=show_count,
+        interval=show_interval,
+        number=show_number,
+        value=show_value,
     )
     return environment, name
 
@@ -255,6 +345,7 @@ def render_card(ledger: Ledger, template: Path | None = None) -> RenderedCard:
             partial=any(row.partial for section in found for row in section.rows),
             smallest_n=min((row.evidence.n or 0 for section in found for row in section.rows), default=0),
             methods=_methods(ledger),
+            costs=costs(ledger),
             evidence={item.key: item for item in ledger},
             front_matter=_front_matter(ledger),
         )

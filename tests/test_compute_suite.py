@@ -1,0 +1,263 @@
+"""The compute suite end to end: what a model costs, with its weights and without; no data set, no network."""
+
+from __future__ import annotations
+
+import json
+import socket
+from pathlib import Path
+from typing import NoReturn
+
+import pytest
+from typer.testing import CliRunner
+
+from harness import measuring
+from harness.cards.render import render_card
+from harness.cli import app
+from harness.compute.speed import Budget
+from harness.errors import ExitCode, HarnessError
+from harness.evidence import Evidence, EvidenceClass, Ledger
+from harness.measuring import measure
+from harness.models.loading import LoadedModel, locate_checkpoint
+from harness.models.registry import HubCheckpoint, ModelSpec, resolve
+from harness.plan import ModelState
+from harness.progress import Reporter
+from harness.run import RunResult, run_suite
+from harness.settings import Settings, parse_input_sizes
+from harness.suites import MEASUREMENTS, Suite, load_suite, parse_suite
+
+SECONDS = 0.2
+"""Time limit of each measurement: enough for values, too little for narrow intervals."""
+
+# Radosavovic et al., Designing Network Design Spaces (2020), Table 4: RegNetY-4.0GF has 20.6 M parameters and 4.0 G
+# multiply-adds; pycls, dev/model_complexity.json, has the exact count.
+PARAMETERS = 20_646_656
+
+
+def settings(home: Path, **options: object) -> Settings:
+    given = {"data_home": None, "offline": True, "measure_seconds": SECONDS, **options}
+    return Settings(home=home, **given)  # type: ignore[arg-type]
+
+
+@pytest.fixture(scope="module")
+def without_weights(tmp_path_factory: pytest.TempPathFactory) -> RunResult:
+    """The compute suite on RegNetY-4.0GF without its checkpoint and with every socket blocked."""
+    home = tmp_path_factory.mktemp("compute-home")
+
+    def refuse(*_: object) -> NoReturn:
+        raise AssertionError("a measurement opened a network connection")
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(socket.socket, "connect", refuse)
+        # An empty cache of the Hub, so that a checkpoint on this machine changes nothing.
+        patch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(home / "hub"))
+        options = settings(home, input_sizes=((320, 160),), region="FRA", layout="contiguous")
+        return run_suite(resolve("regnet-y-040"), load_suite("compute"), options, Reporter(quiet=True))
+
+
+def of(result: RunResult, key: str) -> Evidence:
+    found = result.ledger.get(key)
+    assert found is not None, key
+    return found
+
+
+def test_size_and_arithmetic_are_the_published_ones(without_weights: RunResult) -> None:
+    parameters, macs = of(without_weights, "compute.parameters"), of(without_weights, "compute.macs")
+    assert (parameters.value, parameters.class_) == (PARAMETERS, EvidenceClass.DERIVED)
+    assert macs.value == pytest.approx(4.0e9, rel=0.01)
+    assert of(without_weights, "compute.flops").value == 2 * macs.value  # type: ignore[operator]
+    assert of(without_weights, "architecture.depth").value == 2 + 6 + 12 + 2
+
+
+def test_another_input_size_is_a_variant_named_width_by_height(without_weights: RunResult) -> None:
+    variant, own = of(without_weights, "compute.macs:320x160"), of(without_weights, "compute.macs")
+    assert variant.protocol is not None
+    assert variant.protocol["input_size"] == [3, 160, 320]
+    # A convolutional network's multiply-adds grow with the area, up to the classifier and rounding at the edges.
+    assert variant.value / own.value == pytest.approx(320 * 160 / 224**2, rel=0.02)  # type: ignore[operator]
+
+
+def test_speed_is_measured_with_random_weights_and_says_so(without_weights: RunResult) -> None:
+    for key in ("compute.latency-p50", "compute.throughput"):
+        item = of(without_weights, key)
+        assert item.class_ is EvidenceClass.MEASURED
+        assert item.protocol is not None
+        assert item.protocol["weights"] == "random: the checkpoint is not here"
+        assert item.protocol["hardware"]["logical_cpus"] >= 1
+        assert item.interval is not None or item.reason is not None
+        assert item.fingerprints.weights is None
+    assert "dtypes" in str(of(without_weights, "compute.checkpoint-bytes").protocol)
+
+
+def test_energy_and_carbon_are_never_zero_and_have_intervals(without_weights: RunResult) -> None:
+    for key in ("energy.per-1000-images", "energy.images-per-joule", "carbon.per-1000-images"):
+        item = of(without_weights, key)
+        if item.class_ is EvidenceClass.PENDING:  # a machine whose processor can't be read at all
+            assert item.reason
+            continue
+        assert item.value > 0, key  # type: ignore[operator]
+        assert item.interval is not None
+        assert 0 <= item.interval.low <= item.value <= item.interval.high  # type: ignore[operator]
+    carbon = of(without_weights, "carbon.per-1000-images")
+    assert carbon.protocol is not None
+    assert carbon.protocol["grid"]["region"] == "France"
+
+
+def test_a_run_without_weights_is_done_and_gives_its_command(without_weights: RunResult) -> None:
+    waiting = [item.key for item in without_weights.ledger if item.class_ is EvidenceClass.PENDING]
+    assert without_weights.exit_code is (ExitCode.INCOMPLETE if waiting else ExitCode.DONE)
+    command = of(without_weights, "compute.macs").command
+    assert command == (
+        "harness run --suite compute --model regnet-y-040 --input-size 320x160 --region FRA --seconds 0.2"
+    )
+
+
+def test_the_card_shows_each_cost_with_its_class(without_weights: RunResult) -> None:
+    card = render_card(without_weights.ledger).text
+    assert "Nothing has been measured for this card yet" not in card
+    assert "Pending: neither energy nor emissions" not in card
+    assert "No number was made yet" not in card
+    assert "| Parameters | 20,646,656 parameters | — | derived |" in card
+    assert "with random weights" in card
+    after = card.split("## Environmental Impact")[1].split("\n## ")[0]
+    assert "| Energy for 1,000 images |" in after
+    assert "| Emissions for 1,000 images |" in after
+    assert "| Latency at batch 1, median |" in card.split("### Speeds, Sizes, Times")[1].split("\n## ")[0]
+    assert "| Multiply-adds for one image, 320x160 |" in card.split("## Technical Specifications")[1]
+
+
+def test_without_costs_the_card_says_that_energy_is_pending() -> None:
+    spec = resolve("regnet-y-040")
+    empty = Ledger(model={"name": spec.name, "reference": spec.reference, "title": spec.title})
+    card = render_card(empty).text
+    assert "Nothing has been measured for this card yet" in card
+    assert "Pending: neither energy nor emissions have been measured" in card
+
+
+def test_with_weights_the_file_and_its_fingerprint_are_used(lite0: LoadedModel, tmp_path: Path) -> None:
+    spec = resolve("efficientnet-lite0")
+    files = locate_checkpoint(spec, offline=True)
+    state = ModelState(spec, files, lite0.identity, None)
+    found = measure(
+        ("complexity", "latency"),
+        state,
+        settings(tmp_path, layout="contiguous", measure_seconds=2.0),
+        Reporter(quiet=True),
+        "command",
+        load=lambda: lite0,
+    )
+    by_key = {item.key: item for item in found}
+    size, latency = by_key["compute.checkpoint-bytes"], by_key["compute.latency-p50"]
+    assert size.value == files.files[0].stat().st_size
+    assert size.fingerprints.weights == lite0.identity.weights
+    assert latency.protocol is not None
+    assert latency.protocol["weights"] == "the checkpoint's"
+    assert latency.interval is not None
+    assert latency.interval.low <= latency.value <= latency.interval.high  # type: ignore[operator]
+
+
+def no_load() -> LoadedModel:
+    raise AssertionError("there are no weights to load")
+
+
+def test_neither_weights_nor_architecture_leave_everything_pending(tmp_path: Path) -> None:
+    spec = ModelSpec(name="unknown", reference="hf:some/one", title="One", checkpoint=HubCheckpoint(repo="some/one"))
+    absent = HarnessError("The weights are not on this machine.")
+    state = ModelState(spec, None, None, absent)
+    found = measure(tuple(MEASUREMENTS), state, settings(tmp_path), Reporter(quiet=True), "command", load=no_load)
+    assert {item.class_ for item in found} == {EvidenceClass.PENDING}
+    assert all("known from its checkpoint only" in str(item.reason) for item in found)
+    assert all("not on this machine" in str(item.reason) for item in found)
+
+
+def test_a_measurement_that_fails_is_pending_and_the_others_go_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def out_of_memory(*_: object) -> NoReturn:
+        raise RuntimeError("out of memory")
+
+    monkeypatch.setattr(measuring, "measure_latency", out_of_memory)
+    monkeypatch.setattr(measuring, "Budget", lambda **_: Budget(limit_s=SECONDS, minimum_calls=2, warm_up_calls=0))
+    state = ModelState(resolve("efficientnet-lite0"), None, None, HarnessError("not here"))
+    found = measure(
+        ("latency", "complexity"),
+        state,
+        settings(tmp_path, input_sizes=((1, 1), (64, 64)), layout="contiguous"),
+        Reporter(quiet=True),
+        "command",
+        load=no_load,
+    )
+    by_key = {item.key: item for item in found}
+    assert by_key["compute.latency-p50"].reason == "out of memory"
+    assert by_key["compute.parameters"].class_ is EvidenceClass.DERIVED
+    assert by_key["compute.macs:64x64"].class_ is EvidenceClass.DERIVED
+
+
+def test_every_measurement_a_suite_may_name_can_be_taken() -> None:
+    assert list(measuring.MEASUREMENTS) == list(MEASUREMENTS)
+
+
+SUITE = """\
+name: mine
+title: Mine
+description: What it is for.
+measurements: [complexity]
+"""
+
+
+def parse(text: str) -> Suite:
+    return parse_suite(text, Path("mine.yaml"))
+
+
+def test_a_suite_may_have_measurements_alone() -> None:
+    assert parse(SUITE).measurements == ("complexity",)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "expected"),
+    [
+        ("complexity", "complexty", ["line 4", "Unknown measurement 'complexty'", "Did you mean complexity?"]),
+        ("measurements: [complexity]\n", "", ["benchmarks: needs at least 1 item"]),
+        ("measurements", "measurement", ["line 4", "Did you mean measurements?"]),
+        ("measurements: [complexity]", "benchmarks: [imagenet-val]", ["metrics: needs at least 1 item"]),
+    ],
+)
+def test_a_fault_in_measurements_is_named(old: str, new: str, expected: list[str]) -> None:
+    with pytest.raises(HarnessError) as caught:
+        parse(SUITE.replace(old, new))
+    assert caught.value.exit_code is ExitCode.USAGE
+    for part in expected:
+        assert part in str(caught.value)
+
+
+def test_input_sizes_are_width_by_height() -> None:
+    assert parse_input_sizes(["1280x800", "320x160", "1280x800"]) == ((1280, 800), (320, 160))
+    for wrong in ("1280", "0x5", "axb", "12x", "-1x4"):
+        with pytest.raises(HarnessError, match="is not WIDTHxHEIGHT"):
+            parse_input_sizes([wrong])
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "said"),
+    [("--input-size", "1280", "WIDTHxHEIGHT"), ("--region", "Frnce", "Did you mean France")],
+)
+def test_the_command_line_refuses_what_it_can_t_read(
+    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, option: str, value: str, said: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    arguments = ["run", "--suite", "compute", "--model", "regnet-y-040", "--offline", option, value]
+    result = CliRunner().invoke(app, arguments)
+    assert result.exit_code == ExitCode.USAGE
+    assert said in " ".join(result.stderr.split())
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_command_line_measures_without_weights(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    suite = tmp_path / "mine.yaml"
+    suite.write_text(SUITE, encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    arguments = ["run", "--suite", str(suite), "--model", "convnext-base-224-22k", "--offline", "--format", "json"]
+    result = CliRunner().invoke(app, arguments)
+    assert result.exit_code == ExitCode.DONE, result.output
+    values = {item["key"]: item["value"] for item in json.loads(result.stdout)["ledger"]["evidence"]}
+    assert values["compute.parameters"] == 109_953_489  # 88,591,464 with 1,000 outputs, and 20,841 × 1,025 more
+    assert values["compute.macs"] == pytest.approx(15.4e9, rel=0.01)  # Liu et al. 2022, Table 1 (1,000-way head)
