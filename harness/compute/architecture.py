@@ -76,9 +76,7 @@ def _timm_mapping(model: Any) -> Mapping[str, Any]:
 
 def _timm_depths(model: Any) -> list[int]:
     numbered = (f"s{number}" for number in range(1, 5))
-    stages = getattr(model, "stages", None) or [
-        getattr(model, name) for name in numbered if hasattr(model, name)
-    ]
+    stages = getattr(model, "stages", None) or [getattr(model, name) for name in numbered if hasattr(model, name)]
     return [len(list(getattr(stage, "blocks", stage.children()))) for stage in stages]
 
 

@@ -174,9 +174,7 @@ def _try(
     if not bool(torch.isfinite(logits).all()):
         return Trial(setting, None, agreeing, None, rejected="logits are not finite")
     agrees = agreeing >= minimum_agreement * len(probe)
-    reason = (
-        None if agrees else f"top-1 agrees on {agreeing} of {len(probe)}, less than {minimum_agreement:.0%}"
-    )
+    reason = None if agrees else f"top-1 agrees on {agreeing} of {len(probe)}, less than {minimum_agreement:.0%}"
     return Trial(setting, measure_throughput(forward, probe, budget), agreeing, difference, reason)
 
 

@@ -123,19 +123,14 @@ def _checkpoint_bytes(complexity: Complexity, checkpoint: Path | None, origin: O
     if checkpoint is not None:
         protocol = by_dtype | {"read_from": f"size of the file {checkpoint.name}"}
         return _derived("compute.checkpoint-bytes", checkpoint.stat().st_size, "B", origin, protocol)
-    protocol = by_dtype | {
-        "read_from": "dtypes and shapes of the state dict; a file adds its format's own bytes"
-    }
+    protocol = by_dtype | {"read_from": "dtypes and shapes of the state dict; a file adds its format's own bytes"}
     return _derived("compute.checkpoint-bytes", complexity.checkpoint_bytes, "B", origin, protocol)
 
 
 def architecture_evidence(architecture: Mapping[str, Any], origin: Origin) -> list[Evidence]:
     """One record `architecture.<word>` for each value that the configuration shows."""
     protocol = {"read_from": "the model's configuration"}
-    return [
-        _derived(f"architecture.{word}", value, None, origin, protocol)
-        for word, value in architecture.items()
-    ]
+    return [_derived(f"architecture.{word}", value, None, origin, protocol) for word, value in architecture.items()]
 
 
 # --- measured -----------------------------------------------------------------------------------------------------
@@ -145,9 +140,7 @@ def latency_evidence(timings: Timings, origin: Origin, *, steps: str = FORWARD_O
     """`compute.latency-p50`, `-p95` and `-p99` in milliseconds at batch 1; `steps` says what a call consists of."""
     protocol = origin.protocol(batch=timings.images_per_call, steps=steps, **_how_timed(timings))
     return [
-        _measured(
-            f"compute.latency-{name}", _scaled(timings.latency(q), 1000), "ms", timings, origin, protocol
-        )
+        _measured(f"compute.latency-{name}", _scaled(timings.latency(q), 1000), "ms", timings, origin, protocol)
         for name, q in _QUANTILES.items()
     ]
 
@@ -287,9 +280,7 @@ def _over_repeats(
     key: str, unit: str, repeats: Sequence[EnergyUse], origin: Origin, *, inverse: bool = False
 ) -> Evidence:
     parts = [[_part(reading) for reading in use.readings] for use in repeats]
-    protocol = origin.protocol(
-        repeats=len(repeats), images_per_repeat=[u.images for u in repeats], parts=parts
-    )
+    protocol = origin.protocol(repeats=len(repeats), images_per_repeat=[u.images for u in repeats], parts=parts)
     joules = per_1000_images(repeats)
     if joules is None:
         reason = next((use.reason for use in repeats if use.reason is not None), "nothing was run")
@@ -298,9 +289,7 @@ def _over_repeats(
         return _pending(key, "the energy's low bound is 0, so this has no high bound", origin, protocol)
     metered = all(use.metered for use in repeats)
     single = metered and len(repeats) == 1
-    method = (
-        "Student's t over repeats" if metered else "bounds of the power model and Student's t over repeats"
-    )
+    method = "Student's t over repeats" if metered else "bounds of the power model and Student's t over repeats"
     shown = joules.reciprocal() * 1000 if inverse else joules
     return _record(
         key,
@@ -344,9 +333,7 @@ def _once(key: str, unit: str, use: EnergyUse, total: Range | None, n: int, orig
     )
 
 
-def carbon_evidence(
-    key: str, carbon: Emissions | None, images: int, reason: str | None, origin: Origin
-) -> Evidence:
+def carbon_evidence(key: str, carbon: Emissions | None, images: int, reason: str | None, origin: Origin) -> Evidence:
     """`carbon.per-1000-images` or `carbon.this-run` in grams of CO2e; without energy it is pending, with `reason`."""
     if carbon is None:
         return _pending(key, reason, origin, origin.protocol())
@@ -382,9 +369,7 @@ def training_evidence(
     of_energy = "product of the bounds of hours, device power and PUE; not a sampling interval"
     return [
         estimated("energy.training", value=kwh.value, unit="kWh", interval=kwh.interval(of_energy)),
-        estimated(
-            "carbon.training", value=kilograms.value, unit="kg CO2e", interval=kilograms.interval(BOUNDS)
-        ),
+        estimated("carbon.training", value=kilograms.value, unit="kg CO2e", interval=kilograms.interval(BOUNDS)),
     ]
 
 
