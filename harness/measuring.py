@@ -49,9 +49,15 @@ class _Subject:
     crop: tuple[int, int]
     """Height and width of the model's own input."""
     checkpoint: Path | None
+    has_weights: bool
+    """Whether the weights are the checkpoint's; else they are random."""
     settings: Settings
     origin: Origin
-    reporter: Reporter
+
+    @property
+    def steps(self) -> str:
+        """What a timed call consists of, in words."""
+        return results.FORWARD_ONLY + ("" if self.has_weights else ", random weights")
 
     @cached_property
     def images(self) -> torch.Tensor:
@@ -130,11 +136,11 @@ def _placement(subject: _Subject) -> list[Evidence]:
 def _latency(subject: _Subject) -> list[Evidence]:
     budget = Budget(minimum_calls=400, warm_up_calls=10, limit_s=subject.settings.measure_seconds)
     timings = measure_latency(subject.forward, batch_of(subject.images, 1), budget)
-    return results.latency_evidence(timings, subject.placed)
+    return results.latency_evidence(timings, subject.placed, steps=subject.steps)
 
 
 def _throughput(subject: _Subject) -> list[Evidence]:
-    return results.throughput_evidence(subject.sweep, subject.placed)
+    return results.throughput_evidence(subject.sweep, subject.placed, steps=subject.steps)
 
 
 def _memory(subject: _Subject) -> list[Evidence]:
@@ -214,9 +220,9 @@ def measure(
         device=device,
         crop=preprocessing.crop,
         checkpoint=_single_file(model),
+        has_weights=loaded is not None,
         settings=settings,
         origin=origin,
-        reporter=reporter,
     )
     found: list[Evidence] = []
     for name in names:
@@ -227,7 +233,7 @@ def measure(
             why = error.message if isinstance(error, HarnessError) else str(error) or type(error).__name__
             reporter.note(f"Failed: {name}: {why}")
             found += [_pending(key, why, origin) for key in MEASUREMENTS[name].keys]
-    return [_with_input(item, subject, loaded is not None) for item in found]
+    return [_with_input(item, subject) for item in found]
 
 
 def _single_file(model: ModelState) -> Path | None:
@@ -236,9 +242,11 @@ def _single_file(model: ModelState) -> Path | None:
     return files[0] if len(files) == 1 else None
 
 
-def _with_input(item: Evidence, subject: _Subject, has_weights: bool) -> Evidence:
+def _with_input(item: Evidence, subject: _Subject) -> Evidence:
     """The record with what went in: which weights, and the pixels of what was run."""
-    said: dict[str, Any] = {"weights": "the checkpoint's" if has_weights else "random: the checkpoint is not here"}
+    said: dict[str, Any] = {
+        "weights": "the checkpoint's" if subject.has_weights else "random: the checkpoint is not here"
+    }
     if item.class_ not in (EvidenceClass.DERIVED, EvidenceClass.NOT_APPLICABLE):
         height, width = subject.crop
         said["input"] = f"random pixels, {width} × {height}"

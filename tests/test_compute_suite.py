@@ -11,6 +11,7 @@ import pytest
 from typer.testing import CliRunner
 
 from harness import measuring
+from harness.cards.fill import fill_card
 from harness.cards.render import render_card
 from harness.cli import app
 from harness.compute.speed import Budget
@@ -82,6 +83,7 @@ def test_speed_is_measured_with_random_weights_and_says_so(without_weights: RunR
         assert item.class_ is EvidenceClass.MEASURED
         assert item.protocol is not None
         assert item.protocol["weights"] == "random: the checkpoint is not here"
+        assert item.protocol["steps"].endswith("random weights")
         assert item.protocol["hardware"]["logical_cpus"] >= 1
         assert item.interval is not None or item.reason is not None
         assert item.fingerprints.weights is None
@@ -123,6 +125,13 @@ def test_the_card_shows_each_cost_with_its_class(without_weights: RunResult) -> 
     assert "| Emissions for 1,000 images |" in after
     assert "| Latency at batch 1, median |" in card.split("### Speeds, Sizes, Times")[1].split("\n## ")[0]
     assert "| Multiply-adds for one image, 320x160 |" in card.split("## Technical Specifications")[1]
+
+
+def test_a_filled_card_doesn_t_speak_of_a_checkpoint_that_was_not_there(without_weights: RunResult) -> None:
+    card = b"# Card\n\n- **Parameters:** [More Information Needed]\n- **Throughput:** [More Information Needed]\n"
+    filled = fill_card(card, model="regnet-y-040", ledger=without_weights.ledger).text.decode()
+    assert "- **Parameters:** 20,646,656 (derived from the architecture)" in filled
+    assert "random weights" in filled
 
 
 def test_without_costs_the_card_says_that_energy_is_pending() -> None:

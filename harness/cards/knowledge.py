@@ -328,5 +328,6 @@ def _shortest(links: list[str]) -> list[str]:
 
 def _class_words(view: View) -> str:
     if view.class_ is EvidenceClass.DERIVED and view.fact is None:
-        return "derived from the checkpoint"
+        weights = str((view.evidence.protocol or {}).get("weights", ""))
+        return "derived from the architecture" if weights.startswith("random") else "derived from the checkpoint"
     return view.class_.value
