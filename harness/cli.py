@@ -228,9 +228,9 @@ def _run_and_report(suite: str, model: str, settings: Any, output: Path | None, 
     reporter = _reporter(output_format)
     result = run_suite(spec, loaded_suite, settings, reporter, confirm=_confirm)
     result.ledger.save(folder / "evidence.json")
-    render_card(result.ledger).save(folder / "card.md")
     stored = merge_into_store(settings.home, result.ledger)
     record_run(settings.home, result, folder)
+    render_card(result.ledger).save(folder / "card.md")
     if output_format == "json":
         _print_json(
             {
@@ -466,6 +466,7 @@ def predictions(
     benchmark: Annotated[str, typer.Option("--benchmark", "-b", help="Benchmark, e.g. imagenet-val.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="A .parquet file to write.")],
     condition: Annotated[str | None, typer.Option(help="corruption/severity, for a benchmark that has them.")] = None,
+    data: DataOption = None,
     label_space: LabelSpaceOption = None,
     precision: Annotated[str, typer.Option(help="fp32, bf16 or fp16: which stored predictions.")] = "fp32",
 ) -> ExitCode | None:
@@ -480,7 +481,7 @@ def predictions(
         resolve(model),
         benchmark,
         condition,
-        _settings(offline=True, label_space=label_space, precision=precision),
+        _settings(data, True, label_space=label_space, precision=precision),
         output,
     )
     _say(f"{rows:,} rows: {output}")
@@ -515,14 +516,15 @@ def score(
     ledger = score_file(predictions_file, benchmark, name, column, settings, _reporter(output_format))
     folder = make_folder(output or Path("harness-results") / f"{name}-{benchmark}")
     ledger.save(folder / "evidence.json")
-    render_card(ledger).save(folder / "card.md")
     merge_into_store(settings.home, ledger)
+    render_card(ledger).save(folder / "card.md")
     if output_format == "json":
         _print(ledger.to_json())
     else:
         _print(_evidence_table(ledger))
-        _say(f"Evidence: {folder / 'evidence.json'}")
-    return ExitCode.DONE
+        _say(f"Card:      {folder / 'card.md'}\nEvidence:  {folder / 'evidence.json'}")
+    waiting = any(not item.class_.has_value for item in ledger)
+    return ExitCode.INCOMPLETE if waiting else ExitCode.DONE
 
 
 @app.command()
@@ -545,7 +547,8 @@ def render(
     if (model is None) == (ledger is None):
         raise HarnessError("Give either --model or --ledger.", exit_code=ExitCode.USAGE)
     if model is not None:
-        ledger = stored_ledger_path(_settings().home, resolve(model).name)
+        imported = stored_ledger_path(_settings().home, Path(model).name)
+        ledger = imported if imported.exists() else stored_ledger_path(_settings().home, resolve(model).name)
         if not ledger.exists():
             raise HarnessError(
                 f"The store has no evidence of {model}.",

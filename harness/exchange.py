@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,16 +14,24 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from harness.data.annotations import validation_labels, validation_labels_file
+from harness.data.annotations import validation_id, validation_labels, validation_labels_file
 from harness.data.catalog import Benchmark, benchmarks, get_benchmark
+from harness.data.copies import locate
 from harness.errors import ExitCode, HarnessError, MissingInputError, unknown_name
-from harness.evidence import Ledger
+from harness.evidence import Evidence, Ledger
 from harness.files import atomic_write
 from harness.labels.readouts import CLOSED
 from harness.labels.spaces import label_space
 from harness.metrics.types import TOP, Readout
 from harness.models.registry import ModelSpec
-from harness.plan import Condition, condition_readouts, find_model, stored_under
+from harness.plan import (
+    Condition,
+    condition_readouts,
+    find_model,
+    open_condition,
+    sample_keys,
+    stored_under,
+)
 from harness.predictions import PredictionKey, PredictionStore, ShardRows, read_readout
 from harness.progress import Reporter
 from harness.run import environment
@@ -66,6 +76,7 @@ def export_predictions(
     table = store.read(key)
     if table is None:
         raise nothing
+    table = _of_one_copy(table, wanted, settings)
     readable = np.array([error is None for error in table["error"].to_pylist()])
     readout = read_readout(table, CLOSED).take(readable)
     columns: dict[str, Any] = {
@@ -78,6 +89,30 @@ def export_predictions(
     exported = pa.table(columns).sort_by("sample_id")
     atomic_write(output, lambda file: pq.write_table(exported, file))
     return len(exported)
+
+
+def _of_one_copy(table: pa.Table, condition: Condition, settings: Settings) -> pa.Table:
+    """The rows of the copy that --data names, or all rows where they are of one copy.
+
+    Raises:
+        HarnessError: rows of several copies of the data set, and none was named.
+    """
+    given = settings.data.get(condition.images_benchmark.name)
+    if given is not None:
+        located = locate(condition.images_benchmark, given=given, offline=True)
+        copy = open_condition(replace(condition, location=located), settings, Reporter())
+        wanted = set(sample_keys(copy.samples))
+        rows = zip(*(table[name].to_pylist() for name in ("sample_id", "digest", "label")), strict=True)
+        return table.filter(pa.array([row in wanted for row in rows]))
+    ids = table["sample_id"].to_pylist()
+    if len(set(ids)) < len(ids):
+        raise HarnessError(
+            f"The store has predictions of several copies of {condition.benchmark.name}: {len(ids):,} rows of "
+            f"{len(set(ids)):,} samples.",
+            remedy=f"Name the copy: --data {condition.images_benchmark.name}=DIR",
+            exit_code=ExitCode.USAGE,
+        )
+    return table
 
 
 def score_file(
@@ -94,9 +129,16 @@ def score_file(
         HarnessError: a missing column, a class index outside the label space, labels that contradict the published
             ones, sample ids that occur twice.
     """
+    check_name(name)
     benchmark = get_benchmark(benchmark_name)
     if benchmark.scored_from is not None:
         benchmark = get_benchmark(benchmark.scored_from)
+    if benchmark.corruptions is not None:
+        raise HarnessError(
+            f"{benchmark.name} has {len(benchmark.conditions)} conditions, and a file of predictions is of one of them.",
+            remedy="Only benchmarks without corruptions can be scored from a file.",
+            exit_code=ExitCode.USAGE,
+        )
     frame = _read_frame(path)
     ranks = _ranks(frame, column, name, path)
     labels = _column(frame, "label", path).to_numpy()
@@ -106,12 +148,12 @@ def score_file(
     digest = hashlib.sha256()
     for sample_id, label, row in zip(ids, labels, ranks, strict=True):
         digest.update(f"{sample_id} {label} {row.tolist()}\n".encode())
-    weights = f"imported-{digest.hexdigest()}"
+    weights = f"imported-{name}"
     data = hashlib.sha256("".join(sorted(f"{s} {t}\n" for s, t in zip(ids, labels, strict=True))).encode()).hexdigest()
     command = f"harness score --predictions {path.name} --benchmark {benchmark.name} --name {name}"
     command += f" --column {column}" if column else ""
     rows = ShardRows(ids.tolist(), [""] * len(ids), readout.label, [None] * len(ids), {CLOSED: readout})
-    key = PredictionKey(weights, benchmark.name, "clean", {"imported": name})
+    key = PredictionKey(f"imported-{digest.hexdigest()}", benchmark.name, "clean", {"imported": name})
     PredictionStore(settings.home, reporter.note).write(key, rows, {"imported_from": path.name})
     scored = Scored(
         benchmark=benchmark,
@@ -122,14 +164,34 @@ def score_file(
         outputs=None,
         weights=weights,
         data=data,
-        protocol={"imported": f"class indices from {path.name}; how they were made is not known to harness"},
+        protocol={
+            "imported": f"class indices from {path.name}; how they were made is not known to harness",
+            "predictions": digest.hexdigest()[:16],
+        },
         command=command,
     )
     others = [b for b in benchmarks().values() if b.scored_from == benchmark.name]
     model = {"name": name, "reference": name, "title": name, "weights": weights, "imported": path.name}
-    return Ledger(
-        model=model, environment=environment(), evidence=score({benchmark.name: scored}, ["accuracy"], others)
-    )
+    evidence = [_as_imported(item) for item in score({benchmark.name: scored}, ["accuracy"], others)]
+    versions = environment()
+    return Ledger(model=model, environment={name: versions[name] for name in ("harness", "python")}, evidence=evidence)
+
+
+def _as_imported(item: Evidence) -> Evidence:
+    """Scored here, predicted elsewhere: a reader must see that harness did not run the model."""
+    reason = "; ".join(filter(None, ("scored from imported predictions, harness did not run the model", item.reason)))
+    kept = {key: value for key, value in (item.protocol or {}).items() if key != "reading"}
+    return item.model_copy(update={"reason": reason, "protocol": kept})
+
+
+def check_name(name: str) -> None:
+    """A model's name becomes the name of a folder. Raises HarnessError for one that can't be."""
+    if not re.fullmatch(r"[A-Za-z0-9][\w.-]*", name):
+        raise HarnessError(
+            f"'{name}' can't be a model's name.",
+            remedy="Use letters, digits, '.', '_' and '-', beginning with a letter or digit.",
+            exit_code=ExitCode.USAGE,
+        )
 
 
 def _read_frame(path: Path) -> pd.DataFrame:
@@ -169,8 +231,14 @@ def _ranks(frame: pd.DataFrame, column: str | None, name: str, path: Path) -> np
                 exit_code=ExitCode.USAGE,
             )
     if column is None:
-        present = [c for c in _TOP_COLUMNS if c in frame.columns]
-        ranked = np.column_stack([_column(frame, c, path).to_numpy() for c in present or ["top1"]])
+        ranks = sorted(int(c[3:]) for c in frame.columns if re.fullmatch(r"top\d+", str(c)))
+        if ranks != list(range(1, len(ranks) + 1)) or not ranks:
+            raise HarnessError(
+                f"{path} has the columns {', '.join(f'top{rank}' for rank in ranks) or 'sample_id and label only'}.",
+                remedy="Needed: top1, top2, … without a gap, or one column of lists.",
+                exit_code=ExitCode.USAGE,
+            )
+        ranked = np.column_stack([frame[f"top{rank}"].to_numpy() for rank in ranks])
     else:
         if column not in lists:
             raise unknown_name("column of predictions", column, lists, where=str(path))
@@ -200,6 +268,19 @@ def _check(ids: pd.Series, labels: np.ndarray, ranks: np.ndarray, benchmark: Ben
                 f"{path}: a {what} lies outside 0 … {classes - 1}, the label space {benchmark.label_space} "
                 f"(seen: {values.min()} … {values.max()}).",
                 remedy="Labels count from 0, in the order of the sorted synsets of the benchmark.",
+            )
+    if len(ids) > benchmark.size:
+        raise HarnessError(
+            f"{path} has {len(ids):,} samples, {benchmark.name} has {benchmark.size:,}.",
+            remedy="Give the predictions of this benchmark alone.",
+        )
+    if benchmark.sample_id == "ilsvrc":
+        known = {validation_id(number) for number in range(1, benchmark.size + 1)}
+        strange = next((sample_id for sample_id in ids if sample_id not in known), None)
+        if strange is not None:
+            raise HarnessError(
+                f"{path}: {strange} is no image of {benchmark.name}.",
+                remedy=f"Sample ids are file names such as {validation_id(1)}.",
             )
     if benchmark.sample_id == "ilsvrc" and validation_labels_file() is not None:
         published = validation_labels()

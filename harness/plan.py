@@ -209,7 +209,7 @@ def _conditions(
 def _opened(condition: Condition, model: ModelState, settings: Settings, reporter: Reporter) -> Condition:
     try:
         copy = open_condition(condition, settings, reporter)
-    except MissingInputError as error:
+    except HarnessError as error:  # one bad copy leaves the others to run
         return replace(condition, missing=error)
     samples = chosen_samples(condition, copy, settings)
     stored = _count_stored(condition, samples, model, settings, reporter)

@@ -6,9 +6,11 @@ command does only what is not stored yet.
 
 from __future__ import annotations
 
+import hashlib
 import importlib.metadata
 import json
 import platform
+import re
 import shlex
 import urllib.error
 import urllib.request
@@ -49,7 +51,7 @@ from harness.progress import Reporter
 from harness.sanity import check_against_chance
 from harness.scoring import Scored, pending, score
 from harness.settings import Settings
-from harness.suites import Suite
+from harness.suites import Suite, suite_names
 
 if TYPE_CHECKING:
     from harness.inference.engine import Forward
@@ -75,7 +77,8 @@ class RunResult:
 
     @property
     def exit_code(self) -> ExitCode:
-        if any(not isinstance(error, MissingInputError) for error in self.failed.values()):
+        unusable = [c.missing for c in self.plan.conditions if c.missing is not None]
+        if any(not isinstance(error, MissingInputError) for error in (*self.failed.values(), *unusable)):
             return ExitCode.FAILED
         if not any(item.class_.has_value for item in self.ledger):
             return ExitCode.MISSING
@@ -107,7 +110,8 @@ def run_suite(
     runner = _Runner(plan, settings, reporter)
     scored, failed = runner.all_conditions()
     evidence = score(scored, suite.metrics, plan.scored)
-    evidence += _pending(plan, scored, failed, run_command(plan, settings))
+    have = {item.key for item in evidence}
+    evidence += [item for item in _pending(plan, scored, failed, settings) if item.key not in have]
     if suite.measurements:
         from harness.measuring import measure
 
@@ -164,7 +168,8 @@ def report_missing(plan: Plan, reporter: Reporter) -> None:
     for condition in plan.conditions:
         if condition.missing is not None and str(condition.missing) not in told:
             told.add(str(condition.missing))
-            reporter.note(f"Missing: {condition.missing}")
+            what = "Missing" if isinstance(condition.missing, MissingInputError) else "Not usable"
+            reporter.note(f"{what}: {condition.missing}")
 
 
 @dataclass(frozen=True)
@@ -366,7 +371,14 @@ class _Runner:
             protocol=readable_protocol(identity, job.key, self._store.made_on(job.key), job.copy),
             command=run_command(self._plan, self._settings),
             unreadable=unreadable,
+            variant="+".join(filter(None, (protocol_variant(self._settings), _cell_variant(job)))),
         )
+
+
+def _cell_variant(job: _Job) -> str:
+    """Generated images without the JPEG step are another protocol."""
+    cell = job.key.protocol.get("generated")
+    return "no-jpeg" if cell is not None and cell["jpeg_quality"] is None else ""
 
 
 _GENERATED = (
@@ -430,10 +442,17 @@ def public_reference(spec: ModelSpec) -> str:
     return f"FOLDER/{spec.name}" if isinstance(spec.checkpoint, FolderCheckpoint) else spec.reference
 
 
-def run_command(plan: Plan, settings: Settings) -> str:
-    """The command that makes this evidence (again). Local paths stay on this machine: `DIR` stands for them."""
-    parts = [f"harness run --suite {plan.suite.name} --model {public_reference(plan.model.spec)}"]
-    used = [name for name in settings.data if any(c.benchmark.name == name for c in plan.conditions)]
+def run_command(plan: Plan, settings: Settings, *, also: str | None = None) -> str:
+    """The command that makes this evidence (again). Local paths stay on this machine: `DIR` stands for them.
+
+    Args:
+        also: a benchmark whose data must be given too, since it is missing here.
+    """
+    suite = plan.suite.name if plan.suite.name in suite_names() else f"{plan.suite.name}.yaml"
+    parts = [f"harness run --suite {suite} --model {public_reference(plan.model.spec)}"]
+    used = [name for name in settings.data if any(c.images_benchmark.name == name for c in plan.conditions)]
+    if also is not None and also not in used:
+        used.append(also)
     parts += [f"--data {name}=DIR" for name in used]
     if settings.limit is not None:
         parts.append(f"--limit {settings.limit}")
@@ -454,30 +473,56 @@ def run_command(plan: Plan, settings: Settings) -> str:
     return " ".join(parts)
 
 
-def _pending(plan: Plan, scored: dict[str, Scored], failed: dict[str, HarnessError], command: str) -> list[Evidence]:
-    """What the suite asks for and has no number, with the reason: one entry a metric, and for a benchmark with
-    corruptions of which nothing ran, one for all its cells."""
+def _pending(
+    plan: Plan, scored: dict[str, Scored], failed: dict[str, HarnessError], settings: Settings
+) -> list[Evidence]:
+    """What the suite asks for and has no number, each with its own reason and the command that would measure it; for a
+    benchmark with corruptions of which nothing ran, one entry a headline score instead of one a cell."""
     waiting: list[Evidence] = []
     reasons: dict[str, str] = {}
+    variant = protocol_variant(settings)
     for name, group in groupby(plan.conditions, key=lambda condition: condition.benchmark.name):
         conditions = list(group)
         absent = [condition for condition in conditions if condition.title not in scored]
         if not absent:
             continue
         benchmark = conditions[0].benchmark
-        whys = [failed.get(c.title) or c.missing or plan.model.missing for c in absent]
-        why = next(error.message for error in whys if error is not None)
-        reasons[name] = why
+        command = run_command(plan, settings, also=conditions[0].images_benchmark.name if absent[0].missing else None)
+        whys = [_why(condition, plan, failed) for condition in absent]
+        reasons[name] = whys[0]
         if benchmark.corruptions is None:
-            waiting += pending(benchmark, (".top1", ".top5"), why, command)
+            waiting += pending(benchmark, (".top1", ".top5"), whys[0], command, variant)
             continue
         if len(absent) < len(conditions):
-            waiting += pending(benchmark, [f"/{condition.name}.top1" for condition in absent], why, command)
-        waiting += pending(benchmark, _CORRUPTION_HEADLINES[: None if benchmark.corruptions.extra else 1], why, command)
+            for condition, why in zip(absent, whys, strict=True):
+                waiting += pending(benchmark, [f"/{condition.name}.top1"], why, command, variant)
+        headlines = _CORRUPTION_HEADLINES[: None if benchmark.corruptions.extra else 1]
+        waiting += pending(benchmark, headlines, whys[0], command, variant)
     for benchmark in plan.scored:
         if benchmark.scored_from in reasons:
-            waiting += pending(benchmark, (".top1",), reasons[benchmark.scored_from], command)
+            command = run_command(plan, settings, also=benchmark.scored_from)
+            waiting += pending(benchmark, (".top1",), reasons[benchmark.scored_from], command, variant)
     return waiting
+
+
+def _why(condition: Condition, plan: Plan, failed: dict[str, HarnessError]) -> str:
+    """Why a condition has no number: all that is missing, without paths of this machine."""
+    errors = (failed.get(condition.title), condition.missing, plan.model.missing)
+    return public_text(" ".join(error.message for error in errors if error is not None))
+
+
+_LOCAL_PATH = re.compile(r"(?<![\w:/.~])~?/(?:[^/\s:;,'\"()]+/)+([^/\s:;,'\"()]*)")
+
+
+def public_text(message: str) -> str:
+    """A message for the ledger and the card: of a path on this machine only the last part stays."""
+    return _LOCAL_PATH.sub(lambda match: f"…/{match[1]}", message)
+
+
+def protocol_variant(settings: Settings) -> str:
+    """What tells this run's evidence from that of the default protocol; empty for the default."""
+    parts = [settings.precision] if settings.precision != "fp32" else []
+    return "+".join(parts)
 
 
 def _in_suite_order(evidence: list[Evidence], plan: Plan) -> list[Evidence]:
@@ -497,7 +542,7 @@ def stored_ledger_path(home: Path, model_name: str) -> Path:
 def merge_into_store(home: Path, ledger: Ledger) -> Path:
     """Add a run's evidence to the model's ledger in the store; safe for several processes at once.
 
-    A ledger of other weights under the same name is kept beside, under its own weights.
+    Evidence of other weights under the same name waits in a file of its own and comes back with its weights.
     """
     from filelock import FileLock
 
@@ -510,14 +555,22 @@ def merge_into_store(home: Path, ledger: Ledger) -> Path:
         if path.exists():
             old = Ledger.load(path)
             before, now = old.model.get("weights"), ledger.model.get("weights")
+            base: Ledger | None = old
             if before is not None and now is not None and before != now:
-                old.save(path.with_name(f"evidence-{before[:16]}.json"))
-            else:
-                model = ledger.model if now is not None else old.model
-                merged = Ledger(model=model, environment=ledger.environment, evidence=list(old.evidence))
+                old.save(_of_weights(path, before))
+                earlier = _of_weights(path, now)
+                base = Ledger.load(earlier) if earlier.exists() else None
+            if base is not None:
+                model = ledger.model if now is not None else base.model
+                merged = Ledger(model=model, environment=ledger.environment, evidence=list(base.evidence))
                 merged.add(ledger.evidence)
         merged.save(path)
     return path
+
+
+def _of_weights(path: Path, weights: str) -> Path:
+    """Where the evidence of one set of weights waits while another one goes by the same name."""
+    return path.with_name(f"evidence-{hashlib.sha256(weights.encode()).hexdigest()[:16]}.json")
 
 
 def record_run(home: Path, result: RunResult, output: Path) -> Path:

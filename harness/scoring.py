@@ -5,6 +5,7 @@ Reads predictions only, never a model. `METRIC_GROUPS` is the table behind a sui
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -64,6 +65,8 @@ class Scored:
     protocol: Mapping[str, Any]
     command: str
     unreadable: int = 0
+    variant: str = ""
+    """What sets this protocol apart from the default one in evidence keys, e.g. `bf16` or `no-jpeg`."""
 
     @property
     def prefix(self) -> str:
@@ -259,19 +262,36 @@ def corruption_group(conditions: Conditions, wanted: frozenset[str]) -> Iterator
         common = [i for i in corrupted[0].sample_ids if all(i in known for known in correct.values())]
         source = conditions.get(f"{name}/{CLEAN_CROPS}" if benchmark.generated_from else REFERENCE)
         clean = _correct_by_id(source) if source is not None else {}
+        together = _together(corrupted)
         try:
             errors = CorruptionErrors(
                 {cell: np.array([known[i] for i in common], dtype=bool) for cell, known in correct.items()},
                 clean=np.array([clean[i] for i in common]) if all(i in clean for i in common) else None,
             )
         except MetricUnavailable as unavailable:
-            yield Finding(corrupted[0], f"{name}.mean-error", unavailable, benchmark.size, {})
+            yield Finding(together, f"{name}.mean-error", unavailable, benchmark.size, {})
             continue
         for found in corruption_scores(errors, axes.scored, axes.extra):
             if isinstance(found.estimate, Estimate):  # what lacks cells is pending as the plan says, once
-                yield Finding(
-                    corrupted[0], f"{name}{found.key}", found.estimate, benchmark.size, {"reading": found.reading}
-                )
+                key = f"{name}{found.key}"
+                if key.endswith(":cells-run"):  # another selection of cells is another number
+                    key += f"-{hashlib.sha256(repr(sorted(correct)).encode()).hexdigest()[:6]}"
+                yield Finding(together, key, found.estimate, benchmark.size, {"reading": found.reading})
+
+
+def _together(cells: Sequence[Scored]) -> Scored:
+    """The provenance of a score over many cells: all their samples, all their predictions, no cell's own settings."""
+    digest = hashlib.sha256("\n".join(sorted(f"{cell.prefix} {cell.data}" for cell in cells)).encode())
+    stored = hashlib.sha256("\n".join(sorted(str(cell.protocol.get("predictions")) for cell in cells)).encode())
+    shared = {key: value for key, value in cells[0].protocol.items() if key != "generated"}
+    if generated := cells[0].protocol.get("generated"):
+        shared["generated"] = {k: v for k, v in generated.items() if k not in ("corruption", "severity")}
+    return replace(
+        cells[0],
+        data=digest.hexdigest(),
+        protocol={**shared, "predictions": stored.hexdigest()[:16], "cells": len(cells)},
+        unreadable=max(cell.unreadable for cell in cells),
+    )
 
 
 def _cell(scored: Scored) -> tuple[str, int]:
@@ -317,11 +337,18 @@ def score(conditions: Conditions, metrics: Sequence[str], scored_from_others: Se
     return [to_evidence(finding) for finding in findings]
 
 
+def with_variant(key: str, variant: str) -> str:
+    """An evidence key for another protocol than the default one."""
+    if not variant:
+        return key
+    return f"{key}{'+' if ':' in key.rsplit('.', 1)[1] else ':'}{variant}"
+
+
 def to_evidence(finding: Finding) -> Evidence:
     """A finding as a ledger entry: measured, or pending with the reason where the metric can't be had."""
     scored = finding.scored
     common: dict[str, Any] = {
-        "key": finding.key,
+        "key": with_variant(finding.key, scored.variant),
         "fingerprints": Fingerprints(weights=scored.weights, data=scored.data, code=CODE),
         "protocol": {**scored.protocol, **finding.protocol},
         "command": scored.command,
@@ -347,7 +374,7 @@ def to_evidence(finding: Finding) -> Evidence:
     )
 
 
-def pending(benchmark: Benchmark, metrics: Sequence[str], why: str, command: str) -> list[Evidence]:
+def pending(benchmark: Benchmark, metrics: Sequence[str], why: str, command: str, variant: str = "") -> list[Evidence]:
     """Evidence that can be measured but has not been here.
 
     Args:
@@ -355,7 +382,7 @@ def pending(benchmark: Benchmark, metrics: Sequence[str], why: str, command: str
     """
     return [
         Evidence(
-            key=f"{benchmark.name}{metric}",
+            key=with_variant(f"{benchmark.name}{metric}", variant),
             class_=EvidenceClass.PENDING,
             reason=why,
             command=command,

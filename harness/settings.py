@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from harness.data.catalog import get_benchmark
-from harness.errors import ExitCode, HarnessError
+from harness.errors import ExitCode, HarnessError, unknown_name
 
 
 def default_home() -> Path:
@@ -27,6 +27,10 @@ def default_data_home() -> Path | None:
 def hub_is_offline() -> bool:
     """Whether HF_HUB_OFFLINE asks that nothing is fetched, by the values the Hub's own client accepts."""
     return os.environ.get("HF_HUB_OFFLINE", "").upper() in {"1", "ON", "YES", "TRUE"}
+
+
+PRECISIONS = ("fp32", "bf16", "fp16")
+LAYOUT_NAMES = ("auto", "contiguous", "channels_last")
 
 
 @dataclass(frozen=True)
@@ -70,6 +74,14 @@ class Settings:
     def whole_shard(self) -> int:
         """`shard_size` rounded up to whole batches, so that the size of a shard never decides which images share one."""
         return -(-self.shard_size // self.batch_size) * self.batch_size
+
+    def __post_init__(self) -> None:
+        """Refuse what no run could use, before anything is loaded."""
+        for what, value, known in (("precision", self.precision, PRECISIONS), ("layout", self.layout, LAYOUT_NAMES)):
+            if value not in known:
+                raise unknown_name(what, value, known)
+        if not re.fullmatch(r"auto|cpu|cuda(:\d+)?|mps", self.device):
+            raise unknown_name("device", self.device, ("auto", "cpu", "cuda", "cuda:0", "mps"))
 
     def images_of(self, *, corrupted: bool) -> int | None:
         """Images to run of a condition; None for all."""

@@ -143,10 +143,12 @@ def test_missing_class_folders_are_said_and_leave_a_partial_result(sketches: Pat
 
 def test_an_empty_folder_is_an_error_with_an_example(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
-    with pytest.raises(HarnessError) as caught:
-        run(tmp_path / "home", sketch_suite(), data={"imagenet-sketch": str(tmp_path / "empty")})
-    assert str(tmp_path / "empty") in caught.value.message
-    assert "n01440764" in str(caught.value), "the expected tree is shown"
+    result, told = run(tmp_path / "home", sketch_suite(), data={"imagenet-sketch": str(tmp_path / "empty")})
+    assert result.exit_code is ExitCode.FAILED
+    (message,) = [line for line in told if line.startswith("Not usable")]
+    assert str(tmp_path / "empty") in message
+    assert "n01440764" in message, "the expected tree is shown"
+    assert str(tmp_path) not in result.ledger.to_json(), "a local path stays on this machine"
 
 
 def test_without_network_everything_missing_is_listed_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -217,4 +219,5 @@ def test_a_22k_head_is_read_in_four_ways(random_22k: Path, tmp_path: Path) -> No
     assert found["top1"].n == found["top1:open"].n == 20
     assert result.ledger.model["label_space"] == "imagenet-22k"
     assert "skips [9205, 15027]" in result.ledger.model["label_proof"]
-    assert result.ledger.model["reference"] == "FOLDER/random-22k", "a local path stays on this machine"
+    assert result.ledger.model["reference"] == "FOLDER/random-22k"
+    assert str(random_22k.parent) not in result.ledger.to_json(), "a local path stays on this machine"

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import io
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from harness.corruptions import base_crop, corrupt, jpeg_round_trip
+from harness.corruptions import IMAGENET_C, base_crop, corrupt, jpeg_round_trip
+from harness.corruptions.show import write_official_layout
+from harness.data.annotations import validation_labels
 from harness.data.catalog import get_benchmark
 from harness.data.copies import locate, open_copy
 from harness.errors import ExitCode
 from harness.evidence import EvidenceClass
 from harness.inference.pixels import GeneratedCell, generated
+from harness.labels.spaces import label_space
 from harness.models.registry import registered, resolve
 from harness.plan import estimate, make_plan
 from harness.progress import Reporter
@@ -67,7 +71,13 @@ def test_cells_are_measured_under_the_generated_name(done: tuple[Path, RunResult
 def test_mean_error_is_the_mean_of_the_cells(done: tuple[Path, RunResult]) -> None:
     found = values(done[1])
     cells = [100 - found[f"{NAME}/{name}/{s}.top1"] for name in ("gaussian_noise", "contrast") for s in (2, 5)]  # type: ignore[operator]
-    assert found[f"{NAME}.mean-error:cells-run"] == pytest.approx(np.mean(cells))
+    (key,) = [key for key in found if key.startswith(f"{NAME}.mean-error:cells-run-")]
+    assert found[key] == pytest.approx(np.mean(cells))
+    summary = done[1].ledger.get(key)
+    assert summary is not None
+    assert summary.protocol is not None
+    assert "corruption" not in summary.protocol["generated"], "it is of all cells"
+    assert summary.protocol["cells"] == 4
     assert f"{NAME}.mce" not in found
 
 
@@ -82,6 +92,43 @@ def test_a_second_run_and_other_shards_give_the_same(
 
     monkeypatch.setattr("harness.run.load_model", never)
     assert values(run(home)) == values(first)
+
+
+def test_official_files_without_the_extra_corruptions(tmp_path: Path, foolbox_images: list[Any]) -> None:
+    """The usual download: the 15 that count for mCE. They are scored, the 4 extras are pending, nothing is said twice."""
+    names = {label: name for name, label in validation_labels().items()}
+    validation = tmp_path / "val"
+    for photograph in foolbox_images[:2]:
+        folder = validation / label_space("imagenet-1k").synsets[photograph.label]
+        folder.mkdir(parents=True)
+        (folder / names[photograph.label]).write_bytes(photograph.data)
+    val = get_benchmark("imagenet-val")
+    copy = open_copy(val, locate(val, given=validation, offline=True), cache=tmp_path / "cache")
+    official = tmp_path / "imagenet-c"
+    write_official_layout(copy, official, IMAGENET_C, (1, 2, 3, 4, 5))
+    suite = parse_suite(
+        "name: c\ntitle: C\ndescription: C.\nbenchmarks: [imagenet-c]\nmetrics: [accuracy, corruption]\n",
+        Path("c.yaml"),
+    )
+    settings = Settings(
+        home=tmp_path / "home", data_home=None, offline=True, layout="channels_last", data={"imagenet-c": str(official)}
+    )
+    result = run_suite(resolve("efficientnet-lite0"), suite, settings, Reporter(quiet=True))
+    mce = result.ledger.get("imagenet-c.mce")
+    assert mce is not None
+    assert mce.class_ is EvidenceClass.MEASURED
+    assert (mce.n, mce.N) == (2, 50_000)
+    extra = result.ledger.get("imagenet-c/spatter/3.top1")
+    assert extra is not None
+    assert extra.class_ is EvidenceClass.PENDING
+    assert str(tmp_path) not in result.ledger.to_json(), "a local path stays on this machine"
+    assert result.exit_code is ExitCode.INCOMPLETE
+
+
+def test_without_the_jpeg_step_the_evidence_has_another_name(tmp_path: Path, foolbox_images: list[object]) -> None:
+    found = values(run(tmp_path, corruption_jpeg=False, limit=4))
+    assert f"{NAME}/contrast/2.top1:no-jpeg" in found
+    assert f"{NAME}/contrast/2.top1" not in found
 
 
 def test_without_the_jpeg_step_it_is_another_protocol(done: tuple[Path, RunResult]) -> None:

@@ -18,7 +18,7 @@ import jinja2.sandbox
 import yaml
 
 from harness.cards.figures import Figure, card_figures, corruption_cells
-from harness.data.catalog import Benchmark, benchmarks
+from harness.data.catalog import CLEAN_CROPS, Benchmark, benchmarks
 from harness.errors import ExitCode, HarnessError
 from harness.evidence import (
     Evidence,
@@ -54,6 +54,14 @@ _METRIC_NAMES = {
 _VARIANT_NAMES = {
     "open": "among all outputs",
     "open-descendants": "among all outputs, descendants count as right",
+    "noise": "noise corruptions",
+    "blur": "blur corruptions",
+    "weather": "weather corruptions",
+    "digital": "digital corruptions",
+    "extra": "the four extra corruptions",
+    "no-jpeg": "without the JPEG step",
+    "bf16": "in bfloat16",
+    "fp16": "in float16",
 }
 
 
@@ -173,21 +181,34 @@ class Section:
 def metric_name(key: str) -> str:
     """The metric of an evidence key in words, e.g. `imagenet-a.top1:open` -> "Top-1 accuracy, among all outputs"."""
     where, metric = key.rsplit(".", 1)
-    plain, _, variant = metric.partition(":")
+    plain, _, variants = metric.partition(":")
     words = _METRIC_NAMES.get(metric) or _METRIC_NAMES.get(plain, plain)
-    if variant and metric not in _METRIC_NAMES:
-        if match := re.fullmatch(r"restricted-(\d+)", variant):
-            words += f", on the {int(match[1]):,} classes the model has"
-        else:
-            words += f", {_VARIANT_NAMES.get(variant, variant)}"
+    if metric not in _METRIC_NAMES:
+        words += "".join(f", {_variant_words(variant)}" for variant in variants.split("+") if variant)
     _, at, part = where.partition("@")
     return f"{words}, images of {part} classes" if at else words
+
+
+_VARIANT_PATTERNS = {
+    r"restricted-(\d+)": "on the {} classes the model has",
+    r"severity-(\d)": "all corruptions at severity {}",
+    r"severities-([\d-]+)": "all corruptions at severities {}",
+    r"cells-run-\w+": "over the cells that were run",
+}
+
+
+def _variant_words(variant: str) -> str:
+    for pattern, words in _VARIANT_PATTERNS.items():
+        if match := re.fullmatch(pattern, variant):
+            return words.format(*(group.replace("-", ", ") for group in match.groups()))
+    return _VARIANT_NAMES.get(variant, variant)
 
 
 def _row(item: Evidence) -> Row:
     where = item.key.rsplit(".", 1)[0].partition("@")[0]
     _, slash, condition = where.partition("/")
-    words = metric_name(item.key) + (f", {condition}" if slash else "")
+    where = "the same crops without corruption" if condition == CLEAN_CROPS else condition.replace("_", " ")
+    words = metric_name(item.key) + (f", {where}" if slash else "")
     return Row(item, words, show_value(item), show_interval(item), show_count(item), item.is_partial)
 
 
@@ -247,7 +268,8 @@ def _index_results(section: Section) -> Iterable[dict[str, Any]]:
         for row in section.rows
         if row.evidence.key in names and not row.partial and isinstance(row.evidence.value, int | float)
     ]
-    if metrics and section.benchmark.package is None:
+    imported = any("imported" in (row.evidence.protocol or {}) for row in section.rows)
+    if metrics and section.benchmark.package is None and not imported:
         yield {
             "task": {"type": "image-classification", "name": "Image classification"},
             "dataset": {"type": section.benchmark.name, "name": section.benchmark.title},
@@ -265,7 +287,13 @@ def _methods(ledger: Ledger) -> list[dict[str, str]]:
             continue
         data = item.fingerprints.data or ""
         lines.setdefault(
-            (name, data),
+            (
+                name,
+                data,
+                str(item.protocol.get("preprocessing")),
+                str(item.protocol.get("precision")),
+                item.command or "",
+            ),
             {
                 "benchmark": name,
                 "preprocessing": str(item.protocol.get("preprocessing", item.protocol.get("imported", "not stated"))),
@@ -349,9 +377,9 @@ def render_card(ledger: Ledger, template: Path | None = None) -> RenderedCard:
             evidence={item.key: item for item in ledger},
             front_matter=_front_matter(ledger),
         )
-    except jinja2.TemplateError as error:
+    except (jinja2.TemplateError, TypeError, ValueError, AttributeError, LookupError, ArithmeticError) as error:
         line = getattr(error, "lineno", None)
         where = f"{getattr(error, 'filename', None) or name}" + (f", line {line}" if line else "")
-        raise HarnessError(f"The template {where}: {error.message}.", remedy="Mend the template.") from error
+        raise HarnessError(f"The template {where}: {error}.", remedy="Mend the template.") from error
     figures = tuple(figure for section in found for figure in section.figures)
     return RenderedCard(re.sub(r"\n{3,}", "\n\n", text), figures)

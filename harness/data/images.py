@@ -9,7 +9,7 @@ from __future__ import annotations
 import io
 import warnings
 
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 from harness.errors import HarnessError
 
@@ -46,6 +46,8 @@ def load_image(data: bytes) -> Image.Image:
                         "refused as a decompression bomb."
                     )
                 return image.convert("RGB")
+    except UnidentifiedImageError as error:  # its own text holds a memory address
+        raise UnreadableImageError("The file is no image that Pillow can read.") from error
     except (OSError, SyntaxError, ValueError, ArithmeticError, MemoryError, EOFError) as error:
         # Pillow's decoders raise any of these on damaged files (SyntaxError: broken PNG chunks).
         raise UnreadableImageError(f"The image can't be decoded: {str(error) or type(error).__name__}.") from error

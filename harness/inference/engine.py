@@ -2,8 +2,8 @@
 
 Threads decode and preprocess the next batches (Pillow releases the GIL) while the model runs; at most a few batches
 are in memory. Shards are fixed ranges of a condition's order and a multiple of the batch size, so batches are the same
-however often a run was interrupted. An unreadable image is stored as such, named and left out; more than 1 % of them,
-or a single logit that is not finite, fails the condition.
+however often a run was interrupted. An unreadable image is stored as such and left out; a single logit that is not finite
+fails the condition.
 """
 
 from __future__ import annotations
@@ -24,9 +24,6 @@ from harness.labels.readouts import ReadoutSpec
 from harness.metrics.types import TOP, Readout, concatenate
 from harness.models.preprocessing import Preprocessing
 from harness.predictions import ShardRows
-
-MAX_UNREADABLE = 0.01
-"""Share of unreadable images above which a condition fails."""
 
 Pixels = Callable[[int], np.ndarray]
 """Position in the condition's order -> uint8 (H, W, 3); raises UnreadableImageError where it can't be read."""

@@ -14,9 +14,8 @@ from harness.files import write_text
 from harness.inference.engine import Forward, Placement
 from harness.models.loading import LoadedModel
 from harness.progress import Reporter
-from harness.settings import Settings
+from harness.settings import PRECISIONS, Settings
 
-PRECISIONS = ("fp32", "bf16", "fp16")
 _CLEARLY = 1.15
 """How much faster contiguous must be to be taken."""
 _PROBE_IMAGES = 8

@@ -231,6 +231,9 @@ class CorruptionErrors:
             coefficients[-1] = 100 * clean
         value = float(self._wrong.sum(axis=0) / self.n @ coefficients)
         low, high = percentile_interval(value, self._resampled_rates @ coefficients, self._level)
+        if low == high:  # nothing varies between images: the bootstrap would claim certainty it doesn't have
+            why = "no interval: every resample of the base images gives the same value"
+            return Estimate(value, None, None, self._level, why, self.n)
         method = bootstrap_method("percentile over base images", seed=self._seed, resamples=self._resamples)
         return Estimate(value, low, high, self._level, method, self.n)
 

@@ -404,7 +404,7 @@ def _build_timm_folder(spec: ModelSpec, found: CheckpointFiles, config: dict[str
         library="timm",
         architecture=name,
         outputs=outputs,
-        preprocessing=from_timm(pretrained, str(found.folder / "config.json")),
+        preprocessing=from_timm(pretrained, "the checkpoint's config.json"),
         names=list(labels) if labels else None,
         note=None,
         declared=_timm_label_space(tag, outputs),
@@ -432,7 +432,7 @@ def _build_transformers_folder(spec: ModelSpec, found: CheckpointFiles, config: 
             remedy="Add the file the model was published with; class defaults can differ from it.",
             exit_code=ExitCode.MISSING,
         )
-    preprocessing = from_hub_processor(_read_json(processor), str(processor))
+    preprocessing = from_hub_processor(_read_json(processor), "the checkpoint's preprocessor_config.json")
     try:
         core, info = transformers.AutoModelForImageClassification.from_pretrained(
             found.folder,

@@ -115,9 +115,7 @@ def measure(name: str, device: torch.device, precisions: list[str], limit: float
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("models", nargs="*", default=list(MODELS), choices=MODELS)
     parser.add_argument("--limit", type=float, default=30.0, help="seconds for each measurement")
     parser.add_argument("--precision", action="append", default=["fp32"], help="try this one too, e.g. bf16")

@@ -50,7 +50,9 @@ _SOURCES = ("coal", "gas", "oil", "nuclear", "hydroelectricity", "solar", "wind"
 def _mix(name: str, intensity: float, **twh: float) -> str:
     fields = ", ".join(f'"{source}_TWh": {twh.get(source, 0.0)}' for source in _SOURCES)
     total = sum(twh.values())
-    return f'{{"country_name": "{name}", "carbon_intensity": {intensity}, "total_TWh": {total}, "year": 2023, {fields}}}'
+    return (
+        f'{{"country_name": "{name}", "carbon_intensity": {intensity}, "total_TWh": {total}, "year": 2023, {fields}}}'
+    )
 
 
 TABLES = {

@@ -18,9 +18,7 @@ REGNETY_040 = {
 
 
 def test_transformers_regnet() -> None:
-    config = RegNetConfig(
-        depths=[2, 6, 12, 2], hidden_sizes=[128, 192, 512, 1088], groups_width=64, layer_type="y"
-    )
+    config = RegNetConfig(depths=[2, 6, 12, 2], hidden_sizes=[128, 192, 512, 1088], groups_width=64, layer_type="y")
     shown = read_architecture(config)
     assert shown.items() >= REGNETY_040.items()
     assert shown["layer-type"] == "y"

@@ -198,9 +198,7 @@ def test_stage_of_a_name(name: str, stage: str) -> None:
     assert stage_of(name) == stage
 
 
-@pytest.mark.parametrize(
-    "name", ["resnet18", "tf_efficientnet_lite0", "vit_tiny_patch16_224", "maxvit_tiny_tf_224"]
-)
+@pytest.mark.parametrize("name", ["resnet18", "tf_efficientnet_lite0", "vit_tiny_patch16_224", "maxvit_tiny_tf_224"])
 def test_stage_macs_add_up_in_other_families(name: str) -> None:
     with torch.device("meta"):
         got = count(timm.create_model(name))

@@ -170,9 +170,7 @@ def test_missing_permission_names_file_and_mend(tmp_path: Path, monkeypatch: pyt
     read_text = Path.read_text
 
     def guarded(self: Path, *args: Any, **kwargs: Any) -> str:
-        if (
-            self.name == "energy_uj"
-        ):  # as kernels since 5.10 have it; root, who runs tests in containers, passes chmod
+        if self.name == "energy_uj":  # as kernels since 5.10 have it; root, who runs tests in containers, passes chmod
             raise PermissionError(13, "Permission denied", str(self))
         return read_text(self, *args, **kwargs)
 
@@ -236,9 +234,7 @@ def test_nvml_without_the_package(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "nvidia-ml-py" in got.reason
 
 
-@pytest.mark.parametrize(
-    ("library", "why"), [(Nvml(driver=False), "Driver Not Loaded"), (Nvml(None), "Not Supported")]
-)
+@pytest.mark.parametrize(("library", "why"), [(Nvml(driver=False), "Driver Not Loaded"), (Nvml(None), "Not Supported")])
 def test_nvml_that_can_not_count(library: Nvml, why: str) -> None:
     got = open_nvml("GPU-1", "GPU: test", library)
     assert isinstance(got, NoMeter)
@@ -246,9 +242,7 @@ def test_nvml_that_can_not_count(library: Nvml, why: str) -> None:
 
 
 def test_nvml_that_fails_or_stands_still_gives_a_reason() -> None:
-    failing = NvmlMeter(
-        failing_library := Nvml(5, None), failing_library.nvmlDeviceGetHandleByUUID("a"), "GPU"
-    )
+    failing = NvmlMeter(failing_library := Nvml(5, None), failing_library.nvmlDeviceGetHandleByUUID("a"), "GPU")
     failing.start()
     assert failing.read().reason == "NVML gave no energy: Not Supported"
     still = NvmlMeter(still_library := Nvml(5, 5), still_library.nvmlDeviceGetHandleByUUID("a"), "GPU")

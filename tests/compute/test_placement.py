@@ -87,9 +87,7 @@ def test_by_default_only_float32_layouts_are_tried(module: nn.Module, probe: tor
     assert module[0].weight.is_contiguous(memory_format=LAYOUTS[got.setting.layout])
 
 
-def test_the_fastest_is_chosen(
-    module: nn.Module, probe: torch.Tensor, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_fastest_is_chosen(module: nn.Module, probe: torch.Tensor, monkeypatch: pytest.MonkeyPatch) -> None:
     timed(
         monkeypatch,
         {
@@ -114,9 +112,7 @@ class Unstable(nn.Module):
         return nn.functional.one_hot(torch.full((len(images),), winner), 3).float()
 
 
-def test_a_fast_setting_with_other_answers_is_refused(
-    probe: torch.Tensor, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_fast_setting_with_other_answers_is_refused(probe: torch.Tensor, monkeypatch: pytest.MonkeyPatch) -> None:
     timed(monkeypatch, {"fp32, contiguous, eager": 4.0, "bf16, contiguous, eager": 1.0})
     got = choose(Unstable(), probe, precisions=["bf16"], layouts=["contiguous"], budget=QUICK)
     assert got.setting == REFERENCE

@@ -18,9 +18,7 @@ def ranges(draw: st.DrawFn, numbers: st.SearchStrategy[float] = magnitudes) -> R
 
 
 @st.composite
-def ranges_with_member(
-    draw: st.DrawFn, numbers: st.SearchStrategy[float] = magnitudes
-) -> tuple[Range, float]:
+def ranges_with_member(draw: st.DrawFn, numbers: st.SearchStrategy[float] = magnitudes) -> tuple[Range, float]:
     span = draw(ranges(numbers))
     return span, draw(st.floats(span.low, span.high))
 
@@ -55,9 +53,7 @@ def test_evidence_interval_keeps_the_bounds(x: Range) -> None:
     assert (interval.low, interval.high) == (x.low, x.high)
 
 
-@pytest.mark.parametrize(
-    "bounds", [(2, 1, 3), (0, 4, 3), (-1, 0, 1), (0, 1, float("inf")), (0, float("nan"), 1)]
-)
+@pytest.mark.parametrize("bounds", [(2, 1, 3), (0, 4, 3), (-1, 0, 1), (0, 1, float("inf")), (0, float("nan"), 1)])
 def test_disordered_bounds_are_refused(bounds: tuple[float, float, float]) -> None:
     with pytest.raises(ValueError, match="low <= value <= high"):
         Range(*bounds)

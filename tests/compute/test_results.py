@@ -85,9 +85,7 @@ def test_another_input_size_is_a_variant_named_width_by_height(complexity: Compl
 def test_checkpoint_bytes_from_the_file_or_from_dtypes(complexity: Complexity, tmp_path: Path) -> None:
     file = tmp_path / "model.safetensors"
     file.write_bytes(bytes(700))
-    of_file = by_key(results.complexity_evidence(complexity, ORIGIN, checkpoint=file))[
-        "compute.checkpoint-bytes"
-    ]
+    of_file = by_key(results.complexity_evidence(complexity, ORIGIN, checkpoint=file))["compute.checkpoint-bytes"]
     of_dtypes = by_key(results.complexity_evidence(complexity, ORIGIN))["compute.checkpoint-bytes"]
     assert (of_file.value, of_dtypes.value) == (700, 4 * 162)
     assert of_file.protocol is not None
@@ -139,9 +137,7 @@ def test_throughput_tells_its_sweep() -> None:
     assert got.value == pytest.approx(16.0)
     assert got.protocol is not None
     assert got.protocol["batch"] == 8
-    assert got.protocol["sweep"] == [
-        {"batch": 8, "calls": 2, "images_per_second": 16.0, "low": 16.0, "high": 16.0}
-    ]
+    assert got.protocol["sweep"] == [{"batch": 8, "calls": 2, "images_per_second": 16.0, "low": 16.0, "high": 16.0}]
     (decoded,) = results.throughput_evidence(
         Sweep((quick,), best, "all batch sizes measured"),
         ORIGIN,
@@ -231,9 +227,7 @@ def test_an_interval_that_reaches_zero_has_no_inverse() -> None:
     assert got["energy.images-per-joule"].class_ is EvidenceClass.PENDING
 
 
-@given(
-    st.lists(st.tuples(*[st.floats(0.1, 1e4)] * 3).map(sorted), min_size=1, max_size=6), st.integers(1, 500)
-)
+@given(st.lists(st.tuples(*[st.floats(0.1, 1e4)] * 3).map(sorted), min_size=1, max_size=6), st.integers(1, 500))
 def test_energy_bounds_never_shrink(spans: list[Any], images: int) -> None:
     repeats = [EnergyUse(images, (model(*span),)) for span in spans]
     got = results.per_1000_images(repeats)
@@ -279,9 +273,7 @@ def test_training_carbon_from_documented_facts_or_undisclosed() -> None:
     assert got["energy.training"].value == pytest.approx(42.0 * 1.59)
     assert got["carbon.training"].protocol is not None
     assert got["carbon.training"].protocol["documented"] == facts
-    unknown = by_key(
-        results.training_evidence(None, facts={}, reason="hours are not published", origin=ORIGIN)
-    )
+    unknown = by_key(results.training_evidence(None, facts={}, reason="hours are not published", origin=ORIGIN))
     assert {r.class_ for r in unknown.values()} == {EvidenceClass.UNDISCLOSED}
 
 

@@ -124,9 +124,7 @@ def test_cpu_stopwatch_makes_the_call() -> None:
 
 
 def test_batches_repeat_images_and_keep_the_layout() -> None:
-    images = (
-        torch.arange(2.0).reshape(2, 1, 1, 1).expand(2, 3, 4, 4).contiguous(memory_format=torch.channels_last)
-    )
+    images = torch.arange(2.0).reshape(2, 1, 1, 1).expand(2, 3, 4, 4).contiguous(memory_format=torch.channels_last)
     batch = batch_of(images, 5)
     assert batch[:, 0, 0, 0].tolist() == [0, 1, 0, 1, 0]
     assert batch.is_contiguous(memory_format=torch.channels_last)
@@ -166,9 +164,7 @@ class Machine:
 
 def test_sweep_finds_the_best_batch_and_stops_when_throughput_falls(monkeypatch: pytest.MonkeyPatch) -> None:
     machine = Machine(monkeypatch, {1: 0.5, 2: 0.25, 4: 0.2, 8: 0.3, 16: 0.4, 32: 0.1})
-    got = sweep_batches(
-        machine, torch.zeros(1, 3, 2, 2), batches=[1, 2, 4, 8, 16, 32], budget=Budget(limit_s=900)
-    )
+    got = sweep_batches(machine, torch.zeros(1, 3, 2, 2), batches=[1, 2, 4, 8, 16, 32], budget=Budget(limit_s=900))
     assert [p.images_per_call for p in got.points] == [1, 2, 4, 8, 16]
     assert got.ended_by == "throughput fell"
     assert got.best.images_per_call == 4
