@@ -85,7 +85,7 @@ def test_every_measured_number_has_interval_count_protocol_and_fingerprints(
         assert item.protocol["precision"] == "fp32"
         assert item.fingerprints.weights is not None
         assert item.fingerprints.data is not None
-        assert item.command == "harness run --suite photographs --model efficientnet-lite0"
+        assert item.command == "harness run --suite photographs.yaml --model efficientnet-lite0"
 
 
 def test_a_second_run_computes_nothing_and_gives_the_same_values(
