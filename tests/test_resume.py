@@ -23,9 +23,17 @@ description: Twenty photographs, one image a shard.
 benchmarks: [foolbox-imagenet-20]
 metrics: [accuracy, calibration]
 """
+CELLS = """
+name: cells
+title: A few corruption cells
+description: Two corruptions at two severities, and the clean crops.
+benchmarks:
+  - {name: foolbox-imagenet-20-c-generated, corruptions: [gaussian_noise, fog], severities: [2, 5]}
+metrics: [accuracy, corruption]
+"""
 
 
-def run_slowly(home: Path, output: Path) -> None:
+def run_slowly(home: Path, output: Path, suite_text: str, shard_size: int) -> None:
     """`harness run` in a process of its own, one image a shard, slow enough that a kill falls into the work."""
     import torch
 
@@ -45,9 +53,10 @@ def run_slowly(home: Path, output: Path) -> None:
     os.environ["HARNESS_HOME"] = str(home)
     sys.stdout = sys.stderr = open(os.devnull, "w")  # noqa: SIM115 - for the rest of this process
     suite = output.with_suffix(".yaml")
-    suite.write_text(SUITE)
+    suite.write_text(suite_text)
     options = ["--suite", str(suite), "--model", "efficientnet-lite0", "--offline", "--output", str(output)]
-    sys.argv = ["harness", "run", *options, "--layout", "channels_last", "--batch-size", "1", "--shard-size", "1"]
+    sizes = ["--batch-size", str(shard_size), "--shard-size", str(shard_size)]
+    sys.argv = ["harness", "run", *options, "--layout", "channels_last", *sizes]
     main()
 
 
@@ -59,8 +68,8 @@ def processes() -> Any:
     return context
 
 
-def start(processes: Any, home: Path, output: Path) -> ForkServerProcess:
-    process: ForkServerProcess = processes.Process(target=run_slowly, args=(home, output))
+def start(processes: Any, home: Path, output: Path, suite: str = SUITE, shard_size: int = 1) -> ForkServerProcess:
+    process: ForkServerProcess = processes.Process(target=run_slowly, args=(home, output, suite, shard_size))
     process.start()
     return process
 
@@ -106,3 +115,23 @@ def test_two_processes_on_one_store_end_in_the_same_values(processes: Any, tmp_p
     assert [finish(process) for process in both] == [0, 0]
     assert measured(tmp_path / "first") == measured(tmp_path / "second")
     assert not list(home.rglob("*.damaged"))
+
+
+@pytest.mark.usefixtures("foolbox_images")
+def test_a_killed_corruption_run_goes_on_at_its_cell_and_shard(processes: Any, tmp_path: Path) -> None:
+    """Five cells in two shards each; what was stored before the kills is not computed again."""
+    assert finish(start(processes, tmp_path / "whole-home", tmp_path / "whole", CELLS, 10)) == 0
+    home, output = tmp_path / "home", tmp_path / "killed"
+    for wanted in (3, 7):
+        process = start(processes, home, output, CELLS, 10)
+        deadline = time.monotonic() + 120
+        while process.is_alive() and time.monotonic() < deadline and shards(home) < wanted:
+            time.sleep(0.01)
+        process.kill()
+        assert finish(process) == -signal.SIGKILL, "it was killed, not done"
+    kept = {path: path.stat().st_mtime_ns for path in (home / "predictions").rglob("*.parquet")}
+    assert 7 <= len(kept) < 10
+    assert finish(start(processes, home, output, CELLS, 10)) == 0
+    assert measured(output) == measured(tmp_path / "whole")
+    assert shards(home) == 10
+    assert all(path.stat().st_mtime_ns == stamp for path, stamp in kept.items())
