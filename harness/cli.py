@@ -373,6 +373,11 @@ def _plan_text(made: Any, cost: Any) -> str:
     told = dict.fromkeys(str(c.missing) for c in made.conditions if c.missing is not None)
     lines += [f"Missing: {why}" for why in told]
     lines += [f"Note: {note}" for note in dict.fromkeys(n for c in made.conditions for n in c.notes)]
+    if cost.mce_half_width is not None:
+        lines.append(
+            f"Corruption cells have {cost.base_images:,} base images: mCE's 95 % interval reaches ± {cost.mce_half_width:.1f} "
+            f"points at most (--corruption-images changes both time and width)."
+        )
     lines.append(
         f"To run: {cost.images:,} images. Time: {cost.time_text}. Disk for predictions: about {cost.disk_text}."
     )
