@@ -120,7 +120,7 @@ def _settings(data: list[str] | None = None, offline: bool = False, **others: An
     return Settings(data=parse_data_options(data or []), offline=hub_is_offline(), **others)
 
 
-def _reporter(output_format: str = "table") -> Any:
+def _reporter() -> Any:
     from harness.progress import Reporter
 
     return Reporter()
@@ -225,7 +225,7 @@ def _run_and_report(suite: str, model: str, settings: Any, output: Path | None, 
 
     spec, loaded_suite = resolve(model), load_suite(suite)
     folder = make_folder(output or Path("harness-results") / f"{spec.name}-{loaded_suite.name}")
-    reporter = _reporter(output_format)
+    reporter = _reporter()
     result = run_suite(spec, loaded_suite, settings, reporter, confirm=_confirm)
     result.ledger.save(folder / "evidence.json")
     stored = merge_into_store(settings.home, result.ledger)
@@ -334,7 +334,7 @@ def plan(
         precision=precision,
         label_space=label_space,
     )
-    reporter = _reporter(output_format)
+    reporter = _reporter()
     made = make_plan(resolve(model), load_suite(suite), settings, reporter, fetch_weights=False, fetch_data=False)
     cost = estimate(made, reporter, probe=probe)
     if output_format == "json":
@@ -518,7 +518,7 @@ def score(
 
     _check_format(output_format)
     settings = _settings()
-    ledger = score_file(predictions_file, benchmark, name, column, settings, _reporter(output_format))
+    ledger = score_file(predictions_file, benchmark, name, column, settings, _reporter())
     folder = make_folder(output or Path("harness-results") / f"{name}-{benchmark}")
     ledger.save(folder / "evidence.json")
     merge_into_store(settings.home, ledger)

@@ -54,7 +54,7 @@ from harness.settings import Settings
 from harness.suites import Suite, suite_names
 
 if TYPE_CHECKING:
-    from harness.inference.engine import Forward
+    from harness.inference.engine import Forward, Samples
 
 _CORRUPTION_HEADLINES = (".mean-error", ".mce", ".relative-mce")
 """Scores over all cells; the normalised ones are defined for ImageNet-C's corruptions, not for ImageNet-C-bar's."""
@@ -196,6 +196,7 @@ class _Runner:
         self._forward: Forward | None = None
         self._loaded: LoadedModel | None = None
         self._crops: tuple[Copy, Callable[[GeneratedCell], Pixels]] | None = None
+        self._samples: tuple[Copy, Samples] | None = None
         self.identity: ModelIdentity | None = plan.model.identity
 
     def all_conditions(self) -> tuple[dict[str, Scored], dict[str, HarnessError]]:
@@ -276,10 +277,11 @@ class _Runner:
                     if start == 0 and job.condition.benchmark.clean and self._settings.sanity_gate:
                         self._gate(job, step)
         scored = {}
+        data = copy.fingerprint(count)
         for job in jobs:
             try:
                 if job.condition.title not in failed:
-                    scored[job.condition.title] = self._scored(job, identity)
+                    scored[job.condition.title] = self._scored(job, identity, data)
             except HarnessError as error:
                 failed[job.condition.title] = error
         return scored, failed
@@ -296,15 +298,14 @@ class _Runner:
         todo = job.todo[bisect_left(job.todo, start) : bisect_left(job.todo, stop)]
         if not todo:
             return
-        from harness.inference.engine import Samples, predict
+        from harness.inference.engine import predict
 
         forward = self._placed()
         made_on = environment() | {"device": forward.placement.device, "layout": forward.placement.layout}
-        frame = job.copy.samples
         predict(
             forward,
             job.specs,
-            Samples(frame["sample_id"].tolist(), frame["digest"].tolist(), frame["label"].to_numpy()),
+            self._rows(job.copy),
             todo,
             self._pixels(job),
             write=lambda rows: self._store.write(job.key, rows, made_on),
@@ -314,6 +315,16 @@ class _Runner:
             keep_logits=self._settings.keep_logits,
             progress=advance,
         )
+
+    def _rows(self, copy: Copy) -> Samples:
+        """The copy's samples as the engine reads them; made once for all cells and ranges of the same images."""
+        from harness.inference.engine import Samples
+
+        if self._samples is None or self._samples[0] is not copy:
+            frame = copy.samples
+            rows = Samples(frame["sample_id"].tolist(), frame["digest"].tolist(), frame["label"].to_numpy())
+            self._samples = copy, rows
+        return self._samples[1]
 
     def _pixels(self, job: _Job) -> Pixels:
         preprocessing = self.model().identity.preprocessing
@@ -336,7 +347,7 @@ class _Runner:
         except HarnessError as error:
             raise _StopRunError(error) from error
 
-    def _scored(self, job: _Job, identity: ModelIdentity) -> Scored:
+    def _scored(self, job: _Job, identity: ModelIdentity, data: str) -> Scored:
         condition, count = job.condition, len(job.samples)
         table = self._store.select(job.key, job.samples)
         if table is None:
@@ -367,7 +378,7 @@ class _Runner:
             specs={spec.name: spec for spec in job.specs},
             outputs=identity.output_labels(),
             weights=identity.weights,
-            data=job.copy.fingerprint(count),
+            data=data,
             protocol=readable_protocol(identity, job.key, self._store.made_on(job.key), job.copy),
             command=run_command(self._plan, self._settings),
             unreadable=unreadable,

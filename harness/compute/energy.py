@@ -19,6 +19,7 @@ import os
 import re
 import resource
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -117,7 +118,7 @@ class NoMeter:
         return self.read()
 
 
-class _CounterMeter:
+class _CounterMeter(ABC):
     """A meter over counters that only rise, until they wrap."""
 
     _name: str
@@ -160,9 +161,9 @@ class _CounterMeter:
 
     _joules_per_unit: float
 
+    @abstractmethod
     def _counters(self) -> dict[str, int]:
         """The counters by name; where one can't be read, nothing, and the fault is kept."""
-        raise NotImplementedError
 
     def _rise(self, name: str, before: int, now: int) -> int:
         return now - before
