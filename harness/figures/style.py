@@ -1,0 +1,172 @@
+"""What all figures share: size, colours and shapes, text, points with intervals, SVG with a text alternative."""
+
+from __future__ import annotations
+
+import io
+import math
+import re
+import textwrap
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+from xml.sax.saxutils import escape
+
+if TYPE_CHECKING:
+    from matplotlib.artist import Artist
+    from matplotlib.figure import Figure
+
+    from harness.evidence import Evidence
+
+WIDTH = 7.2
+"""Inches: a page's width between its margins."""
+
+INK = "#1a1a1a"
+MUTED = "#6b6b6b"
+_STYLE: dict[Any, Any] = {
+    "svg.fonttype": "none",
+    "svg.hashsalt": "harness",
+    "font.family": "DejaVu Sans",  # comes with matplotlib, so that text is measured alike everywhere
+    "font.size": 7.5,
+    "axes.titlesize": 7.5,
+    "axes.labelsize": 7.5,
+    "axes.linewidth": 0.6,
+    "axes.edgecolor": MUTED,
+    "axes.labelcolor": INK,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "grid.color": "#dddddd",
+    "grid.linewidth": 0.5,
+    "text.color": INK,
+    "text.parse_math": False,  # a dollar sign in a model's name is a dollar sign
+    "xtick.color": INK,
+    "ytick.color": INK,
+    "xtick.major.width": 0.6,
+    "ytick.major.width": 0.6,
+    "hatch.linewidth": 0.5,
+    "legend.frameon": False,
+    "figure.facecolor": "white",
+    "savefig.facecolor": "white",
+}
+_FALLBACK_FONTS = "Verdana, Arial, sans-serif"
+"""For readers without DejaVu Sans; Verdana is as wide, Arial narrower, so text still fits."""
+
+
+@dataclass(frozen=True)
+class Look:
+    """How one group is told from the others: by colour, and by marker or hatching."""
+
+    colour: str
+    marker: str
+    hatch: str
+
+
+LOOKS = (
+    Look("#d55e00", "o", ""),
+    Look("#0072b2", "s", "///"),
+    Look("#009e73", "^", "\\\\\\"),
+    Look("#cc79a7", "D", "xxx"),
+)
+PLAIN = Look("#56606b", "o", "")
+"""For what belongs to no group."""
+
+
+@dataclass(frozen=True)
+class Point:
+    """A value with its interval, in the figure's unit."""
+
+    value: float
+    low: float | None = None
+    """None, as `high`, where there is no interval."""
+    high: float | None = None
+
+
+def point(item: Evidence) -> Point:
+    """What a figure shows of a piece of evidence.
+
+    Raises:
+        ValueError: it has no numeric value.
+    """
+    if not isinstance(item.value, int | float):
+        raise ValueError(f"{item.key} has no numeric value")
+    if item.interval is None:
+        return Point(item.value)
+    return Point(item.value, item.interval.low, item.interval.high)
+
+
+def error_of(accuracy: Point) -> Point:
+    """The error that belongs to an accuracy, both in percent."""
+    if accuracy.low is None or accuracy.high is None:
+        return Point(100 - accuracy.value)
+    return Point(100 - accuracy.value, 100 - accuracy.high, 100 - accuracy.low)
+
+
+def svg(draw: Callable[[Figure], None], size: tuple[float, float], title: str, description: str) -> str:
+    """Draw a figure of `size` inches and return it as SVG with its text alternative."""
+    import matplotlib as mpl
+    from matplotlib.figure import Figure
+
+    with mpl.rc_context(_STYLE):
+        figure = Figure(figsize=size, layout="constrained")
+        draw(figure)
+        buffer = io.StringIO()
+        figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
+    svg = buffer.getvalue().replace("'DejaVu Sans'", f"'DejaVu Sans', {_FALLBACK_FONTS}")
+    alternative = f"<title>{escape(title)}</title>\n <desc>{escape(description)}.</desc>"
+    return re.sub(r"<svg ([^>]*)>", lambda tag: f'<svg role="img" {tag[1]}>\n {alternative}', svg, count=1)
+
+
+def finish(figure: Figure, title: str, note: str, handles: Sequence[Artist]) -> None:
+    """Title above; note and legend below."""
+    figure.suptitle(textwrap.fill(title, 95), fontsize=9, fontweight="bold", x=0.01, ha="left")
+    legend = figure.legend(
+        handles=handles, loc="outside lower left", ncols=max(1, len(handles)), handlelength=2.2, alignment="left"
+    )
+    legend.set_title(textwrap.fill(note, 140))
+    legend.get_title().set(fontsize=6.5, color=MUTED)
+
+
+def legend_of_groups(groups: Mapping[str, Sequence[str]], names: Sequence[str], *, bars: bool = False) -> list[Artist]:
+    """One entry a group that occurs in the figure."""
+    from matplotlib.patches import Patch
+
+    handles: list[Artist] = []
+    for (group, members), look in zip(groups.items(), LOOKS, strict=False):
+        if not set(members) & set(names):
+            continue
+        if bars:
+            handles.append(Patch(facecolor=tint(look.colour), edgecolor=look.colour, hatch=look.hatch, label=group))
+        else:
+            handles.append(line(group, color=look.colour, marker=look.marker, markersize=3.5, linewidth=1))
+    return handles
+
+
+def line(label: str, **look: Any) -> Artist:
+    from matplotlib.lines import Line2D
+
+    return Line2D([], [], label=label, **({"color": INK} | look))
+
+
+def looks(groups: Mapping[str, Sequence[str]]) -> dict[str, Look]:
+    """The look of each member. There are four looks; members of further groups are left out."""
+    return {name: look for members, look in zip(groups.values(), LOOKS, strict=False) for name in members}
+
+
+def reach(points: Sequence[Point]) -> list[list[float]]:
+    """How far each interval reaches below and above its value, as matplotlib takes it; NaN, undrawn, without one."""
+    return [
+        [math.nan if p.low is None else p.value - p.low for p in points],
+        [math.nan if p.high is None else p.high - p.value for p in points],
+    ]
+
+
+def tint(colour: str, share: float = 0.55) -> str:
+    """A colour mixed with white, so that bars leave their intervals and hatching readable."""
+    parts = (int(colour[i : i + 2], 16) for i in (1, 3, 5))
+    return "#" + "".join(f"{round(255 - share * (255 - part)):02x}" for part in parts)
+
+
+def told(p: Point) -> str:
+    """A value with its interval in words, to one decimal."""
+    return f"{p.value:.1f}" if p.low is None or p.high is None else f"{p.value:.1f} ({p.low:.1f} to {p.high:.1f})"
