@@ -1,4 +1,4 @@
-"""Intervals and paired tests for what is counted or averaged over samples.
+"""Intervals for what is counted or averaged over samples.
 
 Proportions have closed forms (Wilson, Newcombe). Everything else is resampled: one seeded set of bootstrap weights
 serves all columns at once, so that a thousand resamples of an ImageNet-sized set cost one matrix product. The same
@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import stats
 
-from harness.metrics.types import BoolArray, Estimate, FloatArray, MetricUnavailable
+from harness.metrics.types import Estimate, FloatArray, MetricUnavailable
 
 LEVEL = 0.95
 RESAMPLES = 1000
@@ -107,46 +107,6 @@ def square_and_add(
     above = np.sqrt(max(0.0, up**2 - 2 * correlation * up * other_down + other_down**2))
     difference = value - other_value
     return float(difference), float(difference - below), float(difference + above)
-
-
-def paired_difference_of_proportions(first: BoolArray, other: BoolArray, level: float = LEVEL) -> Estimate:
-    """The first proportion minus the other, of outcomes (n,) on the same samples, in percentage points.
-
-    Newcombe 1998, "Improved confidence intervals for the difference between binomial proportions based on paired
-    data", method 10 (score intervals joined by the continuity-corrected φ of the 2 × 2 table).
-
-    Raises:
-        MetricUnavailable: there are no samples.
-    """
-    n = len(first)
-    if n == 0:
-        raise MetricUnavailable("There are no samples to count.")
-    both, only_first, only_other, neither = _paired_counts(first, other)
-    low, high = wilson([both + only_first, both + only_other], [n, n], level)
-    margins = (both + only_first) * (only_other + neither) * (both + only_other) * (only_first + neither)
-    cross: float = both * neither - only_first * only_other
-    if cross > 0:
-        cross = max(cross - n / 2, 0)
-    correlation = cross / np.sqrt(float(margins)) if margins else 0.0
-    value, below, above = square_and_add(
-        ((both + only_first) / n, low[0], high[0]), ((both + only_other) / n, low[1], high[1]), correlation
-    )
-    return Estimate(100 * value, 100 * below, 100 * above, level, "Newcombe, paired samples", n)
-
-
-def mcnemar_exact(first: BoolArray, other: BoolArray) -> float:
-    """Two-sided exact p-value that two outcomes (n,) on the same samples have one success rate (McNemar 1947)."""
-    _, only_first, only_other, _ = _paired_counts(first, other)
-    if only_first + only_other == 0:
-        return 1.0
-    return float(stats.binomtest(only_first, only_first + only_other, 0.5).pvalue)
-
-
-def _paired_counts(first: BoolArray, other: BoolArray) -> tuple[int, int, int, int]:
-    """Samples where both, only the first, only the other, and neither succeeded."""
-    both, only_first = int(np.sum(first & other)), int(np.sum(first & ~other))
-    only_other = int(np.sum(~first & other))
-    return both, only_first, only_other, len(first) - both - only_first - only_other
 
 
 # --- bootstrap ------------------------------------------------------------------------------------------------------

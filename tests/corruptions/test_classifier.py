@@ -13,7 +13,7 @@ import torch
 from PIL import Image
 
 from harness.corruptions import base_crop, corrupt
-from harness.metrics.intervals import paired_difference_of_proportions
+from harness.metrics.paired import paired_difference_of_proportions
 from harness.models.loading import LoadedModel
 
 IMAGES = 200
