@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +15,6 @@ import pyarrow.parquet as pq
 
 from harness.data.annotations import validation_id, validation_labels, validation_labels_file
 from harness.data.catalog import Benchmark, benchmarks, get_benchmark
-from harness.data.copies import locate
 from harness.errors import ExitCode, HarnessError, MissingInputError, unknown_name
 from harness.evidence import Evidence, Ledger
 from harness.files import atomic_write
@@ -28,8 +26,6 @@ from harness.plan import (
     Condition,
     condition_readouts,
     find_model,
-    open_condition,
-    sample_keys,
     stored_under,
 )
 from harness.predictions import PredictionKey, PredictionStore, ShardRows, read_readout
@@ -37,6 +33,7 @@ from harness.progress import Reporter
 from harness.run import environment
 from harness.scoring import Scored, score
 from harness.settings import Settings
+from harness.stored import of_one_copy
 
 _TOP_COLUMNS = [f"top{rank}" for rank in range(1, TOP + 1)]
 
@@ -76,7 +73,7 @@ def export_predictions(
     table = store.read(key)
     if table is None:
         raise nothing
-    table = _of_one_copy(table, wanted, settings)
+    table = of_one_copy(table, wanted, settings)
     readable = np.array([error is None for error in table["error"].to_pylist()])
     readout = read_readout(table, CLOSED).take(readable)
     columns: dict[str, Any] = {
@@ -89,30 +86,6 @@ def export_predictions(
     exported = pa.table(columns).sort_by("sample_id")
     atomic_write(output, lambda file: pq.write_table(exported, file))
     return len(exported)
-
-
-def _of_one_copy(table: pa.Table, condition: Condition, settings: Settings) -> pa.Table:
-    """The rows of the copy that --data names, or all rows where they are of one copy.
-
-    Raises:
-        HarnessError: rows of several copies of the data set, and none was named.
-    """
-    given = settings.data.get(condition.images_benchmark.name)
-    if given is not None:
-        located = locate(condition.images_benchmark, given=given, offline=True)
-        copy = open_condition(replace(condition, location=located), settings, Reporter())
-        wanted = set(sample_keys(copy.samples))
-        rows = zip(*(table[name].to_pylist() for name in ("sample_id", "digest", "label")), strict=True)
-        return table.filter(pa.array([row in wanted for row in rows]))
-    ids = table["sample_id"].to_pylist()
-    if len(set(ids)) < len(ids):
-        raise HarnessError(
-            f"The store has predictions of several copies of {condition.benchmark.name}: {len(ids):,} rows of "
-            f"{len(set(ids)):,} samples.",
-            remedy=f"Name the copy: --data {condition.images_benchmark.name}=DIR",
-            exit_code=ExitCode.USAGE,
-        )
-    return table
 
 
 def score_file(

@@ -76,15 +76,15 @@ class Scored:
     @cached_property
     def closed(self) -> Readout:
         """The benchmark's own label space; classes that the model has no output for count as wrong."""
-        return _without_missing_classes(self.readouts[CLOSED])
+        return without_missing_classes(self.readouts[CLOSED])
 
     def in_space(self, name: str) -> Readout:
         """The samples whose class belongs to the readout's space, which must be a subset of the benchmark's."""
         readout = self.readouts[name]
-        return _without_missing_classes(readout.take(readout.label >= 0))
+        return without_missing_classes(readout.take(readout.label >= 0))
 
 
-def _without_missing_classes(readout: Readout) -> Readout:
+def without_missing_classes(readout: Readout) -> Readout:
     """Mark samples whose class the model has no output for: their label becomes -1, so they count as wrong."""
     if readout.target_logit is None:
         return readout
