@@ -128,6 +128,8 @@ class Benchmark(_Entry):
     scored_from: str | None = None
     """A benchmark whose stored predictions this one is scored from; then it has no images of its own to run."""
     sample_id: SampleIdRule
+    label_sets: bool = False
+    """Whether a sample may have several right classes, which its copy's table names; any of them is right."""
     corruptions: Corruptions | None = None
     get: str
     """A few sentences for a person: where from, which folder shape, size in GB."""
