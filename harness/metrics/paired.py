@@ -51,10 +51,17 @@ class PairedCounts:
         n = self.n
         return 100 * (self.only_first - self.only_other) / np.where(n > 0, n, np.nan)
 
-    def join(self, other: PairedCounts) -> PairedCounts:
-        """These tables and then the other's."""
-        names = ("both", "only_first", "only_other", "neither")
-        return PairedCounts(*(np.concatenate([getattr(self, name), getattr(other, name)]) for name in names))
+    def take(self, which: IntArray) -> PairedCounts:
+        """The tables at these positions."""
+        return PairedCounts(*(getattr(self, name)[which] for name in _CELLS))
+
+    @classmethod
+    def concatenate(cls, parts: Sequence[PairedCounts]) -> PairedCounts:
+        """The tables of all parts, in order."""
+        return cls(*(np.concatenate([getattr(part, name) for part in parts]) for name in _CELLS))
+
+
+_CELLS = ("both", "only_first", "only_other", "neither")
 
 
 def paired_counts(first: BoolArray, other: BoolArray) -> PairedCounts:

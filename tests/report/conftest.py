@@ -1,0 +1,137 @@
+"""A store with models of known answers: some imported, some as if harness had run them."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from harness.data.catalog import get_benchmark
+from harness.evidence import Ledger
+from harness.exchange import score_file
+from harness.labels.readouts import CLOSED
+from harness.metrics.types import Readout
+from harness.predictions import PredictionKey, PredictionStore, ShardRows
+from harness.progress import Reporter
+from harness.run import merge_into_store
+from harness.scoring import Scored, score
+from harness.settings import Settings
+
+CLASSES = 1000
+PROTOCOL = {"precision": "fp32", "decoder": "Pillow", "input": "image", "preprocessing": {"crop": 224}}
+
+
+def answers(labels: np.ndarray, correct: np.ndarray) -> np.ndarray:
+    """int32 (n, 5) ranked classes whose best one is right exactly where `correct` says."""
+    best = np.where(correct, labels, (labels + 1) % CLASSES)
+    return np.stack([(best + step) % CLASSES for step in range(5)], axis=1).astype(np.int32)
+
+
+def readout_of(labels: np.ndarray, correct: np.ndarray, seed: int) -> Readout:
+    """Predictions with logits: the best class leads by a random margin, the others share what is left."""
+    ranked = answers(labels, correct)
+    generator = np.random.default_rng(seed)
+    logits = np.zeros((len(labels), CLASSES))
+    margin = generator.uniform(6, 12, len(labels))
+    for rank in range(5):
+        logits[np.arange(len(labels)), ranked[:, rank]] = margin - rank
+    z = logits.astype(np.float32)
+    return Readout(
+        label=labels.astype(np.int32),
+        top5=ranked,
+        top5_logit=np.take_along_axis(z, ranked, axis=1),
+        target_logit=z[np.arange(len(labels)), labels],
+        logsumexp=np.log(np.exp(logits).sum(axis=1)).astype(np.float32),
+        logsumexp2=np.log(np.exp(2 * logits).sum(axis=1)).astype(np.float32),
+    )
+
+
+@dataclass(frozen=True)
+class Store:
+    """Fills a store with models."""
+
+    home: Path
+    scratch: Path
+
+    @property
+    def settings(self) -> Settings:
+        return Settings(home=self.home, data_home=None, offline=True)
+
+    def imports(
+        self,
+        name: str,
+        correct: np.ndarray,
+        *,
+        benchmark: str = "imagenetv2-matched-frequency",
+        labels: np.ndarray | None = None,
+        ids: list[str] | None = None,
+    ) -> None:
+        """A model whose predictions come from a file, by default on samples s00000, s00001, …"""
+        labels = np.arange(len(correct)) % CLASSES if labels is None else labels
+        frame = pd.DataFrame({"sample_id": ids or sample_ids(len(correct)), "label": labels})
+        frame["top"] = list(answers(labels, correct))
+        path = self.scratch / f"{name}-{benchmark}.parquet"
+        frame.to_parquet(path)
+        merge_into_store(self.home, score_file(path, benchmark, name, "top", self.settings, Reporter()))
+
+    def ran(
+        self,
+        name: str,
+        correct: np.ndarray,
+        *,
+        benchmark: str = "imagenetv2-matched-frequency",
+        protocol: Mapping[str, Any] | None = None,
+        bytes_of: str = "one copy",
+        title: str | None = None,
+        condition: str | None = None,
+        metrics: tuple[str, ...] = ("accuracy", "calibration"),
+    ) -> None:
+        """A model as if `harness run` had run it, with logits."""
+        labels, ids = np.arange(len(correct)) % CLASSES, sample_ids(len(correct))
+        readout = readout_of(labels, correct, seed=len(name))
+        digests = [hashlib.sha256(f"{bytes_of} {i}".encode()).hexdigest() for i in ids]
+        weights = hashlib.sha256(name.encode()).hexdigest()
+        key = PredictionKey(weights, benchmark, condition or "clean", {**PROTOCOL, **(protocol or {})})
+        rows = ShardRows(ids, digests, readout.label, [None] * len(ids), {CLOSED: readout})
+        PredictionStore(self.home, lambda message: None).write(key, rows, {})
+        scored = Scored(
+            benchmark=get_benchmark(benchmark),
+            condition=condition,
+            sample_ids=ids,
+            readouts={CLOSED: readout},
+            specs={},
+            outputs=None,
+            weights=weights,
+            data=hashlib.sha256("".join(digests).encode()).hexdigest(),
+            protocol={"predictions": key.digest[:16], "precision": key.protocol["precision"]},
+            command=f"harness run --suite robustness --model {name}",
+        )
+        evidence = score({scored.prefix: scored}, list(metrics), [])
+        model = {"name": name, "reference": name, "title": title or name, "weights": weights}
+        merge_into_store(self.home, Ledger(model=model, evidence=evidence))
+
+
+def sample_ids(count: int) -> list[str]:
+    return [f"s{number:05d}" for number in range(count)]
+
+
+@pytest.fixture
+def store(home: Path, tmp_path: Path) -> Store:
+    """An empty store to fill."""
+    return Store(home, tmp_path)
+
+
+@pytest.fixture
+def right() -> Callable[..., np.ndarray]:
+    """right(n, share, seed=0): which of n samples a model gets right."""
+
+    def draw(n: int, share: float, seed: int = 0) -> np.ndarray:
+        return np.random.default_rng(seed).random(n) < share
+
+    return draw

@@ -1,0 +1,233 @@
+"""Comparing stored models: what is joined, what is refused, what is said."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from typer.testing import CliRunner, Result
+
+from harness.cli import app
+from harness.comparing import Compared, compare
+from harness.errors import ExitCode, HarnessError, MissingInputError
+from harness.exchange import score_file
+from harness.metrics.paired import paired_difference_of_proportions
+from harness.progress import Reporter
+from harness.run import merge_into_store
+from harness.settings import Settings
+from harness.stored import read_predictions, stored_model, stored_names
+from tests.report.conftest import Store
+
+V2 = "imagenetv2-matched-frequency"
+Right = Callable[..., np.ndarray]
+
+
+def compared(store: Store, *names: str, **options: Any) -> Compared:
+    return compare([stored_model(name, store.home) for name in names], store.settings, pytest.fail, **options)
+
+
+def call(*arguments: object) -> Result:
+    return CliRunner().invoke(app, [str(argument) for argument in arguments])
+
+
+class TestWhatIsStored:
+    def test_imported_predictions_are_found_by_the_models_name(self, store: Store, right: Right) -> None:
+        store.imports("one", right(50, 0.7))
+        store.imports("two", right(50, 0.6))
+        assert stored_names(store.home) == ["one", "two"]
+        model = stored_model("one", store.home)
+        assert model.imported
+        assert list(model.conditions) == [V2]
+        read = read_predictions(model.conditions[V2], store.settings, pytest.fail)
+        assert len(read.sample_ids) == 50
+        assert (read.readout.top5[:, 0] == read.readout.label).tolist() == right(50, 0.7).tolist()
+
+    def test_an_import_that_is_repeated_with_other_answers_counts_alone(self, store: Store, right: Right) -> None:
+        store.imports("one", right(50, 0.2))
+        store.imports("one", right(50, 0.9))
+        model = stored_model("one", store.home)
+        read = read_predictions(model.conditions[V2], store.settings, pytest.fail)
+        assert (read.readout.top5[:, 0] == read.readout.label).tolist() == right(50, 0.9).tolist()
+
+    def test_a_model_nobody_knows_is_refused_with_the_nearest_name(self, store: Store, right: Right) -> None:
+        store.imports("resnet50", right(20, 0.7))
+        with pytest.raises(HarnessError, match="Unknown model 'resnet5'") as caught:
+            stored_model("resnet5", store.home)
+        assert "resnet50" in str(caught.value)
+        with pytest.raises(MissingInputError, match="no evidence of regnet-y-040"):
+            stored_model("regnet-y-040", store.home)
+
+
+class TestPairs:
+    def test_a_comparison_is_that_of_the_outcomes(self, store: Store, right: Right) -> None:
+        first, other = right(400, 0.8, 1), right(400, 0.6, 2)
+        store.imports("one", first)
+        store.imports("two", other)
+        found = compared(store, "one", "two").comparisons
+        assert [c.where for c in found] == [V2]
+        expected = paired_difference_of_proportions(first, other)
+        assert (found[0].difference, found[0].low, found[0].high) == (expected.value, expected.low, expected.high)
+        assert found[0].only_first == np.sum(first & ~other)
+        assert found[0].verdict == "one is better"
+        assert found[0].p_holm == found[0].p  # a family of one
+
+    def test_what_can_not_be_told_apart_is_said_with_what_could_be(self, store: Store, right: Right) -> None:
+        same = right(400, 0.8)
+        other = same.copy()
+        other[:6] = ~other[:6]
+        store.imports("one", same)
+        store.imports("two", other)
+        verdict = compared(store, "one", "two").comparisons[0].verdict
+        assert verdict.startswith("no detectable difference (smallest detectable here: ")
+        assert verdict.endswith(" points)")
+
+    def test_imported_and_run_models_meet_on_sample_id(self, store: Store, right: Right) -> None:
+        store.ran("ours", right(100, 0.8, 1))
+        store.imports("theirs", right(60, 0.6, 2))
+        found = compared(store, "ours", "theirs")
+        assert found.comparisons[0].n == 60
+        assert any("joined on sample id, 60 samples in common (ours 100, theirs 60)" in note for note in found.notes)
+        assert any("imported predictions of theirs" in note for note in found.notes)
+
+    def test_which_images_one_gets_right_and_the_other_wrong(self, store: Store, right: Right) -> None:
+        first, other = right(80, 0.8, 1), right(80, 0.6, 2)
+        store.imports("one", first)
+        store.imports("two", other)
+        listed = compared(store, "one", "two").disagreements()
+        differ = np.flatnonzero(first != other)
+        assert listed["sample_id"].tolist() == [f"s{position:05d}" for position in differ]
+        assert listed["one:right"].tolist() == first[differ].tolist()
+
+    def test_whole_benchmarks_and_corruption_cells_are_families_apart(self, store: Store, right: Right) -> None:
+        for name, seed in (("one", 1), ("two", 2)):
+            store.ran(name, right(300, 0.7, seed))
+            for severity in (1, 2, 3):
+                store.ran(name, right(300, 0.5, seed + severity), benchmark="imagenet-c", condition=f"fog/{severity}")
+        found = compared(store, "one", "two").comparisons
+        cells = [c for c in found if not c.whole]
+        assert [c.where for c in cells] == [f"imagenet-c/fog/{severity}" for severity in (1, 2, 3)]
+        assert sum(c.whole for c in found) == 1
+        assert min(cells, key=lambda c: c.p).p_holm == pytest.approx(min(1.0, 3 * min(c.p for c in cells)))
+
+
+class TestWhatIsRefused:
+    def test_other_precision_is_named_or_stated(self, store: Store, right: Right) -> None:
+        store.ran("one", right(50, 0.8))
+        store.ran("two", right(50, 0.6), protocol={"precision": "bf16"})
+        with pytest.raises(HarnessError, match=f"{V2}: precision is fp32 for one, bf16 for two"):
+            compared(store, "one", "two")
+        found = compared(store, "one", "two", allow_different_protocols=True)
+        assert f"{V2}: precision is fp32 for one, bf16 for two." in found.notes
+
+    def test_other_images_under_the_same_names_are_another_protocol(self, store: Store, right: Right) -> None:
+        store.ran("one", right(50, 0.8))
+        store.ran("two", right(50, 0.6), bytes_of="a resized copy")
+        with pytest.raises(HarnessError, match="50 of 50 images have other bytes"):
+            compared(store, "one", "two")
+
+    def test_preprocessing_belongs_to_the_model(self, store: Store, right: Right) -> None:
+        store.ran("one", right(50, 0.8))
+        store.ran("two", right(50, 0.6), protocol={"preprocessing": {"crop": 384}})
+        assert len(compared(store, "one", "two").comparisons) == 1
+
+    def test_other_labels_under_the_same_ids(self, store: Store, right: Right) -> None:
+        store.imports("one", right(50, 0.8))
+        store.imports("two", right(50, 0.8), labels=np.arange(50) + 1)
+        with pytest.raises(HarnessError, match="labels of s00000 differ"):
+            compared(store, "one", "two")
+
+    @pytest.mark.parametrize(("names", "said"), [(["one"], "nothing to compare"), (["one", "one"], "given twice")])
+    def test_too_few_models(self, store: Store, right: Right, names: Sequence[str], said: str) -> None:
+        store.imports("one", right(20, 0.8))
+        with pytest.raises(HarnessError, match=said) as caught:
+            compared(store, *names)
+        assert caught.value.exit_code is ExitCode.USAGE
+
+    def test_models_without_a_common_benchmark(self, store: Store, right: Right) -> None:
+        store.imports("one", right(20, 0.8))
+        store.imports("two", right(20, 0.8), benchmark="imagenet-sketch")
+        with pytest.raises(MissingInputError, match="no stored predictions of the same samples"):
+            compared(store, "one", "two")
+
+
+class TestManyModels:
+    def test_ranks_and_letters(self, store: Store, right: Right) -> None:
+        best = right(2000, 0.8, 1)
+        close = best.copy()
+        close[:8] = ~close[:8]
+        for name, correct in (("a", best), ("b", close), ("c", right(2000, 0.5, 3))):
+            store.imports(name, correct)
+        table = compared(store, "c", "a", "b").ranking[V2]
+        assert [p.letters for p in table] == ["a", "a", "b"]
+        assert [(p.best_rank, p.worst_rank) for p in table] == [(1, 2), (1, 2), (3, 3)]
+        assert table[2].model == "c"
+
+
+class TestCommand:
+    @pytest.fixture(autouse=True)
+    def filled(self, store: Store, right: Right) -> None:
+        store.imports("one", right(300, 0.8, 1))
+        store.imports("two", right(300, 0.6, 2))
+
+    def test_table_and_markdown(self) -> None:
+        for output_format in ("table", "markdown"):
+            result = call("compare", "one", "two", "--format", output_format)
+            assert result.exit_code == 0, result.output
+            assert "one is better" in result.stdout
+            assert "Newcombe, paired samples" in result.stdout
+
+    def test_json_and_csv_have_every_comparison(self) -> None:
+        data = json.loads(call("compare", "one", "two", "--format", "json").stdout)
+        assert data["comparisons"][0]["n"] == 300
+        assert data["agreement"][0]["where"] == V2
+        rows = list(csv.DictReader(io.StringIO(call("compare", "one", "two", "--format", "csv").stdout)))
+        assert float(rows[0]["difference"]) == pytest.approx(data["comparisons"][0]["difference"])
+
+    def test_files(self, tmp_path: Path) -> None:
+        output, listed = tmp_path / "new" / "compared.md", tmp_path / "differ.parquet"
+        assert call("compare", "one", "two", "-o", output, "--disagreements", listed).exit_code == 0
+        assert "one is better" in output.read_text()
+        assert set(pd.read_parquet(listed)["where"]) == {V2}
+
+    @pytest.mark.parametrize(
+        ("arguments", "code", "said"),
+        [
+            (["one"], ExitCode.USAGE, "nothing to compare"),
+            (["one", "tow"], ExitCode.USAGE, "Did you mean two?"),
+            (["one", "two", "--format", "xml"], ExitCode.USAGE, "Unknown format 'xml'"),
+            (["one", "two", "-b", "imagenet-vla"], ExitCode.USAGE, "imagenet-val"),
+            (["one", "two", "--suite", "imagnet"], ExitCode.USAGE, "Did you mean imagenet?"),
+            (["one", "two", "--suite", "imagenet"], ExitCode.MISSING, "no stored predictions of the same samples"),
+            (["one", "two", "--disagreements", "x.txt"], ExitCode.USAGE, "neither .csv nor .parquet"),
+            (["one", "regnet-y-040"], ExitCode.MISSING, "no evidence of regnet-y-040"),
+        ],
+    )
+    def test_what_a_user_can_mend(self, arguments: list[str], code: ExitCode, said: str) -> None:
+        result = call("compare", *arguments)
+        assert result.exit_code == code, result.output
+        assert said in " ".join(result.stderr.split())
+
+    def test_what_a_suite_asks_for_and_is_not_here_is_incomplete(self) -> None:
+        result = call("compare", "one", "two", "--suite", "robustness")
+        assert result.exit_code == ExitCode.INCOMPLETE
+        assert "imagenet-sketch is not compared" in result.stdout
+
+
+def test_published_models_at_full_size(shared_data: Path, home: Path) -> None:
+    """ResNet-50 and VGG-16 on ImageNetV2: difference and counts are those of the files."""
+    path = shared_data / "published-predictions" / f"{V2}.parquet"
+    settings = Settings(home=home, data_home=None, offline=True)
+    for name in ("resnet50", "vgg16"):
+        merge_into_store(home, score_file(path, V2, name, name, settings, Reporter()))
+    found = compare([stored_model(n, home) for n in ("resnet50", "vgg16")], settings, pytest.fail).comparisons[0]
+    frame = pd.read_parquet(path)
+    first, other = (np.array([row[0] for row in frame[n]]) == frame["label"].to_numpy() for n in ("resnet50", "vgg16"))
+    assert found.first_accuracy == pytest.approx(63.33)  # published
+    assert (found.only_first, found.only_other) == (int((first & ~other).sum()), int((~first & other).sum()))
