@@ -129,6 +129,7 @@ def _convolve_disk(base: Bytes, quarter: Floats, plateau: Integers, extents: Int
                 row[margin - x * channels + channel] = inner[x * channels + channel]
                 row[margin + length + (x - 1) * channels + channel] = inner[length - (x + 1) * channels + channel]
     pair = np.empty(length + 2 * margin, dtype=np.uint16)
+    pair_floats = np.empty(length + 2 * margin, dtype=np.float32)
     whole = np.empty(length, dtype=np.uint16)
     sums = np.empty(length, dtype=np.float32)
     for y in range(height):
@@ -143,19 +144,25 @@ def _convolve_disk(base: Bytes, quarter: Floats, plateau: Integers, extents: Int
             else:
                 for x in range(pair.size):
                     pair[x] = above[x] + below[x]
-            for across in range(extents[down]):
+            for across in range(plateau[down]):
                 left = pair[margin - across * channels : margin - across * channels + length]
                 right = pair[margin + across * channels : margin + across * channels + length]
-                weight = quarter[down, across] if across else np.float32(0.5) * quarter[down, 0]
-                if across >= plateau[down]:
-                    for x in range(length):
-                        sums[x] += weight * np.float32(np.int32(left[x]) + np.int32(right[x]))
-                elif across == 0:
+                if across == 0:
                     for x in range(length):
                         whole[x] += left[x]
                 else:
                     for x in range(length):
                         whole[x] += left[x] + right[x]
+            if extents[down] == plateau[down]:
+                continue
+            for x in range(pair.size):
+                pair_floats[x] = np.float32(np.int32(pair[x]))
+            for across in range(plateau[down], extents[down]):
+                from_left = pair_floats[margin - across * channels : margin - across * channels + length]
+                from_right = pair_floats[margin + across * channels : margin + across * channels + length]
+                weight = quarter[down, across] if across else np.float32(0.5) * quarter[down, 0]
+                for x in range(length):
+                    sums[x] += weight * (from_left[x] + from_right[x])
         target = out[y].reshape(-1)
         for x in range(length):
             target[x] = to_byte(sums[x] + quarter[0, 0] * np.float32(np.int32(whole[x])))

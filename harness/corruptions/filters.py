@@ -180,13 +180,13 @@ def linear_zoom_axis(size: int, factor: float) -> tuple[NDArray[np.int64], Float
     return first + lower, (position - lower).astype(np.float32)
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
-def _mirrored(position: float, last: int, about_edge: bool) -> np.float32:
-    """A position beyond the border, moved to where the mirrored picture has the same value."""
-    beyond = 0.5 if about_edge else 0.0
-    period = 2 * (last + 2 * beyond)
-    turned = (position + beyond) % period
-    return np.float32(min(max(min(turned, period - turned) - beyond, 0.0), float(last)))
+@njit(cache=True, nogil=True, error_model="numpy", inline="always")
+def _mirrored(position: np.float32, last: np.float32, beyond: np.float32) -> np.float32:
+    """A position moved to where the mirrored picture has the same value; ``beyond`` is 0.5 about the edge, else 0."""
+    period = np.float32(2) * (last + np.float32(2) * beyond)
+    turned = (position + beyond) - period * np.floor((position + beyond) / period)
+    inside = min(max(min(turned, period - turned) - beyond, _ZERO), last)
+    return inside if (position < _ZERO) | (position > last) else position
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -197,30 +197,38 @@ def sample_bilinear(picture: Floats, rows: Floats, columns: Floats, about_edge: 
     the border the picture is mirrored: about its edge (d c b a | a b c d | d c b a), or, with ``about_edge`` false,
     about its outermost pixels (d c b | a b c d | c b a).
     """
-    out = np.empty((rows.shape[0], rows.shape[1], 3), dtype=np.float32)
-    flat, flat_rows, flat_columns, target = picture.reshape(-1), rows.reshape(-1), columns.reshape(-1), out.reshape(-1)
-    last_row, last_column = picture.shape[0] - 1, picture.shape[1] - 1
+    height, width = picture.shape[0], picture.shape[1]
+    length = rows.shape[1]
+    out = np.empty((rows.shape[0], length, 3), dtype=np.float32)
+    flat = picture.reshape(-1)
+    last_row, last_column = np.float32(height - 1), np.float32(width - 1)
+    beyond = np.float32(0.5) if about_edge else _ZERO
+    corners = np.empty(length, dtype=np.int32)
+    downs, acrosses = np.empty(length, dtype=np.float32), np.empty(length, dtype=np.float32)
     # Unsigned indices spare the compiled code the test for negative ones.
     one, two, three = np.uint64(1), np.uint64(2), np.uint64(3)
-    stride = np.uint64(picture.shape[1] * 3)
-    for i in range(flat_rows.size):
-        row, column = flat_rows[i], flat_columns[i]
-        if row < 0 or row > last_row:
-            row = _mirrored(row, last_row, about_edge)
-        if column < 0 or column > last_column:
-            column = _mirrored(column, last_column, about_edge)
-        top, left = min(np.int32(row), last_row - 1), min(np.int32(column), last_column - 1)
-        down, across = row - np.float32(top), column - np.float32(left)
-        a = np.uint64(top) * stride + np.uint64(left) * three
-        b = a + stride
-        upper_0 = flat[a] + across * (flat[a + three] - flat[a])
-        upper_1 = flat[a + one] + across * (flat[a + three + one] - flat[a + one])
-        upper_2 = flat[a + two] + across * (flat[a + three + two] - flat[a + two])
-        lower_0 = flat[b] + across * (flat[b + three] - flat[b])
-        lower_1 = flat[b + one] + across * (flat[b + three + one] - flat[b + one])
-        lower_2 = flat[b + two] + across * (flat[b + three + two] - flat[b + two])
-        pixel = np.uint64(i) * three
-        target[pixel] = upper_0 + down * (lower_0 - upper_0)
-        target[pixel + one] = upper_1 + down * (lower_1 - upper_1)
-        target[pixel + two] = upper_2 + down * (lower_2 - upper_2)
+    stride = np.uint64(width * 3)
+    for y in range(rows.shape[0]):
+        # Two loops, of which the first runs over several pixels at once.
+        row_positions, column_positions, target = rows[y], columns[y], out[y].reshape(-1)
+        for x in range(length):
+            row = _mirrored(row_positions[x], last_row, beyond)
+            column = _mirrored(column_positions[x], last_column, beyond)
+            top, left = min(np.int32(row), np.int32(height - 2)), min(np.int32(column), np.int32(width - 2))
+            downs[x], acrosses[x] = row - np.float32(top), column - np.float32(left)
+            corners[x] = (top * np.int32(width) + left) * np.int32(3)
+        for x in range(length):
+            down, across = downs[x], acrosses[x]
+            a = np.uint64(corners[x])
+            b = a + stride
+            upper_0 = flat[a] + across * (flat[a + three] - flat[a])
+            upper_1 = flat[a + one] + across * (flat[a + three + one] - flat[a + one])
+            upper_2 = flat[a + two] + across * (flat[a + three + two] - flat[a + two])
+            lower_0 = flat[b] + across * (flat[b + three] - flat[b])
+            lower_1 = flat[b + one] + across * (flat[b + three + one] - flat[b + one])
+            lower_2 = flat[b + two] + across * (flat[b + three + two] - flat[b + two])
+            pixel = np.uint64(x * 3)
+            target[pixel] = upper_0 + down * (lower_0 - upper_0)
+            target[pixel + one] = upper_1 + down * (lower_1 - upper_1)
+            target[pixel + two] = upper_2 + down * (lower_2 - upper_2)
     return out

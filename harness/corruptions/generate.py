@@ -12,7 +12,7 @@ from harness.corruptions.picture import SIDE, Picture
 from harness.corruptions.randomness import Stream
 from harness.corruptions.registry import Corruption, find
 
-PROTOCOL_VERSION = "1"
+PROTOCOL_VERSION = "2"
 """Goes into the keys of stored predictions; raised whenever any corrupted pixel changes."""
 
 _RESIZED = 256
