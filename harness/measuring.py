@@ -7,7 +7,7 @@ checkpoint is not here, and every record says so. A measurement that fails becom
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -23,10 +23,11 @@ from harness.compute.hardware import describe
 from harness.compute.memory import peak_memory
 from harness.compute.placement import LAYOUTS, Placement, Setting, choose, prepare
 from harness.compute.results import Origin
-from harness.compute.speed import Budget, Forward, Sweep, batch_of, measure_latency, sweep_batches
+from harness.compute.speed import Budget, Forward, Sweep, Timings, batch_of, measure_latency, sweep_batches
 from harness.errors import HarnessError
 from harness.evidence import Evidence, EvidenceClass, Fingerprints
 from harness.inference.placing import resolve_device
+from harness.metering import RunEnergy
 from harness.models.loading import LoadedModel, build_architecture
 from harness.plan import ModelState
 from harness.progress import Reporter
@@ -53,6 +54,12 @@ class _Subject:
     """Whether the weights are the checkpoint's; else they are random."""
     settings: Settings
     origin: Origin
+    ran: list[int] = field(default_factory=list)
+    """Images of each piece of work so far, warm-up included: what the energy of the run is for."""
+
+    def timed(self, *timings: Timings) -> None:
+        """Count the images of timed calls as run."""
+        self.ran.extend((len(t.seconds) + t.warm_up_calls) * t.images_per_call for t in timings)
 
     @property
     def steps(self) -> str:
@@ -70,7 +77,11 @@ class _Subject:
         layouts = tuple(LAYOUTS) if self.settings.layout == "auto" else (self.settings.layout,)
         seconds = min(5.0, self.settings.measure_seconds)
         budget = Budget(relative=0.05, limit_s=seconds, minimum_calls=3, warm_up_calls=1)
-        return choose(self.module, self.images, precisions=(self.settings.precision,), layouts=layouts, budget=budget)
+        placement = choose(
+            self.module, self.images, precisions=(self.settings.precision,), layouts=layouts, budget=budget
+        )
+        self.timed(*(trial.timings for trial in placement.trials if trial.timings is not None))
+        return placement
 
     @property
     def setting(self) -> Setting:
@@ -87,7 +98,9 @@ class _Subject:
 
     @cached_property
     def sweep(self) -> Sweep:
-        return sweep_batches(self.forward, self.images, budget=Budget(limit_s=self.settings.measure_seconds))
+        sweep = sweep_batches(self.forward, self.images, budget=Budget(limit_s=self.settings.measure_seconds))
+        self.timed(*sweep.points, sweep.best)
+        return sweep
 
     @cached_property
     def meters(self) -> list[Meter]:
@@ -105,7 +118,9 @@ class _Subject:
             return len(batch)
 
         work = repeat_forward(step, self.settings.measure_seconds / _ENERGY_REPEATS)
-        return [measure_energy(work, self.meters) for _ in range(_ENERGY_REPEATS)]
+        uses = [measure_energy(work, self.meters) for _ in range(_ENERGY_REPEATS)]
+        self.ran.extend(use.images for use in uses)
+        return uses
 
 
 def _complexity(subject: _Subject) -> list[Evidence]:
@@ -136,6 +151,7 @@ def _placement(subject: _Subject) -> list[Evidence]:
 def _latency(subject: _Subject) -> list[Evidence]:
     budget = Budget(minimum_calls=400, warm_up_calls=10, limit_s=subject.settings.measure_seconds)
     timings = measure_latency(subject.forward, batch_of(subject.images, 1), budget)
+    subject.timed(timings)
     return results.latency_evidence(timings, subject.placed, steps=subject.steps)
 
 
@@ -146,6 +162,7 @@ def _throughput(subject: _Subject) -> list[Evidence]:
 def _memory(subject: _Subject) -> list[Evidence]:
     forward, image = subject.forward, batch_of(subject.images, 1)
     peak = peak_memory(lambda: [forward(image) for _ in range(_MEMORY_CALLS)], subject.device)
+    subject.ran.append(_MEMORY_CALLS)
     return results.memory_evidence(peak, 1, _MEMORY_CALLS, subject.placed)
 
 
@@ -191,6 +208,7 @@ def measure(
     command: str,
     *,
     load: Callable[[], LoadedModel],
+    run: RunEnergy | None = None,
 ) -> list[Evidence]:
     """Take measurements of a model: with its weights where they are here, else of its architecture.
 
@@ -198,6 +216,7 @@ def measure(
         names: in `MEASUREMENTS`.
         command: that makes this evidence again.
         load: gives the model with its weights; called only where the checkpoint is here.
+        run: meters of the whole run, which these measurements are part of.
 
     Raises:
         HarnessError: the checkpoint is here and can't be used, or there is no such device.
@@ -225,6 +244,8 @@ def measure(
         origin=origin,
     )
     found: list[Evidence] = []
+    if run is not None:
+        run.begin()
     for name in names:
         reporter.note(f"Measuring {name}")
         try:
@@ -233,6 +254,8 @@ def measure(
             why = error.message if isinstance(error, HarnessError) else str(error) or type(error).__name__
             reporter.note(f"Failed: {name}: {why}")
             found += [_pending(key, why, origin) for key in MEASUREMENTS[name].keys]
+    if run is not None:
+        run.end(images=sum(subject.ran))
     return [_with_input(item, subject) for item in found]
 
 

@@ -15,7 +15,8 @@ import shlex
 import urllib.error
 import urllib.request
 from bisect import bisect_left
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from itertools import groupby
@@ -28,7 +29,7 @@ import pandas as pd
 from harness import __version__
 from harness.data.copies import Copy
 from harness.errors import ExitCode, HarnessError, MissingInputError
-from harness.evidence import Evidence, EvidenceClass, Ledger, benchmark_of
+from harness.evidence import Evidence, EvidenceClass, Fingerprints, Ledger, benchmark_of
 from harness.files import write_text
 from harness.inference.pixels import GeneratedCell, Pixels, default_workers, direct, generated
 from harness.labels.readouts import ReadoutSpec
@@ -46,15 +47,16 @@ from harness.plan import (
     sample_keys,
     stored_under,
 )
-from harness.predictions import PredictionKey, PredictionStore, read_readout, readout_names
+from harness.predictions import PredictionKey, PredictionStore, ShardRows, read_readout, readout_names
 from harness.progress import Reporter
 from harness.sanity import check_against_chance
-from harness.scoring import Scored, pending, score
+from harness.scoring import CODE, Scored, pending, score
 from harness.settings import Settings
 from harness.suites import Suite, suite_names
 
 if TYPE_CHECKING:
     from harness.inference.engine import Forward, Samples
+    from harness.metering import RunEnergy
 
 _CORRUPTION_HEADLINES = (".mean-error", ".mce", ".relative-mce")
 """Scores over all cells; the normalised ones are defined for ImageNet-C's corruptions, not for ImageNet-C-bar's."""
@@ -82,7 +84,9 @@ class RunResult:
             return ExitCode.FAILED
         if not any(item.class_.has_value for item in self.ledger):
             return ExitCode.MISSING
-        waiting = any(item.class_ is EvidenceClass.PENDING for item in self.ledger)
+        # What no meter here can tell was not asked for, so it leaves nothing undone.
+        asked = (item for item in self.ledger if not item.key.endswith(".this-run"))
+        waiting = any(item.class_ is EvidenceClass.PENDING for item in asked)
         return ExitCode.INCOMPLETE if waiting else ExitCode.DONE
 
 
@@ -116,7 +120,9 @@ def run_suite(
         from harness.measuring import measure
 
         command = run_command(plan, settings)
-        evidence += measure(suite.measurements, plan.model, settings, reporter, command, load=runner.model)
+        energy = runner.energy()
+        evidence += measure(suite.measurements, plan.model, settings, reporter, command, load=runner.model, run=energy)
+    evidence += runner.energy_evidence({item.key for item in evidence})
     ledger = Ledger(
         model=describe_model(spec, runner.identity), environment=environment(), evidence=_in_suite_order(evidence, plan)
     )
@@ -197,6 +203,8 @@ class _Runner:
         self._loaded: LoadedModel | None = None
         self._crops: tuple[Copy, Callable[[GeneratedCell], Pixels]] | None = None
         self._samples: tuple[Copy, Samples] | None = None
+        self._energy: RunEnergy | None = None
+        self._stored_before = 0
         self.identity: ModelIdentity | None = plan.model.identity
 
     def all_conditions(self) -> tuple[dict[str, Scored], dict[str, HarnessError]]:
@@ -251,6 +259,61 @@ class _Runner:
             self._forward = place(loaded, self._settings, self._reporter)
         return self._forward
 
+    def energy(self) -> RunEnergy:
+        """The meters of this run and their journal, opened once."""
+        if self._energy is None:
+            import torch
+
+            from harness.inference.placing import resolve_device
+            from harness.metering import RunEnergy
+
+            self._energy = RunEnergy(self._journal(), torch.device(resolve_device(self._settings.device)))
+        return self._energy
+
+    def _journal(self) -> Path:
+        """Where the joules of this very command with these weights are kept until it is done."""
+        what = [
+            run_command(self._plan, self._settings),
+            self._plan.suite.model_dump(mode="json"),
+            sorted(self._settings.data.items()),
+            self.identity.weights if self.identity is not None else None,
+        ]
+        digest = hashlib.sha256(json.dumps(what).encode()).hexdigest()[:16]
+        return self._settings.home / "energy" / f"{self._plan.suite.name}-{self._plan.model.spec.name}-{digest}.json"
+
+    def energy_evidence(self, have: set[str]) -> list[Evidence]:
+        """What the forward passes of this run took; nothing where there were none.
+
+        Args:
+            have: keys that the ledger has already.
+        """
+        if self._energy is None and not self._journal().is_file():
+            return []
+        from harness.compute.hardware import describe
+        from harness.compute.placement import Setting
+        from harness.compute.results import Origin
+
+        energy = self.energy()
+        placed = self._forward.placement if self._forward is not None else None
+        weights = self.identity.weights if self.identity is not None else None
+        origin = Origin(
+            run_command(self._plan, self._settings),
+            Fingerprints(weights=weights, code=CODE),
+            describe(energy.device),
+            Setting(placed.precision, placed.layout) if placed is not None else None,
+        )
+        work = ["decoding, preprocessing, forward passes and storing the predictions"] if self._plan.runnable else []
+        work += ["all timed calls of the measurements and their warm-up"] if self._plan.suite.measurements else []
+        found = energy.evidence(
+            origin,
+            self._settings.region,
+            includes="; ".join(work),
+            stored_before=self._stored_before,
+            idle="energy.idle-power" not in have,
+        )
+        energy.close()
+        return found
+
     def _conditions(
         self, conditions: list[Condition], identity: ModelIdentity
     ) -> tuple[dict[str, Scored], dict[str, HarnessError]]:
@@ -265,7 +328,8 @@ class _Runner:
         ranges = [(0, step), (step, count)] if len(jobs) == 1 else [(at, at + step) for at in range(0, count, step)]
         title = jobs[0].condition.title if len(jobs) == 1 else f"{conditions[0].benchmark.name} × {len(jobs)}"
         stored = sum(count - len(job.todo) for job in jobs)
-        with self._reporter.progress(title, count * len(jobs), done=stored) as advance:
+        self._stored_before += stored
+        with self._reporter.progress(title, count * len(jobs), done=stored) as advance, self._metered():
             for start, stop in ranges:
                 for job in jobs:
                     if job.condition.title in failed:
@@ -302,19 +366,39 @@ class _Runner:
 
         forward = self._placed()
         made_on = environment() | {"device": forward.placement.device, "layout": forward.placement.layout}
+        energy = self.energy()
+
+        def write(rows: ShardRows) -> None:
+            self._store.write(job.key, rows, made_on)
+            energy.stored(sum(error is None for error in rows.error))
+
+        def finished(images: int) -> None:
+            energy.tick()
+            advance(images)
+
+        energy.begin()
         predict(
             forward,
             job.specs,
             self._rows(job.copy),
             todo,
             self._pixels(job),
-            write=lambda rows: self._store.write(job.key, rows, made_on),
+            write=write,
             batch_size=self._settings.batch_size,
             shard_size=self._settings.whole_shard,
             workers=self._settings.workers or default_workers(),
             keep_logits=self._settings.keep_logits,
-            progress=advance,
+            progress=finished,
         )
+
+    @contextmanager
+    def _metered(self) -> Iterator[None]:
+        """Whatever ends the forward passes that begin in here, the meters are read."""
+        try:
+            yield
+        finally:
+            if self._energy is not None:
+                self._energy.end()
 
     def _rows(self, copy: Copy) -> Samples:
         """The copy's samples as the engine reads them; made once for all cells and ranges of the same images."""
@@ -383,6 +467,7 @@ class _Runner:
             command=run_command(self._plan, self._settings),
             unreadable=unreadable,
             variant="+".join(filter(None, (protocol_variant(self._settings), _cell_variant(job)))),
+            table=job.copy.table,
         )
 
 

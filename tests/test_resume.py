@@ -79,9 +79,21 @@ def finish(process: ForkServerProcess) -> int | None:
     return process.exitcode
 
 
+COST_OF_THE_RUN = ("energy.", "carbon.")
+"""Keys of what differs between two runs by nature: the joules each took."""
+
+
 def measured(output: Path) -> list[tuple[object, ...]]:
-    ledger = json.loads((output / "evidence.json").read_text())
-    return [(e["key"], e["value"], e["interval"], e["n"], e["fingerprints"]) for e in ledger["evidence"] if e["n"]]
+    evidence = json.loads((output / "evidence.json").read_text())["evidence"]
+    metrics = [e for e in evidence if e["n"] and not e["key"].startswith(COST_OF_THE_RUN)]
+    return [(e["key"], e["value"], e["interval"], e["n"], e["fingerprints"]) for e in metrics]
+
+
+def energy_of(output: Path) -> dict[str, Any]:
+    """The record `energy.this-run`."""
+    evidence = json.loads((output / "evidence.json").read_text())["evidence"]
+    (found,) = (e for e in evidence if e["key"] == "energy.this-run")
+    return found  # type: ignore[no-any-return]
 
 
 def shards(home: Path) -> int:
@@ -106,6 +118,14 @@ def test_ten_kills_end_in_the_values_of_an_undisturbed_run(processes: Any, tmp_p
     assert finish(start(processes, home, output)) == 0
     assert measured(output) == measured(tmp_path / "whole")
     assert shards(home) == 20
+    # Energy adds up over the starts, up to a shard that was stored without its joules when the kill fell between.
+    energy = energy_of(output)
+    assert 20 - KILLS <= energy["n"] <= 20
+    assert len(energy["protocol"]["images_by_starts"]) > 1
+    assert energy["protocol"]["images_stored_before_and_not_covered"] == 20 - energy["n"]
+    assert energy["value"] > 0
+    assert energy_of(tmp_path / "whole")["n"] == 20
+    assert not list((home / "energy").glob("*.json")), "the journal goes when the run is done"
 
 
 @pytest.mark.usefixtures("foolbox_images")

@@ -428,6 +428,33 @@ def measure_energy(work: Callable[[], int], meters: Sequence[Meter]) -> EnergyUs
     return EnergyUse(images, tuple(meter.read() for meter in meters))
 
 
+NEGLIGIBLE_SHARE = 0.01
+"""Share of the time for which a counter may have said nothing while its total still counts."""
+
+
+def merged(uses: Sequence[EnergyUse]) -> EnergyUse:
+    """Several pieces of work as one: images, seconds and joules of each meter add up.
+
+    A span too short for a counter to move says nothing. Its time is part of the sum, its joules are not; the total
+    stands only while such spans are at most `NEGLIGIBLE_SHARE` of the meter's time.
+    """
+    by_meter: dict[tuple[str, str, bool], list[Reading]] = {}
+    for use in uses:
+        for reading in use.readings:
+            by_meter.setdefault((reading.meter, reading.covers, reading.metered), []).append(reading)
+    return EnergyUse(sum(use.images for use in uses), tuple(_sum_of(readings) for readings in by_meter.values()))
+
+
+def _sum_of(readings: Sequence[Reading]) -> Reading:
+    """The readings of one meter as one."""
+    first, seconds = readings[0], sum(reading.seconds for reading in readings)
+    spans = [reading.joules for reading in readings if reading.joules is not None]
+    silent = [reading for reading in readings if reading.joules is None]
+    if not spans or sum(reading.seconds for reading in silent) > NEGLIGIBLE_SHARE * seconds:
+        return Reading(first.meter, first.covers, first.metered, seconds, None, silent[0].reason)
+    return Reading(first.meter, first.covers, first.metered, seconds, sum(spans, Range.exact(0.0)))
+
+
 def repeat_forward(step: Callable[[], int], seconds: float) -> Callable[[], int]:
     """Work that repeats `step` for at least `seconds`: energy counters need about a second to say anything."""
 

@@ -311,13 +311,25 @@ def idle_evidence(readings: Sequence[Reading], origin: Origin) -> Evidence:
     return _once("energy.idle-power", "W", idle, watts, 1, origin)
 
 
-def run_energy_evidence(use: EnergyUse, origin: Origin) -> Evidence:
-    """`energy.this-run` in joules: all forward passes of one run of any suite."""
-    return _once("energy.this-run", "J", use, use.joules, use.images, origin)
+def run_energy_evidence(use: EnergyUse, origin: Origin, covers: Mapping[str, Any] | None = None) -> Evidence:
+    """`energy.this-run` in joules: all forward passes of one run of any suite.
+
+    Args:
+        covers: what was metered and what was not, for the protocol.
+    """
+    return _once("energy.this-run", "J", use, use.joules, use.images, origin, covers)
 
 
-def _once(key: str, unit: str, use: EnergyUse, total: Range | None, n: int, origin: Origin) -> Evidence:
-    protocol = origin.protocol(parts=[_part(reading) for reading in use.readings])
+def _once(
+    key: str,
+    unit: str,
+    use: EnergyUse,
+    total: Range | None,
+    n: int,
+    origin: Origin,
+    covers: Mapping[str, Any] | None = None,
+) -> Evidence:
+    protocol = origin.protocol(**(covers or {}), parts=[_part(reading) for reading in use.readings])
     if use.reason is not None or total is None:
         return _pending(key, use.reason, origin, protocol)
     return _record(
@@ -333,10 +345,17 @@ def _once(key: str, unit: str, use: EnergyUse, total: Range | None, n: int, orig
     )
 
 
-def carbon_evidence(key: str, carbon: Emissions | None, images: int, reason: str | None, origin: Origin) -> Evidence:
+def carbon_evidence(
+    key: str,
+    carbon: Emissions | None,
+    images: int,
+    reason: str | None,
+    origin: Origin,
+    covers: Mapping[str, Any] | None = None,
+) -> Evidence:
     """`carbon.per-1000-images` or `carbon.this-run` in grams of CO2e; without energy it is pending, with `reason`."""
     if carbon is None:
-        return _pending(key, reason, origin, origin.protocol())
+        return _pending(key, reason, origin, origin.protocol(**(covers or {})))
     return _record(
         key,
         EvidenceClass.ESTIMATED,
@@ -345,7 +364,7 @@ def carbon_evidence(key: str, carbon: Emissions | None, images: int, reason: str
         unit="g CO2e",
         interval=carbon.grams.interval(BOUNDS),
         n=images,
-        protocol=origin.protocol(**_factors(carbon)),
+        protocol=origin.protocol(**(covers or {}), **_factors(carbon)),
     )
 
 
