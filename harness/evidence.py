@@ -83,6 +83,8 @@ class Fingerprints(_Record):
     """SHA-256 over the tensors (names, dtypes, shapes, bytes)."""
     data: str | None = None
     """SHA-256 over the samples used (ids, labels, content)."""
+    annotations: str | None = None
+    """SHA-256 of the annotations that sort samples into slices."""
     code: str | None = None
     """Version of harness and of the protocol that made the value."""
 

@@ -52,6 +52,7 @@ from harness.progress import Reporter
 from harness.sanity import check_against_chance
 from harness.scoring import CODE, Scored, pending, score
 from harness.settings import Settings
+from harness.slicing import check_join, request_of, slices_of_run
 from harness.suites import Suite, suite_names
 
 if TYPE_CHECKING:
@@ -102,6 +103,7 @@ def run_suite(
         HarnessError: the model can't be used at all (damaged checkpoint, labels that can't be proven), or the sanity
             gate stopped the run.
     """
+    slices = request_of(suite, settings.slices, settings.by)
     settings = _offline_if_unreachable(settings, reporter)
     plan = make_plan(spec, suite, settings, reporter, fetch_weights=True, fetch_data=settings.yes)
     waiting = [c for c in plan.conditions if c.to_fetch and c.missing is None and c.images is None]
@@ -111,11 +113,13 @@ def run_suite(
             plan = make_plan(spec, suite, settings, reporter, fetch_weights=True, fetch_data=True)
     plan = _without_unfetched(plan)
     report_missing(plan, reporter)
+    check_join(plan, slices, settings, reporter)
     runner = _Runner(plan, settings, reporter)
     scored, failed = runner.all_conditions()
     evidence = score(scored, suite.metrics, plan.scored)
     have = {item.key for item in evidence}
     evidence += [item for item in _pending(plan, scored, failed, settings) if item.key not in have]
+    evidence += slices_of_run(plan, slices, scored, evidence, settings, reporter)
     if suite.measurements:
         from harness.measuring import measure
 
@@ -556,6 +560,9 @@ def run_command(plan: Plan, settings: Settings, *, also: str | None = None) -> s
         parts.append(f"--corruption-images {settings.corruption_images}")
     if not settings.corruption_jpeg:
         parts.append("--no-corruption-jpeg")
+    if settings.slices is not None:
+        parts.append(f"--slices {shlex.quote(settings.slices.name)}")
+    parts += [f"--by {shlex.quote(reference)}" for reference in settings.by]
     if settings.precision != "fp32":
         parts.append(f"--precision {settings.precision}")
     if settings.label_space is not None:

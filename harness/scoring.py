@@ -12,6 +12,7 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from harness import __version__
 from harness.data.annotations import real_labels
@@ -24,7 +25,7 @@ from harness.metrics.accuracy import accuracy, is_correct, is_in_sets, top1, top
 from harness.metrics.calibration import calibration
 from harness.metrics.corruption import CorruptionErrors, corruption_scores
 from harness.metrics.robustness import accuracy_drop, baselines, effective_robustness
-from harness.metrics.types import Estimate, MetricUnavailable, Readout
+from harness.metrics.types import BoolArray, Estimate, MetricUnavailable, Readout
 
 REFERENCE = "imagenet-val"
 """The benchmark that shifted sets are compared with."""
@@ -68,6 +69,10 @@ class Scored:
     variant: str = ""
     """What sets this protocol apart from the default one in evidence keys, e.g. `bf16` or `no-jpeg`."""
 
+    table: pd.DataFrame | None = None
+    """The benchmark's own annotations, indexed by sample id; None where it comes with none. `classes` holds the right
+    classes of each sample where there may be several."""
+
     @property
     def prefix(self) -> str:
         """First part of the evidence keys."""
@@ -77,6 +82,16 @@ class Scored:
     def closed(self) -> Readout:
         """The benchmark's own label space; classes that the model has no output for count as wrong."""
         return without_missing_classes(self.readouts[CLOSED])
+
+    def correct(self, k: int = 1) -> BoolArray:
+        """Whether one of the k best classes is right (n,), by the benchmark's own labels.
+
+        Raises:
+            MetricUnavailable: fewer than k classes were stored a sample (imports).
+        """
+        if self.table is None or not self.benchmark.label_sets:
+            return is_correct(self.closed, k)
+        return is_in_sets(self.closed, self.table["classes"].loc[list(self.sample_ids)].tolist(), k)
 
     def in_space(self, name: str) -> Readout:
         """The samples whose class belongs to the readout's space, which must be a subset of the benchmark's."""
@@ -139,6 +154,9 @@ def accuracy_group(conditions: Conditions, wanted: frozenset[str]) -> Iterator[F
         space = label_space(scored.benchmark.label_space)
         missing = scored.specs[CLOSED].missing if CLOSED in scored.specs else 0
         present = len(space) - missing
+        if scored.benchmark.label_sets:
+            yield from _set_accuracy(scored, present)
+            continue
         reading = f"argmax over the {present:,} outputs for the benchmark's {len(space):,} classes"
         if missing:
             reading += f"; images of the {missing} class(es) without an output count as wrong"
@@ -160,6 +178,16 @@ def accuracy_group(conditions: Conditions, wanted: frozenset[str]) -> Iterator[F
                 reading = f"images of the {count} classes of {name}, argmax over these classes"
                 where = f"{scored.prefix}@{name}"
                 yield from _pair(scored, scored.in_space(name), where, "", _share(scored.benchmark, count), reading)
+
+
+def _set_accuracy(scored: Scored, present: int) -> Iterator[Finding]:
+    """Top-1 and top-5 where a sample may have several right classes."""
+    notes = {
+        "reading": f"best of {present:,} outputs, right if it is one of the classes that the image's own table names"
+    }
+    for name, k in (("top1", 1), ("top5", 5)):
+        estimate = _attempt(lambda k: accuracy(scored.correct(k)), k)
+        yield Finding(scored, f"{scored.prefix}.{name}", estimate, scored.benchmark.size, notes)
 
 
 def _open_accuracy(scored: Scored, size: int) -> Iterator[Finding]:
@@ -206,7 +234,7 @@ _SCORED_FROM_OTHERS: dict[str, Callable[[Conditions, Benchmark], Iterator[Findin
 def calibration_group(conditions: Conditions, wanted: frozenset[str]) -> Iterator[Finding]:
     """NLL, Brier, ECE and mean confidence on each condition without corruption, in the benchmark's label space."""
     for scored in conditions.values():
-        if scored.condition is not None:
+        if scored.condition is not None or scored.benchmark.label_sets:
             continue
         notes = {"reading": "softmax over the benchmark's classes"}
         try:
@@ -225,6 +253,8 @@ def shift_group(conditions: Conditions, wanted: frozenset[str]) -> Iterator[Find
     for scored in conditions.values():
         name = scored.benchmark.name
         if scored is reference or scored.condition is not None or scored.benchmark.same_images_as == REFERENCE:
+            continue
+        if scored.benchmark.label_sets:  # one label there, any of several here: no drop between the two
             continue
         if not set(label_space(scored.benchmark.label_space).synsets) <= set(label_space("imagenet-1k").synsets):
             continue
@@ -262,24 +292,24 @@ def corruption_group(conditions: Conditions, wanted: frozenset[str]) -> Iterator
         common = [i for i in corrupted[0].sample_ids if all(i in known for known in correct.values())]
         source = conditions.get(f"{name}/{CLEAN_CROPS}" if benchmark.generated_from else REFERENCE)
         clean = _correct_by_id(source) if source is not None else {}
-        together = _together(corrupted)
+        combined = together(corrupted)
         try:
             errors = CorruptionErrors(
                 {cell: np.array([known[i] for i in common], dtype=bool) for cell, known in correct.items()},
                 clean=np.array([clean[i] for i in common]) if all(i in clean for i in common) else None,
             )
         except MetricUnavailable as unavailable:
-            yield Finding(together, f"{name}.mean-error", unavailable, benchmark.size, {})
+            yield Finding(combined, f"{name}.mean-error", unavailable, benchmark.size, {})
             continue
         for found in corruption_scores(errors, axes.scored, axes.extra):
             if isinstance(found.estimate, Estimate):  # what lacks cells is pending as the plan says, once
                 key = f"{name}{found.key}"
                 if key.endswith(":cells-run"):  # another selection of cells is another number
                     key += f"-{hashlib.sha256(repr(sorted(correct)).encode()).hexdigest()[:6]}"
-                yield Finding(together, key, found.estimate, benchmark.size, {"reading": found.reading})
+                yield Finding(combined, key, found.estimate, benchmark.size, {"reading": found.reading})
 
 
-def _together(cells: Sequence[Scored]) -> Scored:
+def together(cells: Sequence[Scored]) -> Scored:
     """The provenance of a score over many cells: all their samples, all their predictions, no cell's own settings."""
     digest = hashlib.sha256("\n".join(sorted(f"{cell.prefix} {cell.data}" for cell in cells)).encode())
     stored = hashlib.sha256("\n".join(sorted(str(cell.protocol.get("predictions")) for cell in cells)).encode())

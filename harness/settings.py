@@ -63,6 +63,10 @@ class Settings:
     label_space: str | None = None
     keep_logits: bool = False
     sanity_gate: bool = True
+    slices: Path | None = None
+    """A user's own slices, CSV or Parquet."""
+    by: tuple[str, ...] = ()
+    """Slicings, or columns of `slices`, to slice by beside the suite's; several are crossed."""
     input_sizes: tuple[tuple[int, int], ...] = ()
     """Width and height in pixels at which multiply-adds are counted too, beside the model's own."""
     region: str | None = None

@@ -4,13 +4,16 @@ or name is an error with its line."""
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from harness.data.catalog import Benchmark, benchmarks
+from harness.data.slicings import check_reference
 from harness.errors import ExitCode, HarnessError, nearest, unknown_name
+from harness.metrics.multiplicity import Correction
+from harness.metrics.slices import MIN_UNITS
 from harness.resources import shipped_folder
 
 METRICS = {
@@ -59,6 +62,18 @@ class SuiteBenchmark(_Strict):
         return tuple(c for c in benchmark.conditions if "/" not in c) + cells
 
 
+class SliceOptions(_Strict):
+    """How slices are compared."""
+
+    conditions: Literal["clean", "shifted", "cells"] = "clean"
+    """What is sliced: unshifted sets and those made for it; also shifted sets and each corruption benchmark over all its
+    cells; also every cell by itself."""
+    correction: Correction = "holm"
+    """For many comparisons at once: of the chance of any false finding, or of the share of false ones among the findings."""
+    smallest_group: Annotated[int, Field(ge=2)] = MIN_UNITS
+    """Images below which a group is shown as too small."""
+
+
 class Suite(_Strict):
     """What a run does."""
 
@@ -69,6 +84,10 @@ class Suite(_Strict):
     metrics: tuple[str, ...] = ()
     measurements: tuple[str, ...] = ()
     """Names in `MEASUREMENTS`; a suite has benchmarks or measurements or both."""
+    slicings: tuple[Annotated[tuple[str, ...], Field(min_length=1)], ...] = ()
+    """Ways to sort samples into groups, each a name of the slicing catalog (`wordnet`, or one group as `wordnet/n02084071`),
+    or several of which all pairs of groups are formed."""
+    slice_options: SliceOptions = SliceOptions()
 
 
 def suite_names() -> list[str]:
@@ -106,6 +125,8 @@ def parse_suite(text: str, path: Path) -> Suite:
         raise _fault(path, 1, "it is not a mapping", "A suite has: " + ", ".join(Suite.model_fields))
     if isinstance(data.get("benchmarks"), list):
         data["benchmarks"] = [{"name": e} if isinstance(e, str) else e for e in data["benchmarks"]]
+    if isinstance(data.get("slicings"), list):
+        data["slicings"] = [[e] if isinstance(e, str) else e for e in data["slicings"]]
     try:
         suite = Suite.model_validate(data)
     except ValidationError as error:
@@ -114,7 +135,9 @@ def parse_suite(text: str, path: Path) -> Suite:
         where = ".".join(str(part) for part in first["loc"])
         hint = None
         if first["type"] == "extra_forbidden":
-            fields = SuiteBenchmark.model_fields if len(first["loc"]) > 1 else Suite.model_fields
+            inside: dict[str, type[BaseModel]] = {"benchmarks": SuiteBenchmark, "slice_options": SliceOptions}
+            record = inside.get(str(first["loc"][0]), Suite) if len(first["loc"]) > 1 else Suite
+            fields = record.model_fields
             close = nearest(str(first["loc"][-1]), fields)
             hint = f"Did you mean {close[0]}?" if close else f"Known keys: {', '.join(fields)}."
         raise _fault(path, _line(tree, first["loc"]), f"{where}: {first['msg']}", hint) from error
@@ -138,6 +161,13 @@ def _check_names(suite: Suite, tree: yaml.Node | None, path: Path) -> None:
         check("metric", metric, METRICS, ("metrics", index))
     for index, measurement in enumerate(suite.measurements):
         check("measurement", measurement, MEASUREMENTS, ("measurements", index))
+    for index, references in enumerate(suite.slicings):
+        for reference in references:
+            try:
+                check_reference(reference)
+            except HarnessError as error:
+                line = _line(tree, ("slicings", index))
+                raise _fault(path, line, error.message.rstrip("."), error.remedy) from error
     for index, entry in enumerate(suite.benchmarks):
         loc = ("benchmarks", index)
         check("benchmark", entry.name, benchmarks(), loc)

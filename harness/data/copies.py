@@ -34,7 +34,7 @@ from harness.data.catalog import Benchmark, SampleIdRule
 from harness.data.detection import condition_folder, detect
 from harness.data.images import UnreadableImageError
 from harness.data.rows import DatasetRows
-from harness.data.sources import Entry, FileStamp, PackageFiles, Source, package_folder
+from harness.data.sources import AnnotatedSource, Entry, FileStamp, PackageFiles, Source, package_folder
 from harness.errors import ExitCode, HarnessError, MissingInputError, unknown_name
 from harness.files import atomic_write
 from harness.labels.spaces import LabelSpace, label_space
@@ -100,6 +100,11 @@ class Copy:
     _source: Source
     _places: dict[str, list[Any]]
     """Columns parallel to `samples`: place (for messages), file, start, length."""
+
+    @property
+    def table(self) -> pd.DataFrame | None:
+        """The benchmark's own annotations, indexed by sample id, where its copies come with some."""
+        return self._source.annotations() if isinstance(self._source, AnnotatedSource) else None
 
     def __len__(self) -> int:
         return len(self.samples)

@@ -20,7 +20,9 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from operator import attrgetter
 from pathlib import Path, PurePosixPath
-from typing import Protocol
+from typing import Protocol, runtime_checkable
+
+import pandas as pd
 
 from harness.data.annotations import validation_labels, validation_labels_file
 from harness.data.catalog import PackageSource
@@ -104,6 +106,14 @@ class Source(Protocol):
 
     def read(self, file: str, start: int, length: int) -> bytes:
         """The encoded bytes of one image. Raises OSError."""
+
+
+@runtime_checkable
+class AnnotatedSource(Source, Protocol):
+    """A copy that comes with annotations of its samples."""
+
+    def annotations(self) -> pd.DataFrame:
+        """The annotations, indexed by sample id. Raises HarnessError where the table is damaged."""
 
 
 # --- shared helpers ---------------------------------------------------------------------------------------------------

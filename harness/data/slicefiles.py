@@ -1,0 +1,221 @@
+"""A user's own slices: a CSV or Parquet file with one row a sample and any number of columns, each of them a slicing.
+
+Faults are told before anything runs: a wrong column, a sample named twice, a column that can't be compared.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path, PurePosixPath
+
+import pandas as pd
+import pyarrow as pa
+
+from harness.data.catalog import Benchmark
+from harness.data.copies import sample_id
+from harness.data.slicings import Grouping, cut, named, slicings, split_reference
+from harness.errors import ExitCode, HarnessError, nearest
+
+KEYS = ("sample_id", "file_name")
+"""Columns that rows are joined on, the first one that the file has."""
+
+MOST_GROUPS = 1000
+"""More names than this in a column are no groups but, most likely, ids or free text."""
+
+MOST_NUMBERS = 20
+"""A column of numbers with more different values than this is cut into fifths."""
+
+_FIFTHS = 5
+_EXAMPLES = 3
+
+
+@dataclass(frozen=True)
+class SliceFile:
+    """A user's annotations."""
+
+    path: Path
+    key: str
+    """The column that rows are joined on."""
+    ids: tuple[str, ...]
+    """That column's values, row by row."""
+    columns: dict[str, pd.Series]
+    """The chosen columns by the name they have as slicings."""
+    digest: str
+    """SHA-256 of the file."""
+
+    def grouping(self, reference: str, benchmark: Benchmark, sample_ids: Sequence[str]) -> Grouping:
+        """The groups by one column, or one group of it (`COLUMN/GROUP`).
+
+        Raises:
+            HarnessError: an unknown group, or no row for any of the samples.
+        """
+        name, group = split_reference(reference)
+        values = self.columns[name]
+        frame = pd.DataFrame({name: values.to_numpy()}, index=self._sample_ids(benchmark))
+        self._check_join(frame.index, benchmark, sample_ids)
+        title = str(values.name)
+        if pd.api.types.is_numeric_dtype(values) and values.nunique() > MOST_NUMBERS:
+            found = cut(name, title, frame, _FIFTHS, group, self.digest)
+        else:
+            found = named(name, title, frame, group, self.digest)
+        return replace(found, note=self._note(values, frame.index, sample_ids))
+
+    def check_join(self, benchmark: Benchmark, sample_ids: Sequence[str]) -> None:
+        """Refuse a file of which no row belongs to the samples. Raises HarnessError with examples of both."""
+        self._check_join(self._sample_ids(benchmark), benchmark, sample_ids)
+
+    def _check_join(self, index: pd.Index, benchmark: Benchmark, sample_ids: Sequence[str]) -> None:
+        if not index.isin(pd.Index(sample_ids)).any():
+            raise HarnessError(
+                f"{self.path}: no row joins with {benchmark.name}. Its {self.key} reads {', '.join(self.ids[:_EXAMPLES])}; "
+                f"the samples are {', '.join(sample_ids[:_EXAMPLES])}.",
+                remedy=f"Give the samples' ids in a column sample_id, or their file names in file_name "
+                f"(harness predictions --benchmark {benchmark.name} shows the ids).",
+                exit_code=ExitCode.USAGE,
+            )
+
+    def _sample_ids(self, benchmark: Benchmark) -> pd.Index:
+        """The rows' sample ids in this benchmark."""
+        if self.key == "sample_id" and benchmark.sample_id != "ilsvrc":
+            return pd.Index(self.ids)
+        index = pd.Index([_as_sample_id(name, benchmark) for name in self.ids])
+        if index.has_duplicates:
+            twice = str(index[index.duplicated()][0])
+            raise HarnessError(
+                f"{self.path}: several rows are of sample {twice}.",
+                remedy="One row a sample.",
+                exit_code=ExitCode.USAGE,
+            )
+        return index
+
+    def _note(self, values: pd.Series, index: pd.Index, sample_ids: Sequence[str]) -> str | None:
+        empty = int(values.isna().sum())
+        strangers = index[~index.isin(pd.Index(sample_ids))]
+        parts = [f"{empty:,} of {len(values):,} rows have no value in {values.name}"] if empty else []
+        if len(strangers):
+            examples = ", ".join(map(str, strangers[:_EXAMPLES]))
+            parts.append(f"{len(strangers):,} of {len(index):,} rows match no sample, e.g. {examples}")
+        return "; ".join(parts) or None
+
+
+def _as_sample_id(name: str, benchmark: Benchmark) -> str:
+    if benchmark.sample_id == "synset/filename":
+        return "/".join(PurePosixPath(name).parts[-2:])
+    return sample_id(benchmark.sample_id, name, "") or name
+
+
+def read_slice_file(path: Path, by: Sequence[str] = ()) -> SliceFile:
+    """Read and check a file of slices.
+
+    Args:
+        by: slicings that were asked for; those that are not in the catalog must be columns, and only these columns are
+            used. Without any, all columns are.
+
+    Raises:
+        HarnessError: the file can't be read, has no key or no such column, names a sample twice, or a column has one
+            value only or too many; all with exit code 2.
+    """
+    frame = _read(path)
+    key = next((name for name in KEYS if name in frame.columns), None)
+    if key is None:
+        raise _fault(
+            f"{path} has no column sample_id or file_name (it has {_listed(list(map(str, frame.columns)))}).",
+            "Add one of them: rows are joined with the samples on it.",
+        )
+    if len(frame) == 0:
+        raise _fault(f"{path} holds no rows.", "One row a sample.")
+    ids = frame[key]
+    if ids.isna().any():
+        row = int(ids.isna().to_numpy().argmax()) + 1
+        raise _fault(f"{path}: row {row} has no {key}.", "Fill it in, or remove the row.")
+    ids = ids.astype(str)
+    if ids.duplicated().any():
+        twice = ids[ids.duplicated()].iloc[0]
+        raise _fault(
+            f"{path}: {key} {twice} occurs {int((ids == twice).sum())} times ({int(ids.duplicated().sum()):,} rows repeat one).",
+            "One row a sample.",
+        )
+    columns = {slug(str(name)): frame[name] for name in frame.columns if name not in KEYS}
+    if not columns:
+        raise _fault(f"{path} has no column beside {key}.", "Add the columns to slice by.")
+    chosen = _chosen(path, columns, by)
+    for column in chosen.values():
+        _check(path, column)
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    return SliceFile(path, key, tuple(ids), {name: _tidy(column) for name, column in chosen.items()}, digest)
+
+
+def slug(text: str) -> str:
+    """A name as evidence keys can hold it: letters, digits, `_`, `+`, `-`."""
+    kept = "".join(c if c.isascii() and (c.isalnum() or c in "_+-") else "-" for c in text.strip())
+    return kept.strip("-") or hashlib.sha256(text.encode()).hexdigest()[:8]
+
+
+def _chosen(path: Path, columns: dict[str, pd.Series], by: Sequence[str]) -> dict[str, pd.Series]:
+    wanted = [name for name in dict.fromkeys(slug(split_reference(r)[0]) for r in by) if name not in slicings()]
+    for name in wanted:
+        if name not in columns:
+            known = [*columns, *slicings()]
+            close = nearest(name, known)
+            raise _fault(
+                f"{path} has no column '{name}' (it has {_listed(list(columns))}), and no slicing has this name.",
+                f"Did you mean {' or '.join(close)}?" if close else "See: harness list slicings",
+            )
+    chosen = {name: columns[name] for name in wanted} if wanted else columns
+    taken = next((name for name in chosen if name in slicings()), None)
+    if taken is not None:
+        raise _fault(
+            f"{path}: the column '{columns[taken].name}' has the name of a slicing that harness has itself.",
+            "Rename the column, or choose others with --by.",
+        )
+    return chosen
+
+
+def _check(path: Path, column: pd.Series) -> None:
+    known = column.dropna()
+    kinds = known.nunique()
+    if kinds == 0:
+        raise _fault(f"{path}: the column '{column.name}' is empty.", "Fill it in, or choose others with --by.")
+    if kinds == 1:
+        raise _fault(
+            f"{path}: the column '{column.name}' has one value only ({known.iloc[0]}), so there is nothing to compare.",
+            "Remove it, or choose others with --by.",
+        )
+    if kinds > MOST_GROUPS and not pd.api.types.is_numeric_dtype(known):
+        raise _fault(
+            f"{path}: the column '{column.name}' has {kinds:,} different values on {len(known):,} rows; a slicing has "
+            f"{MOST_GROUPS:,} groups at most.",
+            "Group its values, or choose other columns with --by.",
+        )
+
+
+def _tidy(column: pd.Series) -> pd.Series:
+    """Whole numbers stay whole where missing values made them floats: group `1`, not `1.0`."""
+    if pd.api.types.is_float_dtype(column) and (column.dropna() % 1 == 0).all():
+        return column.astype("Int64")
+    return column
+
+
+def _read(path: Path) -> pd.DataFrame:
+    if path.suffix not in (".csv", ".parquet"):
+        raise _fault(f"{path} is neither .csv nor .parquet.", "Give one of these.")
+    try:
+        if path.suffix == ".parquet":
+            return pd.read_parquet(path)
+        # "NA" and "None" are names here (Namibia, North America); only an empty cell is missing.
+        return pd.read_csv(path, keep_default_na=False, na_values=[""], dtype=dict.fromkeys(KEYS, str))
+    except OSError as error:
+        raise _fault(f"Can't read {path}: {error.strerror or error}.", "Mend the path or its permissions.") from error
+    except (ValueError, pa.ArrowException) as error:
+        why = str(error).splitlines()[0]
+        raise _fault(f"Can't read {path} as {path.suffix[1:]}: {why}.", "Mend the file.") from error
+
+
+def _listed(names: Sequence[str], most: int = 8) -> str:
+    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
+
+
+def _fault(message: str, remedy: str) -> HarnessError:
+    return HarnessError(message, remedy=remedy, exit_code=ExitCode.USAGE)
