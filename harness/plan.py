@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from harness.data.catalog import Benchmark, get_benchmark
+from harness.data.catalog import CLEAN_CROPS, Benchmark, get_benchmark
 from harness.data.copies import Copy, Location, available_conditions, locate, open_copy
 from harness.errors import HarnessError, MissingInputError
 from harness.inference.pixels import GeneratedCell, default_workers
@@ -168,6 +168,11 @@ def make_plan(
             if any(c.missing is None for c in instead):
                 conditions = instead
         found[conditions[0].benchmark.name] = conditions
+        if entry.otherwise is not None and any(c.missing is None for c in found.get(entry.name, ())):
+            # Official files hold corrupted images only; the same crops without corruption are the stand-in's.
+            crops = get_benchmark(entry.otherwise)
+            clean = _conditions(crops, (CLEAN_CROPS,), model, settings, reporter, fetch_data)
+            found.setdefault(crops.name, clean)
     return Plan(suite, model, tuple(c for group in found.values() for c in group), tuple(scored), settings)
 
 

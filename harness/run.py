@@ -27,6 +27,7 @@ import numpy as np
 import pandas as pd
 
 from harness import __version__
+from harness.data.catalog import CLEAN_CROPS
 from harness.data.copies import Copy
 from harness.errors import ExitCode, HarnessError, MissingInputError
 from harness.evidence import Evidence, EvidenceClass, Fingerprints, Ledger, benchmark_of
@@ -599,6 +600,9 @@ def _pending(
         if len(absent) < len(conditions):
             for condition, why in zip(absent, whys, strict=True):
                 waiting += pending(benchmark, [f"/{condition.name}.top1"], why, command, variant)
+        if all(condition.name == CLEAN_CROPS for condition in conditions):  # beside official files
+            waiting += pending(benchmark, [f"/{CLEAN_CROPS}.top1"], whys[0], command, variant)
+            continue
         headlines = _CORRUPTION_HEADLINES[: None if benchmark.corruptions.extra else 1]
         waiting += pending(benchmark, headlines, whys[0], command, variant)
     for benchmark in plan.scored:

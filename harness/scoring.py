@@ -290,7 +290,7 @@ def corruption_group(conditions: Conditions, wanted: frozenset[str]) -> Iterator
             continue
         correct = {_cell(scored): _correct_by_id(scored) for scored in corrupted}
         common = [i for i in corrupted[0].sample_ids if all(i in known for known in correct.values())]
-        source = conditions.get(f"{name}/{CLEAN_CROPS}" if benchmark.generated_from else REFERENCE)
+        source = conditions.get(f"{name}/{CLEAN_CROPS}") or _clean_crops_of(benchmark, conditions)
         clean = _correct_by_id(source) if source is not None else {}
         combined = together(corrupted)
         try:
@@ -306,7 +306,10 @@ def corruption_group(conditions: Conditions, wanted: frozenset[str]) -> Iterator
                 key = f"{name}{found.key}"
                 if key.endswith(":cells-run"):  # another selection of cells is another number
                     key += f"-{hashlib.sha256(repr(sorted(correct)).encode()).hexdigest()[:6]}"
-                yield Finding(combined, key, found.estimate, benchmark.size, {"reading": found.reading})
+                notes = {"reading": found.reading}
+                if "relative" in found.key and source is not None:
+                    notes["clean"] = source.prefix
+                yield Finding(combined, key, found.estimate, benchmark.size, notes)
 
 
 def together(cells: Sequence[Scored]) -> Scored:
@@ -331,6 +334,16 @@ def _cell(scored: Scored) -> tuple[str, int]:
 
 def _correct_by_id(scored: Scored) -> dict[str, bool]:
     return dict(zip(scored.sample_ids, is_correct(scored.closed).tolist(), strict=True))
+
+
+def _clean_crops_of(benchmark: Benchmark, conditions: Conditions) -> Scored | None:
+    """Where to read the clean accuracy beside official corrupted files: the same crops if they were run, else the images."""
+    crops = (
+        scored
+        for scored in conditions.values()
+        if scored.condition == CLEAN_CROPS and scored.benchmark.generated_from == benchmark.same_images_as
+    )
+    return next(crops, conditions.get(REFERENCE))
 
 
 def _above_baseline(benchmark: str, reference: Readout, shifted: Readout) -> Estimate:

@@ -107,17 +107,25 @@ def test_official_files_without_the_extra_corruptions(tmp_path: Path, foolbox_im
     official = tmp_path / "imagenet-c"
     write_official_layout(copy, official, IMAGENET_C, (1, 2, 3, 4, 5))
     suite = parse_suite(
-        "name: c\ntitle: C\ndescription: C.\nbenchmarks: [imagenet-c]\nmetrics: [accuracy, corruption]\n",
+        "name: c\ntitle: C\ndescription: C.\nmetrics: [accuracy, corruption]\n"
+        "benchmarks: [{name: imagenet-c, otherwise: imagenet-c-generated}]\n",
         Path("c.yaml"),
     )
-    settings = Settings(
-        home=tmp_path / "home", data_home=None, offline=True, layout="channels_last", data={"imagenet-c": str(official)}
-    )
+    here = {"imagenet-c": str(official), "imagenet-val": str(validation)}
+    settings = Settings(home=tmp_path / "home", data_home=None, offline=True, layout="channels_last", data=here)
     result = run_suite(resolve("efficientnet-lite0"), suite, settings, Reporter(quiet=True))
     mce = result.ledger.get("imagenet-c.mce")
     assert mce is not None
     assert mce.class_ is EvidenceClass.MEASURED
     assert (mce.n, mce.N) == (2, 50_000)
+    clean = result.ledger.get("imagenet-c-generated/clean.top1")
+    assert clean is not None
+    assert clean.class_ is EvidenceClass.MEASURED, "the clean accuracy on the same crops is always run"
+    relative = result.ledger.get("imagenet-c.relative-mce")
+    assert relative is not None
+    assert relative.protocol is not None
+    assert relative.protocol["clean"] == "imagenet-c-generated/clean"
+    assert result.ledger.get("imagenet-c-generated.mce") is None, "only the crops are generated"
     extra = result.ledger.get("imagenet-c/spatter/3.top1")
     assert extra is not None
     assert extra.class_ is EvidenceClass.PENDING
