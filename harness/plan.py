@@ -167,6 +167,8 @@ def make_plan(
             instead = find(entry.model_copy(update={"name": entry.otherwise, "otherwise": None}))
             if any(c.missing is None for c in instead):
                 conditions = instead
+            elif (images := get_benchmark(entry.otherwise).generated_from) is not None:
+                conditions = [replace(c, missing=_or_generated(c.missing, images)) for c in conditions]
         found[conditions[0].benchmark.name] = conditions
         if entry.otherwise is not None and any(c.missing is None for c in found.get(entry.name, ())):
             # Official files hold corrupted images only; the same crops without corruption are the stand-in's.
@@ -174,6 +176,14 @@ def make_plan(
             clean = _conditions(crops, (CLEAN_CROPS,), model, settings, reporter, fetch_data)
             found.setdefault(crops.name, clean)
     return Plan(suite, model, tuple(c for group in found.values() for c in group), tuple(scored), settings)
+
+
+def _or_generated(missing: HarnessError | None, images: str) -> HarnessError | None:
+    """What is missing, with the easier way to get it."""
+    if not isinstance(missing, MissingInputError):
+        return missing
+    easier = f"It is generated from {images} where that is here: --data {images}=DIR is enough."
+    return MissingInputError(missing.message, remedy=f"{easier} For the official files: {missing.remedy}")
 
 
 def _conditions(

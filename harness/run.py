@@ -477,9 +477,12 @@ class _Runner:
 
 
 def _cell_variant(job: _Job) -> str:
-    """Generated images without the JPEG step are another protocol."""
+    """Generated images without the JPEG step, or with another seed, are another protocol."""
     cell = job.key.protocol.get("generated")
-    return "no-jpeg" if cell is not None and cell["jpeg_quality"] is None else ""
+    if cell is None:
+        return ""
+    without = ["no-jpeg"] if cell["jpeg_quality"] is None else []
+    return "+".join([*without, *([f"seed-{cell['seed']}"] if cell["seed"] else [])])
 
 
 _GENERATED = (
@@ -561,6 +564,8 @@ def run_command(plan: Plan, settings: Settings, *, also: str | None = None) -> s
         parts.append(f"--corruption-images {settings.corruption_images}")
     if not settings.corruption_jpeg:
         parts.append("--no-corruption-jpeg")
+    if settings.corruption_seed:
+        parts.append(f"--corruption-seed {settings.corruption_seed}")
     if settings.slices is not None:
         parts.append(f"--slices {shlex.quote(settings.slices.name)}")
     parts += [f"--by {shlex.quote(reference)}" for reference in settings.by]

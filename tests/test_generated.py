@@ -139,6 +139,14 @@ def test_without_the_jpeg_step_the_evidence_has_another_name(tmp_path: Path, foo
     assert f"{NAME}/contrast/2.top1" not in found
 
 
+def test_another_seed_is_another_protocol(tmp_path: Path) -> None:
+    result = run(tmp_path, corruption_seed=7, limit=4)
+    found = values(result)
+    assert f"{NAME}/gaussian_noise/5.top1:seed-7" in found
+    assert not any(key.startswith(f"{NAME}/gaussian_noise") and "seed-7" not in key for key in found)
+    assert all("--corruption-seed 7" in str(item.command) for item in result.ledger if item.key in found)
+
+
 def test_without_the_jpeg_step_it_is_another_protocol(done: tuple[Path, RunResult]) -> None:
     """Nothing stored with JPEG serves a run without it."""
     plan = make_plan(

@@ -192,6 +192,7 @@ def metric_name(key: str) -> str:
 _VARIANT_PATTERNS = {
     r"restricted-(\d+)": "on the {} classes the model has",
     r"severity-(\d)": "all corruptions at severity {}",
+    r"seed-(\d+)": "corruption seed {}",
     r"severities-([\d-]+)": "all corruptions at severities {}",
     r"cells-run-\w+": "over the cells that were run",
 }

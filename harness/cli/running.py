@@ -53,6 +53,9 @@ def run(
     corruption_jpeg: Annotated[
         bool, typer.Option(help="Pass generated corruptions through JPEG quality 85, as the official files were.")
     ] = True,
+    corruption_seed: Annotated[
+        int, typer.Option(min=0, help="Other random corruptions of the same images; another protocol.")
+    ] = 0,
     sanity_gate: Annotated[bool, typer.Option(help="Stop early where clean accuracy is no better than chance.")] = True,
     offline: OfflineOption = False,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Download data sets without asking.")] = False,
@@ -103,6 +106,7 @@ def run(
         keep_logits=save_logits,
         sanity_gate=sanity_gate,
         corruption_jpeg=corruption_jpeg,
+        corruption_seed=corruption_seed,
         yes=yes,
         input_sizes=parse_input_sizes(input_size or []),
         region=region,
