@@ -15,6 +15,7 @@ from typing import Any
 from harness import __version__
 from harness.data.catalog import Benchmark, benchmarks, get_benchmark
 from harness.data.copies import locate
+from harness.data.slicings import slicings
 from harness.errors import HarnessError
 from harness.models.registry import registered
 from harness.settings import Settings, default_home, hub_is_offline
@@ -57,6 +58,21 @@ def list_suites() -> list[dict[str, Any]]:
     ]
 
 
+def list_slicings() -> list[dict[str, Any]]:
+    """The ways to sort samples into groups."""
+    return [
+        {
+            "name": s.name,
+            "title": s.title,
+            "joins": ", ".join(s.benchmarks) or s.joins,
+            "needs": s.requires or "nothing more",
+            "licence": s.licence,
+            "groups": s.groups,
+        }
+        for s in slicings().values()
+    ]
+
+
 def list_runs() -> list[dict[str, Any]]:
     """Finished runs in the store, newest first; a record that can't be read says so."""
     fields = ("finished", "suite", "model", "limit", "measured", "pending", "exit_code", "output")
@@ -74,6 +90,7 @@ LISTINGS: dict[str, Callable[[], list[dict[str, Any]]]] = {
     "models": list_models,
     "benchmarks": list_benchmarks,
     "suites": list_suites,
+    "slicings": list_slicings,
     "runs": list_runs,
 }
 

@@ -25,7 +25,6 @@ from harness.errors import ExitCode, HarnessError, MissingInputError
 from harness.evidence import Evidence, EvidenceClass, Fingerprints, Interval
 from harness.inference.pixels import default_workers
 from harness.labels.readouts import CLOSED
-from harness.labels.spaces import LABEL_SPACES
 from harness.metrics.fairness import Audit, WorstSlices, audit, error_ratio, worst_slices
 from harness.metrics.intervals import LEVEL
 from harness.metrics.multiplicity import CORRECTIONS, Correction
@@ -92,13 +91,6 @@ def _tidy(reference: str, columns: Sequence[str]) -> str:
     name, group = split_reference(reference)
     tidy = slug(name) if slug(name) in columns else name
     return tidy if group is None else f"{tidy}/{group}"
-
-
-def is_slice(key: str) -> bool:
-    """Whether an evidence key is about slices; `imagenet-val@imagenet-a-200.top1` is about a label space."""
-    where, _, metric = key.rpartition(".")
-    name = where.partition("@")[2].partition("/")[0]
-    return bool(name and name not in LABEL_SPACES) or metric.startswith("worst-slice")
 
 
 # --- a run's slices -------------------------------------------------------------------------------------------------

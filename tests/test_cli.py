@@ -14,6 +14,7 @@ from typer.testing import CliRunner, Result
 from harness import __version__
 from harness.cli import app
 from harness.data.catalog import benchmarks
+from harness.data.slicings import slicings
 from harness.errors import ExitCode
 from harness.models.registry import registered
 from harness.suites import suite_names
@@ -132,7 +133,13 @@ class TestMissing:
 
 class TestListings:
     @pytest.mark.parametrize(
-        ("what", "names"), [("models", registered()), ("benchmarks", benchmarks()), ("suites", suite_names())]
+        ("what", "names"),
+        [
+            ("models", registered()),
+            ("benchmarks", benchmarks()),
+            ("suites", suite_names()),
+            ("slicings", slicings()),
+        ],
     )
     def test_everything_known_is_listed(self, call: Callable[..., Result], what: str, names: list[str]) -> None:
         table, data = call("list", what), call("list", what, "--format", "json")

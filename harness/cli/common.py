@@ -66,6 +66,21 @@ LabelSpaceOption = Annotated[
     ),
 ]
 
+SlicesOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--slices", help="Your own slices: a .csv or .parquet with sample_id or file_name, and a column a slicing."
+    ),
+]
+
+ByOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--by",
+        help="Slice by this too: NAME or NAME/GROUP of `harness list slicings`, or a column. Several are crossed.",
+    ),
+]
+
 OutputOption = Annotated[Path | None, typer.Option("--output", "-o", help="Folder for evidence.json and card.md.")]
 
 
@@ -149,18 +164,22 @@ _MOST_CELLS = 12
 
 
 def evidence_table(ledger: Any) -> str:
+    from harness.cards.slices import is_slice, pending_only
+    from harness.cli.slices import slices_text
     from harness.evidence import show_count, show_interval, show_value
 
-    cells = [item for item in ledger if item.value is not None and item.key.count("/") >= 1]
+    plain = [item for item in ledger if not is_slice(item.key)]
+    cells = [item for item in plain if item.value is not None and item.key.count("/") >= 1]
     hidden = set(map(id, cells)) if len(cells) > _MOST_CELLS else set()
-    measured = [item for item in ledger if item.value is not None and id(item) not in hidden]
-    waiting = [item for item in ledger if item.value is None]
+    measured = [item for item in plain if item.value is not None and id(item) not in hidden]
+    waiting = [item for item in plain if item.value is None] + pending_only(ledger)
     rows = [[i.key, i.class_.value, show_value(i), show_interval(i), show_count(i)] for i in measured]
     parts = []
     if rows:
         parts.append(table(["evidence", "class", "value", "interval", "n"], rows, numeric=frozenset({2, 4})))
     if hidden:
         parts.append(f"and {len(hidden)} numbers on single corruptions: see the card")
+    parts += slices_text(ledger)
     if waiting:
         reasons: dict[str, list[str]] = {}
         for item in waiting:

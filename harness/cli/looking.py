@@ -23,10 +23,10 @@ from harness.errors import ExitCode
 @app.command("list")
 @fails_cleanly
 def list_(
-    what: Annotated[str, typer.Argument(help="models, benchmarks, suites or runs.")],
+    what: Annotated[str, typer.Argument(help="models, benchmarks, suites, slicings or runs.")],
     output_format: FormatOption = "table",
 ) -> ExitCode | None:
-    """List what there is: `harness list models|benchmarks|suites|runs`."""
+    """List what there is: `harness list models|benchmarks|suites|slicings|runs`."""
     from harness import listings
     from harness.errors import unknown_name
 

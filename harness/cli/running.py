@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from harness.cli.common import (
+    ByOption,
     CorruptionImagesOption,
     DataOption,
     FormatOption,
@@ -17,6 +18,7 @@ from harness.cli.common import (
     ModelOption,
     OfflineOption,
     OutputOption,
+    SlicesOption,
     SuiteOption,
     app,
     check_format,
@@ -68,6 +70,8 @@ def run(
     seconds: Annotated[
         float, typer.Option(min=0.1, help="Time limit of each measurement of speed or energy, in seconds.")
     ] = 60.0,
+    slices: SlicesOption = None,
+    by: ByOption = None,
     output_format: FormatOption = "table",
 ) -> ExitCode:
     """Run a suite on a model: predictions, metrics with intervals, a ledger and a Markdown card.
@@ -82,6 +86,8 @@ def run(
     `harness run --suite imagenet --model efficientnet-lite0 --data imagenet-val=/data/val --output results`
 
     `harness run --suite imagenet --model hf:facebook/regnet-y-040 --limit 1000`
+
+    `harness run --suite subgroups --model regnet-y-040 --by imagenet-x/pose --by wordnet`
 
     `harness run --suite compute --model regnet-y-040 --input-size 1280x800 --region FRA`
     """
@@ -111,6 +117,8 @@ def run(
         input_sizes=parse_input_sizes(input_size or []),
         region=region,
         measure_seconds=seconds,
+        slices=slices,
+        by=tuple(by or ()),
     )
     return _run_and_report(suite, model, settings, output, output_format)
 

@@ -435,12 +435,17 @@ def cut(name: str, title: str, values: pd.DataFrame, parts: int, group: str | No
     frame = pd.DataFrame({name: pd.Categorical.from_codes(codes, categories=pd.Index(names))}, index=known.index)
     counts = dict(zip(names, np.bincount(codes, minlength=parts).tolist(), strict=True))
     bounds = [known.min(), *edges, known.max()]
-    titles = {q: f"{q}: {bounds[i]:.4g} to {bounds[i + 1]:.4g}" for i, q in enumerate(names)}
+    titles = {q: f"{q}: {_short(bounds[i])} to {_short(bounds[i + 1])}" for i, q in enumerate(names)}
     if group is not None:
         if group not in names:
             raise unknown_name(f"group of {name}", group, names)
         frame = pd.DataFrame({group: frame[name] == group})
     return Grouping(name, title, frame, digest, titles=titles, published=counts)
+
+
+def _short(value: float) -> str:
+    """A bound in three digits or whole numbers, never as a power of ten."""
+    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
 
 
 def _digest_of(column: pd.DataFrame) -> str:

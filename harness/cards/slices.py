@@ -1,0 +1,297 @@
+"""What a ledger says about slices, arranged for readers: one view a slicing, findings as sentences, a table of every group.
+
+Reads evidence only. Accuracies come lowest first, since a reader asks where a model fails.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from harness.data.catalog import benchmarks
+from harness.evidence import Evidence, EvidenceClass, Ledger, benchmark_of, show_count, show_interval, show_value
+from harness.labels.spaces import LABEL_SPACES
+
+_SLICE = re.compile(
+    r"(?P<where>[^@]+)@(?P<name>[^/.:@]+)(/(?P<group>.+))?\.(?P<metric>[a-z0-9-]+)(:(?P<variant>[^/:]+))?"
+)
+_DISPARITIES = ("difference", "ratio", "min", "max")
+_NAMED = 3
+"""Groups that a sentence names."""
+
+COLUMNS = (
+    "key",
+    "benchmark",
+    "slicing",
+    "group",
+    "accuracy",
+    "low",
+    "high",
+    "n",
+    "N",
+    "gap",
+    "p_value",
+    "p_holm",
+    "p_benjamini_hochberg",
+    "detectable",
+    "smallest_detectable",
+    "note",
+)
+"""Of the table of every group; accuracies and gaps in percent and points, gap against the rest of the covered images."""
+
+
+def is_slice(key: str) -> bool:
+    """Whether an evidence key is about slices; `imagenet-val@imagenet-a-200.top1` is about a label space."""
+    match = _SLICE.fullmatch(key)
+    return match["name"] not in LABEL_SPACES if match else ".worst-slice" in key
+
+
+@dataclass(frozen=True)
+class WorstSlice:
+    """One row of the search for the worst slices."""
+
+    slicing: str
+    title: str
+    n: int
+    accuracy: float
+    """Percent, as the bounds, which hold for all slices that were searched at once."""
+    low: float
+    high: float
+    gap: float
+    """Points below the accuracy of all images."""
+    gap_at_least: float
+
+
+@dataclass(frozen=True)
+class SlicingView:
+    """What is known on one slicing of one set of images."""
+
+    where: str
+    """First part of the keys: `imagenet-val`, `imagenet-c/fog/3`."""
+    name: str
+    title: str
+    disparities: dict[str, Evidence]
+    """`difference`, `ratio`, `min`, `max`, as far as they have a value."""
+    groups: tuple[Evidence, ...]
+    """Accuracies with a value, lowest first."""
+    too_small: tuple[Evidence, ...]
+    error_ratios: tuple[Evidence, ...]
+    """Highest first."""
+    waiting: Evidence | None
+    """Why there are no disparities."""
+
+    @property
+    def overall(self) -> float | None:
+        """Accuracy in percent over all covered images."""
+        return next((_protocol(item).get("overall") for item in self.disparities.values()), None)
+
+    @property
+    def difference(self) -> Evidence | None:
+        return self.disparities.get("difference")
+
+    @property
+    def note(self) -> str | None:
+        return next((_protocol(item).get("note") for item in (*self.disparities.values(), *self.groups)), None)
+
+    @property
+    def detectable(self) -> tuple[Evidence, ...]:
+        """Groups that differ detectably from the rest, lowest first."""
+        return tuple(item for item in self.groups if comparison(item).get("detectable"))
+
+
+@dataclass(frozen=True)
+class SliceResults:
+    """All that a ledger says on slices."""
+
+    views: tuple[SlicingView, ...]
+    worst: dict[str, tuple[WorstSlice, ...]]
+    """By set of images."""
+    worst_gap: dict[str, Evidence]
+
+    def __bool__(self) -> bool:
+        return any(view.groups or view.disparities for view in self.views)
+
+    @property
+    def measured(self) -> tuple[SlicingView, ...]:
+        return tuple(view for view in self.views if view.groups)
+
+    @property
+    def waiting(self) -> tuple[SlicingView, ...]:
+        return tuple(view for view in self.views if not view.groups)
+
+
+def slice_results(ledger: Ledger) -> SliceResults:
+    """The slices of a ledger, in the order of their first evidence."""
+    found: dict[tuple[str, str, str], list[tuple[re.Match[str], Evidence]]] = {}
+    worst: dict[str, tuple[WorstSlice, ...]] = {}
+    gaps: dict[str, Evidence] = {}
+    for item in ledger:
+        match = _SLICE.fullmatch(item.key)
+        if match and match["name"] not in LABEL_SPACES:
+            variant = "+".join(part for part in (match["variant"] or "").split("+") if part not in _DISPARITIES)
+            found.setdefault((match["where"], match["name"], variant), []).append((match, item))
+        elif item.key.partition(":")[0].endswith(".worst-slices") and isinstance(item.value, list):
+            where = item.key.partition(":")[0].removesuffix(".worst-slices")
+            worst[where] = tuple(WorstSlice(**{k: v for k, v in row.items() if k != "key"}) for row in item.value)
+        elif item.key.partition(":")[0].endswith(".worst-slice-gap") and item.class_.has_value:
+            gaps[item.key.partition(":")[0].removesuffix(".worst-slice-gap")] = item
+    views = tuple(_view(where, name, entries) for (where, name, _), entries in found.items())
+    return SliceResults(views, worst, gaps)
+
+
+def _view(where: str, name: str, entries: list[tuple[re.Match[str], Evidence]]) -> SlicingView:
+    disparities: dict[str, Evidence] = {}
+    groups, small, ratios = [], [], []
+    waiting = None
+    for match, item in entries:
+        kind = (match["variant"] or "").split("+")[0]
+        if match["group"] is None:
+            if item.class_.has_value:
+                disparities[kind] = item
+            else:
+                waiting = item
+        elif match["metric"] == "error-ratio":
+            ratios.append(item)
+        elif item.class_.has_value:
+            groups.append(item)
+        else:
+            small.append(item)
+    first = entries[0][1]
+    title = str(
+        _protocol(first).get("slicing") or next((_protocol(i).get("slicing") for _, i in entries), None) or name
+    )
+    return SlicingView(
+        where,
+        name,
+        title,
+        disparities,
+        tuple(sorted(groups, key=_number)),
+        tuple(small),
+        tuple(sorted(ratios, key=_number, reverse=True)),
+        waiting,
+    )
+
+
+def _protocol(item: Evidence) -> dict[str, Any]:
+    return item.protocol or {}
+
+
+def _number(item: Evidence) -> float:
+    return float(item.value) if isinstance(item.value, int | float) else 0.0
+
+
+def comparison(item: Evidence) -> dict[str, Any]:
+    """How a group compares with the rest; empty where it could not be compared."""
+    return dict(_protocol(item).get("comparison") or {})
+
+
+def group_of(item: Evidence) -> str:
+    """What a group is called for people."""
+    return str(_protocol(item).get("group") or item.key.rpartition(".")[0].rpartition("/")[2])
+
+
+def where_title(where: str) -> str:
+    """A set of images in words."""
+    name, slash, condition = where.partition("/")
+    known = benchmarks().get(name)
+    title = known.title if known is not None else name
+    return f"{title}, {condition.replace('_', ' ')}" if slash else title
+
+
+# --- sentences ------------------------------------------------------------------------------------------------------
+
+
+def finding(view: SlicingView) -> str:
+    """What one slicing says, as a sentence."""
+    if not view.groups:
+        assert view.waiting is not None
+        return f"{view.title}: {view.waiting.class_.value} ({view.waiting.reason})."
+    if view.difference is None:
+        items = "; ".join(_phrase(item) for item in view.groups[:_NAMED])
+        return f"{view.title}: {items}."
+    lowest, highest = view.groups[0], view.groups[-1]
+    spread = view.difference
+    if not _protocol(spread).get("detectable", True):
+        return f"{view.title}: {spread.reason}, over {len(view.groups)} groups."
+    worse = [item for item in view.detectable if comparison(item)["gap"] < 0]
+    apart = f"lowest for {_phrase(lowest)}, highest for {_phrase(highest)}; {show_value(spread)} apart"
+    apart += f" (95 % interval {show_interval(spread)})" if spread.interval is not None else ""
+    if not worse:
+        return f"{view.title}: {apart}; no group is detectably below the rest."
+    names = ", ".join(group_of(item) for item in worse[:_NAMED])
+    more = f" and {len(worse) - _NAMED} more" if len(worse) > _NAMED else ""
+    return f"{view.title}: {apart}. Detectably below the rest: {names}{more}."
+
+
+def _phrase(item: Evidence) -> str:
+    return f"{group_of(item)} ({show_value(item)}, {show_interval(item)}, n = {show_count(item)})"
+
+
+# --- tables ---------------------------------------------------------------------------------------------------------
+
+
+def slices_csv(ledger: Ledger) -> str:
+    """Every group of every slicing as CSV, too small ones included; empty where there are none."""
+    buffer = io.StringIO()
+    writer = csv.DictWriter(buffer, COLUMNS, lineterminator="\n")
+    writer.writeheader()
+    rows = [_row(view, item) for view in slice_results(ledger).views for item in (*view.groups, *view.too_small)]
+    writer.writerows(rows)
+    return buffer.getvalue() if rows else ""
+
+
+def _row(view: SlicingView, item: Evidence) -> dict[str, Any]:
+    compared = comparison(item)
+    interval = item.interval
+    return {
+        "key": item.key,
+        "benchmark": benchmark_of(item.key),
+        "slicing": view.title,
+        "group": group_of(item),
+        "accuracy": item.value,
+        "low": interval.low if interval is not None else None,
+        "high": interval.high if interval is not None else None,
+        "n": item.n,
+        "N": item.N,
+        **{name: compared.get(name) for name in COLUMNS if name in compared},
+        "note": item.reason,
+    }
+
+
+def certain(rows: tuple[WorstSlice, ...]) -> tuple[WorstSlice, ...]:
+    """The slices that are below the whole even when the search is allowed for; the first few where none is."""
+    return tuple(row for row in rows if row.gap_at_least > 0) or rows[:_NAMED]
+
+
+_MOST_GROUPS = 20
+_ENDS = 5
+
+
+def shown_groups(view: SlicingView) -> tuple[Evidence, ...]:
+    """The groups a table has room for: all, or the lowest and the highest."""
+    if len(view.groups) <= _MOST_GROUPS:
+        return view.groups
+    return (*view.groups[:_ENDS], *view.groups[-_ENDS:])
+
+
+def against_the_rest(item: Evidence) -> str:
+    """How a group compares with the rest, in few words."""
+    compared = comparison(item)
+    if not compared:
+        return "not compared"
+    if compared["detectable"]:
+        return f"{compared['gap']:+.1f} points"
+    return f"none detectable (< {compared['smallest_detectable']:.1f})"
+
+
+def pending_only(items: Iterable[Evidence]) -> list[Evidence]:
+    """Of the evidence on slices, what waits for a run: not the groups that are too small, nor what can't be compared."""
+    return [
+        item
+        for item in items
+        if item.class_ is EvidenceClass.PENDING and (match := _SLICE.fullmatch(item.key)) and match["group"] is None
+    ]
