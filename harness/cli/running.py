@@ -35,6 +35,19 @@ from harness.cli.common import (
 from harness.errors import ExitCode
 
 
+JpegOption = Annotated[
+    bool,
+    typer.Option(
+        "--corruption-jpeg/--no-corruption-jpeg",
+        help="Pass generated corruptions through JPEG quality 85, as the official files were.",
+    ),
+]
+SeedOption = Annotated[
+    int,
+    typer.Option("--corruption-seed", min=0, help="Other random corruptions of the same images; another protocol."),
+]
+
+
 @app.command()
 @fails_cleanly
 def run(
@@ -52,12 +65,8 @@ def run(
     layout: Annotated[str, typer.Option(help="auto (the faster one here), contiguous or channels_last.")] = "auto",
     label_space: LabelSpaceOption = None,
     save_logits: Annotated[bool, typer.Option("--save-logits", help="Keep all logits in the store, in fp16.")] = False,
-    corruption_jpeg: Annotated[
-        bool, typer.Option(help="Pass generated corruptions through JPEG quality 85, as the official files were.")
-    ] = True,
-    corruption_seed: Annotated[
-        int, typer.Option(min=0, help="Other random corruptions of the same images; another protocol.")
-    ] = 0,
+    corruption_jpeg: JpegOption = True,
+    corruption_seed: SeedOption = 0,
     sanity_gate: Annotated[bool, typer.Option(help="Stop early where clean accuracy is no better than chance.")] = True,
     offline: OfflineOption = False,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Download data sets without asking.")] = False,
@@ -190,6 +199,8 @@ def plan(
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
     precision: Annotated[str, typer.Option(help="fp32, bf16 or fp16.")] = "fp32",
     label_space: LabelSpaceOption = None,
+    corruption_jpeg: JpegOption = True,
+    corruption_seed: SeedOption = 0,
     offline: OfflineOption = False,
     probe: Annotated[bool, typer.Option(help="Time a few batches to estimate how long the run takes.")] = True,
     output_format: FormatOption = "table",
@@ -212,6 +223,8 @@ def plan(
         device=device,
         precision=precision,
         label_space=label_space,
+        corruption_jpeg=corruption_jpeg,
+        corruption_seed=corruption_seed,
     )
     reporter = make_reporter()
     made = make_plan(resolve(model), load_suite(suite), settings, reporter, fetch_weights=False, fetch_data=False)

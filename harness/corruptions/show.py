@@ -81,7 +81,9 @@ def save_image(picture: Image.Image, path: Path) -> None:
     image_format = Image.registered_extensions().get(path.suffix.lower())
     if image_format not in Image.SAVE:
         raise HarnessError(
-            f"{path}: '{path.suffix}' is no image format that can be written.", remedy="Use .png or .jpg."
+            f"{path}: '{path.suffix}' is no image format that can be written.",
+            remedy="Use .png or .jpg.",
+            exit_code=ExitCode.USAGE,
         )
     _store(picture, path, image_format)
 
