@@ -21,7 +21,7 @@ from harness.corruptions.generate import PROTOCOL_VERSION, base_crop, corrupt_ce
 from harness.corruptions.picture import SIDE
 from harness.corruptions.registry import REGISTRY, SEVERITIES, find
 from harness.data.images import UnreadableImageError, load_image
-from harness.errors import HarnessError, MissingInputError
+from harness.errors import ExitCode, HarnessError, MissingInputError
 from harness.files import atomic_write, write_text
 from harness.labels.spaces import label_space
 
