@@ -34,7 +34,6 @@ from harness.cli.common import (
 )
 from harness.errors import ExitCode
 
-
 JpegOption = Annotated[
     bool,
     typer.Option(
