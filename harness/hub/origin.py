@@ -1,0 +1,85 @@
+"""Where a card came from: a small file beside it, so that a push knows what has changed on the Hub since.
+
+`CARD.harness.json` is written by `harness pull`, goes along with `harness fill`, and is brought up to date by `harness
+push`. It holds no content: the card as it was is read again from the Hub at the commit it names.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from harness.errors import ExitCode, HarnessError
+from harness.files import write_text
+
+
+class _Record(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+
+
+class Pushed(_Record):
+    """What we sent last."""
+
+    commit: str
+    blob: str
+    """Git's hash of the card in it."""
+    pull_request: int | None
+    """None where it went to the branch itself."""
+
+
+class Origin(_Record):
+    """A card's place on the Hub when ours was made from it."""
+
+    schema_: Literal[1] = Field(default=1, alias="schema")
+    endpoint: str
+    repo_id: str
+    revision: str
+    """The branch."""
+    commit: str
+    blob: str | None
+    """Git's hash of the card there; None where there was none, or ours wasn't made from it."""
+    pushed: Pushed | None = None
+
+
+def origin_path(card: Path) -> Path:
+    """The file beside a card that says where it came from."""
+    return card.with_name(f"{card.name}.harness.json")
+
+
+def load_origin(card: Path) -> Origin | None:
+    """Where a card came from, or None where that isn't known.
+
+    Raises:
+        HarnessError: the file is damaged.
+    """
+    path = origin_path(card)
+    try:
+        return Origin.model_validate_json(path.read_bytes())
+    except FileNotFoundError:
+        return None
+    except (OSError, ValidationError) as error:
+        raise HarnessError(
+            f"{path} doesn't say where {card.name} came from: it can't be read.",
+            remedy="Pull the card again to another file, and fill that.",
+            exit_code=ExitCode.USAGE,
+        ) from error
+
+
+def save_origin(card: Path, origin: Origin) -> None:
+    """Write it beside the card. Raises HarnessError on a full disk."""
+    write_text(origin_path(card), origin.model_dump_json(by_alias=True, indent=2) + "\n")
+
+
+def carry_origin(source: Path, target: Path) -> None:
+    """A card made from another came from the same place; what was pushed of it before stays known."""
+    origin, old = load_origin(source), load_origin(target)
+    if source.resolve() == target.resolve():
+        return
+    if origin is None:
+        origin_path(target).unlink(missing_ok=True)
+        return
+    if old is not None and (old.endpoint, old.repo_id) == (origin.endpoint, origin.repo_id):
+        origin = origin.model_copy(update={"pushed": old.pushed})
+    save_origin(target, origin)
