@@ -10,6 +10,18 @@ for the time of drawing, so two figures can't be drawn in two threads at once.
 """
 
 from harness.figures.corruption import corruption_bars, corruption_small_multiples
+from harness.figures.reliability import Bin, reliability_diagrams
+from harness.figures.shift import Shift, shift_scatter
 from harness.figures.style import Point, error_of, point
 
-__all__ = ["Point", "corruption_bars", "corruption_small_multiples", "error_of", "point"]
+__all__ = [
+    "Bin",
+    "Point",
+    "Shift",
+    "corruption_bars",
+    "corruption_small_multiples",
+    "error_of",
+    "point",
+    "reliability_diagrams",
+    "shift_scatter",
+]

@@ -117,11 +117,15 @@ def svg(draw: Callable[[Figure], None], size: tuple[float, float], title: str, d
     return re.sub(r"<svg ([^>]*)>", lambda tag: f'<svg role="img" {tag[1]}>\n {alternative}', svg, count=1)
 
 
-def finish(figure: Figure, title: str, note: str, handles: Sequence[Artist]) -> None:
-    """Title above; note and legend below."""
+def finish(figure: Figure, title: str, note: str, handles: Sequence[Artist], *, columns: int | None = None) -> None:
+    """Title above; note and legend below, the legend in one row or in so many columns."""
     figure.suptitle(textwrap.fill(title, 95), fontsize=9, fontweight="bold", x=0.01, ha="left")
     legend = figure.legend(
-        handles=handles, loc="outside lower left", ncols=max(1, len(handles)), handlelength=2.2, alignment="left"
+        handles=handles,
+        loc="outside lower left",
+        ncols=columns or max(1, len(handles)),
+        handlelength=2.2,
+        alignment="left",
     )
     legend.set_title(textwrap.fill(note, 140))
     legend.get_title().set(fontsize=6.5, color=MUTED)

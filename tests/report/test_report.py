@@ -1,0 +1,241 @@
+"""The report as text: what it says, what it leaves out and why, and that nothing in it can act."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import html.parser
+import io
+import re
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+from typer.testing import CliRunner
+
+from harness.cli import app
+from harness.errors import ExitCode
+from harness.evidence import Evidence, EvidenceClass, Interval, Ledger
+from harness.report import collect, render_report
+from harness.report.inlining import inline_svg
+from harness.run import merge_into_store
+from harness.stored import stored_model
+from tests.report.conftest import Store
+
+V2 = "imagenetv2-matched-frequency"
+HOSTILE = "<img src=x onerror=alert(1)>"
+Right = Callable[..., np.ndarray]
+
+
+class Page(html.parser.HTMLParser):
+    """What a browser would see of a page: its tags, ids and text."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.words: list[str] = []
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_data(self, data: str) -> None:
+        self.words.append(data)
+
+    @property
+    def ids(self) -> list[str]:
+        return [value for _, attributes in self.tags if (value := attributes.get("id"))]
+
+    @property
+    def text(self) -> str:
+        return " ".join(" ".join(self.words).split())
+
+
+def page_of(store: Store, *names: str, **options: Any) -> tuple[str, Page]:
+    models = [stored_model(name, store.home) for name in names]
+    text = render_report(collect(models, store.settings, pytest.fail, **options))
+    return text, Page(text)
+
+
+@pytest.fixture
+def two(store: Store, right: Right) -> Store:
+    """One model run here with corruptions, one imported."""
+    store.ran("ours", right(300, 0.8, 1), benchmark="imagenet-val")
+    store.ran("ours", right(300, 0.7, 2))
+    cells = right(300, 0.5, 3)
+    for severity in (1, 3, 5):
+        store.ran("ours", cells, benchmark="imagenet-c", condition=f"fog/{severity}", metrics=("accuracy",))
+    store.imports("theirs", right(300, 0.6, 4))
+    return store
+
+
+def test_it_has_every_part_that_the_evidence_allows(two: Store) -> None:
+    _, page = page_of(two, "ours", "theirs")
+    sections = {attributes["id"] for tag, attributes in page.tags if tag == "section"}
+    assert sections == {"overview", "comparison", "shift", "corruptions", "calibration", "errors", "ledger", "ways"}
+    for said in ("Imported: theirs", "harness run --suite robustness --model ours", "Most confident errors", "300 of"):
+        assert said in page.text, said
+    assert f"{V2}.top1" in page.text
+
+
+def test_one_model_has_no_comparison(two: Store) -> None:
+    _, page = page_of(two, "theirs")
+    assert "comparison" not in page.ids
+    assert "The predictions were stored without logits" in page.text
+
+
+def test_models_that_can_not_be_compared_say_why(store: Store, right: Right) -> None:
+    store.imports("one", right(20, 0.8))
+    store.imports("two", right(20, 0.8), benchmark="imagenet-sketch")
+    assert "have no stored predictions of the same samples" in page_of(store, "one", "two")[1].text
+
+
+def test_pending_evidence_shows_its_reason_and_command(store: Store) -> None:
+    waiting = Evidence(
+        key="imagenet-val.top1",
+        class_=EvidenceClass.PENDING,
+        reason="The images are not on this machine.",
+        command="harness run --suite imagenet --model waits",
+    )
+    model = {"name": "waits", "title": "Waits", "weights": None}
+    merge_into_store(store.home, Ledger(model=model, evidence=[waiting]))
+    _, page = page_of(store, "waits")
+    for said in ("pending", "The images are not on this machine.", "harness run --suite imagenet --model waits"):
+        assert said in page.text
+
+
+def test_costs_are_a_table_with_their_class(store: Store) -> None:
+    estimate = Evidence(
+        key="carbon.per-1000-images",
+        class_=EvidenceClass.ESTIMATED,
+        value=0.5,
+        unit="g CO2e",
+        interval=Interval(low=0.1, high=2.0, method="range of grids"),
+    )
+    merge_into_store(store.home, Ledger(model={"name": "m", "title": "M", "weights": None}, evidence=[estimate]))
+    _, page = page_of(store, "m")
+    assert "costs" in page.ids
+    assert "Emissions for 1,000 images, g CO2e" in page.text
+    assert "estimated" in page.text
+
+
+class TestNothingActs:
+    def test_markup_in_names_and_reasons_is_text(self, store: Store, right: Right) -> None:
+        store.ran("ours", right(60, 0.8), benchmark="imagenet-val", title=HOSTILE)
+        store.ran("ours", right(60, 0.7), title=HOSTILE)
+        hostile = Evidence(
+            key="imagenet-a.top1",
+            class_=EvidenceClass.PENDING,
+            reason=f"'\"></script>{HOSTILE}",
+            command=f"harness run --model '{HOSTILE}'",
+        )
+        model = {"name": "ours", "title": HOSTILE, "weights": hashlib.sha256(b"ours").hexdigest()}
+        merge_into_store(store.home, Ledger(model=model, environment={"os": HOSTILE}, evidence=[hostile]))
+        _, page = page_of(store, "ours")
+        tags = Counter(tag for tag, _ in page.tags)
+        assert tags["img"] == 0
+        assert tags["script"] == 1
+        assert page.text.count("onerror=alert(1)") >= 4  # title, heading, reason, command, figures: all as text
+        assert not any(name.startswith("on") for _, attributes in page.tags for name in attributes)
+
+    def test_nothing_is_fetched_and_only_the_one_script_may_run(self, two: Store) -> None:
+        text, page = page_of(two, "ours", "theirs")
+        for tag, attributes in page.tags:
+            for name in ("src", "href", "xlink:href", "action", "data", "poster"):
+                value = attributes.get(name) or ""
+                assert value.startswith(("#", "data:")) or not value, (tag, value)
+        assert "url(http" not in text
+        policy = next(a["content"] for t, a in page.tags if t == "meta" and a.get("http-equiv"))
+        script = re.search(r"<script>(.*)</script>", text, re.DOTALL)
+        assert script is not None
+        digest = base64.b64encode(hashlib.sha256(script[1].encode()).digest()).decode()
+        assert policy is not None
+        assert "default-src 'none'" in policy
+        assert f"script-src 'sha256-{digest}'" in policy
+
+    def test_ids_are_unique_and_every_reference_has_its_target(self, two: Store) -> None:
+        text, page = page_of(two, "ours", "theirs")
+        assert [name for name, count in Counter(page.ids).items() if count > 1] == []
+        targets = set(re.findall(r'href="#([^"]+)"', text)) | set(re.findall(r"url\(#([^)]+)\)", text))
+        assert targets <= set(page.ids)
+
+    def test_a_figures_own_text_is_escaped(self) -> None:
+        svg = '<svg xmlns="http://www.w3.org/2000/svg"><style>*{color:red}</style><text id="a">&lt;img src=x&gt;</text></svg>'
+        assert inline_svg(svg, "p-") == (
+            '<svg xmlns="http://www.w3.org/2000/svg" class="figure"><text id="p-a">&lt;img src=x&gt;</text></svg>'
+        )
+        with pytest.raises(ValueError, match="not XML"):
+            inline_svg("<svg><img src=x onerror=alert(1)></svg>", "p-")
+
+
+class TestThumbnails:
+    @pytest.fixture
+    def images(self, store: Store, right: Right, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+        """A gated benchmark's images are here, under the names of imported predictions."""
+        folder = tmp_path / "val"
+        folder.mkdir()
+        names = [f"ILSVRC2012_val_{number:08d}.JPEG" for number in (293, 2138)]
+        for position, name in enumerate(names):
+            Image.new("RGB", (200, 100), (90 * position, 60, 30)).save(folder / name)
+        rows = "".join(f"{name},0,n01440764\n" for name in names)
+        (folder / "labels.csv").write_text("file_name,label,wnid\n" + rows)
+        monkeypatch.setenv("HARNESS_DATA", str(tmp_path))
+        (tmp_path / "imagenet-val").symlink_to(folder)
+        return folder
+
+    def shown(self, store: Store, images: Path, wanted: bool | None) -> tuple[list[str], str]:
+        from dataclasses import replace
+
+        from harness.report.thumbnails import Thumbnails
+        from harness.stored import StoredCondition
+
+        settings = replace(store.settings, data={"imagenet-val": str(images)})
+        pictures = Thumbnails(settings, wanted)
+        condition = stored_model("m", store.home).conditions["imagenet-val"]
+        assert isinstance(condition, StoredCondition)
+        found = pictures.of(condition, [("ILSVRC2012_val_00000293.JPEG", "")])
+        return list(found.values()), pictures.told()
+
+    def test_gated_images_are_shown_only_when_asked_for(self, store: Store, images: Path) -> None:
+        ids = ["ILSVRC2012_val_00000293.JPEG", "ILSVRC2012_val_00002138.JPEG"]
+        wrong = np.array([False, False])
+        store.imports("m", wrong, benchmark="imagenet-val", labels=np.array([0, 0]), ids=ids)
+        found, told = self.shown(store, images, None)
+        assert found == []
+        assert "imagenet-val is gated" in told
+        found, told = self.shown(store, images, True)
+        assert told == "1 thumbnails are embedded."
+        picture = Image.open(io.BytesIO(base64.b64decode(found[0].partition(",")[2])))
+        assert picture.size == (112, 56)
+        assert self.shown(store, images, False)[0] == []
+
+
+class TestCommand:
+    def call(self, *arguments: object) -> Any:
+        return CliRunner().invoke(app, [str(argument) for argument in arguments])
+
+    def test_it_writes_one_file(self, two: Store, tmp_path: Path) -> None:
+        output = tmp_path / "made" / "report.html"
+        result = self.call("report", "-o", output)
+        assert result.exit_code == 0, result.output
+        assert "<!doctype html>" in output.read_text()[:100]
+        assert list(output.parent.iterdir()) == [output]
+        assert output.stat().st_size < 2e6
+
+    @pytest.mark.parametrize(
+        ("arguments", "code", "said"),
+        [
+            (["report"], ExitCode.MISSING, "has no models"),
+            (["report", "--models", "nobody"], ExitCode.USAGE, "Unknown model 'nobody'"),
+            (["view", "--no-browser"], ExitCode.MISSING, "has no models"),
+            (["view", "nothing.html", "--no-browser"], ExitCode.MISSING, "Can't read nothing.html"),
+        ],
+    )
+    def test_what_a_user_can_mend(self, store: Store, arguments: list[str], code: ExitCode, said: str) -> None:
+        result = self.call(*arguments)
+        assert result.exit_code == code, result.output
+        assert said in " ".join(result.stderr.split())
