@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ import pyarrow.parquet as pq
 
 from harness.data.annotations import validation_id, validation_labels, validation_labels_file
 from harness.data.catalog import Benchmark, benchmarks, get_benchmark
+from harness.data.copies import Copy, locate
 from harness.errors import ExitCode, HarnessError, MissingInputError, unknown_name
 from harness.evidence import Evidence, Ledger
 from harness.files import atomic_write
@@ -26,6 +28,7 @@ from harness.plan import (
     Condition,
     condition_readouts,
     find_model,
+    open_condition,
     stored_under,
 )
 from harness.predictions import PredictionKey, PredictionStore, ShardRows, read_readout
@@ -33,7 +36,9 @@ from harness.progress import Reporter
 from harness.run import environment
 from harness.scoring import Scored, score
 from harness.settings import Settings
+from harness.slicing import request_of, slice_evidence, slices_options, statistics_with_progress
 from harness.stored import of_one_copy
+from harness.suites import Suite
 
 _TOP_COLUMNS = [f"top{rank}" for rank in range(1, TOP + 1)]
 
@@ -89,11 +94,18 @@ def export_predictions(
 
 
 def score_file(
-    path: Path, benchmark_name: str, name: str, column: str | None, settings: Settings, reporter: Reporter
+    path: Path,
+    benchmark_name: str,
+    name: str,
+    column: str | None,
+    settings: Settings,
+    reporter: Reporter,
+    suite: Suite | None = None,
 ) -> Ledger:
     """Evidence from predictions that were made elsewhere; they are also kept in the store.
 
     Args:
+        suite: its slicings are applied, beside those of the settings.
         path: Parquet or CSV with sample_id, label (class index in the benchmark's label space) and either top1 … topK
             or one column of lists of class indices, best first.
         column: the list column; needed where the file has several.
@@ -112,6 +124,7 @@ def score_file(
             remedy="Only benchmarks without corruptions can be scored from a file.",
             exit_code=ExitCode.USAGE,
         )
+    slices = request_of(suite, settings.slices, settings.by)
     frame = _read_frame(path)
     ranks = _ranks(frame, column, name, path)
     labels = _column(frame, "label", path).to_numpy()
@@ -125,6 +138,11 @@ def score_file(
     data = hashlib.sha256("".join(sorted(f"{s} {t}\n" for s, t in zip(ids, labels, strict=True))).encode()).hexdigest()
     command = f"harness score --predictions {path.name} --benchmark {benchmark.name} --name {name}"
     command += f" --column {column}" if column else ""
+    command += f" --suite {suite.name}" if suite is not None else ""
+    command += slices_options(settings)
+    copy = _copy_of(benchmark, settings, reporter) if slices or benchmark.label_sets else None
+    if slices.file is not None:
+        slices.file.check_join(benchmark, ids.tolist())
     rows = ShardRows(ids.tolist(), [""] * len(ids), readout.label, [None] * len(ids), {CLOSED: readout})
     key = PredictionKey(f"imported-{digest.hexdigest()}", benchmark.name, "clean", {"imported": name})
     PredictionStore(settings.home, reporter.note).write(key, rows, {"imported_from": path.name})
@@ -142,12 +160,55 @@ def score_file(
             "predictions": digest.hexdigest()[:16],
         },
         command=command,
+        table=_table_of(benchmark, copy, ids),
     )
     others = [b for b in benchmarks().values() if b.scored_from == benchmark.name]
     model = {"name": name, "reference": name, "title": name, "weights": weights, "imported": path.name}
-    evidence = [_as_imported(item) for item in score({benchmark.name: scored}, ["accuracy"], others)]
+    conditions = {benchmark.name: scored}
+    found = score(conditions, ["accuracy"], others)
+    found += slice_evidence(conditions, slices, lambda _: _statistics(copy, settings, reporter), reporter.note)
+    evidence = [_as_imported(item) for item in found]
     versions = environment()
     return Ledger(model=model, environment={name: versions[name] for name in ("harness", "python")}, evidence=evidence)
+
+
+def _copy_of(benchmark: Benchmark, settings: Settings, reporter: Reporter) -> Copy | None:
+    """The benchmark's images on this machine, for what is computed from them; None where they are not here."""
+    given = settings.data.get(benchmark.name)
+    try:
+        location = locate(benchmark, given=given, data_home=settings.data_home, offline=True)
+    except MissingInputError:
+        return None
+    return open_condition(Condition(benchmark, None, location), settings, reporter)
+
+
+def _table_of(benchmark: Benchmark, copy: Copy | None, ids: pd.Series) -> pd.DataFrame | None:
+    """The benchmark's own annotations, which say what is right where several classes may be.
+
+    Raises:
+        MissingInputError: that needs them, and they are not here.
+        HarnessError: a sample that they don't have.
+    """
+    table = copy.table if copy is not None else None
+    if not benchmark.label_sets:
+        return table
+    if table is None:
+        raise MissingInputError(
+            f"An image of {benchmark.name} may have several right classes, and the table that names them is not here.",
+            remedy=f"Give the copy that it belongs to: --data {benchmark.name}=DIR. {benchmark.get}",
+        )
+    strange = ids[~ids.isin(table.index)]
+    if len(strange):
+        raise HarnessError(
+            f"{strange.iloc[0]} is no image of the copy of {benchmark.name} ({len(strange):,} of {len(ids):,} are not).",
+            remedy=f"Sample ids are the table's, such as {table.index[0]}.",
+        )
+    return table
+
+
+def _statistics(copy: Copy | None, settings: Settings, reporter: Reporter) -> Callable[[], pd.DataFrame] | None:
+    """What computes the image statistics of a copy; None without one."""
+    return None if copy is None else partial(statistics_with_progress, copy, len(copy), settings, reporter)
 
 
 def _as_imported(item: Evidence) -> Evidence:

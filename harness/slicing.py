@@ -7,6 +7,7 @@ here becomes pending evidence under the slicing's first name; a group that is to
 from __future__ import annotations
 
 import hashlib
+import shlex
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -18,6 +19,7 @@ import numpy as np
 import pandas as pd
 
 from harness.data.catalog import Benchmark, get_benchmark
+from harness.data.copies import Copy
 from harness.data.slicefiles import SliceFile, read_slice_file, slug
 from harness.data.slicings import Grouping, Subjects, check_reference, grouping, slicings, split_reference
 from harness.data.statistics import image_statistics
@@ -153,16 +155,26 @@ def _statistics_of(plan: Plan, settings: Settings, reporter: Reporter) -> Statis
     def compute(title: str) -> pd.DataFrame:
         condition = next(c for c in plan.runnable if c.title == title)
         copy = open_condition(condition, settings, reporter)
-        count = len(chosen_samples(condition, copy, settings))
-        with reporter.progress(f"Image statistics of {condition.images_benchmark.name}", count) as advance:
-            workers = settings.workers or default_workers()
-            return image_statistics(copy, count, settings.home, workers=workers, progress=advance)
+        return statistics_with_progress(copy, len(chosen_samples(condition, copy, settings)), settings, reporter)
 
     def of(scored: Scored) -> Callable[[], pd.DataFrame] | None:
         condition = images_of(scored)
         return None if condition is None else partial(compute, condition.title)
 
     return of
+
+
+def statistics_with_progress(copy: Copy, count: int, settings: Settings, reporter: Reporter) -> pd.DataFrame:
+    """The image statistics of the first `count` samples of a copy, with a progress bar."""
+    with reporter.progress(f"Image statistics of {copy.benchmark.name}", count) as advance:
+        workers = settings.workers or default_workers()
+        return image_statistics(copy, count, settings.home, workers=workers, progress=advance)
+
+
+def slices_options(settings: Settings) -> str:
+    """The options that ask for these slices, as they stand in a command that is published: no path of this machine."""
+    parts = [] if settings.slices is None else [f" --slices {shlex.quote(settings.slices.name)}"]
+    return "".join(parts + [f" --by {shlex.quote(reference)}" for reference in settings.by])
 
 
 # --- what is sliced -------------------------------------------------------------------------------------------------

@@ -94,6 +94,14 @@ class SlicingView:
         return self.disparities.get("difference")
 
     @property
+    def verdict(self) -> str | None:
+        """That no group differs from the rest, where that is what the data say."""
+        spread = self.difference
+        if spread is None or _protocol(spread).get("detectable", True):
+            return None
+        return f"no detectable difference (smallest detectable here: {_protocol(spread)['smallest_detectable']:.1f} points)"
+
+    @property
     def note(self) -> str | None:
         return next((_protocol(item).get("note") for item in (*self.disparities.values(), *self.groups)), None)
 
@@ -215,8 +223,8 @@ def finding(view: SlicingView) -> str:
         return f"{view.title}: {items}."
     lowest, highest = view.groups[0], view.groups[-1]
     spread = view.difference
-    if not _protocol(spread).get("detectable", True):
-        return f"{view.title}: {spread.reason}, over {len(view.groups)} groups."
+    if view.verdict is not None:
+        return f"{view.title}: {view.verdict}, over {len(view.groups)} groups."
     worse = [item for item in view.detectable if comparison(item)["gap"] < 0]
     apart = f"lowest for {_phrase(lowest)}, highest for {_phrase(highest)}; {show_value(spread)} apart"
     apart += f" (95 % interval {show_interval(spread)})" if spread.interval is not None else ""

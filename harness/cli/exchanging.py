@@ -8,11 +8,13 @@ from typing import Annotated
 import typer
 
 from harness.cli.common import (
+    ByOption,
     DataOption,
     FormatOption,
     LabelSpaceOption,
     ModelOption,
     OutputOption,
+    SlicesOption,
     app,
     check_format,
     evidence_table,
@@ -63,23 +65,35 @@ def score(
     column: Annotated[
         str | None, typer.Option(help="Column with a list of class indices, where the file holds several models.")
     ] = None,
+    suite: Annotated[
+        str | None, typer.Option("--suite", "-s", help="Slice as this suite does, e.g. subgroups.")
+    ] = None,
+    slices: SlicesOption = None,
+    by: ByOption = None,
+    data: DataOption = None,
     output: OutputOption = None,
     output_format: FormatOption = "table",
 ) -> ExitCode:
     """Score predictions made elsewhere: sample_id, label, and top1 … top5 or one column of lists.
 
-    ReaL is scored along with imagenet-val.
+    ReaL is scored along with imagenet-val. Slices by image statistics need the images (--data).
 
-    Example: `harness score --predictions preds.parquet --benchmark imagenet-val --name my-model`
+    Examples:
+
+    `harness score --predictions preds.parquet --benchmark imagenet-val --name my-model`
+
+    `harness score --predictions preds.parquet --benchmark imagenet-val --name my-model --suite subgroups`
     """
     from harness.cards.render import render_card
     from harness.exchange import score_file
     from harness.files import make_folder
     from harness.run import merge_into_store
+    from harness.suites import load_suite
 
     check_format(output_format)
-    settings = make_settings()
-    ledger = score_file(predictions_file, benchmark, name, column, settings, make_reporter())
+    settings = make_settings(data, slices=slices, by=tuple(by or ()))
+    chosen = load_suite(suite) if suite is not None else None
+    ledger = score_file(predictions_file, benchmark, name, column, settings, make_reporter(), chosen)
     folder = make_folder(output or Path("harness-results") / f"{name}-{benchmark}")
     ledger.save(folder / "evidence.json")
     merge_into_store(settings.home, ledger)

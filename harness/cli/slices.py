@@ -41,7 +41,7 @@ def _view_text(view: Any) -> str:
     if view.difference is not None:
         spread = view.difference
         words = f"largest minus smallest: {show_value(spread)} ({show_interval(spread)})"
-        lines.append(f"{words}; {spread.reason}" if spread.reason else words)
+        lines.append("; ".join(filter(None, [words, view.verdict])))
     if view.too_small:
         lines.append(f"too small to report: {len(view.too_small):,} groups")
     return "\n".join(lines)

@@ -10,6 +10,7 @@ import csv
 import hashlib
 import importlib.util
 import json
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
@@ -332,7 +333,10 @@ def _by_class(entry: SlicingEntry, subjects: Subjects, group: str | None) -> Gro
     digest = hashlib.sha256(" ".join(space.synsets).encode()).hexdigest()
     per_class = _images_a_class(subjects.benchmark)
     published = None if per_class is None else dict.fromkeys(space.synsets, per_class)
-    titles = {synset: class_name(synset) for synset in space.synsets}
+    names_of = Counter(class_name(synset) for synset in space.synsets)
+    titles = {
+        synset: name if names_of[name := class_name(synset)] == 1 else f"{name} ({synset})" for synset in space.synsets
+    }
     names = pd.Categorical.from_codes(subjects.labels, categories=pd.Index(space.synsets))
     frame = pd.DataFrame({"class": names}, index=pd.Index(subjects.sample_ids))
     if group is not None:

@@ -29,6 +29,9 @@ from harness.metrics.multiplicity import (
 from harness.metrics.slices import MIN_UNITS, Outcomes, Slicing, by_group, interval_method, totals
 from harness.metrics.types import Estimate, FloatArray, MetricUnavailable
 
+_BITS = 32
+"""Groups whose memberships are told apart in one step."""
+
 _CHUNK = 4_000_000
 """Counts of resampled kinds held at a time: 4 million take 64 MB."""
 
@@ -272,10 +275,16 @@ def _kinds(outcomes: Outcomes, slicing: Slicing, groups: np.ndarray) -> tuple[np
     """One unit of each kind among the covered ones, and how many of that kind there are."""
     covered = np.flatnonzero(slicing.covered)
     membership = slicing.membership[covered][:, groups]
-    membership.sort_indices()
-    members = membership.indices.astype(np.int32)
-    patterns = [members[a:b].tobytes() for a, b in zip(membership.indptr, membership.indptr[1:], strict=False)]
-    pattern = pd.factorize(np.array(patterns, dtype=object))[0].astype(np.int64)
+    pattern = np.zeros(len(covered), dtype=np.int64)
+    # Which groups a unit is in, as a number: the bits of so many groups at a time that the number of different units so
+    # far has room beside them. Units in one group at most need no bits: the group says it all.
+    for start in range(0, len(groups), _BITS) if not slicing.is_disjoint else ():
+        part = membership[:, start : start + _BITS]
+        bits = part.astype(np.int64) @ (1 << np.arange(part.shape[1], dtype=np.int64))
+        pattern = np.unique(pattern << _BITS | bits, return_inverse=True)[1]
+    if slicing.is_disjoint:
+        within = np.diff(membership.indptr) > 0
+        pattern[within] = membership.indices + 1
     base = int(outcomes.trials.max()) + 1
     key = (pattern * base + outcomes.trials[covered]) * base + outcomes.successes[covered]
     _, first, counts = np.unique(key, return_index=True, return_counts=True)
