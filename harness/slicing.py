@@ -257,12 +257,12 @@ def slice_evidence(
     found: dict[str, Evidence] = {}
     told: set[str] = set()
     for target in _targets(conditions, request.options, statistics_of):
-        made: list[tuple[_Groups, Slicing]] = []
+        made: list[tuple[Groups, Slicing]] = []
         for references in request.by:
             if not _fits(references, target.subjects.benchmark):
                 continue
             try:
-                groups = _groups(references, target.subjects, request.file)
+                groups = groups_by(references, target.subjects, request.file)
                 slicing = groups.slicing
             except HarnessError as error:
                 if request.file is not None and references[0] in request.file.columns:
@@ -312,7 +312,7 @@ def _name(references: Sequence[str]) -> str:
 
 
 @dataclass(frozen=True, eq=False)
-class _Groups:
+class Groups:
     """The groups of a target by one slicing, or by several that are crossed."""
 
     name: str
@@ -362,7 +362,13 @@ class _Groups:
         return keys
 
 
-def _groups(references: Sequence[str], subjects: Subjects, file: SliceFile | None) -> _Groups:
+def groups_by(references: Sequence[str], subjects: Subjects, file: SliceFile | None) -> Groups:
+    """The groups of samples by one slicing, or by several that are crossed.
+
+    Raises:
+        MissingInputError: annotations or images that it needs are not here.
+        HarnessError: a fault in the user's file, an unknown slicing or group, or too many pairs of groups.
+    """
     columns = file.columns if file is not None else {}
     parts = []
     for reference in references:
@@ -385,7 +391,7 @@ def _groups(references: Sequence[str], subjects: Subjects, file: SliceFile | Non
             exit_code=ExitCode.USAGE,
         )
     from_file = any(split_reference(reference)[0] in columns for reference in references)
-    return _Groups(_name(references), slicing, tuple(parts), from_file)
+    return Groups(_name(references), slicing, tuple(parts), from_file)
 
 
 def _without(target: _Target, references: Sequence[str], error: HarnessError) -> Evidence:
@@ -418,7 +424,7 @@ def _interval(estimate: Estimate) -> Interval | None:
 
 
 def _evidence(
-    target: _Target, groups: _Groups, slicing: Slicing, left_out: str | None, options: SliceOptions
+    target: _Target, groups: Groups, slicing: Slicing, left_out: str | None, options: SliceOptions
 ) -> Iterable[Evidence]:
     """The disparities of one slicing, then its groups."""
     where = f"{target.prefix}@{groups.name}"
@@ -447,7 +453,7 @@ def _evidence(
 
 
 def _disparities(
-    target: _Target, where: str, groups: _Groups, found: Audit, described: dict[str, Any]
+    target: _Target, where: str, groups: Groups, found: Audit, described: dict[str, Any]
 ) -> Iterable[Evidence]:
     if len(found.groups) < 2:
         return
@@ -490,7 +496,7 @@ def _disparities(
         )
 
 
-def _published_total(target: _Target, groups: _Groups | None, n: int) -> int | None:
+def _published_total(target: _Target, groups: Groups | None, n: int) -> int | None:
     """Samples that the whole benchmark has under a slicing, where that is more than what was run."""
     if target.subjects.is_whole or target.outcomes.repeated:
         return n
@@ -507,7 +513,7 @@ def _reasons(target: _Target, *reasons: str | None) -> str | None:
 def _by_group(
     target: _Target,
     where: str,
-    groups: _Groups,
+    groups: Groups,
     found: Audit,
     described: dict[str, Any],
     options: SliceOptions,
@@ -572,7 +578,7 @@ def _difference_words(row: Mapping[Any, Any], correction: str) -> str:
 
 
 def _error_ratios(
-    target: _Target, where: str, groups: _Groups, found: Audit, described: dict[str, Any]
+    target: _Target, where: str, groups: Groups, found: Audit, described: dict[str, Any]
 ) -> Iterable[Evidence]:
     keys = groups.keys()
     try:
@@ -602,7 +608,7 @@ def _error_ratios(
         )
 
 
-def _worst(target: _Target, made: Sequence[tuple[_Groups, Slicing]], options: SliceOptions) -> Iterable[Evidence]:
+def _worst(target: _Target, made: Sequence[tuple[Groups, Slicing]], options: SliceOptions) -> Iterable[Evidence]:
     """The worst slices over all slicings, and how much worse the worst one is at the least."""
     if not made:
         return
@@ -638,7 +644,7 @@ def _worst(target: _Target, made: Sequence[tuple[_Groups, Slicing]], options: Sl
     )
 
 
-def _worst_row(target: _Target, groups: _Groups, row: Mapping[Any, Any]) -> dict[str, Any]:
+def _worst_row(target: _Target, groups: Groups, row: Mapping[Any, Any]) -> dict[str, Any]:
     return {
         "key": f"{target.prefix}@{groups.name}/{groups.keys()[row['group']]}.top1",
         "slicing": groups.title,
