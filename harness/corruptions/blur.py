@@ -144,25 +144,45 @@ def _convolve_disk(base: Bytes, quarter: Floats, plateau: Integers, extents: Int
             else:
                 for x in range(pair.size):
                     pair[x] = above[x] + below[x]
-            for across in range(plateau[down]):
+            if plateau[down]:
+                centre = pair[margin : margin + length]
+                for x in range(length):
+                    whole[x] += centre[x]
+            for across in range(1, plateau[down] - 1, 2):  # two distances a pass spare traffic with the cache
                 left = pair[margin - across * channels : margin - across * channels + length]
                 right = pair[margin + across * channels : margin + across * channels + length]
-                if across == 0:
-                    for x in range(length):
-                        whole[x] += left[x]
-                else:
-                    for x in range(length):
-                        whole[x] += left[x] + right[x]
+                next_left = pair[margin - (across + 1) * channels : margin - (across + 1) * channels + length]
+                next_right = pair[margin + (across + 1) * channels : margin + (across + 1) * channels + length]
+                for x in range(length):
+                    whole[x] += (left[x] + right[x]) + (next_left[x] + next_right[x])
+            if plateau[down] > 1 and plateau[down] % 2 == 0:
+                across = plateau[down] - 1
+                left = pair[margin - across * channels : margin - across * channels + length]
+                right = pair[margin + across * channels : margin + across * channels + length]
+                for x in range(length):
+                    whole[x] += left[x] + right[x]
             if extents[down] == plateau[down]:
                 continue
             for x in range(pair.size):
                 pair_floats[x] = np.float32(np.int32(pair[x]))
-            for across in range(plateau[down], extents[down]):
-                from_left = pair_floats[margin - across * channels : margin - across * channels + length]
-                from_right = pair_floats[margin + across * channels : margin + across * channels + length]
+            first, after = plateau[down], extents[down]
+            for across in range(first, after - 1, 2):
+                left_floats = pair_floats[margin - across * channels : margin - across * channels + length]
+                right_floats = pair_floats[margin + across * channels : margin + across * channels + length]
+                next_left_floats = pair_floats[margin - (across + 1) * channels :][:length]
+                next_right_floats = pair_floats[margin + (across + 1) * channels :][:length]
+                weight = quarter[down, across] if across else np.float32(0.5) * quarter[down, 0]
+                next_weight = quarter[down, across + 1]
+                for x in range(length):
+                    near = sums[x] + weight * (left_floats[x] + right_floats[x])
+                    sums[x] = near + next_weight * (next_left_floats[x] + next_right_floats[x])
+            if (after - first) % 2:
+                across = after - 1
+                left_floats = pair_floats[margin - across * channels : margin - across * channels + length]
+                right_floats = pair_floats[margin + across * channels : margin + across * channels + length]
                 weight = quarter[down, across] if across else np.float32(0.5) * quarter[down, 0]
                 for x in range(length):
-                    sums[x] += weight * (from_left[x] + from_right[x])
+                    sums[x] += weight * (left_floats[x] + right_floats[x])
         target = out[y].reshape(-1)
         for x in range(length):
             target[x] = to_byte(sums[x] + quarter[0, 0] * np.float32(np.int32(whole[x])))

@@ -68,10 +68,16 @@ def _blur_rows(row_sums: Floats, padded: Floats, taps: Floats, step: int, out: F
     centre = padded[radius * step : radius * step + length]
     for x in range(length):
         row_sums[x] = taps[0] * centre[x]
-    for k in range(1, radius + 1):
+    for k in range(1, radius, 2):  # two distances a pass spare traffic with the cache
         left = padded[(radius - k) * step : (radius - k) * step + length]
         right = padded[(radius + k) * step : (radius + k) * step + length]
-        weight = taps[k]
+        next_left = padded[(radius - k - 1) * step : (radius - k - 1) * step + length]
+        next_right = padded[(radius + k + 1) * step : (radius + k + 1) * step + length]
+        weight, next_weight = taps[k], taps[k + 1]
+        for x in range(length):
+            row_sums[x] = (row_sums[x] + weight * (left[x] + right[x])) + next_weight * (next_left[x] + next_right[x])
+    if radius % 2:
+        left, right, weight = padded[:length], padded[2 * radius * step : 2 * radius * step + length], taps[radius]
         for x in range(length):
             row_sums[x] += weight * (left[x] + right[x])
     for x in range(length):
@@ -97,10 +103,18 @@ def separable_blur(picture: Floats, taps: Floats, reflect: bool) -> Floats:
         centre = rows[y]
         for x in range(length):
             row_sums[x] = taps[0] * centre[x]
-        for k in range(1, radius + 1):
-            above = rows[_border_index(y - k, height, reflect)]
-            below = rows[_border_index(y + k, height, reflect)]
-            weight = taps[k]
+        for k in range(1, radius, 2):
+            above, below = rows[_border_index(y - k, height, reflect)], rows[_border_index(y + k, height, reflect)]
+            next_above = rows[_border_index(y - k - 1, height, reflect)]
+            next_below = rows[_border_index(y + k + 1, height, reflect)]
+            weight, next_weight = taps[k], taps[k + 1]
+            for x in range(length):
+                near = row_sums[x] + weight * (above[x] + below[x])
+                row_sums[x] = near + next_weight * (next_above[x] + next_below[x])
+        if radius % 2:
+            above = rows[_border_index(y - radius, height, reflect)]
+            below = rows[_border_index(y + radius, height, reflect)]
+            weight = taps[radius]
             for x in range(length):
                 row_sums[x] += weight * (above[x] + below[x])
         inner = padded[radius * channels : radius * channels + length]
@@ -149,15 +163,25 @@ def line_blur(picture: Bytes, weights: Floats, offsets: Integers) -> Bytes:
             rows[y, margin * channels + length + x] = np.float32(source[length - channels + x % channels])
     out = np.empty((height, width, channels), dtype=np.uint8)
     sums = np.empty(length, dtype=np.float32)
+    starts = (margin + offsets[:, 1]) * channels
+    fours = weights.size - weights.size % 4
+    last = height - 1
     for y in range(height):
         sums[:] = np.float32(0.5)
-        for k in range(weights.size):
-            row = rows[min(max(y + offsets[k, 0], 0), height - 1)]
-            start = (margin + offsets[k, 1]) * channels
-            shifted = row[start : start + length]
+        for k in range(0, fours, 4):  # four taps a pass spare traffic with the cache
+            tap_0 = rows[min(max(y + offsets[k, 0], 0), last)][starts[k] : starts[k] + length]
+            tap_1 = rows[min(max(y + offsets[k + 1, 0], 0), last)][starts[k + 1] : starts[k + 1] + length]
+            tap_2 = rows[min(max(y + offsets[k + 2, 0], 0), last)][starts[k + 2] : starts[k + 2] + length]
+            tap_3 = rows[min(max(y + offsets[k + 3, 0], 0), last)][starts[k + 3] : starts[k + 3] + length]
+            weight_0, weight_1, weight_2, weight_3 = weights[k], weights[k + 1], weights[k + 2], weights[k + 3]
+            for x in range(length):
+                half = (sums[x] + weight_0 * tap_0[x]) + weight_1 * tap_1[x]
+                sums[x] = (half + weight_2 * tap_2[x]) + weight_3 * tap_3[x]
+        for k in range(fours, weights.size):
+            tap = rows[min(max(y + offsets[k, 0], 0), last)][starts[k] : starts[k] + length]
             weight = weights[k]
             for x in range(length):
-                sums[x] += weight * shifted[x]
+                sums[x] += weight * tap[x]
         target = out[y].reshape(-1)
         for x in range(length):
             target[x] = to_byte(sums[x])
