@@ -22,8 +22,9 @@ from harness.cards.answers import Answer, Form, Place, Question, Writer, find_qu
 from harness.cards.claims import check_claims, replace_contradicted
 from harness.cards.document import Block, Document, Edit, Marker, apply_edits, decode, encode
 from harness.cards.knowledge import Knowledge, knowledge_of
-from harness.cards.metadata import fill_metadata
+from harness.cards.metadata import card_metadata, complete_metadata, fill_metadata
 from harness.cards.neighbours import FilledMarker, Neighbours
+from harness.cards.record import CardRecord, ledger_digest, record_edit
 from harness.cards.sentences import Span, label_prefix, sentences
 from harness.evidence import Ledger
 
@@ -39,8 +40,9 @@ class FillResult:
 
     text: bytes
     report: dict[str, Any]
-    """`markers`, `neighbours`, `left` (markers only talked about), `counts` by class, and with `fix_claims` the `claims`
-    that were mended, with their lines in the filled card."""
+    """`markers`; `neighbours`, everything else that changed: statements removed or corrected, front matter and the record
+    of the fill added; `left` (markers only talked about); `counts` by class; and with `fix_claims` the `claims` that were
+    mended, with their lines in the filled card."""
     complete: bool
     """Whether every marker was recognised and nothing is pending; otherwise a command ends with exit code 3."""
 
@@ -58,7 +60,15 @@ class _Slot:
     """Whether Markdown would not be rendered there, or would break it."""
 
 
-def fill_card(text: bytes, *, model: str, ledger: Ledger | None, fix_claims: bool = False) -> FillResult:
+def fill_card(
+    text: bytes,
+    *,
+    model: str,
+    ledger: Ledger | None,
+    fix_claims: bool = False,
+    front_matter: bool = False,
+    sidecar: str | None = None,
+) -> FillResult:
     """Answer every marker of a card.
 
     Args:
@@ -66,12 +76,15 @@ def fill_card(text: bytes, *, model: str, ledger: Ledger | None, fix_claims: boo
         model: registry name or Hub reference of the model that the card is about.
         ledger: the model's evidence; None fills from documented facts alone.
         fix_claims: also replace values that evidence contradicts, outside of markers.
+        front_matter: also add the Hub's metadata that the card lacks.
+        sidecar: file name of the ledger beside the filled card: the card then carries a record of it, at its end.
 
     Raises:
         HarnessError: the shipped question table or facts are damaged.
     """
     document = Document(decode(text))
-    filler = _Filler(document, knowledge_of(model, ledger))
+    record = CardRecord("fill", model, sidecar, ledger_digest(ledger)) if sidecar and ledger is not None else None
+    filler = _Filler(document, knowledge_of(model, ledger), record, front_matter)
     result = filler.fill()
     if not fix_claims:
         return result
@@ -92,6 +105,8 @@ def card_diff(old: bytes, new: bytes, name: str) -> str:
 class _Filler:
     document: Document
     knowledge: Knowledge
+    record: CardRecord | None
+    front_matter: bool
     rows: list[FilledMarker] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -117,8 +132,19 @@ class _Filler:
         self._close_up([edit for edit, *_ in neighbours if not edit.new])
         edits = list({row.edit for row in self.rows if row.edit is not None})
         edits += [edit for edit, *_ in neighbours]
-        filled = apply_edits(self.text, edits)
-        return FillResult(encode(filled), self._report(neighbours), self._is_complete())
+        added = self._added() if self.rows else []
+        filled = apply_edits(self.text, edits + [edit for _, edit in added])
+        return FillResult(encode(filled), self._report(neighbours, added), self._is_complete())
+
+    def _added(self) -> list[tuple[str, Edit]]:
+        """What a filled card gets besides answers: front matter that it lacks, and the record of how it was made."""
+        added = []
+        if self.front_matter:
+            metadata = card_metadata(self.knowledge.ledger, model=self.knowledge.model)
+            keys, edit = complete_metadata(self.document, metadata)
+            added += [(f"front matter: {', '.join(keys)}", edit)] if edit else []
+        record = record_edit(self.document, self.record) if self.record else None
+        return added + ([("record of the fill", record)] if record else [])
 
     def _close_up(self, removals: list[Edit]) -> None:
         """No empty lines after an answer that was set apart from text which is now gone."""
@@ -402,7 +428,7 @@ class _Filler:
     def _is_complete(self) -> bool:
         return all(row.answer is not None and row.answer.is_complete for row in self.rows)
 
-    def _report(self, neighbours: list[tuple[Edit, str, str]]) -> dict[str, Any]:
+    def _report(self, neighbours: list[tuple[Edit, str, str]], added: list[tuple[str, Edit]]) -> dict[str, Any]:
         markers = []
         for row in self.rows:
             assert row.edit is not None
@@ -420,22 +446,39 @@ class _Filler:
                     "span": self._byte_span(row.edit),
                 }
             )
-        removed = [
+        changed = [
             {
                 "line": self.document.line_of(edit.start + len(self.text[edit.start : edit.end]) - len(old.lstrip())),
                 "section": list(self._section_at(edit)),
                 "question": question,
                 "action": "removed" if not edit.new.strip() else "corrected",
-                "old": old,
+                "old": self.text[edit.start : edit.end],
                 "new": edit.new,
                 "span": self._byte_span(edit),
             }
             for edit, question, old in neighbours
         ]
+        changed += [
+            {
+                "line": self.document.line_of(edit.start),
+                "section": [],
+                "question": what,
+                "action": "added",
+                "old": self.text[edit.start : edit.end],
+                "new": edit.new,
+                "span": self._byte_span(edit),
+            }
+            for what, edit in added
+        ]
         left = [{"line": m.line, "why": m.talked_about} for m in self.document.markers if m.talked_about]
         counts = Counter(row["class"] for row in markers)
         return _printable(
-            {"markers": markers, "neighbours": removed, "left": left, "counts": dict(sorted(counts.items()))}
+            {
+                "markers": markers,
+                "neighbours": changed,
+                "left": left,
+                "counts": dict(sorted(counts.items())),
+            }
         )
 
     def _section_at(self, edit: Edit) -> tuple[str, ...]:

@@ -1,20 +1,273 @@
-"""Markers in the YAML front matter: a value stays valid for the Hub, or its entry goes.
+"""The YAML front matter: made for a new card, completed in an existing one, and markers in it answered.
 
-The YAML is never written anew: only the value, or the lines of the entry, change; order, comments and quoting stay.
+Existing YAML is never written anew: only a value, or the lines of an entry, change, and what is missing is added at the
+end; order, comments and quoting stay. Everything that is written is checked with the Hub's own reader before.
 """
 
 from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import yaml
 
 from harness.cards.answers import Answer, QuestionTable
-from harness.cards.document import Block, Document, Edit, Marker
-from harness.cards.knowledge import Knowledge
-from harness.evidence import EvidenceClass
+from harness.cards.document import Block, Document, Edit, Marker, without_markers
+from harness.cards.knowledge import Knowledge, knowledge_of
+from harness.data.catalog import Benchmark, benchmarks
+from harness.errors import HarnessError
+from harness.evidence import Evidence, EvidenceClass, Ledger, benchmark_of
+
+HUB_LICENSES = frozenset(
+    [
+        "apache-2.0",
+        "mit",
+        "openrail",
+        "bigscience-openrail-m",
+        "creativeml-openrail-m",
+        "bigscience-bloom-rail-1.0",
+        "bigcode-openrail-m",
+        "afl-3.0",
+        "artistic-2.0",
+        "bsl-1.0",
+        "bsd",
+        "bsd-2-clause",
+        "bsd-3-clause",
+        "bsd-3-clause-clear",
+        "c-uda",
+        "cc",
+        "cc0-1.0",
+        "cc-by-2.0",
+        "cc-by-2.5",
+        "cc-by-3.0",
+        "cc-by-4.0",
+        "cc-by-sa-3.0",
+        "cc-by-sa-4.0",
+        "cc-by-nc-2.0",
+        "cc-by-nc-3.0",
+        "cc-by-nc-4.0",
+        "cc-by-nd-4.0",
+        "cc-by-nc-nd-3.0",
+        "cc-by-nc-nd-4.0",
+        "cc-by-nc-sa-2.0",
+        "cc-by-nc-sa-3.0",
+        "cc-by-nc-sa-4.0",
+        "cdla-sharing-1.0",
+        "cdla-permissive-1.0",
+        "cdla-permissive-2.0",
+        "wtfpl",
+        "ecl-2.0",
+        "epl-1.0",
+        "epl-2.0",
+        "etalab-2.0",
+        "eupl-1.1",
+        "eupl-1.2",
+        "agpl-3.0",
+        "gfdl",
+        "gpl",
+        "gpl-2.0",
+        "gpl-3.0",
+        "lgpl",
+        "lgpl-2.1",
+        "lgpl-3.0",
+        "isc",
+        "h-research",
+        "lppl-1.3c",
+        "ms-pl",
+        "mpl-2.0",
+        "odc-by",
+        "odbl",
+        "openrail++",
+        "osl-3.0",
+        "postgresql",
+        "ofl-1.1",
+        "ncsa",
+        "unlicense",
+        "zlib",
+        "pddl",
+        "lgpl-lr",
+        "deepfloyd-if-license",
+        "fair-noncommercial-research-license",
+        "llama2",
+        "llama3",
+        "gemma",
+        "unknown",
+        "other",
+    ]
+)
+"""Identifiers that the Hub takes as `license` (huggingface.co/docs/hub/repositories-licenses)."""
+
+_GRAMS = {"g CO2e": 1.0, "kg CO2e": 1e3, "t CO2e": 1e6}
+
+# --- a new front matter -------------------------------------------------------------------------------------------
+
+
+def card_metadata(ledger: Ledger | None, *, model: str) -> dict[str, Any]:
+    """What is known of a model as the Hub's metadata, in the Hub's order; nothing that is not known.
+
+    Args:
+        ledger: the model's evidence; None takes the documented facts alone.
+        model: registry name or Hub reference.
+
+    Raises:
+        HarnessError: the Hub would not accept what came out (an entry of the ledger is odd).
+    """
+    knowledge = knowledge_of(model, ledger)
+    checkpoint = (ledger.model.get("checkpoint") or {}) if ledger else {}
+    found: dict[str, Any] = {}
+    licence = checkpoint.get("licence") or _first(knowledge, "documented.license.hub-tag", "documented.license.code")
+    if licence:
+        found |= _licence(str(licence))
+    if library := (ledger.model.get("library") if ledger else None) or _first(knowledge, "documented.model.library"):
+        found["library_name"] = str(library)
+    found["pipeline_tag"] = "image-classification"
+    found["tags"] = ["image-classification", "vision"]
+    if training_set := _first(knowledge, "documented.data.hub-tag"):
+        found["datasets"] = [training_set]
+    if (base := _first(knowledge, "documented.model.finetuned-from")) and base != "none":
+        found["base_model"] = base
+    emissions = training_emissions(knowledge)
+    if emissions is not None:
+        found["co2_eq_emissions"] = emissions
+    index = model_index(ledger) if ledger is not None else []
+    if index:
+        found["metrics"] = ["accuracy"]
+        found["model-index"] = index
+    check_metadata(found)
+    return found
+
+
+def _first(knowledge: Knowledge, *keys: str) -> str | None:
+    view = next((view for view in map(knowledge.find, keys) if view is not None), None)
+    return str(view.value) if view else None
+
+
+def _licence(name: str) -> dict[str, str]:
+    """The Hub's identifier; a licence that the Hub has no identifier for goes by its name."""
+    known = name.lower()
+    return {"license": known} if known in HUB_LICENSES else {"license": "other", "license_name": name}
+
+
+def training_emissions(knowledge: Knowledge) -> dict[str, Any] | None:
+    """`co2_eq_emissions`: of training alone, in grams, with the interval and where it comes from in words."""
+    view = knowledge.find("carbon.training")
+    factor = _GRAMS.get(view.evidence.unit or "") if view else None
+    if view is None or factor is None:
+        return None
+    interval = view.evidence.interval
+    between = f", {interval.low * factor:,.0f} to {interval.high * factor:,.0f} g" if interval else ""
+    fields: dict[str, Any] = {
+        "emissions": round(view.value * factor),
+        "source": f"{view.class_.value}, not metered, by harness{between}; see Environmental Impact",
+        "training_type": "pre-training",
+    }
+    hardware = knowledge.find("documented.training.hardware")
+    if hardware is not None:
+        fields["hardware_used"] = str(hardware.value)
+    return fields
+
+
+def model_index(ledger: Ledger) -> list[dict[str, Any]]:
+    """`model-index`: accuracies measured by harness on whole published benchmarks, and nothing else."""
+    known = benchmarks()
+    names = dict.fromkeys(benchmark_of(item.key) for item in ledger)
+    results = [result for name in names if name in known for result in _result(known[name], ledger)]
+    return [{"name": str(ledger.model.get("title") or ledger.model["name"]), "results": results}] if results else []
+
+
+def _result(benchmark: Benchmark, ledger: Ledger) -> Iterable[dict[str, Any]]:
+    metrics = []
+    for metric, words in (("top1", "Top-1 accuracy"), ("top5", "Top-5 accuracy")):
+        item = ledger.get(f"{benchmark.name}.{metric}")
+        if item is not None and is_publishable(item):
+            metrics.append({"type": "accuracy", "name": words, "value": round(float(item.value), 4)})  # type: ignore[arg-type]
+    if metrics and benchmark.package is None:
+        dataset = {"type": benchmark.hub.id if benchmark.hub else benchmark.name, "name": benchmark.title}
+        if benchmark.hub and benchmark.hub.split:
+            dataset["split"] = benchmark.hub.split
+        yield {
+            "task": {"type": "image-classification", "name": "Image classification"},
+            "dataset": dataset,
+            "metrics": metrics,
+        }
+
+
+def is_publishable(item: Evidence) -> bool:
+    """Whether a value may stand as the benchmark's score: measured here, on all of it, with nothing left out."""
+    whole = item.n is not None and item.n == item.N
+    here = "imported" not in (item.protocol or {})
+    return item.class_ is EvidenceClass.MEASURED and whole and here and isinstance(item.value, int | float)
+
+
+def check_metadata(data: Mapping[str, Any]) -> None:
+    """Ask the Hub's own reader, and check what it leaves open.
+
+    Raises:
+        HarnessError: a value that the Hub would refuse or misread; names the key.
+    """
+    from huggingface_hub import ModelCardData
+
+    def refuse(key: str, why: str) -> None:
+        raise HarnessError(f"The front matter's {key}: {why}.", remedy="Mend the evidence that it comes from.")
+
+    if "license" in data and data["license"] not in HUB_LICENSES:
+        refuse("license", f"'{data['license']}' is none of the Hub's identifiers")
+    for key in ("datasets", "tags", "metrics"):
+        if not all(isinstance(name, str) for name in data.get(key, ())):
+            refuse(key, "needs a list of names")
+    emissions = data.get("co2_eq_emissions")
+    grams = emissions.get("emissions") if isinstance(emissions, Mapping) else emissions
+    if emissions is not None and (not isinstance(grams, int | float) or grams < 0):
+        refuse("co2_eq_emissions", "needs grams as a number")
+    try:
+        ModelCardData(**{key.replace("-", "_"): value for key, value in data.items()})
+    except (KeyError, TypeError, ValueError) as error:
+        refuse("model-index", f"the Hub can't read it ({error})")
+
+
+def dump_metadata(data: Mapping[str, Any]) -> str:
+    """YAML as the Hub's pages have it: one key a line, in the order given, no line break at the end."""
+    return without_markers(yaml.safe_dump(dict(data), sort_keys=False, allow_unicode=True, width=1000).rstrip())
+
+
+# --- an existing front matter -------------------------------------------------------------------------------------
+
+
+def complete_metadata(document: Document, data: Mapping[str, Any]) -> tuple[list[str], Edit | None]:
+    """The keys that a card's front matter lacks, and the edit that adds them at its end, or a front matter where
+    there is none; existing keys, their order and comments stay. A front matter that can't be read stays as it is."""
+    newline = document.newline
+    if not data:
+        return [], None
+    if document.front_matter is None:
+        begin = 1 if document.text.startswith("\ufeff") else 0
+        text = f"---\n{dump_metadata(data)}\n---\n\n".replace("\n", newline)
+        return list(data), Edit(begin, begin, text)
+    start, end = document.front_matter
+    there = _read(document.text[start:end])
+    missing = {key: value for key, value in data.items() if there is not None and key not in there}
+    if there is None or not missing:
+        return [], None
+    before = "" if end == start or document.text[end - 1] in "\r\n" else newline
+    added = before + f"{dump_metadata(missing)}\n".replace("\n", newline)
+    together = _read(document.text[start:end] + added)
+    if together is None or any(key not in together for key in (*there, *missing)):
+        return [], None  # written in a way that can't be added to line by line, such as one pair of braces
+    return list(missing), Edit(end, end, added)
+
+
+def _read(text: str) -> dict[Any, Any] | None:
+    """A front matter's keys; None where it can't be read as such."""
+    try:
+        data = yaml.safe_load(text)
+    except yaml.YAMLError:
+        return None
+    return data if isinstance(data, dict) else {} if data is None else None
+
+
+# --- markers in a front matter ------------------------------------------------------------------------------------
 
 Value = tuple[EvidenceClass, str, str]
 """Class, evidence key, and the value as YAML."""
@@ -65,8 +318,8 @@ def _value(document: Document, path: str, knowledge: Knowledge, table: QuestionT
             continue
         if top != "co2_eq_emissions":
             return view.class_, key, str(view.value)
-        if last in ("co2_eq_emissions", "emissions"):
-            return view.class_, key, f"{round(view.value * 1000)}"  # evidence is in kilograms, the Hub's key in grams
+        if last in ("co2_eq_emissions", "emissions") and (emissions := training_emissions(knowledge)):
+            return view.class_, key, str(emissions["emissions"])
     return None
 
 

@@ -8,16 +8,16 @@ to break out of a table or to smuggle in HTML.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import jinja2
 import jinja2.sandbox
-import yaml
 
 from harness.cards.figures import Figure, card_figures, corruption_cells
+from harness.cards.metadata import card_metadata, dump_metadata
+from harness.cards.record import CardRecord, ledger_digest
 from harness.data.catalog import CLEAN_CROPS, Benchmark, benchmarks
 from harness.errors import ExitCode, HarnessError
 from harness.evidence import (
@@ -244,40 +244,6 @@ def code(value: object) -> str:
     return f"{fence}{text}{fence}"
 
 
-def _front_matter(ledger: Ledger) -> str:
-    """YAML for the Hub. `model-index` holds measured results on whole benchmarks only."""
-    model = ledger.model
-    checkpoint = model.get("checkpoint") or {}
-    fields: dict[str, Any] = {}
-    if licence := checkpoint.get("licence"):
-        fields["license"] = str(licence).lower()
-    if library := model.get("library"):
-        fields["library_name"] = library
-    fields["pipeline_tag"] = "image-classification"
-    fields["tags"] = ["image-classification"]
-    results = [result for section in sections(ledger) for result in _index_results(section)]
-    if results:
-        fields["metrics"] = ["accuracy"]
-        fields["model-index"] = [{"name": model["title"], "results": results}]
-    return yaml.safe_dump(fields, sort_keys=False, allow_unicode=True, width=1000).rstrip()
-
-
-def _index_results(section: Section) -> Iterable[dict[str, Any]]:
-    names = {f"{section.benchmark.name}.top1": "Top-1 accuracy", f"{section.benchmark.name}.top5": "Top-5 accuracy"}
-    metrics = [
-        {"type": "accuracy", "name": names[row.evidence.key], "value": round(float(row.evidence.value), 4)}
-        for row in section.rows
-        if row.evidence.key in names and not row.partial and isinstance(row.evidence.value, int | float)
-    ]
-    imported = any("imported" in (row.evidence.protocol or {}) for row in section.rows)
-    if metrics and section.benchmark.package is None and not imported:
-        yield {
-            "task": {"type": "image-classification", "name": "Image classification"},
-            "dataset": {"type": section.benchmark.name, "name": section.benchmark.title},
-            "metrics": metrics,
-        }
-
-
 def _methods(ledger: Ledger) -> list[dict[str, str]]:
     """One line for each way in which numbers on benchmarks were made."""
     lines: dict[tuple[str, ...], dict[str, str]] = {}
@@ -342,6 +308,7 @@ class RenderedCard:
     """A card with the figures it refers to."""
 
     text: str
+    """With the record of how it was made at its end."""
     figures: tuple[Figure, ...]
 
     def save(self, path: Path) -> None:
@@ -351,11 +318,12 @@ class RenderedCard:
         write_text(path, self.text)
 
 
-def render_card(ledger: Ledger, template: Path | None = None) -> RenderedCard:
+def render_card(ledger: Ledger, template: Path | None = None, *, sidecar: str | None = "evidence.json") -> RenderedCard:
     """The model card of a ledger, as Markdown with YAML front matter.
 
     Args:
         template: a template of the user's own; the shipped ones can be included from it.
+        sidecar: file name of the ledger beside the card, for the record that the card carries.
 
     Raises:
         HarnessError: the template is missing, has a syntax error, or uses a name that is not defined.
@@ -376,11 +344,13 @@ def render_card(ledger: Ledger, template: Path | None = None) -> RenderedCard:
             methods=_methods(ledger),
             costs=costs(ledger),
             evidence={item.key: item for item in ledger},
-            front_matter=_front_matter(ledger),
+            front_matter=dump_metadata(card_metadata(ledger, model=str(model["name"]))),
         )
     except (jinja2.TemplateError, TypeError, ValueError, AttributeError, LookupError, ArithmeticError) as error:
         line = getattr(error, "lineno", None)
         where = f"{getattr(error, 'filename', None) or name}" + (f", line {line}" if line else "")
         raise HarnessError(f"The template {where}: {error}.", remedy="Mend the template.") from error
     figures = tuple(figure for section in found for figure in section.figures)
-    return RenderedCard(re.sub(r"\n{3,}", "\n\n", text), figures)
+    record = CardRecord("render", str(model["name"]), sidecar, ledger_digest(ledger))
+    tidy = re.sub(r"\n{3,}", "\n\n", text).rstrip("\n")
+    return RenderedCard(f"{tidy}\n\n{record}\n", figures)

@@ -30,10 +30,11 @@ def render(
     template: Annotated[Path | None, typer.Option("--template", help="Your own Jinja template.")] = None,
     output: Annotated[Path | None, typer.Option("--output", "-o", help="File to write; stdout without it.")] = None,
 ) -> ExitCode | None:
-    """Write a model card from a ledger.
+    """Write a model card from a ledger, and the ledger beside it, so that the card can be verified anywhere.
 
     Example: `harness render --model efficientnet-lite0 --output card.md`
     """
+    from harness.cards.record import sidecar_name
     from harness.cards.render import render_card
     from harness.evidence import Ledger
     from harness.models.registry import resolve
@@ -51,12 +52,13 @@ def render(
                 exit_code=ExitCode.MISSING,
             )
     assert ledger is not None
-    card = render_card(Ledger.load(ledger), template)
+    evidence = Ledger.load(ledger)
     if output is None:
-        print_text(card.text)
+        print_text(render_card(evidence, template, sidecar=None).text)
     else:
-        card.save(output)
-        say(f"Card: {output}")
+        evidence.save(output.with_name(sidecar_name(output)))
+        render_card(evidence, template, sidecar=sidecar_name(output)).save(output)
+        say(f"Card: {output}, with its ledger beside it: {sidecar_name(output)}")
     return None
 
 
@@ -102,18 +104,29 @@ def fill(
     fix_claims: Annotated[
         bool, typer.Option("--fix-claims", help="Also replace values that evidence contradicts.")
     ] = False,
+    front_matter: Annotated[
+        bool, typer.Option("--front-matter", help="Also add the Hub's metadata that the card lacks.")
+    ] = False,
 ) -> ExitCode:
     """Close every `[More Information Needed]` of a card with evidence, or with an honest statement of another class.
 
-    Everything outside the reported places stays byte for byte. Works without any run, from documented facts alone.
+    Everything outside the reported places stays byte for byte. Works without any run, from documented facts alone. Where
+    there is a ledger, it is written beside the card, and a comment at the card's end names it for `harness verify`.
 
     Example: `harness fill README.md --model regnet-y-040 --output filled.md --report report.json --diff`
     """
     from harness.cards.fill import card_diff, fill_card
+    from harness.cards.record import sidecar_name
     from harness.files import atomic_write, write_text
 
     text = _read_card(card)
-    result = fill_card(text, model=model, ledger=_ledger_of(model, ledger), fix_claims=fix_claims)
+    evidence = _ledger_of(model, ledger)
+    sidecar = sidecar_name(output)
+    result = fill_card(
+        text, model=model, ledger=evidence, fix_claims=fix_claims, front_matter=front_matter, sidecar=sidecar
+    )
+    if evidence is not None and result.text != text:
+        evidence.save(output.with_name(sidecar))
     atomic_write(output, lambda file: file.write(result.text))
     if report is not None:
         write_text(report, json.dumps(result.report, indent=2, ensure_ascii=False) + "\n")
@@ -156,23 +169,89 @@ def claims(
 @fails_cleanly
 def verify(
     card: CardArgument,
-    ledger: Annotated[Path, typer.Option("--ledger", help="The evidence.json the card was made from.")],
+    ledger: Annotated[
+        Path | None, typer.Option("--ledger", help="The evidence.json the card was made from; found beside it without.")
+    ] = None,
     report: Annotated[Path | None, typer.Option("--report", help="The report of the fill that made the card.")] = None,
+    model: Annotated[
+        str | None, typer.Option("--model", "-m", help="Whose card it is, where the card does not say.")
+    ] = None,
+    template: Annotated[
+        Path | None, typer.Option("--template", help="The template it was rendered with, if your own.")
+    ] = None,
+    predictions: Annotated[
+        bool, typer.Option("--predictions/--no-predictions", help="Recompute from the predictions in the store.")
+    ] = True,
     output_format: FormatOption = "table",
 ) -> ExitCode:
-    """Compare a filled card's measured numbers with its ledger, and its answers with the fill's report.
+    """Check every number of a card against its ledger, the ledger's against each other and the stored predictions.
 
-    Finds values, intervals and counts that the ledger doesn't hold. It doesn't recompute them from predictions. Exit code 5
-    where something differs.
+    Finds edited digits, wrong units, missing intervals and numbers without evidence, and names line and key. Needs the card
+    and its ledger alone; says what could not be rechecked without predictions. Exit code 5 where something differs.
+
+    Example: `harness verify card.md`
     """
+    from harness.cards.record import read_record
     from harness.cards.verify import verify_card
-    from harness.evidence import Ledger
 
     check_format(output_format)
-    told = json.loads(report.read_text(encoding="utf-8")) if report is not None else None
-    found = verify_card(_read_card(card), ledger=Ledger.load(ledger), report=told)
+    text = _read_card(card)
+    record = read_record(text.decode("utf-8", "replace"))
+    if record is None and ledger is None and model is None:
+        raise HarnessError(
+            f"{card} does not say how it was made.",
+            remedy="Name its ledger with --ledger, or its model with --model for a card filled from documented facts.",
+            exit_code=ExitCode.USAGE,
+        )
+    evidence = _ledger_beside(card, record, ledger)
+    told = _read_report(report) if report is not None else None
+    found = verify_card(text, ledger=evidence, model=model, report=told, template=template)
+    if evidence is not None and predictions:
+        from harness.recheck import recheck
+
+        again = recheck(evidence, make_settings(), say)
+        found = found.with_recheck(again.differences, again.same, again.not_here)
     if output_format == "json":
-        print_json([{"line": f.line, "key": f.key, "message": f.message} for f in found])
+        print_json(found.to_dict())
     else:
-        print_text("\n".join(f"line {f.line}: {f.message}" for f in found) or "Nothing differs.")
-    return ExitCode.CHECK_FAILED if found else ExitCode.DONE
+        where = {finding: f"line {finding.line}" if finding.line else "ledger" for finding in found.findings}
+        lines = [f"{where[f]}{f' ({f.key})' if f.key else ''}: {f.message}" for f in found.findings]
+        print_text("\n".join(lines) or "Nothing differs.")
+        for note in found.notes:
+            say(note)
+        say("Rechecked: " + ", ".join(f"{count:,} {how}" for how, count in found.checked.items()) + ".")
+    return ExitCode.CHECK_FAILED if found.findings else ExitCode.DONE
+
+
+def _ledger_beside(card: Path, record: Any, given: Path | None) -> Any:
+    """The ledger given, else the one that the card names or that lies beside it; None where it was made without one."""
+    from harness.cards.record import sidecar_name
+    from harness.evidence import Ledger
+
+    if given is not None:
+        return Ledger.load(given)
+    if record is None or record.sha256 is None:
+        return None
+    names = [record.ledger, sidecar_name(card), "evidence.json"]
+    for path in (card.with_name(Path(name).name) for name in names if name):
+        if path.is_file():
+            return Ledger.load(path)
+    raise HarnessError(
+        f"The ledger that {card} was made from, {record.ledger or sidecar_name(card)}, is not beside it.",
+        remedy="Put it there, or name it with --ledger.",
+        exit_code=ExitCode.MISSING,
+    )
+
+
+def _read_report(path: Path) -> Any:
+    try:
+        told = json.loads(path.read_text(encoding="utf-8"))
+        if not isinstance(told, dict) or not {"markers", "neighbours"} <= told.keys():
+            raise ValueError("no `markers` and `neighbours` in it")
+    except (OSError, ValueError) as error:
+        raise HarnessError(
+            f"{path} is not the report of a fill: {error}.",
+            remedy="Give the file that `harness fill --report` wrote.",
+            exit_code=ExitCode.USAGE,
+        ) from error
+    return told

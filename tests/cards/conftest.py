@@ -27,7 +27,7 @@ def measured(key: str, value: float, n: int = 50_000, full: int = 50_000, unit: 
         class_=EvidenceClass.MEASURED,
         value=value,
         unit=unit,
-        interval=Interval(low=value - 0.4, high=value + 0.4, method="Wilson"),
+        interval=Interval(low=value - 0.4, high=value + 0.4, method="made up"),
         n=n,
         N=full,
         protocol={"resize": 256},

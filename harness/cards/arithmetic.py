@@ -1,0 +1,169 @@
+"""What a ledger's numbers must satisfy among themselves: found wrong without a single prediction.
+
+A top-1 of n images is a whole number of hits over n, and its Wilson interval follows from the two; floating-point
+operations are twice the multiply-adds; a drop is the difference of two accuracies; corruption errors follow from the
+cells and mCE from the corruption errors. A number that no rule reaches is named as not rechecked.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from harness.data.catalog import Benchmark, benchmarks
+from harness.evidence import Evidence, EvidenceClass, Ledger, benchmark_of
+from harness.metrics.corruption import SEVERITIES, alexnet
+from harness.metrics.intervals import wilson
+
+_TOLERANCE = 1e-9
+"""Relative; sums in another order differ by less."""
+_DIFFERENCE = re.compile(r"(?P<first>[^\s;]+\.top1) minus (?P<other>[^\s;]+\.top1)")
+
+
+@dataclass(frozen=True)
+class Fault:
+    """One number of a ledger that can't be right beside the others."""
+
+    key: str
+    message: str
+
+
+@dataclass(frozen=True)
+class Arithmetic:
+    """What came out."""
+
+    faults: list[Fault]
+    checked: list[str]
+    """Keys that a rule reached."""
+    unchecked: list[str]
+    """Measured keys that none did: they need the predictions or the run itself."""
+
+
+def check_arithmetic(ledger: Ledger) -> Arithmetic:
+    """Hold a ledger's numbers against each other."""
+    values = {item.key: item for item in ledger if _is_number(item)}
+    faults: list[Fault] = []
+    checked: list[str] = []
+    for key, item in values.items():
+        found = [rule(item, values) for rule in _RULES]
+        told = [result for result in found if result is not None]
+        faults += [Fault(key, message) for message in told if message]
+        if told:
+            checked.append(key)
+    unchecked = [key for key, item in values.items() if key not in checked and item.class_ is EvidenceClass.MEASURED]
+    return Arithmetic(faults, checked, unchecked)
+
+
+def _is_number(item: Evidence) -> bool:
+    return isinstance(item.value, int | float) and not isinstance(item.value, bool)
+
+
+def _number(item: Evidence) -> float:
+    assert isinstance(item.value, int | float)
+    return float(item.value)
+
+
+def _same(first: float, other: float) -> bool:
+    return math.isclose(first, other, rel_tol=_TOLERANCE, abs_tol=1e-9)
+
+
+Rule = Callable[[Evidence, dict[str, Evidence]], str | None]
+"""None where the rule does not apply; empty where the number holds; else what is wrong with it."""
+
+
+def _proportion(item: Evidence, values: dict[str, Evidence]) -> str | None:
+    """Hits over n, and the Wilson interval that follows."""
+    interval = item.interval
+    if item.unit != "%" or interval is None or not item.n or not interval.method.startswith("Wilson"):
+        return None
+    hits = _number(item) * item.n / 100
+    if not 0 <= round(hits) <= item.n or abs(hits - round(hits)) > _TOLERANCE * item.n + 1e-9:
+        return f"{item.value} % of {item.n:,} images is {hits:.6g} images, no whole number from 0 to {item.n:,}"
+    low, high = (100 * float(bound) for bound in wilson(round(hits), item.n, interval.level))
+    if not (_same(low, interval.low) and _same(high, interval.high)):
+        return (
+            f"the Wilson interval of {round(hits):,} in {item.n:,} is {low:.6g} to {high:.6g}, "
+            f"not {interval.low:.6g} to {interval.high:.6g}"
+        )
+    return ""
+
+
+def _part_of_whole(item: Evidence, values: dict[str, Evidence]) -> str | None:
+    """A part is no larger than the whole."""
+    if item.n is None or item.N is None or item.n <= item.N:
+        return None  # which says nothing on the value
+    return f"n = {item.n:,} is more than the benchmark's {item.N:,} images"
+
+
+def _flops(item: Evidence, values: dict[str, Evidence]) -> str | None:
+    if not item.key.startswith("compute.flops"):
+        return None
+    macs = values.get(item.key.replace("flops", "macs"))
+    return None if macs is None else _told(item, 2 * _number(macs), f"twice {macs.key}")
+
+
+def _difference(item: Evidence, values: dict[str, Evidence]) -> str | None:
+    match = _DIFFERENCE.match(str((item.protocol or {}).get("reading", "")))
+    pair = [values.get(match["first"]), values.get(match["other"])] if match else []
+    if not match or item.unit != "points" or any(found is None for found in pair):
+        return None
+    first, other = (_number(found) for found in pair if found is not None)
+    return _told(item, first - other, match.group())
+
+
+def _corruption(item: Evidence, values: dict[str, Evidence]) -> str | None:
+    """The scores of a benchmark with corruptions, from its cells or from the scores below them."""
+    benchmark = benchmarks().get(benchmark_of(item.key))
+    if benchmark is None or benchmark.corruptions is None:
+        return None
+    where, _, metric = item.key.rpartition(".")
+    _, _, corruption = where.partition("/")
+    if corruption:
+        return _of_corruption(item, values, where, corruption, metric)
+    return _of_benchmark(item, values, benchmark, metric)
+
+
+def _of_corruption(item: Evidence, values: dict[str, Evidence], where: str, corruption: str, metric: str) -> str | None:
+    cells = [values.get(f"{where}/{severity}.top1") for severity in SEVERITIES]
+    errors = [100 - _number(cell) for cell in cells if cell is not None and cell.n == item.n]
+    if len(errors) < len(SEVERITIES):
+        return None
+    mean = sum(errors) / len(errors)
+    if metric == "mean-error":
+        return _told(item, mean, f"the mean error of {corruption} at 5 severities")
+    if metric == "ce":
+        return _told(item, mean / alexnet().mean(corruption), f"the errors of {corruption} divided by AlexNet's")
+    return None
+
+
+def _of_benchmark(item: Evidence, values: dict[str, Evidence], benchmark: Benchmark, metric: str) -> str | None:
+    assert benchmark.corruptions is not None
+    scored = benchmark.corruptions.scored
+    below = {"mce": "ce", "relative-mce": "relative-ce", "mean-error": "mean-error"}.get(metric)
+    if below is None:
+        return None
+    parts = [values.get(f"{benchmark.name}/{name}.{below}") for name in scored]
+    numbers = [_number(part) for part in parts if part is not None and part.n == item.n]
+    if len(numbers) < len(scored):
+        return None
+    return _told(item, sum(numbers) / len(numbers), f"the mean of {below} over {len(scored)} corruptions")
+
+
+def _told(item: Evidence, expected: float, how: str) -> str:
+    if _same(_number(item), expected):
+        return ""
+    return f"says {_number(item):.10g}; {how} is {expected:.10g}"
+
+
+def _bounds(item: Evidence, values: dict[str, Evidence]) -> str | None:
+    """An estimate lies inside its own bounds."""
+    interval = item.interval
+    if item.class_ is not EvidenceClass.ESTIMATED or interval is None:
+        return None
+    inside = interval.low <= _number(item) <= interval.high
+    return "" if inside else f"{item.value} is outside of its interval, {interval.low:g} to {interval.high:g}"
+
+
+_RULES: tuple[Rule, ...] = (_proportion, _part_of_whole, _flops, _difference, _corruption, _bounds)

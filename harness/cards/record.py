@@ -1,0 +1,88 @@
+"""The record that a card carries of how it was made: an HTML comment at its end, which no page shows and the Hub keeps.
+
+It names the ledger beside the card and that ledger's SHA-256, so that the card can be verified on another machine with
+these two files alone. Front matter would not do: the Hub's own tools write it anew.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Literal
+
+from harness import __version__
+from harness.cards.document import Document, Edit
+from harness.errors import HarnessError
+from harness.evidence import Ledger
+
+_RECORD = re.compile(r"(?:\r\n|\n|\r){0,2}<!-- harness card (?P<fields>\{[^\r\n]*\}) -->(?:\r\n|\n|\r)?")
+
+
+@dataclass(frozen=True)
+class CardRecord:
+    """How a card was made."""
+
+    made_by: Literal["render", "fill"]
+    model: str
+    """Registry name or Hub reference."""
+    ledger: str | None
+    """File name of the ledger beside the card; None where the card was not saved with one."""
+    sha256: str | None
+    """Of the ledger as harness writes it; None where the card rests on documented facts alone."""
+    harness: str = __version__
+
+    def __str__(self) -> str:
+        fields = json.dumps(asdict(self), ensure_ascii=False).replace(">", "\\u003e")
+        return f"<!-- harness card {fields} -->"
+
+
+def sidecar_name(card: Path) -> str:
+    """File name of the ledger beside a card: `card.md` -> `card.evidence.json`."""
+    return f"{card.stem}.evidence.json"
+
+
+def ledger_digest(ledger: Ledger) -> str:
+    """SHA-256 of a ledger as harness writes it, hexadecimal."""
+    return hashlib.sha256(ledger.to_json().encode()).hexdigest()
+
+
+def read_record(text: str) -> CardRecord | None:
+    """The record of a card's text, or None where it has none.
+
+    Raises:
+        HarnessError: the comment was edited and can't be read.
+    """
+    found = list(_RECORD.finditer(text))
+    if not found:
+        return None
+    try:
+        return CardRecord(**json.loads(found[-1]["fields"]))
+    except (ValueError, TypeError) as error:
+        raise HarnessError(
+            "The card's record (the comment `harness card`) can't be read.",
+            remedy="Restore the card's last line, or make the card again.",
+        ) from error
+
+
+def without_record(text: str) -> str:
+    """The card's text without its record and the line break that belongs to it."""
+    return _RECORD.sub("", text)
+
+
+def record_edit(document: Document, record: CardRecord) -> Edit | None:
+    """The edit that puts a record into a card, in place of an older one or at the end; None inside an open code block
+    or comment, where it would be shown or lost."""
+    text, newline = document.text, document.newline
+    old = list(_RECORD.finditer(text))
+    if old:
+        return Edit(old[-1].start(), old[-1].end(), f"{newline}{newline}{record}{newline}")
+    last = document.blocks[-1] if document.blocks else None
+    rest = text[last.end :] if last else ""
+    in_fence = last is not None and last.kind == "fence" and not re.search(r"```|~~~", rest)
+    if in_fence or text.rfind("<!--") > text.rfind("-->"):
+        return None
+    blank = "" if not text.strip() else newline if text.endswith(("\n", "\r")) else newline * 2
+    return Edit(len(text), len(text), f"{blank}{record}{newline}")
