@@ -6,7 +6,10 @@ checkpoint is not here, and every record says so. A measurement that fails becom
 
 from __future__ import annotations
 
+import itertools
+import re
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -23,21 +26,37 @@ from harness.compute.hardware import describe
 from harness.compute.memory import peak_memory
 from harness.compute.placement import LAYOUTS, Placement, Setting, choose, prepare
 from harness.compute.results import Origin
-from harness.compute.speed import Budget, Forward, Sweep, Timings, batch_of, measure_latency, sweep_batches
+from harness.compute.speed import (
+    Budget,
+    Forward,
+    Sweep,
+    Timings,
+    batch_of,
+    measure_latency,
+    quantile_figure,
+    stopwatch,
+    sweep_batches,
+    time_calls,
+)
 from harness.errors import HarnessError
 from harness.evidence import Evidence, EvidenceClass, Fingerprints
-from harness.inference.placing import resolve_device
+from harness.inference.engine import Batch, batches, decode_batch
+from harness.inference.pictures import Pictures, some_pictures
+from harness.inference.pixels import default_workers
+from harness.inference.placing import AUTO_PRECISIONS, resolve_device
 from harness.metering import RunEnergy
 from harness.models.loading import LoadedModel, build_architecture
+from harness.models.preprocessing import Preprocessing
 from harness.plan import ModelState
 from harness.progress import Reporter
 from harness.scoring import CODE
-from harness.settings import Settings
+from harness.settings import AUTO, Settings
 
 _PROBE_IMAGES = 8
 _ENERGY_REPEATS = 5
 _MEMORY_CALLS = 3
 _IDLE_SECONDS = 5.0
+_DECODED = "with-decoding"
 
 
 @dataclass(frozen=True)
@@ -47,8 +66,7 @@ class _Subject:
     module: torch.nn.Module
     """Float images (N, 3, H, W) to logits, on `device`."""
     device: torch.device
-    crop: tuple[int, int]
-    """Height and width of the model's own input."""
+    preprocessing: Preprocessing
     checkpoint: Path | None
     has_weights: bool
     """Whether the weights are the checkpoint's; else they are random."""
@@ -62,25 +80,48 @@ class _Subject:
         self.ran.extend((len(t.seconds) + t.warm_up_calls) * t.images_per_call for t in timings)
 
     @property
+    def weights_words(self) -> str:
+        """What to add to the words on a timed call."""
+        return "" if self.has_weights else ", random weights"
+
+    @property
     def steps(self) -> str:
         """What a timed call consists of, in words."""
-        return results.FORWARD_ONLY + ("" if self.has_weights else ", random weights")
+        return results.FORWARD_ONLY + self.weights_words
 
     @cached_property
     def images(self) -> torch.Tensor:
         """Normal noise (8, 3, H, W) from a fixed seed: speed doesn't depend on what the pixels show."""
-        noise = torch.randn(_PROBE_IMAGES, 3, *self.crop, generator=torch.Generator().manual_seed(0))
+        noise = torch.randn(_PROBE_IMAGES, 3, *self.preprocessing.crop, generator=torch.Generator().manual_seed(0))
         return noise.to(self.device)
 
     @cached_property
+    def pictures(self) -> Pictures:
+        return some_pictures(self.settings.home / "data")
+
+    @property
+    def workers(self) -> int:
+        return self.settings.workers or default_workers()
+
+    @cached_property
     def placement(self) -> Placement:
-        layouts = tuple(LAYOUTS) if self.settings.layout == "auto" else (self.settings.layout,)
-        seconds = min(5.0, self.settings.measure_seconds)
-        budget = Budget(relative=0.05, limit_s=seconds, minimum_calls=3, warm_up_calls=1)
+        """The way to run; its answers are compared on pictures, since on noise all networks agree with themselves."""
+        settings, auto = self.settings, self.settings.precision == AUTO
+        seconds = min(5.0, settings.measure_seconds)
+        pixels = self.pictures.decoded(self.preprocessing)
+        (batch,) = batches([range(len(self.pictures.encoded))], pixels, workers=self.workers)
         placement = choose(
-            self.module, self.images, precisions=(self.settings.precision,), layouts=layouts, budget=budget
+            self.module,
+            self.preprocessing.normalise(batch.pixels.to(self.device)),
+            precisions=AUTO_PRECISIONS if auto else (settings.precision,),
+            layouts=tuple(LAYOUTS) if settings.layout == AUTO else (settings.layout,),
+            compiled=(False, True) if auto else (settings.compiled,),
+            budget=Budget(relative=0.05, limit_s=seconds, minimum_calls=3, warm_up_calls=1),
+            timed_images=_PROBE_IMAGES,
+            limit_s=settings.measure_seconds,
         )
         self.timed(*(trial.timings for trial in placement.trials if trial.timings is not None))
+        self.ran.append(placement.probe_images * sum(trial.agreeing is not None for trial in placement.trials))
         return placement
 
     @property
@@ -124,7 +165,7 @@ class _Subject:
 
 
 def _complexity(subject: _Subject) -> list[Evidence]:
-    own = count(subject.module, (3, *subject.crop))
+    own = count(subject.module, (3, *subject.preprocessing.crop))
     found = results.complexity_evidence(own, subject.origin, checkpoint=subject.checkpoint)
     for width, height in subject.settings.input_sizes:
         try:
@@ -145,7 +186,7 @@ def _architecture(subject: _Subject) -> list[Evidence]:
 
 
 def _placement(subject: _Subject) -> list[Evidence]:
-    return results.placement_evidence(subject.placement, subject.placed)
+    return results.placement_evidence(subject.placement, subject.placed, images=subject.pictures.words)
 
 
 def _latency(subject: _Subject) -> list[Evidence]:
@@ -157,6 +198,44 @@ def _latency(subject: _Subject) -> list[Evidence]:
 
 def _throughput(subject: _Subject) -> list[Evidence]:
     return results.throughput_evidence(subject.sweep, subject.placed, steps=subject.steps)
+
+
+def _decoding(subject: _Subject) -> list[Evidence]:
+    """Latency and throughput again, from encoded images on."""
+    pixels, size = subject.pictures.decoded(subject.preprocessing), subject.sweep.best.images_per_call
+    steps = results.WITH_DECODING + subject.weights_words
+
+    def run(batch: Batch) -> torch.Tensor:
+        return subject.forward(subject.preprocessing.normalise(batch.pixels.to(subject.device)))
+
+    watch, limit = stopwatch(subject.device), subject.settings.measure_seconds
+    one_by_one = itertools.count()
+    latency = time_calls(
+        lambda: run(decode_batch([next(one_by_one)], pixels)),
+        images_per_call=1,
+        watch=watch,
+        budget=Budget(minimum_calls=400, warm_up_calls=10, limit_s=limit),
+        figure=lambda seconds: quantile_figure(seconds, 0.5),
+    )
+    groups = (range(first, first + size) for first in itertools.count(0, size))
+    with closing(batches(groups, pixels, workers=subject.workers)) as stream:
+        throughput = time_calls(
+            lambda: run(next(stream)), images_per_call=size, watch=watch, budget=Budget(limit_s=limit)
+        )
+    subject.timed(latency, throughput)
+    more = {"input": subject.pictures.words}
+    return [
+        *results.latency_evidence(
+            latency, subject.placed, steps=f"{steps}, one after the other", variant=_DECODED, **more
+        ),
+        *results.throughput_evidence(
+            Sweep((throughput,), throughput, "best batch size of the forward pass"),
+            subject.placed,
+            steps=f"{steps}; {subject.workers} threads decode the next batches meanwhile",
+            variant=_DECODED,
+            **more,
+        ),
+    ]
 
 
 def _memory(subject: _Subject) -> list[Evidence]:
@@ -193,6 +272,7 @@ MEASUREMENTS: dict[str, _Measurement] = {
     "placement": _Measurement(_placement, ("compute.placement",)),
     "latency": _Measurement(_latency, ("compute.latency-p50",)),
     "throughput": _Measurement(_throughput, ("compute.throughput",)),
+    "decoding": _Measurement(_decoding, (f"compute.latency-p50:{_DECODED}", f"compute.throughput:{_DECODED}")),
     "memory": _Measurement(_memory, ("compute.peak-memory",)),
     "energy": _Measurement(_energy, ("energy.per-1000-images",)),
     "carbon": _Measurement(_carbon, ("carbon.per-1000-images",)),
@@ -237,7 +317,7 @@ def measure(
     subject = _Subject(
         module=module.to(device),
         device=device,
-        crop=preprocessing.crop,
+        preprocessing=preprocessing,
         checkpoint=_single_file(model),
         has_weights=loaded is not None,
         settings=settings,
@@ -256,7 +336,7 @@ def measure(
             found += [_pending(key, why, origin) for key in MEASUREMENTS[name].keys]
     if run is not None:
         run.end(images=sum(subject.ran))
-    return [_with_input(item, subject) for item in found]
+    return [_named_by_precision(_with_input(item, subject), subject) for item in found]
 
 
 def _single_file(model: ModelState) -> Path | None:
@@ -271,9 +351,23 @@ def _with_input(item: Evidence, subject: _Subject) -> Evidence:
         "weights": "the checkpoint's" if subject.has_weights else "random: the checkpoint is not here"
     }
     if item.class_ not in (EvidenceClass.DERIVED, EvidenceClass.NOT_APPLICABLE):
-        height, width = subject.crop
+        height, width = subject.preprocessing.crop
         said["input"] = f"random pixels, {width} × {height}"
-    return item.model_copy(update={"protocol": (item.protocol or {}) | said})
+    return item.model_copy(update={"protocol": said | (item.protocol or {})})
+
+
+_BY_PRECISION = re.compile(
+    r"compute\.(latency|throughput|peak-memory)|(energy|carbon)\.(per-1000-images|images-per-joule)"
+)
+
+
+def _named_by_precision(item: Evidence, subject: _Subject) -> Evidence:
+    """What depends on the precision under a name of its own where that is not fp32, as accuracies have it."""
+    chosen = "placement" in vars(subject)
+    precision = subject.setting.precision if chosen else subject.settings.precision
+    if precision in ("fp32", AUTO) or not _BY_PRECISION.match(item.key):
+        return item
+    return item.model_copy(update={"key": item.key + ("+" if ":" in item.key else ":") + precision})
 
 
 def _pending(key: str, why: str, origin: Origin) -> Evidence:

@@ -52,7 +52,7 @@ from harness.predictions import PredictionKey, PredictionStore, ShardRows, read_
 from harness.progress import Reporter
 from harness.sanity import check_against_chance
 from harness.scoring import CODE, Scored, pending, score
-from harness.settings import Settings
+from harness.settings import AUTO, Settings
 from harness.slicing import check_join, request_of, slices_of_run
 from harness.suites import Suite, suite_names
 
@@ -106,16 +106,24 @@ def run_suite(
     """
     slices = request_of(suite, settings.slices, settings.by)
     settings = _offline_if_unreachable(settings, reporter)
-    plan = make_plan(spec, suite, settings, reporter, fetch_weights=True, fetch_data=settings.yes)
+    fetch_data = settings.yes
+    plan = make_plan(spec, suite, settings, reporter, fetch_weights=True, fetch_data=fetch_data)
     waiting = [c for c in plan.conditions if c.to_fetch and c.missing is None and c.images is None]
     if waiting and plan.model.runnable:
         names = sorted({c.benchmark.name for c in waiting})
         if confirm(f"Download {', '.join(names)} from the Hub?"):
-            plan = make_plan(spec, suite, settings, reporter, fetch_weights=True, fetch_data=True)
+            fetch_data = True
+            plan = make_plan(spec, suite, settings, reporter, fetch_weights=True, fetch_data=fetch_data)
     plan = _without_unfetched(plan)
     report_missing(plan, reporter)
     check_join(plan, slices, settings, reporter)
     runner = _Runner(plan, settings, reporter)
+    placed: list[Evidence] = []
+    if settings.precision == AUTO and plan.runnable:
+        settings, placed = runner.place_by_trial()
+        plan = make_plan(spec, suite, settings, reporter, fetch_weights=True, fetch_data=fetch_data)
+        plan = _without_unfetched(plan)
+        runner = _Runner(plan, settings, reporter, loaded=runner.model())
     scored, failed = runner.all_conditions()
     evidence = score(scored, suite.metrics, plan.scored)
     have = {item.key for item in evidence}
@@ -126,7 +134,10 @@ def run_suite(
 
         command = run_command(plan, settings)
         energy = runner.energy()
-        evidence += measure(suite.measurements, plan.model, settings, reporter, command, load=runner.model, run=energy)
+        have = {item.key for item in placed}
+        measured = measure(suite.measurements, plan.model, settings, reporter, command, load=runner.model, run=energy)
+        evidence += [item for item in measured if item.key not in have]
+    evidence += placed
     evidence += runner.energy_evidence({item.key for item in evidence})
     ledger = Ledger(
         model=describe_model(spec, runner.identity), environment=environment(), evidence=_in_suite_order(evidence, plan)
@@ -199,13 +210,15 @@ class _Job:
 class _Runner:
     """Runs the conditions of one plan, loading the model only if a prediction is missing."""
 
-    def __init__(self, plan: Plan, settings: Settings, reporter: Reporter) -> None:
+    def __init__(
+        self, plan: Plan, settings: Settings, reporter: Reporter, *, loaded: LoadedModel | None = None
+    ) -> None:
         self._plan = plan
         self._settings = settings
         self._reporter = reporter
         self._store = PredictionStore(settings.home, reporter.note)
         self._forward: Forward | None = None
-        self._loaded: LoadedModel | None = None
+        self._loaded = loaded
         self._crops: tuple[Copy, Callable[[GeneratedCell], Pixels]] | None = None
         self._samples: tuple[Copy, Samples] | None = None
         self._energy: RunEnergy | None = None
@@ -256,6 +269,50 @@ class _Runner:
             self.identity = self._loaded.identity
         return self._loaded
 
+    def place_by_trial(self) -> tuple[Settings, list[Evidence]]:
+        """What precision `auto` means here, tried on the first images of the plan's first condition.
+
+        Raises:
+            HarnessError: the checkpoint can't be used.
+        """
+        import torch
+
+        from harness.compute.results import Origin
+        from harness.inference.engine import batches
+        from harness.inference.pictures import some_pictures
+        from harness.inference.placing import AGREEMENT_IMAGES, place_by_trial
+
+        condition = self._plan.runnable[0]
+        loaded = self.model()
+
+        def probe() -> tuple[torch.Tensor, str]:
+            workers = self._settings.workers or default_workers()
+            try:
+                copy = open_condition(condition, self._settings, self._reporter)
+                job = self._job(condition, copy, loaded.identity)
+                first = range(min(AGREEMENT_IMAGES, len(job.samples)))
+                (batch,) = batches([first], self._pixels(job), workers=workers)
+            except HarnessError as error:  # the condition fails later, with the others going on
+                self._reporter.note(f"Not for a probe: {condition.title}: {error.message}")
+            else:
+                if batch.readable.any():
+                    return batch.pixels, f"the first {len(batch.pixels)} images of {condition.title}"
+            pictures = some_pictures(self._settings.home / "data")
+            pixels = pictures.decoded(loaded.identity.preprocessing)
+            (batch,) = batches([range(len(pictures.encoded))], pixels, workers=workers)
+            return batch.pixels, pictures.words
+
+        return place_by_trial(
+            loaded,
+            self._settings,
+            self._reporter,
+            probe=probe,
+            images_ahead=sum(c.images or 0 for c in self._plan.runnable),
+            origin=Origin(
+                run_command(self._plan, self._settings), Fingerprints(weights=loaded.identity.weights, code=CODE)
+            ),
+        )
+
     def _placed(self) -> Forward:
         if self._forward is None:
             from harness.inference.placing import place
@@ -305,7 +362,7 @@ class _Runner:
             run_command(self._plan, self._settings),
             Fingerprints(weights=weights, code=CODE),
             describe(energy.device),
-            Setting(placed.precision, placed.layout) if placed is not None else None,
+            Setting(placed.precision, placed.layout, placed.compiled) if placed is not None else None,
         )
         work = ["decoding, preprocessing, forward passes and storing the predictions"] if self._plan.runnable else []
         work += ["all timed calls of the measurements and their warm-up"] if self._plan.suite.measurements else []
@@ -370,7 +427,10 @@ class _Runner:
         from harness.inference.engine import predict
 
         forward = self._placed()
-        made_on = environment() | {"device": forward.placement.device, "layout": forward.placement.layout}
+        placement = forward.placement
+        made_on = environment() | {"device": placement.device, "layout": placement.layout}
+        if placement.compiled:
+            made_on["compiled"] = True
         energy = self.energy()
 
         def write(rows: ShardRows) -> None:
@@ -633,7 +693,7 @@ def public_text(message: str) -> str:
 
 def protocol_variant(settings: Settings) -> str:
     """What tells this run's evidence from that of the default protocol; empty for the default."""
-    parts = [settings.precision] if settings.precision != "fp32" else []
+    parts = [settings.precision] if settings.precision not in ("fp32", AUTO) else []
     return "+".join(parts)
 
 

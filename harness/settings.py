@@ -30,6 +30,8 @@ def hub_is_offline() -> bool:
 
 
 PRECISIONS = ("fp32", "bf16", "fp16")
+AUTO = "auto"
+"""Precision or layout that is chosen by a measurement here."""
 LAYOUT_NAMES = ("auto", "contiguous", "channels_last")
 
 
@@ -58,8 +60,11 @@ class Settings:
     """Decoding threads; None for one a core."""
     device: str = "auto"
     precision: str = "fp32"
+    """fp32, bf16, fp16, or auto for the fastest of fp32 and bf16 whose top-1 agrees with fp32 on a probe."""
     layout: str = "auto"
     """contiguous, channels_last, or auto for the faster one here."""
+    compiled: bool = False
+    """Whether the network is compiled first; only `auto` precision chooses that."""
     label_space: str | None = None
     keep_logits: bool = False
     sanity_gate: bool = True
@@ -81,7 +86,8 @@ class Settings:
 
     def __post_init__(self) -> None:
         """Refuse what no run could use, before anything is loaded."""
-        for what, value, known in (("precision", self.precision, PRECISIONS), ("layout", self.layout, LAYOUT_NAMES)):
+        precisions = (AUTO, *PRECISIONS)
+        for what, value, known in (("precision", self.precision, precisions), ("layout", self.layout, LAYOUT_NAMES)):
             if value not in known:
                 raise unknown_name(what, value, known)
         if not re.fullmatch(r"auto|cpu|cuda(:\d+)?|mps", self.device):

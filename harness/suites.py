@@ -30,6 +30,7 @@ MEASUREMENTS = {
     "placement": "the faster memory layout here, and whether it gives the same answers",
     "latency": "milliseconds an image at batch 1: median, 95th and 99th percentile",
     "throughput": "images a second at the best batch size",
+    "decoding": "latency and throughput with JPEG decoding and preprocessing",
     "memory": "peak memory of a forward pass at batch 1",
     "energy": "joules for 1,000 images, images per joule, idle power",
     "carbon": "grams of CO2e for 1,000 images",

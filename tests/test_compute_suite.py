@@ -90,6 +90,49 @@ def test_speed_is_measured_with_random_weights_and_says_so(without_weights: RunR
     assert "dtypes" in str(of(without_weights, "compute.checkpoint-bytes").protocol)
 
 
+def test_speed_is_measured_with_decoding_too_and_says_of_what(without_weights: RunResult) -> None:
+    found = [of(without_weights, f"compute.latency-{q}:with-decoding") for q in ("p50", "p95", "p99")]
+    for item in (*found, of(without_weights, "compute.throughput:with-decoding")):
+        assert item.class_ is EvidenceClass.MEASURED
+        assert item.value > 0  # type: ignore[operator]
+        assert item.protocol is not None
+        assert item.protocol["steps"].startswith("JPEG decoding and preprocessing by Pillow, then the forward pass")
+        assert "photographs" in item.protocol["input"] or "generated JPEGs" in item.protocol["input"]
+    plain = of(without_weights, "compute.throughput")
+    assert plain.protocol is not None
+    assert plain.protocol["input"] == "random pixels, 224 × 224"
+
+
+def test_the_run_s_own_energy_counts_the_images_it_timed(without_weights: RunResult) -> None:
+    energy = of(without_weights, "energy.this-run")
+    assert energy.protocol is not None
+    assert energy.protocol["includes"] == "all timed calls of the measurements and their warm-up"
+    parts = [of(without_weights, key).n for key in ("compute.latency-p50", "compute.throughput")]
+    assert energy.n is not None
+    assert energy.n > sum(part or 0 for part in parts)
+
+
+@pytest.mark.parametrize("precision", ["bf16", "auto"])
+def test_what_depends_on_the_precision_is_named_by_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, precision: str
+) -> None:
+    """With bf16 asked for or chosen, a plain key never holds a number of bf16."""
+    monkeypatch.setattr(measuring, "AUTO_PRECISIONS", ("bf16",))
+    state = ModelState(resolve("efficientnet-lite0"), None, None, HarnessError("not here"))
+    found = measure(
+        ("complexity", "placement", "latency", "decoding"),
+        state,
+        settings(tmp_path, layout="channels_last", precision=precision),
+        Reporter(quiet=True),
+        "command",
+        load=no_load,
+    )
+    keys = {item.key for item in found}
+    assert {"compute.latency-p50:bf16", "compute.throughput:with-decoding+bf16", "compute.placement"} <= keys
+    assert {"compute.macs", "compute.parameters"} <= keys
+    assert not {"compute.latency-p50", "compute.throughput:with-decoding"} & keys
+
+
 def test_energy_and_carbon_are_never_zero_and_have_intervals(without_weights: RunResult) -> None:
     for key in ("energy.per-1000-images", "energy.images-per-joule", "carbon.per-1000-images"):
         item = of(without_weights, key)

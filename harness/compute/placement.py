@@ -7,6 +7,8 @@ accuracy changes unasked: reduced precision is tried only where the caller lists
 
 from __future__ import annotations
 
+import math
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -31,6 +33,9 @@ LAYOUTS: dict[str, torch.memory_format] = {
 }
 
 MINIMUM_AGREEMENT = 0.99
+
+COMPILE_SECONDS = 60.0
+"""About what compiling a network of this size takes on two CPU cores; a run that is shorter is not worth it."""
 
 
 @dataclass(frozen=True)
@@ -121,8 +126,13 @@ def choose(
     compiled: Sequence[bool] = (False,),
     minimum_agreement: float = MINIMUM_AGREEMENT,
     budget: Budget | None = None,
+    timed_images: int | None = None,
+    limit_s: float = math.inf,
+    images_ahead: int | None = None,
 ) -> Placement:
     """Measure the combinations on a probe and choose the fastest that agrees with the reference.
+
+    Compiled settings come last, each precision's in the layout that was its faster one without.
 
     Args:
         module: on its device; laid out as the chosen setting says when this returns.
@@ -131,20 +141,48 @@ def choose(
             and is chosen only where it is among them, or where nothing among them can be chosen.
         minimum_agreement: share of the probe's top-1 that must agree with the reference.
         budget: of each timing; default 5 s or an interval of 5 %.
+        timed_images: how many of the probe's images a timed call takes; default all.
+        limit_s: seconds after which no compiled setting is tried any more. Compiling can't be interrupted, so one that
+            has begun may end later.
+        images_ahead: images that will be run; where they take less time than compiling, it is not tried.
 
     Raises:
         HarnessError: an unknown precision or layout.
     """
     budget = budget or Budget(relative=0.05, limit_s=5, minimum_calls=3, warm_up_calls=2)
     allowed = [Setting(p, layout, c) for c in compiled for p in precisions for layout in layouts]
+    started = time.monotonic()
+    timed = probe[:timed_images]
     forward = prepare(module, REFERENCE)
     expected = forward(probe)
-    trials = [Trial(REFERENCE, measure_throughput(forward, probe, budget), len(probe), 0.0, None)]
-    trials += [_try(module, s, probe, expected, minimum_agreement, budget) for s in allowed if s != REFERENCE]
+    trials = [Trial(REFERENCE, measure_throughput(forward, timed, budget), len(probe), 0.0, None)]
+    for setting in sorted((s for s in allowed if s != REFERENCE), key=lambda s: s.compiled):
+        why = _not_worth_it(setting, trials, images_ahead) if setting.compiled else None
+        if why is None and setting.compiled and time.monotonic() - started >= limit_s:
+            why = f"not tried: the limit of {limit_s:g} s was reached"
+        trials.append(
+            _try(module, setting, probe, timed, expected, minimum_agreement, budget)
+            if why is None
+            else Trial(setting, None, None, None, why)
+        )
     best = max((t for t in trials if t.setting in allowed), key=_images_per_second, default=trials[0])
     setting = best.setting if best.rejected is None else REFERENCE
     prepare(module, setting)
     return Placement(setting, tuple(trials), probe_images=len(probe))
+
+
+def _not_worth_it(setting: Setting, trials: Sequence[Trial], images_ahead: int | None) -> str | None:
+    """Why a compiled setting is not tried; None where it is worth a try."""
+    plain = {trial.setting: _images_per_second(trial) for trial in trials if not trial.setting.compiled}
+    own = plain.get(Setting(setting.precision, setting.layout), 0.0)
+    fastest = max((rate for other, rate in plain.items() if other.precision == setting.precision), default=0.0)
+    if own < fastest:
+        return "not tried: this layout is the slower one for this precision"
+    if images_ahead is not None and max(plain.values()) > 0:
+        seconds = images_ahead / max(plain.values())
+        if seconds < 2 * COMPILE_SECONDS:
+            return f"not tried: the run takes about {seconds:.0f} s, compiling about {COMPILE_SECONDS:.0f} s"
+    return None
 
 
 def _images_per_second(trial: Trial) -> float:
@@ -157,6 +195,7 @@ def _try(
     module: nn.Module,
     setting: Setting,
     probe: torch.Tensor,
+    timed: torch.Tensor,
     expected: torch.Tensor,
     minimum_agreement: float,
     budget: Budget,
@@ -175,7 +214,7 @@ def _try(
         return Trial(setting, None, agreeing, None, rejected="logits are not finite")
     agrees = agreeing >= minimum_agreement * len(probe)
     reason = None if agrees else f"top-1 agrees on {agreeing} of {len(probe)}, less than {minimum_agreement:.0%}"
-    return Trial(setting, measure_throughput(forward, probe, budget), agreeing, difference, reason)
+    return Trial(setting, measure_throughput(forward, timed, budget), agreeing, difference, reason)
 
 
 @contextmanager

@@ -27,6 +27,7 @@ from harness.evidence import Evidence, EvidenceClass, Fingerprints, Interval, Le
 
 BOUNDS = "product of the bounds of energy, PUE and grid intensity; not a sampling interval"
 FORWARD_ONLY = "forward pass only, input already on the device"
+WITH_DECODING = "JPEG decoding and preprocessing by Pillow, then the forward pass"
 
 _QUANTILES = {"p50": 0.50, "p95": 0.95, "p99": 0.99}
 
@@ -136,23 +137,33 @@ def architecture_evidence(architecture: Mapping[str, Any], origin: Origin) -> li
 # --- measured -----------------------------------------------------------------------------------------------------
 
 
-def latency_evidence(timings: Timings, origin: Origin, *, steps: str = FORWARD_ONLY) -> list[Evidence]:
-    """`compute.latency-p50`, `-p95` and `-p99` in milliseconds at batch 1; `steps` says what a call consists of."""
-    protocol = origin.protocol(batch=timings.images_per_call, steps=steps, **_how_timed(timings))
+def latency_evidence(
+    timings: Timings, origin: Origin, *, steps: str = FORWARD_ONLY, variant: str | None = None, **more: Any
+) -> list[Evidence]:
+    """`compute.latency-p50`, `-p95` and `-p99` in milliseconds at batch 1.
+
+    Args:
+        steps: what a call consists of, in words.
+        variant: names another kind of call, e.g. "with-decoding".
+        more: for the protocol.
+    """
+    protocol = origin.protocol(batch=timings.images_per_call, steps=steps, **more, **_how_timed(timings))
+    suffix = f":{variant}" if variant else ""
     return [
-        _measured(f"compute.latency-{name}", _scaled(timings.latency(q), 1000), "ms", timings, origin, protocol)
+        _measured(f"compute.latency-{name}{suffix}", _scaled(timings.latency(q), 1000), "ms", timings, origin, protocol)
         for name, q in _QUANTILES.items()
     ]
 
 
 def throughput_evidence(
-    sweep: Sweep, origin: Origin, *, steps: str = FORWARD_ONLY, variant: str | None = None
+    sweep: Sweep, origin: Origin, *, steps: str = FORWARD_ONLY, variant: str | None = None, **more: Any
 ) -> list[Evidence]:
     """`compute.throughput` in images/s at the best batch size, with the whole sweep in the protocol.
 
     Args:
         steps: what a call consists of, in words.
         variant: names another kind of call, e.g. "with-decoding".
+        more: for the protocol.
     """
     best = sweep.best
     points = [
@@ -164,6 +175,7 @@ def throughput_evidence(
         steps=steps,
         sweep=points,
         sweep_ended_by=sweep.ended_by,
+        **more,
         **_how_timed(best),
     )
     key = "compute.throughput" + (f":{variant}" if variant else "")
@@ -189,11 +201,15 @@ def memory_evidence(peak: PeakMemory, batch: int, calls: int, origin: Origin) ->
     ]
 
 
-def placement_evidence(placement: Placement, origin: Origin) -> list[Evidence]:
-    """The chosen setting, its top-1 agreement with float32 (Wilson interval) and its largest logit difference."""
+def placement_evidence(placement: Placement, origin: Origin, *, images: str) -> list[Evidence]:
+    """The chosen setting, its top-1 agreement with float32 (Wilson interval) and its largest logit difference.
+
+    Args:
+        images: what the probe's images are, in words.
+    """
     n = placement.probe_images
     trials = [_trial_words(trial) for trial in placement.trials]
-    protocol = origin.protocol(reference=placement.trials[0].setting.label, probe_images=n, trials=trials)
+    protocol = origin.protocol(reference=placement.trials[0].setting.label, input=images, probe_images=n, trials=trials)
     agreeing = placement.chosen.agreeing or 0
     wilson = stats.binomtest(agreeing, n).proportion_ci(LEVEL, method="wilson")
     measured = partial(_record, class_=EvidenceClass.MEASURED, origin=origin, n=n, protocol=protocol)

@@ -22,7 +22,13 @@ from scipy import stats
 
 Forward = Callable[[torch.Tensor], torch.Tensor]
 Stopwatch = Callable[[Callable[[], object]], float]
-SweepEnd = Literal["all batch sizes measured", "throughput fell", "out of memory", "time limit"]
+SweepEnd = Literal[
+    "all batch sizes measured",
+    "throughput fell",
+    "out of memory",
+    "time limit",
+    "best batch size of the forward pass",
+]
 
 DEFAULT_BATCHES = {"cpu": (1, 2, 4, 8, 16, 32, 64), "cuda": (1, 4, 16, 64, 128, 256, 512, 1024)}
 """Batch sizes of a sweep by device type; any other device sweeps like a CPU."""

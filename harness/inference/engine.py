@@ -10,9 +10,10 @@ from __future__ import annotations
 
 import warnings
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import groupby
 
 import numpy as np
@@ -38,6 +39,7 @@ class Placement:
     """fp32, bf16 or fp16 (the latter two by autocast)."""
     layout: str = "contiguous"
     """contiguous or channels_last."""
+    compiled: bool = False
 
     @property
     def memory_format(self) -> torch.memory_format:
@@ -70,7 +72,9 @@ class Forward:
         self.placement = placement
         self.outputs = outputs
         self._preprocessing = preprocessing
-        self._module = module.to(device=placement.device, memory_format=placement.memory_format).eval()  # type: ignore[call-overload]
+        placed = module.to(device=placement.device, memory_format=placement.memory_format).eval()  # type: ignore[call-overload]
+        self._module = torch.compile(placed) if placement.compiled else placed
+        self._whole = 0
 
     @torch.inference_mode()
     def __call__(self, pixels: torch.Tensor) -> torch.Tensor:
@@ -81,15 +85,26 @@ class Forward:
         Returns:
             float32 (N, outputs), on the model's device.
         """
+        count = len(pixels)
+        if self.placement.compiled:
+            pixels = self._to_whole_batch(pixels)
         images = pixels.to(self.placement.device, non_blocking=True)
         images = self._preprocessing.normalise(images).contiguous(memory_format=self.placement.memory_format)
         kind = torch.device(self.placement.device).type
         with torch.autocast(kind, dtype=self.placement.dtype, enabled=self.placement.dtype is not None):
             logits = self._module(images)
-        return logits.float()
+        return logits[:count].float()
+
+    def _to_whole_batch(self, pixels: torch.Tensor) -> torch.Tensor:
+        """A short batch filled up with black images: a compiled network would be compiled again for its size."""
+        self._whole = max(self._whole, len(pixels))
+        black = pixels.new_zeros(self._whole - len(pixels), *pixels.shape[1:])
+        return torch.cat([pixels, black]) if len(black) else pixels
 
 
-def batches(groups: Iterable[Sequence[int]], pixels: Pixels, *, workers: int, ahead: int = 2) -> Iterator[Batch]:
+def batches(
+    groups: Iterable[Sequence[int]], pixels: Pixels, *, workers: int, ahead: int = 2
+) -> Generator[Batch, None, None]:
     """Decoded batches in order, `ahead` of them prepared while one is used.
 
     Args:
@@ -97,12 +112,7 @@ def batches(groups: Iterable[Sequence[int]], pixels: Pixels, *, workers: int, ah
         ahead: batches decoded in advance; bounds the memory.
     """
 
-    def decode(position: int) -> np.ndarray | UnreadableImageError:
-        try:
-            return pixels(position)
-        except UnreadableImageError as error:
-            return error
-
+    decode = partial(_decode, pixels)
     with warnings.catch_warnings(), ThreadPoolExecutor(workers, thread_name_prefix="decode") as pool:
         # Pillow warns of odd metadata; the filter is set once here because it is global, not a thread's own.
         warnings.simplefilter("ignore")
@@ -120,6 +130,18 @@ def batches(groups: Iterable[Sequence[int]], pixels: Pixels, *, workers: int, ah
             for _, futures in pending:
                 for future in futures:
                     future.cancel()
+
+
+def decode_batch(positions: Sequence[int], pixels: Pixels) -> Batch:
+    """One decoded batch, made in this thread."""
+    return _collate(list(positions), [_decode(pixels, position) for position in positions])
+
+
+def _decode(pixels: Pixels, position: int) -> np.ndarray | UnreadableImageError:
+    try:
+        return pixels(position)
+    except UnreadableImageError as error:
+        return error
 
 
 def _collate(positions: list[int], decoded: list[np.ndarray | UnreadableImageError]) -> Batch:

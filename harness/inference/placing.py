@@ -1,25 +1,40 @@
-"""Putting a model where it runs: device, precision, and the faster memory layout, measured once and remembered."""
+"""Putting a model where it runs: device, precision, and the faster memory layout, measured once and remembered.
+
+What precision `auto` chose is remembered too, with all that was measured for it: a run that is started again goes on in
+the precision of its stored predictions, whatever the clock would say this time.
+"""
 
 from __future__ import annotations
 
+import hashlib
 import json
+from collections.abc import Callable
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import torch
 
-from harness.compute.placement import LAYOUTS, choose
+from harness.compute.hardware import describe
+from harness.compute.placement import LAYOUTS, Setting, choose
+from harness.compute.results import Origin, placement_evidence
 from harness.compute.speed import Budget
 from harness.errors import ExitCode, HarnessError, unknown_name
+from harness.evidence import Evidence
 from harness.files import write_text
 from harness.inference.engine import Forward, Placement
 from harness.models.loading import LoadedModel
 from harness.progress import Reporter
-from harness.settings import PRECISIONS, Settings
+from harness.settings import AUTO, PRECISIONS, Settings
 
 _CLEARLY = 1.15
 """How much faster contiguous must be to be taken."""
 _PROBE_IMAGES = 8
 _PROBE_BUDGET = Budget(relative=0.10, limit_s=2.0, minimum_calls=3, warm_up_calls=1)
+
+AUTO_PRECISIONS = ("fp32", "bf16")
+"""What precision `auto` chooses among."""
+AGREEMENT_IMAGES = 32
+"""Images on which a faster setting's top-1 is compared with plain fp32."""
 
 
 def resolve_device(name: str) -> str:
@@ -61,8 +76,73 @@ def place(loaded: LoadedModel, settings: Settings, reporter: Reporter) -> Forwar
     layout = settings.layout
     if layout == "auto":
         layout = _faster_layout(loaded, device, settings, reporter)
-    placement = Placement(device, settings.precision, layout)
+    placement = Placement(device, settings.precision, layout, settings.compiled)
     return Forward(loaded.module, loaded.identity.preprocessing, placement, loaded.identity.outputs)
+
+
+def place_by_trial(
+    loaded: LoadedModel,
+    settings: Settings,
+    reporter: Reporter,
+    *,
+    probe: Callable[[], tuple[torch.Tensor, str]],
+    images_ahead: int,
+    origin: Origin,
+) -> tuple[Settings, list[Evidence]]:
+    """What precision `auto` means for a model here: settings with everything chosen, and what was measured for it.
+
+    Args:
+        probe: gives uint8 (N, 3, H, W) of images and what they are; called only where this was not measured before.
+        images_ahead: images of the whole run, stored ones too, which decides whether compiling can pay.
+        origin: command and fingerprints of the evidence.
+
+    Raises:
+        HarnessError: there is no such device.
+    """
+    device = resolve_device(settings.device)
+    hardware = describe(torch.device(device))
+    what = json.dumps([loaded.identity.weights, settings.layout, images_ahead >= _MANY, hardware], sort_keys=True)
+    path = settings.home / "placements" / f"auto-{hashlib.sha256(what.encode()).hexdigest()[:16]}.json"
+    known = _remembered_trial(path)
+    if known is None:
+        reporter.note("Timing precisions and memory layouts, and comparing their answers")
+        pixels, words = probe()
+        chosen = choose(
+            loaded.module.to(device),
+            loaded.identity.preprocessing.normalise(pixels.to(device)),
+            precisions=AUTO_PRECISIONS,
+            layouts=tuple(LAYOUTS) if settings.layout == AUTO else (settings.layout,),
+            compiled=(False, True),
+            budget=_PROBE_BUDGET,
+            timed_images=_PROBE_IMAGES,
+            limit_s=settings.measure_seconds,
+            images_ahead=images_ahead,
+        )
+        placed_here = replace(origin, hardware=hardware, setting=chosen.setting)
+        found = placement_evidence(chosen, placed_here, images=words)
+        write_text(
+            path,
+            json.dumps({"setting": asdict(chosen.setting), "evidence": [item.to_dict() for item in found]}, indent=2)
+            + "\n",
+        )
+        known = chosen.setting, found
+    setting, found = known
+    reporter.note(f"Precision auto: {setting.label}")
+    placed = replace(settings, precision=setting.precision, layout=setting.layout, compiled=setting.compiled)
+    return placed, [item.model_copy(update={"command": origin.command}) for item in found]
+
+
+_MANY = 10_000
+"""A run of so many images may have another best setting than a short one, since compiling takes a minute."""
+
+
+def _remembered_trial(path: Path) -> tuple[Setting, list[Evidence]] | None:
+    """What was chosen earlier; None where nothing was, or where the note can't be read."""
+    try:
+        note = json.loads(path.read_text(encoding="utf-8"))
+        return Setting(**note["setting"]), [Evidence.model_validate(item) for item in note["evidence"]]
+    except (OSError, ValueError, KeyError, TypeError, HarnessError):
+        return None
 
 
 def _faster_layout(loaded: LoadedModel, device: str, settings: Settings, reporter: Reporter) -> str:

@@ -104,6 +104,50 @@ def test_the_fastest_is_chosen(module: nn.Module, probe: torch.Tensor, monkeypat
     assert asked.chosen.throughput.value == 6.0
 
 
+EAGER = {
+    "fp32, contiguous, eager": 4.0,
+    "fp32, channels_last, eager": 2.0,
+    "bf16, contiguous, eager": 3.0,
+    "bf16, channels_last, eager": 6.0,
+}
+COMPILED = {"fp32, channels_last, compiled": 0.5, "bf16, contiguous, compiled": 0.25}
+
+
+@pytest.fixture
+def _compiler(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A compiler that changes nothing, so that a test doesn't wait a minute for a real one."""
+    monkeypatch.setattr(torch, "compile", lambda module: module)
+    timed(monkeypatch, EAGER | COMPILED)
+
+
+@pytest.mark.usefixtures("_compiler")
+def test_only_the_faster_layout_of_each_precision_is_compiled(module: nn.Module, probe: torch.Tensor) -> None:
+    got = choose(module, probe, precisions=["fp32", "bf16"], compiled=(False, True), timed_images=2, budget=QUICK)
+    assert got.setting == Setting("bf16", "contiguous", compiled=True)
+    assert got.chosen.throughput is not None
+    assert got.chosen.throughput.value == 2 / 0.25  # the timed call takes two of the six images
+    assert (got.probe_images, got.chosen.agreeing) == (6, 6)
+    refused = {t.setting.label: t.rejected for t in got.trials if t.rejected is not None}
+    slower = "not tried: this layout is the slower one for this precision"
+    assert refused == {"fp32, contiguous, compiled": slower, "bf16, channels_last, compiled": slower}
+
+
+@pytest.mark.usefixtures("_compiler")
+def test_compiling_is_not_tried_for_a_short_run_or_after_the_limit(module: nn.Module, probe: torch.Tensor) -> None:
+    def chosen(**options: float) -> tuple[Setting, set[str]]:
+        got = choose(module, probe, precisions=["fp32"], compiled=(False, True), budget=QUICK, **options)  # type: ignore[arg-type]
+        return got.setting, {str(t.rejected) for t in got.trials if t.setting.compiled}
+
+    # Six images in 2 s: 3 images/s. 359 images take 119.7 s, just less than compiling is worth; 360 take 120 s.
+    eager, why = chosen(images_ahead=359)
+    assert eager == Setting(layout="channels_last")
+    assert "not tried: the run takes about 120 s, compiling about 60 s" in why
+    assert chosen(images_ahead=360)[0].compiled
+    late, why = chosen(limit_s=0)
+    assert late == Setting(layout="channels_last")
+    assert "not tried: the limit of 0 s was reached" in why
+
+
 class Unstable(nn.Module):
     """Gives the same top-1 for every image, another one under autocast: a network that half precision breaks."""
 

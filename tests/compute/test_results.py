@@ -159,7 +159,7 @@ def test_placement() -> None:
     module = nn.Sequential(nn.Conv2d(3, 4, 1), nn.AdaptiveAvgPool2d(1), nn.Flatten())
     probe = torch.randn(5, 3, 4, 4, generator=torch.Generator().manual_seed(0))
     placement = choose(module, probe, budget=Budget(1.0, 0.01, 2, 1))
-    got = by_key(results.placement_evidence(placement, ORIGIN))
+    got = by_key(results.placement_evidence(placement, ORIGIN, images="noise"))
     agreement = got["compute.placement-agreement"]
     assert (agreement.value, agreement.n) == (100.0, 5)
     # Wilson for 5 of 5: low = 1 / (1 + z²/n) with z = 1.96.
@@ -168,6 +168,7 @@ def test_placement() -> None:
     assert got["compute.placement"].value == placement.setting.label
     assert agreement.protocol is not None
     assert len(agreement.protocol["trials"]) == 2
+    assert agreement.protocol["input"] == "noise"
 
 
 # --- energy and carbon --------------------------------------------------------------------------------------------

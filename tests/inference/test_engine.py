@@ -266,6 +266,28 @@ class TestBoundedMemory:
         assert threading.active_count() == before
 
 
+class TestCompiled:
+    def test_short_batches_are_filled_up_and_cut_again(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """A compiled network sees one shape only; the answers are those of the network itself."""
+        seen: list[int] = []
+
+        def compiled(module: torch.nn.Module) -> Callable[[torch.Tensor], torch.Tensor]:
+            def run(images: torch.Tensor) -> torch.Tensor:
+                seen.append(len(images))
+                return module(images)
+
+            return run
+
+        monkeypatch.setattr(torch, "compile", compiled)
+        module = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 3), torch.nn.Flatten(), torch.nn.Linear(4 * 36, 5))
+        plain = Forward(module, _plain(), Placement(), 5)
+        fast = Forward(module, _plain(), Placement(compiled=True), 5)
+        for count in (4, 3, 1):
+            pixels = torch.randint(0, 256, (count, 3, 8, 8), dtype=torch.uint8)
+            torch.testing.assert_close(fast(pixels), plain(pixels))
+        assert seen == [4, 4, 4]
+
+
 def _plain() -> Any:
     from harness.models.preprocessing import Preprocessing
 
