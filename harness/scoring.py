@@ -93,6 +93,14 @@ class Scored:
             return is_correct(self.closed, k)
         return is_in_sets(self.closed, self.table["classes"].loc[list(self.sample_ids)].tolist(), k)
 
+    @cached_property
+    def annotations(self) -> str | None:
+        """SHA-256 of the sets of right classes; None where a label says what is right."""
+        if self.table is None or not self.benchmark.label_sets:
+            return None
+        rows = self.table["classes"].loc[list(self.sample_ids)]
+        return hashlib.sha256("".join(sorted(f"{i} {classes}\n" for i, classes in rows.items())).encode()).hexdigest()
+
     def in_space(self, name: str) -> Readout:
         """The samples whose class belongs to the readout's space, which must be a subset of the benchmark's."""
         readout = self.readouts[name]
@@ -392,7 +400,9 @@ def to_evidence(finding: Finding) -> Evidence:
     scored = finding.scored
     common: dict[str, Any] = {
         "key": with_variant(finding.key, scored.variant),
-        "fingerprints": Fingerprints(weights=scored.weights, data=scored.data, code=CODE),
+        "fingerprints": Fingerprints(
+            weights=scored.weights, data=scored.data, code=CODE, annotations=scored.annotations
+        ),
         "protocol": {**scored.protocol, **finding.protocol},
         "command": scored.command,
         "N": finding.published,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from harness.data.catalog import Benchmark
+from harness.data.dollarstreet import DollarStreet
 from harness.data.rows import DatasetRows
 from harness.data.sources import (
     SYNSET,
@@ -25,6 +26,7 @@ _EXPECTED = """one of
     flat folder         DIR/ILSVRC2012_val_00000001.JPEG ... with labels.csv or LOC_val_solution.csv beside it
     images and labels   DIR/images/NAME.JPEG ... and DIR/labels.csv (file_name, label, wnid)
     WebDataset shards   DIR/NAME-000000.tar ... (an image and a .cls a sample)
+    Dollar Street       DIR/assets/... and DIR/images_v2_imagenet_test.csv
     Parquet             DIR/validation-00000-of-00014.parquet ... (image.bytes, image.path, label)"""
 
 
@@ -71,6 +73,8 @@ def _layout_of(place: Path, benchmark: Benchmark, space: LabelSpace, rows_cache:
         if place.suffix == ".parquet":
             return DatasetRows.from_parquet(place.parent, [place], benchmark, space, rows_cache)
         return None
+    if benchmark.label_sets:  # no other layout says which classes are right
+        return DollarStreet(place, space) if DollarStreet.is_here(place) else None
     listing = list_folder(place)
     others = {stamp.path for stamp in listing.others}
     if {"dataset_info.json", "state.json"} <= others:

@@ -43,6 +43,7 @@ PUBLISHED_SIZES = {
     "imagenet-sketch": 50_889,
     "imagenet-c": 50_000,
     "foolbox-imagenet-20": 20,
+    "dollar-street": 4308,
 }
 
 

@@ -1,0 +1,148 @@
+"""Dollar Street in the layout that MLCommons publishes: `assets/` beside a table with place, income and ImageNet classes.
+
+The table is `images_v2_imagenet_test.csv` (the split that evaluations use), or `images_v2.csv` where it carries the ImageNet
+columns. A photograph may show several things, so a row names several classes, any of which is right.
+"""
+
+from __future__ import annotations
+
+import json
+from ast import literal_eval
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path, PurePosixPath
+
+import pandas as pd
+
+from harness.data.sources import (
+    Entry,
+    FileStamp,
+    Index,
+    checked_index,
+    ignored_note,
+    read_slice,
+)
+from harness.errors import HarnessError
+from harness.labels.spaces import LabelSpace
+
+TABLES = ("images_v2_imagenet_test.csv", "images_v2.csv")
+"""Tables that say which classes are right, the first one that is there."""
+
+REGIONS = {"af": "Africa", "am": "America", "as": "Asia", "eu": "Europe"}
+"""The table's region ids."""
+
+_COLUMNS = ("id", "country.name", "region.id", "imageRelPath", "income", "imagenet_sysnet_id")
+_REMEDY = "Give the publisher's folder unchanged: dataset_dollarstreet/ with assets/ and images_v2_imagenet_test.csv."
+
+
+@dataclass(frozen=True)
+class DollarStreet:
+    """A copy of Dollar Street."""
+
+    root: Path
+    space: LabelSpace
+
+    @property
+    def layout(self) -> str:
+        return f"Dollar Street as MLCommons publishes it, classes from {self._table_path.name}"
+
+    @staticmethod
+    def is_here(folder: Path) -> bool:
+        """Whether a folder is such a copy."""
+        return any((folder / name).is_file() for name in TABLES)
+
+    def stamps(self) -> list[FileStamp]:
+        table = self._table_path.stat()
+        stamps = [FileStamp(self._table_path.name, table.st_size, table.st_mtime_ns)]
+        for path in self._table["path"]:
+            file = self.root / path
+            if file.is_file():
+                status = file.stat()
+                stamps.append(FileStamp(path, status.st_size, status.st_mtime_ns))
+        return stamps if len(stamps) > 1 else []
+
+    def index(self) -> Index:
+        here = [(self.root / path).is_file() for path in self._table["path"]]
+        present = self._table[here]
+        entries = [
+            Entry(f"{sample_id}.jpg", classes[0], path)
+            for sample_id, classes, path in zip(present.index, present["classes"], present["path"], strict=True)
+        ]
+        missing = self._table.index[[not found for found in here]]
+        notes = ignored_note(len(missing), "rows without their image were", str(missing[0]) if len(missing) else "")
+        notes += ignored_note(self._unlabelled, "rows without an ImageNet class were", "those with an empty list")
+        return Index(entries, notes)
+
+    def read(self, file: str, start: int, length: int) -> bytes:
+        return read_slice(self.root / file, start, length)
+
+    def annotations(self) -> pd.DataFrame:
+        """`classes` (tuples of class indices), `region`, `country` and `income` (monthly, in dollars by purchasing power),
+        indexed by sample id."""
+        return self._table[["classes", "region", "country", "income"]]
+
+    @property
+    def _table_path(self) -> Path:
+        return next(self.root / name for name in TABLES if (self.root / name).is_file())
+
+    @property
+    def _table(self) -> pd.DataFrame:
+        return self._read[0]
+
+    @property
+    def _unlabelled(self) -> int:
+        return self._read[1]
+
+    @cached_property
+    def _read(self) -> tuple[pd.DataFrame, int]:
+        """The rows with at least one class, and how many have none."""
+        path = self._table_path
+        try:
+            # "NA" is a name here; only an empty cell is missing.
+            raw = pd.read_csv(path, keep_default_na=False, na_values=[""], dtype={"id": str, "imageRelPath": str})
+        except (OSError, ValueError) as error:
+            raise HarnessError(f"Can't read {path}: {error}.", remedy=_REMEDY) from error
+        absent = [name for name in _COLUMNS if name not in raw.columns]
+        if absent:
+            raise HarnessError(f"{path} has no column {', '.join(absent)}.", remedy=_REMEDY)
+        twice = raw["id"][raw["id"].duplicated()]
+        if len(twice):
+            raise HarnessError(f"{path}: the image {twice.iloc[0]} comes twice.", remedy=_REMEDY)
+        rows = zip(raw["imagenet_sysnet_id"], raw["imageRelPath"], raw["id"], strict=True)
+        classes, paths = [], []
+        for number, (listed, image, sample_id) in enumerate(rows, start=1):
+            where = f"{path}, row {number} ({sample_id})"
+            classes.append(self._classes(listed, where))
+            paths.append(_checked_path(image, where))
+        frame = pd.DataFrame(
+            {
+                "classes": classes,
+                "path": paths,
+                "region": [REGIONS.get(str(region), str(region)) for region in raw["region.id"]],
+                "country": raw["country.name"].to_numpy(),
+                "income": pd.to_numeric(raw["income"], errors="coerce").to_numpy(),
+            },
+            index=pd.Index(raw["id"]),
+        )
+        labelled = frame["classes"].map(len) > 0
+        return frame[labelled], int((~labelled).sum())
+
+    def _classes(self, listed: object, where: str) -> tuple[int, ...]:
+        """The class indices that a cell such as `[409, 892]` names."""
+        if not isinstance(listed, str):
+            return ()
+        try:
+            values = json.loads(listed) if listed.startswith("[") else literal_eval(listed)
+        except (ValueError, SyntaxError) as error:
+            raise HarnessError(f"{where}: imagenet_sysnet_id reads {listed!r}.", remedy=_REMEDY) from error
+        if not isinstance(values, list) or not all(isinstance(value, int) for value in values):
+            raise HarnessError(f"{where}: imagenet_sysnet_id is no list of class indices: {listed!r}.", remedy=_REMEDY)
+        return tuple(sorted({checked_index(value, self.space, where) for value in values}))
+
+
+def _checked_path(image: object, where: str) -> str:
+    """A path inside the copy. Raises HarnessError for one that leads elsewhere."""
+    path = PurePosixPath(str(image))
+    if not isinstance(image, str) or path.is_absolute() or ".." in path.parts:
+        raise HarnessError(f"{where}: imageRelPath '{image}' is no path inside the copy.", remedy=_REMEDY)
+    return image

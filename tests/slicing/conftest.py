@@ -1,0 +1,135 @@
+"""Real predictions and photographs to slice, and a small copy of Dollar Street in its publisher's layout."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from harness.data.catalog import get_benchmark
+from harness.labels.readouts import CLOSED
+from harness.metrics.types import TOP, Readout
+from harness.models.registry import resolve
+from harness.progress import Reporter
+from harness.run import RunResult, run_suite
+from harness.scoring import Scored
+from harness.settings import Settings
+from harness.suites import Suite, load_suite
+
+LITE0 = "efficientnet-lite0"
+SIDE = 160
+"""Pixels to which Dollar Street's made photographs are shrunken."""
+PLACES = (
+    ("Burundi", "bi", "af", 54.0),
+    ("India", "in", "as", 490.0),
+    ("Peru", "pe", "am", 685.0),
+    ("Italy", "it", "eu", 3220.0),
+)
+
+
+@pytest.fixture(scope="session")
+def published(shared_data: Path) -> pd.DataFrame:
+    """Real top-5 predictions of ten published models on all validation images."""
+    return pd.read_parquet(shared_data / "published-predictions" / "imagenet-val.parquet")
+
+
+@pytest.fixture(scope="session")
+def scored_as(published: pd.DataFrame, scored_of: Callable[..., Scored]) -> Callable[[str], Scored]:
+    """scored_as("resnet50"): a published model's predictions as harness holds them."""
+
+    def make(model: str) -> Scored:
+        ranks = np.full((len(published), TOP), -1, dtype=np.int32)
+        ranks[:] = np.array(published[model].tolist())
+        return scored_of(published["sample_id"].tolist(), published["label"].to_numpy(), ranks)
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def scored_of() -> Callable[..., Scored]:
+    """scored_of(ids, labels, ranks, benchmark): predictions without a run behind them."""
+
+    def make(ids: list[str], labels: np.ndarray, ranks: np.ndarray, benchmark: str = "imagenet-val") -> Scored:
+        return Scored(
+            benchmark=get_benchmark(benchmark),
+            condition=None,
+            sample_ids=ids,
+            readouts={CLOSED: Readout(label=labels.astype(np.int32), top5=ranks)},
+            specs={},
+            outputs=None,
+            weights="weights",
+            data="data",
+            protocol={"predictions": "made"},
+            command="harness run",
+        )
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def run_with() -> Callable[..., RunResult]:
+    """run_with(home, suite, **settings): lite0 run offline; with one layout, since a timing must not decide a test."""
+
+    def run(home: Path, suite: Suite, **options: Any) -> RunResult:
+        settings = Settings(home=home, data_home=None, offline=True, **({"layout": "channels_last"} | options))
+        return run_suite(resolve(LITE0), suite, settings, Reporter(quiet=True))
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def validation_run(
+    tmp_path_factory: pytest.TempPathFactory, shared_data: Path, run_with: Callable[..., RunResult]
+) -> tuple[Path, RunResult, dict[str, str]]:
+    """lite0 run once on the 1,300 shared validation images and sliced: (store, result, data option)."""
+    home = tmp_path_factory.mktemp("sliced-home")
+    data = {"imagenet-val": str(shared_data / "imagenet-val-1300")}
+    return home, run_with(home, load_suite("subgroups"), data=data), data
+
+
+@pytest.fixture(scope="session")
+def dollar_street(tmp_path_factory: pytest.TempPathFactory, foolbox_images: list) -> Path:
+    """A made copy in the layout of MLCommons: the 20 real photographs, shrunken, each from four places, with further right
+    classes beside its own; one row has no image, one no class."""
+    root = tmp_path_factory.mktemp("dataset_dollarstreet")
+    rows = []
+    for number, photograph in enumerate(foolbox_images):
+        picture = photograph.image()
+        picture.thumbnail((SIDE, SIDE))
+        for place, (country, country_id, region, income) in enumerate(PLACES):
+            sample = f"{number:012x}{place:012x}"
+            path = Path("assets") / sample / f"{sample}.jpg"
+            (root / path).parent.mkdir(parents=True)
+            buffer = io.BytesIO()
+            picture.rotate(90 * (place % 2), expand=True).save(buffer, "JPEG", quality=80 + place)
+            (root / path).write_bytes(buffer.getvalue())
+            classes = [photograph.label] if place % 2 else [photograph.label, (photograph.label + 1) % 1000]
+            rows.append(_row(sample, country, country_id, region, str(path), income + number, classes))
+    rows.append(_row("f" * 24, "Nepal", "np", "as", "assets/absent.jpg", 100.0, [1]))
+    rows.append(_row("e" * 24, "Nepal", "np", "as", rows[0]["imageRelPath"], 100.0, []))
+    pd.DataFrame(rows).to_csv(root / "images_v2_imagenet_test.csv", index=False)
+    return root
+
+
+def _row(
+    sample: str, country: str, country_id: str, region: str, path: str, income: float, classes: list[int]
+) -> dict[str, object]:
+    return {
+        "id": sample,
+        "country.name": country,
+        "country.id": country_id,
+        "region.id": region,
+        "type": "image",
+        "imageRelPath": path,
+        "topics": json.dumps(["things"]),
+        "place": f"{country}-1",
+        "income": income,
+        "imagenet_synonyms": json.dumps(["thing"] * len(classes)),
+        "imagenet_sysnet_id": json.dumps(classes),
+    }
