@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import urlsplit
 
 import httpx2
 from huggingface_hub import HfApi, constants, get_session, get_token, hf_hub_url, set_client_factory
@@ -170,12 +170,6 @@ class Connection:
     token: str | None = field(repr=False)
     api: HfApi = field(repr=False)
 
-    @property
-    def shown_endpoint(self) -> str:
-        """The endpoint without a user name or password in it."""
-        parts = urlsplit(self.endpoint)
-        return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
-
     def clean(self, text: object) -> str:
         """Text from outside, fit to be shown: no token, no control characters, one line, at most 400 characters."""
         shown = str(text)
@@ -194,8 +188,8 @@ class Connection:
             raise MissingInputError("There is no Hub token.", remedy=_TOKEN_REMEDY)
         with self.explained("ask who the token belongs to"):
             answer = self.api.whoami()
-        role = answer.get("auth", {}).get("accessToken", {}).get("role")
-        return Account(str(answer["name"]), can_write=role != "read")
+            role = answer.get("auth", {}).get("accessToken", {}).get("role")
+            return Account(str(answer["name"]), can_write=role != "read")
 
     def read(self, repo_id: str, path: str, commit: str) -> bytes | None:
         """A file's content at a commit; None where there is no such file.
@@ -233,7 +227,7 @@ class Connection:
             raise self._sentence(error, doing, repo_id) from error
         except (json.JSONDecodeError, KeyError) as error:
             raise NoAnswerError(
-                f"{self.shown_endpoint} answers as no Hub does: can't {doing}.",
+                f"{self.endpoint} answers as no Hub does: can't {doing}.",
                 remedy="Check HF_ENDPOINT and the network.",
             ) from error
 
@@ -244,7 +238,7 @@ class Connection:
         if isinstance(error, GatedRepoError):
             return MissingInputError(
                 f"{repo_id} is gated, and this account has no access to it.",
-                remedy=f"Accept its terms at {self.shown_endpoint}/{repo_id}, then repeat the command.",
+                remedy=f"Accept its terms at {self.endpoint}/{repo_id}, then repeat the command.",
             )
         if isinstance(error, DisabledRepoError):
             return MissingInputError(f"Access to {repo_id} is disabled on the Hub.", remedy="Ask its owner.")
@@ -312,10 +306,10 @@ def connect(doing: str, patience: Patience | None = None) -> Iterator[Connection
     if hub_is_offline():
         raise offline_error(doing)
     endpoint = (os.environ.get("HF_ENDPOINT") or constants.ENDPOINT).rstrip("/")
-    if not re.match(r"https?://[^/]", endpoint):
+    if not re.fullmatch(r"https?://[^/@\s][^@\s]*", endpoint):  # a password would be sent instead of the token
         raise HarnessError(
-            f"HF_ENDPOINT is not an address: {endpoint}.",
-            remedy="Give it as https://…, or unset it.",
+            "HF_ENDPOINT is not an address, or has a user name in it.",
+            remedy="Give it as https://HOST, or unset it.",
             exit_code=ExitCode.USAGE,
         )
     token = _read_token()

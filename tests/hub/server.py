@@ -94,7 +94,9 @@ class Fault:
     headers: dict[str, str] = field(default_factory=dict)
     error: str = "injected"
     drop: str | None = None
-    """`before` the request takes effect, or `after` it did."""
+    """The connection: `before` the request takes effect, or `after` it did."""
+    late: bool = False
+    """Whether the status comes after the request took effect, as from a gateway that lost patience."""
     slow: float = 0.0
     """Seconds of silence after the request took effect."""
 
@@ -775,15 +777,16 @@ class _Handler(BaseHTTPRequestHandler):
             fault = self._fault(unquote(url.path))
         if fault and fault.drop == "before":
             return self._hang_up()
-        if fault and fault.status:
-            return self._answer(self._refusal(HubError(fault.status, fault.error, **fault.headers)))
+        failure = HubError(fault.status, fault.error, **fault.headers) if fault and fault.status else None
+        if failure and fault and not fault.late:
+            return self._answer(self._refusal(failure))
         with self.hub.lock:
             answer = self._route(url.path, query, body, account, role, bad_token=bool(token) and account is None)
         if fault and fault.drop == "after":
             return self._hang_up()
         if fault and fault.slow:
             time.sleep(fault.slow)
-        return self._answer(answer)
+        return self._answer(self._refusal(failure) if failure else answer)
 
     def _fault(self, path: str) -> Fault | None:
         for fault in self.hub.faults:
