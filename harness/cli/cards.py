@@ -118,6 +118,7 @@ def fill(
     from harness.cards.fill import card_diff, fill_card
     from harness.cards.record import sidecar_name
     from harness.files import atomic_write, write_text
+    from harness.hub.origin import carry_origin
 
     text = _read_card(card)
     evidence = _ledger_of(model, ledger)
@@ -128,6 +129,7 @@ def fill(
     if evidence is not None and result.text != text:
         evidence.save(output.with_name(sidecar))
     atomic_write(output, lambda file: file.write(result.text))
+    carry_origin(card, output)
     if report is not None:
         write_text(report, json.dumps(result.report, indent=2, ensure_ascii=False) + "\n")
     if diff:
