@@ -38,8 +38,10 @@ from harness.compute.speed import (
     sweep_batches,
     time_calls,
 )
+from harness.compute.training import training_cost
 from harness.errors import HarnessError
 from harness.evidence import Evidence, EvidenceClass, Fingerprints
+from harness.facts import facts_for
 from harness.inference.engine import Batch, batches, decode_batch
 from harness.inference.pictures import Pictures, some_pictures
 from harness.inference.pixels import default_workers
@@ -63,6 +65,8 @@ _DECODED = "with-decoding"
 class _Subject:
     """The network under measurement; what several measurements need is made once."""
 
+    model: str
+    """Its name or reference, by which documented facts are found."""
     module: torch.nn.Module
     """Float images (N, 3, H, W) to logits, on `device`."""
     device: torch.device
@@ -259,6 +263,11 @@ def _carbon(subject: _Subject) -> list[Evidence]:
     return [results.carbon_evidence("carbon.per-1000-images", carbon, images, reason, subject.placed)]
 
 
+def _training(subject: _Subject) -> list[Evidence]:
+    facts = facts_for(subject.model)
+    return training_cost(facts, subject.origin) if facts is not None else []
+
+
 @dataclass(frozen=True)
 class _Measurement:
     take: Callable[[_Subject], list[Evidence]]
@@ -276,6 +285,7 @@ MEASUREMENTS: dict[str, _Measurement] = {
     "memory": _Measurement(_memory, ("compute.peak-memory",)),
     "energy": _Measurement(_energy, ("energy.per-1000-images",)),
     "carbon": _Measurement(_carbon, ("carbon.per-1000-images",)),
+    "training": _Measurement(_training, ()),
 }
 """How each of `harness.suites.MEASUREMENTS` is taken."""
 
@@ -315,6 +325,7 @@ def measure(
     preprocessing = loaded.identity.preprocessing if loaded is not None else model.spec.preprocessing
     assert preprocessing is not None  # the registry states one with each architecture
     subject = _Subject(
+        model=model.spec.name,
         module=module.to(device),
         device=device,
         preprocessing=preprocessing,
@@ -350,7 +361,7 @@ def _with_input(item: Evidence, subject: _Subject) -> Evidence:
     said: dict[str, Any] = {
         "weights": "the checkpoint's" if subject.has_weights else "random: the checkpoint is not here"
     }
-    if item.class_ not in (EvidenceClass.DERIVED, EvidenceClass.NOT_APPLICABLE):
+    if item.class_ in (EvidenceClass.MEASURED, EvidenceClass.ESTIMATED, EvidenceClass.PENDING):
         height, width = subject.preprocessing.crop
         said["input"] = f"random pixels, {width} × {height}"
     return item.model_copy(update={"protocol": said | (item.protocol or {})})

@@ -34,6 +34,7 @@ MEASUREMENTS = {
     "memory": "peak memory of a forward pass at batch 1",
     "energy": "joules for 1,000 images, images per joule, idle power",
     "carbon": "grams of CO2e for 1,000 images",
+    "training": "kWh and kg of CO2e of the model's training, estimated from documented facts where there are enough",
 }
 """What a suite can ask of the model itself, without any data set."""
 

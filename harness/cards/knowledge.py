@@ -98,9 +98,12 @@ class View:
 
     @property
     def interval(self) -> str:
-        """The interval as words: `24.6 to 31.7`; the value where there is none."""
+        """The interval as words, to three digits: `1.21 to 50`; the value where there is none."""
         interval = self.evidence.interval
-        return f"{interval.low:,.6g} to {interval.high:,.6g}" if interval else self.number
+        if interval is None:
+            return self.number
+        low, high = (float(f"{bound:.3g}") for bound in (interval.low, interval.high))
+        return f"{low:,.6g} to {high:,.6g}"
 
     @property
     def slice(self) -> str:

@@ -26,7 +26,7 @@ CONVNEXT_CLASSES = {
     188: "undisclosed", 190: "derived", 215: "pending", 226: "pending", 236: "pending", 243: "documented",
     244: "documented", 245: "documented", 250: "undisclosed", 273: "pending", 286: "pending", 288: "documented",
     300: "undisclosed", 304: "undisclosed", 310: "documented", 318: "undisclosed", 319: "undisclosed",
-    322: "estimated", 339: "documented", 356: "documented",
+    322: "undisclosed", 339: "documented", 356: "documented",
 }  # fmt: skip
 CLASSES = {"regnet-y-040": REGNET_CLASSES, "convnext-base-224-22k": CONVNEXT_CLASSES}
 """Without any run: what can be measured is pending, the rest is as the facts say."""
@@ -36,13 +36,13 @@ ANSWERS = {
         26: "Not disclosed", 37: "no natural language", 139: "not described", 147: "PCA lighting", 159: "512 images",
         167: "Nesterov momentum 0.9", 177: "17.5 hours", 180: "82.8 MB", 199: "79.36 %", 206: "67.65 %",
         252: "3.97 billion multiply-adds", 286: "Tesla V100 GPUs with 16 GB", 291: "PyTorch 1.6", 294: "16.8 hours",
-        298: "24.6 to 31.7 kg CO2e", 306: "wa = 31.41", 128: "3.97 billion", 35: "zuppif", 18: "20,646,656",
+        298: "1.21 to 50 kg CO2e", 306: "wa = 31.41", 128: "3.97 billion", 35: "zuppif", 18: "20,646,656",
     },
     "convnext-base-224-22k": {
         26: "109,953,489", 45: "MIT", 53: "akhaliq/convnext", 76: "in22k.py", 131: "87.0 % (XL)", 134: "box AP 54.0",
         161: "nothing is tokenised", 175: "None", 176: "Not used", 178: "(3, 3, 27, 3)", 186: "969.0 images/s",
         190: "439.8 MB", 215: "not yet", 243: "mask AP 46.9", 244: "11.5 frames/s", 245: "964 GFLOPs", 273: "43.1",
-        286: "54.773 %", 310: "128 GPUs", 322: "450 to 1,400 kg CO2e", 339: "7 × 7 depthwise", 356: "128 GPUs",
+        286: "54.773 %", 310: "128 GPUs", 322: "Not disclosed: neither the training time nor the GPU model", 339: "7 × 7 depthwise", 356: "128 GPUs",
     },
 }  # fmt: skip
 """A part of the answer that the question of that line cannot do without, from the facts files."""
@@ -139,8 +139,10 @@ def test_the_same_question_gets_the_same_numbers(source_card: tuple[str, bytes])
             numbers.setdefault("hours", set()).update(
                 re.findall(r"[\d.,]+ hours on|[\d.,]+ to [\d.,]+ V100", row["new"])
             )
-    assert numbers.keys() >= {"carbon", "hours"}
-    assert {name: len(found) for name, found in numbers.items()} == dict.fromkeys(numbers, 1)
+    said = {name: len(found) for name, found in numbers.items() if found}
+    assert said == dict.fromkeys(said, 1)
+    estimated = {"carbon"} if "estimated" in CLASSES[model].values() else set()
+    assert said.keys() >= {"hours"} | estimated
 
 
 def test_a_fact_about_another_checkpoint_is_labelled(source_card: tuple[str, bytes]) -> None:
