@@ -167,13 +167,18 @@ class Knowledge:
         return str(found.value) if found is not None and decided else None
 
     def _may_answer(self, fact: Fact) -> bool:
-        if fact.checkpoint.relation is Relation.PROBABLE and self.lineage is not None:
-            same = fact.checkpoint_id == self.lineage
-            return same or (fact.checkpoint_id == "paper" and self.lineage == "pycls")
-        return fact.answers
+        """Whether a fact is one about this checkpoint; where its lineage is decided, that is what decides."""
+        if self.lineage is not None and self.lineage in (fact.checkpoint_id, fact.checkpoint.lineage):
+            return True
+        undecided = self.lineage is None or fact.checkpoint.relation is not Relation.PROBABLE
+        return fact.answers and undecided
 
     def _view(self, fact: Fact) -> View:
-        return View(fact.evidence, fact, confirmed=fact.checkpoint_id == self.lineage)
+        return View(
+            fact.evidence,
+            fact,
+            confirmed=self.lineage is not None and self.lineage in (fact.checkpoint_id, fact.checkpoint.lineage),
+        )
 
     def find(self, key: str) -> View | None:
         """What answers `key`: the ledger first, then documented facts; None where neither has a value."""

@@ -1,4 +1,4 @@
-"""render, fill, claims, verify: model cards from evidence, and against it."""
+"""render, fill, claims, verify, identify: model cards from evidence, and against it."""
 
 from __future__ import annotations
 
@@ -257,3 +257,64 @@ def _read_report(path: Path) -> Any:
             exit_code=ExitCode.USAGE,
         ) from error
     return told
+
+
+@app.command()
+@fails_cleanly
+def identify(
+    model: CardModelOption,
+    ledger: LedgerOption = None,
+    image: Annotated[
+        Path | None, typer.Option("--image", help="The photograph that logits are documented for, if you have it.")
+    ] = None,
+    offline: Annotated[bool, typer.Option("--offline/--online", help="Look for weights on this machine only.")] = True,
+    output_format: FormatOption = "table",
+) -> ExitCode:
+    """Find out which training a checkpoint holds, where its name alone does not say.
+
+    Compares tensors and documented logits with candidates whose weights are here, and measured accuracies with the
+    candidates' published ones. What comes out goes into the model's ledger, and answers that hang on it follow it. Exit code
+    3 where it stays undecided.
+
+    Example: `harness identify --model regnet-y-040`
+    """
+    from harness.evidence import Ledger
+    from harness.facts import facts_for
+    from harness.identify import accuracy_observations, lineage_evidence, loader, weight_observations
+    from harness.identify import identify as weigh
+    from harness.models.registry import resolve
+    from harness.run import merge_into_store
+
+    check_format(output_format)
+    spec = resolve(model)
+    facts = facts_for(model) or facts_for(spec.name)
+    if facts is None or facts.lineage is None:
+        raise HarnessError(
+            f"The facts of {model} name no alternatives for what it holds.",
+            remedy="Only a model whose facts file has `lineage` can be identified; see harness/facts.",
+            exit_code=ExitCode.USAGE,
+        )
+    home = make_settings().home
+    measured = _ledger_of(model, ledger) or Ledger(
+        model={"name": spec.name, "reference": spec.reference, "title": spec.title}
+    )
+    load = loader(offline=offline, cache=home / "identities", note=say)
+    observations = accuracy_observations(facts, measured) + weight_observations(facts, load, image, model)
+    found = weigh(facts, observations)
+    command = f"harness identify --model {spec.reference}"
+    items = lineage_evidence(found, command, measured.model.get("weights"))
+    added = Ledger(model=measured.model, environment=measured.environment, evidence=items)
+    if ledger is None:
+        merge_into_store(home, added)
+    if output_format == "json":
+        print_json(found.to_dict())
+    else:
+        rows = [
+            [found.names[name], f"{share:.4f}", f"{found.bounds[name][0]:.4f}–{found.bounds[name][1]:.4f}"]
+            for name, share in found.probabilities.items()
+        ]
+        print_text(table(["what it may hold", "probability", "over priors"], rows, numeric=frozenset({1, 2})))
+        for seen in observations:
+            say(f"Seen: {seen.text}")
+        say(f"Decided: {found.names[found.decided]}." if found.decided else f"Not decided. {found.would_decide}")
+    return ExitCode.DONE if found.decided else ExitCode.INCOMPLETE

@@ -11,6 +11,7 @@ File format (strict: an unknown field is an error with file and line):
     facts:        key, class, checkpoint, source, place, value or reason, unit, interval, says, note, conflicts,
                   looked-in, also, denies
     published:    rows of benchmark results: checkpoint, setting, source, values by metric
+    lineage:      candidates for what the checkpoint holds: checkpoint, prior, published row, spread, weights; logits
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from harness.errors import HarnessError, nearest
 from harness.evidence import Evidence, EvidenceClass, Interval, Scalar, Source
@@ -72,6 +73,8 @@ class Checkpoint(_Strict):
     """Short name for running text."""
     condition: str | None = None
     """What an answer about it hangs on, as an apposition."""
+    lineage: str | None = None
+    """The candidate of the lineage that facts about this checkpoint stand or fall with, if not itself."""
 
 
 class _SourceEntry(_Strict):
@@ -117,6 +120,48 @@ class _PublishedRow(_Strict):
     values: dict[str, float] = Field(min_length=1)
 
 
+class LineageCandidate(_Strict):
+    """One training that the checkpoint may hold."""
+
+    checkpoint: str
+    """Id in `checkpoints`."""
+    prior: float = Field(gt=0, lt=1)
+    """Probability before anything is measured."""
+    prior_range: tuple[float, float]
+    """Least and greatest prior that a careful reader of the sources may hold."""
+    published: str
+    """Id of the row of published results to hold measurements against."""
+    spread: float = Field(gt=0)
+    """Standard deviation between two evaluations of the same weights, in percentage points."""
+    weights: str | None = None
+    """Reference of the same weights elsewhere, to compare tensors with."""
+
+
+class KnownLogits(_Strict):
+    """First logits that a source documents for this checkpoint on a photograph."""
+
+    photograph: str
+    values: tuple[float, ...] = Field(min_length=1)
+    tolerance: float = Field(gt=0)
+
+
+class Lineage(_Strict):
+    """Which of several trainings the checkpoint holds, where its name does not say."""
+
+    candidates: tuple[LineageCandidate, ...] = Field(min_length=2)
+    would_decide: str
+    """What settles it, as a sentence."""
+    logits: KnownLogits | None = None
+
+    @model_validator(mode="after")
+    def _priors(self) -> Lineage:
+        if abs(sum(candidate.prior for candidate in self.candidates) - 1) > 1e-9:
+            raise ValueError("the candidates' priors must add up to 1")
+        if any(not 0 < c.prior_range[0] <= c.prior <= c.prior_range[1] < 1 for c in self.candidates):
+            raise ValueError("a prior lies within its range, and both inside 0 to 1")
+        return self
+
+
 class _FactsFile(_Strict):
     schema_: Literal[1]
     model: str
@@ -127,6 +172,7 @@ class _FactsFile(_Strict):
     sources: dict[str, _SourceEntry]
     facts: list[_FactEntry]
     published: list[_PublishedRow] = []
+    lineage: Lineage | None = None
 
 
 class Conflict(_Strict):
@@ -177,6 +223,12 @@ class ModelFacts(_Strict):
     """The family's own name for the network, e.g. `RegNetY-4.0GF`."""
     checkpoints: dict[str, Checkpoint]
     facts: tuple[Fact, ...]
+    lineage: Lineage | None = None
+
+    def row_value(self, row: str, metric: str) -> float | None:
+        """A metric's value in one row of published results; None where the row has none."""
+        found = next((fact for fact in self.facts if fact.key == f"documented.{metric}:{row}"), None)
+        return float(found.evidence.value) if found else None  # type: ignore[arg-type]
 
     def get(self, key: str) -> Fact | None:
         """The fact called `key` if it may answer a question about the model; None otherwise."""
@@ -286,7 +338,18 @@ class _Resolver:
             short_name=self.file.short_name,
             checkpoints=self.file.checkpoints,
             facts=tuple(facts),
+            lineage=self._lineage(),
         )
+
+    def _lineage(self) -> Lineage | None:
+        rows = {row.id for row in self.file.published}
+        for index, candidate in enumerate(self.file.lineage.candidates if self.file.lineage else ()):
+            where = ("lineage", "candidates", index)
+            self._checkpoint(candidate.checkpoint, (*where, "checkpoint"))
+            if candidate.published not in rows:
+                message = f"no row of published results is called '{candidate.published}'"
+                raise self._fail((*where, "published"), message, f"Known: {', '.join(sorted(rows))}.")
+        return self.file.lineage
 
     def _fail(self, where: tuple[str | int, ...], message: str, remedy: str) -> HarnessError:
         return HarnessError(f"{self.origin}, line {_line_of(self.root, where)}: {message}.", remedy=remedy)
