@@ -84,6 +84,12 @@ def merge_cards(base: bytes | None, theirs: bytes, ours: bytes) -> Merge:
     return Merge(encode(front + body), tuple(conflicts), yaml_taken + taken)
 
 
+def merges_by_lines(base: bytes, theirs: bytes, ours: bytes) -> bool:
+    """Whether git would merge the two without a conflict: by lines alone, knowing nothing of front matter."""
+    _, clashes, _ = _merge_lines(*(_lines(decode(card)) for card in (base, theirs, ours)))
+    return not clashes
+
+
 def _with_line_ends_of(model: bytes, card: bytes) -> bytes:
     """A card with the line ends of another, where each keeps to one kind."""
     plain = card.replace(b"\r\n", b"\n")

@@ -30,11 +30,12 @@ from huggingface_hub.utils.sha import git_hash
 from pydantic import ValidationError
 
 from harness import __version__
-from harness.cards.document import decode
+from harness.cards.document import Document, apply_edits, decode, encode
+from harness.cards.record import CardRecord, ledger_digest, read_record, record_edit
 from harness.errors import ExitCode, HarnessError, MissingInputError
 from harness.evidence import Ledger
 from harness.files import write_bytes
-from harness.hub.merge import Merge, merge_cards, parts
+from harness.hub.merge import Merge, merge_cards, merges_by_lines, parts
 from harness.hub.origin import Origin, Pushed, load_origin, origin_path, save_origin
 from harness.hub.transport import CARD, Account, Connection, NoAnswerError, check_repo_id, holds_token
 from harness.hub.validation import card_faults, check_content, unproven_scores
@@ -250,6 +251,8 @@ def plan_push(hub: Connection, request: PushRequest) -> PushPlan:
             first = _merged(hub, request, branch, origin, on_branch, local[0].content)
             second = _merged_with_pull_request(hub, request, number, head, theirs, on_branch, first.text, account)
             merge = Merge(second.text, (), first.taken + second.taken)
+        if on_branch is not None:
+            _check_that_it_can_be_merged(hub, request, number, head, branch, on_branch, merge.text)
     if merge.taken:
         notes.append(f"Changes made on the Hub since are kept: {merge.taken}.")
     _check_card(merge.text, theirs, local, request)
@@ -285,14 +288,16 @@ def _local_files(request: PushRequest, token: str | None) -> list[_Local]:
     """The card, the figures it shows, and its ledger."""
     content = _read(request.card, "card")
     check_content(content, str(request.card))
+    record = read_record(decode(content))
+    ledger = _ledger_of(request, record)
+    if ledger is not None and record is not None:
+        content = _naming(content, replace(record, ledger=LEDGER))
     files = [_Local(CARD, request.card, content)]
     for name in _figures(content):
         source = request.card.parent / name
         if source.is_file():
             files.append(_Local(name, source, source.read_bytes()))
-    ledger = request.ledger or request.card.parent / LEDGER
-    if request.ledger is not None or ledger.is_file():
-        Ledger.load(ledger)
+    if ledger is not None:
         files.append(_Local(LEDGER, ledger, _read(ledger, "ledger")))
     for file in files:
         if holds_token(file.content, token):
@@ -302,6 +307,33 @@ def _local_files(request: PushRequest, token: str | None) -> list[_Local]:
                 exit_code=ExitCode.CHECK_FAILED,
             )
     return files
+
+
+def _ledger_of(request: PushRequest, record: CardRecord | None) -> Path | None:
+    """The ledger given, else the one that the card's record names, else the evidence.json beside the card.
+
+    Raises:
+        HarnessError: it can't be read, or isn't the one that the card was made from.
+    """
+    beside = request.card.parent / Path(record.ledger if record and record.ledger else LEDGER).name
+    path = request.ledger or beside
+    if request.ledger is None and not path.is_file():
+        return None
+    ledger = Ledger.load(path)
+    if record is not None and record.sha256 is not None and record.sha256 != ledger_digest(ledger):
+        raise HarnessError(
+            f"{path} isn't the ledger that {request.card} was made from.",
+            remedy="Fill or render the card again, or give its own ledger with --ledger.",
+            exit_code=ExitCode.CHECK_FAILED,
+        )
+    return path
+
+
+def _naming(card: bytes, record: CardRecord) -> bytes:
+    """The card with a record that names the ledger as it is called on the Hub."""
+    text = decode(card)
+    edit = record_edit(Document(text), record)
+    return encode(apply_edits(text, [edit])) if edit is not None else card
 
 
 def _figures(card: bytes) -> list[str]:
@@ -383,7 +415,7 @@ def _merged(
     base = _common_base(hub, request.repo_id, revision, origin, theirs)
     merge = merge_cards(base, theirs, ours)
     if merge.conflicts:
-        raise _stale(request, merge, f"{revision} of {request.repo_id}", made_from_it=base is not None)
+        raise _stale(request, merge, revision, made_from_it=base is not None)
     return merge
 
 
@@ -458,11 +490,30 @@ def _merged_with_pull_request(
     base = theirs if last == head else hub.read(request.repo_id, CARD, last) if last else on_branch
     merge = merge_cards(base, theirs, ours)
     if merge.conflicts:
-        raise _stale(request, merge, f"pull request #{number} of {request.repo_id}", made_from_it=True)
+        raise _stale(request, merge, f"refs/pr/{number}", made_from_it=True)
     return merge
 
 
-def _stale(request: PushRequest, merge: Merge, where: str, *, made_from_it: bool) -> HarnessError:
+def _check_that_it_can_be_merged(
+    hub: Connection, request: PushRequest, number: int, head: str, branch: str, on_branch: bytes, card: bytes
+) -> None:
+    """Refuse to go on with a pull request that git could no longer merge into its branch: a commit over HTTP has one
+    parent, so what happened on the branch since can't be brought in."""
+    with hub.explained(f"read the commits of {branch}", request.repo_id):
+        on_main = {commit.commit_id for commit in hub.api.list_repo_commits(request.repo_id, revision=branch)}
+        proposed = hub.api.list_repo_commits(request.repo_id, revision=head)
+    fork = next((commit.commit_id for commit in proposed if commit.commit_id in on_main), None)
+    base = hub.read(request.repo_id, CARD, fork) if fork is not None else None
+    if not merges_by_lines(base or b"", on_branch, card):
+        raise HarnessError(
+            f"Nothing was sent: the card on {branch} of {request.repo_id} changed where pull request #{number} does, so "
+            "it can't be merged any more.",
+            remedy="Close it on the Hub, and push without --revision: that opens a new one upon what is there now.",
+            exit_code=ExitCode.CHECK_FAILED,
+        )
+
+
+def _stale(request: PushRequest, merge: Merge, revision: str, *, made_from_it: bool) -> HarnessError:
     places = "\n".join(
         f"    {c.where}\n      here:       {_one_line(c.ours)}\n      on the Hub: {_one_line(c.theirs)}"
         for c in merge.conflicts[:5]
@@ -471,11 +522,11 @@ def _stale(request: PushRequest, merge: Merge, where: str, *, made_from_it: bool
     why = (
         "changed since this card was made from it, in the same places" if made_from_it else "wasn't made into this one"
     )
-    revision = f" --revision {request.revision}" if request.revision else ""
+    option = "" if revision == "main" else f" --revision {revision}"
     return HarnessError(
-        f"Nothing was sent: the card on {where} {why}:\n{places}{more}",
-        remedy=f"Start from the card that is there now: harness pull {request.repo_id}{revision} --output NEW.md; "
-        "then harness fill NEW.md, or bring your changes over; then push the result.",
+        f"Nothing was sent: the card on {revision} of {request.repo_id} {why}:\n{places}{more}",
+        remedy=f"Start from the card that is there now: harness pull {request.repo_id}{option} --output NEW.md; "
+        f"then harness fill NEW.md, or bring your changes over; then push the result{f' with{option}' if option else ''}.",
         exit_code=ExitCode.CHECK_FAILED,
     )
 

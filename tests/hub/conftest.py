@@ -11,7 +11,6 @@ from scene import ALICE, BOB, CAROL, Call
 from server import Hub, RunningHub
 from typer.testing import CliRunner, Result
 
-import harness.cli.publishing  # noqa: F401  registers its verbs
 from harness.cli import app
 from harness.hub import publish, transport
 

@@ -279,8 +279,26 @@ class TestAPullRequestOfOurs:
         hub.edit(REPO, {"README.md": FILLED.replace("256", "1024").encode()}, author="bob", ref="refs/pr/1")
         proposed.write_text(FILLED.replace("256", "512"))
         result = call("push", proposed, "--repo-id", REPO, "--yes", "--revision", "refs/pr/1")
-        assert "the card on pull request #1 of alice/model changed" in ended(result, ExitCode.CHECK_FAILED)
+        assert "the card on refs/pr/1 of alice/model changed" in ended(result, ExitCode.CHECK_FAILED)
         assert "1024" in hub.read(REPO, "README.md", "refs/pr/1").decode()
+
+    def test_one_that_git_could_not_merge_any_more_is_not_gone_on_with(
+        self, proposed: Path, hub: Hub, call: Call, tmp_path: Path
+    ) -> None:
+        edited = CARD.replace(
+            "Batch size: [More Information Needed]", "Batch size, in images: [More Information Needed]"
+        )
+        hub.edit(REPO, {"README.md": edited.encode()}, author="bob")
+        ended(call("pull", REPO, "--output", "new.md"), ExitCode.DONE)
+        (tmp_path / "new.md").write_text(edited.replace("[More Information Needed]", "256"))
+        said = ended(
+            call("push", "new.md", "--repo-id", REPO, "--yes", "--revision", "refs/pr/1"), ExitCode.CHECK_FAILED
+        )
+        assert "it can't be merged any more" in said
+        assert "push without --revision" in said
+        ended(call("push", "new.md", "--repo-id", REPO, "--yes"), ExitCode.DONE)
+        hub.merge(REPO, 2, author="alice")
+        assert hub.read(REPO, "README.md") == (tmp_path / "new.md").read_bytes()
 
     def test_our_own_edit_on_the_website_is_kept_too(self, proposed: Path, hub: Hub, call: Call) -> None:
         theirs = FILLED.replace("It does things.", "It sees things.")
@@ -290,7 +308,7 @@ class TestAPullRequestOfOurs:
         assert "It sees things." in hub.read(REPO, "README.md", "refs/pr/1").decode()
 
     def test_pulled_edited_and_pushed_back(self, proposed: Path, hub: Hub, call: Call, tmp_path: Path) -> None:
-        hub.edit(REPO, {"README.md": CARD.replace("Intro", "intro").encode() + b"\nEnd.\n"}, author="bob")
+        hub.edit(REPO, {"README.md": CARD.encode() + b"\nEnd.\n"}, author="bob")
         ended(call("pull", REPO, "--revision", "refs/pr/1", "--output", "pr.md"), ExitCode.DONE)
         card = tmp_path / "pr.md"
         card.write_text(card.read_text().replace("256", "512"))
