@@ -8,7 +8,8 @@ to break out of a table or to smuggle in HTML.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,18 @@ import jinja2.sandbox
 from harness.cards.figures import Figure, card_figures, corruption_cells
 from harness.cards.metadata import card_metadata, dump_metadata
 from harness.cards.record import CardRecord, ledger_digest
+from harness.cards.slices import (
+    against_the_rest,
+    certain,
+    finding,
+    group_of,
+    is_slice,
+    shown_groups,
+    slice_figures,
+    slice_results,
+    slices_csv,
+    where_title,
+)
 from harness.data.catalog import CLEAN_CROPS, Benchmark, benchmarks
 from harness.errors import ExitCode, HarnessError
 from harness.evidence import (
@@ -63,6 +76,10 @@ _VARIANT_NAMES = {
     "bf16": "in bfloat16",
     "fp16": "in float16",
 }
+
+
+SLICES_FILE = "slices.csv"
+"""Every group of every slicing, beside the card."""
 
 
 @dataclass(frozen=True)
@@ -219,7 +236,7 @@ def sections(ledger: Ledger) -> list[Section]:
     names = dict.fromkeys(name for item in ledger if (name := benchmark_of(item.key)) in known)
     found = []
     for name in names:
-        items = [item for item in ledger if benchmark_of(item.key) == name]
+        items = [item for item in ledger if benchmark_of(item.key) == name and not is_slice(item.key)]
         cells: dict[str, dict[int, Evidence]] = {}
         for (corruption, severity), item in corruption_cells(ledger, name).items():
             cells.setdefault(corruption, {})[severity] = item
@@ -299,6 +316,12 @@ def _environment(path: Path | None) -> tuple[jinja2.Environment, str]:
         interval=show_interval,
         number=show_number,
         value=show_value,
+        finding=finding,
+        group=group_of,
+        against=against_the_rest,
+        shown=shown_groups,
+        certain=certain,
+        place=where_title,
     )
     return environment, name
 
@@ -310,11 +333,15 @@ class RenderedCard:
     text: str
     """With the record of how it was made at its end."""
     figures: tuple[Figure, ...]
+    tables: Mapping[str, str] = field(default_factory=dict)
+    """Further files of results by their path beside the card."""
 
     def save(self, path: Path) -> None:
         """Write the card at `path` and its figures beside it, the card last. Raises HarnessError on a full disk."""
         for figure in self.figures:
             write_text(path.parent / figure.file, figure.svg)
+        for file, text in self.tables.items():
+            write_text(path.parent / file, text)
         write_text(path, self.text)
 
 
@@ -331,6 +358,8 @@ def render_card(ledger: Ledger, template: Path | None = None, *, sidecar: str | 
     environment, name = _environment(template)
     found = sections(ledger)
     model = ledger.model
+    slices = slice_results(ledger)
+    by_slice = slice_figures(slices, str(model["title"]))
     try:
         text = environment.get_template(name).render(
             model=model,
@@ -343,6 +372,9 @@ def render_card(ledger: Ledger, template: Path | None = None, *, sidecar: str | 
             smallest_n=min((row.evidence.n or 0 for section in found for row in section.rows), default=0),
             methods=_methods(ledger),
             costs=costs(ledger),
+            slices=slices,
+            slice_figures=by_slice,
+            slices_file=SLICES_FILE,
             evidence={item.key: item for item in ledger},
             front_matter=dump_metadata(card_metadata(ledger, model=str(model["name"]))),
         )
@@ -350,7 +382,8 @@ def render_card(ledger: Ledger, template: Path | None = None, *, sidecar: str | 
         line = getattr(error, "lineno", None)
         where = f"{getattr(error, 'filename', None) or name}" + (f", line {line}" if line else "")
         raise HarnessError(f"The template {where}: {error}.", remedy="Mend the template.") from error
-    figures = tuple(figure for section in found for figure in section.figures)
+    figures = tuple(figure for section in found for figure in section.figures) + tuple(by_slice.values())
+    table = slices_csv(ledger)
     record = CardRecord("render", str(model["name"]), sidecar, ledger_digest(ledger))
     tidy = re.sub(r"\n{3,}", "\n\n", text).rstrip("\n")
-    return RenderedCard(f"{tidy}\n\n{record}\n", figures)
+    return RenderedCard(f"{tidy}\n\n{record}\n", figures, {SLICES_FILE: table} if table else {})

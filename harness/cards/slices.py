@@ -12,14 +12,19 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
+from harness.cards.figures import Figure
 from harness.data.catalog import benchmarks
+from harness.data.slicings import slicings
 from harness.evidence import Evidence, EvidenceClass, Ledger, benchmark_of, show_count, show_interval, show_value
+from harness.figures import point
+from harness.figures.slices import slice_dots
 from harness.labels.spaces import LABEL_SPACES
 
 _SLICE = re.compile(
     r"(?P<where>[^@]+)@(?P<name>[^/.:@]+)(/(?P<group>.+))?\.(?P<metric>[a-z0-9-]+)(:(?P<variant>[^/:]+))?"
 )
 _DISPARITIES = ("difference", "ratio", "min", "max")
+_MOST_DOTS = 40
 _NAMED = 3
 """Groups that a sentence names."""
 
@@ -90,8 +95,16 @@ class SlicingView:
         return next((_protocol(item).get("overall") for item in self.disparities.values()), None)
 
     @property
+    def waiting_is_pending(self) -> bool:
+        return self.waiting is not None and self.waiting.class_ is EvidenceClass.PENDING
+
+    @property
     def difference(self) -> Evidence | None:
         return self.disparities.get("difference")
+
+    @property
+    def ratio(self) -> Evidence | None:
+        return self.disparities.get("ratio")
 
     @property
     def verdict(self) -> str | None:
@@ -112,6 +125,24 @@ class SlicingView:
 
 
 @dataclass(frozen=True)
+class Waiting:
+    """Slicings of one set of images that have no numbers, for one reason."""
+
+    where: str
+    class_: str
+    """`pending` or `not-applicable`."""
+    reason: str
+    titles: tuple[str, ...]
+    command: str | None
+    """What would measure them, where that is known."""
+
+
+def _command_of(views: list[SlicingView]) -> str | None:
+    commands = (view.waiting.command for view in views if view.waiting is not None)
+    return next(filter(None, commands), None) if views[0].waiting_is_pending else None
+
+
+@dataclass(frozen=True)
 class SliceResults:
     """All that a ledger says on slices."""
 
@@ -128,8 +159,16 @@ class SliceResults:
         return tuple(view for view in self.views if view.groups)
 
     @property
-    def waiting(self) -> tuple[SlicingView, ...]:
-        return tuple(view for view in self.views if not view.groups)
+    def waiting(self) -> tuple[Waiting, ...]:
+        """What has no numbers, slicings with one reason together."""
+        together: dict[tuple[str, str, str], list[SlicingView]] = {}
+        for view in self.views:
+            if not view.groups and (item := view.waiting) is not None:
+                together.setdefault((view.where, item.class_.value, item.reason or ""), []).append(view)
+        return tuple(
+            Waiting(where, class_, reason, tuple(view.title for view in views), _command_of(views))
+            for (where, class_, reason), views in together.items()
+        )
 
 
 def slice_results(ledger: Ledger) -> SliceResults:
@@ -168,20 +207,23 @@ def _view(where: str, name: str, entries: list[tuple[re.Match[str], Evidence]]) 
             groups.append(item)
         else:
             small.append(item)
-    first = entries[0][1]
-    title = str(
-        _protocol(first).get("slicing") or next((_protocol(i).get("slicing") for _, i in entries), None) or name
-    )
+    told = next((title for _, item in entries if (title := _protocol(item).get("slicing"))), None)
     return SlicingView(
         where,
         name,
-        title,
+        str(told or _catalog_title(name)),
         disparities,
         tuple(sorted(groups, key=_number)),
         tuple(small),
         tuple(sorted(ratios, key=_number, reverse=True)),
         waiting,
     )
+
+
+def _catalog_title(name: str) -> str:
+    """A slicing's title by its name in keys, where no evidence tells it."""
+    known = slicings()
+    return " × ".join(known[part].title if part in known else part for part in name.split("+"))
 
 
 def _protocol(item: Evidence) -> dict[str, Any]:
@@ -237,6 +279,39 @@ def finding(view: SlicingView) -> str:
 
 def _phrase(item: Evidence) -> str:
     return f"{group_of(item)} ({show_value(item)}, {show_interval(item)}, n = {show_count(item)})"
+
+
+# --- figures --------------------------------------------------------------------------------------------------------
+
+
+def slice_figures(results: SliceResults, model: str) -> dict[tuple[str, str], Figure]:
+    """A figure of each slicing in which some group differs from the rest, by place and name of the slicing."""
+    return {
+        (view.where, view.name): _figure(view, model)
+        for view in results.measured
+        if len(view.groups) > 1 and view.detectable and view.overall is not None
+    }
+
+
+def _figure(view: SlicingView, model: str) -> Figure:
+    shown = (
+        view.groups
+        if len(view.groups) <= _MOST_DOTS
+        else (*view.groups[: _MOST_DOTS // 2], *view.groups[-_MOST_DOTS // 2 :])
+    )
+    part = "" if len(shown) == len(view.groups) else f", the lowest and the highest of {len(view.groups):,} groups"
+    note = f"{where_title(view.where)}; bars are 95 % intervals; groups that are too small are left out."
+    title = f"{model}: top-1 by {view.title}{part}"
+    assert view.overall is not None
+    svg = slice_dots(
+        {f"{group_of(item)}  (n = {item.n:,})": point(item) for item in shown},
+        view.overall,
+        title=title,
+        note=note,
+        marked=frozenset(f"{group_of(item)}  (n = {item.n:,})" for item in view.detectable),
+    )
+    file = f"figures/slices-{view.where.replace('/', '-')}-{view.name}.svg"
+    return Figure(file, svg, f"Top-1 accuracy by {view.title}{part}, {where_title(view.where)}")
 
 
 # --- tables ---------------------------------------------------------------------------------------------------------

@@ -370,7 +370,7 @@ def _by_real(entry: SlicingEntry, subjects: Subjects, group: str | None) -> Grou
 def _by_statistic(entry: SlicingEntry, subjects: Subjects, group: str | None) -> Grouping:
     if subjects.statistics is None:
         raise MissingInputError(
-            f"{entry.title} is computed from the images, which are not here.",
+            "Image statistics are computed from the images, which are not here.",
             remedy=f"Give them: --data {subjects.benchmark.name}=DIR",
         )
     values = subjects.statistics()[[entry.option]]
@@ -384,7 +384,7 @@ def _by_statistic(entry: SlicingEntry, subjects: Subjects, group: str | None) ->
 def _by_table(entry: SlicingEntry, subjects: Subjects, group: str | None) -> Grouping:
     if subjects.table is None:
         raise MissingInputError(
-            f"{entry.title} stands in the table of {subjects.benchmark.name}, which is not here.",
+            f"Places and incomes stand in the table of {subjects.benchmark.name}, which is not here.",
             remedy=f"Give the copy with its table: --data {subjects.benchmark.name}=DIR",
         )
     column = subjects.table[[entry.option]]
@@ -428,7 +428,7 @@ def cut(name: str, title: str, values: pd.DataFrame, parts: int, group: str | No
     known = values.iloc[:, 0].dropna().astype(np.float64)
     if known.nunique() < 2:
         raise HarnessError(
-            f"{title}: all {len(known):,} samples have the same value, so there is nothing to compare.",
+            f"All {len(known):,} samples have the same value, so there is nothing to compare.",
             remedy="Choose another slicing.",
             exit_code=ExitCode.USAGE,
         )
