@@ -202,7 +202,7 @@ def _compare_logits(
         ) from error
     preprocessing = model.identity.preprocessing
     with torch.inference_mode():
-        pixels = torch.from_numpy(preprocessing.pixels(image))[None]
+        pixels = torch.tensor(preprocessing.pixels(image)).permute(2, 0, 1)[None]
         logits = model.module(preprocessing.normalise(pixels))[0, : len(known.values)].tolist()
     difference = max(abs(stated - found) for stated, found in zip(known.values, logits, strict=True))
     text = f"{candidate.weights} gives logits up to {difference:.2g} from those documented for this checkpoint"

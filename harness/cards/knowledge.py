@@ -166,7 +166,7 @@ class Knowledge:
         decided = found is not None and found.class_ in (EvidenceClass.MEASURED, EvidenceClass.DERIVED)
         return str(found.value) if found is not None and decided else None
 
-    def _may_answer(self, fact: Fact) -> bool:
+    def stands_for(self, fact: Fact) -> bool:
         """Whether a fact is one about this checkpoint; where its lineage is decided, that is what decides."""
         if self.lineage is not None and self.lineage in (fact.checkpoint_id, fact.checkpoint.lineage):
             return True
@@ -186,7 +186,7 @@ class Knowledge:
         if found is not None and found.class_.has_value and not self._is_fact(found):
             return View(found)
         for fact in self.facts.facts if self.facts else ():
-            if fact.key == key and self._may_answer(fact) and fact.evidence.class_.has_value:
+            if fact.key == key and self.stands_for(fact) and fact.evidence.class_.has_value:
                 return self._view(fact)
         return None
 
@@ -216,14 +216,14 @@ class Knowledge:
         """
         name, _, variant = metric.partition(":")
         for fact in self.facts.published(name) if self.facts else ():
-            if self._may_answer(fact) is own and fact.key.endswith(f":{variant}" if variant else ""):
+            if self.stands_for(fact) is own and fact.key.endswith(f":{variant}" if variant else ""):
                 return self._view(fact)
         return None
 
     def note(self, key: str) -> str:
         """What a careful reader must know beside a value, wherever the value itself comes from."""
         fact = self.facts.get(key) if self.facts else None
-        return fact.note or "" if fact and self._may_answer(fact) else ""
+        return fact.note or "" if fact and self.stands_for(fact) else ""
 
     def family(self, family: str, metric: str) -> list[View]:
         """Measured values of all slices or conditions of a family, e.g. `imagenet-val@imagenet-x`, lowest first."""
