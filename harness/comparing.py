@@ -19,6 +19,7 @@ import pandas as pd
 
 from harness.data.annotations import real_labels
 from harness.data.catalog import Benchmark, benchmarks, get_benchmark
+from harness.data.slicings import Subjects, slicings, split_reference
 from harness.errors import ExitCode, HarnessError, MissingInputError, nearest
 from harness.evidence import decimals_for
 from harness.metrics.accuracy import is_correct
@@ -37,9 +38,10 @@ from harness.metrics.paired import (
     rank_intervals,
     smallest_detectable_difference,
 )
-from harness.metrics.slices import MIN_UNITS, Slicing
+from harness.metrics.slices import MIN_UNITS
 from harness.metrics.types import BoolArray, IntArray
 from harness.settings import Settings
+from harness.slicing import Groups, Request, groups_by, is_sliced
 from harness.stored import StoredCondition, StoredModel, StoredPredictions, read_predictions
 from harness.suites import Suite
 
@@ -123,15 +125,6 @@ class ComparedSet:
     """By model, int32 (n,): the best class."""
     correct: Mapping[str, BoolArray]
     """By model, bool (n,)."""
-
-
-Slicings = Callable[[ComparedSet], Sequence[Slicing]]
-"""The slicings that apply to the samples of a set."""
-
-
-def no_slicings(compared: ComparedSet) -> Sequence[Slicing]:
-    """Whole benchmarks only."""
-    return ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -226,7 +219,7 @@ def compare(
     *,
     suite: Suite | None = None,
     only: Sequence[str] = (),
-    slicings: Slicings = no_slicings,
+    slices: Request | None = None,
     allow_different_protocols: bool = False,
     level: float = LEVEL,
 ) -> Compared:
@@ -236,6 +229,7 @@ def compare(
         report: takes messages about damaged shards.
         suite: compare this suite's benchmarks only.
         only: compare these benchmarks only.
+        slices: compare on the slices of these slicings too.
         allow_different_protocols: state differences of protocol among the notes instead of refusing them.
 
     Raises:
@@ -263,6 +257,9 @@ def compare(
             missing.append(f"{prefix} is not compared: no stored predictions of {', '.join(absent)}.")
             continue
         stored = {model.name: model.conditions[prefix] for model in models}
+        if stored[names[0]].benchmark.label_sets:
+            missing.append(f"{prefix} is not compared: an image has several right answers, which come with the images.")
+            continue
         differences += _different_protocols(prefix, stored)
         read = {name: read_predictions(condition, settings, report) for name, condition in stored.items()}
         joined, told, other_images = _join(prefix, stored[names[0]].benchmark, read)
@@ -285,8 +282,9 @@ def compare(
             f"{' and '.join(names)} have no stored predictions of the same samples. " + " ".join(missing),
             remedy=f"Run both on one suite: harness run --suite imagenet --model {names[0]}",
         )
-    comparisons = _compare_all(names, sets, slicings, level)
-    return Compared(names, tuple(sets), comparisons, tuple(notes + differences), tuple(missing), level)
+    groups, without = _groups_of(sets, slices)
+    comparisons = _compare_all(names, sets, groups, level)
+    return Compared(names, tuple(sets), comparisons, tuple(notes + differences), tuple(missing + without), level)
 
 
 def _wanted(suite: Suite | None, only: Sequence[str]) -> tuple[set[str] | None, list[str]]:
@@ -410,23 +408,45 @@ def _against_real(sets: Sequence[ComparedSet], wanted: set[str] | None) -> Itera
             )
 
 
+def _groups_of(sets: Sequence[ComparedSet], slices: Request | None) -> tuple[dict[str, list[Groups]], list[str]]:
+    """The groups of each set by each slicing that fits it, and what could not be sliced, as sentences."""
+    found: dict[str, list[Groups]] = {}
+    without: list[str] = []
+    for compared in sets:
+        if slices is None or compared.benchmark.scored_from is not None:
+            continue
+        if not compared.whole or not is_sliced(compared.benchmark, None, slices.options):
+            continue
+        subjects = Subjects(compared.benchmark, compared.sample_ids.tolist(), compared.label)
+        for references in slices.by:
+            known = [slicings()[name] for r in references if (name := split_reference(r)[0]) in slicings()]
+            if not all(entry.fits(compared.benchmark) for entry in known):
+                continue
+            try:
+                found.setdefault(compared.where, []).append(groups_by(references, subjects, slices.file))
+            except MissingInputError as error:
+                without.append(f"{compared.where} is not compared by {' × '.join(references)}: {error.message}")
+    return found, without
+
+
 def _compare_all(
-    names: Sequence[str], sets: Sequence[ComparedSet], slicings: Slicings, level: float
+    names: Sequence[str], sets: Sequence[ComparedSet], sliced: Mapping[str, Sequence[Groups]], level: float
 ) -> tuple[Comparison, ...]:
     """All pairs on all sets and their slices, corrected by family."""
     places: list[tuple[str, str, str, bool]] = []
     counts: list[PairedCounts] = []
     for compared in sets:
-        parts = [] if "/" in compared.where else slicings(compared)
+        parts = sliced.get(compared.where, ())
         for first, other in combinations(names, 2):
             a, b = compared.correct[first], compared.correct[other]
             counts.append(paired_counts(a, b))
             places.append((first, other, compared.where, compared.whole))
-            for slicing in parts:
-                found = paired_counts_by_group(a, b, slicing.membership)
+            for groups in parts:
+                found = paired_counts_by_group(a, b, groups.slicing.membership)
                 kept = np.flatnonzero(found.n >= MIN_UNITS)
                 counts.append(found.take(kept))
-                places += [(first, other, f"{compared.where}@{slicing.name}/{slicing.groups[g]}", False) for g in kept]
+                keys = [f"{compared.where}@{groups.name}/{key}" for key in groups.keys().values()]
+                places += [(first, other, keys[group], False) for group in kept]
     table = PairedCounts.concatenate(counts)
     whole = np.array([place[3] for place in places])
     low, high = paired_interval(table, level)

@@ -11,7 +11,18 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from harness.cli.common import DataOption, app, fails_cleanly, make_reporter, make_settings, print_text, say, table
+from harness.cli.common import (
+    ByOption,
+    DataOption,
+    SlicesOption,
+    app,
+    fails_cleanly,
+    make_reporter,
+    make_settings,
+    print_text,
+    say,
+    table,
+)
 from harness.errors import ExitCode, HarnessError, unknown_name
 from harness.evidence import decimals_for
 from harness.metrics.paired import METHOD
@@ -30,6 +41,8 @@ def compare(
     benchmark: Annotated[
         list[str] | None, typer.Option("--benchmark", "-b", help="Only this benchmark. May be given several times.")
     ] = None,
+    by: ByOption = None,
+    slices: SlicesOption = None,
     data: DataOption = None,
     allow_different_protocols: Annotated[
         bool, typer.Option("--allow-different-protocols", help="Compare all the same, and state the differences.")
@@ -53,10 +66,13 @@ def compare(
 
     `harness compare resnet50 vgg16 alexnet --benchmark imagenet-val --format markdown`
 
+    `harness compare resnet50 vgg16 --benchmark imagenet-val --by imagenet-x`
+
     `harness compare resnet50 vgg16 --disagreements differ.csv`
     """
     from harness.comparing import compare as compare_models
     from harness.files import write_text
+    from harness.slicing import request_of
     from harness.stored import stored_model
     from harness.suites import load_suite
 
@@ -66,14 +82,17 @@ def compare(
         raise HarnessError(
             f"{disagreements} is neither .csv nor .parquet.", remedy="Choose one.", exit_code=ExitCode.USAGE
         )
+    loaded = load_suite(suite) if suite is not None else None
+    request = request_of(loaded, slices, by or ())
     settings = make_settings(data, True)
     reporter = make_reporter()
     compared = compare_models(
         [stored_model(name, settings.home) for name in models],
         settings,
         reporter.note,
-        suite=load_suite(suite) if suite is not None else None,
+        suite=loaded,
         only=benchmark or (),
+        slices=request,
         allow_different_protocols=allow_different_protocols,
     )
     text = _WRITERS[output_format](compared)

@@ -397,7 +397,11 @@ def _reliability_figure(models: Sequence[StoredModel], read: dict[str, _Read | N
 
 def _reference_predictions(model: StoredModel, settings: Settings, report: Callable[[str], None]) -> _Read | None:
     """The predictions that errors and calibration are shown on: the validation set's, or the first whole benchmark's."""
-    whole = {prefix: condition for prefix, condition in model.conditions.items() if condition.condition is None}
+    whole = {
+        prefix: stored
+        for prefix, stored in model.conditions.items()
+        if stored.condition is None and not stored.benchmark.label_sets
+    }
     chosen = whole.get(REFERENCE) or next(iter(whole.values()), None)
     if chosen is None:
         return None

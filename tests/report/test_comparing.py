@@ -22,6 +22,7 @@ from harness.metrics.paired import paired_difference_of_proportions
 from harness.progress import Reporter
 from harness.run import merge_into_store
 from harness.settings import Settings
+from harness.slicing import request_of
 from harness.stored import read_predictions, stored_model, stored_names
 from tests.report.conftest import Store
 
@@ -115,6 +116,27 @@ class TestPairs:
         assert [c.where for c in cells] == [f"imagenet-c/fog/{severity}" for severity in (1, 2, 3)]
         assert sum(c.whole for c in found) == 1
         assert min(cells, key=lambda c: c.p).p_holm == pytest.approx(min(1.0, 3 * min(c.p for c in cells)))
+
+
+class TestSlices:
+    @pytest.fixture(autouse=True)
+    def filled(self, store: Store, right: Right) -> None:
+        for name, seed in (("one", 1), ("two", 2)):
+            store.ran(name, right(600, 0.7, seed), benchmark="imagenet-val")
+
+    def test_each_slice_is_the_comparison_on_its_samples(self, store: Store, right: Right) -> None:
+        found = compared(store, "one", "two", slices=request_of(None, None, ["wordnet/n02084071"])).comparisons
+        assert [c.where for c in found] == ["imagenet-val", "imagenet-val@wordnet/n02084071"]
+        dogs = np.arange(600)[151:269]  # the 118 classes of dogs, 151 to 268
+        expected = paired_difference_of_proportions(right(600, 0.7, 1)[dogs], right(600, 0.7, 2)[dogs])
+        assert found[1].n == 118
+        assert (found[1].difference, found[1].low, found[1].high) == (expected.value, expected.low, expected.high)
+        assert not found[1].whole
+
+    def test_what_can_not_be_sliced_is_said(self, store: Store) -> None:
+        found = compared(store, "one", "two", slices=request_of(None, None, ["brightness"]))
+        assert found.exit_code is ExitCode.INCOMPLETE
+        assert "imagenet-val is not compared by brightness" in found.missing[0]
 
 
 class TestWhatIsRefused:

@@ -1,0 +1,256 @@
+"""The report in a real browser: no fault, no request, sorting, searching, words for every figure, accessible, printable.
+
+Needs Debian's chromium (or CHROMIUM in the environment) and the `playwright` package; skipped without them. axe-core comes
+with the axe-playwright-python package.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from harness.evidence import Evidence, EvidenceClass, Ledger
+from harness.report import collect, render_report
+from harness.run import merge_into_store
+from harness.stored import stored_model
+from tests.report.conftest import Store
+
+pytest.importorskip("playwright", reason="the playwright package is not installed")
+
+HOSTILE = "<img src=x onerror=window.hurt=1>"
+FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+FULL_LEDGER = 5_000
+"""Pieces of evidence in the largest report of these tests: several models with every cell and slice."""
+
+
+def chromium() -> str:
+    """Path of the browser; skips where there is none."""
+    found = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
+    if not found:
+        pytest.skip("chromium is not installed (Debian: apt-get install chromium)")
+    return found
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    path = chromium()
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        started = playwright.chromium.launch(executable_path=path, args=FLAGS)
+        yield started
+        started.close()
+
+
+@pytest.fixture
+def report(store: Store, tmp_path: Path) -> Path:
+    """A report on three models, one with a hostile title, with corruptions, calibration, costs and pending evidence."""
+    generator = np.random.default_rng(0)
+    for name, share in (("ours", 0.8), ("hurt", 0.7)):
+        title = HOSTILE if name == "hurt" else "Our model"
+        store.ran(name, generator.random(300) < share, benchmark="imagenet-val", title=title)
+        store.ran(name, generator.random(300) < share - 0.1, title=title)
+        for severity in (1, 3, 5):
+            cell = generator.random(300) < 0.6
+            store.ran(
+                name, cell, benchmark="imagenet-c", condition=f"fog/{severity}", metrics=("accuracy",), title=title
+            )
+    store.imports("theirs", generator.random(300) < 0.5)
+    evidence = [
+        Evidence(key="compute.parameters", class_=EvidenceClass.DERIVED, value=5_288_548),
+        Evidence(
+            key="imagenet-a.top1",
+            class_=EvidenceClass.PENDING,
+            reason=f"ImageNet-A is missing. {HOSTILE}",
+            command="harness run --suite robustness --model ours",
+        ),
+    ]
+    model = stored_model("ours", store.home).ledger.model
+    merge_into_store(store.home, Ledger(model=model, environment={"system": HOSTILE}, evidence=evidence))
+    return written(store, ["ours", "hurt", "theirs"], tmp_path / "report.html")
+
+
+def written(store: Store, names: list[str], path: Path) -> Path:
+    models = [stored_model(name, store.home) for name in names]
+    path.write_text(render_report(collect(models, store.settings, pytest.fail)), encoding="utf-8")
+    return path
+
+
+@pytest.fixture
+def visit(browser: Any, report: Path) -> Iterator[Callable[..., Any]]:
+    """visit(color_scheme="dark", …): the report opened in a fresh window; faults and requests are gathered on the page."""
+    contexts = []
+
+    def go(path: Path = report, **options: Any) -> Any:
+        context = browser.new_context(**options)
+        contexts.append(context)
+        page = context.new_page()
+        page.faults, page.requests = [], []
+        page.on("console", lambda message: page.faults.append(message.text))
+        page.on("pageerror", lambda error: page.faults.append(str(error)))
+        page.on("request", lambda request: page.requests.append(request.url))
+        page.goto(path.as_uri())
+        return page
+
+    yield go
+    for context in contexts:
+        context.close()
+
+
+def column(page: Any, table: str, at: int) -> list[str]:
+    return page.eval_on_selector_all(
+        f"{table} tbody tr:not([hidden])", f"rows => rows.map(r => r.cells[{at}].innerText)"
+    )
+
+
+def shown_rows(page: Any, count: int) -> None:
+    """Waits until the ledger shows so many rows."""
+    from playwright.sync_api import expect
+
+    expect(page.locator("#evidence tbody tr:not([hidden])")).to_have_count(count)
+
+
+def test_no_fault_and_no_request_outside(visit: Callable[..., Any], report: Path) -> None:
+    page = visit()
+    page.mouse.wheel(0, 50_000)
+    page.wait_for_timeout(200)
+    assert page.faults == []
+    assert {url for url in page.requests if not url.startswith("data:")} == {report.as_uri()}
+    assert page.title().startswith("harness report")
+
+
+def test_markup_in_a_name_does_nothing(visit: Callable[..., Any]) -> None:
+    page = visit()
+    assert page.evaluate("window.hurt") is None
+    assert page.locator("img[src=x]").count() == 0
+    assert page.get_by_text("onerror=window.hurt").count() > 0
+
+
+def test_tables_sort_with_the_mouse_and_the_keyboard(visit: Callable[..., Any]) -> None:
+    page = visit()
+    header = page.locator("#overview thead th").nth(1)
+    header.locator("button").click()
+    values = [float(text.split()[0]) for text in column(page, "#overview table", 1) if text[0].isdigit()]
+    assert header.get_attribute("aria-sort") == "descending"
+    assert values == sorted(values, reverse=True)
+    assert column(page, "#overview table", 1)[-1].startswith("—")  # the imported model has no value: last
+    page.keyboard.press("Enter")  # the button has the focus
+    assert header.get_attribute("aria-sort") == "ascending"
+    values = [float(text.split()[0]) for text in column(page, "#overview table", 1) if text[0].isdigit()]
+    assert values == sorted(values)
+    assert column(page, "#overview table", 1)[-1].startswith("—")
+    assert "ascending" in page.locator("#said").inner_text()
+    page.locator("#overview thead th button").first.focus()
+    page.keyboard.press("Space")
+    names = column(page, "#overview table", 0)
+    assert names == sorted(names)
+    assert header.get_attribute("aria-sort") is None
+
+
+def test_the_ledger_is_searched_and_filtered(visit: Callable[..., Any]) -> None:
+    page = visit()
+    everything = len(column(page, "#evidence", 0))
+    page.fill("#filter-text", "fog/3 top1")
+    shown_rows(page, 2)
+    assert set(column(page, "#evidence", 1)) == {"imagenet-c/fog/3.top1"}
+    assert page.locator("#filter-count").inner_text() == f"2 of {everything}"
+    page.fill("#filter-text", "")
+    page.select_option("#filter-class", "pending")
+    shown_rows(page, 1)
+    assert "ImageNet-A is missing" in column(page, "#evidence", 6)[0]
+    page.select_option("#filter-class", "")
+    page.select_option("#filter-model", "theirs")
+    assert set(column(page, "#evidence", 0)) == {"theirs"}
+
+
+def test_every_figure_has_words(visit: Callable[..., Any]) -> None:
+    page = visit()
+    figures = page.eval_on_selector_all(
+        "figure svg",
+        "all => all.map(s => [s.getAttribute('role'), s.querySelector(':scope > title')?.textContent, "
+        "s.querySelector(':scope > desc')?.textContent])",
+    )
+    assert len(figures) >= 4
+    for role, title, description in figures:
+        assert role == "img"
+        assert title
+        assert len(description) > 40
+
+
+@pytest.mark.parametrize("color_scheme", ["light", "dark"])
+def test_no_serious_accessibility_fault(visit: Callable[..., Any], color_scheme: str) -> None:
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe-core is not installed")
+    page = visit(color_scheme=color_scheme, bypass_csp=True)  # axe is put into the page, which the page itself forbids
+    page.add_style_tag(content=".later { content-visibility: visible !important }")
+    page.eval_on_selector_all("details", "all => all.forEach(part => { part.open = true })")
+    found = axe.Axe().run(page).response["violations"]
+    assert [(v["id"], v["impact"], [n["html"][:160] for n in v["nodes"][:3]]) for v in found] == []
+
+
+def test_the_page_obeys_the_colour_scheme_and_figures_stay_on_white(visit: Callable[..., Any]) -> None:
+    grounds = {}
+    for scheme in ("light", "dark"):
+        page = visit(color_scheme=scheme)
+        grounds[scheme] = page.evaluate("getComputedStyle(document.body).backgroundColor")
+        assert (
+            page.evaluate("getComputedStyle(document.querySelector('figure')).backgroundColor") == "rgb(255, 255, 255)"
+        )
+    assert grounds == {"light": "rgb(255, 255, 255)", "dark": "rgb(21, 23, 26)"}
+
+
+def test_nothing_sticks_out_on_a_narrow_screen(visit: Callable[..., Any]) -> None:
+    page = visit(viewport={"width": 360, "height": 740})
+    page.add_style_tag(content=".later { content-visibility: visible !important }")
+    assert page.evaluate("document.documentElement.scrollWidth") <= 360
+
+
+def test_it_prints_with_everything_open(visit: Callable[..., Any]) -> None:
+    page = visit()
+    page.emulate_media(media="print")
+    page.evaluate("dispatchEvent(new Event('beforeprint'))")
+    assert page.eval_on_selector_all("details", "all => all.every(part => part.open)")
+    assert not page.locator("nav").is_visible()
+    assert page.pdf(format="A4").startswith(b"%PDF")
+
+
+def test_a_full_ledger_is_small_and_shows_quickly(
+    store: Store, browser: Any, visit: Callable[..., Any], tmp_path: Path
+) -> None:
+    """Thousands of rows: under 2 MB, and the first view in under a second."""
+    evidence = [
+        Evidence(
+            key=f"imagenet-val@class/group-{number}.top1",
+            class_=EvidenceClass.MEASURED,
+            value=50 + number % 40 + 0.123,
+            unit="%",
+            interval={"low": 40.0, "high": 95.0, "method": "Wilson"},  # type: ignore[arg-type]
+            n=50_000,
+            N=50_000,
+            protocol={"precision": "fp32"},
+            command="harness run --suite robustness --model large --data imagenet-val=DIR",
+        )
+        for number in range(FULL_LEDGER)
+    ]
+    merge_into_store(store.home, Ledger(model={"name": "large", "title": "L", "weights": None}, evidence=evidence))
+    path = written(store, ["large"], tmp_path / "large.html")
+    assert path.stat().st_size < 2e6
+    painted = []
+    for _ in range(3):  # other programs share the machine: the best of three says what the page itself takes
+        page = visit(path)
+        page.wait_for_timeout(300)
+        painted.append(page.evaluate("performance.getEntriesByName('first-contentful-paint')[0].startTime"))
+    assert min(painted) < 1000  # milliseconds since the page was asked for
