@@ -99,6 +99,8 @@ HUB_LICENSES = frozenset(
 )
 """Identifiers that the Hub takes as `license` (huggingface.co/docs/hub/repositories-licenses)."""
 
+_SOURCE = {"name": "Measured with harness; see the card", "url": "https://github.com/harness-cards/harness"}
+"""Where a result comes from."""
 _GRAMS = {"g CO2e": 1.0, "kg CO2e": 1e3, "t CO2e": 1e6}
 
 # --- a new front matter -------------------------------------------------------------------------------------------
@@ -185,12 +187,14 @@ def _result(benchmark: Benchmark, ledger: Ledger) -> Iterable[dict[str, Any]]:
             metrics.append({"type": "accuracy", "name": words, "value": round(float(item.value), 4)})  # type: ignore[arg-type]
     if metrics and benchmark.package is None:
         dataset = {"type": benchmark.hub.id if benchmark.hub else benchmark.name, "name": benchmark.title}
-        if benchmark.hub and benchmark.hub.split:
-            dataset["split"] = benchmark.hub.split
+        if benchmark.hub:
+            config = benchmark.hub.config or (benchmark.name if benchmark.hub.archive else None)
+            dataset |= {k: v for k, v in (("config", config), ("split", benchmark.hub.split)) if v}
         yield {
             "task": {"type": "image-classification", "name": "Image classification"},
-            "dataset": dataset,
+            "dataset": dataset,  # the three sets of ImageNetV2 are archives of one repository: the name tells them apart
             "metrics": metrics,
+            "source": dict(_SOURCE),  # one of its own, or YAML writes references
         }
 
 
