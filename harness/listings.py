@@ -7,6 +7,7 @@ import importlib.util
 import json
 import os
 import platform
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -135,7 +136,9 @@ def _status(benchmark: Benchmark, settings: Settings) -> dict[str, Any]:
 
 
 def doctor(settings: Settings) -> dict[str, str]:
-    """Versions, devices, whether a token is there (never the token), store and free disk."""
+    """Versions, devices, whether a token is there and the Hub takes it (never the token), store and free disk."""
+    from harness.hub.transport import token_state
+
     report = {"harness": __version__, "python": platform.python_version(), "platform": platform.platform()}
     for name in ("torch", "torchvision", "timm", "transformers", "datasets", "huggingface_hub", "pillow", "fairlearn"):
         try:
@@ -149,9 +152,9 @@ def doctor(settings: Settings) -> dict[str, str]:
     report["gpus"] = _gpus()
     report["store"] = f"{settings.home} ({_writable(settings.home)})"
     report["data"] = str(settings.data_home) if settings.data_home else "HARNESS_DATA is not set"
-    report["HF token"] = _token_state()
+    report["HF token"] = token_state()
     report["HF_HOME"] = os.environ.get("HF_HOME", "not set")
-    report["HF_ENDPOINT"] = os.environ.get("HF_ENDPOINT", "not set")
+    report["HF_ENDPOINT"] = re.sub(r"//[^/]*@", "//", os.environ.get("HF_ENDPOINT", "not set"))  # no password
     report["offline"] = "yes (HF_HUB_OFFLINE)" if hub_is_offline() else "no"
     return report
 
@@ -168,11 +171,3 @@ def _writable(home: Path) -> str:
     folder = next(p for p in (home, *home.absolute().parents) if p.exists())
     free = shutil.disk_usage(folder).free / 1e9
     return f"{'writable' if os.access(folder, os.W_OK) else 'NOT writable'}, {free:.1f} GB free"
-
-
-def _token_state() -> str:
-    from huggingface_hub import get_token
-
-    if get_token() is None:
-        return "none (set HF_TOKEN or run: hf auth login)"
-    return "present, from HF_TOKEN" if os.environ.get("HF_TOKEN") else "present, from the token file"

@@ -341,6 +341,25 @@ def _read_token() -> str | None:
     return token
 
 
+def token_state() -> str:
+    """Whether there is a token, where it is from, and whether the Hub takes it; never the token."""
+    try:
+        if _read_token() is None:
+            return "none (set HF_TOKEN or run: hf auth login)"
+    except HarnessError as error:
+        return error.message
+    variable = next((name for name in ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN") if os.environ.get(name)), None)
+    present = f"present, from {variable or 'the token file'}"
+    if hub_is_offline():
+        return f"{present}; not checked: offline"
+    try:
+        with connect("check the token", Patience(connect=5.0, read=10.0, attempts=1)) as hub:
+            account = hub.account()
+    except HarnessError as error:
+        return f"{present}; {error.message}"
+    return f"{present}; of {account.name}, {'may write' if account.can_write else 'may only read'}"
+
+
 def check_repo_id(repo_id: str) -> None:
     """Refuse what can't be the id of a model repository.
 
