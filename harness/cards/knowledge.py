@@ -107,8 +107,17 @@ class View:
 
     @property
     def slice(self) -> str:
-        """The last part of the slice or condition in the key, as words: `pose`, `gaussian noise`."""
-        return escape_markdown(self.key.rpartition(".")[0].rpartition("/")[2].replace("_", " "))
+        """What a slice is called, or the last part of a condition in the key as words: `dog`, `gaussian noise`."""
+        named = (self.evidence.protocol or {}).get("group")
+        return escape_markdown(str(named or self.key.rpartition(".")[0].rpartition("/")[2].replace("_", " ")))
+
+    @property
+    def no_difference(self) -> str | None:
+        """That a slicing's groups don't differ detectably, where this is the spread between them and says so."""
+        protocol = self.evidence.protocol or {}
+        if protocol.get("detectable", True):
+            return None
+        return f"there is no detectable difference (smallest detectable here: {protocol['smallest_detectable']:.1f} points)"
 
     @property
     def link(self) -> str:
