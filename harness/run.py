@@ -27,6 +27,7 @@ import numpy as np
 import pandas as pd
 
 from harness import __version__
+from harness.compute.tradeoff import accuracies_per_gmac
 from harness.data.catalog import CLEAN_CROPS
 from harness.data.copies import Copy
 from harness.errors import ExitCode, HarnessError, MissingInputError
@@ -142,6 +143,7 @@ def run_suite(
     ledger = Ledger(
         model=describe_model(spec, runner.identity), environment=environment(), evidence=_in_suite_order(evidence, plan)
     )
+    ledger.add(accuracies_per_gmac(ledger))
     return RunResult(ledger, plan, failed)
 
 
@@ -736,6 +738,7 @@ def merge_into_store(home: Path, ledger: Ledger) -> Path:
                 model = ledger.model if now is not None else base.model
                 merged = Ledger(model=model, environment=ledger.environment, evidence=list(base.evidence))
                 merged.add(ledger.evidence)
+                merged.add(accuracies_per_gmac(merged))
         merged.save(path)
     return path
 

@@ -11,7 +11,15 @@ from xml.etree import ElementTree
 import pytest
 
 from harness.evidence import Evidence, EvidenceClass, Interval
-from harness.figures import Point, corruption_bars, corruption_small_multiples, error_of, point
+from harness.figures import (
+    Point,
+    accuracy_against_cost,
+    corruption_bars,
+    corruption_small_multiples,
+    error_of,
+    point,
+    throughput_by_batch,
+)
 
 SVG = "{http://www.w3.org/2000/svg}"
 GROUPS = {"noise": ("gaussian_noise",), "weather": ("fog", "snow")}
@@ -25,7 +33,7 @@ NOTE = "imagenet-c, 500 of 50,000 images"
 
 SAME = """
 import hashlib, sys
-from harness.figures import Point, corruption_bars
+from harness.figures import Point, accuracy_against_cost, corruption_bars
 assert not any(name.partition(".")[0] == "matplotlib" for name in sys.modules), "imported before a figure is drawn"
 svg = corruption_bars({"fog": Point(61.5, 60, 63)}, Point(61.5), title="t", note="n")
 assert "matplotlib.pyplot" not in sys.modules
@@ -136,3 +144,34 @@ def test_nothing_to_draw() -> None:
         corruption_small_multiples({}, title="t", note="n")
     with pytest.raises(ValueError, match="nothing to draw"):
         corruption_bars({}, Point(1.0), title="t", note="n")
+
+
+SWEEP = {1: Point(20.0, 19.5, 20.5), 8: Point(31.0, 30, 32), 2: Point(25.0), 16: Point(30.0, 29, 31)}
+
+
+def test_throughput_tells_every_batch_size_and_the_one_taken() -> None:
+    svg = throughput_by_batch(SWEEP, 8, title="Speed", note="a CPU")
+    shown = texts(svg)
+    for expected in ("1", "2", "8", "16", "images a batch", "images/s", "taken: 8", "a CPU"):
+        assert expected in shown, expected
+    described = ElementTree.fromstring(svg)[1].text or ""
+    assert "1 images a batch: 20 (19.5 to 20.5) images/s. 2 images a batch: 25 images/s. 8 images" in described
+    assert svg == throughput_by_batch(dict(reversed(SWEEP.items())), 8, title="Speed", note="a CPU")
+    with pytest.raises(ValueError, match="nothing to draw"):
+        throughput_by_batch({}, 8, title="t", note="n")
+
+
+def test_accuracy_against_cost_names_every_model() -> None:
+    models = {
+        "small <one>": (Point(0.4, 0.3, 0.5), Point(70.0, 69, 71)),
+        "large": (Point(15.4), Point(84.0)),
+        "wide": (Point(40.0, 0.0, 4000.0), Point(83.0)),  # an energy's low bound may be 0
+    }
+    svg = accuracy_against_cost(models, cost="billion multiply-adds", title="Cost", note="a note")
+    shown = texts(svg)
+    for expected in ("1 small <one>", "2 large", "3 wide", "top-1 %", "billion multiply-adds", "a note"):
+        assert expected in shown, expected
+    described = ElementTree.fromstring(svg)[1].text or ""
+    assert "small <one>: 70 (69 to 71) % at 0.4 (0.3 to 0.5). large: 84 % at 15.4" in described
+    with pytest.raises(ValueError, match="positive cost"):
+        accuracy_against_cost({"a": (Point(0.0), Point(1.0))}, cost="c", title="t", note="n")

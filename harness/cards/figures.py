@@ -6,10 +6,11 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from harness.compute.tradeoff import throughput_of
 from harness.corruptions.registry import GROUPS
 from harness.data.catalog import CLEAN_CROPS, Benchmark, benchmarks
 from harness.evidence import Evidence, EvidenceClass, Ledger, show_count
-from harness.figures import Point, corruption_bars, corruption_small_multiples, error_of, point
+from harness.figures import Point, corruption_bars, corruption_small_multiples, error_of, point, throughput_by_batch
 
 _CELL = re.compile(r"(?P<benchmark>[^/@]+)/(?P<corruption>[^/@]+)/(?P<severity>\d+)\.top1")
 
@@ -38,6 +39,25 @@ def corruption_cells(ledger: Ledger, benchmark: str) -> dict[tuple[str, int], Ev
 def card_figures(ledger: Ledger) -> dict[str, list[Figure]]:
     """The figures of each benchmark that has some."""
     return {name: made for name, known in benchmarks().items() if (made := _corruption_figures(ledger, known))}
+
+
+def throughput_figure(ledger: Ledger) -> Figure | None:
+    """Throughput against batch size; None where fewer than two batch sizes were measured."""
+    item = throughput_of(ledger)
+    sweep = (item.protocol or {}).get("sweep", ()) if item is not None else ()
+    if item is None or len(sweep) < 2:
+        return None
+    protocol = item.protocol or {}
+    points = {p["batch"]: Point(p["images_per_second"], p.get("low"), p.get("high")) for p in sweep}
+    hardware = protocol.get("hardware") or {}
+    note = ", ".join(
+        str(part)
+        for part in (hardware.get("gpu") or hardware.get("cpu"), protocol.get("precision"), protocol.get("steps"))
+        if part
+    )
+    title = f"{ledger.model['title']}: throughput by batch size"
+    svg = throughput_by_batch(points, protocol["batch"], title=title, note=f"{note}; bars are 95 % intervals.")
+    return Figure("figures/throughput.svg", svg, "Images per second against the number of images a batch")
 
 
 def _corruption_figures(ledger: Ledger, benchmark: Benchmark) -> list[Figure]:

@@ -16,7 +16,7 @@ from typing import Any
 import jinja2
 import jinja2.sandbox
 
-from harness.cards.figures import Figure, card_figures, corruption_cells
+from harness.cards.figures import Figure, card_figures, corruption_cells, throughput_figure
 from harness.cards.metadata import card_metadata, dump_metadata
 from harness.cards.record import CardRecord, ledger_digest
 from harness.cards.slices import (
@@ -31,6 +31,7 @@ from harness.cards.slices import (
     slices_csv,
     where_title,
 )
+from harness.compute.tradeoff import PER_GMAC
 from harness.data.catalog import CLEAN_CROPS, Benchmark, benchmarks
 from harness.errors import ExitCode, HarnessError
 from harness.evidence import (
@@ -56,6 +57,7 @@ _METRIC_NAMES = {
     "ece": "Expected calibration error, 15 equal-width bins",
     "ece:equal-mass": "Expected calibration error, 15 equal-mass bins",
     "mean-confidence": "Mean confidence",
+    "top1-per-gmac": "Top-1 accuracy for a billion multiply-adds",
     "accuracy-drop": "Accuracy drop from imagenet-val",
     "effective-robustness": "Effective robustness",
     "ce": "Corruption error (CE)",
@@ -73,6 +75,7 @@ _VARIANT_NAMES = {
     "digital": "digital corruptions",
     "extra": "the four extra corruptions",
     "no-jpeg": "without the JPEG step",
+    "with-decoding": "with JPEG decoding and preprocessing",
     "bf16": "in bfloat16",
     "fp16": "in float16",
 }
@@ -161,7 +164,9 @@ def costs(ledger: Ledger) -> Costs:
     found: dict[str, list[Cost]] = {"architecture": [], "speed": [], "impact": []}
     for item in ledger:
         family = benchmark_of(item.key)
-        if family in ("energy", "carbon"):
+        if f".{PER_GMAC}" in item.key:
+            found["speed"].append(Cost(item, f"{metric_name(item.key)}, {family}"))
+        elif family in ("energy", "carbon"):
             found["impact"].append(Cost(item, cost_name(item.key)))
         elif family == "compute" and _SPEED.fullmatch(item.key):
             found["speed"].append(Cost(item, cost_name(item.key)))
@@ -175,7 +180,7 @@ def cost_name(key: str) -> str:
     plain, _, variant = key.partition(":")
     family, _, word = plain.partition(".")
     words = word.replace("-", " ").capitalize() if family == "architecture" else _COST_NAMES.get(plain, plain)
-    return _COST_NAMES.get(key) or words + (f", {variant}" if variant else "")
+    return _COST_NAMES.get(key) or words + "".join(f", {_VARIANT_NAMES.get(v, v)}" for v in variant.split("+") if v)
 
 
 @dataclass(frozen=True)
@@ -241,7 +246,8 @@ def sections(ledger: Ledger) -> list[Section]:
         for (corruption, severity), item in corruption_cells(ledger, name).items():
             cells.setdefault(corruption, {})[severity] = item
         in_grid = {item.key for by_severity in cells.values() for item in by_severity.values()}
-        measured = [item for item in items if item.class_ is EvidenceClass.MEASURED and item.key not in in_grid]
+        apart = {*in_grid, *(item.key for item in items if f".{PER_GMAC}" in item.key)}
+        measured = [item for item in items if item.class_ is EvidenceClass.MEASURED and item.key not in apart]
         waiting = tuple(item for item in items if item.class_ is EvidenceClass.PENDING)
         figures = tuple(drawn.get(name, ()))
         found.append(Section(known[name], tuple(_row(item) for item in measured), waiting, cells, figures))
@@ -356,7 +362,7 @@ def render_card(ledger: Ledger, template: Path | None = None, *, sidecar: str | 
         HarnessError: the template is missing, has a syntax error, or uses a name that is not defined.
     """
     environment, name = _environment(template)
-    found = sections(ledger)
+    found, drawn = sections(ledger), throughput_figure(ledger)
     model = ledger.model
     slices = slice_results(ledger)
     by_slice = slice_figures(slices, str(model["title"]))
@@ -372,6 +378,7 @@ def render_card(ledger: Ledger, template: Path | None = None, *, sidecar: str | 
             smallest_n=min((row.evidence.n or 0 for section in found for row in section.rows), default=0),
             methods=_methods(ledger),
             costs=costs(ledger),
+            throughput_figure=drawn,
             slices=slices,
             slice_figures=by_slice,
             slices_file=SLICES_FILE,
@@ -382,7 +389,8 @@ def render_card(ledger: Ledger, template: Path | None = None, *, sidecar: str | 
         line = getattr(error, "lineno", None)
         where = f"{getattr(error, 'filename', None) or name}" + (f", line {line}" if line else "")
         raise HarnessError(f"The template {where}: {error}.", remedy="Mend the template.") from error
-    figures = tuple(figure for section in found for figure in section.figures) + tuple(by_slice.values())
+    figures: tuple[Figure, ...] = () if drawn is None else (drawn,)
+    figures += tuple(figure for section in found for figure in section.figures) + tuple(by_slice.values())
     table = slices_csv(ledger)
     record = CardRecord("render", str(model["name"]), sidecar, ledger_digest(ledger))
     tidy = re.sub(r"\n{3,}", "\n\n", text).rstrip("\n")

@@ -32,6 +32,7 @@ from harness.cli.common import (
     say,
     table,
 )
+from harness.cli.costs import TIMM_TABLE
 from harness.errors import ExitCode
 
 JpegOption = Annotated[
@@ -137,7 +138,8 @@ def run(
 
 def _run_and_report(suite: str, model: str, settings: Any, output: Path | None, output_format: str) -> ExitCode:
     from harness.cards.render import render_card
-    from harness.files import make_folder
+    from harness.compute.tradeoff import benchmark_row, timm_csv
+    from harness.files import make_folder, write_text
     from harness.models.registry import resolve
     from harness.run import merge_into_store, record_run, run_suite
     from harness.suites import load_suite
@@ -147,6 +149,9 @@ def _run_and_report(suite: str, model: str, settings: Any, output: Path | None, 
     reporter = make_reporter()
     result = run_suite(spec, loaded_suite, settings, reporter, confirm=confirm)
     result.ledger.save(folder / "evidence.json")
+    row = benchmark_row(result.ledger)
+    if row is not None:
+        write_text(folder / TIMM_TABLE, timm_csv([row]))
     stored = merge_into_store(settings.home, result.ledger)
     record_run(settings.home, result, folder)
     render_card(result.ledger).save(folder / "card.md")
@@ -163,6 +168,8 @@ def _run_and_report(suite: str, model: str, settings: Any, output: Path | None, 
         )
     else:
         print_text(evidence_table(result.ledger))
+        if row is not None:
+            say(f"Table:     {folder / TIMM_TABLE}")
         say(
             f"Card:      {folder / 'card.md'}\nEvidence:  {folder / 'evidence.json'}\nStore:     {stored.parent.parent.parent}"
         )

@@ -6,8 +6,6 @@ same again stands in each record's protocol.
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -23,25 +21,13 @@ from harness.compute.memory import PeakMemory
 from harness.compute.placement import Placement, Setting, Trial
 from harness.compute.ranges import Range
 from harness.compute.speed import LEVEL, Figure, Sweep, Timings, mean_figure
-from harness.evidence import Evidence, EvidenceClass, Fingerprints, Interval, Ledger
+from harness.evidence import Evidence, EvidenceClass, Fingerprints, Interval
 
 BOUNDS = "product of the bounds of energy, PUE and grid intensity; not a sampling interval"
 FORWARD_ONLY = "forward pass only, input already on the device"
 WITH_DECODING = "JPEG decoding and preprocessing by Pillow, then the forward pass"
 
 _QUANTILES = {"p50": 0.50, "p95": 0.95, "p99": 0.99}
-
-TIMM_COLUMNS = (
-    "model",
-    "infer_samples_per_sec",
-    "infer_step_time",
-    "infer_batch_size",
-    "infer_img_size",
-    "infer_gmacs",
-    "infer_macts",
-    "param_count",
-)
-"""The columns of timm's inference benchmark tables: step time in ms a batch, counts in units of 10^9 and 10^6."""
 
 
 @dataclass(frozen=True)
@@ -408,25 +394,6 @@ def training_evidence(
     ]
 
 
-def accuracy_per_gmac(ledger: Ledger, accuracy: str = "imagenet-val.top1") -> Evidence | None:
-    """An accuracy's percentage points for a billion multiply-adds; None where the ledger lacks either."""
-    top1, macs = ledger.get(accuracy), ledger.get("compute.macs")
-    if top1 is None or macs is None or not isinstance(top1.value, float) or not isinstance(macs.value, int):
-        return None
-    gmacs = macs.value / 1e9
-    interval = top1.interval
-    if interval is not None:
-        interval = interval.model_copy(update={"low": interval.low / gmacs, "high": interval.high / gmacs})
-    changes = {
-        "key": f"{accuracy}-per-gmac",
-        "value": top1.value / gmacs,
-        "unit": "% per GMAC",
-        "interval": interval,
-        "protocol": (top1.protocol or {}) | {"macs": macs.value},
-    }
-    return top1.model_copy(update=changes)
-
-
 def _part(reading: Reading) -> dict[str, Any]:
     return {
         "covers": reading.covers,
@@ -480,38 +447,3 @@ def _measured(
 
 def _pending(key: str, reason: str | None, origin: Origin, protocol: Mapping[str, Any]) -> Evidence:
     return _record(key, EvidenceClass.PENDING, origin, reason=reason, protocol=dict(protocol))
-
-
-# --- timm's table -------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class BenchmarkRow:
-    """One model in the form of timm's inference benchmark tables."""
-
-    model: str
-    best: Timings
-    complexity: Complexity
-
-    def values(self) -> dict[str, Any]:
-        """The columns, rounded as timm rounds them."""
-        throughput = self.best.throughput.value
-        return {
-            "model": self.model,
-            "infer_samples_per_sec": round(throughput, 2),
-            "infer_step_time": round(1000 * self.best.images_per_call / throughput, 3),
-            "infer_batch_size": self.best.images_per_call,
-            "infer_img_size": self.complexity.input_size[-1],
-            "infer_gmacs": round(self.complexity.macs / 1e9, 2),
-            "infer_macts": round(self.complexity.activations / 1e6, 2),
-            "param_count": round(self.complexity.parameters / 1e6, 2),
-        }
-
-
-def timm_csv(rows: Sequence[BenchmarkRow]) -> str:
-    """The rows as CSV with timm's benchmark columns, fastest first as in timm's tables."""
-    text = io.StringIO()
-    writer = csv.DictWriter(text, TIMM_COLUMNS, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(sorted((row.values() for row in rows), key=lambda row: -row["infer_samples_per_sec"]))
-    return text.getvalue()

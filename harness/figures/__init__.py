@@ -9,6 +9,7 @@ matplotlib is imported when a figure is drawn, not before, and its pyplot is nev
 for the time of drawing, so two figures can't be drawn in two threads at once.
 """
 
+from harness.figures.compute import accuracy_against_cost, throughput_by_batch
 from harness.figures.corruption import corruption_bars, corruption_small_multiples
 from harness.figures.reliability import Bin, reliability_diagrams
 from harness.figures.shift import Shift, shift_scatter
@@ -18,10 +19,12 @@ __all__ = [
     "Bin",
     "Point",
     "Shift",
+    "accuracy_against_cost",
     "corruption_bars",
     "corruption_small_multiples",
     "error_of",
     "point",
     "reliability_diagrams",
     "shift_scatter",
+    "throughput_by_batch",
 ]

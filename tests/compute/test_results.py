@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from pathlib import Path
 from typing import Any
 
@@ -21,9 +19,9 @@ from harness.compute.hardware import describe
 from harness.compute.memory import PeakMemory
 from harness.compute.placement import Setting, choose
 from harness.compute.ranges import Range, assumptions
-from harness.compute.results import BenchmarkRow, Origin
+from harness.compute.results import Origin
 from harness.compute.speed import Budget, Sweep, Timings
-from harness.evidence import Evidence, EvidenceClass, Fingerprints, Interval, Ledger
+from harness.evidence import Evidence, EvidenceClass, Fingerprints, Ledger
 
 ORIGIN = Origin(
     command="harness run --suite compute --model tiny",
@@ -276,45 +274,6 @@ def test_training_carbon_from_documented_facts_or_undisclosed() -> None:
     assert got["carbon.training"].protocol["documented"] == facts
     unknown = by_key(results.training_evidence(None, facts={}, reason="hours are not published", origin=ORIGIN))
     assert {r.class_ for r in unknown.values()} == {EvidenceClass.UNDISCLOSED}
-
-
-def test_accuracy_beside_cost() -> None:
-    top1 = Evidence.model_validate(
-        {
-            "key": "imagenet-val.top1",
-            "class": "measured",
-            "value": 80.0,
-            "unit": "%",
-            "interval": Interval(low=79.6, high=80.4, method="Wilson"),
-            "n": 50_000,
-            "protocol": {"projection": "identity"},
-        }
-    )
-    macs = Evidence.model_validate({"key": "compute.macs", "class": "derived", "value": 4_000_000_000})
-    got = results.accuracy_per_gmac(Ledger(model={}, evidence=[top1, macs]))
-    assert got is not None
-    assert (got.key, got.value) == ("imagenet-val.top1-per-gmac", 20.0)
-    assert got.interval is not None
-    assert (got.interval.low, got.interval.high) == pytest.approx((19.9, 20.1))
-    assert got.protocol == {"projection": "identity", "macs": 4_000_000_000}
-    assert results.accuracy_per_gmac(Ledger(model={}, evidence=[top1])) is None
-
-
-# --- tables -------------------------------------------------------------------------------------------------------
-
-
-def test_timm_csv(complexity: Complexity) -> None:
-    slow = BenchmarkRow("slow", Timings((2.0, 2.0), 4, 1, "interval"), complexity)
-    fast = BenchmarkRow("fast", Timings((0.25, 0.25), 8, 1, "interval"), complexity)
-    text = results.timm_csv([slow, fast])
-    assert text.splitlines()[0] == (
-        "model,infer_samples_per_sec,infer_step_time,infer_batch_size,infer_img_size,infer_gmacs,infer_macts,param_count"
-    )
-    rows = list(csv.DictReader(io.StringIO(text)))
-    assert [row["model"] for row in rows] == ["fast", "slow"]
-    assert rows[0]["infer_samples_per_sec"] == "32.0"
-    assert rows[0]["infer_step_time"] == "250.0"
-    assert rows[0]["infer_img_size"] == "16"
 
 
 def test_hardware_words_are_plain_values() -> None:
