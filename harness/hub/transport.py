@@ -76,6 +76,9 @@ class Patience:
     """A `Retry-After` beyond this isn't waited for; the command ends and says when to come back."""
 
 
+PATIENCE = Patience()
+
+
 class HubUnreachableError(HarnessError):
     """The Hub didn't answer, or only with a passing failure, as often as it was asked."""
 
@@ -314,7 +317,7 @@ def connect(doing: str, patience: Patience | None = None) -> Iterator[Connection
         )
     token = _read_token()
     api = HfApi(endpoint=endpoint, token=token or False, library_name="harness", library_version=__version__)
-    set_client_factory(_factory(patience or Patience()))
+    set_client_factory(_factory(patience or PATIENCE))
     shows_bars = constants.HF_HUB_DISABLE_PROGRESS_BARS is None and not are_progress_bars_disabled()
     if shows_bars:
         disable_progress_bars()  # a card and its figures are small, and a bar's redrawing spoils a log

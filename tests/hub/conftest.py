@@ -35,7 +35,7 @@ def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, home: Path) -> Iterator
 def impatient(monkeypatch: pytest.MonkeyPatch) -> transport.Patience:
     """Short waits, so that what is injected takes no long time."""
     patience = transport.Patience(connect=2.0, read=2.0, attempts=3, first_pause=0.01, longest_pause=2.0)
-    monkeypatch.setattr(transport, "Patience", lambda: patience)
+    monkeypatch.setattr(transport, "PATIENCE", patience)
     monkeypatch.setattr(publish, "_LOOKS", (0.0, 0.05, 0.1))
     return patience
 

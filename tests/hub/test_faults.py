@@ -50,7 +50,7 @@ class TestACommitWithoutAnAnswer:
     def test_that_landed_is_found_and_not_sent_again(
         self, card: Path, hub: Hub, call: Call, way: str, fault: dict[str, object], monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(transport, "Patience", lambda: Patience(2.0, 1.0, 3, 0.01, 2.0))
+        monkeypatch.setattr(transport, "PATIENCE", Patience(2.0, 1.0, 3, 0.01, 2.0))
         hub.fail("POST", COMMIT, **fault)
         result = call("push", card, "--repo-id", REPO, "--yes", *WAYS[way])
         assert "but it is there" in ended(result, ExitCode.DONE)
@@ -111,7 +111,7 @@ class TestReads:
     def test_silence_has_an_end(
         self, card: Path, hub: Hub, call: Call, impatient: Patience, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(transport, "Patience", lambda: replace(impatient, read=0.2))
+        monkeypatch.setattr(transport, "PATIENCE", replace(impatient, read=0.2))
         hub.fail("GET", f"/api/models/{REPO}/revision", times=99, slow=1.0)  # the client asks this without a time-out
         began = time.monotonic()
         said = ended(call("push", card, "--repo-id", REPO, "--dry-run"), ExitCode.FAILED)
