@@ -18,6 +18,7 @@ import numpy as np
 from harness import __version__
 from harness.cards.figures import card_figures
 from harness.cards.render import cost_name, metric_name
+from harness.cards.slices import slice_figures, slice_results
 from harness.comparing import Compared, compare
 from harness.data.catalog import benchmarks
 from harness.errors import HarnessError
@@ -36,6 +37,8 @@ from harness.stored import StoredCondition, StoredModel, StoredPredictions, read
 _PAIRS, _ERRORS = 10, 12
 """Confusion pairs and most confident errors shown of each model."""
 _LINE_STEPS = 60
+_MOST_FIGURES = 30
+"""Figures of single models, with which the page stays under 2 MB; the last model's are all drawn."""
 _COSTS = (
     "compute.parameters",
     "compute.macs",
@@ -159,6 +162,8 @@ class Report:
     not_compared: str | None
     """Why models are not compared, where there are several."""
     drawings: tuple[Drawing, ...]
+    undrawn: tuple[str, ...]
+    """Models whose figures of corruptions and slices are left out, to keep the page small."""
     costs: Grid
     errors: tuple[Errors, ...]
     pictures: str
@@ -198,6 +203,7 @@ def collect(
     pictures = Thumbnails(settings, thumbnails)
     errors = [_errors(model.name, *found, pictures) for model in models if (found := read[model.name]) is not None]
     ways = _ways(models)
+    drawings, undrawn = _drawings(models, read)
     return Report(
         models=tuple(models),
         created=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
@@ -205,7 +211,8 @@ def collect(
         overview=_grid(models, _headline_keys(models)),
         compared=compared,
         not_compared=problem,
-        drawings=tuple(_drawings(models, read)),
+        drawings=tuple(drawings),
+        undrawn=tuple(undrawn),
         costs=_grid(models, [key for key in _COSTS if any(m.ledger.get(key) is not None for m in models)]),
         errors=tuple(errors),
         pictures=pictures.told(),
@@ -332,13 +339,22 @@ def _ledger_rows(models: Sequence[StoredModel], ways: dict[tuple[str, str], Way]
 _Read = tuple[StoredCondition, StoredPredictions]
 
 
-def _drawings(models: Sequence[StoredModel], read: dict[str, _Read | None]) -> list[Drawing]:
+def _drawings(models: Sequence[StoredModel], read: dict[str, _Read | None]) -> tuple[list[Drawing], list[str]]:
+    """The figures, and the models whose own ones are left out since the page has enough."""
     drawings = [Drawing("shift", svg) for svg in _shift_figure(models)]
+    own: list[Drawing] = []
+    undrawn = []
     for model in models:
+        if not any("/" in item.key or "@" in item.key for item in model.ledger):
+            continue
+        if len(own) >= _MOST_FIGURES:
+            undrawn.append(model.title)
+            continue
         for figures in card_figures(model.ledger).values():
-            drawings += [Drawing("corruptions", figure.svg) for figure in figures]
-    drawings += [Drawing("calibration", svg) for svg in _reliability_figure(models, read)]
-    return drawings
+            own += [Drawing("corruptions", figure.svg) for figure in figures]
+        sliced = slice_figures(slice_results(model.ledger), model.title)
+        own += [Drawing("slices", figure.svg) for figure in sliced.values()]
+    return [*drawings, *own, *(Drawing("calibration", svg) for svg in _reliability_figure(models, read))], undrawn
 
 
 def _shift_figure(models: Sequence[StoredModel]) -> list[str]:

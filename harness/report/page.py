@@ -21,7 +21,12 @@ _POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-
 """Styles are inline in SVG; they can't fetch anything, as default-src forbids it."""
 
 
-_PARTS = (("shift", "Shifted sets"), ("corruptions", "Corruptions"), ("calibration", "Calibration"))
+_PARTS = (
+    ("shift", "Shifted sets"),
+    ("corruptions", "Corruptions"),
+    ("slices", "Kinds of images"),
+    ("calibration", "Calibration"),
+)
 """Sections that consist of figures, in the order of the page."""
 
 

@@ -47,8 +47,8 @@
     const words = text.value.toLowerCase().split(/\s+/).filter(Boolean);
     let shown = 0;
     rows.forEach((row, index) => {
-      const fits = (!kind.value || row.dataset.class === kind.value)
-        && (!model || !model.value || row.dataset.model === model.value)
+      const fits = (!kind.value || row.cells[2].textContent === kind.value)
+        && (!model || !model.value || row.cells[0].textContent === model.value)
         && words.every((word) => contents[index].includes(word));
       row.hidden = !fits;
       shown += fits;
