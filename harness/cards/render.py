@@ -17,7 +17,9 @@ import jinja2
 import jinja2.sandbox
 
 from harness.cards.figures import Figure, card_figures, corruption_cells, throughput_figure
+from harness.cards.knowledge import knowledge_of
 from harness.cards.metadata import card_metadata, dump_metadata
+from harness.cards.narrative import Narrative
 from harness.cards.record import CardRecord, ledger_digest
 from harness.cards.slices import (
     against_the_rest,
@@ -383,6 +385,7 @@ def render_card(ledger: Ledger, template: Path | None = None, *, sidecar: str | 
             slice_figures=by_slice,
             slices_file=SLICES_FILE,
             evidence={item.key: item for item in ledger},
+            words=Narrative(knowledge_of(str(model["name"]), ledger), ledger),
             front_matter=dump_metadata(card_metadata(ledger, model=str(model["name"]))),
         )
     except (jinja2.TemplateError, TypeError, ValueError, AttributeError, LookupError, ArithmeticError) as error:
@@ -393,5 +396,11 @@ def render_card(ledger: Ledger, template: Path | None = None, *, sidecar: str | 
     figures += tuple(figure for section in found for figure in section.figures) + tuple(by_slice.values())
     table = slices_csv(ledger)
     record = CardRecord("render", str(model["name"]), sidecar, ledger_digest(ledger))
-    tidy = re.sub(r"\n{3,}", "\n\n", text).rstrip("\n")
+    tidy = _without_gaps(text).rstrip("\n")
     return RenderedCard(f"{tidy}\n\n{record}\n", figures, {SLICES_FILE: table} if table else {})
+
+
+def _without_gaps(text: str) -> str:
+    """The text with one empty line where sections that render nothing leave several; code stays as it is."""
+    parts = re.split(r"(?ms)^(```.*?^```$)", text)
+    return "".join(part if part.startswith("```") else re.sub(r"\n{3,}", "\n\n", part) for part in parts)
