@@ -370,6 +370,8 @@ class Estimate:
     workers: int
     base_images: int | None
     """Base images in every corruption cell, the most any benchmark has; None without corruptions."""
+    measuring_seconds: float = 0.0
+    """Time limits of what is measured of the model itself, all together; single slow calls come on top."""
 
     @property
     def seconds(self) -> float | None:
@@ -456,7 +458,20 @@ def estimate(plan: Plan, reporter: Reporter, *, probe: bool) -> Estimate:
         corruption_seconds=_timed_corruptions(cells) if probe and cells else None,
         workers=plan.settings.workers or default_workers(),
         base_images=max(base_images, default=None),
+        measuring_seconds=_measuring_seconds(plan),
     )
+
+
+_SPANS = {"latency": 1.0, "throughput": 2.0, "decoding": 2.0, "energy": 1.0}
+"""How often each measurement takes its time limit: a throughput is a sweep over batch sizes and its best one again."""
+_PLACEMENT_SECONDS = 20.0
+
+
+def _measuring_seconds(plan: Plan) -> float:
+    """What the suite's measurements take at most, but for calls longer than their limit."""
+    named = plan.suite.measurements
+    limits = sum(spans for name, spans in _SPANS.items() if name in named) * plan.settings.measure_seconds
+    return limits + (_PLACEMENT_SECONDS if limits or "placement" in named else 0.0)
 
 
 def _timed_corruptions(cells: list[GeneratedCell]) -> float:

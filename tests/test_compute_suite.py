@@ -313,3 +313,31 @@ def test_the_command_line_measures_without_weights(home: Path, tmp_path: Path, m
     values = {item["key"]: item["value"] for item in json.loads(result.stdout)["ledger"]["evidence"]}
     assert values["compute.parameters"] == 109_953_489  # 88,591,464 with 1,000 outputs, and 20,841 × 1,025 more
     assert values["compute.macs"] == pytest.approx(15.4e9, rel=0.01)  # Liu et al. 2022, Table 1 (1,000-way head)
+
+
+def test_a_plan_says_how_long_the_measurements_take(home: Path) -> None:
+    arguments = ["plan", "--suite", "compute", "--model", "regnet-y-040", "--offline", "--precision", "auto"]
+    result = CliRunner().invoke(app, [*arguments, "--seconds", "10"])
+    assert result.exit_code == ExitCode.DONE, result.stderr
+    # One limit for latency and energy each, two for throughput and decoding each, and 20 s for the placement.
+    assert "Measurements: at most about 80 s (each has a time limit of 10 s" in result.stdout
+    assert "with random weights, unless they come" in result.stdout
+    assert "To run:" not in result.stdout
+    record = json.loads(CliRunner().invoke(app, [*arguments, "--format", "json"]).stdout)
+    assert record["estimate"]["measuring_seconds"] == 6 * 60 + 20
+
+
+def test_a_run_leaves_timm_s_table(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    suite = tmp_path / "mine.yaml"
+    suite.write_text(SUITE.replace("[complexity]", "[complexity, throughput]"), encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    arguments = ["run", "--suite", str(suite), "--model", "efficientnet-lite0", "--offline", "--seconds", "0.1"]
+    result = CliRunner().invoke(app, [*arguments, "--layout", "contiguous", "--output", "out"])
+    assert result.exit_code == ExitCode.DONE, result.output
+    header, row = (tmp_path / "out" / "benchmark-infer.csv").read_text().splitlines()
+    assert header.startswith("model,infer_samples_per_sec,infer_step_time,infer_batch_size,infer_img_size,infer_gmacs,")
+    name, speed, *_, size, gmacs, macts, parameters = row.split(",")
+    assert (name, size) == ("efficientnet-lite0", "224")
+    assert float(speed) > 0
+    # timm's own table has 0.4, 6.74 and 4.65: its counter adds two operations a batch-norm output, about 0.013 billion.
+    assert (float(gmacs), float(macts), float(parameters)) == (0.39, 6.74, 4.65)

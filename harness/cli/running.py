@@ -48,6 +48,11 @@ SeedOption = Annotated[
 ]
 
 
+SecondsOption = Annotated[
+    float, typer.Option(min=0.1, help="Time limit of each measurement of speed or energy, in seconds.")
+]
+
+
 @app.command()
 @fails_cleanly
 def run(
@@ -78,9 +83,7 @@ def run(
     region: Annotated[
         str | None, typer.Option(help="Whose electricity carbon is computed with, e.g. FRA or USA/california.")
     ] = None,
-    seconds: Annotated[
-        float, typer.Option(min=0.1, help="Time limit of each measurement of speed or energy, in seconds.")
-    ] = 60.0,
+    seconds: SecondsOption = 60.0,
     slices: SlicesOption = None,
     by: ByOption = None,
     output_format: FormatOption = "table",
@@ -213,6 +216,7 @@ def plan(
     label_space: LabelSpaceOption = None,
     corruption_jpeg: JpegOption = True,
     corruption_seed: SeedOption = 0,
+    seconds: SecondsOption = 60.0,
     offline: OfflineOption = False,
     probe: Annotated[bool, typer.Option(help="Time a few batches to estimate how long the run takes.")] = True,
     output_format: FormatOption = "table",
@@ -233,10 +237,11 @@ def plan(
         corruption_images=corruption_images,
         batch_size=batch_size,
         device=device,
-        precision=precision,
+        precision="fp32" if precision == "auto" else precision,
         label_space=label_space,
         corruption_jpeg=corruption_jpeg,
         corruption_seed=corruption_seed,
+        measure_seconds=seconds,
     )
     reporter = make_reporter()
     made = make_plan(resolve(model), load_suite(suite), settings, reporter, fetch_weights=False, fetch_data=False)
@@ -273,7 +278,11 @@ def _plan_text(made: Any, cost: Any) -> str:
     rows += [[b.name, f"scored from {b.scored_from}", "", "", ""] for b in made.scored]
     if made.suite.measurements:
         lines.append(f"       measured of the model itself: {', '.join(made.suite.measurements)}")
-    lines += ["", table(["condition", "data", "images", "stored", "where"], rows, numeric=frozenset({2, 3})), ""]
+        if state.files is None and state.spec.architecture is not None:
+            lines.append("       with random weights, unless they come: size and speed follow from the architecture")
+    lines.append("")
+    if rows:
+        lines += [table(["condition", "data", "images", "stored", "where"], rows, numeric=frozenset({2, 3})), ""]
     told = dict.fromkeys(str(c.missing) for c in made.conditions if c.missing is not None)
     lines += [f"Missing: {why}" for why in told]
     lines += [f"Note: {note}" for note in dict.fromkeys(n for c in made.conditions for n in c.notes)]
@@ -282,10 +291,23 @@ def _plan_text(made: Any, cost: Any) -> str:
             f"Corruption cells have {cost.base_images:,} base images: mCE's 95 % interval reaches ± {cost.mce_half_width:.1f} "
             f"points at most (--corruption-images changes both time and width)."
         )
+    if made.suite.measurements:
+        lines.append(
+            f"Measurements: {_at_most(cost.measuring_seconds)} (each has a time limit of "
+            f"{made.settings.measure_seconds:g} s, --seconds; calls that take longer come on top)."
+        )
+        if not made.conditions:
+            return "\n".join(lines)
     lines.append(
         f"To run: {cost.images:,} images. Time: {cost.time_text}. Disk for predictions: about {cost.disk_text}."
     )
     return "\n".join(lines)
+
+
+def _at_most(seconds: float) -> str:
+    if not seconds:
+        return "a few seconds"
+    return f"at most about {seconds:.0f} s" if seconds < 90 else f"at most about {seconds / 60:.0f} min"
 
 
 def _data_state(condition: Any) -> str:
