@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -22,7 +21,6 @@ from harness.cli.common import (
     SuiteOption,
     app,
     check_format,
-    confirm,
     evidence_table,
     fails_cleanly,
     make_reporter,
@@ -32,7 +30,7 @@ from harness.cli.common import (
     say,
     table,
 )
-from harness.cli.costs import TIMM_TABLE
+from harness.cli.sweeping import run_one, run_sweep
 from harness.errors import ExitCode
 
 JpegOption = Annotated[
@@ -53,11 +51,22 @@ SecondsOption = Annotated[
 ]
 
 
+SweepOption = Annotated[
+    list[str],
+    typer.Option(
+        "--model",
+        "-m",
+        help="Registry name, hf:ORG/NAME[@REV], timm:NAME, torchvision:NAME[@WEIGHTS], or a local folder. Several are run one "
+        "after the other.",
+    ),
+]
+
+
 @app.command()
 @fails_cleanly
 def run(
     suite: SuiteOption,
-    model: ModelOption,
+    model: SweepOption,
     data: DataOption = None,
     output: OutputOption = None,
     limit: LimitOption = None,
@@ -91,7 +100,9 @@ def run(
     """Run a suite on a model: predictions, metrics with intervals, a ledger and a Markdown card.
 
     Killed or interrupted, the same command goes on where it was. What is missing is listed with how to get it, and stays
-    `pending` in the ledger and the card.
+    `pending` in the ledger and the card. Several `--model` make a sweep: each model's results where they are without the others
+    (or in a folder of its own below --output), one table at the end, and the worst exit code; a model that fails doesn't stop
+    the others. `results.csv` has timm's columns, `results.json` the form of lm-evaluation-harness.
 
     Examples:
 
@@ -100,6 +111,8 @@ def run(
     `harness run --suite imagenet --model efficientnet-lite0 --data imagenet-val=/data/val --output results`
 
     `harness run --suite imagenet --model hf:facebook/regnet-y-040 --limit 1000`
+
+    `harness run --suite imagenet -m regnet-y-040 -m convnext-base-224-22k -m timm:resnet50.a1_in1k --output sweep`
 
     `harness run --suite subgroups --model regnet-y-040 --by imagenet-x/pose --by wordnet`
 
@@ -136,47 +149,23 @@ def run(
         slices=slices,
         by=tuple(by or ()),
     )
-    return _run_and_report(suite, model, settings, output, output_format)
+    if len(model) > 1:
+        return run_sweep(suite, model, settings, output, output_format)
+    return _run_and_report(suite, model[0], settings, output, output_format)
 
 
 def _run_and_report(suite: str, model: str, settings: Any, output: Path | None, output_format: str) -> ExitCode:
-    from harness.cards.render import render_card
-    from harness.compute.tradeoff import benchmark_row, timm_csv
-    from harness.files import make_folder, write_text
     from harness.models.registry import resolve
-    from harness.run import merge_into_store, record_run, run_suite
     from harness.suites import load_suite
 
     spec, loaded_suite = resolve(model), load_suite(suite)
-    folder = make_folder(output or Path("harness-results") / f"{spec.name}-{loaded_suite.name}")
-    reporter = make_reporter()
-    result = run_suite(spec, loaded_suite, settings, reporter, confirm=confirm)
-    result.ledger.save(folder / "evidence.json")
-    row = benchmark_row(result.ledger)
-    if row is not None:
-        write_text(folder / TIMM_TABLE, timm_csv([row]))
-    stored = merge_into_store(settings.home, result.ledger)
-    record_run(settings.home, result, folder)
-    render_card(result.ledger).save(folder / "card.md")
+    done = run_one(spec, loaded_suite, settings, output, make_reporter())
     if output_format == "json":
-        print_json(
-            {
-                "exit_code": int(result.exit_code),
-                "evidence": str(folder / "evidence.json"),
-                "card": str(folder / "card.md"),
-                "store": str(stored),
-                "failed": {name: error.message for name, error in result.failed.items()},
-                "ledger": json.loads(result.ledger.to_json()),
-            }
-        )
+        print_json(done.to_dict())
     else:
-        print_text(evidence_table(result.ledger))
-        if row is not None:
-            say(f"Table:     {folder / TIMM_TABLE}")
-        say(
-            f"Card:      {folder / 'card.md'}\nEvidence:  {folder / 'evidence.json'}\nStore:     {stored.parent.parent.parent}"
-        )
-    return result.exit_code
+        print_text(evidence_table(done.result.ledger))
+        done.say_where()
+    return done.result.exit_code
 
 
 @app.command()

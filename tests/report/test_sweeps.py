@@ -1,0 +1,160 @@
+"""Sweeps: several models in one run, and results in the forms that timm and lm-evaluation-harness write."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from harness.cli import app
+from harness.errors import ExitCode
+from harness.evidence import Evidence, EvidenceClass, Interval, Ledger
+from harness.exchange import score_file
+from harness.models.loading import LoadedModel
+from harness.progress import Reporter
+from harness.settings import Settings
+from harness.sweeps import TIMM_COLUMNS, results_file, results_tables
+
+SUITE = """
+name: photographs
+title: Photographs
+description: The 20 photographs only.
+benchmarks: [foolbox-imagenet-20]
+metrics: [accuracy, calibration]
+"""
+
+
+def measured(key: str, value: float, n: int = 50_000, unit: str | None = "%") -> Evidence:
+    return Evidence(
+        key=key,
+        class_=EvidenceClass.MEASURED,
+        value=value,
+        unit=unit,
+        interval=Interval(low=value - 0.4, high=value + 0.4, method="Wilson"),
+        n=n,
+        N=50_000,
+        protocol={"precision": "fp32"},
+        command="harness run --suite imagenet --model a",
+    )
+
+
+def ledger(name: str, *evidence: Evidence, **model: Any) -> Ledger:
+    return Ledger(
+        model={"name": name, "reference": name, "title": name, "weights": "w"} | model, evidence=list(evidence)
+    )
+
+
+PREPROCESSING = {"resize": 256, "crop": (224, 224), "interpolation": "bicubic"}
+
+
+def rows(text: str) -> list[dict[str, str]]:
+    return list(csv.DictReader(io.StringIO(text)))
+
+
+class TestTables:
+    def test_the_columns_and_units_are_timms(self, shared_data: Path) -> None:
+        """resnet50.tv_in1k of timm's own table, from its published values."""
+        published = rows((shared_data / "reference" / "timm-results" / "results-imagenet.csv").read_text())
+        theirs = next(row for row in published if row["model"] == "resnet50.tv_in1k")
+        parameters = Evidence(key="compute.parameters", class_=EvidenceClass.DERIVED, value=25_557_032)
+        values = [
+            measured("imagenet-val.top1", float(theirs["top1"])),
+            measured("imagenet-val.top5", float(theirs["top5"])),
+        ]
+        how = {"resize": 256, "crop": (224, 224), "interpolation": theirs["interpolation"]}
+        made = results_tables([ledger("resnet50.tv_in1k", *values, parameters, preprocessing=how)])
+        assert list(made) == ["results.csv"]
+        assert tuple(published[0]) == TIMM_COLUMNS
+        assert rows(made["results.csv"]) == [theirs]
+
+    def test_the_best_model_is_first_and_each_benchmark_has_its_table(self) -> None:
+        made = results_tables(
+            [
+                ledger("a", measured("imagenet-val.top1", 70.0), measured("imagenet-sketch.top1", 30.0)),
+                ledger("b", measured("imagenet-val.top1", 80.0), preprocessing=PREPROCESSING),
+            ]
+        )
+        assert list(made) == ["results.csv", "results-imagenet-sketch.csv"]
+        assert [row["model"] for row in rows(made["results.csv"])] == ["b", "a"]
+        assert rows(made["results.csv"])[0]["crop_pct"] == "0.875"
+        assert rows(made["results.csv"])[1]["img_size"] == ""  # not known: empty, never 0
+
+    def test_a_part_of_a_benchmark_is_never_in_the_table_of_whole_ones(self) -> None:
+        made = results_tables([ledger("a", measured("imagenet-val.top1", 70.0, n=500))])
+        assert list(made) == ["results-partial.csv"]
+
+    def test_the_results_file_has_fractions_and_standard_errors(self) -> None:
+        data = results_file(
+            ledger("a", measured("imagenet-val.top1", 70.0, n=500), measured("imagenet-val.nll", 1.2, unit="nats"))
+        )
+        task = data["results"]["imagenet-val"]
+        assert task["acc,none"] == pytest.approx(0.7)
+        assert task["acc_stderr,none"] == pytest.approx(0.004 / 1.96, rel=1e-4)
+        assert task["nll,none"] == 1.2
+        assert data["n-samples"]["imagenet-val"] == {"original": 50_000, "effective": 500}
+        assert data["config"]["limit"] == 500
+        assert data["higher_is_better"]["imagenet-val"] == {"acc": True, "nll": False}
+        assert json.loads(json.dumps(data, allow_nan=False)) == data
+
+    def test_published_predictions_give_the_published_row(self, shared_data: Path, home: Path) -> None:
+        path = shared_data / "published-predictions" / "imagenetv2-matched-frequency.parquet"
+        settings = Settings(home=home, data_home=None, offline=True)
+        made = score_file(path, "imagenetv2-matched-frequency", "resnet50", "resnet50", settings, Reporter())
+        row = rows(results_tables([made])["results-imagenetv2-matched-frequency.csv"])[0]
+        assert (row["top1"], row["top1_err"], row["top5"]) == ("63.330", "36.670", "84.650")
+
+
+class TestCommand:
+    @pytest.fixture(autouse=True)
+    def offline(self, home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+        monkeypatch.chdir(tmp_path)
+        (tmp_path / "photographs.yaml").write_text(SUITE)
+
+    def call(self, *arguments: str) -> Any:
+        return CliRunner().invoke(app, ["run", "--suite", "photographs.yaml", *arguments])
+
+    def test_a_model_that_is_missing_does_not_stop_the_others(self, lite0: LoadedModel, tmp_path: Path) -> None:
+        result = self.call("-m", "regnet-y-040", "-m", "efficientnet-lite0", "--output", "sweep")
+        assert result.exit_code == ExitCode.MISSING, result.output
+        lines = {line.split()[0]: line for line in result.stdout.splitlines() if line.strip()}
+        assert "missing" in lines["regnet-y-040"]
+        assert "done" in lines["efficientnet-lite0"]
+        assert "90 %" in lines["efficientnet-lite0"]
+        table = (tmp_path / "sweep" / "results-foolbox-imagenet-20.csv").read_text()
+        assert [row["model"] for row in rows(table)] == ["efficientnet-lite0"]
+        for name in ("evidence.json", "card.md", "results.json"):
+            assert (tmp_path / "sweep" / "efficientnet-lite0" / name).is_file()
+
+    def test_a_damaged_model_is_failed_in_the_list(self, lite0: LoadedModel, tmp_path: Path) -> None:
+        broken = tmp_path / "broken"
+        broken.mkdir()
+        config = {"architectures": ["RegNetForImageClassification"], "model_type": "regnet"}
+        (broken / "config.json").write_text(json.dumps(config))
+        (broken / "preprocessor_config.json").write_text(json.dumps({"size": {"shortest_edge": 224}}))
+        (broken / "model.safetensors").write_bytes(b"not tensors")
+        result = self.call("-m", "broken", "-m", "efficientnet-lite0", "--format", "json", "-o", "sweep")
+        data = json.loads(result.stdout)
+        assert result.exit_code == data["exit_code"]
+        assert [record["model"] for record in data["models"]] == ["broken", "efficientnet-lite0"]
+        assert data["models"][0]["exit_code"] == result.exit_code != 0
+        assert data["models"][0]["error"]
+        assert data["models"][1]["exit_code"] == 0
+
+    @pytest.mark.parametrize(
+        ("models", "said"),
+        [
+            (["efficientnet-lite0", "efficientnet-lite9"], "Unknown model 'efficientnet-lite9'"),
+            (["efficientnet-lite0", "efficientnet-lite0"], "given twice"),
+        ],
+    )
+    def test_a_wrong_name_stops_before_anything_runs(self, models: list[str], said: str, tmp_path: Path) -> None:
+        result = self.call(*(part for name in models for part in ("-m", name)))
+        assert result.exit_code == ExitCode.USAGE
+        assert said in " ".join(result.stderr.split())
+        assert not (tmp_path / "harness-results").exists()
