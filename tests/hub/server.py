@@ -155,6 +155,8 @@ class Hub:
         self.faults: list[Fault] = []
         self.log: list[Logged] = []
         self.endpoint = ""
+        self.content_host = ""
+        """Where large files are served: another host, to which the client must not send its token."""
         self.lock = threading.RLock()
 
     # --- what tests do directly ---
@@ -486,7 +488,7 @@ def resolve(request: _Request) -> Answer:
     if entry is None:
         raise HubError(404, "Entry not found", "EntryNotFound", **commit)
     if entry.large:
-        location = f"{request.hub.endpoint}/cdn/{entry.large}"
+        location = f"{request.hub.content_host}/cdn/{entry.large}"
         linked = {"X-Linked-Etag": f'"{entry.large}"', "X-Linked-Size": str(entry.size)}
         return Answer(302, b"", {"Location": location, "ETag": f'"{entry.oid}"', **linked, **commit})
     return _ranged(request, request.hub.blobs[entry.oid], {"ETag": f'"{entry.oid}"', **commit})
@@ -494,6 +496,8 @@ def resolve(request: _Request) -> Answer:
 
 @route("GET", r"/cdn/(?P<digest>[0-9a-f]{64})")
 def content_delivery(request: _Request) -> Answer:
+    if request.account is not None:
+        raise HubError(400, "A token was sent to the content host")
     return _ranged(request, request.hub.large[request.parts["digest"]], {"ETag": f'"{request.parts["digest"]}"'})
 
 
@@ -756,6 +760,7 @@ def status(request: _Request) -> Answer:
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True  # or each answer of two writes waits 40 ms
     hub: Hub
 
     def do_GET(self) -> None:
@@ -847,6 +852,7 @@ class RunningHub:
         handler = type("Handler", (_Handler,), {"hub": self.hub})
         self.server = _Server(("127.0.0.1", 0), handler)
         self.hub.endpoint = f"http://127.0.0.1:{self.server.server_address[1]}"
+        self.hub.content_host = f"http://localhost:{self.server.server_address[1]}"
         threading.Thread(target=self.server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
         return self.hub
 

@@ -55,7 +55,7 @@ def test_pull_fill_push_stale_refill_update_merge(hub: Hub, call: Call, tmp_path
     # Bob edits: on main somewhere else, and on our pull request an answer of ours, asking for it again
     hub.edit(REPO, {"README.md": CARD.replace("\nBob.\n", "\nBob, bob@x.\n").encode()}, author="bob")
     answer = next(line for line in filled.splitlines() if line.startswith("- **Epochs:**"))
-    asked = filled.replace(answer, "- **Epochs, all stages:** [More Information Needed]")
+    asked = filled.replace(answer, "- **Number of epochs:** [More Information Needed]")
     hub.edit(REPO, {"README.md": asked.encode()}, author="bob", ref="refs/pr/1")
 
     # another version of ours collides with that, and is refused
@@ -101,7 +101,7 @@ def test_an_edit_on_main_in_the_same_place(hub: Hub, call: Call, tmp_path: Path)
     hub.add_repo(REPO, {"README.md": CARD.encode()})
     ended(call("pull", REPO, "--output", "card.md"), ExitCode.DONE)
     call("fill", "card.md", "--model", "regnet-y-040", "--output", "filled.md")
-    edited = CARD.replace("- **Epochs:** [More", "- **Epochs, all stages:** [More")
+    edited = CARD.replace("- **Epochs:** [More", "- **Number of epochs:** [More")
     hub.edit(REPO, {"README.md": edited.encode()}, author="bob")
     said = ended(call("push", "filled.md", "--repo-id", REPO, "--yes"), ExitCode.CHECK_FAILED)
     assert "the card on main of alice/model changed since this card was made from it, in the same places" in said
