@@ -16,12 +16,13 @@ from typing import Any
 import numpy as np
 
 from harness import __version__
-from harness.cards.figures import card_figures
+from harness.cards.figures import card_figures, throughput_figure
 from harness.cards.render import cost_name, metric_name
 from harness.cards.slices import slice_figures, slice_results
 from harness.comparing import Compared, compare
+from harness.costs import COSTS, cost_figure
 from harness.data.catalog import benchmarks
-from harness.errors import HarnessError
+from harness.errors import HarnessError, MissingInputError
 from harness.evidence import Evidence, EvidenceClass, benchmark_of, show_count, show_interval, show_number, show_value
 from harness.figures import Bin, Shift, point, reliability_diagrams, shift_scatter
 from harness.labels.spaces import class_name, label_space
@@ -39,7 +40,9 @@ _PAIRS, _ERRORS = 10, 12
 _LINE_STEPS = 60
 _MOST_FIGURES = 30
 """Figures of single models, with which the page stays under 2 MB; the last model's are all drawn."""
-_COSTS = (
+_MOST_THROUGHPUTS = 4
+"""Models whose throughput by batch size is drawn."""
+_COST_KEYS = (
     "compute.parameters",
     "compute.macs",
     "compute.checkpoint-bytes",
@@ -213,7 +216,7 @@ def collect(
         not_compared=problem,
         drawings=tuple(drawings),
         undrawn=tuple(undrawn),
-        costs=_grid(models, [key for key in _COSTS if any(m.ledger.get(key) is not None for m in models)]),
+        costs=_grid(models, [key for key in _COST_KEYS if any(m.ledger.get(key) is not None for m in models)]),
         errors=tuple(errors),
         pictures=pictures.told(),
         ledger=tuple(_ledger_rows(models, ways)),
@@ -354,7 +357,8 @@ def _drawings(models: Sequence[StoredModel], read: dict[str, _Read | None]) -> t
             own += [Drawing("corruptions", figure.svg) for figure in figures]
         sliced = slice_figures(slice_results(model.ledger), model.title)
         own += [Drawing("slices", figure.svg) for figure in sliced.values()]
-    return [*drawings, *own, *(Drawing("calibration", svg) for svg in _reliability_figure(models, read))], undrawn
+    drawings += [*own, *(Drawing("calibration", svg) for svg in _reliability_figure(models, read))]
+    return [*drawings, *(Drawing("costs", svg) for svg in _cost_figures(models))], undrawn
 
 
 def _shift_figure(models: Sequence[StoredModel]) -> list[str]:
@@ -382,6 +386,24 @@ def _shift_figure(models: Sequence[StoredModel]) -> list[str]:
         return []
     note = "Bars are 95 % intervals. The dashed line is fitted to published models with standard training (Taori et al. 2020)."
     return [shift_scatter(shifts, title="Accuracy on shifted sets against the validation set", note=note)]
+
+
+def _cost_figures(models: Sequence[StoredModel]) -> list[str]:
+    """Accuracy against each cost that some model has beside it, and throughput by batch size of each model."""
+    top1s = [f"{name}.top1" for name, benchmark in benchmarks().items() if benchmark.clean]
+    accuracy = next((key for key in top1s if any(_has_value(model.ledger.get(key)) for model in models)), None)
+    figures = []
+    for cost in COSTS if accuracy is not None else ():
+        try:
+            figures.append(cost_figure([model.ledger for model in models], accuracy=str(accuracy), cost=cost))
+        except MissingInputError:  # no model has this cost; the table says which ones there are
+            continue
+    by_batch = (throughput_figure(model.ledger) for model in models[:_MOST_THROUGHPUTS])
+    return [*figures, *(figure.svg for figure in by_batch if figure is not None)]
+
+
+def _has_value(item: Evidence | None) -> bool:
+    return item is not None and item.class_.has_value
 
 
 def _reliability_figure(models: Sequence[StoredModel], read: dict[str, _Read | None]) -> list[str]:

@@ -123,6 +123,14 @@ def test_costs_are_a_table_with_their_class(store: Store) -> None:
     assert "estimated" in page.text
 
 
+def test_cost_stands_beside_accuracy(two: Store) -> None:
+    model = stored_model("ours", two.home).ledger.model
+    macs = Evidence(key="compute.macs", class_=EvidenceClass.DERIVED, value=4_000_000_000, unit="MACs")
+    merge_into_store(two.home, Ledger(model=model, evidence=[macs]))
+    _, page = page_of(two, "ours", "theirs")
+    assert "imagenet-val.top1 against cost" in page.text
+
+
 class TestNothingActs:
     def test_markup_in_names_and_reasons_is_text(self, store: Store, right: Right) -> None:
         store.ran("ours", right(60, 0.8), benchmark="imagenet-val", title=HOSTILE)
