@@ -87,10 +87,13 @@ class Scored:
         """Whether one of the k best classes is right (n,), by the benchmark's own labels.
 
         Raises:
-            MetricUnavailable: fewer than k classes were stored a sample (imports).
+            MetricUnavailable: fewer than k classes were stored a sample (imports), or several classes may be right and the
+                table that names them is not here.
         """
-        if self.table is None or not self.benchmark.label_sets:
+        if not self.benchmark.label_sets:
             return is_correct(self.closed, k)
+        if self.table is None:
+            raise MetricUnavailable(f"The table of {self.benchmark.name}, which names the right classes, is not here.")
         return is_in_sets(self.closed, self.table["classes"].loc[list(self.sample_ids)].tolist(), k)
 
     @cached_property

@@ -85,6 +85,7 @@ def score(
     `harness score --predictions preds.parquet --benchmark imagenet-val --name my-model --suite subgroups`
     """
     from harness.cards.render import render_card
+    from harness.evidence import EvidenceClass
     from harness.exchange import score_file
     from harness.files import make_folder
     from harness.run import merge_into_store
@@ -103,5 +104,5 @@ def score(
     else:
         print_text(evidence_table(ledger))
         say(f"Card:      {folder / 'card.md'}\nEvidence:  {folder / 'evidence.json'}")
-    waiting = any(not item.class_.has_value for item in ledger)
+    waiting = any(item.class_ is EvidenceClass.PENDING for item in ledger)
     return ExitCode.INCOMPLETE if waiting else ExitCode.DONE

@@ -151,7 +151,10 @@ def check_reference(reference: str, also: Sequence[str] = ()) -> None:
     if kind == "metaclass" and group not in (*METACLASSES, "other"):
         raise unknown_name(f"group of {name}", group, (*METACLASSES, "other"))
     if kind == "wordnet":
-        name_of(group)  # raises for what is no synset of the hierarchy
+        try:
+            name_of(group)
+        except HarnessError as error:
+            raise HarnessError(error.message, remedy=error.remedy, exit_code=ExitCode.USAGE) from error
 
 
 @dataclass(frozen=True)

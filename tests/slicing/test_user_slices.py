@@ -1,0 +1,296 @@
+"""A user's own slices: what joins, what is left out, and every way in which a file can be wrong."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from typer.testing import CliRunner, Result
+
+from harness.cli import app
+from harness.data.slicefiles import read_slice_file, slug
+from harness.errors import ExitCode, HarnessError
+from harness.evidence import Evidence, EvidenceClass, Ledger
+from harness.slicing import request_of
+
+ROWS = 400
+
+
+@pytest.fixture
+def call(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result]:
+    """call("score", …): a verb, offline, with a store and a working folder of the test's own."""
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    monkeypatch.chdir(tmp_path)
+    return lambda *arguments: CliRunner().invoke(app, [str(argument) for argument in arguments])
+
+
+@pytest.fixture
+def predictions(tmp_path: Path, published: pd.DataFrame) -> Path:
+    """The first 400 real predictions of resnet50 as a file."""
+    part = published.iloc[:ROWS]
+    path = tmp_path / "predictions.csv"
+    pd.DataFrame(
+        {"sample_id": part["sample_id"], "label": part["label"], "top1": part["resnet50"].str[0].to_numpy()}
+    ).to_csv(path, index=False)
+    return path
+
+
+@pytest.fixture
+def annotated(published: pd.DataFrame) -> pd.DataFrame:
+    """Made annotations of these 400 images: a name, a number, a yes or no, and empty cells."""
+    generator = np.random.default_rng(1)
+    ids = published["sample_id"].iloc[:ROWS]
+    place = generator.choice(["north", "south", "Côte d'Ivoire", "NA"], ROWS)
+    return pd.DataFrame(
+        {
+            "sample_id": ids,
+            "place": place,
+            "Day or night": np.where(generator.random(ROWS) < 0.5, "day", "night"),
+            "metres": generator.gamma(2, 10, ROWS),
+            "indoors": generator.random(ROWS) < 0.4,
+        }
+    )
+
+
+def scored(call: Callable[..., Result], predictions: Path, *options: object) -> tuple[Result, dict[str, Evidence]]:
+    arguments = ("score", "--predictions", predictions, "--benchmark", "imagenet-val", "--name", "theirs", "-o", "out")
+    result = call(*arguments, *options)
+    assert result.exception is None or isinstance(result.exception, SystemExit), result.output
+    path = Path("out/evidence.json")
+    return result, {item.key: item for item in Ledger.load(path)} if path.exists() else {}
+
+
+class TestJoins:
+    @pytest.mark.parametrize("kind", ["csv", "parquet"])
+    def test_every_column_is_a_slicing(
+        self,
+        call: Callable[..., Result],
+        predictions: Path,
+        annotated: pd.DataFrame,
+        published: pd.DataFrame,
+        tmp_path: Path,
+        kind: str,
+    ) -> None:
+        path = tmp_path / f"mine.{kind}"
+        annotated.to_csv(path, index=False) if kind == "csv" else annotated.to_parquet(path)
+        result, found = scored(call, predictions, "--slices", path)
+        assert result.exit_code == ExitCode.INCOMPLETE, "top-5 is pending: the file has one class a sample"
+        part = published.iloc[:ROWS]
+        right = (part["resnet50"].str[0] == part["label"]).to_numpy()
+        for column, name in (("place", "place"), ("Day or night", "Day-or-night"), ("indoors", "indoors")):
+            for group, share in pd.Series(right).groupby(annotated[column].to_numpy()).mean().items():
+                item = found[f"imagenet-val@{name}/{slug(str(group))}.top1"]
+                assert item.value == pytest.approx(100 * share)
+                assert item.protocol is not None
+                assert item.protocol["group"] == str(group)
+                assert item.protocol["slicing"] == column
+                assert item.command is not None
+                assert item.command.endswith(f"--slices mine.{kind}")
+        fifths = [found[f"imagenet-val@metres/q{part}.top1"].n for part in range(1, 6)]
+        assert fifths == [80] * 5
+
+    def test_rows_may_go_by_file_name_and_by_path(
+        self, call: Callable[..., Result], predictions: Path, annotated: pd.DataFrame, tmp_path: Path
+    ) -> None:
+        renamed = annotated.rename(columns={"sample_id": "file_name"})
+        renamed["file_name"] = "val/n01440764/" + renamed["file_name"]
+        renamed.to_csv(tmp_path / "mine.csv", index=False)
+        result, found = scored(call, predictions, "--slices", "mine.csv", "--by", "indoors")
+        assert result.exit_code == ExitCode.INCOMPLETE, "top-5 is pending: the file has one class a sample"
+        assert (found["imagenet-val@indoors/True.top1"].n or 0) + (
+            found["imagenet-val@indoors/False.top1"].n or 0
+        ) == ROWS
+
+    def test_what_does_not_join_is_counted_and_named(
+        self, call: Callable[..., Result], predictions: Path, annotated: pd.DataFrame, tmp_path: Path
+    ) -> None:
+        annotated.loc[:9, "place"] = None
+        strangers = annotated.iloc[:5].assign(sample_id=[f"ILSVRC2012_val_0004999{i}.JPEG" for i in range(5)])
+        pd.concat([annotated.iloc[:350], strangers]).to_csv(tmp_path / "mine.csv", index=False)
+        result, found = scored(call, predictions, "--slices", "mine.csv", "--by", "place")
+        said = " ".join(result.stderr.split())
+        assert "place covers 340 of 400 samples; without: ILSVRC2012_val_" in said
+        assert "15 of 355 rows have no value in place" in said
+        assert "5 of 355 rows match no sample, e.g. ILSVRC2012_val_00049990.JPEG" in said
+        item = found["imagenet-val@place.top1:difference"]
+        assert item.protocol is not None
+        assert "340 of 400" in item.protocol["left_out"]
+
+    def test_columns_and_slicings_are_crossed(
+        self, call: Callable[..., Result], predictions: Path, annotated: pd.DataFrame, tmp_path: Path
+    ) -> None:
+        annotated.to_csv(tmp_path / "mine.csv", index=False)
+        _, found = scored(call, predictions, "--slices", "mine.csv", "--by", "Day or night/day", "--by", "indoors")
+        expected = annotated[annotated["Day or night"] == "day"]["indoors"].value_counts()
+        for indoors, count in expected.items():
+            assert found[f"imagenet-val@Day-or-night+indoors/day+{indoors}.top1"].n == count
+        assert "imagenet-val@place/north.top1" not in found, "columns that nobody asked for"
+
+    def test_numbers_with_few_values_are_names_and_stay_whole(self, tmp_path: Path, annotated: pd.DataFrame) -> None:
+        annotated["grade"] = [float(i % 3) if i % 7 else None for i in range(ROWS)]
+        annotated.to_csv(tmp_path / "mine.csv", index=False)
+        file = read_slice_file(tmp_path / "mine.csv", ["grade"])
+        assert sorted(set(file.columns["grade"].dropna().astype(str))) == ["0", "1", "2"]
+
+    def test_names_that_become_alike_in_keys_stay_apart(
+        self, call: Callable[..., Result], predictions: Path, annotated: pd.DataFrame, tmp_path: Path
+    ) -> None:
+        annotated["place"] = np.where(np.arange(ROWS) % 2, "a b", "a.b")
+        annotated.to_csv(tmp_path / "mine.csv", index=False)
+        _, found = scored(call, predictions, "--slices", "mine.csv", "--by", "place")
+        assert found["imagenet-val@place/a-b.top1"].n == found["imagenet-val@place/a-b-2.top1"].n == 200
+
+
+class TestWrongFiles:
+    def refused(self, tmp_path: Path, frame: pd.DataFrame | str, *by: str) -> str:
+        path = tmp_path / "mine.csv"
+        path.write_text(frame) if isinstance(frame, str) else frame.to_csv(path, index=False)
+        with pytest.raises(HarnessError) as caught:
+            read_slice_file(path, by)
+        assert caught.value.exit_code is ExitCode.USAGE
+        assert str(path) in caught.value.message
+        assert caught.value.remedy
+        return str(caught.value)
+
+    def test_no_key(self, tmp_path: Path) -> None:
+        assert "has no column sample_id or file_name (it has image, place)" in self.refused(
+            tmp_path, "image,place\na,b\n"
+        )
+
+    def test_no_such_column(self, tmp_path: Path, annotated: pd.DataFrame) -> None:
+        said = self.refused(tmp_path, annotated, "plaice")
+        assert "has no column 'plaice'" in said
+        assert "Did you mean place" in said
+
+    def test_nothing_to_slice_by(self, tmp_path: Path) -> None:
+        assert "has no column beside sample_id" in self.refused(tmp_path, "sample_id\na\n")
+
+    def test_no_rows(self, tmp_path: Path) -> None:
+        assert "holds no rows" in self.refused(tmp_path, "sample_id,place\n")
+
+    def test_a_sample_twice(self, tmp_path: Path) -> None:
+        said = self.refused(tmp_path, "sample_id,place\na,x\nb,y\na,y\n")
+        assert "sample_id a occurs 2 times" in said
+
+    def test_a_row_without_a_key(self, tmp_path: Path) -> None:
+        assert "row 2 has no sample_id" in self.refused(tmp_path, "sample_id,place\na,x\n,y\n")
+
+    def test_one_value_only(self, tmp_path: Path) -> None:
+        assert "has one value only (x)" in self.refused(tmp_path, "sample_id,place\na,x\nb,x\n")
+
+    def test_an_empty_column(self, tmp_path: Path) -> None:
+        assert "the column 'place' is empty" in self.refused(tmp_path, "sample_id,place\na,\nb,\n")
+
+    def test_thousands_of_values(self, tmp_path: Path) -> None:
+        frame = pd.DataFrame({"sample_id": range(3000), "note": [f"seen {i} times" for i in range(3000)]})
+        said = self.refused(tmp_path, frame)
+        assert "'note' has 3,000 different values on 3,000 rows; a slicing has 1,000 groups at most" in said
+
+    def test_the_name_of_a_slicing_of_ours(self, tmp_path: Path) -> None:
+        assert "has the name of a slicing that harness has itself" in self.refused(
+            tmp_path, "sample_id,real\na,x\nb,y\n"
+        )
+
+    @pytest.mark.parametrize(
+        ("name", "said"), [("mine.txt", "neither .csv nor .parquet"), ("none.csv", "No such file")]
+    )
+    def test_no_such_file(self, tmp_path: Path, name: str, said: str) -> None:
+        (tmp_path / "mine.txt").write_text("sample_id,place\n")
+        with pytest.raises(HarnessError, match=said):
+            read_slice_file(tmp_path / name)
+
+    def test_a_file_that_is_no_parquet(self, tmp_path: Path) -> None:
+        (tmp_path / "mine.parquet").write_text("sample_id,place\n")
+        with pytest.raises(HarnessError, match=r"Can't read .*mine\.parquet as parquet"):
+            read_slice_file(tmp_path / "mine.parquet")
+
+
+class TestCommand:
+    def test_a_file_that_joins_with_nothing_is_refused_before_anything_runs(
+        self, call: Callable[..., Result], predictions: Path, tmp_path: Path
+    ) -> None:
+        (tmp_path / "mine.csv").write_text("sample_id,place\ncat.jpg,x\ndog.jpg,y\n")
+        result, found = scored(call, predictions, "--slices", "mine.csv")
+        assert result.exit_code == ExitCode.USAGE
+        assert found == {}
+        said = " ".join(result.stderr.split())
+        assert "no row joins with imagenet-val. Its sample_id reads cat.jpg, dog.jpg" in said
+
+    @pytest.mark.parametrize(
+        ("options", "said"),
+        [
+            (["--by", "wordnt"], "Unknown slicing 'wordnt'"),
+            (["--by", "wordnet/n99"], "n99 is not a synset"),
+            (["--suite", "subgroup"], "Did you mean subgroups?"),
+            (["--slices", "absent.csv"], "Can't read absent.csv: No such file or directory"),
+        ],
+    )
+    def test_wrong_options_end_with_a_sentence(
+        self, call: Callable[..., Result], predictions: Path, options: list[str], said: str
+    ) -> None:
+        result, _ = scored(call, predictions, *options)
+        assert result.exit_code == ExitCode.USAGE
+        assert said in " ".join(result.stderr.split())
+
+    def test_run_refuses_the_same_before_it_looks_for_a_model(self, call: Callable[..., Result]) -> None:
+        result = call("run", "-s", "subgroups", "-m", "efficientnet-lite0", "--slices", "absent.csv")
+        assert result.exit_code == ExitCode.USAGE
+        assert "Can't read absent.csv" in result.stderr
+
+    def test_json_holds_the_slices(self, call: Callable[..., Result], predictions: Path) -> None:
+        result, found = scored(call, predictions, "--by", "imagenet-x-metaclass", "--format", "json")
+        keys = [item["key"] for item in json.loads(result.stdout)["evidence"]]
+        assert "imagenet-val@imagenet-x-metaclass.top1:difference" in keys
+        assert set(keys) == set(found)
+
+    def test_the_table_shows_the_worst_first(self, call: Callable[..., Result], predictions: Path) -> None:
+        result, _ = scored(call, predictions, "--by", "imagenet-x-metaclass")
+        shown = result.stdout
+        assert shown.index("Worst slices of imagenet-val") < shown.index("imagenet-val by ImageNet-X meta-classes")
+        assert "too small to report:" in shown
+
+    def test_the_card_has_findings_figures_and_a_table_beside_it(
+        self,
+        call: Callable[..., Result],
+        predictions: Path,
+        annotated: pd.DataFrame,
+        tmp_path: Path,
+        published: pd.DataFrame,
+    ) -> None:
+        part = published.iloc[:ROWS]
+        annotated["outcome"] = np.where(part["resnet50"].str[0] == part["label"], "hit", "miss")
+        annotated.to_csv(tmp_path / "mine.csv", index=False)
+        _, found = scored(call, predictions, "--slices", "mine.csv")
+        card = Path("out/card.md").read_text()
+        assert "### Results by subgroup" in card
+        assert "#### Factors" in card
+        assert "lowest for miss (0" in card
+        assert "no detectable difference (smallest detectable here:" in card
+        assert "figures/slices-imagenet-val-outcome.svg" in card
+        assert Path("out/figures/slices-imagenet-val-outcome.svg").read_text().startswith("<?xml")
+        table = pd.read_csv("out/slices.csv")
+        groups = [key for key in found if "@" in key and "/" in key.partition("@")[2]]
+        assert sorted(table["key"]) == sorted(groups)
+        hit = table.set_index("key").loc["imagenet-val@outcome/hit.top1"]
+        assert hit["accuracy"] == 100
+        assert bool(hit["detectable"])
+
+
+def test_a_request_is_false_where_nothing_is_asked() -> None:
+    assert not request_of(None, None, ())
+    assert request_of(None, None, ("wordnet",))
+
+
+def test_small_groups_of_a_user_are_shown_as_such(
+    call: Callable[..., Result], predictions: Path, annotated: pd.DataFrame, tmp_path: Path
+) -> None:
+    annotated["rare"] = np.where(np.arange(ROWS) < 5, "yes", "no")
+    annotated.to_csv(tmp_path / "mine.csv", index=False)
+    _, found = scored(call, predictions, "--slices", "mine.csv", "--by", "rare")
+    item = found["imagenet-val@rare/yes.top1"]
+    assert item.class_ is not EvidenceClass.MEASURED
+    assert "too small to report: 5 images" in (item.reason or "")
