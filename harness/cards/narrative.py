@@ -17,7 +17,6 @@ from harness.evidence import Evidence, EvidenceClass, Ledger, benchmark_of, show
 from harness.facts import Fact
 
 _NOWHERE = Place(sentence="", label=None, label_is_own=False, beside=(), section=())
-_GROUPS = re.compile(r"\.mean-error$")
 _MOST_LIMITS = 3
 """Corruptions and drops that are named in the limitations; the tables have them all."""
 
@@ -109,14 +108,26 @@ class Narrative:
             yield f"On {title} its top-1 accuracy is {show(item)} lower than on the same classes of ImageNet's validation set."
 
     def _corruptions(self) -> Iterator[str]:
-        by_benchmark: dict[str, list[Evidence]] = {}
+        """The corruptions with the highest mean error; where not all severities were run, at the highest that was."""
+        means: dict[str, list[Evidence]] = {}
+        cells: dict[str, dict[int, list[Evidence]]] = {}
         for item in self._measured():
-            if "/" in item.key and _GROUPS.search(item.key):
-                by_benchmark.setdefault(benchmark_of(item.key), []).append(item)
-        for name, items in by_benchmark.items():
-            worst = _worst(items)
-            listed = ", ".join(f"{_corruption(item)} ({show(item)} wrong)" for item in worst)
-            yield f"Of the corruptions of {benchmarks()[name].title} these hurt most, over all severities: {listed}."
+            _, _, condition = item.key.rpartition(".")[0].partition("/")
+            name, _, severity = condition.partition("/")
+            if name and item.key.endswith(".mean-error"):
+                means.setdefault(benchmark_of(item.key), []).append(item)
+            elif severity.isdigit() and item.key.endswith(".top1"):
+                cells.setdefault(benchmark_of(item.key), {}).setdefault(int(severity), []).append(item)
+        for benchmark in dict.fromkeys([*means, *cells]):
+            title = benchmarks()[benchmark].title
+            if benchmark in means:
+                listed = ", ".join(f"{_corruption(item)} ({show(item)} wrong)" for item in _worst(means[benchmark]))
+                yield f"Of the corruptions of {title} these hurt most, over all severities: {listed}."
+            else:
+                highest = max(cells[benchmark])
+                worst = _worst(cells[benchmark][highest], least=True)
+                listed = ", ".join(f"{_corruption(item)} ({show(item)} right)" for item in worst)
+                yield f"Of the corruptions of {title} these hurt most at severity {highest}: {listed}."
 
     def _confidence(self) -> Iterator[str]:
         """Confidence above or below accuracy, where the accuracy's interval leaves no doubt."""
@@ -146,12 +157,13 @@ class Narrative:
         return list(self._sources)
 
 
-def _worst(items: Iterable[Evidence]) -> Sequence[Evidence]:
-    return sorted(items, key=lambda item: float(item.value), reverse=True)[:_MOST_LIMITS]  # type: ignore[arg-type]
+def _worst(items: Iterable[Evidence], *, least: bool = False) -> Sequence[Evidence]:
+    """The items with the highest values, or the lowest ones."""
+    return sorted(items, key=lambda item: float(item.value), reverse=not least)[:_MOST_LIMITS]  # type: ignore[arg-type]
 
 
 def _corruption(item: Evidence) -> str:
-    return item.key.rpartition(".")[0].partition("/")[2].replace("_", " ")
+    return item.key.rpartition(".")[0].split("/")[1].replace("_", " ")
 
 
 def _page(url: str) -> str:

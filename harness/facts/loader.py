@@ -165,7 +165,7 @@ class Lineage(_Strict):
 class _FactsFile(_Strict):
     schema_: Literal[1]
     model: str
-    hub_id: str
+    hub_id: str | None
     short_name: str
     read: date
     checkpoints: dict[str, Checkpoint]
@@ -218,7 +218,8 @@ class ModelFacts(_Strict):
 
     model: str
     """Registry name, e.g. `regnet-y-040`."""
-    hub_id: str
+    hub_id: str | None
+    """None where the weights are not on the Hub."""
     short_name: str
     """The family's own name for the network, e.g. `RegNetY-4.0GF`."""
     checkpoints: dict[str, Checkpoint]
