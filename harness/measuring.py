@@ -361,6 +361,8 @@ def _with_input(item: Evidence, subject: _Subject) -> Evidence:
     said: dict[str, Any] = {
         "weights": "the checkpoint's" if subject.has_weights else "random: the checkpoint is not here"
     }
+    if item.key.endswith(".training"):
+        return item  # nothing was run for it
     if item.class_ in (EvidenceClass.MEASURED, EvidenceClass.ESTIMATED, EvidenceClass.PENDING):
         height, width = subject.preprocessing.crop
         said["input"] = f"random pixels, {width} × {height}"

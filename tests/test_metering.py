@@ -16,8 +16,14 @@ from hypothesis import strategies as st
 from harness.compute.energy import EnergyUse, Meter, Reading, merged
 from harness.compute.ranges import Range
 from harness.compute.results import Origin
-from harness.evidence import Evidence, EvidenceClass
+from harness.errors import ExitCode
+from harness.evidence import Evidence, EvidenceClass, Ledger
 from harness.metering import RunEnergy
+from harness.models.registry import resolve
+from harness.plan import ModelState, Plan
+from harness.run import RunResult
+from harness.settings import Settings
+from harness.suites import load_suite
 
 CPU = torch.device("cpu")
 
@@ -186,3 +192,19 @@ def test_nothing_asks_the_network(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     run.end(images=1)
     found: Sequence[Evidence] = list(of(run, idle=True).values())
     assert [item.key for item in found] == ["energy.this-run", "carbon.this-run", "energy.idle-power"]
+
+
+def test_a_machine_without_meters_leaves_no_run_incomplete(tmp_path: Path) -> None:
+    """Nobody asked for the energy of the run, so a missing meter is said in the ledger but not by the exit code."""
+    spec = resolve("efficientnet-lite0")
+    plan = Plan(load_suite("demo"), ModelState(spec, None, None, None), (), (), Settings(home=tmp_path))
+    run = opened(tmp_path / "a.json", Recorded(None))
+    run.begin()
+    run.end(images=2)
+    top1 = Evidence(
+        key="foolbox-imagenet-20.top1", class_=EvidenceClass.MEASURED, value=90.0, reason="r", n=20, protocol={}
+    )
+    unknown = list(of(run).values())
+    assert RunResult(Ledger(model={}, evidence=[top1, *unknown]), plan, {}).exit_code is ExitCode.DONE
+    asked = Evidence(key="energy.per-1000-images", class_=EvidenceClass.PENDING, reason="no meter")
+    assert RunResult(Ledger(model={}, evidence=[top1, asked]), plan, {}).exit_code is ExitCode.INCOMPLETE

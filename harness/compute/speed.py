@@ -34,6 +34,8 @@ DEFAULT_BATCHES = {"cpu": (1, 2, 4, 8, 16, 32, 64), "cuda": (1, 4, 16, 64, 128, 
 """Batch sizes of a sweep by device type; any other device sweeps like a CPU."""
 
 LEVEL = 0.95
+WARM_UP_SHARE = 0.25
+"""Of the time limit: where calls are slow, fewer than the wanted warm-up calls are made, but one at least."""
 
 
 @dataclass(frozen=True)
@@ -182,8 +184,10 @@ def time_calls(
         watch: from `stopwatch(device)`.
         figure: whose relative width decides: the mean, or a quantile.
     """
-    for _ in range(budget.warm_up_calls):
-        watch(call)
+    warmed, warming = 0, 0.0
+    while warmed < budget.warm_up_calls and warming < WARM_UP_SHARE * budget.limit_s:
+        warming += watch(call)
+        warmed += 1
     seconds: list[float] = []
     checks = _checkpoints(budget.minimum_calls)
     next_check = next(checks)
@@ -194,9 +198,9 @@ def time_calls(
         if len(seconds) >= next_check:
             next_check = next(checks)
             if figure(seconds).relative_width < budget.relative:
-                return Timings(tuple(seconds), images_per_call, budget.warm_up_calls, "interval")
+                return Timings(tuple(seconds), images_per_call, warmed, "interval")
         if spent >= budget.limit_s:
-            return Timings(tuple(seconds), images_per_call, budget.warm_up_calls, "time limit")
+            return Timings(tuple(seconds), images_per_call, warmed, "time limit")
 
 
 def _checkpoints(first: int) -> Iterator[int]:

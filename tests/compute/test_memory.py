@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from harness.compute.memory import _of_process, peak_memory
+from harness.compute.memory import _of_process, _status_bytes, peak_memory
 
 CPU = torch.device("cpu")
 MIB = 2**20
@@ -39,6 +39,18 @@ def test_what_came_before_does_not_count() -> None:
     assert got.bytes is not None
     assert got.before is not None
     assert got.bytes - got.before < 64 * MIB
+
+
+@pytest.mark.usefixtures("_resettable")
+def test_memory_that_nothing_uses_any_more_does_not_count() -> None:
+    """Small blocks below one that lives stay with the process when they are freed, until they are given back."""
+    blocks = [torch.ones(8 * 1024) for _ in range(6000)]  # 6,000 × 32 KiB
+    living = [torch.ones(8 * 1024)]
+    held = _status_bytes(Path("/proc/self"), "VmRSS")
+    del blocks
+    got = peak_memory(lambda: living[0].sum(), CPU)
+    assert got.bytes is not None
+    assert held - got.bytes > 100 * MIB
 
 
 def test_recorded_status(tmp_path: Path) -> None:

@@ -50,6 +50,18 @@ def test_warm_up_is_discarded() -> None:
     assert got.ended_by == "interval"
 
 
+def test_slow_calls_are_not_warmed_up_beyond_a_quarter_of_the_limit() -> None:
+    made: list[None] = []
+    got = time_calls(
+        lambda: made.append(None),
+        images_per_call=1,
+        watch=replay(3.0),
+        budget=Budget(limit_s=20, warm_up_calls=10, minimum_calls=100),
+    )
+    # 3 s is less than a quarter of 20 s, 6 s is not; then seven calls until 20 s are over.
+    assert (got.warm_up_calls, len(got.seconds), len(made)) == (2, 7, 9)
+
+
 def test_steady_calls_end_by_the_interval() -> None:
     got = time_calls(lambda: None, images_per_call=1, watch=replay(1.0, 1.01), budget=Budget(limit_s=1e6))
     assert got.ended_by == "interval"
