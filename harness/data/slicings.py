@@ -456,6 +456,8 @@ def _short(value: float) -> str:
 
 
 def _digest_of(column: pd.DataFrame) -> str:
-    """SHA-256 over sample ids and values, whatever their order."""
-    rows = sorted(f"{sample_id}\t{value!r}\n" for sample_id, value in column.iloc[:, 0].items())
-    return hashlib.sha256("".join(rows).encode()).hexdigest()
+    """SHA-256 over the values in the order of the copy, whose samples have a fingerprint of their own."""
+    values = column.iloc[:, 0]
+    if pd.api.types.is_float_dtype(values):
+        return hashlib.sha256(np.ascontiguousarray(values.to_numpy(), dtype="<f8").tobytes()).hexdigest()
+    return hashlib.sha256("\n".join(map(str, values)).encode()).hexdigest()
