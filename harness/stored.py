@@ -177,8 +177,7 @@ def read_predictions(stored: StoredCondition, settings: Settings, report: Callab
     if not stored.imported:
         table = of_one_copy(table, Condition(stored.benchmark, stored.condition), settings)
     table = table.filter(pc.is_null(table["error"])).sort_by("sample_id")
-    ids = np.array(table["sample_id"].to_pylist(), dtype=object)
-    digests = np.array(table["digest"].to_pylist(), dtype=object)
+    ids, digests = (table[name].to_numpy() for name in ("sample_id", "digest"))
     return StoredPredictions(ids, digests, without_missing_classes(read_readout(table, CLOSED)))
 
 

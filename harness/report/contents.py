@@ -50,7 +50,9 @@ _COST_KEYS = (
     "compute.latency-p50",
     "compute.peak-memory",
     "energy.per-1000-images",
+    "energy.this-run",
     "carbon.per-1000-images",
+    "carbon.this-run",
     "carbon.training",
 )
 _HEADLINES = (".top1", ".mce", ".mean-error", ".ece")
