@@ -20,6 +20,7 @@ from harness.plan import Condition
 from harness.predictions import PredictionStore, read_readout, readout_names
 from harness.scoring import METRIC_GROUPS, Scored, score
 from harness.settings import Settings
+from harness.slicing import request_behind, slice_evidence
 from harness.stored import StoredCondition, StoredModel, of_one_copy
 
 _TOLERANCE = 1e-9
@@ -56,6 +57,7 @@ def recheck(ledger: Ledger, settings: Settings, report: Callable[[str], None]) -
             scored[prefix] = found
     others = [benchmark for benchmark in benchmarks().values() if benchmark.scored_from is not None]
     again = {item.key: item for item in score(scored, list(METRIC_GROUPS), others)} if scored else {}
+    again |= _slices_again(ledger, scored)
     differences: dict[str, str] = {}
     same, not_here = [], []
     for item in ledger:
@@ -69,6 +71,21 @@ def recheck(ledger: Ledger, settings: Settings, report: Callable[[str], None]) -
         else:
             same.append(item.key)
     return Recheck(differences, same, not_here)
+
+
+def _slices_again(ledger: Ledger, scored: dict[str, Scored]) -> dict[str, Evidence]:
+    """Evidence on slices, as far as it follows from predictions; of the worst only where the same slices were searched."""
+    request = request_behind(ledger)
+    # What is right where several classes may be stands in a table beside the images, which are not read here.
+    judged = {prefix: found for prefix, found in scored.items() if not found.benchmark.label_sets}
+    if not request or not judged:
+        return {}
+    made = {item.key: item for item in slice_evidence(judged, request)}
+
+    def searched(item: Evidence | None) -> object:
+        return (item.protocol or {}).get("searched") if item is not None else None
+
+    return {key: item for key, item in made.items() if searched(item) in (None, searched(ledger.get(key)))}
 
 
 def _scored(stored: StoredCondition, settings: Settings, report: Callable[[str], None]) -> Scored | None:

@@ -7,13 +7,14 @@ here becomes pending evidence under the slicing's first name; a group that is to
 from __future__ import annotations
 
 import hashlib
+import re
 import shlex
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache, partial, reduce
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -24,13 +25,14 @@ from harness.data.slicefiles import SliceFile, read_slice_file, slug
 from harness.data.slicings import Grouping, Subjects, check_reference, grouping, slicings, split_reference
 from harness.data.statistics import image_statistics
 from harness.errors import ExitCode, HarnessError, MissingInputError
-from harness.evidence import Evidence, EvidenceClass, Fingerprints, Interval
+from harness.evidence import Evidence, EvidenceClass, Fingerprints, Interval, Ledger, benchmark_of
 from harness.inference.pixels import default_workers
 from harness.labels.readouts import CLOSED
 from harness.metrics.fairness import Audit, WorstSlices, audit, error_ratio, worst_slices
 from harness.metrics.intervals import LEVEL
 from harness.metrics.multiplicity import CORRECTIONS, Correction
 from harness.metrics.slices import (
+    MIN_UNITS,
     Outcomes,
     Slicing,
     interaction,
@@ -93,6 +95,22 @@ def _tidy(reference: str, columns: Sequence[str]) -> str:
     name, group = split_reference(reference)
     tidy = slug(name) if slug(name) in columns else name
     return tidy if group is None else f"{tidy}/{group}"
+
+
+def request_behind(ledger: Ledger) -> Request:
+    """The slicings of the catalog that a ledger has evidence on, as far as they can be made again from predictions alone."""
+    items = [item for item in ledger if "@" in item.key and "slicing" in (item.protocol or {})]
+    names = dict.fromkeys(re.split(r"[/.]", item.key.partition("@")[2])[0] for item in items)
+    places = {item.key.partition("@")[0] for item in items}
+    clean = all(is_sliced(get_benchmark(benchmark_of(place)), None, SliceOptions()) for place in places)
+    conditions: Literal["clean", "shifted", "cells"] = "clean" if clean else "shifted"
+    if any("/" in place for place in places):
+        conditions = "cells"
+    smallest = [
+        item.protocol["smallest_group"] for item in items if item.protocol and "smallest_group" in item.protocol
+    ]
+    options = SliceOptions(conditions=conditions, smallest_group=smallest[0] if smallest else MIN_UNITS)
+    return Request(tuple((name,) for name in names if name in slicings()), options)
 
 
 # --- a run's slices -------------------------------------------------------------------------------------------------

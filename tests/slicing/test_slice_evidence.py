@@ -19,8 +19,10 @@ from harness.evidence import Evidence, EvidenceClass
 from harness.labels.readouts import CLOSED
 from harness.metrics.multiplicity import benjamini_hochberg, holm
 from harness.metrics.types import TOP
+from harness.recheck import recheck
 from harness.run import RunResult
 from harness.scoring import Scored
+from harness.settings import Settings
 from harness.slicing import NO_DIFFERENCE, Request, request_of, slice_evidence
 from harness.suites import SliceOptions, load_suite, parse_suite
 
@@ -328,3 +330,24 @@ def test_the_catalog_says_where_each_slicing_comes_from() -> None:
     assert not known["imagenet-x"].fits(get_benchmark("imagenet-sketch"))
     assert known["wordnet"].fits(get_benchmark("imagenet-a"))
     assert not known["wordnet"].fits(get_benchmark("dollar-street"))
+
+
+class TestRecheck:
+    def test_slices_are_recomputed_from_stored_predictions(
+        self, validation_run: tuple[Path, RunResult, dict[str, str]]
+    ) -> None:
+        home, result, _ = validation_run
+        settings = Settings(home=home, data_home=None, offline=True)
+        found = recheck(result.ledger, settings, lambda message: None)
+        assert found.differences == {}
+        assert "imagenet-val@imagenet-x/pose.top1" in found.same
+        assert "imagenet-val@wordnet.top1:difference" in found.same
+        assert "imagenet-val@brightness/q1.top1" in found.not_here, "image statistics need the images"
+
+    def test_an_edited_slice_is_found(self, validation_run: tuple[Path, RunResult, dict[str, str]]) -> None:
+        home, result, _ = validation_run
+        key = "imagenet-val@real/one-label.top1"
+        edited = [i.model_copy(update={"value": 91.0}) if i.key == key else i for i in result.ledger]
+        ledger = result.ledger.model_copy(update={"evidence": edited})
+        found = recheck(ledger, Settings(home=home, data_home=None, offline=True), lambda message: None)
+        assert list(found.differences) == [key]
