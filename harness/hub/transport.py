@@ -18,6 +18,8 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -42,6 +44,7 @@ from huggingface_hub.utils import (
     validate_repo_id,
 )
 from huggingface_hub.utils._http import default_client_factory, hf_request_event_hook
+from huggingface_hub.utils.sha import git_hash
 
 from harness import __version__
 from harness.errors import ExitCode, HarnessError, MissingInputError
@@ -57,6 +60,8 @@ _NETWORK_REMEDY = "Check the network (and HF_ENDPOINT), then repeat the command.
 
 _BUSY = frozenset({408, 429, 500, 502, 503, 504})
 _REPEATABLE_POSTS = re.compile(r"/api/validate-yaml|/preupload/|/paths-info/|\.git/info/lfs/objects/batch$")
+_TELEMETRY = "/api/agent-harnesses"
+"""Asked by the client for its user agent, and not worth waiting for."""
 _A_TOKEN = re.compile(r"\bhf_[A-Za-z0-9]{16,}")
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 _TOKEN_REMEDY = "Make a token with write rights in the Hub's settings, then set HF_TOKEN or run: hf auth login"
@@ -129,13 +134,16 @@ def _is_repeatable(request: httpx2.Request) -> bool:
     """Whether sending a request twice does no more than sending it once."""
     if request.method == "POST":
         return bool(_REPEATABLE_POSTS.search(request.url.path))
-    return request.method in ("GET", "HEAD")
+    return request.method in ("GET", "HEAD") and request.url.path != _TELEMETRY
 
 
 def _asked_pause(headers: Any) -> float | None:
-    """Seconds that the Hub asks to wait, by `Retry-After` or its rate limit headers."""
-    if (seconds := headers.get("Retry-After", "").strip()).isdigit():
-        return float(seconds)
+    """Seconds that the Hub asks to wait, by `Retry-After` (seconds, or a date) or its rate limit headers."""
+    asked = headers.get("Retry-After", "").strip()
+    if asked.isdigit():
+        return float(asked)
+    with suppress(ValueError, TypeError):
+        return max(0.0, (parsedate_to_datetime(asked) - datetime.now(UTC)).total_seconds())
     limit = re.search(r";\s*r\s*=\s*0\s*;\s*t\s*=\s*(\d+)", headers.get("RateLimit", ""))
     return float(limit[1]) if limit else None
 
@@ -208,7 +216,14 @@ class Connection:
                 hf_raise_for_status(response)
             except EntryNotFoundError:
                 return None
-            return response.content
+        content = response.content
+        etag = response.headers.get("ETag", "").removeprefix("W/").strip('"')
+        if re.fullmatch(r"[0-9a-f]{40}", etag) and etag != git_hash(content):  # of a large file it is something else
+            raise HarnessError(
+                f"{path} of {repo_id} doesn't have the hash that the Hub announced: it changed on the way.",
+                remedy="Check the network (and HF_ENDPOINT), then repeat the command.",
+            )
+        return content
 
     @contextmanager
     def explained(self, doing: str, repo_id: str | None = None) -> Iterator[None]:

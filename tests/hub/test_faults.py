@@ -5,6 +5,8 @@ from __future__ import annotations
 import socket
 import time
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
 from pathlib import Path
 
 import httpx2
@@ -123,6 +125,20 @@ class TestReads:
         began = time.monotonic()
         ended(call("push", card, "--repo-id", REPO, "--dry-run"), ExitCode.DONE)
         assert time.monotonic() - began >= 1
+
+    def test_retry_after_may_be_a_date(self, card: Path, hub: Hub, call: Call) -> None:
+        when = format_datetime(datetime.now(UTC) + timedelta(seconds=2), usegmt=True)
+        hub.fail("GET", "whoami", status=429, headers={"Retry-After": when})
+        began = time.monotonic()
+        ended(call("push", card, "--repo-id", REPO, "--dry-run"), ExitCode.DONE)
+        assert time.monotonic() - began >= 0.9
+
+    def test_a_card_that_changes_on_the_way_is_noticed(self, card: Path, hub: Hub, call: Call) -> None:
+        entry = hub.commits[hub.head(REPO)].tree["README.md"]
+        hub.blobs[entry.oid] = b"<html>Please log in to the network"
+        said = ended(call("pull", REPO, "--output", "x.md"), ExitCode.FAILED)
+        assert "doesn't have the hash that the Hub announced" in said
+        assert not (card.parent / "x.md").exists()
 
     @pytest.mark.parametrize("headers", [{"Retry-After": "3600"}, {"RateLimit": '"api";r=0;t=3600'}])
     def test_a_long_pause_is_left_to_the_user(self, card: Path, hub: Hub, call: Call, headers: dict[str, str]) -> None:

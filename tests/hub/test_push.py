@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import pty
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -24,7 +27,7 @@ def ledger() -> Ledger:
     item = Evidence.model_validate(
         {"key": "compute.parameters", "class": "derived", "value": 20646656, "unit": "parameters"}
     )
-    return Ledger(model={"name": "model", "title": "Model"}, evidence=[item])
+    return Ledger(model={"name": "model", "title": "Model", "reference": "hf:alice/model"}, evidence=[item])
 
 
 @pytest.fixture
@@ -56,6 +59,30 @@ class TestThePlan:
         assert "no terminal to ask on" in said
         assert "--yes" in said
         assert hub.sent("POST", "PUT") == []
+
+    @pytest.mark.parametrize("answer", ["y", "n"])
+    def test_on_a_terminal_it_asks(self, pulled: Path, hub: Hub, python: str, answer: str) -> None:
+        here, there = pty.openpty()
+        script = "from harness.cli import main; main()"
+        process = subprocess.Popen(
+            [python, "-c", script, "push", str(pulled), "--repo-id", REPO],
+            env={**os.environ, "HF_HUB_DISABLE_TELEMETRY": "1"},
+            stdin=there,
+            stdout=subprocess.PIPE,
+            stderr=there,
+        )
+        os.close(there)
+        shown = b""
+        while b"[y/N]" not in shown:
+            shown += os.read(here, 4096)
+        assert b"Send this as a new pull request to main of alice/model?" in shown
+        assert hub.sent("POST") == []
+        os.write(here, f"{answer}\n".encode())
+        assert process.wait(timeout=60) == (0 if answer == "y" else 1)
+        assert process.stdout is not None
+        process.stdout.close()
+        os.close(here)
+        assert (1 in hub.repos[REPO].discussions) == (answer == "y")
 
     def test_as_json(self, pulled: Path, hub: Hub, call: Call) -> None:
         result = call("push", pulled, "--repo-id", REPO, "--yes", "--format", "json")
@@ -125,6 +152,13 @@ class TestOneCommit:
         pulled.write_text(FILLED + "\n![curve](figures/curve.svg)\n")
         result = call("push", pulled, "--repo-id", REPO, "--dry-run")
         assert "figures/curve.svg, which is neither beside it nor on the Hub" in result.stdout
+
+    def test_a_rendered_card_is_fit_for_the_hub(self, hub: Hub, call: Call, tmp_path: Path) -> None:
+        ledger().save(tmp_path / "evidence.json")
+        ended(call("render", "--ledger", "evidence.json", "--output", "card.md"), ExitCode.DONE)
+        ended(call("push", "card.md", "--repo-id", REPO, "--yes", "--create-repo"), ExitCode.DONE)
+        assert {"README.md", "evidence.json"} <= hub.files(REPO, "refs/pr/1")
+        assert hub.read(REPO, "README.md", "refs/pr/1").startswith(b"---\n")
 
 
 class TestNothingToDo:
