@@ -31,9 +31,9 @@ from harness.run import stored_ledger_path
 from harness.scoring import without_missing_classes
 from harness.settings import Settings
 
-_TOP1 = re.compile(r"(?P<prefix>[^@]+)\.top1(:(?P<variant>.+))?")
-_PROTOCOL_VARIANTS = frozenset({"bf16", "fp16", "no-jpeg"})
+_PROTOCOL = r"(bf16|fp16|no-jpeg|seed-\d+)"
 """Variants of an evidence key that mean other predictions, not another reading of the same ones."""
+_TOP1 = re.compile(rf"(?P<prefix>[^@]+)\.top1(:(?P<variant>{_PROTOCOL}(\+{_PROTOCOL})*))?")
 
 
 @dataclass(frozen=True)
@@ -64,8 +64,7 @@ class StoredModel:
             match = _TOP1.fullmatch(item.key)
             if match is None or item.class_ is not EvidenceClass.MEASURED:
                 continue
-            variant = match["variant"] or ""
-            if not set(variant.split("+")) <= _PROTOCOL_VARIANTS | {""} or (variant and match["prefix"] in found):
+            if match["variant"] is not None and match["prefix"] in found:
                 continue
             condition = _stored_condition(self.home, match["prefix"], item)
             if condition is not None:

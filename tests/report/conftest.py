@@ -91,6 +91,7 @@ class Store:
         title: str | None = None,
         condition: str | None = None,
         metrics: tuple[str, ...] = ("accuracy", "calibration"),
+        variant: str = "",
     ) -> None:
         """A model as if `harness run` had run it, with logits."""
         labels, ids = np.arange(len(correct)) % CLASSES, sample_ids(len(correct))
@@ -111,6 +112,7 @@ class Store:
             data=hashlib.sha256("".join(digests).encode()).hexdigest(),
             protocol={"predictions": key.digest[:16], "precision": key.protocol["precision"]},
             command=f"harness run --suite robustness --model {name}",
+            variant=variant,
         )
         evidence = score({scored.prefix: scored}, list(metrics), [])
         model = {"name": name, "reference": name, "title": title or name, "weights": weights}

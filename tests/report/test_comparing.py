@@ -57,6 +57,17 @@ class TestWhatIsStored:
         read = read_predictions(model.conditions[V2], store.settings, pytest.fail)
         assert (read.readout.top5[:, 0] == read.readout.label).tolist() == right(50, 0.9).tolist()
 
+    def test_the_default_protocol_counts_where_there_are_several(self, store: Store, right: Right) -> None:
+        store.ran("one", right(50, 0.2), variant="no-jpeg+seed-7", protocol={"precision": "other"})
+        assert list(stored_model("one", store.home).conditions) == [V2]
+        store.ran("one", right(50, 0.9))
+        condition = stored_model("one", store.home).conditions[V2]
+        assert condition.key.protocol["precision"] == "fp32"
+
+    def test_another_reading_of_the_same_predictions_is_no_other_protocol(self, store: Store, right: Right) -> None:
+        store.ran("one", right(50, 0.2), variant="open")
+        assert list(stored_model("one", store.home).conditions) == []
+
     def test_a_model_nobody_knows_is_refused_with_the_nearest_name(self, store: Store, right: Right) -> None:
         store.imports("resnet50", right(20, 0.7))
         with pytest.raises(HarnessError, match="Unknown model 'resnet5'") as caught:
