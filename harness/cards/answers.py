@@ -163,8 +163,11 @@ def find_questions(place: Place, table: QuestionTable) -> list[Question]:
     return _by_section(place, table)
 
 
+_compiled = functools.cache(functools.partial(re.compile, flags=re.IGNORECASE | re.DOTALL))
+
+
 def _search(pattern: str | None, text: str) -> re.Match[str] | None:
-    return re.search(pattern, text, re.IGNORECASE | re.DOTALL) if pattern else None
+    return _compiled(pattern).search(text) if pattern else None
 
 
 def _by_topic(text: str, table: QuestionTable) -> list[Question]:

@@ -159,6 +159,19 @@ class Document:
         """Line number, from 1, of an offset."""
         return bisect.bisect_right(self._starts, offset)
 
+    def byte_offset(self, offset: int) -> int:
+        """Where an offset in the text is in the card's bytes."""
+        line = self.line_of(offset)
+        first = self._line_bytes[line - 1] if line else 0
+        return first + len(encode(self.text[self._starts[line - 1] if line else 0 : offset]))
+
+    @cached_property
+    def _line_bytes(self) -> list[int]:
+        """For each line the bytes before it."""
+        ends = [*self._starts[1:], len(self.text)]
+        sizes = [len(encode(self.text[start:end])) for start, end in zip(self._starts, ends, strict=True)]
+        return [len(encode(self.text[: self._starts[0]])), *itertools.accumulate(sizes)][: len(sizes)]
+
     def line_start(self, line: int) -> int:
         """Offset of the start of a line (from 1); the end of the text for the line after the last."""
         return self._starts[line - 1] if line <= len(self._starts) else len(self.text)

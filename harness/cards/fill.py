@@ -114,6 +114,7 @@ class _Filler:
         self.writer = Writer(self.knowledge)
         self.markers = [marker for marker in self.document.markers if not marker.talked_about]
         self.spans = [(marker.start, marker.end) for marker in self.markers]
+        self.talked_about = [marker.start for marker in self.document.markers if marker.talked_about]
         self.block_sentences: dict[Block, list[Span]] = {}
         self.section_texts: dict[tuple[str, ...], str] = {}
         for block in self.document.blocks:
@@ -296,7 +297,8 @@ class _Filler:
         if self._in_link_text(marker, block) or block.kind == "heading":
             return _Slot("inline", marker.start, marker.end, "value", True)
         before, after = self.text[start : marker.start], self.text[marker.end : end]
-        talked_about = [m for m in self.document.markers if m.talked_about and start <= m.start and m.end <= end]
+        first = bisect.bisect_left(self.talked_about, start)
+        talked_about = first < len(self.talked_about) and self.talked_about[first] < end
         if block.kind == "cell" or talked_about:
             return _Slot("inline", marker.start, marker.end, "value")
         if self.text[block.start : marker.start].strip() == "" and not re.search(
@@ -370,7 +372,7 @@ class _Filler:
 
     def _follows_list(self, block: Block) -> bool:
         """Whether a list before the block would swallow a list at its start."""
-        index = self.document.blocks.index(block)
+        index = bisect.bisect_left(self.document.blocks, (block.start, block.end), key=lambda b: (b.start, b.end))
         return index > 0 and self.document.blocks[index - 1].in_item and not block.in_item
 
     def _label_value(self, new: str, slot: _Slot) -> str:
@@ -487,7 +489,7 @@ class _Filler:
 
     def _byte_span(self, edit: Edit) -> dict[str, int]:
         """Where the old text is in the original card, in bytes."""
-        start = len(encode(self.text[: edit.start]))
+        start = self.document.byte_offset(edit.start)
         return {"start": start, "end": start + len(encode(self.text[edit.start : edit.end]))}
 
 

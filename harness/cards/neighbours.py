@@ -8,6 +8,7 @@ nothing else goes.
 
 from __future__ import annotations
 
+import bisect
 import re
 from dataclasses import dataclass
 
@@ -61,6 +62,12 @@ class Neighbours:
         """Edits with the question that each follows from and the old sentence; none overlaps an answer's."""
         self.text = self.document.text
         self.known = self._known_topics()
+        self.asking = [(marker.start, marker.end) for marker in self.document.markers]
+        self.written = sorted((edit.start, edit.end) for edit in self.edits)
+        self.rows_of: dict[Block, list[FilledMarker]] = {}
+        for row in self.rows:
+            if row.marker.block is not None and row.answer is not None:
+                self.rows_of.setdefault(row.marker.block, []).append(row)
         found = []
         for block in self.document.blocks:
             if block.kind in ("paragraph", "cell"):
@@ -69,8 +76,9 @@ class Neighbours:
 
     def _clipped(self, edit: Edit) -> Edit:
         """The edit without the white space that an answer's edit has taken already."""
-        start = max([edit.start, *(e.end for e in self.edits if e.start <= edit.start < e.end)])
-        end = min([edit.end, *(e.start for e in self.edits if start <= e.start < edit.end)])
+        near = _within(self.written, edit.start, edit.end)
+        start = max([edit.start, *(last for first, last in near if first <= edit.start < last)])
+        end = min([edit.end, *(first for first, _ in near if start <= first < edit.end)])
         return Edit(start, end, edit.new)
 
     def _known_topics(self) -> list[tuple[str, re.Pattern[str]]]:
@@ -90,11 +98,11 @@ class Neighbours:
         return list(topics.items())
 
     def _in_block(self, block: Block) -> list[tuple[Edit, str, str]]:
-        spans = sentences(self.text, block.start, block.end, [(m.start, m.end) for m in self.document.markers])
-        taken = [(edit.start, edit.end) for edit in self.edits]
-        taken += [(marker.start, marker.end) for marker in self.document.markers]
+        asking = _within(self.asking, block.start, block.end)
+        spans = sentences(self.text, block.start, block.end, asking)
+        taken = _within(self.written, block.start, block.end) + asking
         free = [span for span in spans if not any(a < span[1] and span[0] < b for a, b in taken)]
-        here = [row for row in self.rows if row.marker.block == block and row.answer is not None]
+        here = self.rows_of.get(block, [])
         found: list[tuple[Edit, str, str]] = []
         removed: list[tuple[Span, str]] = []
         for span in free:
@@ -188,3 +196,10 @@ class Neighbours:
                 edit = Edit(*following, match[1].upper() + sentence[match.end() :])
                 found.append((edit, row.answer.question, sentence))
         return found
+
+
+def _within(spans: list[Span], start: int, end: int) -> list[Span]:
+    """Of spans in order that don't overlap each other, those that touch `start` to `end`."""
+    first = bisect.bisect_left(spans, start, key=lambda span: span[1])
+    last = bisect.bisect_right(spans, end, key=lambda span: span[0])
+    return spans[first:last]
