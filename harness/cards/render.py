@@ -83,8 +83,8 @@ _VARIANT_NAMES = {
 }
 
 
-SLICES_FILE = "slices.csv"
-"""Every group of every slicing, beside the card."""
+SLICES_FILE = "figures/slices.csv"
+"""Every group of every slicing. With the figures, because what lies there and is linked travels with a card."""
 
 
 @dataclass(frozen=True)

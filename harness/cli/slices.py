@@ -37,7 +37,7 @@ def _view_text(view: Any) -> str:
     lines = [f"{view.where} by {view.title}", text]
     left = len(view.groups) - len(rows)
     if left:
-        lines.append(f"{left:,} groups between these: see slices.csv beside the card")
+        lines.append(f"{left:,} groups between these: see figures/slices.csv beside the card")
     if view.difference is not None:
         spread = view.difference
         words = f"largest minus smallest: {show_value(spread)} ({show_interval(spread)})"

@@ -272,7 +272,7 @@ class TestCommand:
         assert "no detectable difference (smallest detectable here:" in card
         assert "figures/slices-imagenet-val-outcome.svg" in card
         assert Path("out/figures/slices-imagenet-val-outcome.svg").read_text().startswith("<?xml")
-        table = pd.read_csv("out/slices.csv")
+        table = pd.read_csv("out/figures/slices.csv")
         groups = [key for key in found if "@" in key and "/" in key.partition("@")[2]]
         assert sorted(table["key"]) == sorted(groups)
         hit = table.set_index("key").loc["imagenet-val@outcome/hit.top1"]
