@@ -288,8 +288,13 @@ def format_number(value: float, decimals: int) -> str:
 
 
 def _decimals(item: Evidence) -> int:
-    """Decimals of an item's value and bounds alike."""
-    return decimals_for((item.interval.high - item.interval.low) / 2 if item.interval else None, item.unit)
+    """Decimals of an item's value and bounds alike; without an interval, of four digits as many as follow the point."""
+    if item.interval is not None:
+        return decimals_for((item.interval.high - item.interval.low) / 2, item.unit)
+    most = decimals_for(None, item.unit)
+    if item.unit == "%" or not isinstance(item.value, float) or not item.value:
+        return most
+    return max(0, min(most, 3 - math.floor(math.log10(abs(item.value)))))
 
 
 def _format(value: float, decimals: int) -> str:

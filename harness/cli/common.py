@@ -181,10 +181,12 @@ def evidence_table(ledger: Any) -> str:
         parts.append(f"and {len(hidden)} numbers on single corruptions: see the card")
     parts += slices_text(ledger)
     if waiting:
-        reasons: dict[str, list[str]] = {}
+        reasons: dict[tuple[str, str], list[str]] = {}
         for item in waiting:
-            reasons.setdefault(item.reason, []).append(item.key)
-        parts.append("\n".join(f"pending: {', '.join(_shorten(keys))}\n    {why}" for why, keys in reasons.items()))
+            reasons.setdefault((item.class_.value, item.reason), []).append(item.key)
+        parts.append(
+            "\n".join(f"{name}: {', '.join(_shorten(keys))}\n    {why}" for (name, why), keys in reasons.items())
+        )
     return "\n\n".join(parts)
 
 
