@@ -45,6 +45,8 @@ class Verdict(StrEnum):
     """The card says two things, and no evidence decides between them."""
     UNSUPPORTED = "unsupported"
     """No evidence is known that could decide it."""
+    NOT_CHECKABLE = "not-checkable"
+    """A judgement without a number: no evidence could decide it."""
 
 
 @dataclass(frozen=True)
@@ -91,11 +93,20 @@ class Property(BaseModel):
         return re.compile(pattern, re.IGNORECASE)
 
 
+class ClaimTable(BaseModel):
+    """`claims.yaml`."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    properties: tuple[Property, ...]
+    judgements: str
+    """Regular expression of words that judge without a number."""
+
+
 @functools.cache
-def claim_properties() -> tuple[Property, ...]:
-    """The shipped table of properties."""
-    data = yaml.safe_load((shipped_folder("templates") / "claims.yaml").read_text("utf-8"))
-    return tuple(Property.model_validate(entry) for entry in data["properties"])
+def claim_table() -> ClaimTable:
+    """The shipped table."""
+    return ClaimTable.model_validate(yaml.safe_load((shipped_folder("templates") / "claims.yaml").read_text("utf-8")))
 
 
 def check_claims(text: bytes, *, model: str, ledger: Ledger | None) -> list[Claim]:
@@ -126,7 +137,10 @@ class _Checker:
     knowledge: Knowledge
 
     def check(self) -> list[Claim]:
-        claims = sorted([*self._quantities(), *self._denied()], key=lambda claim: claim.span)
+        decided = [*self._quantities(), *self._denied()]
+        lines = {claim.line for claim in decided if claim.verdict is not Verdict.UNSUPPORTED}
+        judged = [claim for claim in self._judgements() if claim.line not in lines]
+        claims = sorted([*decided, *judged], key=lambda claim: claim.span)
         return list(self._with_inconsistencies(claims))
 
     def _sentences(self) -> Iterator[Span]:
@@ -143,7 +157,7 @@ class _Checker:
     def _quantities(self) -> Iterator[Claim]:
         for start, end in self._sentences():
             sentence = self.document.text[start:end]
-            for about in claim_properties():
+            for about in claim_table().properties:
                 if about.unless and re.search(about.unless, sentence, re.IGNORECASE):
                     continue
                 for match in about.regex.finditer(sentence):
@@ -225,10 +239,36 @@ class _Checker:
                 return view
         return None
 
+    def _judgements(self) -> Iterator[Claim]:
+        """Statements that say how good something is without a number that evidence could confirm."""
+        for start, end in self._sentences():
+            match = re.search(claim_table().judgements, self.document.text[start:end], re.IGNORECASE)
+            if match:
+                place = start + match.start()
+                yield Claim(
+                    line=self.document.line_of(place),
+                    text=match.group(),
+                    about="judgement",
+                    verdict=Verdict.NOT_CHECKABLE,
+                    evidence=[],
+                    source=None,
+                    correct=None,
+                    note="says how good it is without a number",
+                    span=(place, place),
+                )
+
+    def _citation_lines(self) -> Iterator[Span]:
+        """Lines of BibTeX: what they say of authors and years is a claim as well."""
+        for block in self.document.blocks:
+            entry = self.document.text[block.start : block.end].lstrip()
+            if block.kind == "fence" and re.match(r"@\w+\{", entry):
+                for match in re.finditer(r"[^\r\n]+", self.document.text[block.start : block.end]):
+                    yield block.start + match.start(), block.start + match.end()
+
     def _denied(self) -> Iterator[Claim]:
         """Statements that a documented fact says are wrong."""
         facts = [fact for fact in (self.knowledge.facts.facts if self.knowledge.facts else ()) if fact.denies]
-        for start, end in self._sentences():
+        for start, end in (*self._sentences(), *self._citation_lines()):
             sentence = self.document.text[start:end]
             for fact in facts:
                 match = re.search(fact.denies or "", sentence, re.IGNORECASE | re.DOTALL)

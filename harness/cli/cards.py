@@ -157,7 +157,7 @@ def claims(
     if output_format == "json":
         print_json({"claims": [claim.to_dict() for claim in found]})
     else:
-        shown = [c for c in found if c.verdict not in (Verdict.SUPPORTED, Verdict.UNSUPPORTED)]
+        shown = [c for c in found if c.verdict not in (Verdict.SUPPORTED, Verdict.UNSUPPORTED, Verdict.NOT_CHECKABLE)]
         rows = [[str(c.line), c.verdict.value, " ".join(c.text.split())[:80], c.correct or ""] for c in shown]
         if rows:
             print_text(table(["line", "verdict", "text", "evidence says"], rows, numeric=frozenset({0})))
