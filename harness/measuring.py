@@ -67,6 +67,8 @@ class _Subject:
 
     model: str
     """Its name or reference, by which documented facts are found."""
+    lineage: str | None
+    """The checkpoint that its weights were found to be, where that was decided."""
     module: torch.nn.Module
     """Float images (N, 3, H, W) to logits, on `device`."""
     device: torch.device
@@ -265,7 +267,7 @@ def _carbon(subject: _Subject) -> list[Evidence]:
 
 def _training(subject: _Subject) -> list[Evidence]:
     facts = facts_for(subject.model)
-    return training_cost(facts, subject.origin) if facts is not None else []
+    return training_cost(facts, subject.origin, lineage=subject.lineage) if facts is not None else []
 
 
 @dataclass(frozen=True)
@@ -299,6 +301,7 @@ def measure(
     *,
     load: Callable[[], LoadedModel],
     run: RunEnergy | None = None,
+    lineage: str | None = None,
 ) -> list[Evidence]:
     """Take measurements of a model: with its weights where they are here, else of its architecture.
 
@@ -307,6 +310,7 @@ def measure(
         command: that makes this evidence again.
         load: gives the model with its weights; called only where the checkpoint is here.
         run: meters of the whole run, which these measurements are part of.
+        lineage: the checkpoint, an id of its facts, that the weights were found to be; None where that is not decided.
 
     Raises:
         HarnessError: the checkpoint is here and can't be used, or there is no such device.
@@ -326,6 +330,7 @@ def measure(
     assert preprocessing is not None  # the registry states one with each architecture
     subject = _Subject(
         model=model.spec.name,
+        lineage=lineage,
         module=module.to(device),
         device=device,
         preprocessing=preprocessing,

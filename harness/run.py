@@ -136,7 +136,16 @@ def run_suite(
         command = run_command(plan, settings)
         energy = runner.energy()
         have = {item.key for item in placed}
-        measured = measure(suite.measurements, plan.model, settings, reporter, command, load=runner.model, run=energy)
+        measured = measure(
+            suite.measurements,
+            plan.model,
+            settings,
+            reporter,
+            command,
+            load=runner.model,
+            run=energy,
+            lineage=decided_lineage(settings.home, spec.name),
+        )
         evidence += [item for item in measured if item.key not in have]
     evidence += placed
     evidence += runner.energy_evidence({item.key for item in evidence})
@@ -366,7 +375,10 @@ class _Runner:
             describe(energy.device),
             Setting(placed.precision, placed.layout, placed.compiled) if placed is not None else None,
         )
-        work = ["decoding, preprocessing, forward passes and storing the predictions"] if self._plan.runnable else []
+        predicting = (
+            "decoding, corruptions where they are generated, preprocessing, forward passes and storing the predictions"
+        )
+        work = [predicting] if self._plan.runnable else []
         work += ["all timed calls of the measurements and their warm-up"] if self._plan.suite.measurements else []
         found = energy.evidence(
             origin,
@@ -711,6 +723,16 @@ def _in_suite_order(evidence: list[Evidence], plan: Plan) -> list[Evidence]:
 def stored_ledger_path(home: Path, model_name: str) -> Path:
     """Where the store keeps all the evidence of a model."""
     return home / "ledgers" / model_name / "evidence.json"
+
+
+def decided_lineage(home: Path, model_name: str) -> str | None:
+    """The checkpoint that `harness identify` found a model's weights to be; None where that was not decided."""
+    from harness.cards.knowledge import LINEAGE_KEY
+
+    path = stored_ledger_path(home, model_name)
+    found = Ledger.load(path).get(LINEAGE_KEY) if path.exists() else None
+    decided = found is not None and found.class_ in (EvidenceClass.MEASURED, EvidenceClass.DERIVED)
+    return str(found.value) if found is not None and decided else None
 
 
 def merge_into_store(home: Path, ledger: Ledger) -> Path:

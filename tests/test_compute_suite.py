@@ -22,7 +22,7 @@ from harness.models.loading import LoadedModel, locate_checkpoint
 from harness.models.registry import HubCheckpoint, ModelSpec, resolve
 from harness.plan import ModelState
 from harness.progress import Reporter
-from harness.run import RunResult, run_suite
+from harness.run import RunResult, merge_into_store, run_suite
 from harness.settings import Settings, parse_input_sizes
 from harness.suites import MEASUREMENTS, Suite, load_suite, parse_suite
 
@@ -325,6 +325,23 @@ def test_a_plan_says_how_long_the_measurements_take(home: Path) -> None:
     assert "To run:" not in result.stdout
     record = json.loads(CliRunner().invoke(app, [*arguments, "--format", "json"]).stdout)
     assert record["estimate"]["measuring_seconds"] == 6 * 60 + 20
+
+
+def test_training_follows_what_the_weights_were_found_to_be(home: Path) -> None:
+    """The store's ledger knows the lineage; the carbon of another training is no answer then."""
+    spec = resolve("regnet-y-040")
+    found = Evidence(
+        key="identity.lineage", class_=EvidenceClass.MEASURED, value="ra3-224", n=20, protocol={"by": "accuracy"}
+    )
+    suite = parse(SUITE.replace("[complexity]", "[training]"))
+
+    def training() -> EvidenceClass:
+        ledger = run_suite(spec, suite, settings(home), Reporter(quiet=True)).ledger
+        return next(item.class_ for item in ledger if item.key == "carbon.training")
+
+    assert training() is EvidenceClass.ESTIMATED
+    merge_into_store(home, Ledger(model={"name": spec.name}, evidence=[found]))
+    assert training() is EvidenceClass.UNDISCLOSED
 
 
 def test_a_run_leaves_timm_s_table(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

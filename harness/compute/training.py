@@ -13,7 +13,7 @@ from harness.compute.carbon import JOULES_PER_KWH, Emissions, grid_intensity, tr
 from harness.compute.ranges import Assumption, Range, assumptions
 from harness.compute.results import Origin, training_evidence
 from harness.evidence import Evidence, EvidenceClass
-from harness.facts import Fact, ModelFacts
+from harness.facts import Fact, ModelFacts, Relation
 
 _DEVICES = {"Tesla V100 16 GB": "watts.v100-sxm2-16gb"}
 """A device's name in `documented.training.hardware` and the assumption on its power."""
@@ -22,14 +22,26 @@ _NEEDED = ("documented.training.gpus", "documented.training.hours", "documented.
 _ASKED = (*_NEEDED, "documented.training.gpu-model")
 
 
-def training_cost(facts: ModelFacts, origin: Origin) -> list[Evidence]:
-    """`energy.training` and `carbon.training` of a model that facts are kept for."""
+def training_cost(facts: ModelFacts, origin: Origin, *, lineage: str | None = None) -> list[Evidence]:
+    """`energy.training` and `carbon.training` of a model that facts are kept for.
+
+    Args:
+        lineage: the checkpoint (an id of the facts) that the weights were found to be; None where that is not decided.
+    """
     found = {key: fact for key in _ASKED if (fact := facts.get(key)) is not None}
     missing = [fact for fact in found.values() if not fact.evidence.class_.has_value]
     if missing or not found.keys() >= set(_NEEDED):
         reason = "; ".join(_said(fact) for fact in missing) or "devices and hours are not both documented"
         return training_evidence(None, facts={}, reason=reason, origin=origin)
     gpus, hours, hardware = (found[key] for key in _NEEDED)
+    is_probable = hours.checkpoint.relation is Relation.PROBABLE
+    is_confirmed = lineage is not None and lineage in (hours.checkpoint_id, hours.checkpoint.lineage)
+    if is_probable and lineage is not None and not is_confirmed:
+        reason = (
+            f"the documented devices and hours are those of {hours.checkpoint.name}; these weights were found to be "
+            f"{facts.checkpoints[lineage].name if lineage in facts.checkpoints else lineage}, whose are not on file"
+        )
+        return training_evidence(None, facts={}, reason=reason, origin=origin)
     watts = _power_of(str(hardware.evidence.value))
     if watts is None:
         reason = f"no source for the power of the documented hardware is kept ({hardware.evidence.value})"
@@ -40,7 +52,8 @@ def training_cost(facts: ModelFacts, origin: Origin) -> list[Evidence]:
         "devices": f"{hardware.evidence.value} ({_place(hardware)})",
         "hours": f"{hours.evidence.value:g} ({_place(hours)})"
         + "".join(f"; {other.value:g} ({other.source.title}, {other.source.place})" for other in hours.conflicts),
-        "checkpoint": hours.checkpoint.name + (f", {hours.checkpoint.condition}" if hours.checkpoint.condition else ""),
+        "checkpoint": hours.checkpoint.name
+        + (f", {hours.checkpoint.condition}" if hours.checkpoint.condition and not is_confirmed else ""),
         "leaves_out": "host processors, memory and network, other runs, and any search before them",
     }
     records = training_evidence(carbon, facts=documented, origin=replace(origin, hardware={}, setting=None))

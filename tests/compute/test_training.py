@@ -68,6 +68,17 @@ def test_regnet_takes_both_documented_hours_and_names_whose_weights_they_are_of(
     assert documented["checkpoint"].endswith("very probably the ones converted here")
 
 
+def test_what_the_weights_were_found_to_be_decides_whose_training_it_was() -> None:
+    facts = facts_for("regnet-y-040")
+    assert facts is not None
+    (_, confirmed), (_, other) = (training_cost(facts, ORIGIN, lineage=name) for name in ("pycls", "ra3-224"))
+    assert confirmed.protocol is not None
+    assert confirmed.protocol["documented"]["checkpoint"].startswith("pycls RegNetY-4.0GF")
+    assert "very probably" not in confirmed.protocol["documented"]["checkpoint"]
+    assert other.class_ is EvidenceClass.UNDISCLOSED
+    assert "these weights were found to be timm regnety_040.ra3_in1k" in str(other.reason)
+
+
 def test_the_facts_that_a_card_is_filled_from_say_the_same() -> None:
     facts = facts_for("regnet-y-040")
     assert facts is not None
