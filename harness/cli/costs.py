@@ -71,4 +71,6 @@ def costs(
 def _shown(value: Any) -> str:
     if value is None:
         return "—"
-    return f"{value:.4g}" if isinstance(value, float) else f"{value:,}" if isinstance(value, int) else str(value)
+    if isinstance(value, float):
+        return f"{float(f'{value:.4g}'):,.10g}"
+    return f"{value:,}" if isinstance(value, int) else str(value)
