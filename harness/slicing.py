@@ -83,6 +83,8 @@ def request_of(suite: Suite | None, slices: Path | None, by: Sequence[str]) -> R
     asked = tuple(dict.fromkeys(_tidy(reference, columns) for reference in by))
     for reference in asked:
         check_reference(reference, columns)
+        if file is not None and split_reference(reference)[0] in columns:
+            file.check_group(reference)
     wanted = list(suite.slicings) if suite is not None else []
     wanted += [(column,) for column in columns]
     if asked:
@@ -120,16 +122,20 @@ def check_join(plan: Plan, request: Request, settings: Settings, reporter: Repor
     """Refuse a user's file that joins with nothing of the run, before the run.
 
     Raises:
-        HarnessError: no row belongs to any sample of a condition that will be sliced.
+        HarnessError: no row belongs to any sample of any condition that will be sliced.
     """
     if request.file is None:
         return
+    without: list[tuple[Benchmark, list[str]]] = []
     for condition in plan.runnable:
         if is_sliced(condition.benchmark, condition.name, request.options):
             copy = open_condition(condition, settings, reporter)
-            request.file.check_join(
-                condition.benchmark, chosen_samples(condition, copy, settings)["sample_id"].tolist()
-            )
+            ids = chosen_samples(condition, copy, settings)["sample_id"].tolist()
+            if request.file.joins(condition.benchmark, ids):
+                return
+            without.append((condition.benchmark, ids))
+    for benchmark, ids in without[:1]:
+        request.file.check_join(benchmark, ids)
 
 
 def slices_of_run(
@@ -268,23 +274,18 @@ def slice_evidence(
     Args:
         conditions: by evidence prefix.
         note: takes what a person should know at once, such as a join that leaves samples out.
-
-    Raises:
-        HarnessError: a fault in the user's file, a slicing with too many groups.
     """
     found: dict[str, Evidence] = {}
     told: set[str] = set()
     for target in _targets(conditions, request.options, statistics_of):
         made: list[tuple[Groups, Slicing]] = []
         for references in request.by:
-            if not _fits(references, target.subjects.benchmark):
+            if not _fits(references, target.subjects, request.file):
                 continue
             try:
                 groups = groups_by(references, target.subjects, request.file)
                 slicing = groups.slicing
             except HarnessError as error:
-                if request.file is not None and references[0] in request.file.columns:
-                    raise
                 item = _without(target, references, error)
                 found.setdefault(item.key, item)
                 continue
@@ -311,7 +312,7 @@ def pending_slices(benchmarks: Mapping[str, Evidence], request: Request) -> list
     for name, why in benchmarks.items():
         benchmark = get_benchmark(name)
         for references in request.by:
-            if not _fits(references, benchmark):
+            if not _fits(references, Subjects(benchmark, (), np.zeros(0, dtype=np.int64)), None):
                 continue
             key = f"{name}@{_name(references)}.top1:difference"
             waiting[key] = Evidence(
@@ -320,9 +321,15 @@ def pending_slices(benchmarks: Mapping[str, Evidence], request: Request) -> list
     return list(waiting.values())
 
 
-def _fits(references: Sequence[str], benchmark: Benchmark) -> bool:
-    entries = [slicings().get(split_reference(reference)[0]) for reference in references]
-    return all(entry is None or entry.fits(benchmark) for entry in entries)
+def _fits(references: Sequence[str], subjects: Subjects, file: SliceFile | None) -> bool:
+    """Whether the samples can have these groups: by the kind of benchmark, or because the user's file names some."""
+    for reference in references:
+        entry = slicings().get(split_reference(reference)[0])
+        if entry is not None and not entry.fits(subjects.benchmark):
+            return False
+        if entry is None and file is not None and not file.joins(subjects.benchmark, subjects.sample_ids):
+            return False
+    return True
 
 
 def _name(references: Sequence[str]) -> str:

@@ -16,7 +16,7 @@ import pyarrow as pa
 from harness.data.catalog import Benchmark
 from harness.data.copies import sample_id
 from harness.data.slicings import Grouping, cut, named, slicings, split_reference
-from harness.errors import ExitCode, HarnessError, nearest
+from harness.errors import ExitCode, HarnessError, nearest, unknown_name
 
 KEYS = ("sample_id", "file_name")
 """Columns that rows are joined on, the first one that the file has."""
@@ -46,28 +46,38 @@ class SliceFile:
     """SHA-256 of the file."""
 
     def grouping(self, reference: str, benchmark: Benchmark, sample_ids: Sequence[str]) -> Grouping:
-        """The groups by one column, or one group of it (`COLUMN/GROUP`).
+        """The groups by one column, or by one group of it (`COLUMN/GROUP`).
 
         Raises:
-            HarnessError: an unknown group, or no row for any of the samples.
+            HarnessError: an unknown group.
         """
         name, group = split_reference(reference)
         values = self.columns[name]
         frame = pd.DataFrame({name: values.to_numpy()}, index=self._sample_ids(benchmark))
-        self._check_join(frame.index, benchmark, sample_ids)
         title = str(values.name)
-        if pd.api.types.is_numeric_dtype(values) and values.nunique() > MOST_NUMBERS:
+        if _is_cut(values):
             found = cut(name, title, frame, _FIFTHS, group, self.digest)
         else:
             found = named(name, title, frame, group, self.digest)
         return replace(found, note=self._note(values, frame.index, sample_ids))
 
+    def joins(self, benchmark: Benchmark, sample_ids: Sequence[str]) -> bool:
+        """Whether some row belongs to one of the samples."""
+        return bool(self._sample_ids(benchmark).isin(pd.Index(sample_ids)).any())
+
+    def check_group(self, reference: str) -> None:
+        """Refuse `COLUMN/GROUP` where the column has no such group. Raises HarnessError with the nearest ones."""
+        name, group = split_reference(reference)
+        values = self.columns[name]
+        groups = (
+            [f"q{part}" for part in range(1, _FIFTHS + 1)] if _is_cut(values) else sorted(set(_named_values(values)))
+        )
+        if group is not None and group not in groups:
+            raise unknown_name(f"group of {name}", group, groups, where=str(self.path))
+
     def check_join(self, benchmark: Benchmark, sample_ids: Sequence[str]) -> None:
         """Refuse a file of which no row belongs to the samples. Raises HarnessError with examples of both."""
-        self._check_join(self._sample_ids(benchmark), benchmark, sample_ids)
-
-    def _check_join(self, index: pd.Index, benchmark: Benchmark, sample_ids: Sequence[str]) -> None:
-        if not index.isin(pd.Index(sample_ids)).any():
+        if not self.joins(benchmark, sample_ids):
             raise HarnessError(
                 f"{self.path}: no row joins with {benchmark.name}. Its {self.key} reads {', '.join(self.ids[:_EXAMPLES])}; "
                 f"the samples are {', '.join(sample_ids[:_EXAMPLES])}.",
@@ -98,6 +108,16 @@ class SliceFile:
             examples = ", ".join(map(str, strangers[:_EXAMPLES]))
             parts.append(f"{len(strangers):,} of {len(index):,} rows match no sample, e.g. {examples}")
         return "; ".join(parts) or None
+
+
+def _is_cut(values: pd.Series) -> bool:
+    """Whether a column is of numbers that are cut into groups of equal size."""
+    numbers = pd.api.types.is_numeric_dtype(values) and not pd.api.types.is_bool_dtype(values)
+    return numbers and values.nunique() > MOST_NUMBERS
+
+
+def _named_values(values: pd.Series) -> list[str]:
+    return values.dropna().astype(str).tolist()
 
 
 def _as_sample_id(name: str, benchmark: Benchmark) -> str:

@@ -76,6 +76,8 @@ METACLASSES = (
 )
 """ImageNet-X's meta-classes with a name of their own (imagenet_x/utils.py); all others are `other`."""
 
+REAL_GROUPS = ("one-label", "several-labels")
+
 Joins = Literal["validation-images", "classes", "images", "benchmark-table"]
 
 
@@ -146,11 +148,15 @@ def check_reference(reference: str, also: Sequence[str] = ()) -> None:
     if group is None:
         return
     kind = slicings()[name].kind
+    if kind == "real" and group not in REAL_GROUPS:
+        raise unknown_name(f"group of {name}", group, REAL_GROUPS)
+    if kind == "statistic" and group not in (fifths := [f"q{part}" for part in range(1, _FIFTHS + 1)]):
+        raise unknown_name(f"group of {name}", group, fifths)
     if kind == "imagenet-x" and group not in FACTORS:
         raise unknown_name(f"group of {name}", group, FACTORS)
     if kind == "metaclass" and group not in (*METACLASSES, "other"):
         raise unknown_name(f"group of {name}", group, (*METACLASSES, "other"))
-    if kind == "wordnet":
+    if kind in ("wordnet", "class"):
         try:
             name_of(group)
         except HarnessError as error:
@@ -360,8 +366,6 @@ def _by_real(entry: SlicingEntry, subjects: Subjects, group: str | None) -> Grou
     sizes = sizes[sizes > 0]
     frame = pd.DataFrame({"one-label": sizes == 1, "several-labels": sizes > 1})
     if group is not None:
-        if group not in frame:
-            raise unknown_name(f"group of {entry.name}", group, list(map(str, frame)))
         frame = frame[[group]]
     digest = hashlib.sha256(json.dumps(list(real_labels().values())).encode()).hexdigest()
     titles = {"one-label": "one label", "several-labels": "several labels"}

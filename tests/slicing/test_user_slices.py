@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,9 @@ from harness.cli import app
 from harness.data.slicefiles import read_slice_file, slug
 from harness.errors import ExitCode, HarnessError
 from harness.evidence import Evidence, EvidenceClass, Ledger
-from harness.slicing import request_of
+from harness.scoring import Scored
+from harness.slicing import request_of, slice_evidence
+from harness.suites import SliceOptions
 
 ROWS = 400
 
@@ -294,3 +297,47 @@ def test_small_groups_of_a_user_are_shown_as_such(
     item = found["imagenet-val@rare/yes.top1"]
     assert item.class_ is not EvidenceClass.MEASURED
     assert "too small to report: 5 images" in (item.reason or "")
+
+
+@pytest.mark.parametrize(
+    ("reference", "said"),
+    [
+        ("place/nowhere", "nowhere"),
+        ("metres/q6", "q6"),
+        ("real/two", "two"),
+        ("brightness/q9", "q9"),
+        ("class/n1", "n1"),
+    ],
+)
+def test_a_group_that_is_not_there_is_refused_beforehand(
+    tmp_path: Path, annotated: pd.DataFrame, reference: str, said: str
+) -> None:
+    annotated.to_csv(tmp_path / "mine.csv", index=False)
+    with pytest.raises(HarnessError, match=said) as caught:
+        request_of(None, tmp_path / "mine.csv", (reference,))
+    assert caught.value.exit_code is ExitCode.USAGE
+
+
+def test_a_cross_with_too_many_groups_leaves_the_rest_of_the_ledger_alone(scored_as: Callable[[str], Scored]) -> None:
+    """1,000 classes by 16 factors: some 14,000 pairs occur."""
+    scored = scored_as("resnet50")
+    request = request_of(None, None, ("class", "imagenet-x"))
+    (item, *_) = slice_evidence({scored.prefix: scored}, request)
+    assert item.key == "imagenet-val@class+imagenet-x.top1:difference"
+    assert item.class_ is EvidenceClass.NOT_APPLICABLE
+    assert "groups; 5,000 at most are compared" in (item.reason or "")
+
+
+def test_a_file_is_used_where_it_joins(
+    scored_of: Callable[..., Scored], tmp_path: Path, annotated: pd.DataFrame
+) -> None:
+    annotated.to_csv(tmp_path / "mine.csv", index=False)
+    ranks = np.zeros((ROWS, 5), dtype=np.int32)
+    labels = np.zeros(ROWS, dtype=np.int32)
+    val = scored_of(annotated["sample_id"].tolist(), labels, ranks)
+    sketch = scored_of([f"n01440764/sketch_{i}.JPEG" for i in range(ROWS)], labels, ranks, "imagenet-sketch")
+    request = request_of(None, tmp_path / "mine.csv", ("place",))
+    request = replace(request, options=SliceOptions(conditions="shifted"))
+    found = [item.key for item in slice_evidence({"imagenet-val": val, "imagenet-sketch": sketch}, request)]
+    assert "imagenet-val@place.top1:difference" in found
+    assert not [key for key in found if key.startswith("imagenet-sketch")]
