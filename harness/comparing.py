@@ -247,18 +247,18 @@ def compare(
     wanted, named = _wanted(suite, only)
     prefixes = list(dict.fromkeys(prefix for model in models for prefix in model.conditions))
     prefixes = [p for p in prefixes if wanted is None or _benchmark_name(p) in wanted]
-    notes: list[str] = _imports(models)
-    missing: list[str] = []
-    differences: list[str] = []
+    notes: list[Remark] = []
+    missing: list[Remark] = []
+    differences: list[Remark] = []
     sets: list[ComparedSet] = []
     for prefix in prefixes:
         absent = [model.name for model in models if prefix not in model.conditions]
         if absent:
-            missing.append(f"{prefix} is not compared: no stored predictions of {', '.join(absent)}.")
+            missing.append((prefix, f"not compared, as there are no stored predictions of {', '.join(absent)}."))
             continue
         stored = {model.name: model.conditions[prefix] for model in models}
         if stored[names[0]].benchmark.label_sets:
-            missing.append(f"{prefix} is not compared: an image has several right answers, which come with the images.")
+            missing.append((prefix, "not compared, as an image has several right answers, which come with the images."))
             continue
         differences += _different_protocols(prefix, stored)
         read = {name: read_predictions(condition, settings, report) for name, condition in stored.items()}
@@ -266,25 +266,44 @@ def compare(
         notes += told
         differences += other_images
         if joined is None:
-            missing.append(f"{prefix} is not compared: the models have no sample in common.")
+            missing.append((prefix, "not compared, as the models have no sample in common."))
             continue
         sets.append(joined)
     have = {_benchmark_name(prefix) for prefix in prefixes}
     if differences and not allow_different_protocols:
         raise HarnessError(
-            "The models were run under different protocols. " + " ".join(differences),
+            "The models were run under different protocols. " + " ".join(_sentences(differences)),
             remedy="Run them alike, or repeat with --allow-different-protocols: the differences are then stated.",
         )
     sets += list(_against_real(sets, wanted))
-    missing += [f"{name} is not compared: no model has stored predictions of it." for name in named if name not in have]
+    missing += [(name, "not compared, as no model has stored predictions of it.") for name in named if name not in have]
     if not sets:
         raise MissingInputError(
-            f"{' and '.join(names)} have no stored predictions of the same samples. " + " ".join(missing),
+            f"{' and '.join(names)} have no stored predictions of the same samples. {' '.join(_sentences(missing))}",
             remedy=f"Run both on one suite: harness run --suite imagenet --model {names[0]}",
         )
     groups, without = _groups_of(sets, slices)
     comparisons = _compare_all(names, sets, groups, level)
-    return Compared(names, tuple(sets), comparisons, tuple(notes + differences), tuple(missing + without), level)
+    said = [*_imports(models), *_sentences(notes), *_sentences(differences)]
+    gaps = _sentences(missing)
+    if wanted is None:  # nobody asked for what is not compared: worth a note, not a fault
+        said, gaps = said + gaps, []
+    return Compared(names, tuple(sets), comparisons, tuple(said), tuple(gaps + without), level)
+
+
+Remark = tuple[str, str]
+"""First part of evidence keys, and what is to be said of it."""
+
+
+def _sentences(remarks: Sequence[Remark]) -> list[str]:
+    """Remarks as sentences; what holds for many cells of one benchmark is said once."""
+    places: dict[tuple[str, str], list[str]] = {}
+    for prefix, words in remarks:
+        places.setdefault((_benchmark_name(prefix), words), []).append(prefix)
+    return [
+        f"{prefixes[0] if len(prefixes) == 1 else f'{name} ({len(prefixes)} conditions)'}: {words}"
+        for (name, words), prefixes in places.items()
+    ]
 
 
 def _wanted(suite: Suite | None, only: Sequence[str]) -> tuple[set[str] | None, list[str]]:
@@ -322,16 +341,23 @@ def _imports(models: Sequence[StoredModel]) -> list[str]:
     return [f"How the imported predictions of {', '.join(names)} were made is not known to harness."]
 
 
-def _different_protocols(prefix: str, stored: Mapping[str, StoredCondition]) -> list[str]:
-    """What differs in the protocols of those that harness ran, as sentences."""
-    told = []
+def _different_protocols(prefix: str, stored: Mapping[str, StoredCondition]) -> list[Remark]:
+    """What differs in the protocols of those that harness ran."""
+    told: list[Remark] = []
     known = {name: condition.key.protocol for name, condition in stored.items() if not condition.imported}
     for field in _PROTOCOL:
-        values = {name: protocol.get(field) for name, protocol in known.items()}
+        values = {name: _same_for_all_cells(protocol.get(field)) for name, protocol in known.items()}
         if len({repr(value) for value in values.values()}) > 1:
             each = ", ".join(f"{_words(value)} for {name}" for name, value in values.items())
-            told.append(f"{prefix}: {field} is {each}.")
+            told.append((prefix, f"{field} is {each}."))
     return told
+
+
+def _same_for_all_cells(value: Any) -> Any:
+    """A generated cell's settings without its own name."""
+    if not isinstance(value, dict):
+        return value
+    return {key: part for key, part in value.items() if key not in ("corruption", "severity")}
 
 
 def _words(value: Any) -> str:
@@ -342,21 +368,20 @@ def _words(value: Any) -> str:
 
 def _join(
     where: str, benchmark: Benchmark, read: Mapping[str, StoredPredictions]
-) -> tuple[ComparedSet | None, list[str], list[str]]:
+) -> tuple[ComparedSet | None, list[Remark], list[Remark]]:
     """The samples that all models have, notes on what is left out, and differences in the images themselves."""
     indexes = {name: pd.Index(predictions.sample_ids, dtype=object) for name, predictions in read.items()}
     common = reduce(lambda kept, ids: kept if kept.equals(ids) else kept[ids.get_indexer(kept) >= 0], indexes.values())
-    notes = []
+    notes: list[Remark] = []
     sizes = {name: len(predictions.sample_ids) for name, predictions in read.items()}
     if any(size != len(common) for size in sizes.values()):
         each = ", ".join(f"{name} {size:,}" for name, size in sizes.items())
-        notes.append(f"{where}: joined on sample id, {len(common):,} samples in common ({each}).")
+        notes.append((where, f"joined on sample id, {len(common):,} samples in common ({each})."))
     if len(common) == 0:
         return None, notes, []
     if len(common) < benchmark.size:
-        notes.append(
-            f"{where}: {len(common):,} of the benchmark's {benchmark.size:,} samples, not its published score."
-        )
+        words = f"{len(common):,} of the benchmark's {benchmark.size:,} samples, so this is not its published score."
+        notes.append((where, words))
     label, digests = np.full(len(common), -1, dtype=np.int32), np.full(len(common), "", dtype=object)
     answers, correct = {}, {}
     other_bytes = np.zeros(len(common), dtype=bool)
@@ -376,11 +401,14 @@ def _join(
         digests = np.where(found != "", found, digests)
         answers[name] = readout.top5[:, 0]
         correct[name] = is_correct(readout)
-    differences = []
+    differences: list[Remark] = []
     if other_bytes.any():
         differences.append(
-            f"{where}: {int(other_bytes.sum()):,} of {len(common):,} images have other bytes for one model than for "
-            f"another, first {common[other_bytes][0]} (another copy of the data set)."
+            (
+                where,
+                f"{int(other_bytes.sum()):,} of {len(common):,} images have other bytes for one model than for another, "
+                f"first {common[other_bytes][0]} (another copy of the data set).",
+            )
         )
     ids = common.to_numpy(dtype=object)
     return ComparedSet(where, benchmark, "/" not in where, ids, label, answers, correct), notes, differences

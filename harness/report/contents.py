@@ -163,6 +163,8 @@ class Report:
     created: str
     version: str
     overview: Grid
+    without: tuple[tuple[str, str], ...]
+    """Class of evidence, and the scores for which it stands instead of a value for every model."""
     compared: Compared | None
     not_compared: str | None
     """Why models are not compared, where there are several."""
@@ -213,12 +215,13 @@ def collect(
         models=tuple(models),
         created=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
         version=__version__,
-        overview=_grid(models, _headline_keys(models)),
+        overview=_grid(models, _with_values(models, _headline_keys())),
+        without=tuple(_without_values(models, _headline_keys())),
         compared=compared,
         not_compared=problem,
         drawings=tuple(drawings),
         undrawn=tuple(undrawn),
-        costs=_grid(models, [key for key in _COST_KEYS if any(m.ledger.get(key) is not None for m in models)]),
+        costs=_grid(models, _with_values(models, _COST_KEYS)),
         errors=tuple(errors),
         pictures=pictures.told(),
         ledger=tuple(_ledger_rows(models, ways)),
@@ -241,10 +244,24 @@ def _compared(
 # --- tables -----------------------------------------------------------------------------------------------------------
 
 
-def _headline_keys(models: Sequence[StoredModel]) -> list[str]:
-    """Scores of whole benchmarks that a ledger has, in the catalog's order."""
-    keys = [f"{name}{metric}" for name in benchmarks() for metric in _HEADLINES]
-    return [key for key in keys if any(model.ledger.get(key) is not None for model in models)]
+def _headline_keys() -> list[str]:
+    """Scores of whole benchmarks, in the catalog's order."""
+    return [f"{name}{metric}" for name in benchmarks() for metric in _HEADLINES]
+
+
+def _with_values(models: Sequence[StoredModel], keys: Sequence[str]) -> list[str]:
+    """The keys that have a value for some model."""
+    return [key for key in keys if any(_has_value(model.ledger.get(key)) for model in models)]
+
+
+def _without_values(models: Sequence[StoredModel], keys: Sequence[str]) -> list[tuple[str, str]]:
+    """The keys that ledgers name and none has a value of, by the class that stands there."""
+    found: dict[str, list[str]] = {}
+    for key in keys:
+        items = [item for model in models if (item := model.ledger.get(key)) is not None]
+        if items and not any(item.class_.has_value for item in items):
+            found.setdefault(items[0].class_.value, []).append(key)
+    return [(kind, ", ".join(names)) for kind, names in found.items()]
 
 
 def _grid(models: Sequence[StoredModel], keys: Sequence[str]) -> Grid:

@@ -128,6 +128,16 @@ class TestPairs:
         assert sum(c.whole for c in found) == 1
         assert min(cells, key=lambda c: c.p).p_holm == pytest.approx(min(1.0, 3 * min(c.p for c in cells)))
 
+    def test_what_only_one_model_has_is_said_once_and_is_no_fault(self, store: Store, right: Right) -> None:
+        for name in ("one", "two"):
+            store.ran(name, right(60, 0.7))
+        for severity in (1, 2, 3):
+            store.ran("one", right(60, 0.5), benchmark="imagenet-c", condition=f"fog/{severity}")
+        found = compared(store, "one", "two")
+        assert found.exit_code is ExitCode.DONE
+        said = [note for note in found.notes if "not compared" in note]
+        assert said == ["imagenet-c (3 conditions): not compared, as there are no stored predictions of two."]
+
 
 class TestSlices:
     @pytest.fixture(autouse=True)
@@ -250,7 +260,7 @@ class TestCommand:
     def test_what_a_suite_asks_for_and_is_not_here_is_incomplete(self) -> None:
         result = call("compare", "one", "two", "--suite", "robustness")
         assert result.exit_code == ExitCode.INCOMPLETE
-        assert "imagenet-sketch is not compared" in result.stdout
+        assert "imagenet-sketch: not compared, as no model has stored predictions of it." in result.stdout
 
 
 def test_published_models_at_full_size(shared_data: Path, home: Path) -> None:
