@@ -125,6 +125,7 @@ class Plan:
             ],
             "scored": [benchmark.name for benchmark in self.scored],
             "measurements": list(self.suite.measurements),
+            "slicings": [list(names) for names in self.suite.slicings],
         }
 
 

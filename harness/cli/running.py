@@ -265,6 +265,8 @@ def _plan_text(made: Any, cost: Any) -> str:
         title = c.title if count == 1 else f"{c.benchmark.name} ({count} conditions, each:)"
         rows.append([title, _data_state(c), images, stored, str(c.location or "")])
     rows += [[b.name, f"scored from {b.scored_from}", "", "", ""] for b in made.scored]
+    if made.suite.slicings:
+        lines.append(f"       sliced by: {', '.join(' × '.join(names) for names in made.suite.slicings)}")
     if made.suite.measurements:
         lines.append(f"       measured of the model itself: {', '.join(made.suite.measurements)}")
         if state.files is None and state.spec.architecture is not None:
