@@ -1,7 +1,8 @@
 """Where a card came from: a small file beside it, so that a push knows what has changed on the Hub since.
 
 `CARD.harness.json` is written by `harness pull`, goes along with `harness fill`, and is brought up to date by `harness
-push`. It holds no content: the card as it was is read again from the Hub at the commit it names.
+push`. A pulled card isn't in it: it is read again from the Hub at the commit that is named. A pushed one is, as it was
+here: what was sent may hold changes of others besides, and taking that for our version would undo them the next time.
 """
 
 from __future__ import annotations
@@ -25,8 +26,14 @@ class Pushed(_Record):
     commit: str
     blob: str
     """Git's hash of the card in it."""
+    branch: str
+    """Where it went, or was proposed to go."""
     pull_request: int | None
     """None where it went to the branch itself."""
+    made_from: str
+    """`Origin.commit` at that time: another one now says that the card was pulled again since."""
+    card: str
+    """Our version, before changes of others were taken in."""
 
 
 class Origin(_Record):

@@ -137,6 +137,8 @@ class PushPlan:
     head: str | None
     """The commit ours is put upon; None where the repository doesn't exist yet."""
     files: tuple[PlannedFile, ...]
+    ours: bytes = field(repr=False)
+    """The card as it is here."""
     theirs: bytes | None = field(repr=False)
     """The card on the Hub now, where the commit goes."""
     taken: int
@@ -245,14 +247,16 @@ def plan_push(hub: Connection, request: PushRequest) -> PushPlan:
     else:
         head = _open_pull_request(hub, request.repo_id, number, account)
         on_branch, theirs = theirs, hub.read(request.repo_id, CARD, head)
+        fork = _card_at_the_fork(hub, request, branch, head)
+        _check_that_it_can_be_merged(request, number, branch, fork, on_branch, theirs)
         if origin is not None and origin.revision == request.revision:
-            merge = _merged(hub, request, origin.revision, origin, theirs, local[0].content)
+            pulled = _common_base(hub, request.repo_id, origin.revision, origin, theirs or b"")
+            merge = _merged_with_pull_request(request, number, origin, pulled, theirs, local[0].content)
         else:
             first = _merged(hub, request, branch, origin, on_branch, local[0].content)
-            second = _merged_with_pull_request(hub, request, number, head, theirs, on_branch, first.text, account)
+            second = _merged_with_pull_request(request, number, origin, fork, theirs, first.text)
             merge = Merge(second.text, (), first.taken + second.taken)
-        if on_branch is not None:
-            _check_that_it_can_be_merged(hub, request, number, head, branch, on_branch, merge.text)
+        _check_that_it_can_be_merged(request, number, branch, fork, on_branch, merge.text)
     if merge.taken:
         notes.append(f"Changes made on the Hub since are kept: {merge.taken}.")
     _check_card(merge.text, theirs, local, request)
@@ -269,6 +273,7 @@ def plan_push(hub: Connection, request: PushRequest) -> PushPlan:
         pull_request=number,
         head=head,
         files=tuple(files),
+        ours=local[0].content,
         theirs=theirs,
         taken=merge.taken,
         nothing_to_do=None,
@@ -390,6 +395,7 @@ def _plan_for_new_repository(hub: Connection, request: PushRequest, local: list[
         pull_request=None,
         head=None,
         files=tuple(PlannedFile(file.path, file.source, file.content, "new") for file in local),
+        ours=local[0].content,
         theirs=None,
         taken=0,
         nothing_to_do=None,
@@ -419,17 +425,17 @@ def _merged(
     return merge
 
 
-def _common_base(hub: Connection, repo_id: str, branch: str, origin: Origin | None, theirs: bytes) -> bytes | None:
+def _common_base(hub: Connection, repo_id: str, revision: str, origin: Origin | None, theirs: bytes) -> bytes | None:
     """The card that ours and the one on the Hub were both made from."""
     if origin is None:
         return None
-    there = git_hash(theirs)
-    if there == origin.blob or (origin.pushed is not None and there == origin.pushed.blob):
-        return theirs  # as ours was made from it, or as we sent it last
-    if origin.revision != branch:
+    if git_hash(theirs) == origin.blob:
+        return theirs
+    pushed = origin.pushed
+    if pushed is not None and pushed.branch == revision and _is_part_of_it(hub, repo_id, origin, pushed, theirs):
+        return pushed.card.encode()
+    if origin.blob is None or origin.revision != revision:
         return None
-    if origin.blob is None:
-        return _merged_push(hub, repo_id, origin.pushed)
     base = hub.read(repo_id, CARD, origin.commit)
     if base is None or git_hash(base) != origin.blob:
         raise HarnessError(
@@ -440,15 +446,14 @@ def _common_base(hub: Connection, repo_id: str, branch: str, origin: Origin | No
     return base
 
 
-def _merged_push(hub: Connection, repo_id: str, pushed: Pushed | None) -> bytes | None:
-    """What we sent last, if it became part of the branch."""
-    if pushed is None:
-        return None
-    if pushed.pull_request is not None:
-        with hub.explained(f"look at pull request #{pushed.pull_request}", repo_id):
-            if hub.api.get_discussion_details(repo_id, pushed.pull_request).status != "merged":
-                return None
-    return hub.read(repo_id, CARD, pushed.commit)
+def _is_part_of_it(hub: Connection, repo_id: str, origin: Origin, pushed: Pushed, theirs: bytes) -> bool:
+    """Whether what we sent last became part of its branch, and the card wasn't pulled again since."""
+    if pushed.made_from != origin.commit:
+        return False
+    if pushed.pull_request is None or git_hash(theirs) == pushed.blob:
+        return True
+    with hub.explained(f"look at pull request #{pushed.pull_request}", repo_id):
+        return hub.api.get_discussion_details(repo_id, pushed.pull_request).status == "merged"
 
 
 def _open_pull_request(hub: Connection, repo_id: str, number: int, account: Account) -> str:
@@ -472,39 +477,40 @@ def _open_pull_request(hub: Connection, repo_id: str, number: int, account: Acco
 
 
 def _merged_with_pull_request(
-    hub: Connection,
-    request: PushRequest,
-    number: int,
-    head: str,
-    theirs: bytes | None,
-    on_branch: bytes | None,
-    ours: bytes,
-    account: Account,
+    request: PushRequest, number: int, origin: Origin | None, base: bytes | None, theirs: bytes | None, ours: bytes
 ) -> Merge:
-    """Ours with what others did on our pull request since our last commit to it."""
+    """Ours with what others did on our pull request since our last version of it.
+
+    Args:
+        base: what to count from where our last version isn't known here, or was pulled from the pull request since.
+    """
     if theirs is None:
         return Merge(ours, (), 0)
-    with hub.explained(f"read the commits of pull request #{number}", request.repo_id):
-        commits = hub.api.list_repo_commits(request.repo_id, revision=f"refs/pr/{number}")
-    last = next((c.commit_id for c in commits if _MARK in c.message and account.name in c.authors), None)
-    base = theirs if last == head else hub.read(request.repo_id, CARD, last) if last else on_branch
+    pushed = origin.pushed if origin is not None else None
+    if origin is not None and pushed is not None and pushed.pull_request == number:
+        pulled_since = origin.revision == request.revision and pushed.made_from != origin.commit
+        base = base if pulled_since else pushed.card.encode()
     merge = merge_cards(base, theirs, ours)
     if merge.conflicts:
         raise _stale(request, merge, f"refs/pr/{number}", made_from_it=True)
     return merge
 
 
+def _card_at_the_fork(hub: Connection, request: PushRequest, branch: str, head: str) -> bytes | None:
+    """The card that a pull request left its branch with."""
+    with hub.explained(f"read the commits of {branch}", request.repo_id):
+        on_branch = {commit.commit_id for commit in hub.api.list_repo_commits(request.repo_id, revision=branch)}
+        proposed = hub.api.list_repo_commits(request.repo_id, revision=head)
+    fork = next((commit.commit_id for commit in proposed if commit.commit_id in on_branch), None)
+    return hub.read(request.repo_id, CARD, fork) if fork is not None else None
+
+
 def _check_that_it_can_be_merged(
-    hub: Connection, request: PushRequest, number: int, head: str, branch: str, on_branch: bytes, card: bytes
+    request: PushRequest, number: int, branch: str, fork: bytes | None, on_branch: bytes | None, card: bytes | None
 ) -> None:
     """Refuse to go on with a pull request that git could no longer merge into its branch: a commit over HTTP has one
     parent, so what happened on the branch since can't be brought in."""
-    with hub.explained(f"read the commits of {branch}", request.repo_id):
-        on_main = {commit.commit_id for commit in hub.api.list_repo_commits(request.repo_id, revision=branch)}
-        proposed = hub.api.list_repo_commits(request.repo_id, revision=head)
-    fork = next((commit.commit_id for commit in proposed if commit.commit_id in on_main), None)
-    base = hub.read(request.repo_id, CARD, fork) if fork is not None else None
-    if not merges_by_lines(base or b"", on_branch, card):
+    if on_branch is not None and card is not None and not merges_by_lines(fork or b"", on_branch, card):
         raise HarnessError(
             f"Nothing was sent: the card on {branch} of {request.repo_id} changed where pull request #{number} does, so "
             "it can't be merged any more.",
@@ -680,7 +686,7 @@ def push(hub: Connection, plan: PushPlan) -> Sent:
             remedy="Mend what it names, then repeat the command.",
             exit_code=ExitCode.CHECK_FAILED,
         ) from error
-    _remember(hub, plan, commit, blob, number)
+    _remember(hub, plan, head, commit, blob, number)
     return Sent(commit, url, number, left_out, notes)
 
 
@@ -744,21 +750,18 @@ def _find(
     ) from error
 
 
-def _remember(hub: Connection, plan: PushPlan, commit: str, blob: str, number: int | None) -> None:
-    """Write beside the card what was sent, and for a commit on the branch that ours is what is there."""
+def _remember(hub: Connection, plan: PushPlan, head: str, commit: str, blob: str, number: int | None) -> None:
+    """Write beside the card what was sent, and our version of it."""
     request = plan.request
-    old = load_origin(request.card)
-    same = old is not None and (old.endpoint, old.repo_id) == (hub.endpoint, request.repo_id)
-    pushed = Pushed(commit=commit, blob=blob, pull_request=number)
-    if number is not None and same and old is not None:
-        origin = old.model_copy(update={"pushed": pushed})
-    else:
-        origin = Origin(
-            endpoint=hub.endpoint,
-            repo_id=request.repo_id,
-            revision=plan.branch,
-            commit=commit if number is None else plan.head or commit,
-            blob=blob if number is None else None,
-            pushed=pushed,
-        )
-    save_origin(request.card, origin)
+    origin = load_origin(request.card)
+    if origin is None or (origin.endpoint, origin.repo_id) != (hub.endpoint, request.repo_id):
+        origin = Origin(endpoint=hub.endpoint, repo_id=request.repo_id, revision=plan.branch, commit=head, blob=None)
+    pushed = Pushed(
+        commit=commit,
+        blob=blob,
+        branch=plan.branch,
+        pull_request=number,
+        made_from=origin.commit,
+        card=plan.ours.decode(),
+    )
+    save_origin(request.card, origin.model_copy(update={"pushed": pushed}))

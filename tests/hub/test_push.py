@@ -201,6 +201,36 @@ class TestWhatOthersDid:
         sent = hub.read(REPO, "README.md", "refs/pr/1").decode()
         assert sent == theirs.replace("[More Information Needed]", "256, documented.")
 
+    @pytest.mark.parametrize("way", ["--create-pr", "--no-create-pr"])
+    def test_what_was_kept_once_is_kept_for_ever(self, pulled: Path, hub: Hub, call: Call, way: str) -> None:
+        """Ours on this disk still lacks what Bob wrote; that must never look as if we had removed it."""
+        theirs = CARD.replace("Written by Alice.", "Written by Bob.")
+        hub.edit(REPO, {"README.md": theirs.encode()}, author="bob")
+        ended(call("push", pulled, "--repo-id", REPO, "--yes", way), ExitCode.DONE)
+        if way == "--create-pr":
+            hub.merge(REPO, 1, author="alice")
+        said = ended(call("push", pulled, "--repo-id", REPO, "--yes", way), ExitCode.DONE)
+        assert "holds exactly this already" in said
+        for value in ("512", "1024"):
+            pulled.write_text(FILLED.replace("256", value))
+            ended(call("push", pulled, "--repo-id", REPO, "--yes", "--no-create-pr"), ExitCode.DONE)
+            assert hub.read(REPO, "README.md").decode() == theirs.replace(
+                "[More Information Needed]", f"{value}, documented."
+            )
+
+    def test_a_bare_cards_keys_are_kept_for_ever(self, hub: Hub, call: Call, tmp_path: Path) -> None:
+        hub.add_repo(REPO, {"README.md": b"---\nlicense: apache-2.0\n---\n"})
+        for title in ("# First\n", "# Second\n", "# Third\n"):
+            (tmp_path / "new.md").write_text(f"---\ntags:\n- vision\n---\n{title}")
+            ended(call("push", "new.md", "--repo-id", REPO, "--yes", "--no-create-pr"), ExitCode.DONE)
+            assert hub.read(REPO, "README.md").decode() == f"---\ntags:\n- vision\nlicense: apache-2.0\n---\n{title}"
+
+    def test_what_someone_took_back_is_shown_as_a_change_again(self, pulled: Path, hub: Hub, call: Call) -> None:
+        ended(call("push", pulled, "--repo-id", REPO, "--yes", "--no-create-pr"), ExitCode.DONE)
+        hub.edit(REPO, {"README.md": CARD.encode()}, author="bob", title="Revert")
+        result = call("push", pulled, "--repo-id", REPO, "--dry-run")
+        assert "+Batch size: 256, documented." in result.stdout
+
     def test_in_the_same_place_stops_the_push(self, pulled: Path, hub: Hub, call: Call) -> None:
         hub.edit(REPO, {"README.md": CARD.replace("[More Information Needed]", "512").encode()}, author="bob")
         said = ended(call("push", pulled, "--repo-id", REPO, "--yes"), ExitCode.CHECK_FAILED)
@@ -306,8 +336,19 @@ class TestAPullRequestOfOurs:
         theirs = FILLED.replace("It does things.", "It sees things.")
         hub.edit(REPO, {"README.md": theirs.encode()}, author="bob", ref="refs/pr/1")
         proposed.write_text(FILLED.replace("256", "512"))
-        ended(call("push", proposed, "--repo-id", REPO, "--yes", "--revision", "refs/pr/1"), ExitCode.DONE)
-        assert hub.read(REPO, "README.md", "refs/pr/1").decode() == theirs.replace("256", "512")
+        for value in ("512", "1024"):
+            proposed.write_text(FILLED.replace("256", value))
+            ended(call("push", proposed, "--repo-id", REPO, "--yes", "--revision", "refs/pr/1"), ExitCode.DONE)
+            assert hub.read(REPO, "README.md", "refs/pr/1").decode() == theirs.replace("256", value)
+
+    def test_and_so_it_is_from_another_machine(self, proposed: Path, hub: Hub, call: Call, tmp_path: Path) -> None:
+        theirs = FILLED.replace("It does things.", "It sees things.")
+        hub.edit(REPO, {"README.md": theirs.encode()}, author="bob", ref="refs/pr/1")
+        ended(call("pull", REPO, "--output", "other.md"), ExitCode.DONE)
+        (tmp_path / "other.md").write_text(FILLED.replace("Written by Alice.", "Written by Alice. And Bob."))
+        ended(call("push", "other.md", "--repo-id", REPO, "--yes", "--revision", "refs/pr/1"), ExitCode.DONE)
+        sent = hub.read(REPO, "README.md", "refs/pr/1").decode()
+        assert sent == theirs.replace("Written by Alice.", "Written by Alice. And Bob.")
 
     def test_a_maintainers_commit_in_the_same_place_stops_the_push(self, proposed: Path, hub: Hub, call: Call) -> None:
         hub.edit(REPO, {"README.md": FILLED.replace("256", "1024").encode()}, author="bob", ref="refs/pr/1")
@@ -345,9 +386,12 @@ class TestAPullRequestOfOurs:
         hub.edit(REPO, {"README.md": CARD.encode() + b"\nEnd.\n"}, author="bob")
         ended(call("pull", REPO, "--revision", "refs/pr/1", "--output", "pr.md"), ExitCode.DONE)
         card = tmp_path / "pr.md"
-        card.write_text(card.read_text().replace("256", "512"))
-        ended(call("push", card, "--repo-id", REPO, "--yes", "--revision", "refs/pr/1"), ExitCode.DONE)
-        assert hub.read(REPO, "README.md", "refs/pr/1").decode() == FILLED.replace("256", "512")
+        for value in ("512", "1024"):
+            card.write_text(FILLED.replace("256", value))
+            ended(call("push", card, "--repo-id", REPO, "--yes", "--revision", "refs/pr/1"), ExitCode.DONE)
+            assert hub.read(REPO, "README.md", "refs/pr/1").decode() == FILLED.replace("256", value)
+        card.write_text(FILLED)
+        ended(call("push", card, "--repo-id", REPO, "--yes"), ExitCode.CHECK_FAILED)  # main holds something else
 
     @pytest.mark.parametrize("status", ["closed", "merged"])
     def test_a_finished_one_is_refused(self, proposed: Path, hub: Hub, call: Call, status: str) -> None:
