@@ -193,8 +193,9 @@ class Neighbours:
             sentence = self.text[slice(*following)]
             match = _HOWEVER.match(sentence)
             if match:
-                edit = Edit(*following, match[1].upper() + sentence[match.end() :])
-                found.append((edit, row.answer.question, sentence))
+                # The word alone: the sentence may hold a marker with an edit of its own.
+                edit = Edit(following[0], following[0] + match.end(), match[1].upper())
+                found.append((edit, row.answer.question, match.group()))
         return found
 
 

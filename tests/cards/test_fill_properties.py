@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from harness.cards.document import Document, decode
 from harness.cards.fill import fill_card
+from harness.evidence import Ledger
+from tests.cards.conftest import LEDGERS
 from tests.cards.test_fill_source_cards import rebuild
 
 MARKERS = [
@@ -65,3 +68,46 @@ def test_markers_at_random_places_of_the_source_cards(source_card: tuple[str, by
             text += card[position:start] + MARKERS[(start + step) % len(MARKERS)].encode()
             position = end
         check(text + card[position:], model)
+
+
+# --- with front matter and record ---
+
+MARKER = re.compile(r"more\s+information\s+needed", re.IGNORECASE)
+
+
+@settings(max_examples=40, deadline=None)
+@given(card=CARDS, ledger=st.sampled_from([LEDGERS["partial"], LEDGERS["full"]]))
+@example(card="{license: mit}\n[More Information Needed]", ledger=LEDGERS["full"])
+@example(card="---\n{license: mit}\n---\n[More Information Needed]", ledger=LEDGERS["full"])
+@example(card="---\nlicense: mit  # mine\n---\n[More Information Needed]", ledger=LEDGERS["full"])
+@example(card="```\nopen [More Information Needed]", ledger=LEDGERS["full"])
+def test_what_is_added_is_reported_and_added_once(card: str, ledger: Ledger) -> None:
+    text = card.encode("utf-8", "surrogatepass")
+    options = {"model": "regnet-y-040", "ledger": ledger, "front_matter": True, "sidecar": "card.evidence.json"}
+    result = fill_card(text, **options)  # type: ignore[arg-type]
+    assert rebuild(text, result) == result.text
+    assert fill_card(result.text, **options).text == result.text  # type: ignore[arg-type]
+    before, after = (Document(decode(part)) for part in (text, result.text))
+    if before.front_matter and after.front_matter:
+        kept = before.text[slice(*before.front_matter)]
+        if not re.search(MARKER, kept):
+            assert after.text[slice(*after.front_matter)].startswith(kept.rstrip("\r\n"))
+
+
+@settings(max_examples=15, deadline=None)
+@given(data=st.data())
+def test_random_markers_in_random_places_of_every_card(data: st.DataObject) -> None:
+    """The source cards, the rendered cards of this repository, and cards of other shapes."""
+    folder = Path(__file__).resolve().parents[2]
+    paths = [
+        *sorted((folder / "cards").glob("*.md")),
+        *sorted((folder.parent / "shared" / "source-cards").glob("*.md")),
+    ]
+    path = data.draw(st.sampled_from(paths))
+    card = path.read_bytes()
+    places = sorted(data.draw(st.lists(st.integers(0, len(card)), min_size=1, max_size=12)))
+    pieces, position = b"", 0
+    for place in places:
+        pieces += card[position:place] + data.draw(st.sampled_from(MARKERS)).encode()
+        position = place
+    check(pieces + card[position:], path.stem)
