@@ -224,6 +224,8 @@ def test_it_prints_with_everything_open(visit: Callable[..., Any]) -> None:
     page.evaluate("dispatchEvent(new Event('beforeprint'))")
     assert page.eval_on_selector_all("details", "all => all.every(part => part.open)")
     assert not page.locator("nav").is_visible()
+    page.set_viewport_size({"width": 700, "height": 990})  # A4 between its margins
+    assert page.evaluate("document.documentElement.scrollWidth") <= 700
     assert page.pdf(format="A4").startswith(b"%PDF")
 
 
