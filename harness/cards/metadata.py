@@ -9,6 +9,8 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Mapping
+from functools import cache
+from importlib import resources
 from typing import Any
 
 import yaml
@@ -20,84 +22,13 @@ from harness.data.catalog import Benchmark, benchmarks
 from harness.errors import HarnessError
 from harness.evidence import Evidence, EvidenceClass, Ledger, benchmark_of
 
-HUB_LICENSES = frozenset(
-    [
-        "apache-2.0",
-        "mit",
-        "openrail",
-        "bigscience-openrail-m",
-        "creativeml-openrail-m",
-        "bigscience-bloom-rail-1.0",
-        "bigcode-openrail-m",
-        "afl-3.0",
-        "artistic-2.0",
-        "bsl-1.0",
-        "bsd",
-        "bsd-2-clause",
-        "bsd-3-clause",
-        "bsd-3-clause-clear",
-        "c-uda",
-        "cc",
-        "cc0-1.0",
-        "cc-by-2.0",
-        "cc-by-2.5",
-        "cc-by-3.0",
-        "cc-by-4.0",
-        "cc-by-sa-3.0",
-        "cc-by-sa-4.0",
-        "cc-by-nc-2.0",
-        "cc-by-nc-3.0",
-        "cc-by-nc-4.0",
-        "cc-by-nd-4.0",
-        "cc-by-nc-nd-3.0",
-        "cc-by-nc-nd-4.0",
-        "cc-by-nc-sa-2.0",
-        "cc-by-nc-sa-3.0",
-        "cc-by-nc-sa-4.0",
-        "cdla-sharing-1.0",
-        "cdla-permissive-1.0",
-        "cdla-permissive-2.0",
-        "wtfpl",
-        "ecl-2.0",
-        "epl-1.0",
-        "epl-2.0",
-        "etalab-2.0",
-        "eupl-1.1",
-        "eupl-1.2",
-        "agpl-3.0",
-        "gfdl",
-        "gpl",
-        "gpl-2.0",
-        "gpl-3.0",
-        "lgpl",
-        "lgpl-2.1",
-        "lgpl-3.0",
-        "isc",
-        "h-research",
-        "lppl-1.3c",
-        "ms-pl",
-        "mpl-2.0",
-        "odc-by",
-        "odbl",
-        "openrail++",
-        "osl-3.0",
-        "postgresql",
-        "ofl-1.1",
-        "ncsa",
-        "unlicense",
-        "zlib",
-        "pddl",
-        "lgpl-lr",
-        "deepfloyd-if-license",
-        "fair-noncommercial-research-license",
-        "llama2",
-        "llama3",
-        "gemma",
-        "unknown",
-        "other",
-    ]
-)
-"""Identifiers that the Hub takes as `license` (huggingface.co/docs/hub/repositories-licenses)."""
+
+@cache
+def hub_vocabulary() -> dict[str, frozenset[str]]:
+    """Words that the Hub takes in a front matter: `licences` and `pipeline-tags`; their sources are in the file."""
+    text = resources.files("harness.cards").joinpath("hub_vocabulary.yaml").read_text(encoding="utf-8")
+    return {name: frozenset(words) for name, words in yaml.safe_load(text).items()}
+
 
 _SOURCE = {"name": "Measured with harness; see the card", "url": "https://github.com/harness-cards/harness"}
 """Where a result comes from."""
@@ -149,7 +80,7 @@ def _first(knowledge: Knowledge, *keys: str) -> str | None:
 def _licence(name: str) -> dict[str, str]:
     """The Hub's identifier; a licence that the Hub has no identifier for goes by its name."""
     known = name.lower()
-    return {"license": known} if known in HUB_LICENSES else {"license": "other", "license_name": name}
+    return {"license": known} if known in hub_vocabulary()["licences"] else {"license": "other", "license_name": name}
 
 
 def training_emissions(knowledge: Knowledge) -> dict[str, Any] | None:
@@ -216,7 +147,7 @@ def check_metadata(data: Mapping[str, Any]) -> None:
     def refuse(key: str, why: str) -> None:
         raise HarnessError(f"The front matter's {key}: {why}.", remedy="Mend the evidence that it comes from.")
 
-    if "license" in data and data["license"] not in HUB_LICENSES:
+    if "license" in data and data["license"] not in hub_vocabulary()["licences"]:
         refuse("license", f"'{data['license']}' is none of the Hub's identifiers")
     for key in ("datasets", "tags", "metrics"):
         if not all(isinstance(name, str) for name in data.get(key, ())):

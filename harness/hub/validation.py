@@ -11,14 +11,12 @@ import math
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import cache
-from importlib import resources
 from typing import Any
 
 import yaml
 
 from harness.cards.document import Document, decode
-from harness.cards.metadata import model_index
+from harness.cards.metadata import hub_vocabulary, model_index
 from harness.data.catalog import benchmarks
 from harness.errors import ExitCode, HarnessError, nearest
 from harness.evidence import Ledger
@@ -37,12 +35,6 @@ class Fault:
 
     def __str__(self) -> str:
         return f"{self.where}: {self.message}" if self.where else self.message
-
-
-@cache
-def _vocabulary() -> dict[str, list[str]]:
-    text = resources.files("harness.hub").joinpath("vocabulary.yaml").read_text(encoding="utf-8")
-    return yaml.safe_load(text)
 
 
 def check_content(card: bytes, name: str) -> None:
@@ -125,7 +117,7 @@ def _text_or_texts(key: str, value: Any) -> Iterator[Fault]:
 
 def _one_of(kind: str) -> Callable[[str, Any], Iterator[Fault]]:
     def check(key: str, value: Any) -> Iterator[Fault]:
-        known = _vocabulary()[kind]
+        known = hub_vocabulary()[kind]
         if value in known:
             return
         hits = nearest(str(value), known)
