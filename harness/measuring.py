@@ -59,6 +59,7 @@ _ENERGY_REPEATS = 5
 _MEMORY_CALLS = 3
 _IDLE_SECONDS = 5.0
 _DECODED = "with-decoding"
+_REGISTRY = "the entry of this model in the registry, since its checkpoint is not here"
 
 
 @dataclass(frozen=True)
@@ -73,6 +74,8 @@ class _Subject:
     """Float images (N, 3, H, W) to logits, on `device`."""
     device: torch.device
     preprocessing: Preprocessing
+    preprocessing_origin: str
+    """Where it was read."""
     checkpoint: Path | None
     has_weights: bool
     """Whether the weights are the checkpoint's; else they are random."""
@@ -183,6 +186,10 @@ def _complexity(subject: _Subject) -> list[Evidence]:
     return found
 
 
+def _preprocessing(subject: _Subject) -> list[Evidence]:
+    return [results.preprocessing_evidence(subject.preprocessing, subject.preprocessing_origin, subject.origin)]
+
+
 def _architecture(subject: _Subject) -> list[Evidence]:
     core: Any = getattr(subject.module, "core", subject.module)
     shown = getattr(core, "config", core)
@@ -280,6 +287,7 @@ class _Measurement:
 MEASUREMENTS: dict[str, _Measurement] = {
     "complexity": _Measurement(_complexity, ("compute.parameters", "compute.macs")),
     "architecture": _Measurement(_architecture, ("architecture.depth",)),
+    "preprocessing": _Measurement(_preprocessing, ("architecture.preprocessing",)),
     "placement": _Measurement(_placement, ("compute.placement",)),
     "latency": _Measurement(_latency, ("compute.latency-p50",)),
     "throughput": _Measurement(_throughput, ("compute.throughput",)),
@@ -334,6 +342,7 @@ def measure(
         module=module.to(device),
         device=device,
         preprocessing=preprocessing,
+        preprocessing_origin=loaded.identity.preprocessing_origin if loaded is not None else _REGISTRY,
         checkpoint=_single_file(model),
         has_weights=loaded is not None,
         settings=settings,

@@ -27,6 +27,7 @@ METRICS = {
 MEASUREMENTS = {
     "complexity": "parameters, multiply-adds, activations and checkpoint bytes, from the architecture",
     "architecture": "depth, stage widths and what else the configuration shows",
+    "preprocessing": "from image to input, as the checkpoint or the registry states it",
     "placement": "the faster memory layout here, and whether it gives the same answers",
     "latency": "milliseconds an image at batch 1: median, 95th and 99th percentile",
     "throughput": "images a second at the best batch size",

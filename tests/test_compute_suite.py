@@ -69,6 +69,15 @@ def test_size_and_arithmetic_are_the_published_ones(without_weights: RunResult) 
     assert of(without_weights, "architecture.depth").value == 2 + 6 + 12 + 2
 
 
+def test_the_preprocessing_is_derived_and_says_from_where(without_weights: RunResult) -> None:
+    item = of(without_weights, "architecture.preprocessing")
+    assert item.class_ is EvidenceClass.DERIVED
+    assert str(item.value).startswith("short side 256 bicubic, centre crop 224×224, mean [0.485")
+    assert item.protocol is not None
+    assert item.protocol["crop"] == [224, 224]
+    assert "registry" in item.protocol["read_from"]
+
+
 def test_another_input_size_is_a_variant_named_width_by_height(without_weights: RunResult) -> None:
     variant, own = of(without_weights, "compute.macs:320x160"), of(without_weights, "compute.macs")
     assert variant.protocol is not None

@@ -22,6 +22,7 @@ from harness.compute.placement import Placement, Setting, Trial
 from harness.compute.ranges import Range
 from harness.compute.speed import LEVEL, Figure, Sweep, Timings, mean_figure
 from harness.evidence import Evidence, EvidenceClass, Fingerprints, Interval
+from harness.models.preprocessing import Preprocessing
 
 BOUNDS = "product of the bounds of energy, PUE and grid intensity; not a sampling interval"
 FORWARD_ONLY = "forward pass only, input already on the device"
@@ -118,6 +119,12 @@ def architecture_evidence(architecture: Mapping[str, Any], origin: Origin) -> li
     """One record `architecture.<word>` for each value that the configuration shows."""
     protocol = {"read_from": "the model's configuration"}
     return [_derived(f"architecture.{word}", value, None, origin, protocol) for word, value in architecture.items()]
+
+
+def preprocessing_evidence(preprocessing: Preprocessing, read_from: str, origin: Origin) -> Evidence:
+    """`architecture.preprocessing` in words, its fields in the protocol."""
+    protocol = preprocessing.model_dump(mode="json") | {"read_from": read_from}
+    return _derived("architecture.preprocessing", preprocessing.describe(), None, origin, protocol)
 
 
 # --- measured -----------------------------------------------------------------------------------------------------
