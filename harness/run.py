@@ -54,7 +54,7 @@ from harness.progress import Reporter
 from harness.sanity import check_against_chance
 from harness.scoring import CODE, Scored, pending, score
 from harness.settings import AUTO, Settings
-from harness.slicing import check_join, request_of, slices_of_run
+from harness.slicing import check_join, request_of, slices_of_run, slices_options
 from harness.suites import Suite, suite_names
 
 if TYPE_CHECKING:
@@ -640,9 +640,7 @@ def run_command(plan: Plan, settings: Settings, *, also: str | None = None) -> s
         parts.append("--no-corruption-jpeg")
     if settings.corruption_seed:
         parts.append(f"--corruption-seed {settings.corruption_seed}")
-    if settings.slices is not None:
-        parts.append(f"--slices {shlex.quote(settings.slices.name)}")
-    parts += [f"--by {shlex.quote(reference)}" for reference in settings.by]
+    parts += [slices_options(settings).strip()] if settings.slices is not None or settings.by else []
     if settings.precision != "fp32":
         parts.append(f"--precision {settings.precision}")
     if settings.label_space is not None:

@@ -373,7 +373,9 @@ class Groups:
         if len(self.parts) > 1:
             return n if whole else None
         counts = self.parts[0].published
-        return None if counts is None else counts.get(group)
+        if counts is None:
+            return n if whole else None
+        return counts.get(group)
 
     def keys(self) -> dict[str, str]:
         """Each group's name in evidence keys; names that become alike are numbered."""
