@@ -11,11 +11,12 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import yaml
 
-from harness.cards.document import Document, decode, encode
+from harness.cards.document import Document, apply_edits, decode, encode
+from harness.cards.record import read_record, record_edit, without_record
 
 
 @dataclass(frozen=True)
@@ -72,6 +73,12 @@ def merge_cards(base: bytes | None, theirs: bytes, ours: bytes) -> Merge:
     """
     ours = _with_line_ends_of(theirs, ours)
     base = _with_line_ends_of(theirs, base or b"")
+    record = read_record(decode(ours))
+    if record is not None:  # it stands last, where others add sections: kept apart, and put last again
+        merged = merge_cards(*(_without_record(card) for card in (base, theirs, ours)))
+        text = decode(merged.text)
+        edit = record_edit(Document(text), record)
+        return replace(merged, text=encode(apply_edits(text, [edit] if edit else [])))
     common, hub, here = parts(base), parts(theirs), parts(ours)
     if not hub.body.strip():
         hub = Parts(hub.head, hub.yaml, hub.fence, common.body)  # a new repository's card has no body to lose
@@ -82,6 +89,14 @@ def merge_cards(base: bytes | None, theirs: bytes, ours: bytes) -> Merge:
     fences = hub if hub.head else here
     front = fences.head + merged_yaml + fences.fence if merged_yaml or fences.head else ""
     return Merge(encode(front + body), tuple(conflicts), yaml_taken + taken)
+
+
+def _without_record(card: bytes) -> bytes:
+    text = decode(card)
+    rest = without_record(text)
+    if rest != text and rest and not rest.endswith(("\n", "\r")):
+        rest += Document(text).newline
+    return encode(rest)
 
 
 def merges_by_lines(base: bytes, theirs: bytes, ours: bytes) -> bool:

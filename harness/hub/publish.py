@@ -241,22 +241,14 @@ def plan_push(hub: Connection, request: PushRequest) -> PushPlan:
         return _plan_for_new_repository(hub, request, local, account)
     notes = [f"{request.repo_id} exists; --create-repo does nothing."] if request.create_repo else []
     origin = _origin(hub, request, notes)
-    head, theirs = base_head, hub.read(request.repo_id, CARD, base_head)
+    on_branch = hub.read(request.repo_id, CARD, base_head)
     if number is None:
-        merge = _merged(hub, request, branch, origin, theirs, local[0].content)
+        head, theirs = base_head, on_branch
+        merge = _merged(hub, request, branch, origin, on_branch, local[0].content)
     else:
         head = _open_pull_request(hub, request.repo_id, number, account)
-        on_branch, theirs = theirs, hub.read(request.repo_id, CARD, head)
-        fork = _card_at_the_fork(hub, request, branch, head)
-        _check_that_it_can_be_merged(request, number, branch, fork, on_branch, theirs)
-        if origin is not None and origin.revision == request.revision:
-            pulled = _common_base(hub, request.repo_id, origin.revision, origin, theirs or b"")
-            merge = _merged_with_pull_request(request, number, origin, pulled, theirs, local[0].content)
-        else:
-            first = _merged(hub, request, branch, origin, on_branch, local[0].content)
-            second = _merged_with_pull_request(request, number, origin, fork, theirs, first.text)
-            merge = Merge(second.text, (), first.taken + second.taken)
-        _check_that_it_can_be_merged(request, number, branch, fork, on_branch, merge.text)
+        theirs = hub.read(request.repo_id, CARD, head)
+        merge = _merged_for_update(hub, request, number, branch, origin, on_branch, head, theirs, local[0].content)
     if merge.taken:
         notes.append(f"Changes made on the Hub since are kept: {merge.taken}.")
     _check_card(merge.text, theirs, local, request)
@@ -474,6 +466,32 @@ def _open_pull_request(hub: Connection, repo_id: str, number: int, account: Acco
             exit_code=ExitCode.USAGE,
         )
     return _head(hub, repo_id, f"refs/pr/{number}")
+
+
+def _merged_for_update(
+    hub: Connection,
+    request: PushRequest,
+    number: int,
+    branch: str,
+    origin: Origin | None,
+    on_branch: bytes | None,
+    head: str,
+    theirs: bytes | None,
+    ours: bytes,
+) -> Merge:
+    """Ours with what is on the branch and on our pull request to it. Raises HarnessError where they collide, or where
+    the pull request couldn't be merged afterwards."""
+    fork = _card_at_the_fork(hub, request, branch, head)
+    _check_that_it_can_be_merged(request, number, branch, fork, on_branch, theirs)
+    if origin is not None and origin.revision == request.revision:
+        pulled = _common_base(hub, request.repo_id, origin.revision, origin, theirs or b"")
+        merge = _merged_with_pull_request(request, number, origin, pulled, theirs, ours)
+    else:
+        first = _merged(hub, request, branch, origin, on_branch, ours)
+        second = _merged_with_pull_request(request, number, origin, fork, theirs, first.text)
+        merge = Merge(second.text, (), first.taken + second.taken)
+    _check_that_it_can_be_merged(request, number, branch, fork, on_branch, merge.text)
+    return merge
 
 
 def _merged_with_pull_request(

@@ -11,6 +11,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
+from harness.cards.record import CardRecord
 from harness.hub.merge import merge_cards, parts, top_level
 
 BASE = """---
@@ -137,6 +138,23 @@ class TestFrontMatter:
 
     def test_front_matter_is_added_where_there_is_none(self) -> None:
         assert merged("# T\n", "# T\n", "---\nlicense: mit\n---\n# T\n") == "---\nlicense: mit\n---\n# T\n"
+
+
+class TestTheRecordAtTheEnd:
+    RECORD = str(CardRecord("fill", "m", "evidence.json", "0" * 64))
+
+    @pytest.mark.parametrize("end", ["None known.\n", "None known."])
+    def test_a_section_added_on_the_hub_goes_above_it(self, end: str) -> None:
+        base = BASE.replace("None known.\n", end)
+        theirs = base.rstrip("\n") + "\n\n## Citation\n\nMe.\n"
+        ours = base.rstrip("\n") + f"\n\n{self.RECORD}\n"
+        assert merged(BASE, theirs, ours) == BASE + f"\n## Citation\n\nMe.\n\n{self.RECORD}\n"
+
+    def test_a_newer_one_replaces_the_old(self) -> None:
+        old, new = self.RECORD, self.RECORD.replace("0" * 64, "1" * 64)
+        theirs = BASE + f"\n{old}\n"
+        assert merged(theirs, theirs, BASE + f"\n{new}\n") == BASE + f"\n{new}\n"
+        assert merged(None, theirs, theirs) == theirs
 
 
 class TestWithoutACommonBase:
