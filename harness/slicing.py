@@ -581,7 +581,8 @@ def _by_group(
             }
             words = _difference_words(row, correction)
         part = None
-        if published is None and not whole and not target.outcomes.repeated:
+        counts_the_benchmark = published is not None and not groups.is_from_file
+        if not counts_the_benchmark and not whole and not target.outcomes.repeated:
             part = f"on {len(target.outcomes):,} of {target.subjects.benchmark.size:,} images of the benchmark"
         yield _item(
             target,

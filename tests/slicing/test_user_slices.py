@@ -91,6 +91,7 @@ class TestJoins:
                 assert item.protocol is not None
                 assert item.protocol["group"] == str(group)
                 assert item.protocol["slicing"] == column
+                assert "on 400 of 50,000 images of the benchmark" in (item.reason or "")
                 assert item.command is not None
                 assert item.command.endswith(f"--slices mine.{kind}")
         fifths = [found[f"imagenet-val@metres/q{part}.top1"].n for part in range(1, 6)]
