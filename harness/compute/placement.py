@@ -34,6 +34,9 @@ LAYOUTS: dict[str, torch.memory_format] = {
 
 MINIMUM_AGREEMENT = 0.99
 
+CLEARLY_FASTER = 1.15
+"""How much faster a reduced precision must be than fp32 to be chosen: noise in a timing should not change answers."""
+
 COMPILE_SECONDS = 60.0
 """About what compiling a network of this size takes on two CPU cores; a run that is shorter is not worth it."""
 
@@ -132,7 +135,8 @@ def choose(
 ) -> Placement:
     """Measure the combinations on a probe and choose the fastest that agrees with the reference.
 
-    Compiled settings come last, each precision's in the layout that was its faster one without.
+    A reduced precision must be clearly faster than fp32 to be chosen before it. Compiled settings come last, each
+    precision's in the layout that was its faster one without.
 
     Args:
         module: on its device; laid out as the chosen setting says when this returns.
@@ -142,8 +146,8 @@ def choose(
         minimum_agreement: share of the probe's top-1 that must agree with the reference.
         budget: of each timing; default 5 s or an interval of 5 %.
         timed_images: how many of the probe's images a timed call takes; default all.
-        limit_s: seconds after which no compiled setting is tried any more. Compiling can't be interrupted, so one that
-            has begun may end later.
+        limit_s: seconds for the compiled settings. Where compiling usually takes longer none is tried; it can't be
+            interrupted, so one that has begun may end later.
         images_ahead: images that will be run; where they take less time than compiling, it is not tried.
 
     Raises:
@@ -151,27 +155,28 @@ def choose(
     """
     budget = budget or Budget(relative=0.05, limit_s=5, minimum_calls=3, warm_up_calls=2)
     allowed = [Setting(p, layout, c) for c in compiled for p in precisions for layout in layouts]
-    started = time.monotonic()
+    compiling = 0.0
     timed = probe[:timed_images]
     forward = prepare(module, REFERENCE)
     expected = forward(probe)
     trials = [Trial(REFERENCE, measure_throughput(forward, timed, budget), len(probe), 0.0, None)]
     for setting in sorted((s for s in allowed if s != REFERENCE), key=lambda s: s.compiled):
-        why = _not_worth_it(setting, trials, images_ahead) if setting.compiled else None
-        if why is None and setting.compiled and time.monotonic() - started >= limit_s:
-            why = f"not tried: the limit of {limit_s:g} s was reached"
-        trials.append(
-            _try(module, setting, probe, timed, expected, minimum_agreement, budget)
-            if why is None
-            else Trial(setting, None, None, None, why)
-        )
-    best = max((t for t in trials if t.setting in allowed), key=_images_per_second, default=trials[0])
+        why = _not_worth_it(setting, trials, images_ahead, limit_s, compiling) if setting.compiled else None
+        if why is not None:
+            trials.append(Trial(setting, None, None, None, why))
+            continue
+        started = time.monotonic()
+        trials.append(_try(module, setting, probe, timed, expected, minimum_agreement, budget))
+        compiling += (time.monotonic() - started) * setting.compiled
+    best = max((t for t in trials if t.setting in allowed), key=_worth, default=trials[0])
     setting = best.setting if best.rejected is None else REFERENCE
     prepare(module, setting)
     return Placement(setting, tuple(trials), probe_images=len(probe))
 
 
-def _not_worth_it(setting: Setting, trials: Sequence[Trial], images_ahead: int | None) -> str | None:
+def _not_worth_it(
+    setting: Setting, trials: Sequence[Trial], images_ahead: int | None, limit_s: float, spent: float
+) -> str | None:
     """Why a compiled setting is not tried; None where it is worth a try."""
     plain = {trial.setting: _images_per_second(trial) for trial in trials if not trial.setting.compiled}
     own = plain.get(Setting(setting.precision, setting.layout), 0.0)
@@ -182,7 +187,15 @@ def _not_worth_it(setting: Setting, trials: Sequence[Trial], images_ahead: int |
         seconds = images_ahead / max(plain.values())
         if seconds < 2 * COMPILE_SECONDS:
             return f"not tried: the run takes about {seconds:.0f} s, compiling about {COMPILE_SECONDS:.0f} s"
-    return None
+    if limit_s < COMPILE_SECONDS:
+        return f"not tried: compiling takes about {COMPILE_SECONDS:.0f} s, more than the limit of {limit_s:g} s"
+    return f"not tried: the limit of {limit_s:g} s was reached" if spent >= limit_s else None
+
+
+def _worth(trial: Trial) -> float:
+    """Images per second, a reduced precision's divided by how much faster it must be."""
+    rate = _images_per_second(trial)
+    return rate if trial.setting.precision == REFERENCE.precision else rate / CLEARLY_FASTER
 
 
 def _images_per_second(trial: Trial) -> float:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import pytest
 import torch
 from torch import nn
@@ -104,6 +106,15 @@ def test_the_fastest_is_chosen(module: nn.Module, probe: torch.Tensor, monkeypat
     assert asked.chosen.throughput.value == 6.0
 
 
+def test_a_reduced_precision_must_be_clearly_faster(
+    module: nn.Module, probe: torch.Tensor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for seconds, precision in ((2.0 / 1.14, "fp32"), (2.0 / 1.16, "bf16")):
+        timed(monkeypatch, {"fp32, contiguous, eager": 2.0, "bf16, contiguous, eager": seconds})
+        got = choose(module, probe, precisions=["fp32", "bf16"], layouts=["contiguous"], budget=QUICK)
+        assert got.setting.precision == precision
+
+
 EAGER = {
     "fp32, contiguous, eager": 4.0,
     "fp32, channels_last, eager": 2.0,
@@ -143,9 +154,22 @@ def test_compiling_is_not_tried_for_a_short_run_or_after_the_limit(module: nn.Mo
     assert eager == Setting(layout="channels_last")
     assert "not tried: the run takes about 120 s, compiling about 60 s" in why
     assert chosen(images_ahead=360)[0].compiled
-    late, why = chosen(limit_s=0)
-    assert late == Setting(layout="channels_last")
-    assert "not tried: the limit of 0 s was reached" in why
+    short, why = chosen(limit_s=59)
+    assert short == Setting(layout="channels_last")
+    assert "not tried: compiling takes about 60 s, more than the limit of 59 s" in why
+    assert chosen(limit_s=60)[0].compiled
+
+
+@pytest.mark.usefixtures("_compiler")
+def test_the_limit_ends_further_compiling(
+    module: nn.Module, probe: torch.Tensor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = itertools.count(0, 70)  # each look at the clock is 70 s later: the first compiled setting takes them
+    monkeypatch.setattr("harness.compute.placement.time.monotonic", lambda: next(clock))
+    got = choose(module, probe, precisions=["fp32", "bf16"], compiled=(False, True), limit_s=60, budget=QUICK)
+    assert got.setting == Setting("fp32", "channels_last", compiled=True)
+    (late,) = (t for t in got.trials if t.setting == Setting("bf16", "contiguous", compiled=True))
+    assert late.rejected == "not tried: the limit of 60 s was reached"
 
 
 class Unstable(nn.Module):
