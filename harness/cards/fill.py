@@ -128,6 +128,7 @@ class _Filler:
             groups.setdefault(self._sentence(marker), []).append(marker)
         for span, group in groups.items():
             self._fill_group(span, group)
+        self._part_adjacent()
         edits = list({row.edit for row in self.rows if row.edit is not None})
         neighbours = Neighbours(self.document, self.writer, self.rows, edits).find() if self.rows else []
         self._close_up([edit for edit, *_ in neighbours if not edit.new])
@@ -146,6 +147,15 @@ class _Filler:
             added += [(f"front matter: {', '.join(keys)}", edit)] if edit else []
         record = record_edit(self.document, self.record) if self.record else None
         return added + ([("record of the fill", record)] if record else [])
+
+    def _part_adjacent(self) -> None:
+        """Two answers that are both set apart take the space between them once."""
+        edits = sorted({row.edit for row in self.rows if row.edit is not None}, key=lambda edit: (edit.start, edit.end))
+        for first, second in itertools.pairwise(edits):
+            if second.start < first.end and not self.text[second.start : first.end].strip(" \t\r\n>"):
+                apart = Edit(first.end, second.end, re.sub(r"^[\s>]+", "", second.new))
+                for row in self.rows:
+                    row.edit = apart if row.edit == second else row.edit
 
     def _close_up(self, removals: list[Edit]) -> None:
         """No empty lines after an answer that was set apart from text which is now gone."""

@@ -74,6 +74,10 @@ class Neighbours:
                 found += self._in_block(block)
         return [(self._clipped(edit), question, old) for edit, question, old in found]
 
+    def _is_answered(self, start: int, end: int) -> bool:
+        """Whether an answer is written over a part of the text."""
+        return any(first < end and start < last for first, last in _within(self.written, start, end))
+
     def _clipped(self, edit: Edit) -> Edit:
         """The edit without the white space that an answer's edit has taken already."""
         near = _within(self.written, edit.start, edit.end)
@@ -190,9 +194,9 @@ class Neighbours:
                 continue
             if self.text[row.edit.end : following[0]].strip():
                 continue
-            sentence = self.text[slice(*following)]
-            match = _HOWEVER.match(sentence)
-            if match:
+            match = _HOWEVER.match(self.text[slice(*following)])
+            if match and not self._is_answered(following[0], following[0] + match.end()):
+                taken.add(following[0])
                 # The word alone: the sentence may hold a marker with an edit of its own.
                 edit = Edit(following[0], following[0] + match.end(), match[1].upper())
                 found.append((edit, row.answer.question, match.group()))

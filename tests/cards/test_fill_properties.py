@@ -46,6 +46,14 @@ def check(card: bytes, model: str) -> None:
     card="[More Information Needed]<!-- The references do not give the batch size. [More Information Needed]",
     model="regnet-y-040",
 )
+@example(
+    card="[More Information Needed] for a code snippet. However, the zoo has [More Information Needed] models for it.",
+    model="regnet-y-040",
+)
+@example(
+    card="The batch size is [More Information Needed][More Information Needed]. However, it may differ.",
+    model="regnet-y-040",
+)
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(card=CARDS, model=st.sampled_from(["regnet-y-040", "convnext-base-224-22k", "unknown"]))
 def test_cards_made_of_pieces(card: str, model: str) -> None:
