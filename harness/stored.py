@@ -113,7 +113,7 @@ def stored_model(reference: str, home: Path) -> StoredModel:
         try:
             path = stored_ledger_path(home, resolve(reference).name)
         except HarnessError:
-            known = [*stored_names(home), *registered()]
+            known = sorted({*stored_names(home), *registered()})
             raise unknown_name("model", reference, known, where=f"store {home}") from None
     if not path.exists():
         raise MissingInputError(

@@ -101,6 +101,9 @@ def compare(
     else:
         write_text(output, text if text.endswith("\n") else text + "\n")
         say(f"Comparison: {output}")
+    if output_format == "csv":  # which has no place for them
+        for note in (*compared.notes, *compared.missing):
+            say(note)
     if disagreements is not None:
         say(f"{_write_disagreements(compared, disagreements):,} images: {disagreements}")
     return compared.exit_code

@@ -230,7 +230,9 @@ class TestCommand:
         data = json.loads(call("compare", "one", "two", "--format", "json").stdout)
         assert data["comparisons"][0]["n"] == 300
         assert data["agreement"][0]["where"] == V2
-        rows = list(csv.DictReader(io.StringIO(call("compare", "one", "two", "--format", "csv").stdout)))
+        result = call("compare", "one", "two", "--format", "csv")
+        assert "How the imported predictions of one, two were made" in result.stderr
+        rows = list(csv.DictReader(io.StringIO(result.stdout)))
         assert float(rows[0]["difference"]) == pytest.approx(data["comparisons"][0]["difference"])
 
     def test_files(self, tmp_path: Path) -> None:
