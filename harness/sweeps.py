@@ -45,6 +45,14 @@ _NAMES = {"top1": "acc", "top5": "acc_top5"}
 """lm-evaluation-harness's names, where it has one."""
 
 
+def with_parameters(ledger: Ledger, stored: Ledger) -> Ledger:
+    """A run's ledger with the number of parameters that another run of the same model left in the store."""
+    known = stored.get("compute.parameters")
+    if known is None or ledger.get("compute.parameters") is not None:
+        return ledger
+    return ledger.model_copy(update={"evidence": [*ledger.evidence, known]})
+
+
 def results_tables(ledgers: Sequence[Ledger]) -> dict[str, str]:
     """CSV text in timm's columns by file name, one table a benchmark, the best model first.
 

@@ -19,7 +19,7 @@ from harness.errors import ExitCode
 from harness.models.registry import registered
 from harness.suites import suite_names
 
-VERBS = ("run", "plan", "list", "data", "doctor", "score", "predictions", "render", "demo")
+VERBS = ("run", "plan", "list", "data", "doctor", "score", "predictions", "render", "demo", "compare", "report", "view")
 TOKEN = "hf_secretsecretsecretsecretsecretsecret"
 
 

@@ -67,9 +67,10 @@ def run_one(spec: ModelSpec, suite: Suite, settings: Any, output: Path | None, r
     """
     from harness.cards.render import render_card
     from harness.compute.tradeoff import benchmark_row, timm_csv
+    from harness.evidence import Ledger
     from harness.files import make_folder, write_text
     from harness.run import merge_into_store, record_run, run_suite
-    from harness.sweeps import results_file, results_tables
+    from harness.sweeps import results_file, results_tables, with_parameters
 
     folder = make_folder(output or Path("harness-results") / f"{spec.name}-{suite.name}")
     result = run_suite(spec, suite, settings, reporter, confirm=confirm)
@@ -77,10 +78,10 @@ def run_one(spec: ModelSpec, suite: Suite, settings: Any, output: Path | None, r
     row = benchmark_row(result.ledger)
     if row is not None:
         write_text(folder / TIMM_TABLE, timm_csv([row]))
-    for name, text in results_tables([result.ledger]).items():
-        write_text(folder / name, text)
     write_text(folder / "results.json", _json(results_file(result.ledger)))
     stored = merge_into_store(settings.home, result.ledger)
+    for name, text in results_tables([with_parameters(result.ledger, Ledger.load(stored))]).items():
+        write_text(folder / name, text)
     record_run(settings.home, result, folder)
     render_card(result.ledger).save(folder / "card.md")
     return Done(result, folder, stored, row is not None)
@@ -92,8 +93,10 @@ def run_sweep(suite: str, models: Sequence[str], settings: Any, output: Path | N
     Raises:
         HarnessError: a name that means no model, or a model that is given twice; then nothing has run.
     """
+    from harness.evidence import Ledger
     from harness.models.registry import resolve
     from harness.suites import load_suite
+    from harness.sweeps import with_parameters
 
     specs, loaded_suite = [resolve(model) for model in models], load_suite(suite)
     names = [spec.name for spec in specs]
@@ -117,7 +120,7 @@ def run_sweep(suite: str, models: Sequence[str], settings: Any, output: Path | N
     codes |= {name: error.exit_code for name, error in failed.items()}
     worst = min(codes.values(), key=_WORST_FIRST.index)
     tables = _write_tables(
-        [done.result.ledger for done in finished.values()],
+        [with_parameters(done.result.ledger, Ledger.load(done.stored)) for done in finished.values()],
         output or Path("harness-results") / f"sweep-{loaded_suite.name}",
     )
     if output_format == "json":

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from statsmodels.stats.contingency_tables import mcnemar as statsmodels_mcnemar
 from typer.testing import CliRunner, Result
 
 from harness.cli import app
@@ -276,3 +277,5 @@ def test_published_models_at_full_size(shared_data: Path, home: Path) -> None:
     first, other = (np.array([row[0] for row in frame[n]]) == frame["label"].to_numpy() for n in ("resnet50", "vgg16"))
     assert found.first_accuracy == pytest.approx(63.33)  # published
     assert (found.only_first, found.only_other) == (int((first & ~other).sum()), int((~first & other).sum()))
+    table = [[found.both, found.only_first], [found.only_other, found.neither]]
+    assert found.p == pytest.approx(statsmodels_mcnemar(table, exact=True).pvalue)

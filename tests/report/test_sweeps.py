@@ -18,7 +18,7 @@ from harness.exchange import score_file
 from harness.models.loading import LoadedModel
 from harness.progress import Reporter
 from harness.settings import Settings
-from harness.sweeps import TIMM_COLUMNS, results_file, results_tables
+from harness.sweeps import TIMM_COLUMNS, results_file, results_tables, with_parameters
 
 SUITE = """
 name: photographs
@@ -83,6 +83,13 @@ class TestTables:
         assert [row["model"] for row in rows(made["results.csv"])] == ["b", "a"]
         assert rows(made["results.csv"])[0]["crop_pct"] == "0.875"
         assert rows(made["results.csv"])[1]["img_size"] == ""  # not known: empty, never 0
+
+    def test_parameters_may_come_from_another_run_of_the_model(self) -> None:
+        run = ledger("a", measured("imagenet-val.top1", 70.0))
+        stored = ledger("a", Evidence(key="compute.parameters", class_=EvidenceClass.DERIVED, value=4_652_008))
+        made = results_tables([with_parameters(run, stored)])
+        assert rows(made["results.csv"])[0]["param_count"] == "4.65"
+        assert run.get("compute.parameters") is None  # the run's own ledger stays what it is
 
     def test_a_part_of_a_benchmark_is_never_in_the_table_of_whole_ones(self) -> None:
         made = results_tables([ledger("a", measured("imagenet-val.top1", 70.0, n=500))])
