@@ -30,6 +30,7 @@ from harness.data.catalog import Benchmark
 from harness.errors import ExitCode, HarnessError, MissingInputError, unknown_name
 from harness.labels.spaces import class_name, label_space
 from harness.labels.wordnet import descendants, name_of
+from harness.metrics.slices import quantile_codes
 
 _CATALOG_FILE = Path(__file__).with_name("slicings.yaml")
 _X_REQUIREMENT = "imagenet-x==0.0.7"
@@ -440,8 +441,7 @@ def cut(name: str, title: str, values: pd.DataFrame, parts: int, group: str | No
             exit_code=ExitCode.USAGE,
         )
     # Bounds are those of the whole column, so that a part of the samples is cut where all of them are.
-    edges = np.quantile(known, np.arange(1, parts) / parts, method="inverted_cdf")
-    codes = np.searchsorted(edges, known, side="left")
+    codes, edges = quantile_codes(known.to_numpy(), parts)
     names = [f"q{part}" for part in range(1, parts + 1)]
     frame = pd.DataFrame({name: pd.Categorical.from_codes(codes, categories=pd.Index(names))}, index=known.index)
     counts = dict(zip(names, np.bincount(codes, minlength=parts).tolist(), strict=True))

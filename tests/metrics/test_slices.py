@@ -18,7 +18,7 @@ from harness.metrics.slices import (
     interaction,
     outcomes_by_unit,
     outcomes_of,
-    quantile_slicing,
+    quantile_codes,
     slicing_from_frame,
 )
 
@@ -81,15 +81,14 @@ def test_inconsistent_slicings_are_refused() -> None:
 
 def test_quantiles_have_equal_sizes_and_keep_ties_together() -> None:
     values = np.random.default_rng(0).permutation(np.append(np.arange(1000.0), np.nan))
-    slicing = quantile_slicing("brightness", values)
-    assert by_group(outcomes_of(np.ones(1001, bool)), slicing)["n"].tolist() == [200] * 5
-    expected = pd.qcut(pd.Series(values), 5, labels=False)
-    codes = np.where(slicing.covered, slicing.membership.toarray().argmax(axis=1), np.nan)
-    np.testing.assert_array_equal(codes, expected)
-    tied = quantile_slicing("b", np.array([1.0] * 8 + [2.0, 3.0]))
-    assert by_group(outcomes_of(np.ones(10, bool)), tied)["n"].tolist() == [8, 0, 0, 0, 2]
+    codes, edges = quantile_codes(values, 5)
+    assert np.bincount(codes[codes >= 0]).tolist() == [200] * 5
+    np.testing.assert_array_equal(np.where(codes >= 0, codes, np.nan), pd.qcut(pd.Series(values), 5, labels=False))
+    assert edges.tolist() == [199, 399, 599, 799]
+    tied, _ = quantile_codes(np.array([1.0] * 8 + [2.0, 3.0]), 5)
+    assert np.bincount(tied).tolist() == [8, 0, 0, 0, 2]
     with pytest.raises(ValueError, match="no values"):
-        quantile_slicing("b", np.array([np.nan]))
+        quantile_codes(np.array([np.nan]), 5)
 
 
 def test_an_empty_group_is_shown_without_a_value() -> None:
