@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from harness.cards.answers import Form, Place, Writer
 from harness.cards.knowledge import Knowledge, View, link
 from harness.data.catalog import Benchmark, benchmarks
-from harness.evidence import Evidence, EvidenceClass, Ledger, benchmark_of, show, show_interval
+from harness.evidence import Evidence, EvidenceClass, Ledger, benchmark_of, show, show_interval, show_value
 from harness.facts import Fact
 
 _NOWHERE = Place(sentence="", label=None, label_is_own=False, beside=(), section=())
@@ -119,15 +119,14 @@ class Narrative:
             elif severity.isdigit() and item.key.endswith(".top1"):
                 cells.setdefault(benchmark_of(item.key), {}).setdefault(int(severity), []).append(item)
         for benchmark in dict.fromkeys([*means, *cells]):
-            title = benchmarks()[benchmark].title
             if benchmark in means:
-                listed = ", ".join(f"{_corruption(item)} ({show(item)} wrong)" for item in _worst(means[benchmark]))
-                yield f"Of the corruptions of {title} these hurt most, over all severities: {listed}."
+                when, worst, word = "over all severities", _worst(means[benchmark]), "wrong"
             else:
                 highest = max(cells[benchmark])
-                worst = _worst(cells[benchmark][highest], least=True)
-                listed = ", ".join(f"{_corruption(item)} ({show(item)} right)" for item in worst)
-                yield f"Of the corruptions of {title} these hurt most at severity {highest}: {listed}."
+                when, worst = f"at severity {highest}", _worst(cells[benchmark][highest], least=True)
+                word = "right"
+            listed = "; ".join(f"{_corruption(item)}, {_with_word(item, word)}" for item in worst)
+            yield f"{benchmarks()[benchmark].title}: what hurts most {when} is {listed}."
 
     def _confidence(self) -> Iterator[str]:
         """Confidence above or below accuracy, where the accuracy's interval leaves no doubt."""
@@ -160,6 +159,12 @@ class Narrative:
 def _worst(items: Iterable[Evidence], *, least: bool = False) -> Sequence[Evidence]:
     """The items with the highest values, or the lowest ones."""
     return sorted(items, key=lambda item: float(item.value), reverse=not least)[:_MOST_LIMITS]  # type: ignore[arg-type]
+
+
+def _with_word(item: Evidence, word: str) -> str:
+    """`5 % right (95 % interval 1–24, n = 20)`."""
+    value = show_value(item)
+    return f"{value} {word}{show(item)[len(value) :]}"
 
 
 def _corruption(item: Evidence) -> str:
