@@ -23,7 +23,15 @@ from harness.data.slicings import Subjects, slicings, split_reference
 from harness.errors import ExitCode, HarnessError, MissingInputError, nearest
 from harness.evidence import decimals_for
 from harness.metrics.accuracy import is_correct
-from harness.metrics.intervals import LEVEL, wilson
+from harness.metrics.intervals import (
+    LEVEL,
+    RESAMPLES,
+    SEED,
+    bootstrap_method,
+    percentile_interval,
+    resampled_sums,
+    wilson,
+)
 from harness.metrics.multiplicity import holm
 from harness.metrics.paired import (
     METHOD,
@@ -96,6 +104,31 @@ class Comparison:
 
 
 @dataclass(frozen=True)
+class MeanDifference:
+    """Two models on all the corruption cells of a benchmark that both have."""
+
+    first: str
+    other: str
+    benchmark: str
+    cells: int
+    n: int
+    """Base images that all cells have."""
+    difference: float
+    """First mean accuracy over cells minus other, in points, with bounds `low` and `high`."""
+    low: float
+    high: float
+    method: str
+    """The same image recurs in all cells, so images are resampled, not predictions."""
+
+    def __str__(self) -> str:
+        decimals = decimals_for((self.high - self.low) / 2, "%")
+        return (
+            f"{self.benchmark}, mean accuracy over {self.cells} cells (n = {self.n:,} images): {self.first} − {self.other} "
+            f"{self.difference:+.{decimals}f} points, 95 % interval {self.low:+.{decimals}f} to {self.high:+.{decimals}f}."
+        )
+
+
+@dataclass(frozen=True)
 class Placed:
     """A model's place among all that are compared, on one whole benchmark."""
 
@@ -134,6 +167,7 @@ class Compared:
     models: tuple[str, ...]
     sets: tuple[ComparedSet, ...]
     comparisons: tuple[Comparison, ...]
+    means: tuple[MeanDifference, ...]
     notes: tuple[str, ...]
     """What a reader must know: samples left out, differences of protocol, imported predictions."""
     missing: tuple[str, ...]
@@ -203,6 +237,7 @@ class Compared:
             "interval": METHOD,
             "notes": list(self.notes),
             "missing": list(self.missing),
+            "means": [asdict(mean) for mean in self.means],
             "comparisons": [asdict(c) | {"detected": c.detected, "verdict": c.verdict} for c in self.comparisons],
             "agreement": [
                 {"first": a, "other": b, "where": where} | asdict(found)
@@ -288,7 +323,8 @@ def compare(
     gaps = _sentences(missing)
     if wanted is None:  # nobody asked for what is not compared: worth a note, not a fault
         said, gaps = said + gaps, []
-    return Compared(names, tuple(sets), comparisons, tuple(said), tuple(gaps + without), level)
+    means = tuple(_means(names, sets, level))
+    return Compared(names, tuple(sets), comparisons, means, tuple(said), tuple(gaps + without), level)
 
 
 Remark = tuple[str, str]
@@ -366,12 +402,17 @@ def _words(value: Any) -> str:
     return "not known" if value is None else str(value)
 
 
+def _common(kept: pd.Index, other: pd.Index) -> pd.Index:
+    """The sample ids of the first that the other has too, in the first's order."""
+    return kept if kept.equals(other) else kept[other.get_indexer(kept) >= 0]
+
+
 def _join(
     where: str, benchmark: Benchmark, read: Mapping[str, StoredPredictions]
 ) -> tuple[ComparedSet | None, list[Remark], list[Remark]]:
     """The samples that all models have, notes on what is left out, and differences in the images themselves."""
     indexes = {name: pd.Index(predictions.sample_ids, dtype=object) for name, predictions in read.items()}
-    common = reduce(lambda kept, ids: kept if kept.equals(ids) else kept[ids.get_indexer(kept) >= 0], indexes.values())
+    common = reduce(_common, indexes.values())
     notes: list[Remark] = []
     sizes = {name: len(predictions.sample_ids) for name, predictions in read.items()}
     if any(size != len(common) for size in sizes.values()):
@@ -507,3 +548,29 @@ def _compare_all(
         )
         for at, (first, other, where, is_whole) in enumerate(places)
     )
+
+
+def _means(names: Sequence[str], sets: Sequence[ComparedSet], level: float) -> Iterator[MeanDifference]:
+    """For each benchmark with corruptions the difference of mean accuracies over its cells, of every pair."""
+    cells: dict[str, list[ComparedSet]] = {}
+    for compared in sets:
+        if compared.where.count("/") == 2:  # corruption and severity; not the same crops without corruption
+            cells.setdefault(compared.benchmark.name, []).append(compared)
+    for name, group in cells.items():
+        indexes = [pd.Index(cell.sample_ids, dtype=object) for cell in group]
+        ids = reduce(_common, indexes)
+        if len(group) < 2 or len(ids) == 0:
+            continue
+        rows = [index.get_indexer(ids) for index in indexes]
+        right = {
+            model: np.mean([cell.correct[model][at] for cell, at in zip(group, rows, strict=True)], axis=0)
+            for model in names
+        }
+        pairs = list(combinations(names, 2))
+        columns = np.column_stack([right[first] - right[other] for first, other in pairs])
+        resampled = resampled_sums(columns) / len(ids)
+        for at, (first, other) in enumerate(pairs):
+            value = float(columns[:, at].mean())
+            low, high = percentile_interval(value, resampled[:, at], level)
+            method = bootstrap_method("percentile", seed=SEED, resamples=RESAMPLES)
+            yield MeanDifference(first, other, name, len(group), len(ids), 100 * value, 100 * low, 100 * high, method)

@@ -102,7 +102,7 @@ def compare(
         write_text(output, text if text.endswith("\n") else text + "\n")
         say(f"Comparison: {output}")
     if output_format == "csv":  # which has no place for them
-        for note in (*compared.notes, *compared.missing):
+        for note in (*map(str, compared.means), *compared.notes, *compared.missing):
             say(note)
     if disagreements is not None:
         say(f"{_write_disagreements(compared, disagreements):,} images: {disagreements}")
@@ -205,7 +205,7 @@ def _below(compared: Compared) -> list[str]:
             " Models that share a letter can't be told apart; a rank interval holds the ranks that the tests leave open. "
             "Every pair with its difference: --format csv."
         )
-    return [*lines, made, *compared.notes, *compared.missing]
+    return [*lines, *map(str, compared.means), made, *compared.notes, *compared.missing]
 
 
 def _write_disagreements(compared: Compared, path: Path) -> int:

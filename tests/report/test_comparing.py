@@ -19,6 +19,7 @@ from harness.cli import app
 from harness.comparing import Compared, compare
 from harness.errors import ExitCode, HarnessError, MissingInputError
 from harness.exchange import score_file
+from harness.metrics.intervals import bootstrap_mean
 from harness.metrics.paired import paired_difference_of_proportions
 from harness.progress import Reporter
 from harness.run import merge_into_store
@@ -128,6 +129,19 @@ class TestPairs:
         assert [c.where for c in cells] == [f"imagenet-c/fog/{severity}" for severity in (1, 2, 3)]
         assert sum(c.whole for c in found) == 1
         assert min(cells, key=lambda c: c.p).p_holm == pytest.approx(min(1.0, 3 * min(c.p for c in cells)))
+
+    def test_corruption_benchmarks_are_compared_as_a_whole_by_image(self, store: Store, right: Right) -> None:
+        """Three cells with the same outcomes say no more than one: the interval is that of one cell's mean."""
+        first, other = right(400, 0.7, 1), right(400, 0.6, 2)
+        for severity in (1, 2, 3):
+            store.ran("one", first, benchmark="imagenet-c", condition=f"fog/{severity}")
+            store.ran("two", other, benchmark="imagenet-c", condition=f"fog/{severity}")
+        (mean,) = compared(store, "one", "two").means
+        alone = bootstrap_mean(100.0 * (first.astype(float) - other))
+        assert (mean.cells, mean.n) == (3, 400)
+        assert mean.difference == pytest.approx(alone.value)
+        assert (mean.low, mean.high) == (pytest.approx(alone.low), pytest.approx(alone.high))
+        assert "imagenet-c, mean accuracy over 3 cells (n = 400 images): one − two" in str(mean)
 
     def test_what_only_one_model_has_is_said_once_and_is_no_fault(self, store: Store, right: Right) -> None:
         for name in ("one", "two"):
