@@ -1,0 +1,116 @@
+"""Values computed again from stored predictions, and the verb that says what differs, on a real run."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from harness.cli import app
+from harness.errors import ExitCode
+from harness.evidence import Ledger
+from harness.models.loading import LoadedModel
+from harness.recheck import recheck
+from harness.settings import Settings
+from tests.conftest import LabelledPhotograph
+
+SUITE = """name: photographs
+title: Photographs
+description: Twenty photographs.
+benchmarks:
+  - foolbox-imagenet-20
+metrics: [accuracy, calibration]
+"""
+
+
+@pytest.fixture
+def ran(lite0: LoadedModel, foolbox_images: list[LabelledPhotograph], home: Path, tmp_path: Path) -> Path:
+    """The folder of a run of EfficientNet-Lite0 on 20 photographs."""
+    suite = tmp_path / "suite.yaml"
+    suite.write_text(SUITE)
+    output = tmp_path / "out"
+    arguments = [
+        "run",
+        "--suite",
+        str(suite),
+        "--model",
+        "efficientnet-lite0",
+        "--output",
+        str(output),
+        "--layout",
+        "contiguous",
+    ]
+    assert CliRunner().invoke(app, arguments).exit_code in (ExitCode.DONE, ExitCode.INCOMPLETE)
+    return output
+
+
+def verify(card: Path, *options: str) -> tuple[int, dict]:  # type: ignore[type-arg]
+    result = CliRunner().invoke(app, ["verify", str(card), "--format", "json", *options])
+    return result.exit_code, json.loads(result.stdout) if result.stdout else {"stderr": result.stderr}
+
+
+def edited(path: Path, old: str, new: str) -> None:
+    text = path.read_text("utf-8")
+    assert old in text
+    path.write_text(text.replace(old, new), "utf-8")
+
+
+def test_a_run_verifies_and_edits_of_card_and_ledger_are_found(ran: Path, home: Path) -> None:
+    code, found = verify(ran / "card.md")
+    assert (code, found["findings"]) == (ExitCode.DONE, [])
+    assert found["checked"]["from predictions"] >= 7
+    again = recheck(Ledger.load(ran / "evidence.json"), Settings(home=home), lambda message: None)
+    assert "foolbox-imagenet-20.top1" in again.same
+    assert again.differences == {}
+
+    edited(ran / "card.md", "| Top-1 accuracy | 90 %", "| Top-1 accuracy | 95 %")
+    code, found = verify(ran / "card.md")
+    assert code == ExitCode.CHECK_FAILED
+    assert [finding["key"] for finding in found["findings"]] == ["foolbox-imagenet-20.top1"]
+    edited(ran / "card.md", "| Top-1 accuracy | 95 %", "| Top-1 accuracy | 90 %")
+
+    edited(ran / "evidence.json", '"value": 90.0', '"value": 95.0')
+    code, found = verify(ran / "card.md")
+    assert code == ExitCode.CHECK_FAILED
+    messages = [finding["message"] for finding in found["findings"]]
+    assert any("the stored predictions give 90.0" in message for message in messages)
+    assert any("Wilson interval of 19 in 20" in message for message in messages)
+
+
+def test_elsewhere_card_and_ledger_are_enough_and_what_was_not_rechecked_is_said(
+    ran: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HARNESS_HOME", str(tmp_path / "elsewhere"))
+    code, found = verify(ran / "card.md")
+    assert (code, found["findings"]) == (ExitCode.DONE, [])
+    assert found["checked"]["from predictions"] == 0
+    assert any("lack of stored predictions" in note and "top1" in note for note in found["notes"])
+
+
+def test_missing_files_and_unknown_cards_name_the_remedy(ran: Path, tmp_path: Path) -> None:
+    (ran / "evidence.json").unlink()
+    code, found = verify(ran / "card.md")
+    assert code == ExitCode.MISSING
+    assert "--ledger" in found["stderr"]
+    plain = tmp_path / "plain.md"
+    plain.write_text("# A card\n")
+    assert verify(plain)[0] == ExitCode.USAGE
+    assert verify(tmp_path / "none.md")[0] == ExitCode.USAGE
+    report = tmp_path / "report.json"
+    report.write_text("[]")
+    assert verify(plain, "--model", "regnet-y-040", "--report", str(report))[0] == ExitCode.USAGE
+
+
+def test_a_filled_card_goes_with_its_ledger(ran: Path, tmp_path: Path) -> None:
+    card, filled, report = tmp_path / "card.md", tmp_path / "filled.md", tmp_path / "report.json"
+    card.write_text(
+        "# Evaluation\n\n## Results\n\n[More Information Needed]\n\n- **Parameters:** [More Information Needed]\n"
+    )
+    arguments = ["fill", str(card), "--model", "efficientnet-lite0", "--output", str(filled), "--report", str(report)]
+    CliRunner().invoke(app, arguments)
+    assert (tmp_path / "filled.evidence.json").is_file()
+    assert verify(filled)[0] == ExitCode.DONE
+    assert verify(filled, "--report", str(report))[0] == ExitCode.DONE
+    assert [row["action"] for row in json.loads(report.read_text())["neighbours"]] == ["added"]
