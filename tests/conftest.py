@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import io
+import os
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +12,9 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 from PIL import Image
+
+if "PYTEST_XDIST_WORKER" in os.environ:  # two workers with all the cores' threads each would wait for one another
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 from harness.models.loading import LoadedModel, load_model, locate_checkpoint
 from harness.models.registry import resolve
