@@ -135,7 +135,7 @@ def test_accuracy_per_gmac_comes_with_the_second_run(home: Path) -> None:
         in speeds
     )
     assert "in fp32, contiguous; the forward pass alone" in speeds
-    assert "![Images per second against the number of images a batch](figures/throughput.svg)" in speeds
-    assert "figures/throughput.svg" in [figure.file for figure in card.figures]
+    assert "![Images per second against the number of images a batch](figures/throughput-small.svg)" in speeds
+    assert "figures/throughput-small.svg" in [figure.file for figure in card.figures]
     assert "per-gmac" not in card.text.split("## Evaluation")[1].split("## Environmental Impact")[0]
     assert "- **Processor:** A CPU, 2 logical processor(s); PyTorch used 2 thread(s) and AVX2" in card.text

@@ -57,7 +57,8 @@ def throughput_figure(ledger: Ledger) -> Figure | None:
     )
     title = f"{ledger.model['title']}: throughput by batch size"
     svg = throughput_by_batch(points, protocol["batch"], title=title, note=f"{note}; bars are 95 % intervals.")
-    return Figure("figures/throughput.svg", svg, "Images per second against the number of images a batch")
+    name = re.sub(r"[^A-Za-z0-9.-]+", "-", str(ledger.model["name"]))  # cards of several models share a folder
+    return Figure(f"figures/throughput-{name}.svg", svg, "Images per second against the number of images a batch")
 
 
 def _corruption_figures(ledger: Ledger, benchmark: Benchmark) -> list[Figure]:
