@@ -348,13 +348,14 @@ def _correct_by_id(scored: Scored) -> dict[str, bool]:
 
 
 def _clean_crops_of(benchmark: Benchmark, conditions: Conditions) -> Scored | None:
-    """Where to read the clean accuracy beside official corrupted files: the same crops if they were run, else the images."""
+    """Where to read the clean accuracy beside corrupted images: the same crops if they were run, else, for official files
+    only, the images."""
     crops = (
         scored
         for scored in conditions.values()
         if scored.condition == CLEAN_CROPS and scored.benchmark.generated_from == benchmark.same_images_as
     )
-    return next(crops, conditions.get(REFERENCE))
+    return next(crops, None if benchmark.generated_from else conditions.get(REFERENCE))
 
 
 def _above_baseline(benchmark: str, reference: Readout, shifted: Readout) -> Estimate:
