@@ -5,7 +5,20 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from harness.figures.style import INK, LOOKS, MUTED, PLAIN, WIDTH, Point, finish, line, reach, svg
+from harness.figures.style import (
+    INK,
+    LOOKS,
+    MUTED,
+    PLAIN,
+    WIDTH,
+    Point,
+    finish,
+    line,
+    numbered_legend,
+    numbered_point,
+    reach,
+    svg,
+)
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -85,20 +98,8 @@ def accuracy_against_cost(models: Mapping[str, tuple[Point, Point]], *, cost: st
     def draw(figure: Figure) -> None:
         axes = figure.subplots()
         for name, (x, y) in models.items():
-            look = LOOKS[(number[name] - 1) % len(LOOKS)]
-            axes.errorbar(
-                x.value,
-                y.value,
-                xerr=reach([x]),
-                yerr=reach([y]),
-                color=look.colour,
-                marker=look.marker,
-                markersize=4.5,
-                elinewidth=0.8,
-                capsize=2,
-                linestyle="none",
-            )
-            axes.annotate(str(number[name]), (x.value, y.value), xytext=(5, 5), textcoords="offset points", color=INK)
+            bar = {"markersize": 4.5, "capsize": 2}
+            numbered_point(axes, number[name], x, y, (5, 5), bar=bar, text={"color": INK})
         values = [x.value for x, _ in models.values()]
         axes.set_xscale("log")
         axes.set_xlim(min(values) / 3, max(values) * 3)
@@ -107,12 +108,7 @@ def accuracy_against_cost(models: Mapping[str, tuple[Point, Point]], *, cost: st
         axes.set_xlabel(cost)
         axes.set_ylabel("top-1 %")
         axes.tick_params(which="minor", color=MUTED, labelsize=5.5)
-        handles = [
-            line(f"{number[name]} {name}", color=look.colour, marker=look.marker, markersize=3.5, linewidth=0)
-            for name in models
-            for look in (LOOKS[(number[name] - 1) % len(LOOKS)],)
-        ]
-        finish(figure, title, note, handles, columns=4)
+        finish(figure, title, note, numbered_legend(list(models)), columns=4)
 
     described = [f"{name}: {_told(y)} % at {_told(x)}" for name, (x, y) in models.items()]
     text = ". ".join([f"Top-1 accuracy against {cost}", *described, note])

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from harness.figures.style import INK, LOOKS, MUTED, WIDTH, Point, finish, line, reach, svg, told
+from harness.figures.style import INK, MUTED, WIDTH, Point, finish, line, numbered_legend, numbered_point, svg, told
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -55,25 +55,8 @@ def shift_scatter(shifts: Sequence[Shift], *, title: str, note: str) -> str:
             if shift.published:
                 axes.plot(*zip(*shift.published, strict=True), color=INK, linewidth=1, linestyle=(0, (4, 2)))
             for name, (reference, shifted) in shift.points.items():
-                look = LOOKS[(number[name] - 1) % len(LOOKS)]
-                axes.errorbar(
-                    reference.value,
-                    shifted.value,
-                    xerr=reach([reference]),
-                    yerr=reach([shifted]),
-                    color=look.colour,
-                    marker=look.marker,
-                    markersize=3.5,
-                    elinewidth=0.8,
-                    linestyle="none",
-                )
-                axes.annotate(
-                    str(number[name]),
-                    (reference.value, shifted.value),
-                    xytext=(4, -7),
-                    textcoords="offset points",
-                    fontsize=6.5,
-                )
+                bar, text = {"markersize": 3.5}, {"fontsize": 6.5}
+                numbered_point(axes, number[name], reference, shifted, (4, -7), bar=bar, text=text)
             xs = [p.value for p, _ in shift.points.values()]
             ys = [p.value for _, p in shift.points.values()]
             ys += [y for x, y in shift.published if min(xs) - 3 <= x <= max(xs) + 3]
@@ -84,16 +67,7 @@ def shift_scatter(shifts: Sequence[Shift], *, title: str, note: str) -> str:
             axes.set_ylabel("top-1 %")
         for axes in panels[len(shifts) :]:
             axes.set_visible(False)
-        handles = [
-            line(
-                f"{number[name]} {name}",
-                color=LOOKS[at % len(LOOKS)].colour,
-                marker=LOOKS[at % len(LOOKS)].marker,
-                markersize=3.5,
-                linewidth=0,
-            )
-            for at, name in enumerate(models)
-        ]
+        handles = numbered_legend(models)
         if any(shift.published for shift in shifts):
             handles.append(line("published models", linestyle=(0, (4, 2)), linewidth=1))
         handles.append(line("no drop", color=MUTED, linestyle=(0, (1, 2)), linewidth=0.7))

@@ -13,6 +13,7 @@ from xml.sax.saxutils import escape
 
 if TYPE_CHECKING:
     from matplotlib.artist import Artist
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
     from harness.evidence import Evidence
@@ -174,3 +175,34 @@ def tint(colour: str, share: float = 0.55) -> str:
 def told(p: Point) -> str:
     """A value with its interval in words, to one decimal."""
     return f"{p.value:.1f}" if p.low is None or p.high is None else f"{p.value:.1f} ({p.low:.1f} to {p.high:.1f})"
+
+
+def numbered_point(
+    axes: Axes,
+    number: int,
+    x: Point,
+    y: Point,
+    offset: tuple[float, float],
+    bar: Mapping[str, Any],
+    text: Mapping[str, Any],
+) -> None:
+    """One model of several: a point with both intervals, in the look of its number, which stands beside it.
+
+    Args:
+        offset: from the point to the number, in points.
+        bar: what `errorbar` takes beside the look.
+        text: what `annotate` takes for the number.
+    """
+    look = LOOKS[(number - 1) % len(LOOKS)]
+    drawn = {"color": look.colour, "marker": look.marker, "elinewidth": 0.8, "linestyle": "none", **bar}
+    axes.errorbar(x.value, y.value, xerr=reach([x]), yerr=reach([y]), **drawn)
+    axes.annotate(str(number), (x.value, y.value), xytext=offset, textcoords="offset points", **text)
+
+
+def numbered_legend(models: Sequence[str]) -> list[Artist]:
+    """One entry a model, with its number from 1 in the given order."""
+    looked = ((number, name, LOOKS[(number - 1) % len(LOOKS)]) for number, name in enumerate(models, 1))
+    return [
+        line(f"{number} {name}", color=look.colour, marker=look.marker, markersize=3.5, linewidth=0)
+        for number, name, look in looked
+    ]
