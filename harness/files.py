@@ -95,3 +95,18 @@ def _umask() -> int:
     mask = os.umask(0)
     os.umask(mask)
     return mask
+
+
+def shipped_folder(name: str) -> Path:
+    """The folder `name` (`templates` or `eval_suites`) of this installation.
+
+    In a checkout it lies beside the package; in a wheel inside it, with a leading underscore.
+
+    Raises:
+        FileNotFoundError: the installation is damaged.
+    """
+    package = Path(__file__).resolve().parent
+    for folder in (package / f"_{name}", package.parent / name):
+        if folder.is_dir():
+            return folder
+    raise FileNotFoundError(f"{name}/ is missing from this installation of harness ({package}); reinstall it")

@@ -7,7 +7,6 @@ import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from harness.data.catalog import get_benchmark
 from harness.errors import ExitCode, HarnessError, unknown_name
 
 
@@ -111,25 +110,3 @@ def parse_input_sizes(options: list[str]) -> tuple[tuple[int, int], ...]:
             )
         sizes[int(match[1]), int(match[2])] = None
     return tuple(sizes)
-
-
-def parse_data_options(options: list[str]) -> dict[str, str]:
-    """`BENCHMARK=PATH` options as a mapping.
-
-    Raises:
-        HarnessError: an option without `=`, an unknown benchmark, or one that is given twice.
-    """
-    given: dict[str, str] = {}
-    for option in options:
-        name, equals, path = option.partition("=")
-        if not equals or not name or not path:
-            raise HarnessError(
-                f"--data {option} is not BENCHMARK=PATH.",
-                remedy="Example: --data imagenet-val=/data/imagenet/val",
-                exit_code=ExitCode.USAGE,
-            )
-        get_benchmark(name)
-        if name in given:
-            raise HarnessError(f"--data {name} is given twice.", remedy="Give it once.", exit_code=ExitCode.USAGE)
-        given[name] = path
-    return given

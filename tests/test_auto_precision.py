@@ -8,15 +8,15 @@ from typing import Any, NoReturn
 
 import pytest
 import torch
-
-from harness.compute.speed import Timings
-from harness.evidence import EvidenceClass, Ledger
 from harness.inference import placing
+
+from harness.evaluation.run import RunResult, run_suite
+from harness.evaluation.suites import parse_suite
+from harness.evidence import EvidenceClass, Ledger
 from harness.models.registry import resolve
 from harness.progress import Reporter
-from harness.run import RunResult, run_suite
+from harness.runtime.timing import Timings
 from harness.settings import Settings
-from harness.suites import parse_suite
 
 SUITE = """
 name: photographs
@@ -47,8 +47,8 @@ def _bf16_is_fast(monkeypatch: pytest.MonkeyPatch) -> None:
     def measure(forward: object, images: torch.Tensor, budget: object) -> Timings:
         return Timings((0.5 if prepared[-1] == "bf16" else 1.0,) * 3, len(images), 0, "interval")
 
-    monkeypatch.setattr("harness.compute.placement.prepare", remember)
-    monkeypatch.setattr("harness.compute.placement.measure_throughput", measure)
+    monkeypatch.setattr("harness.runtime.execution.prepare", remember)
+    monkeypatch.setattr("harness.runtime.execution.measure_throughput", measure)
 
 
 @pytest.mark.usefixtures("_bf16_is_fast", "foolbox_images")
@@ -102,7 +102,7 @@ def test_the_default_stays_fp32_and_tries_nothing(tmp_path: Path, monkeypatch: p
     def never(*_: object, **__: object) -> NoReturn:
         raise AssertionError("precisions were tried unasked")
 
-    monkeypatch.setattr("harness.inference.placing.place_by_trial", never)
+    monkeypatch.setattr("harness.runtime.choosing.place_by_trial", never)
     ledger: Ledger = run(tmp_path, limit=2, precision="fp32", layout="channels_last").ledger
     assert ledger.get("compute.placement") is None
     assert ledger.get("foolbox-imagenet-20.top1").class_ is EvidenceClass.MEASURED  # type: ignore[union-attr]

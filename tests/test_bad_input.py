@@ -11,13 +11,13 @@ import torch
 import transformers
 
 from harness.errors import ExitCode, HarnessError
+from harness.evaluation.run import RunResult, run_suite
+from harness.evaluation.suites import Suite, load_suite, parse_suite
 from harness.evidence import EvidenceClass
 from harness.labels.spaces import label_space, lemmas
 from harness.models.registry import resolve
 from harness.progress import Reporter
-from harness.run import RunResult, run_suite
 from harness.settings import Settings
-from harness.suites import Suite, load_suite, parse_suite
 
 COPIES = 6
 
@@ -97,7 +97,7 @@ def test_a_repaired_image_is_run_and_nothing_else(
     home, data = tmp_path / "home", {"imagenet-sketch": str(sketches)}
     run(home, sketch_suite(), data=data)
     images_in(sketches)[7].write_bytes(whole)
-    from harness.predictions import PredictionStore
+    from harness.store.predictions import PredictionStore
 
     written: list[int] = []
     write = PredictionStore.write
@@ -130,7 +130,7 @@ def test_a_damaged_shard_is_put_aside_and_only_its_images_run_again(sketches: Pa
 
 
 def test_missing_class_folders_are_said_and_leave_a_partial_result(sketches: Path, tmp_path: Path) -> None:
-    from harness.plan import make_plan
+    from harness.evaluation.plan import make_plan
 
     settings = Settings(home=tmp_path / "home", data_home=None, offline=True, data={"imagenet-sketch": str(sketches)})
     plan = make_plan(

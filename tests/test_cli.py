@@ -16,8 +16,8 @@ from harness.cli import app
 from harness.data.catalog import benchmarks
 from harness.data.slicings import slicings
 from harness.errors import ExitCode
+from harness.evaluation.suites import suite_names
 from harness.models.registry import registered
-from harness.suites import suite_names
 
 VERBS = ("run", "plan", "list", "data", "doctor", "score", "predictions", "render", "demo", "compare", "report", "view")
 TOKEN = "hf_secretsecretsecretsecretsecretsecret"
@@ -196,7 +196,7 @@ def test_an_interrupt_says_how_to_go_on(call: Callable[..., Result], monkeypatch
     def interrupt() -> list[str]:
         raise KeyboardInterrupt
 
-    monkeypatch.setitem(__import__("harness.listings", fromlist=["LISTINGS"]).LISTINGS, "models", interrupt)
+    monkeypatch.setitem(__import__("harness.evaluation.inventory", fromlist=["LISTINGS"]).LISTINGS, "models", interrupt)
     said = ended(call("list", "models"), ExitCode.INTERRUPTED)
     assert "the same command goes on from there" in said
 

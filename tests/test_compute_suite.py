@@ -11,20 +11,19 @@ import pytest
 from typer.testing import CliRunner
 
 from harness import measuring
+from harness.benchmarking.measure import measure
 from harness.cards.fill import fill_card
 from harness.cards.render import render_card
 from harness.cli import app
-from harness.compute.speed import Budget
 from harness.errors import ExitCode, HarnessError
+from harness.evaluation.run import RunResult, merge_into_store, run_suite
+from harness.evaluation.suites import MEASUREMENTS, Suite, load_suite, parse_suite
 from harness.evidence import Evidence, EvidenceClass, Ledger
-from harness.measuring import measure
-from harness.models.loading import LoadedModel, locate_checkpoint
+from harness.models.loading import LoadedModel, ModelState, locate_checkpoint
 from harness.models.registry import HubCheckpoint, ModelSpec, resolve
-from harness.plan import ModelState
 from harness.progress import Reporter
-from harness.run import RunResult, merge_into_store, run_suite
+from harness.runtime.timing import Budget
 from harness.settings import Settings, parse_input_sizes
-from harness.suites import MEASUREMENTS, Suite, load_suite, parse_suite
 
 SECONDS = 0.2
 """Time limit of each measurement: enough for values, too little for narrow intervals."""

@@ -13,8 +13,8 @@ from typer.testing import CliRunner
 from harness.cards.render import render_card
 from harness.cli import app
 from harness.errors import ExitCode
+from harness.evaluation.run import merge_into_store
 from harness.evidence import Evidence, EvidenceClass, Interval, Ledger
-from harness.run import merge_into_store
 
 HARDWARE = {"cpu": "A CPU", "threads": 2, "logical_cpus": 2, "virtual_machine": False, "cpu_capability": "AVX2"}
 HARDWARE |= {"memory_bytes": 2**34}

@@ -14,17 +14,17 @@ from harness.corruptions import IMAGENET_C, base_crop, corrupt, jpeg_round_trip
 from harness.corruptions.show import write_official_layout
 from harness.data.annotations import validation_labels
 from harness.data.catalog import get_benchmark
-from harness.data.copies import locate, open_copy
+from harness.data.local import locate, open_dataset
 from harness.errors import ExitCode
+from harness.evaluation.plan import estimate, make_plan
+from harness.evaluation.run import RunResult, run_suite
+from harness.evaluation.suites import parse_suite
 from harness.evidence import EvidenceClass
-from harness.inference.pixels import GeneratedCell, generated
 from harness.labels.spaces import label_space
 from harness.models.registry import registered, resolve
-from harness.plan import estimate, make_plan
 from harness.progress import Reporter
-from harness.run import RunResult, run_suite
+from harness.runtime.decoding import GeneratedCell, generated
 from harness.settings import Settings
-from harness.suites import parse_suite
 
 NAME = "foolbox-imagenet-20-c-generated"
 SUITE = f"""
@@ -90,7 +90,7 @@ def test_a_second_run_and_other_shards_give_the_same(
     def never(*args: object, **kwargs: object) -> None:
         raise AssertionError("the model was loaded although every prediction is stored")
 
-    monkeypatch.setattr("harness.run.load_model", never)
+    monkeypatch.setattr("harness.evaluation.run.load_model", never)
     assert values(run(home)) == values(first)
 
 
@@ -103,7 +103,7 @@ def test_official_files_without_the_extra_corruptions(tmp_path: Path, foolbox_im
         folder.mkdir(parents=True)
         (folder / names[photograph.label]).write_bytes(photograph.data)
     val = get_benchmark("imagenet-val")
-    copy = open_copy(val, locate(val, given=validation, offline=True), cache=tmp_path / "cache")
+    copy = open_dataset(val, locate(val, given=validation, offline=True), cache=tmp_path / "cache")
     official = tmp_path / "imagenet-c"
     write_official_layout(copy, official, IMAGENET_C, (1, 2, 3, 4, 5))
     suite = parse_suite(
@@ -181,7 +181,7 @@ def test_corruption_images_takes_the_same_first_images_in_every_cell(tmp_path: P
 
 def test_pixels_are_those_of_the_generator_whatever_the_batch(tmp_path: Path, foolbox_images: list[object]) -> None:
     benchmark = get_benchmark("foolbox-imagenet-20")
-    copy = open_copy(benchmark, locate(benchmark, offline=True), cache=tmp_path)
+    copy = open_dataset(benchmark, locate(benchmark, offline=True), cache=tmp_path)
     preprocessing = registered()["efficientnet-lite0"].preprocessing
     assert preprocessing is not None
     read = generated(copy, preprocessing)(GeneratedCell.parse("fog/3", seed=7, jpeg_quality=85))

@@ -13,17 +13,18 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.compute.energy import EnergyUse, Meter, Reading, merged
-from harness.compute.ranges import Range
-from harness.compute.results import Origin
+from harness.benchmarking.energy import EnergyUse, Meter, Reading, merged
+from harness.benchmarking.energy_tracking import RunEnergy
+from harness.benchmarking.ranges import Range
+from harness.benchmarking.results import Origin
 from harness.errors import ExitCode
+from harness.evaluation.plan import Plan
+from harness.evaluation.run import RunResult
+from harness.evaluation.suites import load_suite
 from harness.evidence import Evidence, EvidenceClass, Ledger
-from harness.metering import RunEnergy
+from harness.models.loading import ModelState
 from harness.models.registry import resolve
-from harness.plan import ModelState, Plan
-from harness.run import RunResult
 from harness.settings import Settings
-from harness.suites import load_suite
 
 CPU = torch.device("cpu")
 

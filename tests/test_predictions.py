@@ -17,15 +17,16 @@ from hypothesis import strategies as st
 
 from harness import predictions
 from harness.errors import HarnessError
-from harness.metrics.types import Readout
-from harness.predictions import PredictionKey, PredictionStore, ShardRows, read_readout, readout_names
+from harness.metrics.types import LabelSpacePredictions
+from harness.runtime.rows import ShardRows
+from harness.store.predictions import PredictionKey, PredictionStore, label_space_names, read_label_space
 
 KEY = PredictionKey("a" * 64, "imagenet-c", "fog/3", {"precision": "fp32", "readouts": {"closed": "0123"}})
 
 
-def readout(n: int, seed: int = 0) -> Readout:
+def readout(n: int, seed: int = 0) -> LabelSpacePredictions:
     draw = np.random.default_rng(seed)
-    return Readout(
+    return LabelSpacePredictions(
         label=draw.integers(-1, 1000, n).astype(np.int32),
         top5=draw.integers(0, 1000, (n, 5)).astype(np.int32),
         top5_logit=draw.normal(size=(n, 5)).astype(np.float32),
@@ -51,8 +52,8 @@ def frame(rows: ShardRows) -> pd.DataFrame:
     return pd.DataFrame({"sample_id": rows.sample_id, "digest": rows.digest, "label": rows.label})
 
 
-def assert_same(found: Readout, expected: Readout) -> None:
-    for field in fields(Readout):
+def assert_same(found: LabelSpacePredictions, expected: LabelSpacePredictions) -> None:
+    for field in fields(LabelSpacePredictions):
         mine, other = getattr(found, field.name), getattr(expected, field.name)
         if other is None:
             assert mine is None
@@ -85,20 +86,20 @@ class TestRoundTrip:
         store.write(KEY, rows, {})
         table = store.select(KEY, frame(rows))
         assert table is not None
-        assert readout_names(table) == ("closed", "open")
+        assert label_space_names(table) == ("closed", "open")
         for name, expected in rows.readouts.items():
-            assert_same(read_readout(table, name), expected)
+            assert_same(read_label_space(table, name), expected)
         assert ("logits" in table.column_names) == logits
         if rows.logits is not None:
             assert table["logits"].combine_chunks().flatten().to_numpy().tobytes() == rows.logits.tobytes()
 
     def test_predictions_without_logits(self, store: PredictionStore) -> None:
-        plain = Readout(label=np.array([3, 4], np.int32), top5=np.array([[3, 1, 0, 2, 9]] * 2, np.int32))
+        plain = LabelSpacePredictions(label=np.array([3, 4], np.int32), top5=np.array([[3, 1, 0, 2, 9]] * 2, np.int32))
         rows = ShardRows(["a", "b"], ["", ""], plain.label, [None, None], {"closed": plain})
         store.write(KEY, rows, {})
         table = store.read(KEY)
         assert table is not None
-        assert_same(read_readout(table, "closed"), plain)
+        assert_same(read_label_space(table, "closed"), plain)
 
     def test_unreadable_images_keep_their_reason(self, store: PredictionStore) -> None:
         rows = replace(shard(3), error=[None, "The image is empty (0 bytes).", None])
@@ -138,7 +139,7 @@ class TestRoundTrip:
         table = store.select(KEY, frame(whole))
         assert table is not None
         for name, expected in whole.readouts.items():
-            assert_same(read_readout(table, name), expected)
+            assert_same(read_label_space(table, name), expected)
 
 
 class TestWhatHits:
@@ -188,7 +189,7 @@ class TestWhatHits:
         table = store.select(KEY, asked)
         assert table is not None
         assert table["sample_id"].to_pylist() == ["sample-4", "sample-1"]
-        assert_same(read_readout(table, "closed"), rows.readouts["closed"].take(np.array([4, 1])))
+        assert_same(read_label_space(table, "closed"), rows.readouts["closed"].take(np.array([4, 1])))
 
     def test_rows_stored_twice_come_back_once(self, store: PredictionStore) -> None:
         store.write(KEY, shard(4), {})
@@ -278,8 +279,9 @@ def test_processes_that_write_the_same_store_at_once_agree(tmp_path: Path, pytho
         import sys
         from pathlib import Path
         import numpy as np
-        from harness.metrics.types import Readout
-        from harness.predictions import PredictionKey, PredictionStore, ShardRows
+        from harness.metrics.types import LabelSpacePredictions
+        from harness.store.predictions import PredictionKey, PredictionStore
+from harness.runtime.rows import ShardRows
 
         key = PredictionKey("a" * 64, "imagenet-val", "clean", {})
         store = PredictionStore(Path(sys.argv[1]), print)
@@ -287,7 +289,7 @@ def test_processes_that_write_the_same_store_at_once_agree(tmp_path: Path, pytho
             label = np.arange(start, start + 3, dtype=np.int32)
             top5 = np.tile(label[:, None], 5)
             ids = [str(i) for i in label]
-            store.write(key, ShardRows(ids, ids, label, [None] * 3, {"closed": Readout(label, top5)}), {})
+            store.write(key, ShardRows(ids, ids, label, [None] * 3, {"closed": LabelSpacePredictions(label, top5)}), {})
             store.stored(key)
     """)
     running = [
@@ -302,7 +304,7 @@ def test_processes_that_write_the_same_store_at_once_agree(tmp_path: Path, pytho
     table = PredictionStore(tmp_path, told).read(key)
     assert isinstance(table, pa.Table)
     assert sorted(map(int, table["sample_id"].to_pylist())) == list(range(30))
-    assert np.array_equal(read_readout(table, "closed").top5[:, 0], table["label"].to_numpy())
+    assert np.array_equal(read_label_space(table, "closed").top5[:, 0], table["label"].to_numpy())
     assert told == []
     assert len(list(key.folder(tmp_path).glob("*.parquet"))) == 10
     assert [path.name for path in key.folder(tmp_path).iterdir() if path.suffix not in (".parquet", ".json")] == []

@@ -10,9 +10,9 @@ from typer.testing import CliRunner
 
 from harness.cli import app
 from harness.errors import ExitCode
+from harness.evaluation.recheck import recheck
 from harness.evidence import Ledger
 from harness.models.loading import LoadedModel
-from harness.recheck import recheck
 from harness.settings import Settings
 from tests.conftest import LabelledPhotograph
 

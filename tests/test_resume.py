@@ -37,7 +37,7 @@ def run_slowly(home: Path, output: Path, suite_text: str, shard_size: int) -> No
     """`harness run` in a process of its own, one image a shard, slow enough that a kill falls into the work."""
     import torch
 
-    import harness.predictions as predictions
+    import harness.store.predictions as predictions
     from harness.cli import main
 
     torch.set_num_threads(1)
@@ -64,7 +64,9 @@ def run_slowly(home: Path, output: Path, suite_text: str, shard_size: int) -> No
 def processes() -> Any:
     """Starts processes that have the slow imports behind them already."""
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["timm", "harness.run", "harness.cards.render", "harness.inference.placing"])
+    context.set_forkserver_preload(
+        ["timm", "harness.evaluation.run", "harness.cards.render", "harness.runtime.choosing"]
+    )
     return context
 
 

@@ -14,17 +14,17 @@ import torch
 from PIL import Image
 from sklearn.metrics import log_loss, top_k_accuracy_score
 
+from harness.evaluation.plan import make_plan
+from harness.evaluation.run import RunResult, run_suite
+from harness.evaluation.suites import Suite, load_suite, parse_suite
 from harness.evidence import EvidenceClass, Ledger, benchmark_of
-from harness.exchange import export_predictions
-from harness.labels.readouts import CLOSED
+from harness.export.predictions import export_predictions
+from harness.labels.label_space_projections import CLOSED
 from harness.models.loading import LoadedModel
 from harness.models.registry import resolve
-from harness.plan import make_plan
-from harness.predictions import readout_names
 from harness.progress import Reporter
-from harness.run import RunResult, run_suite
 from harness.settings import Settings
-from harness.suites import Suite, load_suite, parse_suite
+from harness.store.predictions import label_space_names
 
 LITE0 = "efficientnet-lite0"
 PHOTOGRAPHS = """
@@ -100,7 +100,7 @@ def test_a_second_run_computes_nothing_and_gives_the_same_values(
     def never(*args: object, **kwargs: object) -> None:
         raise AssertionError("the model was loaded although every prediction is stored")
 
-    monkeypatch.setattr("harness.run.load_model", never)
+    monkeypatch.setattr("harness.evaluation.run.load_model", never)
     assert values(run("photographs", home).ledger) == values(first.ledger)
 
 
@@ -235,4 +235,4 @@ def test_the_store_has_one_row_an_image_with_all_readouts(validation: tuple[Path
     home = validation[0]
     tables = [pq.read_table(path) for path in (home / "predictions").rglob("*.parquet")]
     assert sum(len(table) for table in tables) == 400
-    assert readout_names(tables[0]) == (CLOSED, "imagenet-a-200", "imagenet-r-200")
+    assert label_space_names(tables[0]) == (CLOSED, "imagenet-a-200", "imagenet-r-200")

@@ -13,26 +13,26 @@ from hypothesis import strategies as st
 from scipy.stats import binomtest
 
 from harness.errors import HarnessError
-from harness.inference.engine import DeviceReadout, Forward, Placement
-from harness.labels.readouts import readouts_for
-from harness.metrics.types import Readout
+from harness.evaluation.sanity import MIN_IMAGES, check_against_chance
+from harness.labels.label_space_projections import label_space_projections
+from harness.metrics.types import LabelSpacePredictions
 from harness.models.loading import LoadedModel
-from harness.sanity import MIN_IMAGES, check_against_chance
+from harness.runtime.engine import DeviceProjection, Forward, Placement
 
 if TYPE_CHECKING:
     from conftest import LabelledPhotograph
 
-Relabel = Callable[[Callable[[np.ndarray], np.ndarray]], Readout]
+Relabel = Callable[[Callable[[np.ndarray], np.ndarray]], LabelSpacePredictions]
 """What the true labels are turned into -> the predictions under those labels."""
 
 
-def predicted(best: np.ndarray, label: np.ndarray) -> Readout:
+def predicted(best: np.ndarray, label: np.ndarray) -> LabelSpacePredictions:
     top5 = np.full((len(best), 5), -1, np.int32)
     top5[:, 0] = best
-    return Readout(label=label.astype(np.int32), top5=top5)
+    return LabelSpacePredictions(label=label.astype(np.int32), top5=top5)
 
 
-def stopped(readout: Readout, classes: int = 1000) -> str:
+def stopped(readout: LabelSpacePredictions, classes: int = 1000) -> str:
     with pytest.raises(HarnessError) as caught:
         check_against_chance(readout, classes, "imagenet-val")
     assert "--no-sanity-gate" in str(caught.value)
@@ -48,9 +48,9 @@ def on_photographs(lite0: LoadedModel, foolbox_images: list[LabelledPhotograph])
     pixels = np.stack([preprocessing.pixels(photograph.image()) for photograph in foolbox_images])
     forward = Forward(lite0.module, preprocessing, Placement(), 1000)
     logits = forward(torch.from_numpy(pixels).permute(0, 3, 1, 2))
-    spec = readouts_for(lite0.identity.output_labels(), "imagenet-1k", with_subsets=False)[0]
+    spec = label_space_projections(lite0.identity.output_labels(), "imagenet-1k", with_subsets=False)[0]
     true = np.array([photograph.label for photograph in foolbox_images])
-    return lambda change: DeviceReadout.place(spec, "cpu").read(logits, change(true))
+    return lambda change: DeviceProjection.place(spec, "cpu").read(logits, change(true))
 
 
 class TestARealModel:

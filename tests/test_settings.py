@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from harness.data.catalog import parse_data_options
 from harness.errors import HarnessError
-from harness.settings import Settings, default_home, hub_is_offline, parse_data_options
+from harness.settings import Settings, default_home, hub_is_offline
 
 
 def test_the_home_is_the_user_s_choice_else_the_cache_folder(monkeypatch: pytest.MonkeyPatch) -> None:

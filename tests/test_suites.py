@@ -8,7 +8,7 @@ import pytest
 
 from harness.data.catalog import benchmarks, get_benchmark
 from harness.errors import ExitCode, HarnessError
-from harness.suites import METRICS, load_suite, suite_names
+from harness.evaluation.suites import METRICS, load_suite, suite_names
 
 GOOD = """\
 name: mine

@@ -30,7 +30,7 @@ from harness.cards.knowledge import (
 )
 from harness.errors import HarnessError
 from harness.evidence import EvidenceClass, show_count
-from harness.resources import shipped_folder
+from harness.files import shipped_folder
 
 Form = Literal["value", "text", "block", "code"]
 """`value`: a phrase after a label or in a cell. `text`: whole sentences on one line. `block`: may hold lists, tables and

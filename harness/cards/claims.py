@@ -23,7 +23,7 @@ from harness.cards.knowledge import Knowledge, View, knowledge_of, place_name
 from harness.cards.sentences import Span, sentences
 from harness.evidence import EvidenceClass, Ledger
 from harness.facts import Fact, Relation
-from harness.resources import shipped_folder
+from harness.files import shipped_folder
 
 _NUMBER = (
     r"(?<![\w.,])[~≈]?(?P<value{}>\d{{1,3}}(?:,\d{{3}})+|\d+(?:\.\d+)?(?:\s?[•·×x*]\s?10\^?[-−⁻]?[\d⁰-⁹]+|e-?\d+)?)"

@@ -20,10 +20,10 @@ from typing import Any
 
 from harness.cards.answers import Answer, Form, Place, Question, Writer, find_questions, join_answers
 from harness.cards.claims import check_claims, replace_contradicted
+from harness.cards.contradictions import FilledMarker, Neighbours
 from harness.cards.document import Block, Document, Edit, Marker, apply_edits, decode, encode
 from harness.cards.knowledge import Knowledge, knowledge_of
 from harness.cards.metadata import card_metadata, complete_metadata, fill_metadata
-from harness.cards.neighbours import FilledMarker, Neighbours
 from harness.cards.record import CardRecord, ledger_digest, record_edit
 from harness.cards.sentences import Span, label_prefix, sentences
 from harness.evidence import Ledger

@@ -14,10 +14,7 @@ from typing import Any
 
 from harness.cards.document import without_markers
 from harness.evidence import Evidence, EvidenceClass, Ledger, Source, show_count, show_interval, show_value
-from harness.facts import Conflict, Fact, ModelFacts, Relation, facts_for
-
-LINEAGE_KEY = "identity.lineage"
-"""Evidence that names the checkpoint (an id of the facts file) that the weights were found to be."""
+from harness.facts import LINEAGE_KEY, Conflict, Fact, ModelFacts, Relation, facts_for
 
 
 @dataclass(frozen=True)

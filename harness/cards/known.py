@@ -13,7 +13,7 @@ from harness.cards.knowledge import Knowledge, View, compact_number, knowledge_o
 from harness.cards.sentences import sentences
 from harness.evidence import Evidence, Ledger, show_interval
 from harness.facts import Fact
-from harness.resources import shipped_folder
+from harness.files import shipped_folder
 
 _TOKEN = re.compile(r"\d[\d,]*(?:\.\d+)?")
 _NAMED_EVIDENCE = re.compile(r"(?:\(|; )(?:measured|documented|derived|estimated)\b")

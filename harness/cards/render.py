@@ -16,6 +16,7 @@ from typing import Any
 import jinja2
 import jinja2.sandbox
 
+from harness.benchmarking.tradeoff import PER_GMAC
 from harness.cards.figures import Figure, card_figures, corruption_cells, throughput_figure
 from harness.cards.knowledge import knowledge_of
 from harness.cards.metadata import card_metadata, dump_metadata
@@ -33,7 +34,6 @@ from harness.cards.slices import (
     slices_csv,
     where_title,
 )
-from harness.compute.tradeoff import PER_GMAC
 from harness.data.catalog import CLEAN_CROPS, Benchmark, benchmarks
 from harness.errors import ExitCode, HarnessError
 from harness.evidence import (
@@ -47,9 +47,8 @@ from harness.evidence import (
     show_number,
     show_value,
 )
-from harness.files import write_text
+from harness.files import shipped_folder, write_text
 from harness.models.registry import registered
-from harness.resources import shipped_folder
 
 _METRIC_NAMES = {
     "top1": "Top-1 accuracy",

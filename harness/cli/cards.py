@@ -17,8 +17,8 @@ from harness.cli.common import (
     print_json,
     print_text,
     say,
-    table,
 )
+from harness.cli.tables import table
 from harness.errors import ExitCode, HarnessError
 
 
@@ -36,9 +36,9 @@ def render(
     """
     from harness.cards.record import sidecar_name
     from harness.cards.render import render_card
+    from harness.evaluation.run import stored_ledger_path
     from harness.evidence import Ledger
     from harness.models.registry import resolve
-    from harness.run import stored_ledger_path
 
     if (model is None) == (ledger is None):
         raise HarnessError("Give either --model or --ledger.", exit_code=ExitCode.USAGE)
@@ -80,9 +80,9 @@ def _read_card(path: Path) -> bytes:
 
 def _ledger_of(model: str, given: Path | None) -> Any:
     """The ledger given, else the store's for this model, else None."""
+    from harness.evaluation.run import stored_ledger_path
     from harness.evidence import Ledger
     from harness.models.registry import resolve
-    from harness.run import stored_ledger_path
 
     if given is not None:
         return Ledger.load(given)
@@ -209,7 +209,7 @@ def verify(
     told = _read_report(report) if report is not None else None
     found = verify_card(text, ledger=evidence, model=model, report=told, template=template)
     if evidence is not None and predictions:
-        from harness.recheck import recheck
+        from harness.evaluation.recheck import recheck
 
         again = recheck(evidence, make_settings(), say)
         found = found.with_recheck(again.differences, again.same, again.not_here)
@@ -278,12 +278,12 @@ def identify(
 
     Example: `harness identify --model regnet-y-040`
     """
+    from harness.evaluation.run import merge_into_store
     from harness.evidence import Ledger
     from harness.facts import facts_for
-    from harness.identify import accuracy_observations, lineage_evidence, loader, weight_observations
-    from harness.identify import identify as weigh
+    from harness.facts.identify import accuracy_observations, lineage_evidence, loader, weight_observations
+    from harness.facts.identify import identify as weigh
     from harness.models.registry import resolve
-    from harness.run import merge_into_store
 
     check_format(output_format)
     spec = resolve(model)

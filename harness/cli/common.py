@@ -114,19 +114,6 @@ def print_json(data: object) -> None:
     print_text(json.dumps(data, indent=2, ensure_ascii=False, allow_nan=False))
 
 
-def table(columns: list[str], rows: list[list[str]], *, numeric: frozenset[int] = frozenset()) -> str:
-    """Aligned columns for a terminal or a file; the same text everywhere."""
-    widths = [max(len(row[i]) for row in [columns, *rows]) for i in range(len(columns))]
-
-    def line(cells: list[str]) -> str:
-        padded = (
-            c.rjust(w) if i in numeric else c.ljust(w) for i, (c, w) in enumerate(zip(cells, widths, strict=True))
-        )
-        return "  ".join(padded).rstrip()
-
-    return "\n".join([line(columns), "  ".join("─" * w for w in widths), *(line(row) for row in rows)])
-
-
 def check_format(value: str) -> None:
     from harness.errors import unknown_name
 
@@ -135,7 +122,8 @@ def check_format(value: str) -> None:
 
 
 def make_settings(data: list[str] | None = None, offline: bool = False, **others: Any) -> Any:
-    from harness.settings import Settings, hub_is_offline, parse_data_options
+    from harness.data.catalog import parse_data_options
+    from harness.settings import Settings, hub_is_offline
 
     if offline:
         os.environ["HF_HUB_OFFLINE"] = "1"  # the Hub's client reads it once, when it is imported
@@ -158,37 +146,3 @@ def _version(version: Annotated[bool, typer.Option("--version", help="Print the 
     if version:
         print_text(f"harness {__version__}")
         raise typer.Exit
-
-
-_MOST_CELLS = 12
-
-
-def evidence_table(ledger: Any) -> str:
-    from harness.cards.slices import is_slice, pending_only
-    from harness.cli.slices import slices_text
-    from harness.evidence import show_count, show_interval, show_value
-
-    plain = [item for item in ledger if not is_slice(item.key)]
-    cells = [item for item in plain if item.value is not None and item.key.count("/") >= 1]
-    hidden = set(map(id, cells)) if len(cells) > _MOST_CELLS else set()
-    measured = [item for item in plain if item.value is not None and id(item) not in hidden]
-    waiting = [item for item in plain if item.value is None] + pending_only(ledger)
-    rows = [[i.key, i.class_.value, show_value(i), show_interval(i), show_count(i)] for i in measured]
-    parts = []
-    if rows:
-        parts.append(table(["evidence", "class", "value", "interval", "n"], rows, numeric=frozenset({2, 4})))
-    if hidden:
-        parts.append(f"and {len(hidden)} numbers on single corruptions: see the card")
-    parts += slices_text(ledger)
-    if waiting:
-        reasons: dict[tuple[str, str], list[str]] = {}
-        for item in waiting:
-            reasons.setdefault((item.class_.value, item.reason), []).append(item.key)
-        parts.append(
-            "\n".join(f"{name}: {', '.join(_shorten(keys))}\n    {why}" for (name, why), keys in reasons.items())
-        )
-    return "\n\n".join(parts)
-
-
-def _shorten(names: list[str], most: int = 4) -> list[str]:
-    return names if len(names) <= most else [*names[: most - 1], f"… {len(names) - most + 1} more"]

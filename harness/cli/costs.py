@@ -7,16 +7,8 @@ from typing import Annotated, Any
 
 import typer
 
-from harness.cli.common import (
-    FormatOption,
-    app,
-    check_format,
-    fails_cleanly,
-    print_json,
-    print_text,
-    say,
-    table,
-)
+from harness.cli.common import FormatOption, app, check_format, fails_cleanly, print_json, print_text, say
+from harness.cli.tables import table
 from harness.errors import ExitCode
 
 TIMM_TABLE = "benchmark-infer.csv"
@@ -37,9 +29,9 @@ def costs(
 
     Example: `harness costs --cost energy --output costs`
     """
-    from harness.compute.tradeoff import benchmark_row, timm_csv
-    from harness.costs import COSTS, cost_figure, cost_records, store_ledgers
+    from harness.benchmarking.tradeoff import benchmark_row, timm_csv
     from harness.errors import MissingInputError, unknown_name
+    from harness.export.costs import COSTS, cost_figure, cost_records, store_ledgers
     from harness.files import make_folder, write_text
     from harness.settings import default_home
 

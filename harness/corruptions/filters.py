@@ -1,6 +1,6 @@
 """Linear filters and small pixel kernels that several corruptions share.
 
-Pictures are (height, width, channels) arrays. Every kernel is compiled without reassociation or fused operations,
+SampleImages are (height, width, channels) arrays. Every kernel is compiled without reassociation or fused operations,
 so that it gives the same bits on every machine, and releases the interpreter lock.
 
 The authors' scripts compute in double precision in [0, 1] and then truncate to bytes; here it is single precision

@@ -21,12 +21,13 @@ from harness.corruptions.generate import PROTOCOL_VERSION, base_crop, corrupt_ce
 from harness.corruptions.picture import SIDE
 from harness.corruptions.registry import REGISTRY, SEVERITIES, find
 from harness.data.images import UnreadableImageError, load_image
+from harness.data.local import LocalDataset
 from harness.errors import ExitCode, HarnessError, MissingInputError
 from harness.files import atomic_write, write_text
 from harness.labels.spaces import label_space
 
 if TYPE_CHECKING:
-    from harness.data.copies import Copy
+    pass
 
 JPEG_QUALITY = 85
 """Of the official files (hendrycks/robustness, ImageNet-C/create_c/make_imagenet_c.py)."""
@@ -107,7 +108,7 @@ class Written:
 
 
 def write_official_layout(
-    copy: Copy,
+    copy: LocalDataset,
     output: Path,
     names: Sequence[str],
     severities: Sequence[int],
@@ -171,7 +172,7 @@ def write_official_layout(
     return Written(written, readable * len(cells) - written, tuple(unreadable))
 
 
-def _places(copy: Copy, limit: int | None) -> list[Path]:
+def _places(copy: LocalDataset, limit: int | None) -> list[Path]:
     """`synset/NAME.JPEG` of each image."""
     synsets = label_space(copy.benchmark.label_space).synsets
     samples = copy.samples.iloc[:limit]

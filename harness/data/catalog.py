@@ -13,7 +13,7 @@ from typing import Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from harness.errors import unknown_name
+from harness.errors import ExitCode, HarnessError, unknown_name
 from harness.labels.spaces import LABEL_SPACES
 
 _CATALOG_FILE = Path(__file__).with_name("benchmarks.yaml")
@@ -179,3 +179,25 @@ def get_benchmark(name: str) -> Benchmark:
         return benchmarks()[name]
     except KeyError:
         raise unknown_name("benchmark", name, benchmarks()) from None
+
+
+def parse_data_options(options: list[str]) -> dict[str, str]:
+    """`BENCHMARK=PATH` options as a mapping.
+
+    Raises:
+        HarnessError: an option without `=`, an unknown benchmark, or one that is given twice.
+    """
+    given: dict[str, str] = {}
+    for option in options:
+        name, equals, path = option.partition("=")
+        if not equals or not name or not path:
+            raise HarnessError(
+                f"--data {option} is not BENCHMARK=PATH.",
+                remedy="Example: --data imagenet-val=/data/imagenet/val",
+                exit_code=ExitCode.USAGE,
+            )
+        get_benchmark(name)
+        if name in given:
+            raise HarnessError(f"--data {name} is given twice.", remedy="Give it once.", exit_code=ExitCode.USAGE)
+        given[name] = path
+    return given

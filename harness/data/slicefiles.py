@@ -14,7 +14,7 @@ import pandas as pd
 import pyarrow as pa
 
 from harness.data.catalog import Benchmark
-from harness.data.copies import sample_id
+from harness.data.local import sample_id
 from harness.data.slicings import Grouping, cut, named, slicings, split_reference
 from harness.errors import ExitCode, HarnessError, nearest, unknown_name
 

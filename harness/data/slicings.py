@@ -27,10 +27,10 @@ from pydantic import BaseModel, ConfigDict
 
 from harness.data.annotations import real_labels
 from harness.data.catalog import Benchmark
+from harness.data.statistics import quantile_codes
 from harness.errors import ExitCode, HarnessError, MissingInputError, unknown_name
 from harness.labels.spaces import class_name, label_space
 from harness.labels.wordnet import descendants, name_of
-from harness.metrics.slices import quantile_codes
 
 _CATALOG_FILE = Path(__file__).with_name("slicings.yaml")
 _X_REQUIREMENT = "imagenet-x==0.0.7"

@@ -19,8 +19,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from PIL import Image
 
-from harness.data.copies import Copy
 from harness.data.images import UnreadableImageError, load_image
+from harness.data.local import LocalDataset
 from harness.files import atomic_write
 
 STATISTICS = ("brightness", "contrast", "colourfulness", "sharpness", "resolution", "aspect-ratio")
@@ -72,7 +72,7 @@ def _sharpness(image: Image.Image) -> float:
 
 
 def image_statistics(
-    copy: Copy, count: int, home: Path, *, workers: int, progress: Callable[[int], None] = lambda done: None
+    copy: LocalDataset, count: int, home: Path, *, workers: int, progress: Callable[[int], None] = lambda done: None
 ) -> pd.DataFrame:
     """The statistics of the first `count` samples of a copy.
 
@@ -102,7 +102,7 @@ def image_statistics(
     return pd.DataFrame(values, index=pd.Index(samples["sample_id"]), columns=list(STATISTICS))
 
 
-def _of_sample(copy: Copy, position: int) -> tuple[float, ...]:
+def _of_sample(copy: LocalDataset, position: int) -> tuple[float, ...]:
     try:
         return statistics_of(load_image(copy.read(position)))
     except UnreadableImageError:  # counted and told where it is predicted
@@ -127,3 +127,21 @@ def _load(path: Path, rows: int) -> npt.NDArray[np.float64] | None:
 def _save(path: Path, values: npt.NDArray[np.float64]) -> None:
     table = pa.table({name: values[:, column] for column, name in enumerate(STATISTICS)})
     atomic_write(path, lambda file: pq.write_table(table, file, write_page_checksum=True))
+
+
+def quantile_codes(
+    values: npt.NDArray[np.floating], parts: int
+) -> tuple[npt.NDArray[np.integer], npt.NDArray[np.floating]]:
+    """Groups 0 … parts - 1 of equal size by increasing value (n,), equal values together; and the bounds between them.
+
+    Returns:
+        int64 (n,), -1 where the value is NaN; float64 (parts - 1,), each the largest value of its group.
+
+    Raises:
+        ValueError: all values are NaN.
+    """
+    known = ~np.isnan(values)
+    if not known.any():
+        raise ValueError("there are no values")
+    edges = np.quantile(values[known], np.arange(1, parts) / parts, method="inverted_cdf")
+    return np.where(known, np.searchsorted(edges, values, side="left"), -1), edges

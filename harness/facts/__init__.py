@@ -1,6 +1,7 @@
 """Documented evidence: what primary sources say about a model, one YAML a model, each value with its source."""
 
 from harness.facts.loader import (
+    LINEAGE_KEY,
     Checkpoint,
     Conflict,
     Fact,
@@ -13,6 +14,7 @@ from harness.facts.loader import (
 )
 
 __all__ = [
+    "LINEAGE_KEY",
     "Checkpoint",
     "Conflict",
     "Fact",

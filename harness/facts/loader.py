@@ -35,6 +35,10 @@ _COMMIT_PLACE = re.compile(r"^commit (?P<sha>[0-9a-f]{7,40})$")
 _FILE_PLACE = re.compile(r"^(?P<path>[\w./-]+\.\w+|LICENSE)(?::(?P<first>\d+)(?:-(?P<last>\d+))?)?$")
 
 
+LINEAGE_KEY = "identity.lineage"
+"""Evidence that names the checkpoint (an id of the facts file) that the weights were found to be."""
+
+
 class Relation(StrEnum):
     """How a checkpoint that a source speaks about is related to the model."""
 

@@ -1,7 +1,7 @@
 """Accuracy in percent with Wilson intervals, from stored predictions.
 
 A sample whose true class is not in the label space (label -1) counts as wrong: the model could not have named it.
-Leave such samples out with `Readout.take` where the protocol says so.
+Leave such samples out with `LabelSpacePredictions.take` where the protocol says so.
 """
 
 from __future__ import annotations
@@ -11,10 +11,10 @@ from collections.abc import Collection, Sequence
 import numpy as np
 
 from harness.metrics.intervals import LEVEL, proportion
-from harness.metrics.types import TOP, BoolArray, Estimate, IntArray, MetricUnavailable, Readout
+from harness.metrics.types import TOP, BoolArray, Estimate, IntArray, LabelSpacePredictions, MetricUnavailable
 
 
-def is_correct(readout: Readout, k: int = 1) -> BoolArray:
+def is_correct(readout: LabelSpacePredictions, k: int = 1) -> BoolArray:
     """Whether the true class is among the k best (n,).
 
     Raises:
@@ -24,7 +24,7 @@ def is_correct(readout: Readout, k: int = 1) -> BoolArray:
     return _any_rank((ranks == readout.label[:, None]) & (ranks >= 0))
 
 
-def is_in_sets(readout: Readout, allowed: Sequence[Collection[int]], k: int = 1) -> BoolArray:
+def is_in_sets(readout: LabelSpacePredictions, allowed: Sequence[Collection[int]], k: int = 1) -> BoolArray:
     """Whether one of the k best classes is in the sample's own set of right answers (n,).
 
     For ReaL the sets are the relabelled classes. For "the class or a descendant" they are
@@ -56,22 +56,22 @@ def accuracy(correct: BoolArray, level: float = LEVEL) -> Estimate:
     return proportion(int(np.count_nonzero(correct)), len(correct), level)
 
 
-def top1(readout: Readout, level: float = LEVEL) -> Estimate:
+def top1(readout: LabelSpacePredictions, level: float = LEVEL) -> Estimate:
     """Top-1 accuracy in percent."""
     return accuracy(is_correct(readout, 1), level)
 
 
-def top5(readout: Readout, level: float = LEVEL) -> Estimate:
+def top5(readout: LabelSpacePredictions, level: float = LEVEL) -> Estimate:
     """Top-5 accuracy in percent."""
     return accuracy(is_correct(readout, TOP), level)
 
 
-def top1_in_sets(readout: Readout, allowed: Sequence[Collection[int]], level: float = LEVEL) -> Estimate:
+def top1_in_sets(readout: LabelSpacePredictions, allowed: Sequence[Collection[int]], level: float = LEVEL) -> Estimate:
     """Share of samples in percent whose best class is in their set; an empty set counts as wrong."""
     return accuracy(is_in_sets(readout, allowed), level)
 
 
-def top1_real(readout: Readout, allowed: Sequence[Collection[int]], level: float = LEVEL) -> Estimate:
+def top1_real(readout: LabelSpacePredictions, allowed: Sequence[Collection[int]], level: float = LEVEL) -> Estimate:
     """ReaL accuracy in percent: samples with an empty set are left out, and n says how many remain.
 
     Beyer et al. 2020, "Are we done with ImageNet?", arXiv:2006.07159, section 3.
@@ -85,7 +85,7 @@ def _any_rank(hits: BoolArray) -> BoolArray:
     return np.asarray(hits.any(axis=1))
 
 
-def _ranks(readout: Readout, k: int) -> IntArray:
+def _ranks(readout: LabelSpacePredictions, k: int) -> IntArray:
     """The k best classes (n, k), where that many were stored for some sample."""
     if not 1 <= k <= TOP:
         raise ValueError(f"k must be between 1 and {TOP}, got {k}")

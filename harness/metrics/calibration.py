@@ -21,7 +21,7 @@ from harness.metrics.intervals import (
     percentile_interval,
     resampled_sums,
 )
-from harness.metrics.types import BoolArray, Estimate, FloatArray, IntArray, MetricUnavailable, Readout
+from harness.metrics.types import BoolArray, Estimate, FloatArray, IntArray, LabelSpacePredictions, MetricUnavailable
 
 BINS = 15
 """Guo et al. 2017, "On calibration of modern neural networks", arXiv:1706.04599, section 5."""
@@ -29,7 +29,7 @@ BINS = 15
 Binning = Literal["equal-width", "equal-mass"]
 
 
-def confidence(readout: Readout) -> FloatArray:
+def confidence(readout: LabelSpacePredictions) -> FloatArray:
     """The largest softmax probability, float64 (n,) in [0, 1].
 
     Raises:
@@ -40,7 +40,7 @@ def confidence(readout: Readout) -> FloatArray:
     return np.minimum(np.exp(logits.best - logits.logsumexp), 1.0)
 
 
-def negative_log_likelihood(readout: Readout) -> FloatArray:
+def negative_log_likelihood(readout: LabelSpacePredictions) -> FloatArray:
     """-log p(true class) in nats, float64 (n,) ≥ 0, NaN where the true class is not in the label space.
 
     Raises:
@@ -51,7 +51,7 @@ def negative_log_likelihood(readout: Readout) -> FloatArray:
     return np.where(readout.label >= 0, np.maximum(logits.logsumexp - logits.target, 0.0), np.nan)
 
 
-def brier_score(readout: Readout) -> FloatArray:
+def brier_score(readout: LabelSpacePredictions) -> FloatArray:
     """Σ over classes of (p - y)², float64 (n,) in [0, 2].
 
     Brier 1950, "Verification of forecasts expressed in terms of probability". A true class outside the label space
@@ -101,7 +101,7 @@ def reliability_table(
 
 
 def calibration(
-    readout: Readout,
+    readout: LabelSpacePredictions,
     *,
     bins: int = BINS,
     level: float = LEVEL,

@@ -114,22 +114,6 @@ def slicing_from_frame(name: str, frame: pd.DataFrame, sample_ids: Sequence[str]
     return Slicing(name, tuple(map(str, frame.columns)), membership, np.asarray(rows >= 0))
 
 
-def quantile_codes(values: FloatArray, parts: int) -> tuple[IntArray, FloatArray]:
-    """Groups 0 … parts - 1 of equal size by increasing value (n,), equal values together; and the bounds between them.
-
-    Returns:
-        int64 (n,), -1 where the value is NaN; float64 (parts - 1,), each the largest value of its group.
-
-    Raises:
-        ValueError: all values are NaN.
-    """
-    known = ~np.isnan(values)
-    if not known.any():
-        raise ValueError("there are no values")
-    edges = np.quantile(values[known], np.arange(1, parts) / parts, method="inverted_cdf")
-    return np.where(known, np.searchsorted(edges, values, side="left"), -1), edges
-
-
 def interaction(first: Slicing, other: Slicing) -> Slicing:
     """Every pair of groups that share a unit, as groups `a × b`, over the units that both slicings cover."""
     if len(first) != len(other):

@@ -56,7 +56,7 @@ class Estimate:
 
 
 class Logits(NamedTuple):
-    """What probabilities are computed from, float64 (n,) each; see `Readout` for the fields."""
+    """What probabilities are computed from, float64 (n,) each; see `LabelSpacePredictions` for the fields."""
 
     best: FloatArray
     target: FloatArray
@@ -65,7 +65,7 @@ class Logits(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Readout:
+class LabelSpacePredictions:
     """The stored predictions of n samples in one label space.
 
     The last four fields are None for predictions that were made elsewhere without logits.
@@ -102,13 +102,13 @@ class Readout:
     def __len__(self) -> int:
         return len(self.label)
 
-    def take(self, which: IntArray | BoolArray) -> Readout:
+    def take(self, which: IntArray | BoolArray) -> LabelSpacePredictions:
         """The samples that `which` names, by position or as a mask (n,)."""
         part: dict[str, Any] = {}
         for field in fields(self):
             column = getattr(self, field.name)
             part[field.name] = None if column is None else column[which]
-        return Readout(**part)
+        return LabelSpacePredictions(**part)
 
     def logits(self) -> Logits:
         """The logit fields.
@@ -128,10 +128,10 @@ class Readout:
         return logits
 
 
-def concatenate(parts: Sequence[Readout]) -> Readout:
+def concatenate(parts: Sequence[LabelSpacePredictions]) -> LabelSpacePredictions:
     """The samples of all parts, in order. A field that one part lacks is None in the whole."""
     whole: dict[str, Any] = {}
-    for field in fields(Readout):
+    for field in fields(LabelSpacePredictions):
         columns = [getattr(part, field.name) for part in parts]
         whole[field.name] = None if any(column is None for column in columns) else np.concatenate(columns)
-    return Readout(**whole)
+    return LabelSpacePredictions(**whole)

@@ -41,6 +41,7 @@ from harness.models.registry import (
     PackageCheckpoint,
     TorchvisionCheckpoint,
 )
+from harness.settings import Settings
 
 if TYPE_CHECKING:
     import torch
@@ -618,3 +619,28 @@ def _quiet_libraries() -> Iterator[None]:
         logging.set_verbosity(before)
         if bars:
             logging.enable_progress_bar()
+
+
+@dataclass(frozen=True)
+class ModelState:
+    """What is here of a model."""
+
+    spec: ModelSpec
+    files: CheckpointFiles | None
+    identity: ModelIdentity | None
+    """Known where the checkpoint has been loaded before."""
+    missing: HarnessError | None
+
+    @property
+    def runnable(self) -> bool:
+        return self.files is not None
+
+
+def find_model(spec: ModelSpec, settings: Settings, *, fetch: bool) -> ModelState:
+    """Locate a model's checkpoint, from the network only where `fetch` is set and the settings allow it."""
+    try:
+        files = locate_checkpoint(spec, offline=settings.offline or not fetch)
+    except MissingInputError as error:
+        return ModelState(spec, None, None, error)
+    cache = settings.home / "identities"
+    return ModelState(spec, files, known_identity(spec, files, label_space=settings.label_space, cache=cache), None)

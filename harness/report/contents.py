@@ -19,11 +19,13 @@ from harness import __version__
 from harness.cards.figures import card_figures, throughput_figure
 from harness.cards.render import cost_name, metric_name
 from harness.cards.slices import slice_figures, slice_results
-from harness.comparing import Compared, compare
-from harness.costs import COSTS, cost_figure
 from harness.data.catalog import benchmarks
 from harness.errors import HarnessError, MissingInputError
+from harness.evaluation.comparing import Compared, compare
+from harness.evaluation.scoring import REFERENCE
+from harness.evaluation.stored import StoredCondition, StoredModel, StoredPredictions, read_predictions
 from harness.evidence import Evidence, EvidenceClass, benchmark_of, show_count, show_interval, show_number, show_value
+from harness.export.costs import COSTS, cost_figure
 from harness.figures import Bin, Shift, point, reliability_diagrams, shift_scatter
 from harness.labels.spaces import class_name, label_space
 from harness.metrics.accuracy import is_correct
@@ -31,9 +33,7 @@ from harness.metrics.calibration import BINS, confidence, reliability_table
 from harness.metrics.robustness import baselines
 from harness.metrics.types import MetricUnavailable
 from harness.report.thumbnails import Thumbnails
-from harness.scoring import REFERENCE
 from harness.settings import Settings
-from harness.stored import StoredCondition, StoredModel, StoredPredictions, read_predictions
 
 _PAIRS, _ERRORS = 10, 12
 """Confusion pairs and most confident errors shown of each model."""

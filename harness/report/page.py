@@ -13,9 +13,9 @@ import itertools
 import jinja2
 from markupsafe import Markup
 
+from harness.files import shipped_folder
 from harness.report.contents import Report, classes_of
-from harness.report.inlining import inline_svg
-from harness.resources import shipped_folder
+from harness.report.svg_embedding import inline_svg
 
 _POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'sha256-{script}'; base-uri 'none'; form-action 'none'"
 """Styles are inline in SVG; they can't fetch anything, as default-src forbids it."""

@@ -9,13 +9,13 @@ from collections.abc import Sequence
 from PIL import Image
 
 from harness.data.catalog import Benchmark
-from harness.data.copies import Copy, locate
 from harness.data.images import UnreadableImageError, load_image
+from harness.data.local import LocalDataset, locate
 from harness.errors import MissingInputError
-from harness.plan import Condition, open_condition
+from harness.evaluation.plan import Condition, open_condition
+from harness.evaluation.stored import StoredCondition
 from harness.progress import Reporter
 from harness.settings import Settings
-from harness.stored import StoredCondition
 
 SIDE = 112
 _QUALITY = 70
@@ -31,7 +31,7 @@ class Thumbnails:
         """
         self._settings = settings
         self._wanted = wanted
-        self._copies: dict[str, Copy | None] = {}
+        self._copies: dict[str, LocalDataset | None] = {}
         self._why: dict[str, None] = {}
         self._shown = 0
 
@@ -75,7 +75,7 @@ class Thumbnails:
             return False
         return True
 
-    def _copy(self, benchmark: Benchmark) -> Copy | None:
+    def _copy(self, benchmark: Benchmark) -> LocalDataset | None:
         if benchmark.name not in self._copies:
             try:
                 location = locate(

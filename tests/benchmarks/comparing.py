@@ -18,9 +18,9 @@ from pathlib import Path
 
 import pandas as pd
 
-from harness.exchange import score_file
+from harness.evaluation.run import merge_into_store
+from harness.export.predictions import score_file
 from harness.progress import Reporter
-from harness.run import merge_into_store
 from harness.settings import Settings
 
 PUBLISHED = Path(__file__).resolve().parents[3] / "shared" / "data" / "published-predictions"

@@ -18,17 +18,17 @@ from pathlib import Path
 import torch
 
 from harness.data.catalog import get_benchmark
-from harness.data.copies import Copy, locate, open_copy
-from harness.inference.engine import Samples, predict
-from harness.inference.pixels import default_workers, direct
-from harness.inference.placing import place
+from harness.data.local import LocalDataset, locate, open_dataset
+from harness.labels.label_space_projections import label_space_projections
 from harness.labels.projections import declared_outputs
-from harness.labels.readouts import readouts_for
 from harness.models.loading import LoadedModel, ModelIdentity, build_architecture
 from harness.models.registry import resolve
-from harness.predictions import PredictionKey, PredictionStore
 from harness.progress import Reporter
+from harness.runtime.choosing import place
+from harness.runtime.decoding import default_workers, direct
+from harness.runtime.engine import Samples, predict
 from harness.settings import Settings
+from harness.store.predictions import PredictionKey, PredictionStore
 
 
 def timed(work: Callable[[], object]) -> float:
@@ -53,7 +53,7 @@ def random_model(name: str) -> LoadedModel:
     return LoadedModel(identity, module)
 
 
-def many(copy: Copy, count: int) -> tuple[Samples, Callable[[int], int]]:
+def many(copy: LocalDataset, count: int) -> tuple[Samples, Callable[[int], int]]:
     """`count` samples from a small copy, its images read again and again under new names."""
     size = len(copy)
     labels = copy.samples["label"].to_numpy()
@@ -73,11 +73,11 @@ def main() -> None:
 
     work = Path(tempfile.mkdtemp(prefix="harness-benchmark-"))
     benchmark = get_benchmark("imagenet-val" if options.data else "foolbox-imagenet-20")
-    copy = open_copy(benchmark, locate(benchmark, given=options.data, offline=True), cache=work)
+    copy = open_dataset(benchmark, locate(benchmark, given=options.data, offline=True), cache=work)
     loaded = random_model(options.model)
     forward = place(loaded, Settings(home=work, batch_size=options.batch_size), Reporter())
     samples, image_of = many(copy, options.images)
-    specs = readouts_for(
+    specs = label_space_projections(
         declared_outputs(loaded.identity.label_space, loaded.identity.outputs, proof="registry"),
         benchmark.label_space,
         with_subsets=True,

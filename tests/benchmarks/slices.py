@@ -23,14 +23,14 @@ from fairlearn.metrics import MetricFrame, mean_prediction
 from harness.data.annotations import validation_labels
 from harness.data.catalog import get_benchmark
 from harness.data.statistics import STATISTICS
+from harness.evaluation.scoring import Scored
+from harness.evaluation.subgroups import request_of, slice_evidence
+from harness.evaluation.suites import load_suite
 from harness.evidence import Evidence
-from harness.labels.readouts import CLOSED
+from harness.labels.label_space_projections import CLOSED
 from harness.metrics.fairness import audit, error_ratio
 from harness.metrics.slices import by_group, outcomes_by_unit, outcomes_of, slicing_from_frame
-from harness.metrics.types import TOP, Readout
-from harness.scoring import Scored
-from harness.slicing import request_of, slice_evidence
-from harness.suites import load_suite
+from harness.metrics.types import TOP, LabelSpacePredictions
 
 IMAGES = 50_000
 CONDITIONS = 75
@@ -71,7 +71,7 @@ def made_predictions(generator: np.random.Generator) -> tuple[Scored, pd.DataFra
         benchmark=get_benchmark("imagenet-val"),
         condition=None,
         sample_ids=ids,
-        readouts={CLOSED: Readout(label=labels, top5=ranks)},
+        readouts={CLOSED: LabelSpacePredictions(label=labels, top5=ranks)},
         specs={},
         outputs=None,
         weights="made",

@@ -12,7 +12,7 @@ from harness.cards.document import Document
 from harness.cards.knowledge import Knowledge
 from harness.evidence import Evidence, EvidenceClass, Interval, Ledger
 from harness.facts import facts_for
-from harness.resources import shipped_folder
+from harness.files import shipped_folder
 from tests.cards.conftest import LEDGERS, measured
 
 MODELS = ("regnet-y-040", "convnext-base-224-22k", "efficientnet-lite0")

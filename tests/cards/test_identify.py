@@ -20,7 +20,13 @@ from harness.cli import app
 from harness.errors import ExitCode, HarnessError
 from harness.evidence import Evidence, EvidenceClass, Interval, Ledger
 from harness.facts import ModelFacts, facts_for, parse_facts
-from harness.identify import accuracy_observations, identify, lineage_evidence, log_likelihood, weight_observations
+from harness.facts.identify import (
+    accuracy_observations,
+    identify,
+    lineage_evidence,
+    log_likelihood,
+    weight_observations,
+)
 from harness.metrics.intervals import proportion
 
 FACTS = facts_for("regnet-y-040")

@@ -17,17 +17,17 @@ from harness.corruptions import REGISTRY, SEVERITIES, base_crop, corrupt, jpeg_r
 from harness.corruptions.show import RECORD, contact_sheet, save_image, write_official_layout
 from harness.data.annotations import validation_labels
 from harness.data.catalog import get_benchmark
-from harness.data.copies import Copy, locate, open_copy
 from harness.data.images import load_image
+from harness.data.local import LocalDataset, locate, open_dataset
 from harness.errors import HarnessError, MissingInputError
 from harness.labels.spaces import label_space
 
 NAMES, STRENGTHS = ("fog", "brightness"), (1, 3)
 
 
-def opened(benchmark: str, path: Path, cache: Path, condition: str | None = None) -> Copy:
+def opened(benchmark: str, path: Path, cache: Path, condition: str | None = None) -> LocalDataset:
     entry = get_benchmark(benchmark)
-    return open_copy(entry, locate(entry, given=path), condition=condition, cache=cache)
+    return open_dataset(entry, locate(entry, given=path), condition=condition, cache=cache)
 
 
 @pytest.fixture
@@ -45,7 +45,7 @@ def validation(foolbox_images, tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def copy(validation: Path, tmp_path: Path) -> Copy:
+def copy(validation: Path, tmp_path: Path) -> LocalDataset:
     return opened("imagenet-val", validation, tmp_path / "cache")
 
 
@@ -56,7 +56,7 @@ def tree(folder: Path) -> dict[str, bytes]:
 # --- the copy in the official layout ----------------------------------------------------------------------------------
 
 
-def test_the_copy_reads_as_imagenet_c_and_holds_the_pixels_of_a_run(copy: Copy, tmp_path: Path) -> None:
+def test_the_copy_reads_as_imagenet_c_and_holds_the_pixels_of_a_run(copy: LocalDataset, tmp_path: Path) -> None:
     result = write_official_layout(copy, tmp_path / "c", NAMES, STRENGTHS, seed=5)
     assert (result.written, result.present, result.unreadable) == (4 * 4, 0, ())
     for name in NAMES:
@@ -69,7 +69,7 @@ def test_the_copy_reads_as_imagenet_c_and_holds_the_pixels_of_a_run(copy: Copy, 
                 assert np.array_equal(np.array(load_image(cell.read(position))), expected), (name, severity)
 
 
-def test_an_interrupted_copy_is_completed_to_the_same_bytes(copy: Copy, tmp_path: Path) -> None:
+def test_an_interrupted_copy_is_completed_to_the_same_bytes(copy: LocalDataset, tmp_path: Path) -> None:
     def interrupt(_: int) -> None:
         raise KeyboardInterrupt
 
@@ -90,13 +90,13 @@ def test_an_interrupted_copy_is_completed_to_the_same_bytes(copy: Copy, tmp_path
     assert begun.items() <= tree(tmp_path / "whole").items()
 
 
-def test_a_limit_takes_the_first_images_of_the_condition_order(copy: Copy, tmp_path: Path) -> None:
+def test_a_limit_takes_the_first_images_of_the_condition_order(copy: LocalDataset, tmp_path: Path) -> None:
     assert write_official_layout(copy, tmp_path / "c", ["fog"], [1], limit=2).written == 2
     names = {path.name for path in (tmp_path / "c").rglob("*.JPEG")}
     assert names == set(copy.samples["sample_id"][:2])
 
 
-def test_files_of_another_kind_are_never_mixed(copy: Copy, tmp_path: Path) -> None:
+def test_files_of_another_kind_are_never_mixed(copy: LocalDataset, tmp_path: Path) -> None:
     write_official_layout(copy, tmp_path / "c", ["fog"], [1], limit=1)
     with pytest.raises(HarnessError, match="made otherwise"):
         write_official_layout(copy, tmp_path / "c", ["fog"], [1], seed=1)
@@ -117,7 +117,7 @@ def test_an_unreadable_image_is_left_out_and_told(validation: Path, tmp_path: Pa
     assert "can't be decoded" in why
 
 
-def test_names_are_checked_before_anything_is_written(copy: Copy, tmp_path: Path) -> None:
+def test_names_are_checked_before_anything_is_written(copy: LocalDataset, tmp_path: Path) -> None:
     with pytest.raises(HarnessError, match="foggy"):
         write_official_layout(copy, tmp_path / "c", ["foggy"], [1])
     assert not (tmp_path / "c").exists()

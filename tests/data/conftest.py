@@ -16,7 +16,7 @@ import pytest
 
 from harness.data.annotations import validation_labels
 from harness.data.catalog import get_benchmark
-from harness.data.copies import Copy, locate, open_copy
+from harness.data.local import LocalDataset, locate, open_dataset
 from harness.labels.spaces import label_space
 
 
@@ -151,12 +151,12 @@ def tar_file() -> Callable[[Path, list[tuple[str, bytes]]], None]:
 
 
 @pytest.fixture
-def opened(tmp_path: Path) -> Callable[..., Copy]:
+def opened(tmp_path: Path) -> Callable[..., LocalDataset]:
     """Opens a given copy with a cache of its own: opened(PATH, benchmark="imagenet-val", condition=None)."""
 
-    def open_given(path: Path | str, benchmark: str = "imagenet-val", condition: str | None = None) -> Copy:
+    def open_given(path: Path | str, benchmark: str = "imagenet-val", condition: str | None = None) -> LocalDataset:
         entry = get_benchmark(benchmark)
-        return open_copy(entry, locate(entry, given=path), condition=condition, cache=tmp_path / "cache")
+        return open_dataset(entry, locate(entry, given=path), condition=condition, cache=tmp_path / "cache")
 
     return open_given
 

@@ -11,7 +11,7 @@ import pytest
 
 from harness.data.archives import unpack
 from harness.data.catalog import get_benchmark
-from harness.data.copies import locate, open_copy
+from harness.data.local import locate, open_dataset
 from harness.errors import HarnessError
 
 
@@ -53,7 +53,7 @@ def test_an_archive_on_the_hub_becomes_a_copy(
 
     monkeypatch.setattr("huggingface_hub.hf_hub_download", download)
     entry = get_benchmark(benchmark)
-    copy = open_copy(entry, locate(entry), cache=tmp_path / "cache")
+    copy = open_dataset(entry, locate(entry), cache=tmp_path / "cache")
     reference = opened(root, benchmark)
     assert copy.fingerprint() == reference.fingerprint()
     assert copy.layout == reference.layout

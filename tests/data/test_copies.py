@@ -17,8 +17,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.data.catalog import get_benchmark
-from harness.data.copies import Location, condition_order, locate, open_copy, sample_id
 from harness.data.images import UnreadableImageError, load_image
+from harness.data.local import Location, condition_order, locate, open_dataset, sample_id
 from harness.data.sources import ClassFolders
 from harness.errors import ExitCode, HarnessError, MissingInputError
 
@@ -77,7 +77,7 @@ def test_a_benchmark_without_images_of_its_own() -> None:
 
 
 def test_a_missing_package_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("harness.data.copies.package_folder", lambda _: None)
+    monkeypatch.setattr("harness.data.local.package_folder", lambda _: None)
     with pytest.raises(MissingInputError, match="foolbox-imagenet-20 is not on this machine") as caught:
         locate(get_benchmark("foolbox-imagenet-20"))
     assert "pip install foolbox==3.3.4" in str(caught.value)
@@ -245,10 +245,10 @@ def test_progress_counts_every_image(photographs: Any, build: Any, tmp_path: Pat
     benchmark = get_benchmark("imagenet-val")
     location = locate(benchmark, given=build.class_folders(photographs))
     seen: list[tuple[int, int]] = []
-    open_copy(benchmark, location, cache=tmp_path / "cache", progress=lambda done, total: seen.append((done, total)))
+    open_dataset(benchmark, location, cache=tmp_path / "cache", progress=lambda done, total: seen.append((done, total)))
     assert seen[-1] == (20, 20)
     seen.clear()
-    open_copy(benchmark, location, cache=tmp_path / "cache", progress=lambda done, total: seen.append((done, total)))
+    open_dataset(benchmark, location, cache=tmp_path / "cache", progress=lambda done, total: seen.append((done, total)))
     assert seen == []
 
 
@@ -311,7 +311,7 @@ def test_more_images_than_were_published_are_noted(
     photographs: Any, build: Any, opened: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     benchmark = get_benchmark("imagenet-val").model_copy(update={"size": 19})
-    copy = open_copy(benchmark, locate(benchmark, given=build.class_folders(photographs)), cache=tmp_path / "cache")
+    copy = open_dataset(benchmark, locate(benchmark, given=build.class_folders(photographs)), cache=tmp_path / "cache")
     assert "20 images, more than the 19 that were published." in copy.notes
 
 
@@ -321,7 +321,7 @@ def test_more_images_than_were_published_are_noted(
 def test_1300_validation_images(shared_data: Path, tmp_path: Path) -> None:
     benchmark = get_benchmark("imagenet-val")
     location = locate(benchmark, given=shared_data / "imagenet-val-1300")
-    copy = open_copy(benchmark, location, cache=tmp_path)
+    copy = open_dataset(benchmark, location, cache=tmp_path)
     assert len(copy) == 1300
     assert copy.samples["label"].nunique() == 725
     assert "275 of 1,000 classes have no images" in " ".join(copy.notes)

@@ -14,7 +14,7 @@ import pandas as pd
 import pytest
 
 from harness.data.catalog import get_benchmark
-from harness.data.copies import available_conditions, locate, open_copy
+from harness.data.local import available_conditions, locate, open_dataset
 from harness.errors import HarnessError, MissingInputError
 from harness.labels.spaces import label_space
 
@@ -401,7 +401,7 @@ def test_the_package_needs_no_data_given(tmp_path: Path, photographs: Any) -> No
     benchmark = get_benchmark("foolbox-imagenet-20")
     location = locate(benchmark, offline=True)
     assert location.found == "package"
-    copy = open_copy(benchmark, location, cache=tmp_path)
+    copy = open_dataset(benchmark, location, cache=tmp_path)
     assert len(copy) == benchmark.size
     assert sorted(copy.samples["label"]) == sorted(p.label for p in photographs)
     assert copy.notes == []

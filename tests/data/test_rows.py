@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from harness.data.catalog import get_benchmark
-from harness.data.copies import Location, locate, open_copy
+from harness.data.local import Location, locate, open_dataset
 from harness.errors import HarnessError, MissingInputError
 from harness.labels.spaces import label_space
 
@@ -171,12 +171,12 @@ def test_the_hub_without_network_is_a_missing_input(tmp_path: Path) -> None:
     code = (
         "import sys; from pathlib import Path\n"
         "from harness.data.catalog import get_benchmark\n"
-        "from harness.data.copies import Location, open_copy\n"
+        "from harness.data.local import Location, open_dataset\n"
         "from harness.errors import MissingInputError\n"
         "for name in ('imagenet-a', 'imagenetv2-top-images'):\n"
         "    b = get_benchmark(name)\n"
         "    try:\n"
-        "        open_copy(b, Location(name, 'hub', repository=b.hub.id), cache=Path(sys.argv[1]))\n"
+        "        open_dataset(b, Location(name, 'hub', repository=b.hub.id), cache=Path(sys.argv[1]))\n"
         "    except MissingInputError as error:\n"
         "        print(error)\n"
     )
@@ -202,7 +202,7 @@ def test_a_gated_data_set_says_where_to_accept_the_terms(tmp_path: Path, monkeyp
     monkeypatch.setattr("datasets.load_dataset", gated)
     location = Location("imagenet-val", "hub", repository="ILSVRC/imagenet-1k")
     with pytest.raises(MissingInputError, match="Access to ILSVRC/imagenet-1k is not granted") as caught:
-        open_copy(get_benchmark("imagenet-val"), location, cache=tmp_path)
+        open_dataset(get_benchmark("imagenet-val"), location, cache=tmp_path)
     assert "https://huggingface.co/datasets/ILSVRC/imagenet-1k" in str(caught.value.remedy)
 
 
@@ -223,7 +223,7 @@ def test_only_the_split_that_is_needed_is_fetched(
     monkeypatch.setattr("datasets.load_dataset", load)
     benchmark = get_benchmark("imagenet-val")
     location = Location("imagenet-val", "hub", repository="ILSVRC/imagenet-1k", revision="abc")
-    copy = open_copy(benchmark, location, cache=tmp_path / "cache")
+    copy = open_dataset(benchmark, location, cache=tmp_path / "cache")
     assert len(copy) == 20
     (options,) = asked
     assert options["repository"] == "ILSVRC/imagenet-1k"
@@ -234,9 +234,9 @@ def test_only_the_split_that_is_needed_is_fetched(
 
 def test_locating_on_the_hub_imports_neither_torch_nor_datasets() -> None:
     code = (
-        "import sys; import harness.data.copies\n"
+        "import sys; import harness.data.local\n"
         "from harness.data.catalog import get_benchmark\n"
-        "harness.data.copies.locate(get_benchmark('imagenet-a'))\n"
+        "harness.data.local.locate(get_benchmark('imagenet-a'))\n"
         "print([m for m in ('torch', 'datasets', 'timm', 'foolbox') if m in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -5,15 +5,15 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from harness.labels.label_space_projections import CLOSED, OPEN, LabelSpaceProjection, label_space_projections
 from harness.labels.projections import OutputLabels, declared_outputs
-from harness.labels.readouts import CLOSED, OPEN, ReadoutSpec, readouts_for
 from harness.labels.spaces import label_space
 
 TEDDY = "n04399382"
 ONE_K = label_space("imagenet-1k")
 
 
-def named(specs: list[ReadoutSpec]) -> dict[str, ReadoutSpec]:
+def named(specs: list[LabelSpaceProjection]) -> dict[str, LabelSpaceProjection]:
     return {spec.name: spec for spec in specs}
 
 
@@ -28,7 +28,7 @@ def wide() -> OutputLabels:
 
 
 def test_1k_on_the_validation_set(narrow: OutputLabels) -> None:
-    specs = named(readouts_for(narrow, "imagenet-1k", with_subsets=True))
+    specs = named(label_space_projections(narrow, "imagenet-1k", with_subsets=True))
     assert list(specs) == [CLOSED, "imagenet-a-200", "imagenet-r-200"]
     np.testing.assert_array_equal(specs[CLOSED].columns, np.arange(1000))
     np.testing.assert_array_equal(specs[CLOSED].label_map, np.arange(1000))
@@ -42,7 +42,7 @@ def test_1k_on_the_validation_set(narrow: OutputLabels) -> None:
 @pytest.mark.parametrize("space", ["imagenet-a-200", "imagenet-r-200"])
 def test_1k_on_a_and_r_is_restricted_and_open(narrow: OutputLabels, space: str) -> None:
     part = label_space(space)
-    specs = named(readouts_for(narrow, space, with_subsets=False))
+    specs = named(label_space_projections(narrow, space, with_subsets=False))
     assert list(specs) == [CLOSED, OPEN]
     np.testing.assert_array_equal(specs[CLOSED].label_map, np.arange(200))
     np.testing.assert_array_equal(specs[OPEN].columns, np.arange(1000))
@@ -52,7 +52,7 @@ def test_1k_on_a_and_r_is_restricted_and_open(narrow: OutputLabels, space: str) 
 
 
 def test_22k_on_the_validation_set_lacks_the_teddy(wide: OutputLabels) -> None:
-    specs = named(readouts_for(wide, "imagenet-1k", with_subsets=True))
+    specs = named(label_space_projections(wide, "imagenet-1k", with_subsets=True))
     assert list(specs) == [CLOSED, OPEN, "imagenet-a-200", "imagenet-r-200"]
     assert specs[CLOSED].missing == 1
     assert specs[CLOSED].columns[ONE_K.index(TEDDY)] == -1
@@ -64,7 +64,7 @@ def test_22k_on_the_validation_set_lacks_the_teddy(wide: OutputLabels) -> None:
 @pytest.mark.parametrize("space", ["imagenet-a-200", "imagenet-r-200"])
 def test_22k_on_a_and_r(wide: OutputLabels, space: str) -> None:
     part = label_space(space)
-    specs = named(readouts_for(wide, space, with_subsets=False))
+    specs = named(label_space_projections(wide, space, with_subsets=False))
     assert specs[CLOSED].missing == int(TEDDY in part)
     wide_space = label_space("imagenet-22k")
     for index, synset in enumerate(part.synsets):
@@ -74,23 +74,24 @@ def test_22k_on_a_and_r(wide: OutputLabels, space: str) -> None:
 
 def test_a_200_class_model_has_no_open_reading_of_its_own_benchmark() -> None:
     labels = declared_outputs("imagenet-a-200", 200, proof="p")
-    assert [spec.name for spec in readouts_for(labels, "imagenet-a-200", with_subsets=False)] == [CLOSED]
+    assert [spec.name for spec in label_space_projections(labels, "imagenet-a-200", with_subsets=False)] == [CLOSED]
 
 
 def test_a_background_class_is_read_only_openly() -> None:
     labels = declared_outputs("imagenet-1k+background", 1001, proof="p")
-    specs = named(readouts_for(labels, "imagenet-1k", with_subsets=False))
+    specs = named(label_space_projections(labels, "imagenet-1k", with_subsets=False))
     assert 0 not in specs[CLOSED].columns
     np.testing.assert_array_equal(specs[OPEN].label_map, np.arange(1, 1001))
 
 
 def test_the_fingerprint_follows_the_maps_and_nothing_else(narrow: OutputLabels) -> None:
-    closed = readouts_for(narrow, "imagenet-1k", with_subsets=False)[0]
-    renamed = ReadoutSpec("other", closed.columns.astype(np.int32), closed.label_map.copy(), "another proof")
+    closed = label_space_projections(narrow, "imagenet-1k", with_subsets=False)[0]
+    renamed = LabelSpaceProjection("other", closed.columns.astype(np.int32), closed.label_map.copy(), "another proof")
     assert renamed.fingerprint == closed.fingerprint
     for field in ("columns", "label_map"):
         maps = {"columns": closed.columns, "label_map": closed.label_map}
         maps[field] = maps[field][::-1].copy()
         assert (
-            ReadoutSpec(closed.name, maps["columns"], maps["label_map"], closed.proof).fingerprint != closed.fingerprint
+            LabelSpaceProjection(closed.name, maps["columns"], maps["label_map"], closed.proof).fingerprint
+            != closed.fingerprint
         )

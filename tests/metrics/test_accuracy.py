@@ -21,7 +21,7 @@ from harness.metrics.accuracy import (
     top1_real,
     top5,
 )
-from harness.metrics.types import MetricUnavailable, Readout, concatenate
+from harness.metrics.types import LabelSpacePredictions, MetricUnavailable, concatenate
 
 # modestyachts/ImageNetV2 results, ResNet-50 of torchvision: top-1, top-5.
 PUBLISHED_RESNET50 = {
@@ -32,16 +32,16 @@ PUBLISHED_RESNET50 = {
 }
 
 
-def imported(label: list[int], top: list[list[int]]) -> Readout:
+def imported(label: list[int], top: list[list[int]]) -> LabelSpacePredictions:
     """A readout without logits; missing ranks are -1."""
     ranks = np.array([row + [-1] * (5 - len(row)) for row in top], dtype=np.int32).reshape(-1, 5)
-    return Readout(np.array(label, dtype=np.int32), ranks)
+    return LabelSpacePredictions(np.array(label, dtype=np.int32), ranks)
 
 
-def published(folder: Path, benchmark: str, model: str) -> Readout:
+def published(folder: Path, benchmark: str, model: str) -> LabelSpacePredictions:
     """A published model's stored top-5."""
     table = pd.read_parquet(folder / "published-predictions" / f"{benchmark}.parquet", columns=["label", model])
-    return Readout(table["label"].to_numpy(np.int32), np.stack(table[model].to_list()).astype(np.int32))
+    return LabelSpacePredictions(table["label"].to_numpy(np.int32), np.stack(table[model].to_list()).astype(np.int32))
 
 
 @pytest.mark.parametrize("benchmark", PUBLISHED_RESNET50)
@@ -55,7 +55,7 @@ def test_equals_scikit_learn_whole_and_in_shards() -> None:
     generator = np.random.default_rng(3)
     logits = generator.normal(size=(997, 20))
     label = generator.integers(0, 20, 997)
-    readout = Readout(label.astype(np.int32), np.argsort(-logits, axis=1)[:, :5].astype(np.int32))
+    readout = LabelSpacePredictions(label.astype(np.int32), np.argsort(-logits, axis=1)[:, :5].astype(np.int32))
     shards = concatenate([readout.take(part) for part in np.array_split(np.arange(997), 7)])
     for k in (1, 2, 5):
         expected = top_k_accuracy_score(label, logits, k=k)

@@ -24,14 +24,14 @@ from harness.metrics.calibration import (
     reliability_table,
 )
 from harness.metrics.intervals import resampled_sums
-from harness.metrics.types import MetricUnavailable, Readout, concatenate
+from harness.metrics.types import LabelSpacePredictions, MetricUnavailable, concatenate
 
 
-def readout_of(logits: np.ndarray, label: np.ndarray) -> Readout:
+def readout_of(logits: np.ndarray, label: np.ndarray) -> LabelSpacePredictions:
     """What the engine stores of these logits (n, classes)."""
     top = np.argsort(-logits, axis=1, kind="stable")[:, :5]
     target = np.where(label >= 0, logits[np.arange(len(label)), label], np.nan)
-    return Readout(
+    return LabelSpacePredictions(
         label.astype(np.int32),
         top.astype(np.int32),
         np.take_along_axis(logits, top, axis=1).astype(np.float32),
@@ -129,11 +129,11 @@ def test_unavailable_says_why() -> None:
     logits, label = made(20, seed=4)
     full = readout_of(logits, label)
     with pytest.raises(MetricUnavailable, match="stored without logits"):
-        calibration(Readout(full.label, full.top5))
+        calibration(LabelSpacePredictions(full.label, full.top5))
     assert full.logsumexp is not None
     holes: dict[str, Any] = {**vars(full), "logsumexp": np.where(np.arange(20) < 3, np.nan, full.logsumexp)}
     with pytest.raises(MetricUnavailable, match="3 of 20"):
-        calibration(Readout(**holes))
+        calibration(LabelSpacePredictions(**holes))
     with pytest.raises(MetricUnavailable, match="in the label space"):
         calibration(readout_of(logits, np.full(20, -1)))
 

@@ -9,6 +9,7 @@ from fairlearn.metrics import MetricFrame
 from scipy import sparse
 from sklearn.metrics import accuracy_score
 
+from harness.data.statistics import quantile_codes
 from harness.metrics.intervals import wilson
 from harness.metrics.slices import (
     Outcomes,
@@ -18,7 +19,6 @@ from harness.metrics.slices import (
     interaction,
     outcomes_by_unit,
     outcomes_of,
-    quantile_codes,
     slicing_from_frame,
 )
 

@@ -16,12 +16,12 @@ import torch
 import transformers
 
 from harness.errors import HarnessError
-from harness.inference.engine import Forward, Placement
 from harness.labels.projections import UnprovenLabelsError, project
 from harness.labels.spaces import label_space, lemmas
 from harness.models import loading
 from harness.models.loading import LoadedModel, known_identity, locate_checkpoint
 from harness.models.registry import resolve
+from harness.runtime.engine import Forward, Placement
 
 if TYPE_CHECKING:
     from conftest import LabelledPhotograph

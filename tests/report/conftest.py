@@ -13,15 +13,16 @@ import pandas as pd
 import pytest
 
 from harness.data.catalog import get_benchmark
+from harness.evaluation.run import merge_into_store
+from harness.evaluation.scoring import Scored, score
 from harness.evidence import Ledger
-from harness.exchange import score_file
-from harness.labels.readouts import CLOSED
-from harness.metrics.types import Readout
-from harness.predictions import PredictionKey, PredictionStore, ShardRows
+from harness.export.predictions import score_file
+from harness.labels.label_space_projections import CLOSED
+from harness.metrics.types import LabelSpacePredictions
 from harness.progress import Reporter
-from harness.run import merge_into_store
-from harness.scoring import Scored, score
+from harness.runtime.rows import ShardRows
 from harness.settings import Settings
+from harness.store.predictions import PredictionKey, PredictionStore
 
 CLASSES = 1000
 PROTOCOL = {"precision": "fp32", "decoder": "Pillow", "input": "image", "preprocessing": {"crop": 224}}
@@ -33,7 +34,7 @@ def answers(labels: np.ndarray, correct: np.ndarray) -> np.ndarray:
     return np.stack([(best + step) % CLASSES for step in range(5)], axis=1).astype(np.int32)
 
 
-def readout_of(labels: np.ndarray, correct: np.ndarray, seed: int) -> Readout:
+def readout_of(labels: np.ndarray, correct: np.ndarray, seed: int) -> LabelSpacePredictions:
     """Predictions with logits: the best class leads by a random margin, the others share what is left."""
     ranked = answers(labels, correct)
     generator = np.random.default_rng(seed)
@@ -42,7 +43,7 @@ def readout_of(labels: np.ndarray, correct: np.ndarray, seed: int) -> Readout:
     for rank in range(5):
         logits[np.arange(len(labels)), ranked[:, rank]] = margin - rank
     z = logits.astype(np.float32)
-    return Readout(
+    return LabelSpacePredictions(
         label=labels.astype(np.int32),
         top5=ranked,
         top5_logit=np.take_along_axis(z, ranked, axis=1),

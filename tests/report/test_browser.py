@@ -15,10 +15,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from harness.evaluation.run import merge_into_store
+from harness.evaluation.stored import stored_model
 from harness.evidence import Evidence, EvidenceClass, Ledger
 from harness.report import collect, render_report
-from harness.run import merge_into_store
-from harness.stored import stored_model
 from tests.report.conftest import Store
 
 pytest.importorskip("playwright", reason="the playwright package is not installed")

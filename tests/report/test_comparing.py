@@ -16,16 +16,16 @@ from statsmodels.stats.contingency_tables import mcnemar as statsmodels_mcnemar
 from typer.testing import CliRunner, Result
 
 from harness.cli import app
-from harness.comparing import Compared, compare
 from harness.errors import ExitCode, HarnessError, MissingInputError
-from harness.exchange import score_file
+from harness.evaluation.comparing import Compared, compare
+from harness.evaluation.run import merge_into_store
+from harness.evaluation.stored import read_predictions, stored_model, stored_names
+from harness.evaluation.subgroups import request_of
+from harness.export.predictions import score_file
 from harness.metrics.intervals import bootstrap_mean
 from harness.metrics.paired import paired_difference_of_proportions
 from harness.progress import Reporter
-from harness.run import merge_into_store
 from harness.settings import Settings
-from harness.slicing import request_of
-from harness.stored import read_predictions, stored_model, stored_names
 from tests.report.conftest import Store
 
 V2 = "imagenetv2-matched-frequency"

@@ -1,6 +1,6 @@
 """The shared figures look as they looked when somebody last looked at them.
 
-Pictures are compared after averaging over blocks, so that another version of a font or of the renderer passes; a mark, a
+SampleImages are compared after averaging over blocks, so that another version of a font or of the renderer passes; a mark, a
 label or a colour that moved does not.
 """
 

@@ -14,11 +14,11 @@ from typer.testing import CliRunner
 from harness.cli import app
 from harness.errors import ExitCode
 from harness.evidence import Evidence, EvidenceClass, Interval, Ledger
-from harness.exchange import score_file
+from harness.export.predictions import score_file
+from harness.export.results import TIMM_COLUMNS, results_file, results_tables, with_parameters
 from harness.models.loading import LoadedModel
 from harness.progress import Reporter
 from harness.settings import Settings
-from harness.sweeps import TIMM_COLUMNS, results_file, results_tables, with_parameters
 
 SUITE = """
 name: photographs

@@ -13,14 +13,14 @@ import pandas as pd
 import pytest
 
 from harness.data.catalog import get_benchmark
-from harness.labels.readouts import CLOSED
-from harness.metrics.types import TOP, Readout
+from harness.evaluation.run import RunResult, run_suite
+from harness.evaluation.scoring import Scored
+from harness.evaluation.suites import Suite, load_suite
+from harness.labels.label_space_projections import CLOSED
+from harness.metrics.types import TOP, LabelSpacePredictions
 from harness.models.registry import resolve
 from harness.progress import Reporter
-from harness.run import RunResult, run_suite
-from harness.scoring import Scored
 from harness.settings import Settings
-from harness.suites import Suite, load_suite
 
 LITE0 = "efficientnet-lite0"
 SIDE = 160
@@ -60,7 +60,7 @@ def scored_of() -> Callable[..., Scored]:
             benchmark=get_benchmark(benchmark),
             condition=None,
             sample_ids=ids,
-            readouts={CLOSED: Readout(label=labels.astype(np.int32), top5=ranks)},
+            readouts={CLOSED: LabelSpacePredictions(label=labels.astype(np.int32), top5=ranks)},
             specs={},
             outputs=None,
             weights="weights",

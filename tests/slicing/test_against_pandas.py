@@ -14,13 +14,13 @@ import pytest
 
 from harness.data.catalog import get_benchmark
 from harness.data.slicings import FACTORS, Subjects, grouping, slicings
+from harness.evaluation.run import RunResult
+from harness.evaluation.scoring import Scored
+from harness.evaluation.subgroups import Request, slice_evidence
+from harness.evaluation.suites import SliceOptions
 from harness.evidence import Evidence, EvidenceClass
 from harness.labels.spaces import label_space
 from harness.labels.wordnet import ancestors
-from harness.run import RunResult
-from harness.scoring import Scored
-from harness.slicing import Request, slice_evidence
-from harness.suites import SliceOptions
 
 MODELS = (
     "alexnet",

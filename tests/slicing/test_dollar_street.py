@@ -11,14 +11,14 @@ import pandas as pd
 import pytest
 
 from harness.data.catalog import get_benchmark
-from harness.data.copies import Copy, locate, open_copy
+from harness.data.local import LocalDataset, locate, open_dataset
 from harness.errors import HarnessError
+from harness.evaluation.run import RunResult
+from harness.evaluation.suites import Suite, SuiteBenchmark, load_suite
 from harness.evidence import EvidenceClass
-from harness.exchange import score_file
+from harness.export.predictions import score_file
 from harness.progress import Reporter
-from harness.run import RunResult
 from harness.settings import Settings
-from harness.suites import Suite, SuiteBenchmark, load_suite
 
 PEOPLE = Suite(
     name="people",
@@ -31,9 +31,9 @@ PEOPLE = Suite(
 )
 
 
-def opened(root: Path, cache: Path) -> Copy:
+def opened(root: Path, cache: Path) -> LocalDataset:
     benchmark = get_benchmark("dollar-street")
-    return open_copy(benchmark, locate(benchmark, given=root), cache=cache)
+    return open_dataset(benchmark, locate(benchmark, given=root), cache=cache)
 
 
 @pytest.fixture(scope="module")

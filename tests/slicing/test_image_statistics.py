@@ -11,7 +11,7 @@ from PIL import Image
 
 from harness.data import statistics
 from harness.data.catalog import get_benchmark
-from harness.data.copies import Copy, locate, open_copy
+from harness.data.local import LocalDataset, locate, open_dataset
 from harness.data.statistics import STATISTICS, image_statistics, statistics_of
 
 
@@ -20,9 +20,9 @@ def named(image: Image.Image) -> dict[str, float]:
 
 
 @pytest.fixture
-def copy(foolbox_images: list[object], tmp_path: Path) -> Copy:
+def copy(foolbox_images: list[object], tmp_path: Path) -> LocalDataset:
     benchmark = get_benchmark("foolbox-imagenet-20")
-    return open_copy(benchmark, locate(benchmark, offline=True), cache=tmp_path / "data")
+    return open_dataset(benchmark, locate(benchmark, offline=True), cache=tmp_path / "data")
 
 
 def test_a_plain_picture() -> None:
@@ -43,7 +43,7 @@ def test_grey_has_no_colour_and_halves_have_their_contrast() -> None:
     assert (found["brightness"], found["contrast"]) == pytest.approx((100, 100), abs=1e-3)
 
 
-def test_sharpness_is_opencv_s_laplacian(copy: Copy) -> None:
+def test_sharpness_is_opencv_s_laplacian(copy: LocalDataset) -> None:
     """At short side 224, where no resize happens, against another implementation."""
     for position in range(4):
         image = copy_image(copy, position).resize((224, 224))
@@ -51,7 +51,7 @@ def test_sharpness_is_opencv_s_laplacian(copy: Copy) -> None:
         assert named(image)["sharpness"] == pytest.approx(theirs)
 
 
-def test_a_blurred_photograph_is_less_sharp_and_a_darkened_one_darker(copy: Copy) -> None:
+def test_a_blurred_photograph_is_less_sharp_and_a_darkened_one_darker(copy: LocalDataset) -> None:
     image = copy_image(copy, 0)
     before = named(image)
     blurred = named(Image.fromarray(cv2.GaussianBlur(np.asarray(image), (0, 0), 4)))
@@ -66,7 +66,7 @@ def test_tiny_pictures_have_statistics_too(size: tuple[int, int]) -> None:
 
 
 def test_values_are_kept_and_a_part_serves_the_whole(
-    copy: Copy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    copy: LocalDataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(statistics, "CHUNK", 8)
     first = image_statistics(copy, 8, tmp_path / "home", workers=2)
@@ -82,20 +82,24 @@ def test_values_are_kept_and_a_part_serves_the_whole(
     assert again.equals(whole)
 
 
-def test_a_damaged_file_is_made_again(copy: Copy, tmp_path: Path) -> None:
+def test_a_damaged_file_is_made_again(copy: LocalDataset, tmp_path: Path) -> None:
     whole = image_statistics(copy, 20, tmp_path / "home", workers=1)
     (path,) = (tmp_path / "home" / "statistics").glob("*.parquet")
     path.write_bytes(path.read_bytes()[:100])
     assert image_statistics(copy, 20, tmp_path / "home", workers=1).equals(whole)
 
 
-def test_an_image_that_can_t_be_read_has_no_values(copy: Copy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    read = Copy.read
-    monkeypatch.setattr(Copy, "read", lambda self, position: b"no image" if position == 3 else read(self, position))
+def test_an_image_that_can_t_be_read_has_no_values(
+    copy: LocalDataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read = LocalDataset.read
+    monkeypatch.setattr(
+        LocalDataset, "read", lambda self, position: b"no image" if position == 3 else read(self, position)
+    )
     found = image_statistics(copy, 20, tmp_path / "home", workers=1)
     assert found.iloc[3].isna().all()
     assert found.drop(found.index[3]).notna().all(axis=None)
 
 
-def copy_image(copy: Copy, position: int) -> Image.Image:
+def copy_image(copy: LocalDataset, position: int) -> Image.Image:
     return statistics.load_image(copy.read(position))

@@ -15,16 +15,16 @@ from harness.data import slicings as catalog
 from harness.data.catalog import benchmarks, get_benchmark
 from harness.data.slicings import slicings
 from harness.errors import HarnessError, MissingInputError
+from harness.evaluation.recheck import recheck
+from harness.evaluation.run import RunResult
+from harness.evaluation.scoring import Scored
+from harness.evaluation.subgroups import NO_DIFFERENCE, Request, request_of, slice_evidence
+from harness.evaluation.suites import SliceOptions, load_suite, parse_suite
 from harness.evidence import Evidence, EvidenceClass
-from harness.labels.readouts import CLOSED
+from harness.labels.label_space_projections import CLOSED
 from harness.metrics.multiplicity import benjamini_hochberg, holm
 from harness.metrics.types import TOP
-from harness.recheck import recheck
-from harness.run import RunResult
-from harness.scoring import Scored
 from harness.settings import Settings
-from harness.slicing import NO_DIFFERENCE, Request, request_of, slice_evidence
-from harness.suites import SliceOptions, load_suite, parse_suite
 
 
 def slices_of(scored: Scored | dict[str, Scored], *by: str, **options: object) -> dict[str, Evidence]:
@@ -190,7 +190,7 @@ class TestReadsWhatIsStored:
         def never(*args: object, **kwargs: object) -> None:
             raise AssertionError("something was computed although it is stored")
 
-        monkeypatch.setattr("harness.run.load_model", never)
+        monkeypatch.setattr("harness.evaluation.run.load_model", never)
         monkeypatch.setattr("harness.data.statistics.statistics_of", never)
         again = run_with(home, load_suite("subgroups"), data=data)
 

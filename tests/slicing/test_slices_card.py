@@ -15,13 +15,13 @@ import pytest
 from harness.cards.fill import fill_card
 from harness.cards.render import SLICES_FILE, render_card
 from harness.cards.slices import finding, is_slice, slice_figures, slice_results, slices_csv
+from harness.evaluation.scoring import Scored
+from harness.evaluation.subgroups import request_of, slice_evidence
+from harness.evaluation.suites import load_suite
 from harness.evidence import Ledger
 from harness.figures import Point
 from harness.figures.slices import slice_dots
 from harness.metrics.types import TOP
-from harness.scoring import Scored
-from harness.slicing import request_of, slice_evidence
-from harness.suites import load_suite
 
 MODEL = {"name": "made", "reference": "made", "title": "Made model", "weights": "weights"}
 

@@ -15,10 +15,10 @@ from typer.testing import CliRunner, Result
 from harness.cli import app
 from harness.data.slicefiles import read_slice_file, slug
 from harness.errors import ExitCode, HarnessError
+from harness.evaluation.scoring import Scored
+from harness.evaluation.subgroups import request_of, slice_evidence
+from harness.evaluation.suites import SliceOptions
 from harness.evidence import Evidence, EvidenceClass, Ledger
-from harness.scoring import Scored
-from harness.slicing import request_of, slice_evidence
-from harness.suites import SliceOptions
 
 ROWS = 400
 

@@ -1,0 +1,491 @@
+"""Joules of a run: metered where the hardware counts them, estimated where it doesn't, and never mixed silently.
+
+A meter covers one part of the machine and says whether it counts or estimates. What can't be read is None with the
+reason; 0 J over any time is a fault of the counter and is treated as one. Meters:
+
+- `NvmlMeter`: a GPU's own energy counter (NVIDIA, Volta and later).
+- `RaplMeter`: the processor packages' and memory's counters that Linux shows under /sys/class/powercap.
+- `CpuEstimate`: CodeCarbon's power model: design power × this process's share of the processor + memory.
+- `NoMeter`: nothing here, and why.
+
+Counters wrap around: `read` at least once a minute in a long run.
+"""
+
+from __future__ import annotations
+
+import csv
+import importlib
+import os
+import re
+import resource
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+
+from harness.benchmarking.codecarbon_tables import codecarbon_tables
+from harness.benchmarking.ranges import Range
+from harness.runtime.hardware import Cpu, machine_memory_bytes, read_cpu
+
+_POWERCAP = Path("/sys/class/powercap")
+
+# A few rows of CodeCarbon's table hold scraped text such as "27.29.5": those processors count as unknown.
+_DECIMAL = re.compile(r"\d+(\.\d+)?")
+
+# Words of a processor's name that the operating system adds and the table leaves out.
+_FILLER = re.compile(r"CPU|Processor|\d+-Core")
+
+# CodeCarbon 3.3.2, whose power model CpuEstimate follows (core/cpu.py, external/hardware.py, external/ram.py).
+WATTS_PER_LOGICAL_CPU = 4.0
+"""Design power where the processor's is not known (DEFAULT_POWER_PER_CORE)."""
+WATTS_UNKNOWN_CPU = 85.0
+"""Design power of a processor of which nothing is known (POWER_CONSTANT): the high bound."""
+AVERAGE_SHARE_OF_DESIGN_POWER = 0.5
+"""What a busy processor draws of its design power on average (CONSUMPTION_PERCENTAGE_CONSTANT): the low bound."""
+IDLE_SHARE_OF_DESIGN_POWER = 0.1
+"""The least that a processor draws (the floor of the load model)."""
+WATTS_PER_MEMORY_SLOT = 5.0
+"""One x86 memory module (RAM_SLOT_POWER_X86)."""
+_MEMORY_SLOTS = ((16, 2), (64, 4), (128, 8))
+"""(GiB up to, modules): the model's guess at how many modules hold that much; 16 above."""
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What one meter says about one span of time."""
+
+    meter: str
+    """NVML, RAPL, estimate or none."""
+    covers: str
+    """The part of the machine, e.g. "GPU 0: NVIDIA H100"."""
+    metered: bool
+    """Counted by the hardware (True) or computed from a power model (False)."""
+    seconds: float
+    joules: Range | None
+    """Without width for a counter."""
+    reason: str | None = None
+    """Why there are no joules."""
+
+    def __post_init__(self) -> None:
+        if (self.joules is None) == (self.reason is None):
+            raise ValueError(f"{self.meter}: a reading has joules or a reason why not")
+        if self.joules is not None and self.joules.value <= 0:
+            raise ValueError(f"{self.meter}: 0 J is never a result")
+
+    @property
+    def watts(self) -> Range | None:
+        """Mean power over the span."""
+        return self.joules * (1 / self.seconds) if self.joules is not None else None
+
+
+class Meter(Protocol):
+    """Reads the energy of one part of the machine."""
+
+    @property
+    def covers(self) -> str:
+        """The part of the machine in words."""
+
+    def start(self) -> None:
+        """Begin a span of time."""
+
+    def read(self) -> Reading:
+        """The energy since `start`; can be called again and again."""
+
+    def idle(self, seconds: float) -> Reading:
+        """The energy of `seconds` without work; ends a span that was begun."""
+
+
+@dataclass(frozen=True)
+class NoMeter:
+    """Stands where a part of the machine can't be metered, and says why."""
+
+    covers: str
+    reason: str
+
+    def start(self) -> None:
+        """Nothing to begin."""
+
+    def read(self) -> Reading:
+        """No joules, with the reason."""
+        return Reading("none", self.covers, metered=False, seconds=0.0, joules=None, reason=self.reason)
+
+    def idle(self, seconds: float) -> Reading:
+        """No joules either, and no waiting for them."""
+        return self.read()
+
+
+class _CounterMeter(ABC):
+    """A meter over counters that only rise, until they wrap."""
+
+    _name: str
+
+    def __init__(self, covers: str, clock: Callable[[], float], sleep: Callable[[float], None]) -> None:
+        self._covers = covers
+        self._clock = clock
+        self._sleep = sleep
+        self._last: dict[str, int] = {}
+        self._units = 0
+        self._started = 0.0
+        self._fault: str | None = None
+
+    @property
+    def covers(self) -> str:
+        return self._covers
+
+    def start(self) -> None:
+        self._units = 0
+        self._fault = None
+        self._last = self._counters()
+        self._started = self._clock()
+
+    def read(self) -> Reading:
+        seconds = self._clock() - self._started
+        now = self._counters()
+        if self._fault is None:
+            self._units += sum(self._rise(name, self._last[name], value) for name, value in now.items())
+            self._last = now
+        reason = self._fault or (
+            None if self._units else f"the counter didn't move in {seconds:.3g} s, and 0 J can't be true"
+        )
+        joules = Range.exact(self._units * self._joules_per_unit) if reason is None else None
+        return Reading(self._name, self._covers, True, seconds, joules, reason)
+
+    def idle(self, seconds: float) -> Reading:
+        self.start()
+        self._sleep(seconds)
+        return self.read()
+
+    _joules_per_unit: float
+
+    @abstractmethod
+    def _counters(self) -> dict[str, int]:
+        """The counters by name; where one can't be read, nothing, and the fault is kept."""
+
+    def _rise(self, name: str, before: int, now: int) -> int:
+        return now - before
+
+
+class RaplMeter(_CounterMeter):
+    """Processor packages and memory, by the kernel's powercap counters (Intel, and AMD since Zen).
+
+    Source: Linux kernel documentation, power/powercap: energy_uj in microjoules wraps at max_energy_range_uj.
+    """
+
+    _name = "RAPL"
+    _joules_per_unit = 1e-6
+
+    def __init__(
+        self,
+        domains: dict[str, Path],
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        super().__init__("CPU: " + ", ".join(sorted(domains)), clock, sleep)
+        self._domains = domains
+        self._spans = {name: _read_number(path / "max_energy_range_uj") for name, path in domains.items()}
+
+    def _counters(self) -> dict[str, int]:
+        try:
+            return {name: _read_number(path / "energy_uj") for name, path in self._domains.items()}
+        except OSError as error:
+            self._fault = f"{error.filename} could not be read: {error.strerror}"
+            return {}
+
+    def _rise(self, name: str, before: int, now: int) -> int:
+        return now - before if now >= before else now - before + self._spans[name]
+
+
+class NvmlMeter(_CounterMeter):
+    """A GPU's energy since its driver was loaded (nvmlDeviceGetTotalEnergyConsumption, millijoules)."""
+
+    _name = "NVML"
+    _joules_per_unit = 1e-3
+
+    def __init__(
+        self,
+        library: Any,
+        handle: Any,
+        covers: str,
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        super().__init__(covers, clock, sleep)
+        self._library = library
+        self._handle = handle
+
+    def _counters(self) -> dict[str, int]:
+        try:
+            return {"gpu": self._library.nvmlDeviceGetTotalEnergyConsumption(self._handle)}
+        except self._library.NVMLError as error:
+            self._fault = f"NVML gave no energy: {error}"
+            return {}
+
+
+class CpuEstimate:
+    """Processor and memory by CodeCarbon's power model, for this process and the children it has waited for.
+
+    Value: design power × (CPU seconds of the process / logical CPUs) + power of the memory that it holds.
+    Low bound: half of the processor's part, no memory. High bound: all of the machine's processor and memory, all
+    the time, which is also what covers workers that are still running.
+    """
+
+    covers = "CPU and memory"
+
+    def __init__(
+        self,
+        watts: Range,
+        logical_cpus: int,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        cpu_clock: Callable[[], float] | None = None,
+        process_bytes: Callable[[], int] | None = None,
+        machine_bytes: int | None = None,
+    ) -> None:
+        self._watts = watts
+        self._logical_cpus = logical_cpus
+        self._clock = clock
+        self._cpu_clock = cpu_clock or _cpu_seconds
+        self._process_bytes = process_bytes or _resident_bytes
+        self._machine_bytes = machine_bytes or machine_memory_bytes()
+        self._started = (0.0, 0.0)
+
+    def start(self) -> None:
+        """Begin a span of time."""
+        self._started = (self._clock(), self._cpu_clock())
+
+    def read(self) -> Reading:
+        """The estimate since `start`."""
+        seconds = self._clock() - self._started[0]
+        busy = (self._cpu_clock() - self._started[1]) / self._logical_cpus
+        if seconds <= 0 or busy <= 0:
+            reason = f"no processor time was counted in {seconds:.3g} s"
+            return Reading("estimate", self.covers, False, seconds, None, reason)
+        memory = memory_watts(self._process_bytes())
+        high = self._watts.high * seconds + memory_watts(self._machine_bytes) * seconds
+        joules = Range(
+            low=AVERAGE_SHARE_OF_DESIGN_POWER * self._watts.low * min(busy, seconds),
+            value=self._watts.value * min(busy, seconds) + memory * seconds,
+            high=high,
+        )
+        return Reading("estimate", self.covers, False, seconds, joules)
+
+    def idle(self, seconds: float) -> Reading:
+        """The model's floor for the whole machine; nothing is waited for."""
+        processor = self._watts * (IDLE_SHARE_OF_DESIGN_POWER * seconds)
+        machine = memory_watts(self._machine_bytes) * seconds
+        joules = Range(processor.low, processor.value + machine, processor.high + machine)
+        return Reading("estimate", self.covers, False, seconds, joules)
+
+
+def memory_watts(size: int) -> float:
+    """Power of memory modules that hold `size` bytes, by CodeCarbon's model for x86 (two modules at least)."""
+    gib = size / 2**30
+    slots = next((slots for up_to, slots in _MEMORY_SLOTS if gib <= up_to), 16)
+    return WATTS_PER_MEMORY_SLOT * slots
+
+
+def cpu_watts(cpu: Cpu, table: dict[str, float]) -> Range:
+    """Design power of the machine's processors, in watts.
+
+    Args:
+        cpu: the processor that the operating system shows.
+        table: watts by processor name, empty where there is none.
+
+    A processor in the table counts with its sockets. A virtual machine owns a part of it that nobody tells, so there
+    the value is 4 W a logical CPU and the table's figure only bounds it; likewise a processor that is in no table.
+    """
+    by_threads = WATTS_PER_LOGICAL_CPU * cpu.logical_cpus
+    known = table.get(_cpu_name(cpu.model))
+    if known is None:
+        return Range(by_threads, by_threads, max(by_threads, WATTS_UNKNOWN_CPU * cpu.sockets))
+    design = known * cpu.sockets
+    if cpu.virtual:
+        return Range(min(by_threads, design), min(by_threads, design), design)
+    return Range.exact(design)
+
+
+def cpu_power_table() -> dict[str, float]:
+    """Watts by processor name, from CodeCarbon's table; empty where the package is not installed."""
+    tables = codecarbon_tables()
+    if tables is None:
+        return {}
+    with tables.cpu_power.open(encoding="utf-8-sig", newline="") as file:
+        rows = [(_cpu_name(row["Name"]), row["TDP"]) for row in csv.DictReader(file)]
+    return {name: float(watts) for name, watts in rows if _DECIMAL.fullmatch(watts)}
+
+
+def open_rapl(root: Path = _POWERCAP) -> Meter:
+    """The processor's energy counters, or a NoMeter that says why there are none.
+
+    Packages and memory are taken; "core" and "uncore" lie inside their package, "psys" overlaps it, and a package
+    whose counter stands where another's does is the same counter shown twice, as on some multi-die processors.
+    """
+    covers = "CPU: package, dram"
+    found = sorted(root.glob("intel-rapl:*")) if root.is_dir() else []
+    domains: dict[str, Path] = {}
+    values: list[int] = []
+    try:
+        for path in found:
+            name = (path / "name").read_text(encoding="ascii").strip()
+            if not name.startswith(("package", "dram")):
+                continue
+            value = _read_number(path / "energy_uj")
+            if not any(abs(value - other) < 1_000_000 for other in values):
+                values.append(value)
+                domains[f"{name} ({path.name})"] = path
+        if domains:
+            return RaplMeter(domains)
+    except PermissionError as error:
+        reason = f"{error.filename} may be read by root only; `chmod o+r` it, or run as root"
+        return NoMeter(covers, reason)
+    except OSError as error:
+        return NoMeter(covers, f"{error.filename} could not be read: {error.strerror}")
+    return NoMeter(covers, f"this machine shows no processor energy counters ({root})")
+
+
+def open_nvml(uuid: str, covers: str, library: Any = None) -> Meter:
+    """The energy counter of the GPU with this UUID ("GPU-…"), or a NoMeter that says why there is none.
+
+    Args:
+        uuid: as the driver writes it; an index would ignore CUDA_VISIBLE_DEVICES.
+        covers: the GPU in words.
+        library: the module `pynvml` or one that looks like it; imported where not given.
+    """
+    if library is None:
+        try:
+            library = importlib.import_module("pynvml")
+        except ImportError:
+            return NoMeter(covers, "the Python package nvidia-ml-py is not installed")
+    try:
+        library.nvmlInit()
+        handle = library.nvmlDeviceGetHandleByUUID(uuid)
+        library.nvmlDeviceGetTotalEnergyConsumption(handle)
+    except library.NVMLError as error:
+        return NoMeter(covers, f"NVML gives no energy for this GPU: {error}")
+    return NvmlMeter(library, handle, covers)
+
+
+def open_cpu_estimate() -> CpuEstimate:
+    """The estimate for this machine."""
+    cpu = read_cpu()
+    return CpuEstimate(cpu_watts(cpu, cpu_power_table()), cpu.logical_cpus)
+
+
+def meters_for(device: torch.device) -> list[Meter]:
+    """One meter for each part of the machine that a run on `device` heats: metered where possible.
+
+    The processor is always among them; on a device without a known counter a NoMeter says so.
+    """
+    rapl = open_rapl()
+    meters: list[Meter] = [open_cpu_estimate() if isinstance(rapl, NoMeter) else rapl]
+    if device.type == "cuda":
+        properties = torch.cuda.get_device_properties(device)
+        meters.append(open_nvml(f"GPU-{properties.uuid}", f"GPU: {properties.name}"))
+    elif device.type != "cpu":
+        meters.append(NoMeter(device.type, f"there is no energy counter for devices of type {device.type}"))
+    return meters
+
+
+@dataclass(frozen=True)
+class EnergyUse:
+    """What a piece of work took, part by part."""
+
+    images: int
+    readings: tuple[Reading, ...]
+
+    @property
+    def reason(self) -> str | None:
+        """Why there is no total: a part that is missing would make it too small. None where there is one."""
+        missing = [f"{r.covers}: {r.reason}" for r in self.readings if r.reason is not None]
+        return "; ".join(missing) or (None if self.readings else "no meter was asked for")
+
+    @property
+    def joules(self) -> Range | None:
+        """All parts together, or None where a part is missing."""
+        if self.reason is not None:
+            return None
+        return sum((r.joules for r in self.readings if r.joules is not None), Range.exact(0.0))
+
+    @property
+    def metered(self) -> bool:
+        """Whether every part was counted by hardware."""
+        return all(r.metered for r in self.readings)
+
+    def only(self, metered: bool) -> EnergyUse:
+        """The metered parts alone, or the estimated ones."""
+        return EnergyUse(self.images, tuple(r for r in self.readings if r.metered == metered))
+
+
+def measure_energy(work: Callable[[], int], meters: Sequence[Meter]) -> EnergyUse:
+    """Do `work`, which returns how many images it handled, between the meters' start and reading."""
+    for meter in meters:
+        meter.start()
+    images = work()
+    return EnergyUse(images, tuple(meter.read() for meter in meters))
+
+
+NEGLIGIBLE_SHARE = 0.01
+"""Share of the time for which a counter may have said nothing while its total still counts."""
+
+
+def merged(uses: Sequence[EnergyUse]) -> EnergyUse:
+    """Several pieces of work as one: images, seconds and joules of each meter add up.
+
+    A span too short for a counter to move says nothing. Its time is part of the sum, its joules are not; the total
+    stands only while such spans are at most `NEGLIGIBLE_SHARE` of the meter's time.
+    """
+    by_meter: dict[tuple[str, str, bool], list[Reading]] = {}
+    for use in uses:
+        for reading in use.readings:
+            by_meter.setdefault((reading.meter, reading.covers, reading.metered), []).append(reading)
+    return EnergyUse(sum(use.images for use in uses), tuple(_sum_of(readings) for readings in by_meter.values()))
+
+
+def _sum_of(readings: Sequence[Reading]) -> Reading:
+    """The readings of one meter as one."""
+    first, seconds = readings[0], sum(reading.seconds for reading in readings)
+    spans = [reading.joules for reading in readings if reading.joules is not None]
+    silent = [reading for reading in readings if reading.joules is None]
+    if not spans or sum(reading.seconds for reading in silent) > NEGLIGIBLE_SHARE * seconds:
+        return Reading(first.meter, first.covers, first.metered, seconds, None, silent[0].reason)
+    return Reading(first.meter, first.covers, first.metered, seconds, sum(spans, Range.exact(0.0)))
+
+
+def repeat_forward(step: Callable[[], int], seconds: float) -> Callable[[], int]:
+    """Work that repeats `step` for at least `seconds`: energy counters need about a second to say anything."""
+
+    def work() -> int:
+        images = 0
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            images += step()
+        return images
+
+    return work
+
+
+def _read_number(path: Path) -> int:
+    return int(path.read_text(encoding="ascii"))
+
+
+def _cpu_name(model: str) -> str:
+    """A processor's name without marks and clock, as both the table and the operating system write it."""
+    name = model.replace("(R)", "").replace("(TM)", "").partition("@")[0]
+    return " ".join(word for word in name.split() if not _FILLER.fullmatch(word)).casefold()
+
+
+def _cpu_seconds() -> float:
+    children = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return time.process_time() + children.ru_utime + children.ru_stime
+
+
+def _resident_bytes() -> int:
+    """Resident memory now where the kernel tells (Linux), else its peak."""
+    statm = Path("/proc/self/statm")
+    if statm.is_file():
+        return int(statm.read_text(encoding="ascii").split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

@@ -1,0 +1,576 @@
+"""Comparing models on the same samples, from stored predictions alone: nothing is run.
+
+Every comparison is paired: samples are joined by id, and only samples that all the models have count. Two families are
+corrected by Holm, each on its own: the whole benchmarks, which is what most readers ask about, and the parts (corruption cells,
+slices), of which there can be hundreds. Models may differ in their preprocessing, which belongs to a model; what must be the
+same is what belongs to the protocol: the images' bytes, decoder, precision, corruption.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from functools import cached_property, reduce
+from itertools import combinations
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from harness.data.annotations import real_labels
+from harness.data.catalog import Benchmark, benchmarks, get_benchmark
+from harness.data.slicings import Subjects, slicings, split_reference
+from harness.errors import ExitCode, HarnessError, MissingInputError, nearest
+from harness.evaluation.stored import StoredCondition, StoredModel, StoredPredictions, read_predictions
+from harness.evaluation.subgroups import Groups, Request, groups_by, is_sliced
+from harness.evaluation.suites import Suite
+from harness.evidence import decimals_for
+from harness.metrics.accuracy import is_correct
+from harness.metrics.intervals import (
+    LEVEL,
+    RESAMPLES,
+    SEED,
+    bootstrap_method,
+    percentile_interval,
+    resampled_sums,
+    wilson,
+)
+from harness.metrics.multiplicity import holm
+from harness.metrics.paired import (
+    METHOD,
+    Agreement,
+    PairedCounts,
+    agreement,
+    compact_letters,
+    mcnemar,
+    paired_counts,
+    paired_counts_by_group,
+    paired_interval,
+    rank_intervals,
+    smallest_detectable_difference,
+)
+from harness.metrics.slices import MIN_UNITS
+from harness.metrics.types import BoolArray, IntArray
+from harness.settings import Settings
+
+_PROTOCOL = ("precision", "decoder", "input", "generated")
+"""What must be the same for two results to be of one protocol; preprocessing and readouts belong to the model."""
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Two models on one benchmark, corruption cell or slice."""
+
+    first: str
+    other: str
+    where: str
+    """First part of the evidence keys: `imagenet-val`, `imagenet-c/fog/3`, `imagenet-val@imagenet-x/pose`."""
+    whole: bool
+    """A whole benchmark, not a part of one: which family of tests it belongs to."""
+    n: int
+    both: int
+    only_first: int
+    only_other: int
+    neither: int
+    first_accuracy: float
+    """Percent, as `other_accuracy`."""
+    other_accuracy: float
+    difference: float
+    """First minus other, in percentage points, with bounds `low` and `high`."""
+    low: float
+    high: float
+    p: float
+    """McNemar's exact test, two-sided."""
+    p_holm: float
+    """Corrected over the comparison's family."""
+    smallest_detectable: float | None
+    """Percentage points that would be found with a chance of 80 %; None where nothing could be found on so few samples."""
+    level: float
+
+    @property
+    def detected(self) -> bool:
+        """Whether the models differ, after correction."""
+        return self.p_holm <= 1 - self.level
+
+    @property
+    def verdict(self) -> str:
+        """What the data say, in words."""
+        if self.detected:
+            return f"{self.first if self.difference > 0 else self.other} is better"
+        if self.smallest_detectable is None:
+            return f"no detectable difference (none could be detected on {self.n:,} samples)"
+        decimals = decimals_for(self.smallest_detectable, "%")
+        return f"no detectable difference (smallest detectable here: {self.smallest_detectable:.{decimals}f} points)"
+
+
+@dataclass(frozen=True)
+class MeanDifference:
+    """Two models on all the corruption cells of a benchmark that both have."""
+
+    first: str
+    other: str
+    benchmark: str
+    cells: int
+    n: int
+    """Base images that all cells have."""
+    difference: float
+    """First mean accuracy over cells minus other, in points, with bounds `low` and `high`."""
+    low: float
+    high: float
+    method: str
+    """The same image recurs in all cells, so images are resampled, not predictions."""
+
+    def __str__(self) -> str:
+        decimals = decimals_for((self.high - self.low) / 2, "%")
+        return (
+            f"{self.benchmark}, mean accuracy over {self.cells} cells (n = {self.n:,} images): {self.first} − {self.other} "
+            f"{self.difference:+.{decimals}f} points, 95 % interval {self.low:+.{decimals}f} to {self.high:+.{decimals}f}."
+        )
+
+
+@dataclass(frozen=True)
+class Placed:
+    """A model's place among all that are compared, on one whole benchmark."""
+
+    model: str
+    accuracy: float
+    """Percent, with its own Wilson interval `low` to `high`."""
+    low: float
+    high: float
+    letters: str
+    """Models that share a letter can't be told apart."""
+    best_rank: int
+    worst_rank: int
+
+
+@dataclass(frozen=True, eq=False)
+class ComparedSet:
+    """The samples of one condition that all models have, and what each model made of them."""
+
+    where: str
+    benchmark: Benchmark
+    whole: bool
+    sample_ids: np.ndarray
+    """object (n,)."""
+    label: IntArray
+    """int32 (n,): class index in the benchmark's label space."""
+    answers: Mapping[str, IntArray]
+    """By model, int32 (n,): the best class."""
+    correct: Mapping[str, BoolArray]
+    """By model, bool (n,)."""
+
+
+@dataclass(frozen=True, eq=False)
+class Compared:
+    """What a comparison gave."""
+
+    models: tuple[str, ...]
+    sets: tuple[ComparedSet, ...]
+    comparisons: tuple[Comparison, ...]
+    means: tuple[MeanDifference, ...]
+    notes: tuple[str, ...]
+    """What a reader must know: samples left out, differences of protocol, imported predictions."""
+    missing: tuple[str, ...]
+    """What was asked for and could not be compared, each as a sentence."""
+    level: float
+
+    @property
+    def exit_code(self) -> ExitCode:
+        return ExitCode.INCOMPLETE if self.missing else ExitCode.DONE
+
+    @cached_property
+    def agreements(self) -> dict[tuple[str, str, str], Agreement]:
+        """By (first, other, where) for each pair of models on each whole benchmark."""
+        return {
+            (a, b, s.where): agreement(s.answers[a], s.answers[b], s.correct[a], s.correct[b])
+            for s in self.sets
+            if s.whole
+            for a, b in combinations(self.models, 2)
+        }
+
+    @cached_property
+    def ranking(self) -> dict[str, list[Placed]]:
+        """For each whole benchmark the models, best first."""
+        tables = {}
+        for compared in (s for s in self.sets if s.whole):
+            right = np.array([np.count_nonzero(compared.correct[name]) for name in self.models])
+            n = len(compared.sample_ids)
+            low, high = wilson(right, np.full(len(right), n), self.level)
+            different = np.zeros((len(right), len(right)), dtype=bool)
+            index = {name: at for at, name in enumerate(self.models)}
+            for c in self.comparisons:
+                if c.where == compared.where:
+                    i, j = index[c.first], index[c.other]
+                    different[i, j] = different[j, i] = c.detected
+            values = (100 * right / n).tolist()
+            letters, ranks = compact_letters(values, different), rank_intervals(values, different)
+            placed = [
+                Placed(name, values[at], 100 * float(low[at]), 100 * float(high[at]), letters[at], *ranks[at])
+                for name, at in index.items()
+            ]
+            tables[compared.where] = sorted(placed, key=lambda p: -p.accuracy)
+        return tables
+
+    def disagreements(self) -> pd.DataFrame:
+        """The samples that some models get right and others wrong: where, sample_id, label, and each model's answer
+        (`NAME`) and whether it is right (`NAME:right`)."""
+        parts = []
+        for compared in self.sets:
+            outcomes = np.column_stack([compared.correct[name] for name in self.models])
+            mixed = outcomes.any(axis=1) & ~outcomes.all(axis=1)
+            columns: dict[str, Any] = {
+                "where": compared.where,
+                "sample_id": compared.sample_ids[mixed],
+                "label": compared.label[mixed],
+            }
+            for name in self.models:
+                columns |= {name: compared.answers[name][mixed], f"{name}:right": compared.correct[name][mixed]}
+            parts.append(pd.DataFrame(columns))
+        return pd.concat(parts, ignore_index=True)
+
+    def to_dict(self) -> dict[str, Any]:
+        """For `--format json`."""
+        return {
+            "models": list(self.models),
+            "level": self.level,
+            "test": "McNemar, exact, two-sided; Holm over whole benchmarks and, apart, over their parts",
+            "interval": METHOD,
+            "notes": list(self.notes),
+            "missing": list(self.missing),
+            "means": [asdict(mean) for mean in self.means],
+            "comparisons": [asdict(c) | {"detected": c.detected, "verdict": c.verdict} for c in self.comparisons],
+            "agreement": [
+                {"first": a, "other": b, "where": where} | asdict(found)
+                for (a, b, where), found in self.agreements.items()
+            ],
+            "ranking": {where: [asdict(placed) for placed in table] for where, table in self.ranking.items()},
+        }
+
+
+def compare(
+    models: Sequence[StoredModel],
+    settings: Settings,
+    report: Callable[[str], None],
+    *,
+    suite: Suite | None = None,
+    only: Sequence[str] = (),
+    slices: Request | None = None,
+    allow_different_protocols: bool = False,
+    level: float = LEVEL,
+) -> Compared:
+    """Compare models on everything that all of them have predictions of.
+
+    Args:
+        report: takes messages about damaged shards.
+        suite: compare this suite's benchmarks only.
+        only: compare these benchmarks only.
+        slices: compare on the slices of these slicings too.
+        allow_different_protocols: state differences of protocol among the notes instead of refusing them.
+
+    Raises:
+        HarnessError: fewer than two models, one of them twice, an unknown benchmark, or different protocols.
+        MissingInputError: the models have no predictions of the same samples.
+    """
+    names = tuple(model.name for model in models)
+    if len(set(names)) < max(2, len(names)):
+        twice = next((name for name in names if names.count(name) > 1), None)
+        raise HarnessError(
+            f"{twice} is given twice." if twice else "One model is nothing to compare.",
+            remedy="Give two or more different models: harness compare MODEL_A MODEL_B",
+            exit_code=ExitCode.USAGE,
+        )
+    wanted, named = _wanted(suite, only)
+    prefixes = list(dict.fromkeys(prefix for model in models for prefix in model.conditions))
+    prefixes = [p for p in prefixes if wanted is None or _benchmark_name(p) in wanted]
+    notes: list[Remark] = []
+    missing: list[Remark] = []
+    differences: list[Remark] = []
+    sets: list[ComparedSet] = []
+    for prefix in prefixes:
+        absent = [model.name for model in models if prefix not in model.conditions]
+        if absent:
+            missing.append((prefix, f"not compared, as there are no stored predictions of {', '.join(absent)}."))
+            continue
+        stored = {model.name: model.conditions[prefix] for model in models}
+        if stored[names[0]].benchmark.label_sets:
+            missing.append((prefix, "not compared, as an image has several right answers, which come with the images."))
+            continue
+        differences += _different_protocols(prefix, stored)
+        read = {name: read_predictions(condition, settings, report) for name, condition in stored.items()}
+        joined, told, other_images = _join(prefix, stored[names[0]].benchmark, read)
+        notes += told
+        differences += other_images
+        if joined is None:
+            missing.append((prefix, "not compared, as the models have no sample in common."))
+            continue
+        sets.append(joined)
+    have = {_benchmark_name(prefix) for prefix in prefixes}
+    if differences and not allow_different_protocols:
+        raise HarnessError(
+            "The models were run under different protocols. " + " ".join(_sentences(differences)),
+            remedy="Run them alike, or repeat with --allow-different-protocols: the differences are then stated.",
+        )
+    sets += list(_against_real(sets, wanted))
+    missing += [(name, "not compared, as no model has stored predictions of it.") for name in named if name not in have]
+    if not sets:
+        raise MissingInputError(
+            f"{' and '.join(names)} have no stored predictions of the same samples. {' '.join(_sentences(missing))}",
+            remedy=f"Run both on one suite: harness run --suite imagenet --model {names[0]}",
+        )
+    groups, without = _groups_of(sets, slices)
+    comparisons = _compare_all(names, sets, groups, level)
+    said = [*_imports(models), *_sentences(notes), *_sentences(differences)]
+    gaps = _sentences(missing)
+    if wanted is None:  # nobody asked for what is not compared: worth a note, not a fault
+        said, gaps = said + gaps, []
+    means = tuple(_means(names, sets, level))
+    return Compared(names, tuple(sets), comparisons, means, tuple(said), tuple(gaps + without), level)
+
+
+Remark = tuple[str, str]
+"""First part of evidence keys, and what is to be said of it."""
+
+
+def _sentences(remarks: Sequence[Remark]) -> list[str]:
+    """Remarks as sentences; what holds for many cells of one benchmark is said once."""
+    places: dict[tuple[str, str], list[str]] = {}
+    for prefix, words in remarks:
+        places.setdefault((_benchmark_name(prefix), words), []).append(prefix)
+    return [
+        f"{prefixes[0] if len(prefixes) == 1 else f'{name} ({len(prefixes)} conditions)'}: {words}"
+        for (name, words), prefixes in places.items()
+    ]
+
+
+def _wanted(suite: Suite | None, only: Sequence[str]) -> tuple[set[str] | None, list[str]]:
+    """The benchmarks that may be compared, None for all; and those that must be, as somebody named them."""
+    for name in only:
+        get_benchmark(name)
+    if suite is None:
+        return (set(only), _with_images(only)) if only else (None, [])
+    of_suite = {entry.name for entry in suite.benchmarks} | {e.otherwise for e in suite.benchmarks if e.otherwise}
+    outside = [name for name in only if name not in of_suite]
+    if outside:
+        close = nearest(outside[0], of_suite)
+        raise HarnessError(
+            f"The suite {suite.name} has no benchmark {outside[0]}.",
+            remedy=f"Did you mean {close[0]}?" if close else f"It has: {', '.join(sorted(of_suite))}.",
+            exit_code=ExitCode.USAGE,
+        )
+    chosen = list(only) or [entry.name for entry in suite.benchmarks if not entry.otherwise]
+    return (set(only) or of_suite), _with_images(chosen)
+
+
+def _with_images(names: Sequence[str]) -> list[str]:
+    """Without benchmarks that are scored from another one's predictions."""
+    return [name for name in names if benchmarks()[name].scored_from is None]
+
+
+def _benchmark_name(prefix: str) -> str:
+    return prefix.partition("/")[0]
+
+
+def _imports(models: Sequence[StoredModel]) -> list[str]:
+    names = [model.name for model in models if model.imported]
+    if not names:
+        return []
+    return [f"How the imported predictions of {', '.join(names)} were made is not known to harness."]
+
+
+def _different_protocols(prefix: str, stored: Mapping[str, StoredCondition]) -> list[Remark]:
+    """What differs in the protocols of those that harness ran."""
+    told: list[Remark] = []
+    known = {name: condition.key.protocol for name, condition in stored.items() if not condition.imported}
+    for field in _PROTOCOL:
+        values = {name: _same_for_all_cells(protocol.get(field)) for name, protocol in known.items()}
+        if len({repr(value) for value in values.values()}) > 1:
+            each = ", ".join(f"{_words(value)} for {name}" for name, value in values.items())
+            told.append((prefix, f"{field} is {each}."))
+    return told
+
+
+def _same_for_all_cells(value: Any) -> Any:
+    """A generated cell's settings without its own name."""
+    if not isinstance(value, dict):
+        return value
+    return {key: part for key, part in value.items() if key not in ("corruption", "severity")}
+
+
+def _words(value: Any) -> str:
+    if isinstance(value, dict):
+        return " ".join(f"{key}={part}" for key, part in value.items())
+    return "not known" if value is None else str(value)
+
+
+def _common(kept: pd.Index, other: pd.Index) -> pd.Index:
+    """The sample ids of the first that the other has too, in the first's order."""
+    return kept if kept.equals(other) else kept[other.get_indexer(kept) >= 0]
+
+
+def _join(
+    where: str, benchmark: Benchmark, read: Mapping[str, StoredPredictions]
+) -> tuple[ComparedSet | None, list[Remark], list[Remark]]:
+    """The samples that all models have, notes on what is left out, and differences in the images themselves."""
+    indexes = {name: pd.Index(predictions.sample_ids, dtype=object) for name, predictions in read.items()}
+    common = reduce(_common, indexes.values())
+    notes: list[Remark] = []
+    sizes = {name: len(predictions.sample_ids) for name, predictions in read.items()}
+    if any(size != len(common) for size in sizes.values()):
+        each = ", ".join(f"{name} {size:,}" for name, size in sizes.items())
+        notes.append((where, f"joined on sample id, {len(common):,} samples in common ({each})."))
+    if len(common) == 0:
+        return None, notes, []
+    if len(common) < benchmark.size:
+        words = f"{len(common):,} of the benchmark's {benchmark.size:,} samples, so this is not its published score."
+        notes.append((where, words))
+    label, digests = np.full(len(common), -1, dtype=np.int32), np.full(len(common), "", dtype=object)
+    answers, correct = {}, {}
+    other_bytes = np.zeros(len(common), dtype=bool)
+    for name, predictions in read.items():
+        rows = indexes[name].get_indexer(common)
+        readout = predictions.readout.take(rows)
+        known = (label >= 0) & (readout.label >= 0)
+        if (label[known] != readout.label[known]).any():
+            first = common[known][np.flatnonzero(label[known] != readout.label[known])[0]]
+            raise HarnessError(
+                f"{where}: the stored labels of {first} differ between the models.",
+                remedy="One of the imported files has other labels; score it again with the published ones.",
+            )
+        label = np.where(readout.label >= 0, readout.label, label)
+        found = predictions.digests[rows]
+        other_bytes |= (digests != "") & (found != "") & (digests != found)
+        digests = np.where(found != "", found, digests)
+        answers[name] = readout.top5[:, 0]
+        correct[name] = is_correct(readout)
+    differences: list[Remark] = []
+    if other_bytes.any():
+        differences.append(
+            (
+                where,
+                f"{int(other_bytes.sum()):,} of {len(common):,} images have other bytes for one model than for another, "
+                f"first {common[other_bytes][0]} (another copy of the data set).",
+            )
+        )
+    ids = common.to_numpy(dtype=object)
+    return ComparedSet(where, benchmark, "/" not in where, ids, label, answers, correct), notes, differences
+
+
+def _against_real(sets: Sequence[ComparedSet], wanted: set[str] | None) -> Iterator[ComparedSet]:
+    """The sets that are scored from another one's predictions, with their own labels: ReaL."""
+    for benchmark in benchmarks().values():
+        if benchmark.scored_from is None or (wanted is not None and benchmark.name not in wanted):
+            continue
+        for source in (s for s in sets if s.where == benchmark.scored_from):
+            known = real_labels()
+            allowed = [known.get(sample_id, ()) for sample_id in source.sample_ids]
+            judged = np.array([len(found) > 0 for found in allowed], dtype=bool)
+            if not judged.any():
+                continue
+            right = [found for found in allowed if found]
+            answers = {name: answer[judged] for name, answer in source.answers.items()}
+            correct = {
+                name: np.array([a in found for a, found in zip(answer.tolist(), right, strict=True)])
+                for name, answer in answers.items()
+            }
+            yield ComparedSet(
+                benchmark.name, benchmark, True, source.sample_ids[judged], source.label[judged], answers, correct
+            )
+
+
+def _groups_of(sets: Sequence[ComparedSet], slices: Request | None) -> tuple[dict[str, list[Groups]], list[str]]:
+    """The groups of each set by each slicing that fits it, and what could not be sliced, as sentences."""
+    found: dict[str, list[Groups]] = {}
+    without: list[str] = []
+    for compared in sets:
+        if slices is None or compared.benchmark.scored_from is not None:
+            continue
+        if not compared.whole or not is_sliced(compared.benchmark, None, slices.options):
+            continue
+        subjects = Subjects(compared.benchmark, compared.sample_ids.tolist(), compared.label)
+        for references in slices.by:
+            known = [slicings()[name] for r in references if (name := split_reference(r)[0]) in slicings()]
+            if not all(entry.fits(compared.benchmark) for entry in known):
+                continue
+            try:
+                found.setdefault(compared.where, []).append(groups_by(references, subjects, slices.file))
+            except MissingInputError as error:
+                without.append(f"{compared.where} is not compared by {' × '.join(references)}: {error.message}")
+    return found, without
+
+
+def _compare_all(
+    names: Sequence[str], sets: Sequence[ComparedSet], sliced: Mapping[str, Sequence[Groups]], level: float
+) -> tuple[Comparison, ...]:
+    """All pairs on all sets and their slices, corrected by family."""
+    places: list[tuple[str, str, str, bool]] = []
+    counts: list[PairedCounts] = []
+    for compared in sets:
+        parts = sliced.get(compared.where, ())
+        for first, other in combinations(names, 2):
+            a, b = compared.correct[first], compared.correct[other]
+            counts.append(paired_counts(a, b))
+            places.append((first, other, compared.where, compared.whole))
+            for groups in parts:
+                found = paired_counts_by_group(a, b, groups.slicing.membership)
+                kept = np.flatnonzero(found.n >= MIN_UNITS)
+                counts.append(found.take(kept))
+                keys = [f"{compared.where}@{groups.name}/{key}" for key in groups.keys().values()]
+                places += [(first, other, keys[group], False) for group in kept]
+    table = PairedCounts.concatenate(counts)
+    whole = np.array([place[3] for place in places])
+    low, high = paired_interval(table, level)
+    p_values = mcnemar(table)
+    corrected, smallest = np.empty(len(table)), np.empty(len(table))
+    for family in (whole, ~whole):
+        corrected[family] = holm(p_values[family])
+        detectable = smallest_detectable_difference(table, level=level, comparisons=int(family.sum()))
+        smallest[family] = detectable[family]
+    return tuple(
+        Comparison(
+            first,
+            other,
+            where,
+            is_whole,
+            n=int(table.n[at]),
+            both=int(table.both[at]),
+            only_first=int(table.only_first[at]),
+            only_other=int(table.only_other[at]),
+            neither=int(table.neither[at]),
+            first_accuracy=100 * float(table.both[at] + table.only_first[at]) / float(table.n[at]),
+            other_accuracy=100 * float(table.both[at] + table.only_other[at]) / float(table.n[at]),
+            difference=float(table.difference[at]),
+            low=float(low[at]),
+            high=float(high[at]),
+            p=float(p_values[at]),
+            p_holm=float(corrected[at]),
+            smallest_detectable=None if np.isnan(smallest[at]) else float(smallest[at]),
+            level=level,
+        )
+        for at, (first, other, where, is_whole) in enumerate(places)
+    )
+
+
+def _means(names: Sequence[str], sets: Sequence[ComparedSet], level: float) -> Iterator[MeanDifference]:
+    """For each benchmark with corruptions the difference of mean accuracies over its cells, of every pair."""
+    cells: dict[str, list[ComparedSet]] = {}
+    for compared in sets:
+        if compared.where.count("/") == 2:  # corruption and severity; not the same crops without corruption
+            cells.setdefault(compared.benchmark.name, []).append(compared)
+    for name, group in cells.items():
+        indexes = [pd.Index(cell.sample_ids, dtype=object) for cell in group]
+        ids = reduce(_common, indexes)
+        if len(group) < 2 or len(ids) == 0:
+            continue
+        rows = [index.get_indexer(ids) for index in indexes]
+        right = {
+            model: np.mean([cell.correct[model][at] for cell, at in zip(group, rows, strict=True)], axis=0)
+            for model in names
+        }
+        pairs = list(combinations(names, 2))
+        columns = np.column_stack([right[first] - right[other] for first, other in pairs])
+        resampled = resampled_sums(columns) / len(ids)
+        for at, (first, other) in enumerate(pairs):
+            value = float(columns[:, at].mean())
+            low, high = percentile_interval(value, resampled[:, at], level)
+            method = bootstrap_method("percentile", seed=SEED, resamples=RESAMPLES)
+            yield MeanDifference(first, other, name, len(group), len(ids), 100 * value, 100 * low, 100 * high, method)

@@ -1,0 +1,136 @@
+"""Measured values computed again from the predictions in the store, beside what a ledger says.
+
+The ledger names the protocol under which each condition's predictions lie, so what is read is what its numbers were made
+from. Nothing is run: a value whose predictions are not here, or that is about the run itself (speed, energy), is named
+as not rechecked.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import pyarrow.compute as pc
+
+from harness.data.catalog import benchmarks
+from harness.errors import HarnessError
+from harness.evaluation.plan import Condition
+from harness.evaluation.scoring import METRIC_GROUPS, Scored, score
+from harness.evaluation.stored import StoredCondition, StoredModel, of_one_copy
+from harness.evaluation.subgroups import request_behind, slice_evidence
+from harness.evidence import Evidence, EvidenceClass, Ledger
+from harness.settings import Settings
+from harness.store.predictions import PredictionStore, label_space_names, read_label_space
+
+_TOLERANCE = 1e-9
+"""Relative. The same code on the same predictions gives the same bits; another library version, almost."""
+
+
+@dataclass(frozen=True)
+class Recheck:
+    """What came out."""
+
+    differences: dict[str, str]
+    """By evidence key: how the recomputed value differs."""
+    same: list[str]
+    """Keys that came out the same, interval included."""
+    not_here: list[str]
+    """Measured keys that could not be recomputed here."""
+
+
+def recheck(ledger: Ledger, settings: Settings, report: Callable[[str], None]) -> Recheck:
+    """Score the stored predictions behind a ledger again and compare, key by key.
+
+    Intervals are compared where they follow from counts. A bootstrap depends on the order of the samples, which the store
+    does not keep.
+
+    Args:
+        settings: its `home` is the store, its `data` names copies of the images where the store has several.
+        report: takes messages about damaged shards.
+    """
+    model = StoredModel(str(ledger.model.get("name", "")), ledger, settings.home)
+    scored = {}
+    for prefix, stored in model.conditions.items():
+        found = _scored(stored, settings, report)
+        if found is not None:
+            scored[prefix] = found
+    others = [benchmark for benchmark in benchmarks().values() if benchmark.scored_from is not None]
+    again = {item.key: item for item in score(scored, list(METRIC_GROUPS), others)} if scored else {}
+    again |= _slices_again(ledger, scored)
+    differences: dict[str, str] = {}
+    same, not_here = [], []
+    for item in ledger:
+        if item.class_ is not EvidenceClass.MEASURED:
+            continue
+        other = again.get(item.key)
+        if other is None or other.class_ is not EvidenceClass.MEASURED or other.n != item.n:
+            not_here.append(item.key)  # another selection of the samples than the store holds now is no contradiction
+        elif message := _difference(item, other):
+            differences[item.key] = message
+        else:
+            same.append(item.key)
+    return Recheck(differences, same, not_here)
+
+
+def _slices_again(ledger: Ledger, scored: dict[str, Scored]) -> dict[str, Evidence]:
+    """Evidence on slices, as far as it follows from predictions; of the worst only where the same slices were searched."""
+    request = request_behind(ledger)
+    # What is right where several classes may be stands in a table beside the images, which are not read here.
+    judged = {prefix: found for prefix, found in scored.items() if not found.benchmark.label_sets}
+    if not request or not judged:
+        return {}
+    made = {item.key: item for item in slice_evidence(judged, request)}
+
+    def searched(item: Evidence | None) -> object:
+        return (item.protocol or {}).get("searched") if item is not None else None
+
+    return {key: item for key, item in made.items() if searched(item) in (None, searched(ledger.get(key)))}
+
+
+def _scored(stored: StoredCondition, settings: Settings, report: Callable[[str], None]) -> Scored | None:
+    """A condition's predictions, ready for scoring; None where they can't be read without asking further."""
+    table = PredictionStore(settings.home, report).read(stored.key)
+    if table is None:
+        return None
+    if not stored.imported:
+        try:
+            table = of_one_copy(table, Condition(stored.benchmark, stored.condition), settings)
+        except HarnessError:
+            return None
+    unreadable = len(table) - len(table := table.filter(pc.is_null(table["error"])).sort_by("sample_id"))
+    return Scored(
+        benchmark=stored.benchmark,
+        condition=stored.condition,
+        sample_ids=table["sample_id"].to_pylist(),
+        readouts={name: read_label_space(table, name) for name in label_space_names(table)},
+        specs={},
+        outputs=None,
+        weights=stored.evidence.fingerprints.weights,
+        data=stored.evidence.fingerprints.data or "",
+        protocol=stored.evidence.protocol or {},
+        command=stored.evidence.command or "",
+        unreadable=unreadable,
+    )
+
+
+def _difference(item: Evidence, again: Evidence) -> str | None:
+    """How a recomputed value differs; None where it doesn't."""
+    if not _close(item.value, again.value):
+        return f"the ledger says {item.value}; the stored predictions give {again.value}"
+    first, other = item.interval, again.interval
+    if (first is None) != (other is None):
+        return "the ledger and the stored predictions disagree on whether there is an interval"
+    counted = first is not None and "bootstrap" not in first.method
+    if counted and first and other and not (_close(first.low, other.low) and _close(first.high, other.high)):
+        return (
+            f"the ledger's interval is {first.low:.6g} to {first.high:.6g}; the stored predictions give "
+            f"{other.low:.6g} to {other.high:.6g}"
+        )
+    return None
+
+
+def _close(first: object, other: object) -> bool:
+    if isinstance(first, int | float) and isinstance(other, int | float):
+        return math.isclose(first, other, rel_tol=_TOLERANCE, abs_tol=1e-9)
+    return first == other

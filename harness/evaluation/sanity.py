@@ -1,0 +1,76 @@
+"""The sanity gate: a model that does no better than chance on clean images is set up wrongly, so the run stops early.
+
+Guessing among K classes gets each image right with probability 1/K. The gate stops where that explains the number of
+right answers (one-sided binomial test at 1 %), and looks whether one of the usual mistakes explains the predictions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+from scipy import stats
+
+from harness.errors import HarnessError
+from harness.metrics.types import LabelSpacePredictions
+
+MIN_IMAGES = 20
+"""Fewer images can't tell a bad model from a wrong set-up."""
+_CHANCE_LEVEL = 0.01
+_CERTAIN = 1e-6
+_USUAL = (
+    "the order of the labels (--label-space, or folders sorted as text)",
+    "labels counted from 1 instead of 0",
+    "the normalisation (mean and std of preprocessor_config.json)",
+    "the order of the colour channels (RGB, not BGR)",
+)
+
+
+def check_against_chance(readout: LabelSpacePredictions, classes: int, what: str) -> None:
+    """Stop unless the top-1 predictions beat guessing.
+
+    Args:
+        readout: predictions of clean images in the benchmark's label space; a label of -1 is left out.
+        classes: classes the argmax chose among.
+        what: the condition, for the message.
+
+    Raises:
+        HarnessError: indistinguishable from chance; names the usual mistakes, first the one the predictions show.
+    """
+    kept = readout.take(readout.label >= 0)
+    n = len(kept)
+    if n < MIN_IMAGES:
+        return
+    best = kept.top5[:, 0]
+    right = int((best == kept.label).sum())
+    if _p_value(right, n, classes) <= _CHANCE_LEVEL:
+        return
+    shown = [
+        f"{name}: {hits} of {n} images would then be right" for name, hits in _explanations(best, kept.label, classes)
+    ]
+    looked = "; ".join(shown) if shown else "none of them shows in the predictions themselves"
+    raise HarnessError(
+        f"{what}: {right} of the first {n} images are right, which guessing among {classes:,} classes would do as well. "
+        f"Something in the set-up is wrong.",
+        remedy=f"Look at: {'; '.join(_USUAL)}. Seen here: {looked}. To go on all the same: --no-sanity-gate.",
+    )
+
+
+def _p_value(right: int, n: int, classes: int) -> float:
+    """Probability of at least `right` hits by guessing."""
+    return float(stats.binom.sf(right - 1, n, 1 / classes))
+
+
+def _explanations(best: np.ndarray, label: np.ndarray, classes: int) -> Iterator[tuple[str, int]]:
+    """Usual mistakes under which these predictions would be right far more often than by chance."""
+    as_text = np.array(sorted(range(classes), key=str))
+    mapped = {
+        "labels counted from 1": label - 1,
+        "outputs shifted by one (a background class at 0)": label + 1,
+        "numbered folders sorted as text": as_text[label],
+        "outputs in the order of class numbers sorted as text": np.argsort(as_text)[label],
+    }
+    for name, other in mapped.items():
+        hits = int((best == other).sum())
+        if _p_value(hits, len(best), classes) < _CERTAIN:
+            yield name, hits

@@ -1,0 +1,204 @@
+"""What the store holds of each model, found by the model's name: its ledger, and the predictions behind it.
+
+The ledger is the index. Its top-1 evidence names the protocol under which a condition's predictions lie, so what is read
+here is what the ledger's numbers were made from, whether harness ran the model or `harness score` imported it.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from harness.data.catalog import Benchmark, benchmarks
+from harness.data.local import locate
+from harness.errors import ExitCode, HarnessError, MissingInputError, unknown_name
+from harness.evaluation.plan import CLEAN, Condition, open_condition, sample_keys
+from harness.evaluation.run import stored_ledger_path
+from harness.evaluation.scoring import without_missing_classes
+from harness.evidence import Evidence, EvidenceClass, Ledger
+from harness.labels.label_space_projections import CLOSED
+from harness.metrics.types import LabelSpacePredictions
+from harness.models.registry import registered, resolve
+from harness.progress import Reporter
+from harness.settings import Settings
+from harness.store.predictions import PredictionKey, PredictionStore, read_label_space
+
+_PROTOCOL = r"(bf16|fp16|no-jpeg|seed-\d+)"
+"""Variants of an evidence key that mean other predictions, not another reading of the same ones."""
+_TOP1 = re.compile(rf"(?P<prefix>[^@]+)\.top1(:(?P<variant>{_PROTOCOL}(\+{_PROTOCOL})*))?")
+
+
+@dataclass(frozen=True)
+class StoredModel:
+    """A model that the store knows."""
+
+    name: str
+    ledger: Ledger
+    home: Path
+
+    @property
+    def title(self) -> str:
+        return str(self.ledger.model.get("title", self.name))
+
+    @property
+    def imported(self) -> bool:
+        """Whether its predictions were made elsewhere."""
+        return "imported" in self.ledger.model
+
+    @cached_property
+    def conditions(self) -> dict[str, StoredCondition]:
+        """The conditions whose predictions are here, by evidence prefix, in ledger order.
+
+        Where a condition was run under several protocols, the default one counts.
+        """
+        found: dict[str, StoredCondition] = {}
+        for item in self.ledger:
+            match = _TOP1.fullmatch(item.key)
+            if match is None or item.class_ is not EvidenceClass.MEASURED:
+                continue
+            if match["variant"] is not None and match["prefix"] in found:
+                continue
+            condition = _stored_condition(self.home, match["prefix"], item)
+            if condition is not None:
+                found[match["prefix"]] = condition
+        return found
+
+
+@dataclass(frozen=True)
+class StoredCondition:
+    """One condition of a model whose predictions are in the store."""
+
+    benchmark: Benchmark
+    condition: str | None
+    """Corruption and severity, or None where the benchmark is one condition."""
+    key: PredictionKey
+    evidence: Evidence
+    """The model's top-1 on it."""
+
+    @property
+    def imported(self) -> bool:
+        """Whether the predictions were made elsewhere."""
+        return "imported" in self.key.protocol
+
+
+@dataclass(frozen=True, eq=False)
+class StoredPredictions:
+    """The readable samples of one condition, each once, by sample id."""
+
+    sample_ids: np.ndarray
+    """object (n,), sorted."""
+    digests: np.ndarray
+    """object (n,): SHA-256 of each encoded image; empty text where that is not known (imports)."""
+    readout: LabelSpacePredictions
+    """In the benchmark's own label space; label -1, and so wrong, where the model has no output for the class."""
+
+
+def stored_model(reference: str, home: Path) -> StoredModel:
+    """The model of a name, as in `harness list models`, or as given to `harness score --name`.
+
+    Raises:
+        MissingInputError: the store has no evidence of it.
+        HarnessError: no such model, or a damaged ledger.
+    """
+    path = stored_ledger_path(home, Path(reference).name)
+    if not path.exists():
+        try:
+            path = stored_ledger_path(home, resolve(reference).name)
+        except HarnessError:
+            known = sorted({*stored_names(home), *registered()})
+            raise unknown_name("model", reference, known, where=f"store {home}") from None
+    if not path.exists():
+        raise MissingInputError(
+            f"The store {home} has no evidence of {reference}.",
+            remedy=f"Run it first: harness run --suite imagenet --model {reference}",
+        )
+    return StoredModel(path.parent.name, Ledger.load(path), home)
+
+
+def stored_names(home: Path) -> list[str]:
+    """The models with a ledger in the store, sorted."""
+    return sorted(path.parent.name for path in (home / "ledgers").glob("*/evidence.json"))
+
+
+def _stored_condition(home: Path, prefix: str, item: Evidence) -> StoredCondition | None:
+    """Where the predictions behind a top-1 lie; None where they are not in this store."""
+    name, _, condition = prefix.partition("/")
+    benchmark = benchmarks().get(name)
+    pointer = (item.protocol or {}).get("predictions")
+    weights = item.fingerprints.weights
+    if benchmark is None or benchmark.scored_from is not None or pointer is None or weights is None:
+        return None
+    if "imported" in (item.protocol or {}):
+        places = (home / "predictions").glob(f"imported-{pointer[:7]}/{name}/{condition or CLEAN}/*/protocol.json")
+    else:
+        places = (home / "predictions").glob(f"{weights[:16]}/{name}/{condition or CLEAN}/{pointer}/protocol.json")
+    for path in sorted(places):
+        key = _key_of(path)
+        if key is not None and (key.digest.startswith(pointer) or key.weights.startswith(f"imported-{pointer}")):
+            return StoredCondition(benchmark, condition or None, key, item)
+    return None
+
+
+def _key_of(path: Path) -> PredictionKey | None:
+    """The key that a folder's `protocol.json` describes; None where it can't be read."""
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"))
+        return PredictionKey(record["weights"], record["benchmark"], record["condition"], record["protocol"])
+    except (OSError, ValueError, KeyError):
+        return None
+
+
+def read_predictions(stored: StoredCondition, settings: Settings, report: Callable[[str], None]) -> StoredPredictions:
+    """The stored predictions of a condition.
+
+    Args:
+        settings: its `data` names the copy of the images, where the store has predictions of several copies.
+        report: takes messages about damaged shards.
+
+    Raises:
+        MissingInputError: the shards are gone.
+        HarnessError: predictions of several copies, and none was named.
+    """
+    table = PredictionStore(settings.home, report).read(stored.key)
+    if table is None:
+        raise MissingInputError(
+            f"The predictions of {stored.evidence.key} are no longer in {settings.home}.",
+            remedy=f"Make them again: {stored.evidence.command}",
+        )
+    if not stored.imported:
+        table = of_one_copy(table, Condition(stored.benchmark, stored.condition), settings)
+    table = table.filter(pc.is_null(table["error"])).sort_by("sample_id")
+    ids, digests = (table[name].to_numpy() for name in ("sample_id", "digest"))
+    return StoredPredictions(ids, digests, without_missing_classes(read_label_space(table, CLOSED)))
+
+
+def of_one_copy(table: pa.Table, condition: Condition, settings: Settings) -> pa.Table:
+    """The rows of the copy that --data names, or all rows where they are of one copy.
+
+    Raises:
+        HarnessError: rows of several copies of the data set, and none was named.
+    """
+    given = settings.data.get(condition.images_benchmark.name)
+    if given is not None:
+        located = locate(condition.images_benchmark, given=given, offline=True)
+        copy = open_condition(replace(condition, location=located), settings, Reporter())
+        wanted = set(sample_keys(copy.samples))
+        rows = zip(*(table[name].to_pylist() for name in ("sample_id", "digest", "label")), strict=True)
+        return table.filter(pa.array([row in wanted for row in rows]))
+    ids = table["sample_id"].to_pylist()
+    if len(set(ids)) < len(ids):
+        raise HarnessError(
+            f"The store has predictions of several copies of {condition.benchmark.name}: {len(ids):,} rows of "
+            f"{len(set(ids)):,} samples.",
+            remedy=f"Name the copy: --data {condition.images_benchmark.name}=DIR",
+            exit_code=ExitCode.USAGE,
+        )
+    return table

@@ -1,0 +1,214 @@
+"""Suites: YAML files that name benchmarks and metrics, and measurements of what the model costs. Strict: an unknown key
+or name is an error with its line."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from harness.data.catalog import Benchmark, benchmarks
+from harness.data.slicings import check_reference
+from harness.errors import ExitCode, HarnessError, nearest, unknown_name
+from harness.files import shipped_folder
+from harness.metrics.multiplicity import Correction
+from harness.metrics.slices import MIN_UNITS
+
+METRICS = {
+    "accuracy": "top-1 and top-5 accuracy, in every label space the benchmark's protocol asks for",
+    "calibration": "negative log-likelihood, Brier score, expected calibration error, mean confidence",
+    "corruption": "error of each corruption and severity, CE, mCE, relative mCE, un-normalised mean errors",
+    "shift": "accuracy drop from imagenet-val, and effective robustness where a baseline is published",
+}
+"""Metric groups a suite can ask for, with what they hold."""
+
+MEASUREMENTS = {
+    "complexity": "parameters, multiply-adds, activations and checkpoint bytes, from the architecture",
+    "architecture": "depth, stage widths and what else the configuration shows",
+    "preprocessing": "from image to input, as the checkpoint or the registry states it",
+    "placement": "the faster memory layout here, and whether it gives the same answers",
+    "latency": "milliseconds an image at batch 1: median, 95th and 99th percentile",
+    "throughput": "images a second at the best batch size",
+    "decoding": "latency and throughput with JPEG decoding and preprocessing",
+    "memory": "peak memory of a forward pass at batch 1",
+    "energy": "joules for 1,000 images, images per joule, idle power",
+    "carbon": "grams of CO2e for 1,000 images",
+    "training": "kWh and kg of CO2e of the model's training, estimated from documented facts where there are enough",
+}
+"""What a suite can ask of the model itself, without any data set."""
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class SuiteBenchmark(_Strict):
+    """One benchmark of a suite, as a name or with a selection of its conditions."""
+
+    name: str
+    corruptions: Annotated[tuple[str, ...], Field(min_length=1)] | None = None
+    """Corruptions to run, None for all."""
+    severities: Annotated[tuple[int, ...], Field(min_length=1)] | None = None
+    """Severities to run, None for all."""
+    otherwise: str | None = None
+    """Benchmark to run instead, with the same selection, where nothing of this one is here."""
+
+    def conditions(self, benchmark: Benchmark) -> tuple[str | None, ...]:
+        """The benchmark's conditions that this suite runs; (None,) where it has none."""
+        if benchmark.corruptions is None:
+            return (None,)
+        names = self.corruptions or benchmark.corruptions.names
+        severities = self.severities or benchmark.corruptions.severities
+        cells = tuple(f"{name}/{severity}" for name in names for severity in severities)
+        return tuple(c for c in benchmark.conditions if "/" not in c) + cells
+
+
+class SliceOptions(_Strict):
+    """How slices are compared."""
+
+    conditions: Literal["clean", "shifted", "cells"] = "clean"
+    """What is sliced: unshifted sets and those made for it; also shifted sets and each corruption benchmark over all its
+    cells; also every cell by itself."""
+    correction: Correction = "holm"
+    """For many comparisons at once: of the chance of any false finding, or of the share of false ones among the findings."""
+    smallest_group: Annotated[int, Field(ge=2)] = MIN_UNITS
+    """Images below which a group is shown as too small."""
+
+
+class Suite(_Strict):
+    """What a run does."""
+
+    name: str
+    title: str
+    description: str
+    benchmarks: tuple[SuiteBenchmark, ...] = ()
+    metrics: tuple[str, ...] = ()
+    measurements: tuple[str, ...] = ()
+    """Names in `MEASUREMENTS`; a suite has benchmarks or measurements or both."""
+    slicings: tuple[Annotated[tuple[str, ...], Field(min_length=1)], ...] = ()
+    """Ways to sort samples into groups, each a name of the slicing catalog (`wordnet`, or one group as `wordnet/n02084071`),
+    or several of which all pairs of groups are formed."""
+    slice_options: SliceOptions = SliceOptions()
+
+
+def suite_names() -> list[str]:
+    """The suites that ship with this installation."""
+    return sorted(path.stem for path in shipped_folder("eval_suites").glob("*.yaml"))
+
+
+def load_suite(name_or_path: str) -> Suite:
+    """Load a shipped suite by its name or a user's by its path.
+
+    Raises:
+        HarnessError: no such suite; or a fault in the file, named by line with the nearest known name.
+    """
+    path = Path(name_or_path).expanduser()
+    if not (path.suffix in (".yaml", ".yml") or path.is_file()):
+        if name_or_path not in suite_names():
+            raise unknown_name("suite", name_or_path, suite_names(), where="or give the path of a YAML file")
+        path = shipped_folder("eval_suites") / f"{name_or_path}.yaml"
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise _fault(path, None, str(error), None) from error
+    return parse_suite(text, path)
+
+
+def parse_suite(text: str, path: Path) -> Suite:
+    """Parse a suite file's text; `path` is for messages. Raises HarnessError naming the line."""
+    try:
+        data = yaml.safe_load(text)
+        tree = yaml.compose(text, Loader=yaml.SafeLoader)
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        raise _fault(path, mark.line + 1 if mark else None, "it is not valid YAML", None) from error
+    if not isinstance(data, dict):
+        raise _fault(path, 1, "it is not a mapping", "A suite has: " + ", ".join(Suite.model_fields))
+    if isinstance(data.get("benchmarks"), list):
+        data["benchmarks"] = [{"name": e} if isinstance(e, str) else e for e in data["benchmarks"]]
+    if isinstance(data.get("slicings"), list):
+        data["slicings"] = [[e] if isinstance(e, str) else e for e in data["slicings"]]
+    try:
+        suite = Suite.model_validate(data)
+    except ValidationError as error:
+        # A misspelt key also leaves the right one missing; the misspelling is what to name.
+        first = min(error.errors(), key=lambda fault: fault["type"] != "extra_forbidden")
+        where = ".".join(str(part) for part in first["loc"])
+        hint = None
+        if first["type"] == "extra_forbidden":
+            inside: dict[str, type[BaseModel]] = {"benchmarks": SuiteBenchmark, "slice_options": SliceOptions}
+            record = inside.get(str(first["loc"][0]), Suite) if len(first["loc"]) > 1 else Suite
+            fields = record.model_fields
+            close = nearest(str(first["loc"][-1]), fields)
+            hint = f"Did you mean {close[0]}?" if close else f"Known keys: {', '.join(fields)}."
+        raise _fault(path, _line(tree, first["loc"]), f"{where}: {first['msg']}", hint) from error
+    _check_names(suite, tree, path)
+    return suite
+
+
+def _check_names(suite: Suite, tree: yaml.Node | None, path: Path) -> None:
+    def check(kind: str, name: str, known: Any, loc: tuple[int | str, ...]) -> None:
+        if name not in known:
+            error = unknown_name(kind, name, [str(k) for k in known])
+            raise _fault(path, _line(tree, loc), error.message.rstrip("."), error.remedy)
+
+    if not suite.benchmarks and not suite.measurements:
+        why = "benchmarks: needs at least 1 item where there are no measurements"
+        raise _fault(path, _line(tree, ("benchmarks",)), why, None)
+    if suite.benchmarks and not suite.metrics:
+        why = "metrics: needs at least 1 item where there are benchmarks"
+        raise _fault(path, _line(tree, ("metrics",)), why, f"Known: {', '.join(METRICS)}.")
+    for index, metric in enumerate(suite.metrics):
+        check("metric", metric, METRICS, ("metrics", index))
+    for index, measurement in enumerate(suite.measurements):
+        check("measurement", measurement, MEASUREMENTS, ("measurements", index))
+    for index, references in enumerate(suite.slicings):
+        for reference in references:
+            try:
+                check_reference(reference)
+            except HarnessError as error:
+                line = _line(tree, ("slicings", index))
+                raise _fault(path, line, error.message.rstrip("."), error.remedy) from error
+    for index, entry in enumerate(suite.benchmarks):
+        loc = ("benchmarks", index)
+        check("benchmark", entry.name, benchmarks(), loc)
+        if entry.otherwise is not None:
+            check("benchmark", entry.otherwise, benchmarks(), (*loc, "otherwise"))
+        axes = benchmarks()[entry.name].corruptions
+        if axes is None and (entry.corruptions or entry.severities):
+            raise _fault(path, _line(tree, loc), f"{entry.name} has no corruptions or severities", "Leave them out.")
+        if axes is not None:
+            for corruption in entry.corruptions or ():
+                check(f"corruption of {entry.name}", corruption, axes.names, (*loc, "corruptions"))
+            for severity in entry.severities or ():
+                if severity not in axes.severities:
+                    raise _fault(
+                        path,
+                        _line(tree, (*loc, "severities")),
+                        f"{entry.name} has no severity {severity}",
+                        f"Severities: {', '.join(map(str, axes.severities))}.",
+                    )
+
+
+def _line(tree: yaml.Node | None, loc: tuple[int | str, ...]) -> int | None:
+    """Line (from 1) of the deepest node on the path that the file has."""
+    node, line = tree, tree.start_mark.line if tree is not None else None
+    for part in loc:
+        if isinstance(node, yaml.MappingNode):
+            hit = next((pair for pair in node.value if pair[0].value == str(part)), None)
+            if hit is None:
+                break
+            line, node = hit[0].start_mark.line, hit[1]
+        elif isinstance(node, yaml.SequenceNode) and isinstance(part, int) and part < len(node.value):
+            node = node.value[part]
+            line = node.start_mark.line
+        else:
+            break
+    return None if line is None else line + 1
+
+
+def _fault(path: Path, line: int | None, why: str, hint: str | None) -> HarnessError:
+    where = f"{path}, line {line}" if line else str(path)
+    return HarnessError(f"The suite {where}: {why}.", remedy=hint, exit_code=ExitCode.USAGE)

@@ -1,0 +1,35 @@
+"""The record of one value, its key, the ledger that holds a model's, and how values are shown."""
+
+from harness.evidence.display import (
+    decimals_for,
+    format_number,
+    show,
+    show_count,
+    show_interval,
+    show_number,
+    show_value,
+)
+from harness.evidence.key import EvidenceKey, benchmark_of
+from harness.evidence.ledger import LEDGER_SCHEMA, Ledger
+from harness.evidence.record import CODE, Evidence, EvidenceClass, Fingerprints, Interval, Scalar, Source
+
+__all__ = [
+    "CODE",
+    "LEDGER_SCHEMA",
+    "Evidence",
+    "EvidenceClass",
+    "EvidenceKey",
+    "Fingerprints",
+    "Interval",
+    "Ledger",
+    "Scalar",
+    "Source",
+    "benchmark_of",
+    "decimals_for",
+    "format_number",
+    "show",
+    "show_count",
+    "show_interval",
+    "show_number",
+    "show_value",
+]

@@ -1,0 +1,86 @@
+"""How a value looks to a reader: decided here and nowhere else."""
+
+from __future__ import annotations
+
+import math
+
+from harness.evidence.record import Evidence
+
+
+def decimals_for(half_width: float | None, unit: str | None) -> int:
+    """Decimals worth showing: a tenth of the interval's half width, at most three, at least none for counts."""
+    if half_width is None:
+        return 2 if unit == "%" else 3
+    if half_width <= 0:
+        return 2
+    return min(3, max(0, -math.floor(math.log10(half_width)) + 1))
+
+
+def format_number(value: float, decimals: int) -> str:
+    """A number with a thin-space-free thousands separator: 1,281,167 or 76.13."""
+    return f"{value:,.{decimals}f}"
+
+
+def _decimals(item: Evidence) -> int:
+    """Decimals of an item's value and bounds alike; without an interval, of four digits as many as follow the point."""
+    if item.interval is not None:
+        return decimals_for((item.interval.high - item.interval.low) / 2, item.unit)
+    most = decimals_for(None, item.unit)
+    if item.unit == "%" or not isinstance(item.value, float) or not item.value:
+        return most
+    return max(0, min(most, 3 - math.floor(math.log10(abs(item.value)))))
+
+
+def _format(value: float, decimals: int) -> str:
+    """A number; one that would show as zero without being zero is shown by its significant digits."""
+    return format_number(value, decimals) if round(value, decimals) or not value else f"{value:.2g}"
+
+
+def show_number(item: Evidence) -> str:
+    """The value without its unit, with as many decimals as its interval is worth; the class where there is none."""
+    if item.value is None:
+        return item.class_.value
+    if isinstance(item.value, bool):
+        return "yes" if item.value else "no"
+    if isinstance(item.value, int):
+        return format_number(item.value, 0)
+    if isinstance(item.value, float):
+        return _format(item.value, _decimals(item))
+    if isinstance(item.value, list):
+        return ", ".join(str(part) for part in item.value)
+    if isinstance(item.value, dict):
+        return ", ".join(f"{k} {v:,}" if isinstance(v, int) else f"{k} {v}" for k, v in item.value.items())
+    return str(item.value)
+
+
+def show_value(item: Evidence) -> str:
+    """Value and unit, e.g. `76.13 %`; the class where there is no value."""
+    number = show_number(item)
+    return f"{number} {item.unit}" if item.unit and item.value is not None else number
+
+
+def show_interval(item: Evidence) -> str:
+    """The interval's bounds, e.g. `75.76–76.50`, or an em dash where there is none."""
+    if item.interval is None:
+        return "—"
+    decimals = _decimals(item)
+    return f"{_format(item.interval.low, decimals)}–{_format(item.interval.high, decimals)}"
+
+
+def show_count(item: Evidence) -> str:
+    """Sample count, with the benchmark's own where this is part of it: `20 of 50,000`."""
+    if item.n is None:
+        return "—"
+    return f"{item.n:,} of {item.N:,}" if item.is_partial else f"{item.n:,}"
+
+
+def show(item: Evidence) -> str:
+    """Value, interval and count as one phrase for a sentence."""
+    if item.value is None:
+        return f"{item.class_.value}: {item.reason}"
+    parts = []
+    if item.interval is not None:
+        parts.append(f"{item.interval.level:.0%} interval {show_interval(item)}".replace("%", " %", 1))
+    if item.n is not None:
+        parts.append(f"n = {show_count(item)}")
+    return show_value(item) + (f" ({', '.join(parts)})" if parts else "")

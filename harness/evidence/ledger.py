@@ -1,0 +1,106 @@
+"""A ledger: all the evidence of one model. On disk it is `evidence.json` (schema 1, see `Ledger.json_schema`)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from harness.errors import HarnessError
+from harness.evidence.record import Evidence
+from harness.files import write_text
+
+LEDGER_SCHEMA: Literal[1] = 1
+
+
+class Ledger(BaseModel):
+    """All the evidence of one model."""
+
+    model_config = ConfigDict(extra="forbid", populate_by_name=True)
+
+    schema_: Literal[1] = Field(default=LEDGER_SCHEMA, alias="schema")
+    model: dict[str, Any]
+    """Name, reference, weights fingerprint, label space, preprocessing."""
+    environment: dict[str, Any] = Field(default_factory=dict)
+    """Library versions, device, threads: what the run ran on."""
+    evidence: list[Evidence] = Field(default_factory=list)
+
+    @model_validator(mode="after")
+    def _unique_keys(self) -> Ledger:
+        seen: set[str] = set()
+        for item in self.evidence:
+            if item.key in seen:
+                raise ValueError(f"two pieces of evidence are called {item.key}")
+            seen.add(item.key)
+        return self
+
+    def __iter__(self) -> Iterator[Evidence]:  # type: ignore[override]
+        return iter(self.evidence)
+
+    def get(self, key: str) -> Evidence | None:
+        """The evidence called `key`, or None."""
+        return next((item for item in self.evidence if item.key == key), None)
+
+    def add(self, items: Iterable[Evidence]) -> None:
+        """Add evidence; a key that is there already keeps the better answer.
+
+        A new value replaces an old one, except that a pending answer never replaces a value and a value on part
+        of a benchmark never replaces one on more of it with the same weights.
+        """
+        by_key = {item.key: item for item in self.evidence}
+        for item in items:
+            old = by_key.get(item.key)
+            if old is None or not _keeps(old, item):
+                by_key[item.key] = item
+        self.evidence = list(by_key.values())
+
+    @classmethod
+    def json_schema(cls) -> dict[str, Any]:
+        """The JSON schema of `evidence.json`."""
+        return cls.model_json_schema(by_alias=True)
+
+    def to_json(self) -> str:
+        data = {
+            "schema": self.schema_,
+            "model": self.model,
+            "environment": self.environment,
+            "evidence": [item.to_dict() for item in self.evidence],
+        }
+        return json.dumps(data, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+
+    def save(self, path: Path) -> None:
+        """Write atomically. Raises HarnessError on a full disk or a read-only place."""
+        write_text(path, self.to_json())
+
+    @classmethod
+    def load(cls, path: Path) -> Ledger:
+        """Read and validate `evidence.json`.
+
+        Raises:
+            HarnessError: missing, not JSON, or not a ledger; names the file and the first fault.
+        """
+        try:
+            return cls.model_validate_json(path.read_bytes())
+        except OSError as error:
+            raise HarnessError(
+                f"Can't read the ledger {path}: {error.strerror}.", remedy="Give the path of an evidence.json."
+            ) from error
+        except ValidationError as error:
+            first = error.errors()[0]
+            place = ".".join(str(part) for part in first["loc"]) or "the file as a whole"
+            raise HarnessError(
+                f"{path} is not a ledger (schema {LEDGER_SCHEMA}): {place}: {first['msg']}.",
+                remedy="Make it again by repeating the run that wrote it.",
+            ) from error
+
+
+def _keeps(old: Evidence, new: Evidence) -> bool:
+    """Whether `old` is the better answer to the same question."""
+    if old.class_.has_value and not new.class_.has_value:
+        return old.fingerprints.weights == new.fingerprints.weights or new.fingerprints.weights is None
+    same_weights = old.fingerprints.weights == new.fingerprints.weights
+    both_count = old.n is not None and new.n is not None
+    return same_weights and both_count and new.class_ is old.class_ and (new.n or 0) < (old.n or 0)

@@ -1,0 +1,167 @@
+"""Evidence: one value with everything a reader needs to believe or doubt it.
+
+Every number that leaves the program is an `Evidence`. Its class says what kind of answer it is; validation makes
+the dishonest combinations impossible: a measured number without its sample count, an estimate without an interval,
+an unknown without a reason.
+"""
+
+from __future__ import annotations
+
+import math
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from harness import __version__
+from harness.evidence.key import EvidenceKey
+
+CODE = f"harness {__version__}"
+"""What evidence says of the code that made it."""
+
+
+class EvidenceClass(StrEnum):
+    """What kind of answer a value is (design: evidence classes)."""
+
+    MEASURED = "measured"
+    DERIVED = "derived"
+    DOCUMENTED = "documented"
+    ESTIMATED = "estimated"
+    NOT_APPLICABLE = "not-applicable"
+    UNDISCLOSED = "undisclosed"
+    PENDING = "pending"
+
+    @property
+    def has_value(self) -> bool:
+        """Whether evidence of this class carries a value; the others carry a reason instead."""
+        return self in (self.MEASURED, self.DERIVED, self.DOCUMENTED, self.ESTIMATED)
+
+
+class _Record(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+
+
+class Interval(_Record):
+    """An interval around a value, in the value's own unit."""
+
+    low: float
+    high: float
+    level: float = Field(default=0.95, gt=0, lt=1)
+    """Confidence level as a fraction."""
+    method: str
+    """How it was made, e.g. "Wilson", "bootstrap percentile, 1000 resamples, seed 0"."""
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Interval:
+        if not (math.isfinite(self.low) and math.isfinite(self.high) and self.low <= self.high):
+            raise ValueError(f"an interval needs finite low <= high, got {self.low} and {self.high}")
+        return self
+
+
+class Fingerprints(_Record):
+    """What the value was computed from. None where that input played no part."""
+
+    weights: str | None = None
+    """SHA-256 over the tensors (names, dtypes, shapes, bytes)."""
+    data: str | None = None
+    """SHA-256 over the samples used (ids, labels, content)."""
+    annotations: str | None = None
+    """SHA-256 of the annotations that sort samples into slices."""
+    code: str | None = None
+    """Version of harness and of the protocol that made the value."""
+
+
+class Source(_Record):
+    """Where a documented value was read."""
+
+    title: str
+    url: str | None = None
+    place: str | None = None
+    """Section, table, or file and line."""
+    read: str | None = None
+    """Date the source was read, ISO 8601."""
+    checkpoint: str | None = None
+    """The exact checkpoint the source speaks about, where that is not this model."""
+
+
+Scalar = bool | int | float | str
+
+
+def _is_finite(value: Any) -> bool:
+    """Whether every number in `value`, at any depth, is finite: JSON knows no other."""
+    if isinstance(value, float):
+        return math.isfinite(value)
+    if isinstance(value, dict):
+        return all(_is_finite(part) for part in value.values())
+    return not isinstance(value, list) or all(_is_finite(part) for part in value)
+
+
+class Evidence(_Record):
+    """One value, or the honest absence of one."""
+
+    key: str
+    """`<benchmark>[/<condition>][@<slice>].<metric>[:<variant>]`."""
+    class_: EvidenceClass = Field(alias="class")
+    value: Scalar | list[Any] | dict[str, Any] | None = None
+    """Fractions that readers know as percentages are stored in percent, with unit "%"."""
+    unit: str | None = None
+    interval: Interval | None = None
+    n: int | None = Field(default=None, ge=0)
+    """Samples the value was computed from."""
+    N: int | None = Field(default=None, ge=0)
+    """Samples the published benchmark has; n < N is a partial result."""
+    protocol: dict[str, Any] | None = None
+    """What decides the value apart from weights and data: preprocessing, projection, precision, …"""
+    fingerprints: Fingerprints = Fingerprints()
+    source: Source | None = None
+    reason: str | None = None
+    """Why there is no value, or what a reader must know beside it."""
+    command: str | None = None
+    """The command that produces the value (again)."""
+    created: str = Field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"))
+
+    @field_validator("key")
+    @classmethod
+    def _key_grammar(cls, key: str) -> str:
+        EvidenceKey.parse(key)
+        return key
+
+    @model_validator(mode="after")
+    def _honest(self) -> Evidence:
+        def fail(why: str) -> None:
+            raise ValueError(f"{self.key} ({self.class_}): {why}")
+
+        if not _is_finite(self.value):
+            fail(f"value {self.value} is not finite; an unknown is None with a reason")
+        if self.class_.has_value and self.value is None:
+            fail("needs a value; an unknown is pending, undisclosed or not-applicable")
+        if not self.class_.has_value and (self.value is not None or self.interval is not None):
+            fail("carries a reason, not a value")
+        if not self.class_.has_value and not self.reason:
+            fail("needs a reason")
+        if self.class_ is EvidenceClass.DOCUMENTED and self.source is None:
+            fail("needs its source")
+        is_number = isinstance(self.value, int | float) and not isinstance(self.value, bool)
+        if self.class_ is EvidenceClass.ESTIMATED and is_number and self.interval is None:
+            fail("needs an interval")
+        if self.class_ is EvidenceClass.MEASURED:
+            if self.n is None or self.protocol is None:
+                fail("needs n and its protocol")
+            if is_number and self.interval is None and not self.reason:
+                fail("needs an interval, or a reason why there is none")
+        return self
+
+    @property
+    def name(self) -> EvidenceKey:
+        """The key's parts."""
+        return EvidenceKey.parse(self.key)
+
+    @property
+    def is_partial(self) -> bool:
+        """Whether the value was computed on fewer samples than the benchmark has."""
+        return self.n is not None and self.N is not None and self.n < self.N
+
+    def to_dict(self) -> dict[str, Any]:
+        """The JSON form, every field present."""
+        return self.model_dump(mode="json", by_alias=True)

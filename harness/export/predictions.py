@@ -1,0 +1,327 @@
+"""Predictions in and out as plain files: export of what is stored, scoring of what was made elsewhere."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from harness.data.annotations import validation_id, validation_labels, validation_labels_file
+from harness.data.catalog import Benchmark, benchmarks, get_benchmark
+from harness.data.local import LocalDataset, locate
+from harness.errors import ExitCode, HarnessError, MissingInputError, unknown_name
+from harness.evaluation.plan import (
+    Condition,
+    condition_projections,
+    find_model,
+    open_condition,
+    stored_under,
+)
+from harness.evaluation.run import environment
+from harness.evaluation.scoring import Scored, score
+from harness.evaluation.stored import of_one_copy
+from harness.evaluation.subgroups import request_of, slice_evidence, slices_options, statistics_with_progress
+from harness.evaluation.suites import Suite
+from harness.evidence import Evidence, Ledger
+from harness.files import atomic_write
+from harness.labels.label_space_projections import CLOSED
+from harness.labels.spaces import label_space
+from harness.metrics.types import TOP, LabelSpacePredictions
+from harness.models.registry import ModelSpec
+from harness.progress import Reporter
+from harness.runtime.rows import ShardRows
+from harness.settings import Settings
+from harness.store.predictions import PredictionKey, PredictionStore, read_label_space
+
+_TOP_COLUMNS = [f"top{rank}" for rank in range(1, TOP + 1)]
+
+
+def export_predictions(
+    spec: ModelSpec, benchmark_name: str, condition: str | None, settings: Settings, output: Path
+) -> int:
+    """Write the stored predictions of one condition; returns the number of rows.
+
+    Columns: sample_id, label, top1 … top5 (class indices in the benchmark's label space, -1 beyond the number of
+    classes), target_logit, logsumexp. Unreadable images have no row.
+
+    Raises:
+        MissingInputError: nothing is stored for this model, benchmark and precision.
+    """
+    benchmark = get_benchmark(benchmark_name)
+    if benchmark.scored_from is not None:
+        benchmark = get_benchmark(benchmark.scored_from)
+    if benchmark.conditions and condition not in benchmark.conditions:
+        raise unknown_name(f"condition of {benchmark.name}", condition or "(none given)", benchmark.conditions)
+    if output.suffix != ".parquet":
+        raise HarnessError(
+            f"{output} does not end in .parquet.",
+            remedy="Predictions are written as Parquet.",
+            exit_code=ExitCode.USAGE,
+        )
+    model = find_model(spec, settings, fetch=False)
+    nothing = MissingInputError(
+        f"No predictions of {spec.reference} on {benchmark.name} are stored in {settings.home}.",
+        remedy=f"Run them first: harness run --suite imagenet --model {spec.reference} --data {benchmark.name}=DIR",
+    )
+    if model.identity is None:
+        raise nothing
+    wanted = Condition(benchmark, condition)
+    store = PredictionStore(settings.home, Reporter().note)
+    key, _ = stored_under(store, model.identity, wanted, condition_projections(wanted, model.identity), settings)
+    table = store.read(key)
+    if table is None:
+        raise nothing
+    table = of_one_copy(table, wanted, settings)
+    readable = np.array([error is None for error in table["error"].to_pylist()])
+    readout = read_label_space(table, CLOSED).take(readable)
+    columns: dict[str, Any] = {
+        "sample_id": table["sample_id"].filter(pa.array(readable)),
+        "label": readout.label,
+        **{name: readout.top5[:, rank] for rank, name in enumerate(_TOP_COLUMNS)},
+        "target_logit": readout.target_logit,
+        "logsumexp": readout.logsumexp,
+    }
+    exported = pa.table(columns).sort_by("sample_id")
+    atomic_write(output, lambda file: pq.write_table(exported, file))
+    return len(exported)
+
+
+def score_file(
+    path: Path,
+    benchmark_name: str,
+    name: str,
+    column: str | None,
+    settings: Settings,
+    reporter: Reporter,
+    suite: Suite | None = None,
+) -> Ledger:
+    """Evidence from predictions that were made elsewhere; they are also kept in the store.
+
+    Args:
+        suite: its slicings are applied, beside those of the settings.
+        path: Parquet or CSV with sample_id, label (class index in the benchmark's label space) and either top1 … topK
+            or one column of lists of class indices, best first.
+        column: the list column; needed where the file has several.
+
+    Raises:
+        HarnessError: a missing column, a class index outside the label space, labels that contradict the published
+            ones, sample ids that occur twice.
+    """
+    check_name(name)
+    benchmark = get_benchmark(benchmark_name)
+    if benchmark.scored_from is not None:
+        benchmark = get_benchmark(benchmark.scored_from)
+    if benchmark.corruptions is not None:
+        raise HarnessError(
+            f"{benchmark.name} has {len(benchmark.conditions)} conditions, and a file of predictions is of one of them.",
+            remedy="Only benchmarks without corruptions can be scored from a file.",
+            exit_code=ExitCode.USAGE,
+        )
+    slices = request_of(suite, settings.slices, settings.by)
+    frame = _read_frame(path)
+    ranks = _ranks(frame, column, name, path)
+    labels = _column(frame, "label", path).to_numpy()
+    ids = _column(frame, "sample_id", path).astype(str)
+    _check(ids, labels, ranks, benchmark, path)
+    readout = LabelSpacePredictions(label=labels.astype(np.int32), top5=ranks)
+    digest = hashlib.sha256()
+    for sample_id, label, row in zip(ids, labels, ranks, strict=True):
+        digest.update(f"{sample_id} {label} {row.tolist()}\n".encode())
+    weights = f"imported-{name}"
+    data = hashlib.sha256("".join(sorted(f"{s} {t}\n" for s, t in zip(ids, labels, strict=True))).encode()).hexdigest()
+    command = f"harness score --predictions {path.name} --benchmark {benchmark.name} --name {name}"
+    command += f" --column {column}" if column else ""
+    command += f" --suite {suite.name}" if suite is not None else ""
+    command += slices_options(settings)
+    copy = _copy_of(benchmark, settings, reporter) if slices or benchmark.label_sets else None
+    if slices.file is not None:
+        slices.file.check_join(benchmark, ids.tolist())
+    rows = ShardRows(ids.tolist(), [""] * len(ids), readout.label, [None] * len(ids), {CLOSED: readout})
+    key = PredictionKey(f"imported-{digest.hexdigest()}", benchmark.name, "clean", {"imported": name})
+    PredictionStore(settings.home, reporter.note).write(key, rows, {"imported_from": path.name})
+    scored = Scored(
+        benchmark=benchmark,
+        condition=None,
+        sample_ids=ids.tolist(),
+        readouts={CLOSED: readout},
+        specs={},
+        outputs=None,
+        weights=weights,
+        data=data,
+        protocol={
+            "imported": f"class indices from {path.name}; how they were made is not known to harness",
+            "predictions": digest.hexdigest()[:16],
+        },
+        command=command,
+        table=_table_of(benchmark, copy, ids),
+    )
+    others = [b for b in benchmarks().values() if b.scored_from == benchmark.name]
+    model = {"name": name, "reference": name, "title": name, "weights": weights, "imported": path.name}
+    conditions = {benchmark.name: scored}
+    found = score(conditions, ["accuracy"], others)
+    found += slice_evidence(conditions, slices, lambda _: _statistics(copy, settings, reporter), reporter.note)
+    evidence = [_as_imported(item) for item in found]
+    versions = environment()
+    return Ledger(model=model, environment={name: versions[name] for name in ("harness", "python")}, evidence=evidence)
+
+
+def _copy_of(benchmark: Benchmark, settings: Settings, reporter: Reporter) -> LocalDataset | None:
+    """The benchmark's images on this machine, for what is computed from them; None where they are not here."""
+    given = settings.data.get(benchmark.name)
+    try:
+        location = locate(benchmark, given=given, data_home=settings.data_home, offline=True)
+    except MissingInputError:
+        return None
+    return open_condition(Condition(benchmark, None, location), settings, reporter)
+
+
+def _table_of(benchmark: Benchmark, copy: LocalDataset | None, ids: pd.Series) -> pd.DataFrame | None:
+    """The benchmark's own annotations, which say what is right where several classes may be.
+
+    Raises:
+        MissingInputError: that needs them, and they are not here.
+        HarnessError: a sample that they don't have.
+    """
+    table = copy.table if copy is not None else None
+    if not benchmark.label_sets:
+        return table
+    if table is None:
+        raise MissingInputError(
+            f"An image of {benchmark.name} may have several right classes, and the table that names them is not here.",
+            remedy=f"Give the copy that it belongs to: --data {benchmark.name}=DIR. {benchmark.get}",
+        )
+    strange = ids[~ids.isin(table.index)]
+    if len(strange):
+        raise HarnessError(
+            f"{strange.iloc[0]} is no image of the copy of {benchmark.name} ({len(strange):,} of {len(ids):,} are not).",
+            remedy=f"Sample ids are the table's, such as {table.index[0]}.",
+        )
+    return table
+
+
+def _statistics(copy: LocalDataset | None, settings: Settings, reporter: Reporter) -> Callable[[], pd.DataFrame] | None:
+    """What computes the image statistics of a copy; None without one."""
+    return None if copy is None else partial(statistics_with_progress, copy, len(copy), settings, reporter)
+
+
+def _as_imported(item: Evidence) -> Evidence:
+    """Scored here, predicted elsewhere: a reader must see that harness did not run the model."""
+    reason = "; ".join(filter(None, ("scored from imported predictions, harness did not run the model", item.reason)))
+    kept = {key: value for key, value in (item.protocol or {}).items() if key != "reading"}
+    return item.model_copy(update={"reason": reason, "protocol": kept})
+
+
+def check_name(name: str) -> None:
+    """A model's name becomes the name of a folder. Raises HarnessError for one that can't be."""
+    if not re.fullmatch(r"[A-Za-z0-9][\w.-]*", name):
+        raise HarnessError(
+            f"'{name}' can't be a model's name.",
+            remedy="Use letters, digits, '.', '_' and '-', beginning with a letter or digit.",
+            exit_code=ExitCode.USAGE,
+        )
+
+
+def _read_frame(path: Path) -> pd.DataFrame:
+    readers: dict[str, Callable[[Path], pd.DataFrame]] = {".parquet": pd.read_parquet, ".csv": pd.read_csv}
+    if path.suffix not in readers:
+        raise HarnessError(
+            f"{path} is neither .parquet nor .csv.", remedy="Give one of these.", exit_code=ExitCode.USAGE
+        )
+    try:
+        return readers[path.suffix](path)
+    except (OSError, ValueError, pa.ArrowException) as error:
+        raise HarnessError(
+            f"Can't read the predictions {path}: {str(error).splitlines()[0]}.",
+            remedy="Give a Parquet or CSV file with sample_id, label and top1 … top5.",
+        ) from error
+
+
+def _column(frame: pd.DataFrame, name: str, path: Path) -> pd.Series:
+    if name not in frame.columns:
+        raise HarnessError(
+            f"{path} has no column {name} (it has {', '.join(map(str, frame.columns))}).",
+            remedy="Needed: sample_id, label, and top1 … top5 or one column of lists.",
+            exit_code=ExitCode.USAGE,
+        )
+    return frame[name]
+
+
+def _ranks(frame: pd.DataFrame, column: str | None, name: str, path: Path) -> np.ndarray:
+    """int32 (n, 5) class indices, best first, -1 where the file has fewer."""
+    lists = [c for c in frame.columns if len(frame) and isinstance(frame[c].iloc[0], list | np.ndarray)]
+    if column is None and "top1" not in frame.columns and lists:
+        column = name if name in lists else lists[0] if len(lists) == 1 else None
+        if column is None:
+            raise HarnessError(
+                f"{path} has several columns of predictions: {', '.join(lists)}.",
+                remedy="Choose one with --column.",
+                exit_code=ExitCode.USAGE,
+            )
+    if column is None:
+        ranks = sorted(int(c[3:]) for c in frame.columns if re.fullmatch(r"top\d+", str(c)))
+        if ranks != list(range(1, len(ranks) + 1)) or not ranks:
+            raise HarnessError(
+                f"{path} has the columns {', '.join(f'top{rank}' for rank in ranks) or 'sample_id and label only'}.",
+                remedy="Needed: top1, top2, … without a gap, or one column of lists.",
+                exit_code=ExitCode.USAGE,
+            )
+        ranked = np.column_stack([frame[f"top{rank}"].to_numpy() for rank in ranks])
+    else:
+        if column not in lists:
+            raise unknown_name("column of predictions", column, lists, where=str(path))
+        rows = frame[column].tolist()
+        width = min(len(row) for row in rows)
+        ranked = np.array([list(row[: min(width, TOP)]) for row in rows])
+    if not np.issubdtype(ranked.dtype, np.integer):
+        raise HarnessError(
+            f"{path}: class indices must be whole numbers.", remedy="Export argsort indices, not scores."
+        )
+    padded = np.full((len(ranked), TOP), -1, dtype=np.int32)
+    padded[:, : min(TOP, ranked.shape[1])] = ranked[:, :TOP]
+    return padded
+
+
+def _check(ids: pd.Series, labels: np.ndarray, ranks: np.ndarray, benchmark: Benchmark, path: Path) -> None:
+    if len(ids) == 0:
+        raise HarnessError(f"{path} holds no rows.", remedy="Export the predictions again.")
+    repeated = ids[ids.duplicated()]
+    if len(repeated):
+        raise HarnessError(f"{path}: sample {repeated.iloc[0]} occurs twice.", remedy="One row a sample.")
+    classes = len(label_space(benchmark.label_space))
+    for what, values in (("label", labels), ("class index", ranks)):
+        low = 0 if what == "label" else -1
+        if not np.issubdtype(values.dtype, np.integer) or values.min() < low or values.max() >= classes:
+            raise HarnessError(
+                f"{path}: a {what} lies outside 0 … {classes - 1}, the label space {benchmark.label_space} "
+                f"(seen: {values.min()} … {values.max()}).",
+                remedy="Labels count from 0, in the order of the sorted synsets of the benchmark.",
+            )
+    if len(ids) > benchmark.size:
+        raise HarnessError(
+            f"{path} has {len(ids):,} samples, {benchmark.name} has {benchmark.size:,}.",
+            remedy="Give the predictions of this benchmark alone.",
+        )
+    if benchmark.sample_id == "ilsvrc":
+        known = {validation_id(number) for number in range(1, benchmark.size + 1)}
+        strange = next((sample_id for sample_id in ids if sample_id not in known), None)
+        if strange is not None:
+            raise HarnessError(
+                f"{path}: {strange} is no image of {benchmark.name}.",
+                remedy=f"Sample ids are file names such as {validation_id(1)}.",
+            )
+    if benchmark.sample_id == "ilsvrc" and validation_labels_file() is not None:
+        published = validation_labels()
+        for sample_id, label in zip(ids, labels, strict=True):
+            if published.get(sample_id, label) != label:
+                raise HarnessError(
+                    f"{path}: {sample_id} has label {label}, but the published label is {published[sample_id]}.",
+                    remedy="Labels count from 0, in the order of the sorted synsets.",
+                )

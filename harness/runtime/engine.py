@@ -1,0 +1,348 @@
+"""The engine: images in, stored predictions out. One forward pass a sample, bounded memory, nothing lost on a kill.
+
+Threads decode and preprocess the next batches (Pillow releases the GIL) while the model runs; at most a few batches
+are in memory. Shards are fixed ranges of a condition's order and a multiple of the batch size, so batches are the same
+however often a run was interrupted. An unreadable image is stored as such and left out; a single logit that is not finite
+fails the condition.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections import deque
+from collections.abc import Callable, Generator, Iterable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from functools import partial
+from itertools import groupby
+
+import numpy as np
+import torch
+
+from harness.data.images import UnreadableImageError
+from harness.errors import HarnessError
+from harness.labels.label_space_projections import LabelSpaceProjection
+from harness.metrics.types import TOP, LabelSpacePredictions, concatenate
+from harness.models.preprocessing import Preprocessing
+from harness.runtime.rows import ShardRows
+
+Pixels = Callable[[int], np.ndarray]
+"""Position in the condition's order -> uint8 (H, W, 3); raises UnreadableImageError where it can't be read."""
+
+
+@dataclass(frozen=True)
+class Placement:
+    """Where and how the forward pass runs."""
+
+    device: str = "cpu"
+    precision: str = "fp32"
+    """fp32, bf16 or fp16 (the latter two by autocast)."""
+    layout: str = "contiguous"
+    """contiguous or channels_last."""
+    compiled: bool = False
+
+    @property
+    def memory_format(self) -> torch.memory_format:
+        return torch.channels_last if self.layout == "channels_last" else torch.contiguous_format
+
+    @property
+    def dtype(self) -> torch.dtype | None:
+        """Autocast's type, or None for full precision."""
+        return {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}[self.precision]
+
+
+@dataclass(frozen=True)
+class Batch:
+    """A decoded batch."""
+
+    positions: list[int]
+    pixels: torch.Tensor
+    """uint8 (n, 3, H, W) of the readable images."""
+    readable: np.ndarray
+    """bool (len(positions),)"""
+    errors: list[str | None]
+
+
+class Forward:
+    """A model placed on its device: uint8 pixels in, float32 logits out."""
+
+    def __init__(
+        self, module: torch.nn.Module, preprocessing: Preprocessing, placement: Placement, outputs: int
+    ) -> None:
+        self.placement = placement
+        self.outputs = outputs
+        self._preprocessing = preprocessing
+        placed = module.to(device=placement.device, memory_format=placement.memory_format).eval()  # type: ignore[call-overload]
+        self._module = torch.compile(placed) if placement.compiled else placed
+        self._whole = 0
+
+    @torch.inference_mode()
+    def __call__(self, pixels: torch.Tensor) -> torch.Tensor:
+        """
+        Args:
+            pixels: uint8 (N, 3, H, W), on the CPU.
+
+        Returns:
+            float32 (N, outputs), on the model's device.
+        """
+        count = len(pixels)
+        if self.placement.compiled:
+            pixels = self._to_whole_batch(pixels)
+        images = pixels.to(self.placement.device, non_blocking=True)
+        images = self._preprocessing.normalise(images).contiguous(memory_format=self.placement.memory_format)
+        kind = torch.device(self.placement.device).type
+        with torch.autocast(kind, dtype=self.placement.dtype, enabled=self.placement.dtype is not None):
+            logits = self._module(images)
+        return logits[:count].float()
+
+    def _to_whole_batch(self, pixels: torch.Tensor) -> torch.Tensor:
+        """A short batch filled up with black images: a compiled network would be compiled again for its size."""
+        self._whole = max(self._whole, len(pixels))
+        black = pixels.new_zeros(self._whole - len(pixels), *pixels.shape[1:])
+        return torch.cat([pixels, black]) if len(black) else pixels
+
+
+def batches(
+    groups: Iterable[Sequence[int]], pixels: Pixels, *, workers: int, ahead: int = 2
+) -> Generator[Batch, None, None]:
+    """Decoded batches in order, `ahead` of them prepared while one is used.
+
+    Args:
+        groups: the positions of each batch.
+        ahead: batches decoded in advance; bounds the memory.
+    """
+
+    decode = partial(_decode, pixels)
+    with warnings.catch_warnings(), ThreadPoolExecutor(workers, thread_name_prefix="decode") as pool:
+        # Pillow warns of odd metadata; the filter is set once here because it is global, not a thread's own.
+        warnings.simplefilter("ignore")
+        pending: deque[tuple[Sequence[int], list[Future[np.ndarray | UnreadableImageError]]]] = deque()
+        todo = iter(groups)
+        try:
+            while True:
+                while len(pending) <= ahead and (group := next(todo, None)) is not None:
+                    pending.append((group, [pool.submit(decode, position) for position in group]))
+                if not pending:
+                    return
+                group, futures = pending.popleft()
+                yield _collate(list(group), [future.result() for future in futures])
+        finally:
+            for _, futures in pending:
+                for future in futures:
+                    future.cancel()
+
+
+def decode_batch(positions: Sequence[int], pixels: Pixels) -> Batch:
+    """One decoded batch, made in this thread."""
+    return _collate(list(positions), [_decode(pixels, position) for position in positions])
+
+
+def _decode(pixels: Pixels, position: int) -> np.ndarray | UnreadableImageError:
+    try:
+        return pixels(position)
+    except UnreadableImageError as error:
+        return error
+
+
+def _collate(positions: list[int], decoded: list[np.ndarray | UnreadableImageError]) -> Batch:
+    arrays = [item for item in decoded if isinstance(item, np.ndarray)]
+    errors = [item.message if isinstance(item, UnreadableImageError) else None for item in decoded]
+    stacked = np.stack(arrays) if arrays else np.zeros((0, 1, 1, 3), dtype=np.uint8)
+    return Batch(
+        positions=positions,
+        pixels=torch.from_numpy(stacked).permute(0, 3, 1, 2),
+        readable=np.array([error is None for error in errors]),
+        errors=errors,
+    )
+
+
+@dataclass(frozen=True)
+class DeviceProjection:
+    """A readout's maps as tensors on the model's device."""
+
+    name: str
+    columns: torch.Tensor
+    """int64 (classes,), missing ones clamped to 0."""
+    absent: torch.Tensor | None
+    """bool (classes,) or None where no class is missing."""
+    label_map: np.ndarray
+
+    @classmethod
+    def place(cls, spec: LabelSpaceProjection, device: str) -> DeviceProjection:
+        columns = torch.from_numpy(spec.columns)
+        absent = (columns < 0).to(device) if spec.missing else None
+        return cls(spec.name, columns.clamp(min=0).to(device), absent, spec.label_map)
+
+    def read(self, logits: torch.Tensor, labels: np.ndarray) -> LabelSpacePredictions:
+        """Read logits in this label space.
+
+        Args:
+            logits: float32 (n, outputs).
+            labels: int (n,), class indices of the benchmark.
+        """
+        scores = logits[:, self.columns]
+        if self.absent is not None:
+            scores = scores.masked_fill(self.absent, -torch.inf)
+        own = self.label_map[labels]
+        wanted = torch.from_numpy(np.maximum(own, 0)).to(scores.device)
+        target = scores.gather(1, wanted[:, None])[:, 0].cpu().numpy().astype(np.float32)
+        target[(own < 0) | ~np.isfinite(target)] = np.nan
+        indices, values = top_classes(scores)
+        return LabelSpacePredictions(
+            label=own.astype(np.int32),
+            target_logit=target,
+            logsumexp=torch.logsumexp(scores, 1).cpu().numpy(),
+            logsumexp2=torch.logsumexp(2 * scores, 1).cpu().numpy(),
+            top5=indices,
+            top5_logit=values,
+        )
+
+
+def top_classes(scores: torch.Tensor, count: int = TOP) -> tuple[np.ndarray, np.ndarray]:
+    """The best classes of each row, ties to the lower class index.
+
+    `torch.topk` leaves ties open; `torch.max` returns the first maximum, so it is asked `count` times.
+
+    Args:
+        scores: float32 (n, classes), -inf where a class is absent.
+
+    Returns:
+        int32 (n, count) indices and float32 (n, count) logits, -1 and -inf where there is no such class.
+    """
+    rest = scores.clone()
+    indices = torch.full((len(scores), count), -1, dtype=torch.int64, device=scores.device)
+    values = torch.full((len(scores), count), -torch.inf, dtype=torch.float32, device=scores.device)
+    for rank in range(min(count, scores.shape[1])):
+        best, where = rest.max(dim=1)
+        found = best > -torch.inf
+        indices[:, rank] = torch.where(found, where, -1)
+        values[:, rank] = best
+        rest.scatter_(1, where[:, None], -torch.inf)
+    return indices.cpu().numpy().astype(np.int32), values.cpu().numpy()
+
+
+def _unread(spec: DeviceProjection, labels: np.ndarray) -> LabelSpacePredictions:
+    """The rows of images that could not be read: labels only."""
+    n = len(labels)
+    return LabelSpacePredictions(
+        label=spec.label_map[labels].astype(np.int32),
+        target_logit=np.full(n, np.nan, np.float32),
+        logsumexp=np.full(n, np.nan, np.float32),
+        logsumexp2=np.full(n, np.nan, np.float32),
+        top5=np.full((n, TOP), -1, np.int32),
+        top5_logit=np.full((n, TOP), -np.inf, np.float32),
+    )
+
+
+@dataclass
+class _Collected:
+    """Rows of the shard being filled, in order."""
+
+    positions: list[int] = field(default_factory=list)
+    errors: list[str | None] = field(default_factory=list)
+    readouts: dict[str, list[LabelSpacePredictions]] = field(default_factory=dict)
+    logits: list[np.ndarray] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Samples:
+    """What the engine must know of a condition's samples, in the condition's order."""
+
+    sample_id: Sequence[str]
+    digest: Sequence[str]
+    label: np.ndarray
+    """int (n,): class index in the benchmark's label space."""
+
+
+def predict(
+    forward: Forward,
+    specs: Sequence[LabelSpaceProjection],
+    samples: Samples,
+    todo: Sequence[int],
+    pixels: Pixels,
+    *,
+    write: Callable[[ShardRows], object],
+    batch_size: int,
+    shard_size: int,
+    workers: int,
+    keep_logits: bool = False,
+    progress: Callable[[int], None] = lambda done: None,
+) -> None:
+    """Run a model on the samples at `todo` and write one shard for each fixed range of positions.
+
+    Args:
+        todo: ascending positions that have no stored prediction yet.
+        pixels: decodes and preprocesses the image at a position.
+        write: takes each finished shard.
+        shard_size: positions a shard; rounded up to a multiple of `batch_size`.
+        progress: called with the number of images that each finished batch adds.
+
+    Raises:
+        HarnessError: a logit that is not finite (names the first sample).
+    """
+    shard_size = -(-shard_size // batch_size) * batch_size
+    placed = [DeviceProjection.place(spec, forward.placement.device) for spec in specs]
+    groups: list[Sequence[int]] = []
+    last_of_shard: set[int] = set()
+    for _, members in groupby(todo, key=lambda position: position // shard_size):
+        shard = list(members)
+        groups += [shard[start : start + batch_size] for start in range(0, len(shard), batch_size)]
+        last_of_shard.add(shard[-1])
+    collected = _Collected()
+    for batch in batches(groups, pixels, workers=workers):
+        _run_batch(forward, placed, samples, batch, collected, keep_logits)
+        if batch.positions[-1] in last_of_shard:
+            write(_shard(samples, collected))
+            collected = _Collected()
+        progress(len(batch.positions))
+
+
+def _run_batch(
+    forward: Forward,
+    placed: Sequence[DeviceProjection],
+    samples: Samples,
+    batch: Batch,
+    collected: _Collected,
+    keep_logits: bool,
+) -> None:
+    labels = samples.label[batch.positions]
+    readable = batch.readable
+    logits = forward(batch.pixels) if readable.any() else None
+    if logits is not None:
+        _check_finite(logits, [samples.sample_id[p] for p, ok in zip(batch.positions, readable, strict=True) if ok])
+    for spec in placed:
+        whole = _unread(spec, labels)
+        if logits is not None:
+            read = spec.read(logits, labels[readable])
+            for name in ("target_logit", "logsumexp", "logsumexp2", "top5", "top5_logit"):
+                getattr(whole, name)[readable] = getattr(read, name)
+        collected.readouts.setdefault(spec.name, []).append(whole)
+    if keep_logits:
+        kept = np.full((len(labels), forward.outputs), np.nan, np.float16)
+        if logits is not None:
+            kept[readable] = logits.cpu().numpy().astype(np.float16)
+        collected.logits.append(kept)
+    collected.positions.extend(batch.positions)
+    collected.errors.extend(batch.errors)
+
+
+def _check_finite(logits: torch.Tensor, sample_ids: list[str]) -> None:
+    bad = ~torch.isfinite(logits).all(dim=1)
+    if bad.any():
+        first = sample_ids[int(bad.int().argmax())]
+        raise HarnessError(
+            f"The model's logits are not finite for {int(bad.sum())} of {len(sample_ids)} images, first for {first}.",
+            remedy="Run in full precision (--precision fp32); if they stay so, the weights are damaged.",
+        )
+
+
+def _shard(samples: Samples, collected: _Collected) -> ShardRows:
+    positions = collected.positions
+    return ShardRows(
+        sample_id=[samples.sample_id[p] for p in positions],
+        digest=[samples.digest[p] for p in positions],
+        label=samples.label[positions].astype(np.int32),
+        error=collected.errors,
+        readouts={name: concatenate(parts) for name, parts in collected.readouts.items()},
+        logits=np.concatenate(collected.logits) if collected.logits else None,
+    )

@@ -1,0 +1,226 @@
+"""The prediction store: immutable Parquet shards, found by what they were computed from.
+
+Layout: `<home>/predictions/<weights>/<benchmark>/<condition>/<protocol>/<rows>-<content>.parquet`, where `<weights>`
+and `<protocol>` are hash prefixes, `<rows>` is a hash of the samples inside and `<content>` one of the file's bytes. A
+stored row answers for one sample only if its id, its label and the SHA-256 of its encoded image are the same as
+today's: a replaced image, other weights or another protocol never hit an old row, and a subset run today serves the
+full run tomorrow.
+
+Promises: a shard is whole or absent (see files.py); two processes may write the same store; a shard with a single
+changed byte is put aside by name, reported, and its samples are computed again (Parquet's own page checksums leave out
+the metadata, where a flipped bit can rename a column). Given up: shards are never rewritten, so two overlapping runs
+leave some rows twice; the first by file name counts.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from harness.errors import HarnessError
+from harness.files import write_bytes, write_text
+from harness.metrics.types import TOP, LabelSpacePredictions
+from harness.runtime.rows import ShardRows
+
+STORE_SCHEMA = 1
+
+
+@dataclass(frozen=True)
+class PredictionKey:
+    """Everything that decides the predictions of a condition, apart from the samples themselves."""
+
+    weights: str
+    benchmark: str
+    condition: str
+    """Corruption and severity such as `fog/3`, or `clean`."""
+    protocol: dict[str, Any]
+    """Preprocessing, readouts, precision, corruption with its seed."""
+
+    @property
+    def digest(self) -> str:
+        """Hash of weights, protocol and schema version; the same inputs give the same key on every machine."""
+        text = json.dumps([STORE_SCHEMA, self.weights, self.benchmark, self.condition, self.protocol], sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()
+
+    def folder(self, home: Path) -> Path:
+        """Where the shards of this key lie."""
+        return home / "predictions" / self.weights[:16] / self.benchmark / self.condition / self.digest[:16]
+
+
+_NARROW = {"label": pa.int32(), "target_logit": pa.float32(), "logsumexp": pa.float32(), "logsumexp2": pa.float32()}
+_WIDE = {"top5": pa.int32(), "top5_logit": pa.float32()}
+
+
+def _fixed(values: np.ndarray, kind: pa.DataType) -> pa.Array:
+    flat = pa.array(np.ascontiguousarray(values).reshape(-1), type=kind)
+    return pa.FixedSizeListArray.from_arrays(flat, values.shape[1])
+
+
+def _to_table(rows: ShardRows) -> pa.Table:
+    columns: dict[str, pa.Array] = {
+        "sample_id": pa.array(list(rows.sample_id), pa.string()),
+        "digest": pa.array(list(rows.digest), pa.string()),
+        "label": pa.array(rows.label, pa.int32()),
+        "error": pa.array(list(rows.error), pa.string()),
+    }
+    for name, readout in rows.readouts.items():
+        for field, kind in _NARROW.items():
+            values = getattr(readout, field)
+            columns[f"{name}.{field}"] = pa.nulls(len(rows.label), kind) if values is None else pa.array(values, kind)
+        for field, kind in _WIDE.items():
+            values = getattr(readout, field)
+            columns[f"{name}.{field}"] = (
+                pa.nulls(len(rows.label), pa.list_(kind, TOP)) if values is None else _fixed(values, kind)
+            )
+    if rows.logits is not None:
+        columns["logits"] = _fixed(rows.logits, pa.float16())
+    return pa.table(columns)
+
+
+def _checksum(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()[:32]
+
+
+def label_space_names(table: pa.Table) -> tuple[str, ...]:
+    """The readouts a stored table holds."""
+    return tuple(name.removesuffix(".top5") for name in table.column_names if name.endswith(".top5"))
+
+
+def read_label_space(table: pa.Table, name: str) -> LabelSpacePredictions:
+    """One readout of a stored table. Fields that were stored without logits are None."""
+
+    def values(field: str, width: int) -> np.ndarray | None:
+        column = table[f"{name}.{field}"]
+        if len(column) and column.null_count == len(column):
+            return None
+        whole = column.combine_chunks()
+        if width == 1:
+            return whole.to_numpy(zero_copy_only=False)
+        return whole.flatten().to_numpy(zero_copy_only=False).reshape(len(table), width)
+
+    fields = {field: values(field, 1) for field in _NARROW} | {field: values(field, TOP) for field in _WIDE}
+    return LabelSpacePredictions(**fields)  # type: ignore[arg-type]
+
+
+class PredictionStore:
+    """The predictions kept under one home folder."""
+
+    def __init__(self, home: Path, report: Callable[[str], None]) -> None:
+        """
+        Args:
+            home: HARNESS_HOME.
+            report: takes messages about damaged shards.
+        """
+        self.home = home
+        self._report = report
+
+    def write(self, key: PredictionKey, rows: ShardRows, made_on: Mapping[str, Any]) -> Path:
+        """Write one shard; returns its path.
+
+        Args:
+            made_on: device and versions, kept beside the shards for whoever reads them later.
+
+        Raises:
+            HarnessError: full disk, read-only store.
+        """
+        folder = key.folder(self.home)
+        described = folder / "protocol.json"
+        if not described.exists():
+            record = {
+                "schema": STORE_SCHEMA,
+                "weights": key.weights,
+                "benchmark": key.benchmark,
+                "condition": key.condition,
+                "protocol": key.protocol,
+                "made_on": dict(made_on),
+            }
+            write_text(described, json.dumps(record, indent=2, sort_keys=True) + "\n")
+        names = "\n".join(
+            f"{i} {d} {label}" for i, d, label in zip(rows.sample_id, rows.digest, rows.label, strict=True)
+        )
+        buffer = io.BytesIO()
+        pq.write_table(_to_table(rows), buffer, compression="zstd")
+        data = buffer.getvalue()
+        path = folder / f"{_checksum(names.encode())}-{_checksum(data)}.parquet"
+        write_bytes(path, data)
+        return path
+
+    def read(self, key: PredictionKey, columns: Sequence[str] | None = None) -> pa.Table | None:
+        """All stored rows of a key, each sample once, or None where there are none."""
+        tables = [table for _, table in self._shards(key, columns)]
+        if not tables:
+            return None
+        table = pa.concat_tables(tables)
+        names = table.select(["sample_id", "digest", "label"]).to_pandas()
+        repeated = names.duplicated().to_numpy()
+        return table.filter(pa.array(~repeated)) if repeated.any() else table
+
+    def made_on(self, key: PredictionKey) -> dict[str, Any]:
+        """Device and versions of the run that first wrote under this key; empty where that was not noted."""
+        try:
+            described = json.loads((key.folder(self.home) / "protocol.json").read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return {}
+        return dict(described.get("made_on", {}))
+
+    def stored(self, key: PredictionKey) -> set[tuple[str, str, int]]:
+        """(sample id, digest, label) of every stored row."""
+        table = self.read(key, ["sample_id", "digest", "label"])
+        if table is None:
+            return set()
+        return set(zip(*(table[name].to_pylist() for name in ("sample_id", "digest", "label")), strict=True))
+
+    def select(self, key: PredictionKey, samples: pd.DataFrame) -> pa.Table | None:
+        """The stored rows of exactly these samples, in their order; None where one is missing.
+
+        Args:
+            samples: columns sample_id, digest, label.
+        """
+        table = self.read(key)
+        if table is None:
+            return None
+        stored = table.select(["sample_id", "digest", "label"]).to_pandas()
+        stored["row"] = np.arange(len(stored))
+        wanted = samples[["sample_id", "digest", "label"]].merge(stored, how="left")
+        if wanted["row"].isna().any():
+            return None
+        return table.take(pa.array(wanted["row"].astype("int64").to_numpy()))
+
+    def _shards(self, key: PredictionKey, columns: Sequence[str] | None) -> Iterator[tuple[Path, pa.Table]]:
+        for path in sorted(key.folder(self.home).glob("*.parquet")):
+            try:
+                data = path.read_bytes()
+            except FileNotFoundError:  # another process put it aside since the folder was listed
+                continue
+            except OSError as error:
+                self._put_aside(path, error.strerror or str(error))
+                continue
+            if _checksum(data) != path.stem.rpartition("-")[2]:
+                self._put_aside(path, "its content is not what was written")
+                continue
+            yield path, pq.read_table(pa.BufferReader(data), columns=list(columns) if columns else None)
+
+    def _put_aside(self, path: Path, why: str) -> None:
+        aside = path.with_suffix(".damaged")
+        try:
+            path.replace(aside)
+        except FileNotFoundError:  # another process was faster
+            return
+        except OSError as error:
+            raise HarnessError(
+                f"The stored shard {path} is damaged ({why}), and it can't be moved: {error.strerror}.",
+                remedy="Delete that file, then repeat the command: only its images are run again.",
+            ) from error
+        self._report(
+            f"The stored shard {path} was damaged ({why}). It is kept as {aside.name}; its images are run again."
+        )

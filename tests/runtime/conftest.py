@@ -1,0 +1,104 @@
+"""A tiny classifier and images made of numbers, for the engine's own behaviour."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from harness.labels.label_space_projections import LabelSpaceProjection
+from harness.metrics.types import LabelSpacePredictions, concatenate
+from harness.models.preprocessing import Preprocessing
+from harness.runtime.engine import Forward, Placement, Samples, predict
+from harness.runtime.rows import ShardRows
+
+PLAIN = Preprocessing(resize=None, crop=(8, 8), interpolation="nearest", mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5))
+CLASSES = 12
+
+
+@dataclass
+class Collected:
+    """What a run wrote, shard by shard."""
+
+    shards: list[ShardRows]
+
+    @property
+    def ids(self) -> list[str]:
+        return [name for shard in self.shards for name in shard.sample_id]
+
+    @property
+    def errors(self) -> list[str | None]:
+        return [error for shard in self.shards for error in shard.error]
+
+    def readout(self, name: str = "closed") -> LabelSpacePredictions:
+        return concatenate([shard.readouts[name] for shard in self.shards])
+
+
+def identity_spec(classes: int = CLASSES, name: str = "closed") -> LabelSpaceProjection:
+    every = np.arange(classes, dtype=np.int64)
+    return LabelSpaceProjection(name, every, every, "the test's own classes")
+
+
+def tiny_model() -> torch.nn.Module:
+    torch.manual_seed(0)
+    return torch.nn.Sequential(
+        torch.nn.Conv2d(3, 4, 3), torch.nn.ReLU(), torch.nn.Flatten(), torch.nn.Linear(4 * 36, CLASSES)
+    )
+
+
+def tiny_pixels(position: int) -> np.ndarray:
+    return np.random.default_rng(position).integers(0, 256, (8, 8, 3), dtype=np.uint8)
+
+
+def tiny_samples(count: int) -> Samples:
+    names = [f"image-{position}" for position in range(count)]
+    return Samples(names, [f"{position:064x}" for position in range(count)], np.arange(count) % CLASSES)
+
+
+@pytest.fixture
+def run() -> Callable[..., Collected]:
+    """run(count, module=…, pixels=…, specs=…, todo=…, **predict options)"""
+
+    def run_predict(
+        count: int,
+        *,
+        module: torch.nn.Module | None = None,
+        pixels: Callable[[int], np.ndarray] = tiny_pixels,
+        specs: Sequence[LabelSpaceProjection] | None = None,
+        todo: Sequence[int] | None = None,
+        **options: Any,
+    ) -> Collected:
+        collected = Collected([])
+        forward = Forward(module or tiny_model(), PLAIN, Placement(), CLASSES)
+        predict(
+            forward,
+            specs or [identity_spec()],
+            tiny_samples(count),
+            range(count) if todo is None else todo,
+            pixels,
+            write=collected.shards.append,
+            **({"batch_size": 4, "shard_size": 8, "workers": 2} | options),
+        )
+        return collected
+
+    return run_predict
+
+
+@pytest.fixture
+def plain_logits() -> Callable[[int], np.ndarray]:
+    """float32 (count, classes) of the tiny model by a plain loop."""
+
+    def logits(count: int) -> np.ndarray:
+        module = tiny_model().eval()
+        rows = []
+        with torch.inference_mode():
+            for position in range(count):
+                pixels = torch.from_numpy(tiny_pixels(position)).permute(2, 0, 1)[None]
+                rows.append(module(PLAIN.normalise(pixels))[0].numpy())
+        return np.stack(rows)
+
+    return logits
