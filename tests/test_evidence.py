@@ -27,7 +27,7 @@ from harness.evidence import (
     show_value,
 )
 
-INTERVAL = Interval(low=75.76, high=76.50, method="Wilson")
+INTERVAL = Interval(low=75.76, high=76.50, method="Wilson", kind="wilson")
 SOURCE = Source(title="A paper", place="Table 1")
 VALUED = ("measured", "derived", "documented", "estimated")
 VALUELESS = ("pending", "undisclosed", "not-applicable")
@@ -210,7 +210,8 @@ class TestLedger:
             "reason",
         }
         assert set(data["evidence"][0]) == expected | {"command", "created"}
-        assert data["evidence"][0]["interval"] == {"low": 75.76, "high": 76.50, "level": 0.95, "method": "Wilson"}
+        interval = {"low": 75.76, "high": 76.50, "level": 0.95, "method": "Wilson", "kind": "wilson"}
+        assert data["evidence"][0]["interval"] == interval
 
     def test_the_schema_speaks_of_the_same_fields(self) -> None:
         schema = Ledger.json_schema()

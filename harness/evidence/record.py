@@ -51,6 +51,9 @@ class Interval(_Record):
     """Confidence level as a fraction."""
     method: str
     """How it was made, e.g. "Wilson", "bootstrap percentile, 1000 resamples, seed 0"."""
+    kind: str | None = None
+    """The method in one word for programs: "wilson", "clopper-pearson", "newcombe", "bootstrap", "student-t",
+    "order-statistics", or "bounds" of assumptions; None in ledgers written before there was such a word."""
 
     @model_validator(mode="after")
     def _ordered(self) -> Interval:
@@ -163,5 +166,8 @@ class Evidence(_Record):
         return self.n is not None and self.N is not None and self.n < self.N
 
     def to_dict(self) -> dict[str, Any]:
-        """The JSON form, every field present."""
-        return self.model_dump(mode="json", by_alias=True)
+        """The JSON form, every field present; only an interval's kind is left out where the ledger was written without."""
+        data = self.model_dump(mode="json", by_alias=True)
+        if self.interval is not None and self.interval.kind is None:
+            del data["interval"]["kind"]
+        return data

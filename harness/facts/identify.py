@@ -300,7 +300,10 @@ def lineage_evidence(found: Identification, command: str, weights: str | None) -
     for name, probability in found.probabilities.items():
         low, high = found.bounds[name]
         interval = Interval(
-            low=min(low, probability), high=max(high, probability), method="least and most favourable prior"
+            low=min(low, probability),
+            high=max(high, probability),
+            method="least and most favourable prior",
+            kind="bounds",
         )
         items.append(
             Evidence(
