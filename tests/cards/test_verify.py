@@ -152,13 +152,10 @@ def test_any_edited_digit_of_a_measured_number_in_a_filled_card_is_found(
 
 
 @pytest.fixture(scope="module")
-def filled(ledger: Ledger) -> dict[str, str]:
-    folder = Path(__file__).resolve().parents[3] / "shared" / "source-cards"
-    if not folder.is_dir():
-        pytest.skip("the source cards in ../shared/source-cards are not here")
+def filled(ledger: Ledger, source_cards: Path) -> dict[str, str]:
     return {
         model: fill_card(
-            (folder / f"{model}.md").read_bytes(), model=model, ledger=ledger, sidecar="l.json"
+            (source_cards / f"{model}.md").read_bytes(), model=model, ledger=ledger, sidecar="l.json"
         ).text.decode()
         for model in SOURCE_MODELS
     }
