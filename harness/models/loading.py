@@ -48,7 +48,7 @@ if TYPE_CHECKING:
 
 _HUB_PATTERNS = ["config.json", "preprocessor_config.json", "*.safetensors", "*.safetensors.index.json"]
 _HUB_BIN_PATTERNS = ["pytorch_model*.bin", "pytorch_model.bin.index.json"]
-_IDENTITY_VERSION = 1
+_IDENTITY_VERSION = 2
 
 
 @dataclass(frozen=True)
@@ -86,6 +86,8 @@ class ModelIdentity(BaseModel):
     checkpoint_bytes: int
     parameters: int
     outputs: int
+    convolutional: bool
+    """Whether it has two-dimensional convolutions, which decides the default memory format."""
     preprocessing: Preprocessing
     preprocessing_origin: str
     label_space: str
@@ -288,6 +290,8 @@ def load_model(spec: ModelSpec, found: CheckpointFiles, *, label_space: str | No
         HarnessError: a damaged or incomplete checkpoint, preprocessing that is not stated, labels that can't be
             proven.
     """
+    import torch
+
     with _quiet_libraries():
         built = _BUILDERS[type(spec.checkpoint)](spec, spec.checkpoint, found)
     labels = _labels(spec, built, label_space)
@@ -303,6 +307,7 @@ def load_model(spec: ModelSpec, found: CheckpointFiles, *, label_space: str | No
         checkpoint_bytes=found.size(),
         parameters=sum(p.numel() for p in built.core.parameters()),
         outputs=built.outputs,
+        convolutional=any(isinstance(part, torch.nn.Conv2d) for part in module.modules()),
         preprocessing=built.preprocessing.model_copy(update={"origin": ""}),
         preprocessing_origin=built.preprocessing.origin,
         label_space=labels.space,

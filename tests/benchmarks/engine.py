@@ -47,6 +47,7 @@ def random_model(name: str) -> LoadedModel:
     identity = ModelIdentity(
         name=spec.name, reference=name, title=spec.title, revision=None, library=spec.architecture.library,
         architecture=spec.architecture.class_, weights="0" * 64, checkpoint_bytes=0, parameters=0,
+        convolutional=True,
         outputs=spec.architecture.outputs, preprocessing=spec.preprocessing, preprocessing_origin="registry",
         label_space=spec.label_space, label_proof="registry", synsets=None,
     )  # fmt: skip
