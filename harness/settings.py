@@ -64,7 +64,8 @@ class Settings:
     """contiguous, channels_last, or auto for the faster one here."""
     compiled: bool = False
     """Whether the network is compiled first; only `auto` precision chooses that."""
-    label_space: str | None = None
+    labels: str | None = None
+    """Label space of the outputs, where the checkpoint does not prove it."""
     keep_logits: bool = False
     sanity_gate: bool = True
     slices: Path | None = None

@@ -32,7 +32,7 @@ name: few-cells
 title: A few cells
 description: Two corruptions at two severities.
 benchmarks:
-  - {{name: imagenet-c, otherwise: {NAME}, corruptions: [gaussian_noise, contrast], severities: [2, 5]}}
+  - {{name: imagenet-c, fallback: {NAME}, corruptions: [gaussian_noise, contrast], severities: [2, 5]}}
 metrics: [accuracy, corruption]
 """
 
@@ -108,7 +108,7 @@ def test_official_files_without_the_extra_corruptions(tmp_path: Path, foolbox_im
     write_official_layout(copy, official, IMAGENET_C, (1, 2, 3, 4, 5))
     suite = parse_suite(
         "name: c\ntitle: C\ndescription: C.\nmetrics: [accuracy, corruption]\n"
-        "benchmarks: [{name: imagenet-c, otherwise: imagenet-c-generated}]\n",
+        "benchmarks: [{name: imagenet-c, fallback: imagenet-c-generated}]\n",
         Path("c.yaml"),
     )
     here = {"imagenet-c": str(official), "imagenet-val": str(validation)}

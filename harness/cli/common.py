@@ -18,7 +18,6 @@ from harness.errors import ExitCode, HarnessError
 app = typer.Typer(
     name="harness",
     no_args_is_help=True,
-    add_completion=False,
     rich_markup_mode="markdown",
     pretty_exceptions_enable=False,
     help="Evaluate image classifiers and write model cards in which every number can be checked.\n\n"
@@ -59,10 +58,10 @@ OfflineOption = Annotated[bool, typer.Option("--offline", help="Fetch nothing (a
 
 FormatOption = Annotated[str, typer.Option("--format", help="What to print: table or json.")]
 
-LabelSpaceOption = Annotated[
+LabelsOption = Annotated[
     str | None,
     typer.Option(
-        "--label-space", help="What the model's outputs are, where its checkpoint doesn't prove it, e.g. imagenet-1k."
+        "--labels", help="What the model's outputs are, where its checkpoint doesn't prove it, e.g. imagenet-1k."
     ),
 ]
 

@@ -24,8 +24,6 @@ from harness.cli.common import (
 )
 from harness.cli.tables import table
 from harness.errors import ExitCode, HarnessError, unknown_name
-from harness.evidence import decimals_for
-from harness.metrics.paired import METHOD
 
 if TYPE_CHECKING:
     from harness.evaluation.comparing import Compared, Comparison
@@ -151,6 +149,8 @@ def _main_rows(compared: Compared) -> tuple[list[str], list[list[str]]]:
     if len(compared.models) == 2:
         columns = ["on", "n", "A", "B", "A − B", "95 % interval", "only A right", "only B right", "p (Holm)", "result"]
         return columns, [_row(c) for c in compared.comparisons]
+    from harness.evidence import decimals_for
+
     columns = ["on", "n", "rank", "model", "top-1", "95 % interval", "letters"]
     n_of = {s.where: len(s.sample_ids) for s in compared.sets}
     rows = []
@@ -164,6 +164,8 @@ def _main_rows(compared: Compared) -> tuple[list[str], list[list[str]]]:
 
 
 def _row(c: Comparison) -> list[str]:
+    from harness.evidence import decimals_for
+
     decimals = decimals_for((c.high - c.low) / 2, "%")
     return [
         c.where,
@@ -185,6 +187,8 @@ def _p_value(p: float) -> str:
 
 def _below(compared: Compared) -> list[str]:
     """What stands below the table: who is who, agreement, how it was made, what a reader must know."""
+    from harness.metrics.paired import METHOD
+
     whole = sum(c.whole for c in compared.comparisons)
     made = (
         f"Accuracies and differences are in percent and points. Intervals of differences: {METHOD}. p: McNemar's exact test, "

@@ -11,7 +11,7 @@ from harness.cli.common import (
     ByOption,
     DataOption,
     FormatOption,
-    LabelSpaceOption,
+    LabelsOption,
     ModelOption,
     OutputOption,
     SlicesOption,
@@ -35,7 +35,7 @@ def predictions(
     output: Annotated[Path, typer.Option("--output", "-o", help="A .parquet file to write.")],
     condition: Annotated[str | None, typer.Option(help="corruption/severity, for a benchmark that has them.")] = None,
     data: DataOption = None,
-    label_space: LabelSpaceOption = None,
+    labels: LabelsOption = None,
     precision: Annotated[str, typer.Option(help="fp32, bf16 or fp16: which stored predictions.")] = "fp32",
 ) -> ExitCode | None:
     """Export stored predictions, one row a sample: sample_id, label, top1 … top5, target_logit, logsumexp.
@@ -49,7 +49,7 @@ def predictions(
         resolve(model),
         benchmark,
         condition,
-        make_settings(data, True, label_space=label_space, precision=precision),
+        make_settings(data, True, labels=labels, precision=precision),
         output,
     )
     say(f"{rows:,} rows: {output}")

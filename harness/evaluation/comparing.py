@@ -348,7 +348,7 @@ def _wanted(suite: Suite | None, only: Sequence[str]) -> tuple[set[str] | None, 
         get_benchmark(name)
     if suite is None:
         return (set(only), _with_images(only)) if only else (None, [])
-    of_suite = {entry.name for entry in suite.benchmarks} | {e.otherwise for e in suite.benchmarks if e.otherwise}
+    of_suite = {entry.name for entry in suite.benchmarks} | {e.fallback for e in suite.benchmarks if e.fallback}
     outside = [name for name in only if name not in of_suite]
     if outside:
         close = nearest(outside[0], of_suite)
@@ -357,7 +357,7 @@ def _wanted(suite: Suite | None, only: Sequence[str]) -> tuple[set[str] | None, 
             remedy=f"Did you mean {close[0]}?" if close else f"It has: {', '.join(sorted(of_suite))}.",
             exit_code=ExitCode.USAGE,
         )
-    chosen = list(only) or [entry.name for entry in suite.benchmarks if not entry.otherwise]
+    chosen = list(only) or [entry.name for entry in suite.benchmarks if not entry.fallback]
     return (set(only) or of_suite), _with_images(chosen)
 
 

@@ -139,16 +139,16 @@ def make_plan(
                 found[benchmark.scored_from] = find(SuiteBenchmark(name=benchmark.scored_from))
             continue
         conditions = find(entry)
-        if entry.otherwise is not None and all(c.missing is not None for c in conditions):
-            instead = find(entry.model_copy(update={"name": entry.otherwise, "otherwise": None}))
+        if entry.fallback is not None and all(c.missing is not None for c in conditions):
+            instead = find(entry.model_copy(update={"name": entry.fallback, "fallback": None}))
             if any(c.missing is None for c in instead):
                 conditions = instead
-            elif (images := get_benchmark(entry.otherwise).generated_from) is not None:
+            elif (images := get_benchmark(entry.fallback).generated_from) is not None:
                 conditions = [replace(c, missing=_or_generated(c.missing, images)) for c in conditions]
         found[conditions[0].benchmark.name] = conditions
-        if entry.otherwise is not None and any(c.missing is None for c in found.get(entry.name, ())):
+        if entry.fallback is not None and any(c.missing is None for c in found.get(entry.name, ())):
             # Official files hold corrupted images only; the same crops without corruption are the stand-in's.
-            crops = get_benchmark(entry.otherwise)
+            crops = get_benchmark(entry.fallback)
             clean = _conditions(crops, (CLEAN_CROPS,), model, settings, reporter, fetch_data)
             found.setdefault(crops.name, clean)
     return Plan(suite, model, tuple(c for group in found.values() for c in group), tuple(scored), settings)
@@ -483,7 +483,7 @@ def _timed_probe(model: ModelState, settings: Settings, reporter: Reporter) -> t
     assert model.files is not None
     reporter.note("Timing a few batches")
     cache = settings.home / "identities"
-    loaded = load_model(model.spec, model.files, label_space=settings.label_space, cache=cache)
+    loaded = load_model(model.spec, model.files, label_space=settings.labels, cache=cache)
     forward = place(loaded, settings, reporter)
     height, width = loaded.identity.preprocessing.crop
     pixels = torch.randint(0, 256, (min(settings.batch_size, 16), 3, height, width), dtype=torch.uint8)

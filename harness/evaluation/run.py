@@ -275,7 +275,7 @@ class _Runner:
             self._loaded = load_model(
                 state.spec,
                 state.files,
-                label_space=self._settings.label_space,
+                label_space=self._settings.labels,
                 cache=self._settings.home / "identities",
             )
             self.identity = self._loaded.identity
@@ -644,8 +644,8 @@ def run_command(plan: Plan, settings: Settings, *, also: str | None = None) -> s
     parts += [slices_options(settings).strip()] if settings.slices is not None or settings.by else []
     if settings.precision != "fp32":
         parts.append(f"--precision {settings.precision}")
-    if settings.label_space is not None:
-        parts.append(f"--label-space {settings.label_space}")
+    if settings.labels is not None:
+        parts.append(f"--labels {settings.labels}")
     if plan.suite.measurements:
         parts += [f"--input-size {width}x{height}" for width, height in settings.input_sizes]
         if settings.region is not None:

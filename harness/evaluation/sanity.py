@@ -19,7 +19,7 @@ MIN_IMAGES = 20
 _CHANCE_LEVEL = 0.01
 _CERTAIN = 1e-6
 _USUAL = (
-    "the order of the labels (--label-space, or folders sorted as text)",
+    "the order of the labels (--labels, or folders sorted as text)",
     "labels counted from 1 instead of 0",
     "the normalisation (mean and std of preprocessor_config.json)",
     "the order of the colour channels (RGB, not BGR)",

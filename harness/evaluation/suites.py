@@ -52,7 +52,7 @@ class SuiteBenchmark(_Strict):
     """Corruptions to run, None for all."""
     severities: Annotated[tuple[int, ...], Field(min_length=1)] | None = None
     """Severities to run, None for all."""
-    otherwise: str | None = None
+    fallback: str | None = None
     """Benchmark to run instead, with the same selection, where nothing of this one is here."""
 
     def conditions(self, benchmark: Benchmark) -> tuple[str | None, ...]:
@@ -174,8 +174,8 @@ def _check_names(suite: Suite, tree: yaml.Node | None, path: Path) -> None:
     for index, entry in enumerate(suite.benchmarks):
         loc = ("benchmarks", index)
         check("benchmark", entry.name, benchmarks(), loc)
-        if entry.otherwise is not None:
-            check("benchmark", entry.otherwise, benchmarks(), (*loc, "otherwise"))
+        if entry.fallback is not None:
+            check("benchmark", entry.fallback, benchmarks(), (*loc, "fallback"))
         axes = benchmarks()[entry.name].corruptions
         if axes is None and (entry.corruptions or entry.severities):
             raise _fault(path, _line(tree, loc), f"{entry.name} has no corruptions or severities", "Leave them out.")

@@ -31,7 +31,7 @@ class UnprovenLabelsError(HarnessError):
     def __init__(self, message: str) -> None:
         super().__init__(
             message,
-            remedy="If you know the order of the outputs, name it with --label-space "
+            remedy="If you know the order of the outputs, name it with --labels "
             f"({', '.join(LABEL_SPACES)}, or one of them followed by +background).",
             exit_code=ExitCode.MISSING,
         )

@@ -522,7 +522,7 @@ def _torchvision_weights(checkpoint: TorchvisionCheckpoint) -> Any:
 def _labels(spec: ModelSpec, built: _Built, chosen: str | None) -> OutputLabels:
     """What each output stands for: as the user says, else as the checkpoint's names prove, else as documented."""
     if chosen is not None:
-        return declared_outputs(chosen, built.outputs, proof="named by the user (--label-space)")
+        return declared_outputs(chosen, built.outputs, proof="named by the user (--labels)")
     declared = built.declared
     if spec.label_space is not None:
         declared = spec.label_space, f"documented: {spec.because}"
@@ -648,4 +648,4 @@ def find_model(spec: ModelSpec, settings: Settings, *, fetch: bool) -> ModelStat
     except MissingInputError as error:
         return ModelState(spec, None, None, error)
     cache = settings.home / "identities"
-    return ModelState(spec, files, known_identity(spec, files, label_space=settings.label_space, cache=cache), None)
+    return ModelState(spec, files, known_identity(spec, files, label_space=settings.labels, cache=cache), None)

@@ -109,7 +109,7 @@ class TestRefused:
         with pytest.raises(UnprovenLabelsError, match=why) as caught:
             prove_outputs(names)
         assert caught.value.exit_code is ExitCode.MISSING
-        assert "--label-space" in str(caught.value)
+        assert "--labels" in str(caught.value)
 
     def test_ambiguous_names_in_another_order_are_not_guessed(self) -> None:
         # The bird and the machine are both called "crane" and nothing else: out of order, no name says which is which.

@@ -199,7 +199,7 @@ class TestLabels:
         with pytest.raises(UnprovenLabelsError, match="known lemmas"):
             load(folder)
         identity = load(folder, label_space="imagenet-1k").identity
-        assert identity.label_proof == "named by the user (--label-space)"
+        assert identity.label_proof == "named by the user (--labels)"
         with pytest.raises(HarnessError, match="has 1,000 outputs, but imagenet-22k has 21,841 classes"):
             load(folder, label_space="imagenet-22k")
 
