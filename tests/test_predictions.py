@@ -21,7 +21,7 @@ from harness.runtime.rows import ShardRows
 from harness.store import predictions
 from harness.store.predictions import PredictionKey, PredictionStore, label_space_names, read_label_space
 
-KEY = PredictionKey("a" * 64, "imagenet-c", "fog/3", {"precision": "fp32", "readouts": {"closed": "0123"}})
+KEY = PredictionKey("a" * 64, "imagenet-c", "fog/3", {"precision": "fp32", "projections": {"closed": "0123"}})
 
 
 def readout(n: int, seed: int = 0) -> LabelSpacePredictions:
@@ -43,7 +43,7 @@ def shard(n: int, *, first: int = 0, seed: int = 0, logits: bool = False) -> Sha
         digest=[f"{first + i:064x}" for i in range(n)],
         label=np.maximum(closed.label, 0),
         error=[None] * n,
-        readouts={"closed": closed, "open": readout(n, seed + 1)},
+        predictions={"closed": closed, "open": readout(n, seed + 1)},
         logits=np.random.default_rng(seed).normal(size=(n, 7)).astype(np.float16) if logits else None,
     )
 
@@ -87,7 +87,7 @@ class TestRoundTrip:
         table = store.select(KEY, frame(rows))
         assert table is not None
         assert label_space_names(table) == ("closed", "open")
-        for name, expected in rows.readouts.items():
+        for name, expected in rows.predictions.items():
             assert_same(read_label_space(table, name), expected)
         assert ("logits" in table.column_names) == logits
         if rows.logits is not None:
@@ -132,13 +132,13 @@ class TestRoundTrip:
                     [whole.digest[p] for p in part],
                     whole.label[part],
                     [None] * size,
-                    {name: read.take(np.array(part)) for name, read in whole.readouts.items()},
+                    {name: read.take(np.array(part)) for name, read in whole.predictions.items()},
                 ),
                 {},
             )
         table = store.select(KEY, frame(whole))
         assert table is not None
-        for name, expected in whole.readouts.items():
+        for name, expected in whole.predictions.items():
             assert_same(read_label_space(table, name), expected)
 
 
@@ -156,8 +156,8 @@ class TestWhatHits:
             {"weights": "b" * 64},
             {"benchmark": "imagenet-c-generated"},
             {"condition": "fog/4"},
-            {"protocol": {"precision": "bf16", "readouts": {"closed": "0123"}}},
-            {"protocol": {"precision": "fp32", "readouts": {"closed": "4567"}}},
+            {"protocol": {"precision": "bf16", "projections": {"closed": "0123"}}},
+            {"protocol": {"precision": "fp32", "projections": {"closed": "4567"}}},
         ],
     )
     def test_another_key_never_hits(self, store: PredictionStore, change: dict[str, object]) -> None:
@@ -189,7 +189,7 @@ class TestWhatHits:
         table = store.select(KEY, asked)
         assert table is not None
         assert table["sample_id"].to_pylist() == ["sample-4", "sample-1"]
-        assert_same(read_label_space(table, "closed"), rows.readouts["closed"].take(np.array([4, 1])))
+        assert_same(read_label_space(table, "closed"), rows.predictions["closed"].take(np.array([4, 1])))
 
     def test_rows_stored_twice_come_back_once(self, store: PredictionStore) -> None:
         store.write(KEY, shard(4), {})

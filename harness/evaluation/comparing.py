@@ -54,7 +54,7 @@ from harness.metrics.types import BoolArray, IntArray
 from harness.settings import Settings
 
 _PROTOCOL = ("precision", "decoder", "input", "generated")
-"""What must be the same for two results to be of one protocol; preprocessing and readouts belong to the model."""
+"""What must be the same for two results to be of one protocol; preprocessing and label space belong to the model."""
 
 
 @dataclass(frozen=True)

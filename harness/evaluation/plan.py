@@ -282,7 +282,7 @@ def protocol(
         "decoder": DECODER,
         "input": condition.benchmark.input,
         "precision": settings.precision,
-        "readouts": {spec.name: spec.fingerprint for spec in specs},
+        "projections": {spec.name: spec.fingerprint for spec in specs},
         "logits": logits,
         **({"generated": cell.protocol()} if cell is not None else {}),
     }

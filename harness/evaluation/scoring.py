@@ -16,7 +16,7 @@ import pandas as pd
 
 from harness.data.annotations import real_labels
 from harness.data.catalog import CLEAN_CROPS, Benchmark
-from harness.evidence import CODE, Evidence, EvidenceClass, Fingerprints, Interval
+from harness.evidence import CODE, Evidence, EvidenceClass, EvidenceKey, Fingerprints, Interval
 from harness.labels.label_space_projections import CLOSED, OPEN, LabelSpaceProjection
 from harness.labels.projections import OutputLabels, descendant_outputs
 from harness.labels.spaces import LABEL_SPACES, label_space
@@ -52,10 +52,10 @@ class Scored:
     benchmark: Benchmark
     condition: str | None
     sample_ids: Sequence[str]
-    readouts: Mapping[str, LabelSpacePredictions]
+    predictions: Mapping[str, LabelSpacePredictions]
     """As stored: a label of -1 means that the sample's class is not in the readout's space."""
-    specs: Mapping[str, LabelSpaceProjection]
-    """The maps behind the readouts; empty for imported predictions."""
+    projections: Mapping[str, LabelSpaceProjection]
+    """The maps behind the predictions; empty for imported predictions."""
     outputs: OutputLabels | None
     """What the model's outputs stand for; None for imported predictions."""
     weights: str | None
@@ -79,7 +79,7 @@ class Scored:
     @cached_property
     def closed(self) -> LabelSpacePredictions:
         """The benchmark's own label space; classes that the model has no output for count as wrong."""
-        return without_missing_classes(self.readouts[CLOSED])
+        return without_missing_classes(self.predictions[CLOSED])
 
     def correct(self, k: int = 1) -> BoolArray:
         """Whether one of the k best classes is right (n,), by the benchmark's own labels.
@@ -104,7 +104,7 @@ class Scored:
 
     def in_space(self, name: str) -> LabelSpacePredictions:
         """The samples whose class belongs to the readout's space, which must be a subset of the benchmark's."""
-        readout = self.readouts[name]
+        readout = self.predictions[name]
         return without_missing_classes(readout.take(readout.label >= 0))
 
 
@@ -116,7 +116,7 @@ def without_missing_classes(readout: LabelSpacePredictions) -> LabelSpacePredict
 
 
 @dataclass(frozen=True)
-class Finding:
+class ScoredMetric:
     """One metric of one condition before it becomes evidence."""
 
     scored: Scored
@@ -142,16 +142,16 @@ def _attempt(metric: Callable[..., Estimate], *inputs: Any) -> Estimate | Metric
 
 def _pair(
     scored: Scored, readout: LabelSpacePredictions, where: str, variant: str, published: int | None, reading: str
-) -> Iterator[Finding]:
+) -> Iterator[ScoredMetric]:
     """Top-1 and top-5 of one readout."""
     suffix = f":{variant}" if variant else ""
     notes = {"reading": reading}
     for name, metric in (("top1", top1), ("top5", top5)):
         estimate = _attempt(metric, readout)
-        yield Finding(scored, f"{where}.{name}{suffix}", estimate, published, notes)
+        yield ScoredMetric(scored, f"{where}.{name}{suffix}", estimate, published, notes)
 
 
-def accuracy_group(conditions: Conditions, wanted: frozenset[str]) -> Iterator[Finding]:
+def accuracy_group(conditions: Conditions, wanted: frozenset[str]) -> Iterator[ScoredMetric]:
     """Accuracy in every label space the protocol asks for.
 
     Plain `top1`: logits restricted to the benchmark's classes. `:restricted-K`, where the model lacks some of the
@@ -161,7 +161,7 @@ def accuracy_group(conditions: Conditions, wanted: frozenset[str]) -> Iterator[F
     for scored in conditions.values():
         size = scored.benchmark.size
         space = label_space(scored.benchmark.label_space)
-        missing = scored.specs[CLOSED].missing if CLOSED in scored.specs else 0
+        missing = scored.projections[CLOSED].missing if CLOSED in scored.projections else 0
         present = len(space) - missing
         if scored.benchmark.label_sets:
             yield from _set_accuracy(scored, present)
@@ -171,7 +171,7 @@ def accuracy_group(conditions: Conditions, wanted: frozenset[str]) -> Iterator[F
             reading += f"; images of the {missing} class(es) without an output count as wrong"
         if scored.condition is not None:  # a corruption cell: one number each, there are many
             estimate = _attempt(top1, scored.closed)
-            yield Finding(scored, f"{scored.prefix}.top1", estimate, size, {"reading": reading})
+            yield ScoredMetric(scored, f"{scored.prefix}.top1", estimate, size, {"reading": reading})
             continue
         yield from _pair(scored, scored.closed, scored.prefix, "", size, reading)
         if missing:
@@ -179,28 +179,28 @@ def accuracy_group(conditions: Conditions, wanted: frozenset[str]) -> Iterator[F
             reading = f"argmax over {present:,} outputs, on images of these {present:,} classes"
             published = _share(scored.benchmark, present)
             yield from _pair(scored, kept, scored.prefix, f"restricted-{present}", published, reading)
-        if OPEN in scored.readouts:
+        if OPEN in scored.predictions:
             yield from _open_accuracy(scored, size)
         for name in LABEL_SPACES:
-            if name in scored.readouts and name in wanted:
+            if name in scored.predictions and name in wanted:
                 count = len(label_space(name))
                 reading = f"images of the {count} classes of {name}, argmax over these classes"
                 where = f"{scored.prefix}@{name}"
                 yield from _pair(scored, scored.in_space(name), where, "", _share(scored.benchmark, count), reading)
 
 
-def _set_accuracy(scored: Scored, present: int) -> Iterator[Finding]:
+def _set_accuracy(scored: Scored, present: int) -> Iterator[ScoredMetric]:
     """Top-1 and top-5 where a sample may have several right classes."""
     notes = {
         "reading": f"best of {present:,} outputs, right if it is one of the classes that the image's own table names"
     }
     for name, k in (("top1", 1), ("top5", 5)):
         estimate = _attempt(lambda k: accuracy(scored.correct(k)), k)
-        yield Finding(scored, f"{scored.prefix}.{name}", estimate, scored.benchmark.size, notes)
+        yield ScoredMetric(scored, f"{scored.prefix}.{name}", estimate, scored.benchmark.size, notes)
 
 
-def _open_accuracy(scored: Scored, size: int) -> Iterator[Finding]:
-    readout = scored.readouts[OPEN]
+def _open_accuracy(scored: Scored, size: int) -> Iterator[ScoredMetric]:
+    readout = scored.predictions[OPEN]
     outputs = scored.outputs
     width = len(outputs) if outputs is not None else 0
     exact = f"argmax over all {width:,} outputs, right if it is the class itself"
@@ -210,14 +210,14 @@ def _open_accuracy(scored: Scored, size: int) -> Iterator[Finding]:
     below = descendant_outputs(outputs, label_space(scored.benchmark.label_space))
     if all(len(found) <= 1 for found in below):
         return
-    sets = [below[label] for label in scored.readouts[CLOSED].label]
+    sets = [below[label] for label in scored.predictions[CLOSED].label]
     reading = {"reading": f"argmax over all {width:,} outputs, right if it is the class or below it in WordNet 3.0"}
     for name, k in (("top1", 1), ("top5", 5)):
         estimate = _attempt(accuracy, is_in_sets(readout, sets, k))
-        yield Finding(scored, f"{scored.prefix}.{name}:open-descendants", estimate, size, reading)
+        yield ScoredMetric(scored, f"{scored.prefix}.{name}:open-descendants", estimate, size, reading)
 
 
-def real_group(conditions: Conditions, benchmark: Benchmark) -> Iterator[Finding]:
+def real_group(conditions: Conditions, benchmark: Benchmark) -> Iterator[ScoredMetric]:
     """Accuracy against ReaL's label sets, from the predictions of the benchmark it is scored from."""
     scored = conditions.get(benchmark.scored_from or "")
     if scored is None:
@@ -231,16 +231,18 @@ def real_group(conditions: Conditions, benchmark: Benchmark) -> Iterator[Finding
     if joined < len(known):
         first = next(i for i, found in zip(scored.sample_ids, known, strict=True) if found is None)
         why = MetricUnavailable(f"{len(known) - joined} sample ids have no ReaL entry, first {first}.")
-        yield Finding(scored, key, why, published, notes)
+        yield ScoredMetric(scored, key, why, published, notes)
         return
-    estimate = _attempt(top1_real, scored.readouts[CLOSED], [found or () for found in known])
-    yield Finding(scored, key, estimate, published, notes)
+    estimate = _attempt(top1_real, scored.predictions[CLOSED], [found or () for found in known])
+    yield ScoredMetric(scored, key, estimate, published, notes)
 
 
-_SCORED_FROM_OTHERS: dict[str, Callable[[Conditions, Benchmark], Iterator[Finding]]] = {"imagenet-real": real_group}
+_SCORED_FROM_OTHERS: dict[str, Callable[[Conditions, Benchmark], Iterator[ScoredMetric]]] = {
+    "imagenet-real": real_group
+}
 
 
-def calibration_group(conditions: Conditions, wanted: frozenset[str]) -> Iterator[Finding]:
+def calibration_group(conditions: Conditions, wanted: frozenset[str]) -> Iterator[ScoredMetric]:
     """NLL, Brier, ECE and mean confidence on each condition without corruption, in the benchmark's label space."""
     for scored in conditions.values():
         if scored.condition is not None or scored.benchmark.label_sets:
@@ -251,10 +253,10 @@ def calibration_group(conditions: Conditions, wanted: frozenset[str]) -> Iterato
         except MetricUnavailable as unavailable:
             found = dict.fromkeys(("nll", "brier", "ece", "mean-confidence"), unavailable)
         for name, estimate in found.items():
-            yield Finding(scored, f"{scored.prefix}.{name}", estimate, scored.benchmark.size, notes)
+            yield ScoredMetric(scored, f"{scored.prefix}.{name}", estimate, scored.benchmark.size, notes)
 
 
-def shift_group(conditions: Conditions, wanted: frozenset[str]) -> Iterator[Finding]:
+def shift_group(conditions: Conditions, wanted: frozenset[str]) -> Iterator[ScoredMetric]:
     """Drop from imagenet-val, on the same classes; accuracy above the line of published models where there is one."""
     reference = conditions.get(REFERENCE)
     if reference is None:
@@ -273,7 +275,7 @@ def shift_group(conditions: Conditions, wanted: frozenset[str]) -> Iterator[Find
         published = scored.benchmark.size + (_share(reference.benchmark, len(label_space(space))) or 0)
         notes = {"reading": f"{against}.top1 minus {name}.top1; n counts both sets"}
         drop = _attempt(accuracy_drop, is_correct(same), is_correct(scored.closed))
-        yield Finding(scored, f"{name}.accuracy-drop", drop, published, notes)
+        yield ScoredMetric(scored, f"{name}.accuracy-drop", drop, published, notes)
         baseline = baselines().get(name)
         if baseline is None:
             continue
@@ -282,10 +284,10 @@ def shift_group(conditions: Conditions, wanted: frozenset[str]) -> Iterator[Find
         outside = None
         if isinstance(above, Estimate) and not baseline.covers(top1(same).value):
             outside = "extrapolated: no published model of the fit has a clean accuracy like this one"
-        yield Finding(scored, f"{name}.effective-robustness", above, published, notes, outside)
+        yield ScoredMetric(scored, f"{name}.effective-robustness", above, published, notes, outside)
 
 
-def corruption_group(conditions: Conditions, wanted: frozenset[str]) -> Iterator[Finding]:
+def corruption_group(conditions: Conditions, wanted: frozenset[str]) -> Iterator[ScoredMetric]:
     """Corruption errors of each benchmark with corruptions, over the base images that all its cells have in common."""
     by_benchmark: dict[str, list[Scored]] = {}
     for scored in conditions.values():
@@ -301,14 +303,14 @@ def corruption_group(conditions: Conditions, wanted: frozenset[str]) -> Iterator
         common = [i for i in corrupted[0].sample_ids if all(i in known for known in correct.values())]
         source = conditions.get(f"{name}/{CLEAN_CROPS}") or _clean_crops_of(benchmark, conditions)
         clean = _correct_by_id(source) if source is not None else {}
-        combined = together(corrupted)
+        combined = pooled(corrupted)
         try:
             errors = CorruptionErrors(
                 {cell: np.array([known[i] for i in common], dtype=bool) for cell, known in correct.items()},
                 clean=np.array([clean[i] for i in common]) if all(i in clean for i in common) else None,
             )
         except MetricUnavailable as unavailable:
-            yield Finding(combined, f"{name}.mean-error", unavailable, benchmark.size, {})
+            yield ScoredMetric(combined, f"{name}.mean-error", unavailable, benchmark.size, {})
             continue
         for found in corruption_scores(errors, axes.scored, axes.extra):
             if isinstance(found.estimate, Estimate):  # what lacks cells is pending as the plan says, once
@@ -318,10 +320,10 @@ def corruption_group(conditions: Conditions, wanted: frozenset[str]) -> Iterator
                 notes = {"reading": found.reading}
                 if "relative" in found.key and source is not None:
                     notes["clean"] = source.prefix
-                yield Finding(combined, key, found.estimate, benchmark.size, notes)
+                yield ScoredMetric(combined, key, found.estimate, benchmark.size, notes)
 
 
-def together(cells: Sequence[Scored]) -> Scored:
+def pooled(cells: Sequence[Scored]) -> Scored:
     """The provenance of a score over many cells: all their samples, all their predictions, no cell's own settings."""
     digest = hashlib.sha256("\n".join(sorted(f"{cell.prefix} {cell.data}" for cell in cells)).encode())
     stored = hashlib.sha256("\n".join(sorted(str(cell.protocol.get("predictions")) for cell in cells)).encode())
@@ -360,7 +362,7 @@ def _above_baseline(benchmark: str, reference: LabelSpacePredictions, shifted: L
     return effective_robustness(benchmark, top1(reference), top1(shifted))
 
 
-METRIC_GROUPS: dict[str, Callable[[Conditions, frozenset[str]], Iterator[Finding]]] = {
+METRIC_GROUPS: dict[str, Callable[[Conditions, frozenset[str]], Iterator[ScoredMetric]]] = {
     "accuracy": accuracy_group,
     "calibration": calibration_group,
     "shift": shift_group,
@@ -383,46 +385,43 @@ def score(conditions: Conditions, metrics: Sequence[str], scored_from_others: Se
         scored_from_others: benchmarks without images of their own, such as ReaL.
     """
     spaces = frozenset(scored.benchmark.label_space for scored in conditions.values())
-    findings = [finding for name in metrics for finding in METRIC_GROUPS[name](conditions, spaces)]
+    scored = [metric for name in metrics for metric in METRIC_GROUPS[name](conditions, spaces)]
     if "accuracy" in metrics:
         for benchmark in scored_from_others:
-            findings += _SCORED_FROM_OTHERS[benchmark.name](conditions, benchmark)
-    return [to_evidence(finding) for finding in findings]
+            scored += _SCORED_FROM_OTHERS[benchmark.name](conditions, benchmark)
+    return [to_evidence(metric) for metric in scored]
 
 
 def with_variant(key: str, variant: str) -> str:
     """An evidence key for another protocol than the default one."""
-    if not variant:
-        return key
-    return f"{key}{'+' if ':' in key.rsplit('.', 1)[1] else ':'}{variant}"
+    return str(EvidenceKey.parse(key).with_variant(variant))
 
 
-def to_evidence(finding: Finding) -> Evidence:
-    """A finding as a ledger entry: measured, or pending with the reason where the metric can't be had."""
-    scored = finding.scored
+def to_evidence(metric: ScoredMetric) -> Evidence:
+    """A metric as a ledger entry: measured, or pending with the reason where the metric can't be had."""
+    scored = metric.scored
     common: dict[str, Any] = {
-        "key": with_variant(finding.key, scored.variant),
+        "key": with_variant(metric.key, scored.variant),
         "fingerprints": Fingerprints(
             weights=scored.weights, data=scored.data, code=CODE, annotations=scored.annotations
         ),
-        "protocol": {**scored.protocol, **finding.protocol},
+        "protocol": {**scored.protocol, **metric.protocol},
         "command": scored.command,
-        "N": finding.published,
+        "N": metric.published,
     }
-    if isinstance(finding.estimate, MetricUnavailable):
-        return Evidence(**common, class_=EvidenceClass.PENDING, reason=finding.estimate.reason)
-    estimate = finding.estimate
+    if isinstance(metric.estimate, MetricUnavailable):
+        return Evidence(**common, class_=EvidenceClass.PENDING, reason=metric.estimate.reason)
+    estimate = metric.estimate
     interval = None
     if estimate.low is not None and estimate.high is not None:
         interval = Interval(low=estimate.low, high=estimate.high, level=estimate.level, method=estimate.method)
     unreadable = f"{scored.unreadable} unreadable image(s) left out" if scored.unreadable else None
-    reasons = [why for why in (finding.reason, unreadable, None if interval else estimate.method) if why]
-    metric = finding.key.rsplit(".", 1)[1].partition(":")[0]
+    reasons = [why for why in (metric.reason, unreadable, None if interval else estimate.method) if why]
     return Evidence(
         **common,
         class_=EvidenceClass.MEASURED,
         value=estimate.value,
-        unit=_UNITS.get(metric),
+        unit=_UNITS.get(EvidenceKey.parse(metric.key).metric),
         interval=interval,
         n=estimate.n,
         reason="; ".join(reasons) or None,

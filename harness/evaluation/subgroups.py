@@ -26,7 +26,7 @@ from harness.data.slicings import Grouping, Subjects, check_reference, grouping,
 from harness.data.statistics import image_statistics
 from harness.errors import ExitCode, HarnessError, MissingInputError
 from harness.evaluation.plan import Condition, Plan, chosen_samples, open_condition
-from harness.evaluation.scoring import Conditions, Scored, together, with_variant
+from harness.evaluation.scoring import Conditions, Scored, pooled, with_variant
 from harness.evaluation.suites import SliceOptions, Suite
 from harness.evidence import CODE, Evidence, EvidenceClass, Fingerprints, Interval, Ledger, benchmark_of
 from harness.labels.label_space_projections import CLOSED
@@ -248,15 +248,15 @@ def _pooled(name: str, cells: Sequence[Scored], statistics_of: StatisticsOf) -> 
             ids = ids.append(pd.Index(cell.sample_ids).difference(ids, sort=False))
     labels = np.full(len(ids), -1)
     for cell in cells:
-        labels[ids.get_indexer(pd.Index(cell.sample_ids))] = cell.readouts[CLOSED].label
+        labels[ids.get_indexer(pd.Index(cell.sample_ids))] = cell.predictions[CLOSED].label
     units = np.concatenate([ids.get_indexer(pd.Index(cell.sample_ids)) for cell in cells])
     outcomes = outcomes_by_unit(np.concatenate([cell.correct() for cell in cells]), units, len(ids))
     subjects = Subjects(first.benchmark, ids.tolist(), labels, None, statistics_of(first))
-    return _Target(name, together(cells), outcomes, subjects)
+    return _Target(name, pooled(cells), outcomes, subjects)
 
 
 def _subjects(scored: Scored, statistics_of: StatisticsOf) -> Subjects:
-    labels = scored.readouts[CLOSED].label
+    labels = scored.predictions[CLOSED].label
     return Subjects(scored.benchmark, scored.sample_ids, labels, scored.table, statistics_of(scored))
 
 

@@ -240,7 +240,7 @@ class _Collected:
 
     positions: list[int] = field(default_factory=list)
     errors: list[str | None] = field(default_factory=list)
-    readouts: dict[str, list[LabelSpacePredictions]] = field(default_factory=dict)
+    predictions: dict[str, list[LabelSpacePredictions]] = field(default_factory=dict)
     logits: list[np.ndarray] = field(default_factory=list)
 
 
@@ -316,7 +316,7 @@ def _run_batch(
             read = spec.read(logits, labels[readable])
             for name in ("target_logit", "logsumexp", "logsumexp2", "top5", "top5_logit"):
                 getattr(whole, name)[readable] = getattr(read, name)
-        collected.readouts.setdefault(spec.name, []).append(whole)
+        collected.predictions.setdefault(spec.name, []).append(whole)
     if keep_logits:
         kept = np.full((len(labels), forward.outputs), np.nan, np.float16)
         if logits is not None:
@@ -343,6 +343,6 @@ def _shard(samples: Samples, collected: _Collected) -> ShardRows:
         digest=[samples.digest[p] for p in positions],
         label=samples.label[positions].astype(np.int32),
         error=collected.errors,
-        readouts={name: concatenate(parts) for name, parts in collected.readouts.items()},
+        predictions={name: concatenate(parts) for name, parts in collected.predictions.items()},
         logits=np.concatenate(collected.logits) if collected.logits else None,
     )

@@ -21,6 +21,6 @@ class ShardRows:
     """int32 (n,): class index in the benchmark's label space."""
     error: Sequence[str | None]
     """Why an image could not be read; its readout columns then hold no prediction (-1 and NaN)."""
-    readouts: dict[str, LabelSpacePredictions]
+    predictions: dict[str, LabelSpacePredictions]
     logits: np.ndarray | None = None
     """float16 (n, outputs), where all logits are kept."""

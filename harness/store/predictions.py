@@ -44,7 +44,7 @@ class PredictionKey:
     condition: str
     """Corruption and severity such as `fog/3`, or `clean`."""
     protocol: dict[str, Any]
-    """Preprocessing, readouts, precision, corruption with its seed."""
+    """Preprocessing, projections, precision, corruption with its seed."""
 
     @property
     def digest(self) -> str:
@@ -73,7 +73,7 @@ def _to_table(rows: ShardRows) -> pa.Table:
         "label": pa.array(rows.label, pa.int32()),
         "error": pa.array(list(rows.error), pa.string()),
     }
-    for name, readout in rows.readouts.items():
+    for name, readout in rows.predictions.items():
         for field, kind in _NARROW.items():
             values = getattr(readout, field)
             columns[f"{name}.{field}"] = pa.nulls(len(rows.label), kind) if values is None else pa.array(values, kind)
@@ -92,7 +92,7 @@ def _checksum(data: bytes) -> str:
 
 
 def label_space_names(table: pa.Table) -> tuple[str, ...]:
-    """The readouts a stored table holds."""
+    """The label spaces a stored table holds predictions in."""
     return tuple(name.removesuffix(".top5") for name in table.column_names if name.endswith(".top5"))
 
 

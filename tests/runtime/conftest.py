@@ -35,7 +35,7 @@ class Collected:
         return [error for shard in self.shards for error in shard.error]
 
     def readout(self, name: str = "closed") -> LabelSpacePredictions:
-        return concatenate([shard.readouts[name] for shard in self.shards])
+        return concatenate([shard.predictions[name] for shard in self.shards])
 
 
 def identity_spec(classes: int = CLASSES, name: str = "closed") -> LabelSpaceProjection:

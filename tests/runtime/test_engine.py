@@ -112,7 +112,7 @@ class TestOrderAndCutting:
                 lambda position: preprocessing.pixels(foolbox_images[position].image()),
                 write=shards.append, batch_size=8, **options,
             )  # fmt: skip
-            return {spec.name: concatenate([shard.readouts[spec.name] for shard in shards]) for spec in specs}
+            return {spec.name: concatenate([shard.predictions[spec.name] for shard in shards]) for spec in specs}
 
         first, second = stored(shard_size=64, workers=1), stored(shard_size=8, workers=3)
         for name, readout in first.items():

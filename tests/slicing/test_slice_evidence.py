@@ -254,7 +254,7 @@ class TestOtherSets:
         found = slices_of(cells, "wordnet", conditions="shifted")
         assert not [key for key in found if key.startswith("imagenet-c/")]
         rows = pd.concat(
-            pd.DataFrame({"label": cell.readouts[CLOSED].label, "right": cell.correct()}) for cell in cells.values()
+            pd.DataFrame({"label": cell.predictions[CLOSED].label, "right": cell.correct()}) for cell in cells.values()
         )
         dogs = rows[rows["label"].between(151, 268)]  # the 118 dogs are classes 151 to 268
         item = found["imagenet-c@wordnet/n02084071.top1"]
@@ -267,14 +267,14 @@ class TestOtherSets:
         cells = self.cells(scored_of)
         found = slices_of(cells, "wordnet", conditions="cells")
         for prefix, cell in cells.items():
-            dogs = cell.correct()[(cell.readouts[CLOSED].label >= 151) & (cell.readouts[CLOSED].label <= 268)]
+            dogs = cell.correct()[(cell.predictions[CLOSED].label >= 151) & (cell.predictions[CLOSED].label <= 268)]
             assert found[f"{prefix}@wordnet/n02084071.top1"].value == pytest.approx(100 * dogs.mean())
 
     def test_an_image_that_one_cell_lacks_is_counted_where_it_is(self, scored_of: Callable[..., Scored]) -> None:
         cells = self.cells(scored_of)
         first = cells["imagenet-c/fog/1"]
-        readout = first.readouts[CLOSED].take(np.arange(1, 3000))
-        cells["imagenet-c/fog/1"] = replace(first, sample_ids=first.sample_ids[1:], readouts={CLOSED: readout})
+        readout = first.predictions[CLOSED].take(np.arange(1, 3000))
+        cells["imagenet-c/fog/1"] = replace(first, sample_ids=first.sample_ids[1:], predictions={CLOSED: readout})
         found = slices_of(cells, "imagenet-x-metaclass", conditions="shifted")
         groups = [i for key, i in found.items() if "/" in key and i.n is not None]
         assert sum(item.n or 0 for item in groups) == 4 * 3000 - 1
