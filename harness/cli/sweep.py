@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from harness.evaluation.run import RunResult
     from harness.evaluation.suites import Suite
     from harness.evidence import Ledger
-    from harness.models.registry import ModelSpec
+    from harness.models.specs import ModelSpec
 
 _WORST_FIRST = (
     ExitCode.USAGE,

@@ -21,7 +21,7 @@ from harness.evaluation.suites import Suite, SuiteBenchmark
 from harness.labels.label_space_projections import LabelSpaceProjection, label_space_projections
 from harness.metrics.corruption import widest_mce_half_width
 from harness.models.loading import ModelIdentity, ModelState, find_model
-from harness.models.registry import ModelSpec
+from harness.models.specs import ModelSpec
 from harness.progress import Reporter
 from harness.runtime.decoding import GeneratedCell, default_workers
 from harness.settings import Settings

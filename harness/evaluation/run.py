@@ -51,7 +51,8 @@ from harness.evidence import CODE, Evidence, EvidenceClass, Fingerprints, Ledger
 from harness.files import write_text
 from harness.labels.label_space_projections import LabelSpaceProjection
 from harness.models.loading import LoadedModel, ModelIdentity, load_model
-from harness.models.registry import FolderCheckpoint, ModelSpec
+from harness.models.sources.hub import FolderCheckpoint
+from harness.models.specs import ModelSpec
 from harness.progress import Reporter
 from harness.runtime.decoding import GeneratedCell, Pixels, default_workers, direct, generated
 from harness.runtime.rows import ShardRows

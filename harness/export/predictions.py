@@ -35,7 +35,7 @@ from harness.files import atomic_write
 from harness.labels.label_space_projections import CLOSED
 from harness.labels.spaces import label_space
 from harness.metrics.types import TOP, LabelSpacePredictions
-from harness.models.registry import ModelSpec
+from harness.models.specs import ModelSpec
 from harness.progress import Reporter
 from harness.runtime.rows import ShardRows
 from harness.settings import Settings

@@ -327,12 +327,12 @@ def loader(*, offline: bool, cache: Path, note: Callable[[str], None]) -> Callab
         offline: whether nothing may be downloaded.
         cache: folder of known identities.
     """
-    from harness.models.loading import load_model, locate_checkpoint
+    from harness.models.loading import load_model
 
     def load(reference: str) -> LoadedModel | None:
         spec = resolve(reference)
         try:
-            files = locate_checkpoint(spec, offline=offline)
+            files = spec.checkpoint.locate(spec, offline=offline)
         except MissingInputError as missing:
             note(f"The weights of {reference} are not here: {missing}")
             return None

@@ -8,11 +8,11 @@ operations as timm's and torchvision's transforms, so that the model sees bit fo
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
 from PIL import Image
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PositiveInt, model_validator
 
 from harness.errors import ExitCode, HarnessError
 
@@ -38,22 +38,39 @@ _PIL_CODES: dict[int, Interpolation] = {
 }
 
 
+def _square(size: object) -> object:
+    return (size, size) if isinstance(size, int) else size
+
+
 class Preprocessing(BaseModel):
-    """Image to model input."""
+    """Image to model input.
+
+    >>> Preprocessing(resize=256, crop=224, interpolation="bicubic", mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5)).crop
+    (224, 224)
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    resize: int | tuple[int, int] | None
+    resize: PositiveInt | tuple[PositiveInt, PositiveInt] | None
     """Length of the short side in pixels, or exact (height, width), or None for no resizing."""
-    crop: tuple[int, int]
-    """Centre crop (height, width) in pixels: the model's input size."""
+    crop: Annotated[tuple[PositiveInt, PositiveInt], BeforeValidator(_square)]
+    """Centre crop (height, width) in pixels, or one number for a square: the model's input size."""
     interpolation: Interpolation
     mean: tuple[float, float, float]
+    """Of red, green and blue, for pixels in [0, 1]."""
     std: tuple[float, float, float]
     crop_offset: Literal["round", "floor"] = "round"
     """How an odd margin is split: "round" as torchvision and timm do, "floor" as transformers does."""
     origin: str = Field(exclude=True, default="")
     """Where this was read; says nothing about pixels, so it is no part of the protocol."""
+
+    @model_validator(mode="after")
+    def _is_of_unit_pixels(self) -> Preprocessing:
+        if not all(0 <= value <= 1 for value in self.mean):
+            raise ValueError(f"mean {list(self.mean)} is not of pixels in [0, 1]: divide mean and std by 255")
+        if not all(value > 0 for value in self.std):
+            raise ValueError(f"std {list(self.std)} must be above 0, since pixels are divided by it")
+        return self
 
     def describe(self) -> str:
         """One line for people."""

@@ -12,7 +12,7 @@ import torch
 import transformers
 
 from harness.labels.spaces import label_space, lemmas
-from harness.models.loading import LoadedModel, load_model, locate_checkpoint
+from harness.models.loading import LoadedModel, load_model
 from harness.models.registry import resolve
 
 PROCESSOR = {
@@ -103,7 +103,7 @@ def load(tmp_path: Path) -> Callable[..., LoadedModel]:
 
     def load_reference(reference: str | Path, label_space: str | None = None) -> LoadedModel:
         spec = resolve(str(reference))
-        found = locate_checkpoint(spec, offline=True)
+        found = spec.checkpoint.locate(spec, offline=True)
         return load_model(spec, found, label_space=label_space, cache=tmp_path / "identities")
 
     return load_reference

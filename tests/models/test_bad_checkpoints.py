@@ -17,7 +17,7 @@ import timm
 import torch
 
 from harness.errors import ExitCode, HarnessError, MissingInputError
-from harness.models.loading import LoadedModel, locate_checkpoint
+from harness.models.loading import LoadedModel
 from harness.models.registry import resolve
 
 Load = Callable[..., LoadedModel]
@@ -163,23 +163,27 @@ class TestConfiguration:
         spec = resolve(str(folder))
         (folder / absent).unlink()
         with pytest.raises(MissingInputError, match=f"{named}.* is missing") as caught:
-            locate_checkpoint(spec, offline=True)
+            spec.checkpoint.locate(spec, offline=True)
         assert "Expected: config.json, preprocessor_config.json" in str(caught.value)
 
 
 class TestTheHub:
     """What a person is told where a checkpoint can't be had; the Hub's answers are played back."""
 
+    @staticmethod
+    def locate(reference: str, *, offline: bool) -> str:
+        spec = resolve(reference)
+        with pytest.raises(MissingInputError) as caught:
+            spec.checkpoint.locate(spec, offline=offline)
+        return str(caught.value)
+
     RESPONSE = SimpleNamespace(status_code=503, headers={}, request=None)
 
     def test_offline_and_never_fetched(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path))
-        with pytest.raises(MissingInputError) as caught:
-            locate_checkpoint(resolve("regnet-y-040"), offline=True)
-        assert "The weights of facebook/regnet-y-040 are not on this machine, and this run is offline." in str(
-            caught.value
-        )
-        assert "hf download facebook/regnet-y-040" in str(caught.value)
+        message = self.locate("regnet-y-040", offline=True)
+        assert "The weights of facebook/regnet-y-040 are not on this machine, and this run is offline." in message
+        assert "hf download facebook/regnet-y-040" in message
 
     @pytest.mark.parametrize(
         ("kind", "said", "remedy"),
@@ -202,16 +206,15 @@ class TestTheHub:
             raise error("no", response=self.RESPONSE)
 
         monkeypatch.setattr(huggingface_hub, "snapshot_download", answer)
-        with pytest.raises(MissingInputError) as caught:
-            locate_checkpoint(resolve("hf:org/name@v2"), offline=False)
-        assert said in str(caught.value)
-        assert remedy in str(caught.value)
+        message = self.locate("hf:org/name@v2", offline=False)
+        assert said in message
+        assert remedy in message
 
     def test_a_dropped_connection(self, monkeypatch: pytest.MonkeyPatch) -> None:
         def drop(*args: object, **kwargs: object) -> str:
             raise ConnectionResetError(104, "Connection reset by peer")
 
         monkeypatch.setattr(huggingface_hub, "snapshot_download", drop)
-        with pytest.raises(MissingInputError, match=r"could not be fetched: ConnectionResetError") as caught:
-            locate_checkpoint(resolve("hf:org/name"), offline=False)
-        assert "it resumes" in str(caught.value)
+        message = self.locate("hf:org/name", offline=False)
+        assert "could not be fetched: ConnectionResetError" in message
+        assert "it resumes" in message

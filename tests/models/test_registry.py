@@ -8,14 +8,10 @@ import pytest
 
 from harness.errors import ExitCode, HarnessError
 from harness.labels.spaces import LABEL_SPACES
-from harness.models.registry import (
-    FolderCheckpoint,
-    HubCheckpoint,
-    PackageCheckpoint,
-    TorchvisionCheckpoint,
-    registered,
-    resolve,
-)
+from harness.models.registry import registered, resolve
+from harness.models.sources.hub import FolderCheckpoint, HubCheckpoint
+from harness.models.sources.package import PackageCheckpoint
+from harness.models.sources.torchvision import TorchvisionCheckpoint
 
 
 def fault(reference: str) -> str:

@@ -1,0 +1,265 @@
+"""Models in the Hub's layout, of transformers or of timm: `hf:ORG/NAME[@REVISION]`, `timm:NAME`, or a local folder."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from harness.errors import ExitCode, HarnessError, MissingInputError, unknown_name
+from harness.labels.projections import names_by_output
+from harness.models.preprocessing import from_hub_processor, from_timm
+from harness.models.specs import BuiltModel, Checkpoint, CheckpointFiles, ModelSpec
+from harness.models.tensors import damaged, load_strictly, read_json, read_tensors, unreadable, why_unreadable
+
+if TYPE_CHECKING:
+    import torch
+
+HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?(@[\w./-]+)?")
+_PATTERNS = ["config.json", "preprocessor_config.json", "*.safetensors", "*.safetensors.index.json"]
+_BIN_PATTERNS = ["pytorch_model*.bin", "pytorch_model.bin.index.json"]
+_EXPECTED = "Expected: config.json, preprocessor_config.json, and model.safetensors or pytorch_model.bin."
+
+
+class FolderCheckpoint(Checkpoint):
+    """A local folder in the Hub's layout."""
+
+    kind: Literal["folder"] = "folder"
+    path: Path
+
+    def locate(self, spec: ModelSpec, *, offline: bool) -> CheckpointFiles:
+        return _files(self.path, revision=None)
+
+    def build(self, spec: ModelSpec, found: CheckpointFiles) -> BuiltModel:
+        return _build(spec, found)
+
+
+class HubCheckpoint(Checkpoint):
+    """A repository on the Hugging Face Hub."""
+
+    kind: Literal["hub"] = "hub"
+    repo: str
+    revision: str | None = None
+
+    def locate(self, spec: ModelSpec, *, offline: bool) -> CheckpointFiles:
+        folder = _snapshot(self.repo, self.revision, offline)
+        return _files(folder, revision=folder.name)
+
+    def build(self, spec: ModelSpec, found: CheckpointFiles) -> BuiltModel:
+        return _build(spec, found)
+
+
+# --- what a reference means ----------------------------------------------------------------------------------------
+
+
+def resolve_hub(rest: str, prefix: str = "hf") -> ModelSpec:
+    """The model of `hf:ORG/NAME[@REVISION]`.
+
+    Raises:
+        HarnessError: malformed.
+    """
+    if not HUB_ID.fullmatch(rest):
+        raise HarnessError(
+            f"'{prefix}:{rest}' is not {prefix}:ORG/NAME[@REVISION].",
+            remedy="Example: hf:facebook/regnet-y-040@main",
+            exit_code=ExitCode.USAGE,
+        )
+    repo, _, revision = rest.partition("@")
+    if prefix == "timm":
+        repo = f"timm/{repo}"
+    return ModelSpec(
+        name=repo.replace("/", "--"),
+        reference=f"{prefix}:{rest}",
+        title=repo,
+        checkpoint=HubCheckpoint(repo=repo, revision=revision or None),
+    )
+
+
+def resolve_timm(rest: str) -> ModelSpec:
+    """The model of `timm:NAME.TAG`, which is the repository of that name in timm's organisation.
+
+    Raises:
+        HarnessError: an architecture without the tag of its weights.
+    """
+    if "." not in rest:
+        raise HarnessError(
+            f"'timm:{rest}' names an architecture, not a checkpoint.",
+            remedy=f"Add the tag of the weights, e.g. timm:{rest}.in1k; the names are listed by timm.list_pretrained().",
+            exit_code=ExitCode.USAGE,
+        )
+    return resolve_hub(rest, "timm")
+
+
+def resolve_folder(path: Path) -> ModelSpec:
+    """The model in a folder.
+
+    Raises:
+        HarnessError: it has no config.json.
+    """
+    if not (path / "config.json").is_file():
+        raise HarnessError(
+            f"The folder {path} holds no config.json, so it is no model in the Hub's layout.",
+            remedy=_EXPECTED,
+            exit_code=ExitCode.MISSING,
+        )
+    folder = path.resolve()
+    return ModelSpec(name=folder.name, reference=str(path), title=folder.name, checkpoint=FolderCheckpoint(path=folder))
+
+
+# --- finding files -------------------------------------------------------------------------------------------------
+
+
+def _snapshot(repo: str, revision: str | None, offline: bool) -> Path:
+    """The folder of a repository's files in the Hub's cache, downloaded unless offline."""
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import (
+        GatedRepoError,
+        HfHubHTTPError,
+        LocalEntryNotFoundError,
+        RepositoryNotFoundError,
+        RevisionNotFoundError,
+    )
+
+    def download(patterns: list[str]) -> Path:
+        return Path(snapshot_download(repo, revision=revision, allow_patterns=patterns, local_files_only=offline))
+
+    where = f"{repo}@{revision}" if revision else repo
+    try:
+        folder = download(_PATTERNS)
+        return folder if any(folder.glob("*.safetensors")) else download(_PATTERNS + _BIN_PATTERNS)
+    except GatedRepoError as error:
+        raise MissingInputError(
+            f"{where} on the Hub is gated, and this account has no access to it.",
+            remedy=f"Accept its terms on its page ({repo}), set HF_TOKEN, and repeat the command.",
+        ) from error
+    except RevisionNotFoundError as error:
+        raise MissingInputError(
+            f"The Hub has no revision {revision} of {repo}.", remedy="Check the name of the revision."
+        ) from error
+    except RepositoryNotFoundError as error:
+        raise MissingInputError(
+            f"The Hub has no model {repo}, or it is private and no token with access is set.",
+            remedy="Check the spelling; for a private model set HF_TOKEN.",
+        ) from error
+    except LocalEntryNotFoundError as error:
+        why = "this run is offline" if offline else "the Hub can't be reached"
+        raise MissingInputError(
+            f"The weights of {where} are not on this machine, and {why}.",
+            remedy=f"With network, run once: hf download {repo}, or give a local folder: --model FOLDER.",
+        ) from error
+    except HfHubHTTPError as error:
+        status = error.response.status_code if error.response is not None else "no status"
+        raise MissingInputError(
+            f"The Hub answered HTTP {status} for {where}.", remedy="Try again later, or give a local folder."
+        ) from error
+    except OSError as error:
+        raise MissingInputError(
+            f"The weights of {where} could not be fetched: {type(error).__name__}.",
+            remedy="Check the network and the free disk space, then repeat the command: it resumes.",
+        ) from error
+
+
+def _files(folder: Path, revision: str | None) -> CheckpointFiles:
+    weights = sorted(folder.glob("*.safetensors")) or sorted(folder.glob("pytorch_model*.bin"))
+    if not (folder / "config.json").is_file() or not weights:
+        missing = "config.json" if weights else "model.safetensors or pytorch_model.bin"
+        raise MissingInputError(f"{folder} is no model in the Hub's layout: {missing} is missing.", remedy=_EXPECTED)
+    configs = [path for name in ("config.json", "preprocessor_config.json") if (path := folder / name).is_file()]
+    return CheckpointFiles(folder, (*configs, *weights), revision)
+
+
+# --- building ------------------------------------------------------------------------------------------------------
+
+
+def _build(spec: ModelSpec, found: CheckpointFiles) -> BuiltModel:
+    config = read_json(found.folder / "config.json")
+    if "auto_map" in config:
+        raise HarnessError(
+            f"{spec.reference} needs code from its own repository (auto_map in config.json), which harness never runs.",
+            remedy="Use a checkpoint whose architecture is part of transformers or timm.",
+            exit_code=ExitCode.MISSING,
+        )
+    if "pretrained_cfg" in config or "architecture" in config:
+        return _build_timm(found, config)
+    return _build_transformers(found, config)
+
+
+def _build_timm(found: CheckpointFiles, config: dict[str, Any]) -> BuiltModel:
+    import timm
+
+    pretrained = config.get("pretrained_cfg") or config
+    outputs = int(config.get("num_classes") or pretrained.get("num_classes") or 0)
+    name = str(config.get("architecture", ""))
+    if not timm.is_model(name):
+        raise unknown_name("timm architecture", name, timm.list_models(), where=str(found.folder / "config.json"))
+    core = timm.create_model(name, pretrained=False, num_classes=outputs, **config.get("model_args", {}))
+    state: dict[str, torch.Tensor] = {}
+    for file in found.weights:
+        state |= read_tensors(file)
+    load_strictly(core, state, found.weights[0])
+    labels = config.get("label_names") or pretrained.get("label_names")
+    return BuiltModel(
+        core=core,
+        library="timm",
+        architecture=name,
+        outputs=outputs,
+        preprocessing=from_timm(pretrained, "the checkpoint's config.json"),
+        names=list(labels) if labels else None,
+        declared=_timm_label_space(str(pretrained.get("tag") or ""), outputs),
+    )
+
+
+def _timm_label_space(tag: str, outputs: int) -> tuple[str, str] | None:
+    """The order that timm documents for the heads it trained or converted (timm/data/imagenet_info.py)."""
+    spaces = {("in1k", 1000): "imagenet-1k", ("in22k", 21841): "imagenet-22k"}
+    space = spaces.get((tag.rsplit("_", 1)[-1], outputs))
+    if space is None:
+        return None
+    return space, f"timm documents this order for checkpoints tagged {tag} with {outputs:,} outputs"
+
+
+def _build_transformers(found: CheckpointFiles, config: dict[str, Any]) -> BuiltModel:
+    import transformers
+
+    processor = found.folder / "preprocessor_config.json"
+    if not processor.is_file():
+        raise HarnessError(
+            f"{found.folder} has no preprocessor_config.json, so how images become inputs is not stated.",
+            remedy="Add the file the model was published with; class defaults can differ from it.",
+            exit_code=ExitCode.MISSING,
+        )
+    preprocessing = from_hub_processor(read_json(processor), "the checkpoint's preprocessor_config.json")
+    try:
+        core, info = transformers.AutoModelForImageClassification.from_pretrained(
+            found.folder,
+            local_files_only=True,
+            trust_remote_code=False,
+            ignore_mismatched_sizes=True,  # they are reported below, by name; the library's error says less
+            output_loading_info=True,
+        )
+    except unreadable() as error:
+        raise damaged(found.folder, why_unreadable(error)) from error
+    absent = sorted(info["missing_keys"])
+    mismatched = [
+        f"{name} is {tuple(given)}, config.json needs {tuple(needed)}"
+        for name, given, needed in sorted(info["mismatched_keys"])
+    ]
+    if absent or mismatched:
+        raise damaged(
+            found.folder,
+            f"{len(absent)} tensors of the architecture are missing and {len(mismatched)} have another shape "
+            f"({'; '.join((absent + mismatched)[:3])})",
+        )
+    outputs = int(core.config.num_labels)
+    names, note = None, None
+    if config.get("id2label"):
+        names, note = names_by_output({int(key): str(value) for key, value in config["id2label"].items()}, outputs)
+    return BuiltModel(
+        core=core,
+        library="transformers",
+        architecture=type(core).__name__,
+        outputs=outputs,
+        preprocessing=preprocessing,
+        names=names,
+        note=note,
+    )

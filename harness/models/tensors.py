@@ -1,0 +1,89 @@
+"""Reading checkpoint files safely: safetensors, or pickles that may hold tensors only; a damaged one says why."""
+
+from __future__ import annotations
+
+import json
+import pickle
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from harness.errors import ExitCode, HarnessError
+
+if TYPE_CHECKING:
+    import torch
+
+
+def damaged(path: Path, why: str) -> HarnessError:
+    """An error for a checkpoint that is here and can't be used."""
+    return HarnessError(
+        f"The checkpoint {path} can't be used: {why}.",
+        remedy="Fetch it again, or use another revision.",
+        exit_code=ExitCode.MISSING,
+    )
+
+
+def unreadable() -> tuple[type[Exception], ...]:
+    """What the readers of checkpoints raise on files that are damaged or hold more than tensors."""
+    import safetensors
+
+    readers = safetensors.SafetensorError, pickle.UnpicklingError, RuntimeError, EOFError, OSError
+    return *readers, ValueError, KeyError, TypeError
+
+
+def why_unreadable(error: Exception) -> str:
+    """An error of those readers as a phrase."""
+    if isinstance(error, pickle.UnpicklingError):  # torch's own text advises to run what is inside
+        return "its pickle is damaged or holds something other than tensors, which harness never runs"
+    lines = str(error).strip().splitlines()
+    return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
+
+
+def read_tensors(file: Path) -> dict[str, torch.Tensor]:
+    """A state dict from safetensors, or from a pickle that may hold tensors only.
+
+    Raises:
+        HarnessError: the file is damaged or holds something else.
+    """
+    import safetensors.torch
+    import torch
+
+    try:
+        if file.suffix == ".safetensors":
+            return safetensors.torch.load_file(file)
+        state = torch.load(file, map_location="cpu", weights_only=True)
+    except unreadable() as error:
+        raise damaged(file, why_unreadable(error)) from error
+    if not isinstance(state, dict) or not all(isinstance(value, torch.Tensor) for value in state.values()):
+        raise damaged(file, "it holds something other than named tensors")
+    return state
+
+
+def in_order(state: dict[str, torch.Tensor], target: dict[str, torch.Tensor], file: Path) -> dict[str, torch.Tensor]:
+    """Match tensors to an architecture by order, comparing every shape."""
+    if len(state) != len(target):
+        raise damaged(file, f"it holds {len(state)} tensors, the architecture has {len(target)}")
+    matched = {}
+    for (given, tensor), (name, slot) in zip(state.items(), target.items(), strict=True):
+        if tensor.shape != slot.shape:
+            raise damaged(file, f"{given} has shape {tuple(tensor.shape)}, {name} needs {tuple(slot.shape)}")
+        matched[name] = tensor
+    return matched
+
+
+def load_strictly(core: torch.nn.Module, state: dict[str, torch.Tensor], file: Path) -> None:
+    """Fill a network; a tensor too few or too many is an error, since libraries would fill it with random numbers."""
+    try:
+        core.load_state_dict(state, strict=True)
+    except RuntimeError as error:
+        raise damaged(file, " ".join(str(error).split())[:300]) from error
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """A JSON object beside the weights."""
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise damaged(path, str(error)) from error
+    if not isinstance(data, dict):
+        raise damaged(path, "it is not a JSON object")
+    return data
