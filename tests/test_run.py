@@ -19,7 +19,7 @@ from harness.evaluation.run import RunResult, run_suite
 from harness.evaluation.suites import Suite, load_suite, parse_suite
 from harness.evidence import EvidenceClass, Ledger, benchmark_of
 from harness.export.predictions import export_predictions
-from harness.labels.label_space_projections import CLOSED
+from harness.labels.projections import CLOSED
 from harness.models.loading import LoadedModel
 from harness.models.registry import resolve
 from harness.progress import Reporter

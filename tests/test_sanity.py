@@ -14,7 +14,7 @@ from scipy.stats import binomtest
 
 from harness.errors import HarnessError
 from harness.evaluation.sanity import MIN_IMAGES, check_against_chance
-from harness.labels.label_space_projections import label_space_projections
+from harness.labels.projections import label_space_projections
 from harness.metrics.types import LabelSpacePredictions
 from harness.models.loading import LoadedModel
 from harness.runtime.engine import DeviceProjection, Forward, Placement

@@ -18,7 +18,7 @@ from harness.data.catalog import CLEAN_CROPS, Benchmark, get_benchmark
 from harness.data.local import LocalDataset, Location, available_conditions, locate, open_dataset
 from harness.errors import HarnessError, MissingInputError
 from harness.evaluation.suites import Suite, SuiteBenchmark
-from harness.labels.label_space_projections import LabelSpaceProjection, label_space_projections
+from harness.labels.projections import LabelSpaceProjection, label_space_projections
 from harness.metrics.corruption import widest_mce_half_width
 from harness.models.loading import ModelIdentity, ModelState, find_model
 from harness.models.specs import ModelSpec

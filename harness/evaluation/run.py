@@ -49,7 +49,7 @@ from harness.evaluation.subgroups import check_join, request_of, slices_of_run, 
 from harness.evaluation.suites import Suite, suite_names
 from harness.evidence import CODE, Evidence, EvidenceClass, Fingerprints, Ledger, benchmark_of
 from harness.files import write_text
-from harness.labels.label_space_projections import LabelSpaceProjection
+from harness.labels.projections import LabelSpaceProjection
 from harness.models.loading import LoadedModel, ModelIdentity, load_model
 from harness.models.sources.hub import FolderCheckpoint
 from harness.models.specs import ModelSpec

@@ -17,8 +17,8 @@ import pandas as pd
 from harness.data.annotations import real_labels
 from harness.data.catalog import CLEAN_CROPS, Benchmark
 from harness.evidence import CODE, Evidence, EvidenceClass, EvidenceKey, Fingerprints, Interval
-from harness.labels.label_space_projections import CLOSED, OPEN, LabelSpaceProjection
-from harness.labels.projections import OutputLabels, descendant_outputs
+from harness.labels.outputs import OutputLabels
+from harness.labels.projections import CLOSED, OPEN, LabelSpaceProjection, descendant_outputs
 from harness.labels.spaces import LABEL_SPACES, label_space
 from harness.metrics.accuracy import accuracy, is_correct, is_in_sets, top1, top1_real, top5
 from harness.metrics.calibration import calibration

@@ -24,7 +24,7 @@ from harness.evaluation.plan import CLEAN, Condition, open_condition, sample_key
 from harness.evaluation.run import stored_ledger_path
 from harness.evaluation.scoring import without_missing_classes
 from harness.evidence import Evidence, EvidenceClass, Ledger
-from harness.labels.label_space_projections import CLOSED
+from harness.labels.projections import CLOSED
 from harness.metrics.types import LabelSpacePredictions
 from harness.models.registry import registered, resolve
 from harness.progress import Reporter

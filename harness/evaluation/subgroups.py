@@ -29,7 +29,7 @@ from harness.evaluation.plan import Condition, Plan, chosen_samples, open_condit
 from harness.evaluation.scoring import Conditions, Scored, pooled, with_variant
 from harness.evaluation.suites import SliceOptions, Suite
 from harness.evidence import CODE, Evidence, EvidenceClass, Fingerprints, Interval, Ledger, benchmark_of
-from harness.labels.label_space_projections import CLOSED
+from harness.labels.projections import CLOSED
 from harness.metrics.fairness import Audit, WorstSlices, audit, error_ratio, worst_slices
 from harness.metrics.intervals import LEVEL
 from harness.metrics.multiplicity import CORRECTIONS, Correction

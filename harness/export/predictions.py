@@ -32,7 +32,7 @@ from harness.evaluation.subgroups import request_of, slice_evidence, slices_opti
 from harness.evaluation.suites import Suite
 from harness.evidence import Evidence, Ledger
 from harness.files import atomic_write
-from harness.labels.label_space_projections import CLOSED
+from harness.labels.projections import CLOSED
 from harness.labels.spaces import label_space
 from harness.metrics.types import TOP, LabelSpacePredictions
 from harness.models.specs import ModelSpec

@@ -1,259 +1,99 @@
-"""Reading a model's outputs in a benchmark's label space, proven synset by synset.
+"""The label spaces in which one forward pass is read, decided by benchmark and model, by synset and never by position.
 
-Two steps. `prove_outputs` finds out which synset every output of a model stands for, from the names that its
-checkpoint carries; where the names don't prove it, it says why. `project` then looks up each class of a benchmark by
-its synset. Position alone never counts: a list of 1,000 names in another order gives another projection, and names
-that fit no order give an error.
+- `closed`: logits restricted to the benchmark's own classes (ImageNet-A's authors' protocol; for a model and a
+  benchmark with the same classes it is simply all logits).
+- `open`: all outputs of the model, where it has more than the benchmark's classes.
+- a subset's name, such as `imagenet-a-200`: logits restricted to those classes, for the images that belong to them;
+  stored for imagenet-val so that the clean accuracy on A's and R's classes needs no second pass.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping, Sequence
+import hashlib
 from dataclasses import dataclass
-from functools import cache
 
 import numpy as np
 
-from harness.errors import ExitCode, HarnessError
-from harness.labels.spaces import LABEL_SPACES, LabelSpace, label_space, lemmas
-from harness.labels.wordnet import classes_under
+from harness.labels.outputs import OutputLabels, UnprovenLabelsError
+from harness.labels.spaces import LABEL_SPACES, LabelSpace, label_space
+from harness.labels.wordnet import descendants
 
-_WNID = re.compile(r"n\d{8}")
-_BACKGROUND = {"background", "__background__", "none", "dummy"}
-_MIN_MATCHED = 0.95
-"""Share of outputs whose name must be a known lemma; published name lists differ in a few spellings."""
-
-
-class UnprovenLabelsError(HarnessError):
-    """The names a checkpoint carries don't say which class is which."""
-
-    def __init__(self, message: str) -> None:
-        super().__init__(
-            message,
-            remedy="If you know the order of the outputs, name it with --labels "
-            f"({', '.join(LABEL_SPACES)}, or one of them followed by +background).",
-            exit_code=ExitCode.MISSING,
-        )
-
-
-@dataclass(frozen=True)
-class OutputLabels:
-    """What each output of a model stands for."""
-
-    space: str
-    """Name of the label space, or "custom" for another order or selection of synsets."""
-    synsets: tuple[str | None, ...]
-    """One a model output; None for an output that is no synset, such as a background class."""
-    proof: str
-    """How this is known, as a sentence for the protocol."""
-
-    def __len__(self) -> int:
-        return len(self.synsets)
-
-    def position(self) -> dict[str, int]:
-        """Output index of each synset."""
-        return {synset: index for index, synset in enumerate(self.synsets) if synset is not None}
+CLOSED, OPEN = "closed", "open"
 
 
 @dataclass(frozen=True, eq=False)
-class Projection:
-    """How the outputs of one model are read in one label space."""
+class LabelSpaceProjection:
+    """How logits are read in one label space."""
 
-    target: LabelSpace
+    name: str
     columns: np.ndarray
-    """int64 (len(target),): model output of each class, -1 where the model has none."""
+    """int64 (classes,): model output of each class of this label space, -1 where the model has none."""
+    label_map: np.ndarray
+    """int64 (benchmark classes,): class index here of each class of the benchmark, -1 where it is none."""
     proof: str
 
     @property
-    def missing(self) -> tuple[str, ...]:
-        """Classes of the target that the model has no output for."""
-        return tuple(s for s, column in zip(self.target.synsets, self.columns, strict=True) if column < 0)
+    def fingerprint(self) -> str:
+        """Hash of the two maps: part of the key of stored predictions."""
+        digest = hashlib.sha256()
+        digest.update(np.ascontiguousarray(self.columns, dtype="<i8").tobytes())
+        digest.update(np.ascontiguousarray(self.label_map, dtype="<i8").tobytes())
+        return digest.hexdigest()[:16]
+
+    @property
+    def missing(self) -> int:
+        """Classes of this label space that the model has no output for."""
+        return int((self.columns < 0).sum())
 
 
-def declared_outputs(name: str, num_outputs: int, *, proof: str) -> OutputLabels:
-    """The outputs of a model whose label space is stated (by the user, or by a cited source).
-
-    Args:
-        name: a label space, or one followed by "+background" for a head with a background class at index 0.
-        num_outputs: length of the model's logits.
-
-    Raises:
-        HarnessError: unknown space, or its length is not `num_outputs`.
-    """
-    base = name.removesuffix("+background")
-    synsets: tuple[str | None, ...] = label_space(base).synsets
-    if base != name:
-        synsets = (None, *synsets)
-    if len(synsets) != num_outputs:
-        raise HarnessError(
-            f"The model has {num_outputs:,} outputs, but {name} has {len(synsets):,} classes.",
-            remedy="Name the label space the checkpoint was trained with, or use another checkpoint.",
-            exit_code=ExitCode.MISSING,
-        )
-    return OutputLabels(name, synsets, proof)
-
-
-def names_by_output(id2label: Mapping[int, str], num_outputs: int) -> tuple[list[str], str | None]:
-    """The names of a Hub configuration in the order of the outputs, and a note where its keys are odd.
-
-    A published 22k configuration drops two keys of a longer list without renumbering the rest. There the keys are no
-    output indices, but their order still is the order of the outputs; whether that reading is right is proven
-    afterwards, name by name.
-
-    Raises:
-        UnprovenLabelsError: another number of names than of outputs.
-    """
-    if len(id2label) != num_outputs:
-        raise UnprovenLabelsError(
-            f"id2label has {len(id2label):,} names for {num_outputs:,} outputs, so it can't say which output is which."
-        )
-    keys = sorted(id2label)
-    names = [id2label[key] for key in keys]
-    if keys == list(range(num_outputs)):
-        return names, None
-    holes = sorted(set(range(keys[-1] + 1)) - set(keys))[:5]
-    return names, f"id2label skips {holes} and runs to {keys[-1]}: its names were renumbered in order"
-
-
-def _fold(name: str) -> str:
-    return re.sub(r"[\s_\-]+", " ", name).strip().casefold()
-
-
-@cache
-def _by_lemma(space: str) -> Mapping[str, frozenset[int]]:
-    """Class indices of a space that go by a name: by the whole lemma string, or by any one of its lemmas."""
-    known: dict[str, set[int]] = {}
-    for index, synset in enumerate(label_space(space).synsets):
-        text = lemmas().get(synset, "")
-        for name in {text, *text.split(",")}:
-            if name.strip():
-                known.setdefault(_fold(name), set()).add(index)
-    return {name: frozenset(indices) for name, indices in known.items()}
-
-
-def _candidates(name: str, space: str) -> frozenset[int]:
-    """Classes that `name` can mean. A list of lemmas means the classes that share the most of them."""
-    known = _by_lemma(space)
-    whole = known.get(_fold(name))
-    if whole:
-        return whole
-    votes: dict[int, int] = {}
-    for part in name.split(","):
-        for index in known.get(_fold(part), ()):
-            votes[index] = votes.get(index, 0) + 1
-    most = max(votes.values(), default=0)
-    return frozenset(index for index, count in votes.items() if count == most)
-
-
-def prove_outputs(names: Sequence[str], note: str | None = None) -> OutputLabels:
-    """Find the synset of every output from the names a checkpoint carries.
-
-    Args:
-        names: one a model output: WordNet ids, or class names as published with ImageNet.
-        note: something a reader of the proof should know, from `names_by_output`.
-
-    Raises:
-        UnprovenLabelsError: the names are placeholders, belong to other data, or contradict every known order; the
-            message shows the first contradictions.
-    """
-    suffix = f"; {note}" if note else ""
-    offset = 1 if names and _fold(names[0]) in _BACKGROUND else 0
-    background: tuple[None, ...] = (None,) * offset
-    body = list(names[offset:])
-    with_background = ", after a background class" if offset else ""
-
-    if body and all(_WNID.fullmatch(name.strip()) for name in body):
-        synsets = tuple(name.strip() for name in body)
-        if len(set(synsets)) != len(synsets):
-            raise UnprovenLabelsError("The checkpoint's label names are WordNet ids, but some occur twice.")
-        space = next((s for s in LABEL_SPACES if label_space(s).synsets == synsets), "custom")
-        return OutputLabels(
-            space + "+background" * offset,
-            background + synsets,
-            f"the checkpoint's labels are WordNet ids{with_background}{suffix}",
-        )
-
-    problems: list[str] = []
-    for space in LABEL_SPACES:
-        target = label_space(space)
-        if len(body) != len(target):
-            continue
-        candidates = [_candidates(name, space) for name in body]
-        matched = [index for index, found in enumerate(candidates) if index in found]
-        wrong = [index for index, found in enumerate(candidates) if found and index not in found]
-        if not wrong and len(matched) >= _MIN_MATCHED * len(body):
-            return OutputLabels(
-                space + "+background" * offset,
-                background + target.synsets,
-                f"{len(matched):,} of {len(body):,} label names are lemmas of the {space} synset at their index, "
-                f"none is a lemma of another{with_background}{suffix}",
-            )
-        order = _unique_order(candidates)
-        if order is not None:
-            return OutputLabels(
-                "custom",
-                background + tuple(target.synsets[index] for index in order),
-                f"every label name is the lemma of one {space} synset, in another order{with_background}{suffix}",
-            )
-        if wrong:
-            shown = "; ".join(
-                f"output {index + offset} is called '{body[index]}', that class is '{lemmas()[target.synsets[index]]}'"
-                for index in wrong[:3]
-            )
-            problems.append(f"{len(wrong):,} of {len(body):,} names contradict {space} ({shown})")
-        else:
-            problems.append(f"only {len(matched):,} of {len(body):,} names are known lemmas of {space}")
-    if not problems:
-        sizes = ", ".join(f"{s}: {len(label_space(s)):,}" for s in LABEL_SPACES)
-        problems.append(f"no known label space has {len(body):,} classes ({sizes})")
-    raise UnprovenLabelsError(f"The label space of this model can't be proven: {'; '.join(problems)}{suffix}.")
-
-
-def _unique_order(candidates: Sequence[frozenset[int]]) -> list[int] | None:
-    """The one assignment of names to classes, found by eliminating taken classes; None where it is not unique."""
-    open_sets = [set(found) for found in candidates]
-    order: list[int | None] = [None] * len(open_sets)
-    holders: dict[int, list[int]] = {}
-    for position, found in enumerate(open_sets):
-        for index in found:
-            holders.setdefault(index, []).append(position)
-    ready = [position for position, found in enumerate(open_sets) if len(found) == 1]
-    while ready:
-        position = ready.pop()
-        if order[position] is not None:
-            continue
-        if len(open_sets[position]) != 1:
-            return None
-        (index,) = open_sets[position]
-        order[position] = index
-        for other in holders[index]:
-            if order[other] is None and index in open_sets[other]:
-                open_sets[other].discard(index)
-                if not open_sets[other]:
-                    return None
-                if len(open_sets[other]) == 1:
-                    ready.append(other)
-    return None if any(index is None for index in order) else [index for index in order if index is not None]
-
-
-def project(labels: OutputLabels, target: LabelSpace) -> Projection:
-    """Look up each class of `target` among a model's outputs, by synset.
+def project(labels: OutputLabels, space: LabelSpace, name: str, read_in: LabelSpace) -> LabelSpaceProjection:
+    """Look up each class of `read_in` among a model's outputs, by synset, for samples labelled in `space`.
 
     Raises:
         UnprovenLabelsError: the model has none of these classes.
     """
     position = labels.position()
-    columns = np.array([position.get(synset, -1) for synset in target.synsets], dtype=np.int64)
+    columns = np.array([position.get(synset, -1) for synset in read_in.synsets], dtype=np.int64)
     present = int((columns >= 0).sum())
     if present == 0:
-        raise UnprovenLabelsError(f"None of the {len(target):,} classes of {target.name} is among the model's outputs.")
-    return Projection(
-        target, columns, f"{present:,} of {len(target):,} classes of {target.name} found by synset; {labels.proof}"
-    )
+        raise UnprovenLabelsError(
+            f"None of the {len(read_in):,} classes of {read_in.name} is among the model's outputs."
+        )
+    label_map = np.array([read_in.index(s) if s in read_in else -1 for s in space.synsets], dtype=np.int64)
+    proof = f"{present:,} of {len(read_in):,} classes of {read_in.name} found by synset; {labels.proof}"
+    return LabelSpaceProjection(name, columns, label_map, proof)
 
 
-def descendant_outputs(labels: OutputLabels, target: LabelSpace) -> list[frozenset[int]]:
-    """For each class of `target`, the model outputs that are that class or below it in WordNet."""
-    outputs = LabelSpace("outputs", tuple(s if s is not None else f"none-{i}" for i, s in enumerate(labels.synsets)))
-    return [frozenset(classes_under(synset, outputs)) for synset in target.synsets]
+def label_space_projections(
+    labels: OutputLabels, benchmark_space: str, *, with_subsets: bool
+) -> list[LabelSpaceProjection]:
+    """The label spaces in which one model is read on one benchmark, the closed one first.
+
+    Args:
+        with_subsets: also read the smaller label spaces inside the benchmark's.
+
+    Raises:
+        UnprovenLabelsError: the model has none of the benchmark's classes.
+    """
+    space = label_space(benchmark_space)
+    closed = project(labels, space, CLOSED, space)
+    found = [closed]
+    if len(closed.columns) - closed.missing < len(labels):
+        everything = np.arange(len(labels), dtype=np.int64)
+        proof = f"all {len(labels):,} outputs; {labels.proof}"
+        found.append(LabelSpaceProjection(OPEN, everything, closed.columns, proof))
+    if with_subsets:
+        found += [project(labels, space, subset.name, subset) for subset in _subspaces(space)]
+    return found
+
+
+def _subspaces(space: LabelSpace) -> list[LabelSpace]:
+    """Known smaller spaces whose classes all belong to `space`."""
+    others = map(label_space, LABEL_SPACES)
+    return [other for other in others if len(other) < len(space) and all(s in space for s in other.synsets)]
+
+
+def descendant_outputs(labels: OutputLabels, space: LabelSpace) -> list[frozenset[int]]:
+    """For each class of `space`, the model outputs that are that class or below it in WordNet."""
+    position = labels.position()
+    return [frozenset(position[s] for s in descendants(synset) if s in position) for synset in space.synsets]

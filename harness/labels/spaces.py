@@ -38,29 +38,13 @@ class LabelSpace:
         return {synset: index for index, synset in enumerate(self.synsets)}
 
 
-@dataclass(frozen=True)
-class _ListFile:
-    """A synset list in timm's data files, with its known length and content."""
-
-    file: str
-    length: int
-    sha256: str
-
-
 _LIST_FILES = {
-    "imagenet-1k": _ListFile(
-        "imagenet_synsets.txt", 1000, "70002b0ff5de60a3a17a82dbfcff291931f96225ddf941ad2e182fc39e183d15"
-    ),
-    "imagenet-22k": _ListFile(
-        "imagenet22k_synsets.txt", 21841, "0ae24538751973797b29d8dec412b2bdc61bc4ec3ecd081eba0735804236bbd2"
-    ),
-    "imagenet-a-200": _ListFile(
-        "imagenet_a_synsets.txt", 200, "9826a24166e74ce62fb87b27889874ca26917542c745712309d6e25855d63bc2"
-    ),
-    "imagenet-r-200": _ListFile(
-        "imagenet_r_synsets.txt", 200, "a6a0729f7a99230280639cab6e51e01485a3b41a676ea35621a501c9d6e83ca4"
-    ),
+    "imagenet-1k": ("imagenet_synsets.txt", "70002b0ff5de60a3a17a82dbfcff291931f96225ddf941ad2e182fc39e183d15"),
+    "imagenet-22k": ("imagenet22k_synsets.txt", "0ae24538751973797b29d8dec412b2bdc61bc4ec3ecd081eba0735804236bbd2"),
+    "imagenet-a-200": ("imagenet_a_synsets.txt", "9826a24166e74ce62fb87b27889874ca26917542c745712309d6e25855d63bc2"),
+    "imagenet-r-200": ("imagenet_r_synsets.txt", "a6a0729f7a99230280639cab6e51e01485a3b41a676ea35621a501c9d6e83ca4"),
 }
+"""File among timm's data files, and the SHA-256 of its published content."""
 
 LABEL_SPACES = tuple(_LIST_FILES)
 
@@ -87,8 +71,8 @@ def label_space(name: str) -> LabelSpace:
     """
     if name not in _LIST_FILES:
         raise unknown_name("label space", name, LABEL_SPACES)
-    entry = _LIST_FILES[name]
-    path = timm_info_folder() / entry.file
+    file, published = _LIST_FILES[name]
+    path = timm_info_folder() / file
     try:
         data = path.read_bytes()
     except OSError as error:
@@ -96,7 +80,7 @@ def label_space(name: str) -> LabelSpace:
             f"Can't read the synset list of {name}: {path}: {error.strerror}.",
             remedy="Install timm again: pip install --force-reinstall timm",
         ) from error
-    if hashlib.sha256(data).hexdigest() != entry.sha256:
+    if hashlib.sha256(data).hexdigest() != published:
         raise HarnessError(
             f"{path} is not the published synset list of {name}: its content changed.",
             remedy="Install an unmodified timm; class indices can't be trusted with this file.",

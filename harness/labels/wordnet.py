@@ -14,57 +14,43 @@ from harness.labels.spaces import LabelSpace
 
 
 @cache
-def _table() -> tuple[dict[str, tuple[str, ...]], dict[str, tuple[str, ...]], dict[str, str]]:
-    """(parents, children, first lemma) of every synset in the file."""
+def _table() -> tuple[dict[str, str], dict[str, list[str]]]:
+    """First lemma of every synset in the file, and its children."""
     raw = (files("harness.labels") / "data" / "wordnet-3.0-hypernyms.tsv.gz").read_bytes()
-    parents: dict[str, tuple[str, ...]] = {}
     names: dict[str, str] = {}
     below: dict[str, list[str]] = {}
     for line in gzip.decompress(raw).decode("utf-8").splitlines():
-        synset, name, above = line.split("\t")
-        parents[synset] = tuple(above.split())
+        synset, name, parents = line.split("\t")
         names[synset] = name
-        for parent in parents[synset]:
+        for parent in parents.split():
             below.setdefault(parent, []).append(synset)
-    return parents, {synset: tuple(kids) for synset, kids in below.items()}, names
-
-
-def _closure(start: str, edges: dict[str, tuple[str, ...]]) -> frozenset[str]:
-    seen: set[str] = set()
-    todo = [start]
-    while todo:
-        synset = todo.pop()
-        if synset not in seen:
-            seen.add(synset)
-            todo.extend(edges.get(synset, ()))
-    return frozenset(seen)
-
-
-def _known(synset: str) -> None:
-    if synset not in _table()[0]:
-        raise HarnessError(
-            f"{synset} is not a synset of ImageNet or an ancestor of one.",
-            remedy="Give a WordNet 3.0 noun id such as n02084071 (dog).",
-        )
+    return names, below
 
 
 def name_of(synset: str) -> str:
     """First lemma of `synset` in WordNet 3.0. Raises HarnessError for an unknown synset."""
-    _known(synset)
-    return _table()[2][synset]
-
-
-def ancestors(synset: str) -> frozenset[str]:
-    """`synset` and everything above it. Raises HarnessError for an unknown synset."""
-    _known(synset)
-    return _closure(synset, _table()[0])
+    names, _ = _table()
+    if synset not in names:
+        raise HarnessError(
+            f"{synset} is not a synset of ImageNet or an ancestor of one.",
+            remedy="Give a WordNet 3.0 noun id such as n02084071 (dog).",
+        )
+    return names[synset]
 
 
 @cache
 def descendants(synset: str) -> frozenset[str]:
     """`synset` and everything below it. Raises HarnessError for an unknown synset."""
-    _known(synset)
-    return _closure(synset, _table()[1])
+    name_of(synset)
+    _, below = _table()
+    seen: set[str] = set()
+    todo = [synset]
+    while todo:
+        current = todo.pop()
+        if current not in seen:
+            seen.add(current)
+            todo.extend(below.get(current, ()))
+    return frozenset(seen)
 
 
 def classes_under(synset: str, space: LabelSpace) -> tuple[int, ...]:

@@ -22,7 +22,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from harness.errors import ExitCode, HarnessError, MissingInputError
 from harness.files import write_text
-from harness.labels.projections import OutputLabels, UnprovenLabelsError, declared_outputs, prove_outputs
+from harness.labels.outputs import OutputLabels, UnprovenLabelsError, declared_outputs, prove_outputs
 from harness.models.fingerprints import weights_fingerprint
 from harness.models.preprocessing import Preprocessing
 from harness.models.specs import BuiltModel, CheckpointFiles, ModelSpec

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Literal, NoReturn
 
 from harness.errors import ExitCode, HarnessError, MissingInputError
-from harness.labels.projections import OutputLabels, UnprovenLabelsError, declared_outputs, prove_outputs
+from harness.labels.outputs import OutputLabels, UnprovenLabelsError, declared_outputs, prove_outputs
 from harness.labels.spaces import LABEL_SPACES
 from harness.models.loading import LoadedModel, ModelState, identified
 from harness.models.preprocessing import Preprocessing

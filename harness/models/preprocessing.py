@@ -12,30 +12,14 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
 from PIL import Image
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PositiveInt, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PositiveInt, ValidationError, model_validator
 
 from harness.errors import ExitCode, HarnessError
 
 if TYPE_CHECKING:
     import torch
 
-_RESAMPLING = {
-    "nearest": Image.Resampling.NEAREST,
-    "bilinear": Image.Resampling.BILINEAR,
-    "bicubic": Image.Resampling.BICUBIC,
-    "lanczos": Image.Resampling.LANCZOS,
-    "box": Image.Resampling.BOX,
-    "hamming": Image.Resampling.HAMMING,
-}
 Interpolation = Literal["nearest", "bilinear", "bicubic", "lanczos", "box", "hamming"]
-_PIL_CODES: dict[int, Interpolation] = {
-    0: "nearest",
-    1: "lanczos",
-    2: "bilinear",
-    3: "bicubic",
-    4: "box",
-    5: "hamming",
-}
 
 
 def _square(size: object) -> object:
@@ -91,7 +75,7 @@ class Preprocessing(BaseModel):
             uint8 (crop height, crop width, 3), RGB.
         """
         if self.resize is not None:
-            image = image.resize(self._target_size(image), _RESAMPLING[self.interpolation])
+            image = image.resize(self._target_size(image), self._filter)
         return _centre_crop(np.asarray(image), self.crop, self.crop_offset)
 
     def ready_pixels(self, image: Image.Image) -> np.ndarray:
@@ -101,7 +85,7 @@ class Preprocessing(BaseModel):
         """
         height, width = self.crop
         if image.size != (width, height):
-            image = image.resize((width, height), _RESAMPLING[self.interpolation])
+            image = image.resize((width, height), self._filter)
         return np.asarray(image)
 
     def normalise(self, batch: torch.Tensor) -> torch.Tensor:
@@ -118,6 +102,10 @@ class Preprocessing(BaseModel):
         mean = torch.tensor(self.mean, dtype=torch.float32, device=batch.device).view(1, 3, 1, 1)
         std = torch.tensor(self.std, dtype=torch.float32, device=batch.device).view(1, 3, 1, 1)
         return batch.to(torch.float32).div_(255).sub_(mean).div_(std)
+
+    @property
+    def _filter(self) -> Image.Resampling:
+        return Image.Resampling[self.interpolation.upper()]
 
     def _target_size(self, image: Image.Image) -> tuple[int, int]:
         """(width, height) after resizing."""
@@ -137,15 +125,8 @@ def _centre_crop(pixels: np.ndarray, crop: tuple[int, int], offset: str) -> np.n
     if missing_height or missing_width:
         # An odd lack: torchvision and timm put the larger half of the black after the image, transformers before it.
         larger = 0 if offset == "round" else 1
-        before = (missing_height + larger) // 2, (missing_width + larger) // 2
-        pixels = np.pad(
-            pixels,
-            (
-                (before[0], missing_height - before[0]),
-                (before[1], missing_width - before[1]),
-                (0, 0),
-            ),
-        )
+        top, left = (missing_height + larger) // 2, (missing_width + larger) // 2
+        pixels = np.pad(pixels, ((top, missing_height - top), (left, missing_width - left), (0, 0)))
         height, width = pixels.shape[:2]
     split = round if offset == "round" else math.floor
     top, left = split((height - crop[0]) / 2), split((width - crop[1]) / 2)
@@ -194,22 +175,6 @@ def from_torchvision(preset: Any, origin: str) -> Preprocessing:
     )
 
 
-# How transformers' image processors turn `size` into pixels, by the processor's name.
-_CONVNEXT_RULE, _FIELDS_RULE = "convnext", "fields"
-_HUB_RULES = {
-    "ConvNext": _CONVNEXT_RULE,
-    "ViT": _FIELDS_RULE,
-    "DeiT": _FIELDS_RULE,
-    "Bit": _FIELDS_RULE,
-    "CLIP": _FIELDS_RULE,
-    "MobileNetV2": _FIELDS_RULE,
-    "Swin": _FIELDS_RULE,
-    "PoolFormer": None,
-    "Levit": None,
-    "EfficientNet": None,
-}
-
-
 def from_hub_processor(config: dict[str, Any], origin: str) -> Preprocessing:
     """From a `preprocessor_config.json` of transformers.
 
@@ -222,9 +187,9 @@ def from_hub_processor(config: dict[str, Any], origin: str) -> Preprocessing:
     named = config.get("image_processor_type") or config.get("feature_extractor_type") or ""
     family = named.removesuffix("Fast").removesuffix("Pil").removesuffix("ImageProcessor")
     family = family.removesuffix("FeatureExtractor")
-    rule = _HUB_RULES.get(family)
-    if rule is None:
-        known = ", ".join(name for name, value in _HUB_RULES.items() if value)
+    sizes = _HUB_SIZES.get(family)
+    if sizes is None:
+        known = ", ".join(_HUB_SIZES)
         raise _incomplete(origin, f"the processor '{named or 'unnamed'}' is not supported (known: {known})")
     missing = [field for field in ("size", "resample", "image_mean", "image_std") if config.get(field) is None]
     if missing:
@@ -232,15 +197,16 @@ def from_hub_processor(config: dict[str, Any], origin: str) -> Preprocessing:
     for step in ("do_resize", "do_rescale", "do_normalize"):
         if config.get(step) is False:
             raise _incomplete(origin, f"{step} is switched off, so the model's input can't be derived")
-    resize, crop = _HUB_SIZES[rule](config, origin)
-    code = int(config["resample"])
-    if code not in _PIL_CODES:
-        raise _incomplete(origin, f"resample {code} is no Pillow filter")
+    resize, crop = sizes(config, origin)
+    try:
+        interpolation = Image.Resampling(int(config["resample"])).name.lower()
+    except ValueError as error:
+        raise _incomplete(origin, f"resample {config['resample']} is no Pillow filter") from error
     return _build(
         origin,
         resize=resize,
         crop=crop,
-        interpolation=_PIL_CODES[code],
+        interpolation=interpolation,
         mean=tuple(config["image_mean"]),
         std=tuple(config["image_std"]),
         crop_offset="floor",
@@ -280,7 +246,11 @@ def _field_sizes(config: dict[str, Any], origin: str) -> tuple[int | tuple[int, 
     return resize, resize
 
 
-_HUB_SIZES = {_CONVNEXT_RULE: _convnext_sizes, _FIELDS_RULE: _field_sizes}
+_HUB_SIZES = {
+    "ConvNext": _convnext_sizes,
+    **dict.fromkeys(("ViT", "DeiT", "Bit", "CLIP", "MobileNetV2", "Swin"), _field_sizes),
+}
+"""How transformers' image processors turn `size` into pixels, by the processor's name."""
 
 
 def _incomplete(origin: str, why: str) -> HarnessError:
@@ -294,5 +264,6 @@ def _incomplete(origin: str, why: str) -> HarnessError:
 def _build(origin: str, **fields: Any) -> Preprocessing:
     try:
         return Preprocessing(origin=origin, **fields)
-    except ValueError as error:
-        raise _incomplete(origin, str(error).splitlines()[0]) from error
+    except ValidationError as error:
+        faults = (f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in error.errors())
+        raise _incomplete(origin, "; ".join(faults)) from error

@@ -21,7 +21,7 @@ import torch
 
 from harness.data.images import UnreadableImageError
 from harness.errors import HarnessError
-from harness.labels.label_space_projections import LabelSpaceProjection
+from harness.labels.projections import LabelSpaceProjection
 from harness.metrics.types import TOP, LabelSpacePredictions, concatenate
 from harness.models.preprocessing import Preprocessing
 from harness.runtime.rows import ShardRows

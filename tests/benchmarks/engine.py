@@ -19,8 +19,8 @@ import torch
 
 from harness.data.catalog import get_benchmark
 from harness.data.local import LocalDataset, locate, open_dataset
-from harness.labels.label_space_projections import label_space_projections
-from harness.labels.projections import declared_outputs
+from harness.labels.outputs import declared_outputs
+from harness.labels.projections import label_space_projections
 from harness.models.loading import LoadedModel, ModelIdentity, build_architecture
 from harness.models.registry import resolve
 from harness.progress import Reporter

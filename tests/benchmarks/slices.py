@@ -27,7 +27,7 @@ from harness.evaluation.scoring import Scored
 from harness.evaluation.subgroups import request_of, slice_evidence
 from harness.evaluation.suites import load_suite
 from harness.evidence import Evidence
-from harness.labels.label_space_projections import CLOSED
+from harness.labels.projections import CLOSED
 from harness.metrics.fairness import audit, error_ratio
 from harness.metrics.slices import by_group, outcomes_by_unit, outcomes_of, slicing_from_frame
 from harness.metrics.types import TOP, LabelSpacePredictions

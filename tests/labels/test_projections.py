@@ -1,4 +1,5 @@
-"""Outputs are matched to classes by synset: what proves an order, what refuses one."""
+"""Outputs are matched to classes by synset: what proves an order, what refuses one, and in which label spaces
+the outputs of 1,000-way and 21,841-way heads are read."""
 
 from __future__ import annotations
 
@@ -8,26 +9,32 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from harness.errors import ExitCode, HarnessError
+from harness.labels.outputs import OutputLabels, UnprovenLabelsError, declared_outputs, names_by_output, prove_outputs
 from harness.labels.projections import (
-    UnprovenLabelsError,
-    declared_outputs,
+    CLOSED,
+    OPEN,
+    LabelSpaceProjection,
     descendant_outputs,
-    names_by_output,
+    label_space_projections,
     project,
-    prove_outputs,
 )
 from harness.labels.spaces import class_name, label_space, lemmas
 
 SPACE = label_space("imagenet-1k")
 WIDE = label_space("imagenet-22k")
+TEDDY = "n04399382"
 LEMMAS = [lemmas()[synset] for synset in SPACE.synsets]
 WIDE_LEMMAS = [lemmas()[synset] for synset in WIDE.synsets]
 SEEDS = st.integers(0, 2**32 - 1)
 CIFAR_10 = ["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"]
 
 
+def closed(labels: OutputLabels, target: str = "imagenet-1k") -> LabelSpaceProjection:
+    return project(labels, label_space(target), CLOSED, label_space(target))
+
+
 def columns(names: list[str], target: str = "imagenet-1k") -> np.ndarray:
-    return project(prove_outputs(names), label_space(target)).columns
+    return closed(prove_outputs(names), target).columns
 
 
 class TestProven:
@@ -61,7 +68,7 @@ class TestProven:
     def test_wordnet_ids_in_an_order_of_their_own(self) -> None:
         labels = prove_outputs(list(reversed(SPACE.synsets)))
         assert labels.space == "custom"
-        np.testing.assert_array_equal(project(labels, SPACE).columns, np.arange(1000)[::-1])
+        np.testing.assert_array_equal(closed(labels).columns, np.arange(1000)[::-1])
 
     def test_a_background_class_shifts_every_output_by_one(self) -> None:
         for names in (["background", *LEMMAS], ["__background__", *SPACE.synsets]):
@@ -69,7 +76,7 @@ class TestProven:
             assert labels.space == "imagenet-1k+background"
             assert labels.synsets[0] is None
             assert "after a background class" in labels.proof
-            np.testing.assert_array_equal(project(labels, SPACE).columns, np.arange(1, 1001))
+            np.testing.assert_array_equal(closed(labels).columns, np.arange(1, 1001))
 
     def test_the_200_classes_of_r(self) -> None:
         target = label_space("imagenet-r-200")
@@ -130,7 +137,7 @@ class TestRefused:
     def test_synsets_outside_the_benchmark_are_no_projection(self) -> None:
         labels = prove_outputs(["n00001740", "n00001930"])
         with pytest.raises(UnprovenLabelsError, match="None of the 1,000 classes of imagenet-1k"):
-            project(labels, SPACE)
+            closed(labels)
 
 
 class TestTheGapOf22k:
@@ -149,10 +156,10 @@ class TestTheGapOf22k:
         labels = prove_outputs(names, note)
         assert labels.space == "imagenet-22k"
         assert labels.proof.endswith(note)
-        projected = project(labels, SPACE)
-        assert projected.missing == ("n04399382",)
+        projected = closed(labels)
+        assert projected.missing == 1
         for synset, column in zip(SPACE.synsets, projected.columns, strict=True):
-            assert column == (-1 if synset == "n04399382" else WIDE.index(synset))
+            assert column == (-1 if synset == TEDDY else WIDE.index(synset))
 
     def test_renumbered_keys_need_no_note(self) -> None:
         names, note = names_by_output(dict(enumerate(WIDE_LEMMAS)), len(WIDE))
@@ -204,4 +211,90 @@ def test_descendants_count_as_their_class_in_an_open_reading() -> None:
     assert below[tench] == {WIDE.index("n01440764")}  # a leaf of the hierarchy
     blue_point_siamese = "n02123785"  # below the Siamese cat in WordNet 3.0, and no class of ImageNet-1k
     assert below[siamese_cat] == {WIDE.index("n02123597"), WIDE.index(blue_point_siamese)}
-    assert below[SPACE.index("n04399382")] == frozenset()
+    assert below[SPACE.index(TEDDY)] == frozenset()
+
+
+# --- the label spaces of one forward pass ---
+
+
+def named(specs: list[LabelSpaceProjection]) -> dict[str, LabelSpaceProjection]:
+    return {spec.name: spec for spec in specs}
+
+
+@pytest.fixture(scope="module")
+def narrow() -> OutputLabels:
+    return declared_outputs("imagenet-1k", 1000, proof="p")
+
+
+@pytest.fixture(scope="module")
+def wide() -> OutputLabels:
+    return declared_outputs("imagenet-22k", 21841, proof="p")
+
+
+def test_1k_on_the_validation_set(narrow: OutputLabels) -> None:
+    specs = named(label_space_projections(narrow, "imagenet-1k", with_subsets=True))
+    assert list(specs) == [CLOSED, "imagenet-a-200", "imagenet-r-200"]
+    np.testing.assert_array_equal(specs[CLOSED].columns, np.arange(1000))
+    np.testing.assert_array_equal(specs[CLOSED].label_map, np.arange(1000))
+    for name in ("imagenet-a-200", "imagenet-r-200"):
+        part = label_space(name)
+        np.testing.assert_array_equal(specs[name].columns, [SPACE.index(synset) for synset in part.synsets])
+        for index, synset in enumerate(SPACE.synsets):
+            assert specs[name].label_map[index] == (part.index(synset) if synset in part else -1)
+
+
+@pytest.mark.parametrize("space", ["imagenet-a-200", "imagenet-r-200"])
+def test_1k_on_a_and_r_is_restricted_and_open(narrow: OutputLabels, space: str) -> None:
+    part = label_space(space)
+    specs = named(label_space_projections(narrow, space, with_subsets=False))
+    assert list(specs) == [CLOSED, OPEN]
+    np.testing.assert_array_equal(specs[CLOSED].label_map, np.arange(200))
+    np.testing.assert_array_equal(specs[OPEN].columns, np.arange(1000))
+    # The trap: class 3 of A is not class 3 of ImageNet. Label maps go through the synset.
+    np.testing.assert_array_equal(specs[OPEN].label_map, [SPACE.index(synset) for synset in part.synsets])
+    assert specs[OPEN].label_map[3] != 3
+
+
+def test_22k_on_the_validation_set_lacks_the_teddy(wide: OutputLabels) -> None:
+    specs = named(label_space_projections(wide, "imagenet-1k", with_subsets=True))
+    assert list(specs) == [CLOSED, OPEN, "imagenet-a-200", "imagenet-r-200"]
+    assert specs[CLOSED].missing == 1
+    assert specs[CLOSED].columns[SPACE.index(TEDDY)] == -1
+    assert specs[OPEN].label_map[SPACE.index(TEDDY)] == -1
+    assert specs[OPEN].missing == 0
+    assert len(specs[OPEN].columns) == 21841
+
+
+@pytest.mark.parametrize("space", ["imagenet-a-200", "imagenet-r-200"])
+def test_22k_on_a_and_r(wide: OutputLabels, space: str) -> None:
+    part = label_space(space)
+    specs = named(label_space_projections(wide, space, with_subsets=False))
+    assert specs[CLOSED].missing == int(TEDDY in part)
+    for index, synset in enumerate(part.synsets):
+        if synset != TEDDY:
+            assert specs[CLOSED].columns[index] == specs[OPEN].label_map[index] == WIDE.index(synset)
+
+
+def test_a_200_class_model_has_no_open_reading_of_its_own_benchmark() -> None:
+    labels = declared_outputs("imagenet-a-200", 200, proof="p")
+    assert [spec.name for spec in label_space_projections(labels, "imagenet-a-200", with_subsets=False)] == [CLOSED]
+
+
+def test_a_background_class_is_read_only_openly() -> None:
+    labels = declared_outputs("imagenet-1k+background", 1001, proof="p")
+    specs = named(label_space_projections(labels, "imagenet-1k", with_subsets=False))
+    assert 0 not in specs[CLOSED].columns
+    np.testing.assert_array_equal(specs[OPEN].label_map, np.arange(1, 1001))
+
+
+def test_the_fingerprint_follows_the_maps_and_nothing_else(narrow: OutputLabels) -> None:
+    found = label_space_projections(narrow, "imagenet-1k", with_subsets=False)[0]
+    renamed = LabelSpaceProjection("other", found.columns.astype(np.int32), found.label_map.copy(), "another proof")
+    assert renamed.fingerprint == found.fingerprint
+    for field in ("columns", "label_map"):
+        maps = {"columns": found.columns, "label_map": found.label_map}
+        maps[field] = maps[field][::-1].copy()
+        assert (
+            LabelSpaceProjection(found.name, maps["columns"], maps["label_map"], found.proof).fingerprint
+            != found.fingerprint
+        )

@@ -128,8 +128,8 @@ class TestTimm:
         [
             ({"crop_mode": "border"}, "crop mode 'border'"),
             ({"input_size": [3, 224, 320]}, "crop mode 'center' at 224×320"),
-            ({"interpolation": "random"}, "validation error"),
-            ({"mean": [0.5]}, "validation error"),
+            ({"interpolation": "random"}, "interpolation: Input should be"),
+            ({"mean": [0.5]}, r"mean\.1: Field required"),
         ],
     )
     def test_what_is_not_understood_is_refused(self, changes: dict[str, Any], why: str) -> None:

@@ -17,7 +17,7 @@ from harness.evaluation.run import merge_into_store
 from harness.evaluation.scoring import Scored, score
 from harness.evidence import Ledger
 from harness.export.predictions import score_file
-from harness.labels.label_space_projections import CLOSED
+from harness.labels.projections import CLOSED
 from harness.metrics.types import LabelSpacePredictions
 from harness.progress import Reporter
 from harness.runtime.rows import ShardRows

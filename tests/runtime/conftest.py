@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from harness.labels.label_space_projections import LabelSpaceProjection
+from harness.labels.projections import LabelSpaceProjection
 from harness.metrics.types import LabelSpacePredictions, concatenate
 from harness.models.preprocessing import Preprocessing
 from harness.runtime.engine import Forward, Placement, Samples, predict

@@ -15,7 +15,7 @@ import torch
 
 from harness.data.images import UnreadableImageError
 from harness.errors import HarnessError
-from harness.labels.label_space_projections import label_space_projections
+from harness.labels.projections import label_space_projections
 from harness.metrics.types import LabelSpacePredictions, concatenate
 from harness.models.loading import LoadedModel
 from harness.runtime.engine import Forward, Placement, Samples, batches, predict
@@ -234,7 +234,7 @@ class TestBoundedMemory:
             import numpy as np
             import torch
             from harness.runtime.engine import Forward, Placement, Samples, predict
-            from harness.labels.label_space_projections import LabelSpaceProjection
+            from harness.labels.projections import LabelSpaceProjection
             from harness.models.preprocessing import Preprocessing
 
             plain = Preprocessing(
@@ -295,6 +295,6 @@ def _plain() -> Any:
 
 
 def _spec() -> Any:
-    from harness.labels.label_space_projections import LabelSpaceProjection
+    from harness.labels.projections import LabelSpaceProjection
 
     return LabelSpaceProjection("closed", np.arange(12), np.arange(12), "p")

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from scipy.special import logsumexp
 
-from harness.labels.label_space_projections import LabelSpaceProjection, label_space_projections
-from harness.labels.projections import declared_outputs
+from harness.labels.outputs import declared_outputs
+from harness.labels.projections import LabelSpaceProjection, label_space_projections
 from harness.runtime.engine import DeviceProjection, top_classes
 
 # Few different values, so that ties are the rule.

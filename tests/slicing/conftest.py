@@ -16,7 +16,7 @@ from harness.data.catalog import get_benchmark
 from harness.evaluation.run import RunResult, run_suite
 from harness.evaluation.scoring import Scored
 from harness.evaluation.suites import Suite, load_suite
-from harness.labels.label_space_projections import CLOSED
+from harness.labels.projections import CLOSED
 from harness.metrics.types import TOP, LabelSpacePredictions
 from harness.models.registry import resolve
 from harness.progress import Reporter

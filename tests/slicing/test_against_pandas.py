@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 from collections.abc import Callable
 from importlib.metadata import PackageNotFoundError, distribution
@@ -20,7 +21,6 @@ from harness.evaluation.subgroups import Request, slice_evidence
 from harness.evaluation.suites import SliceOptions
 from harness.evidence import Evidence, EvidenceClass
 from harness.labels.spaces import label_space
-from harness.labels.wordnet import ancestors
 
 MODELS = (
     "alexnet",
@@ -61,7 +61,14 @@ def slices_of(scored: Scored, *by: str, **options: object) -> dict[str, Evidence
 
 def classes_below(superclass: str) -> np.ndarray:
     """Whether each of the 1,000 classes has the superclass above it: bool (1000,), from below upwards."""
-    return np.array([superclass in ancestors(synset) for synset in label_space("imagenet-1k").synsets])
+    file = files("harness.labels") / "data" / "wordnet-3.0-hypernyms.tsv.gz"
+    rows = gzip.decompress(file.read_bytes()).decode().splitlines()
+    parents = {synset: above.split() for synset, _, above in (row.split("\t") for row in rows)}
+
+    def is_below(synset: str) -> bool:
+        return synset == superclass or any(map(is_below, parents[synset]))
+
+    return np.array([is_below(synset) for synset in label_space("imagenet-1k").synsets])
 
 
 def check(found: dict[str, Evidence], key: str, right: pd.Series) -> None:

@@ -21,7 +21,7 @@ from harness.evaluation.scoring import Scored
 from harness.evaluation.subgroups import NO_DIFFERENCE, Request, request_of, slice_evidence
 from harness.evaluation.suites import SliceOptions, load_suite, parse_suite
 from harness.evidence import Evidence, EvidenceClass
-from harness.labels.label_space_projections import CLOSED
+from harness.labels.projections import CLOSED
 from harness.metrics.multiplicity import benjamini_hochberg, holm
 from harness.metrics.types import TOP
 from harness.settings import Settings

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from harness.errors import ExitCode, HarnessError, MissingInputError, unknown_name
-from harness.labels.projections import names_by_output
+from harness.labels.outputs import names_by_output
 from harness.models.preprocessing import from_hub_processor, from_timm
 from harness.models.specs import BuiltModel, Checkpoint, CheckpointFiles, ModelSpec
 from harness.models.tensors import damaged, load_strictly, read_json, read_tensors, unreadable, why_unreadable

@@ -1,0 +1,217 @@
+"""Which synset each output of a model stands for, proven from the names that its checkpoint carries.
+
+Where the names don't prove it, the error says why. Position alone never counts: a list of 1,000 names in another order
+gives other labels, and names that fit no order give an error.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+
+from harness.errors import ExitCode, HarnessError
+from harness.labels.spaces import LABEL_SPACES, label_space, lemmas
+
+_WNID = re.compile(r"n\d{8}")
+_BACKGROUND = {"background", "__background__", "none", "dummy"}
+_MIN_MATCHED = 0.95
+"""Share of outputs whose name must be a known lemma; published name lists differ in a few spellings."""
+
+
+class UnprovenLabelsError(HarnessError):
+    """The names a checkpoint carries don't say which class is which."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(
+            message,
+            remedy="If you know the order of the outputs, name it with --labels "
+            f"({', '.join(LABEL_SPACES)}, or one of them followed by +background).",
+            exit_code=ExitCode.MISSING,
+        )
+
+
+@dataclass(frozen=True)
+class OutputLabels:
+    """What each output of a model stands for."""
+
+    space: str
+    """Name of the label space, or "custom" for another order or selection of synsets."""
+    synsets: tuple[str | None, ...]
+    """One a model output; None for an output that is no synset, such as a background class."""
+    proof: str
+    """How this is known, as a sentence for the protocol."""
+
+    def __len__(self) -> int:
+        return len(self.synsets)
+
+    def position(self) -> dict[str, int]:
+        """Output index of each synset."""
+        return {synset: index for index, synset in enumerate(self.synsets) if synset is not None}
+
+
+def declared_outputs(name: str, num_outputs: int, *, proof: str) -> OutputLabels:
+    """The outputs of a model whose label space is stated (by the user, or by a cited source).
+
+    Args:
+        name: a label space, or one followed by "+background" for a head with a background class at index 0.
+        num_outputs: length of the model's logits.
+
+    Raises:
+        HarnessError: unknown space, or its length is not `num_outputs`.
+    """
+    base = name.removesuffix("+background")
+    synsets: tuple[str | None, ...] = label_space(base).synsets
+    if base != name:
+        synsets = (None, *synsets)
+    if len(synsets) != num_outputs:
+        raise HarnessError(
+            f"The model has {num_outputs:,} outputs, but {name} has {len(synsets):,} classes.",
+            remedy="Name the label space the checkpoint was trained with, or use another checkpoint.",
+            exit_code=ExitCode.MISSING,
+        )
+    return OutputLabels(name, synsets, proof)
+
+
+def names_by_output(id2label: Mapping[int, str], num_outputs: int) -> tuple[list[str], str | None]:
+    """The names of a Hub configuration in the order of the outputs, and a note where its keys are odd.
+
+    A published 22k configuration drops two keys of a longer list without renumbering the rest. There the keys are no
+    output indices, but their order still is the order of the outputs; whether that reading is right is proven
+    afterwards, name by name.
+
+    Raises:
+        UnprovenLabelsError: another number of names than of outputs.
+    """
+    if len(id2label) != num_outputs:
+        raise UnprovenLabelsError(
+            f"id2label has {len(id2label):,} names for {num_outputs:,} outputs, so it can't say which output is which."
+        )
+    keys = sorted(id2label)
+    names = [id2label[key] for key in keys]
+    if keys == list(range(num_outputs)):
+        return names, None
+    holes = sorted(set(range(keys[-1] + 1)) - set(keys))[:5]
+    return names, f"id2label skips {holes} and runs to {keys[-1]}: its names were renumbered in order"
+
+
+def _fold(name: str) -> str:
+    return re.sub(r"[\s_\-]+", " ", name).strip().casefold()
+
+
+@cache
+def _by_lemma(space: str) -> Mapping[str, frozenset[int]]:
+    """Class indices of a space that go by a name: by the whole lemma string, or by any one of its lemmas."""
+    known: dict[str, set[int]] = {}
+    for index, synset in enumerate(label_space(space).synsets):
+        text = lemmas().get(synset, "")
+        for name in {text, *text.split(",")}:
+            if name.strip():
+                known.setdefault(_fold(name), set()).add(index)
+    return {name: frozenset(indices) for name, indices in known.items()}
+
+
+def _candidates(name: str, space: str) -> frozenset[int]:
+    """Classes that `name` can mean. A list of lemmas means the classes that share the most of them."""
+    known = _by_lemma(space)
+    whole = known.get(_fold(name))
+    if whole:
+        return whole
+    votes: dict[int, int] = {}
+    for part in name.split(","):
+        for index in known.get(_fold(part), ()):
+            votes[index] = votes.get(index, 0) + 1
+    most = max(votes.values(), default=0)
+    return frozenset(index for index, count in votes.items() if count == most)
+
+
+def prove_outputs(names: Sequence[str], note: str | None = None) -> OutputLabels:
+    """Find the synset of every output from the names a checkpoint carries.
+
+    Args:
+        names: one a model output: WordNet ids, or class names as published with ImageNet.
+        note: something a reader of the proof should know, from `names_by_output`.
+
+    Raises:
+        UnprovenLabelsError: the names are placeholders, belong to other data, or contradict every known order; the
+            message shows the first contradictions.
+    """
+    suffix = f"; {note}" if note else ""
+    offset = 1 if names and _fold(names[0]) in _BACKGROUND else 0
+    background: tuple[None, ...] = (None,) * offset
+    body = list(names[offset:])
+    with_background = ", after a background class" if offset else ""
+
+    if body and all(_WNID.fullmatch(name.strip()) for name in body):
+        synsets = tuple(name.strip() for name in body)
+        if len(set(synsets)) != len(synsets):
+            raise UnprovenLabelsError("The checkpoint's label names are WordNet ids, but some occur twice.")
+        space = next((s for s in LABEL_SPACES if label_space(s).synsets == synsets), "custom")
+        return OutputLabels(
+            space + "+background" * offset,
+            background + synsets,
+            f"the checkpoint's labels are WordNet ids{with_background}{suffix}",
+        )
+
+    problems: list[str] = []
+    for space in LABEL_SPACES:
+        target = label_space(space)
+        if len(body) != len(target):
+            continue
+        candidates = [_candidates(name, space) for name in body]
+        matched = [index for index, found in enumerate(candidates) if index in found]
+        wrong = [index for index, found in enumerate(candidates) if found and index not in found]
+        if not wrong and len(matched) >= _MIN_MATCHED * len(body):
+            return OutputLabels(
+                space + "+background" * offset,
+                background + target.synsets,
+                f"{len(matched):,} of {len(body):,} label names are lemmas of the {space} synset at their index, "
+                f"none is a lemma of another{with_background}{suffix}",
+            )
+        order = _unique_order(candidates)
+        if order is not None:
+            return OutputLabels(
+                "custom",
+                background + tuple(target.synsets[index] for index in order),
+                f"every label name is the lemma of one {space} synset, in another order{with_background}{suffix}",
+            )
+        if wrong:
+            shown = "; ".join(
+                f"output {index + offset} is called '{body[index]}', that class is '{lemmas()[target.synsets[index]]}'"
+                for index in wrong[:3]
+            )
+            problems.append(f"{len(wrong):,} of {len(body):,} names contradict {space} ({shown})")
+        else:
+            problems.append(f"only {len(matched):,} of {len(body):,} names are known lemmas of {space}")
+    if not problems:
+        sizes = ", ".join(f"{s}: {len(label_space(s)):,}" for s in LABEL_SPACES)
+        problems.append(f"no known label space has {len(body):,} classes ({sizes})")
+    raise UnprovenLabelsError(f"The label space of this model can't be proven: {'; '.join(problems)}{suffix}.")
+
+
+def _unique_order(candidates: Sequence[frozenset[int]]) -> list[int] | None:
+    """The one assignment of names to classes, found by eliminating taken classes; None where it is not unique."""
+    open_sets = [set(found) for found in candidates]
+    order: list[int | None] = [None] * len(open_sets)
+    holders: dict[int, list[int]] = {}
+    for position, found in enumerate(open_sets):
+        for index in found:
+            holders.setdefault(index, []).append(position)
+    ready = [position for position, found in enumerate(open_sets) if len(found) == 1]
+    while ready:
+        position = ready.pop()
+        if order[position] is not None:
+            continue
+        if len(open_sets[position]) != 1:
+            return None
+        (index,) = open_sets[position]
+        order[position] = index
+        for other in holders[index]:
+            if order[other] is None and index in open_sets[other]:
+                open_sets[other].discard(index)
+                if not open_sets[other]:
+                    return None
+                if len(open_sets[other]) == 1:
+                    ready.append(other)
+    return None if any(index is None for index in order) else [index for index in order if index is not None]
