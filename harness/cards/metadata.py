@@ -1,7 +1,7 @@
 """The YAML front matter: made for a new card, completed in an existing one, and markers in it answered.
 
 Existing YAML is never written anew: only a value, or the lines of an entry, change, and what is missing is added at the
-end; order, comments and quoting stay. Everything that is written is checked with the Hub's own reader before.
+end; order, comments and quoting stay. Everything that is written is checked by the Hub's schema before.
 """
 
 from __future__ import annotations
@@ -9,26 +9,17 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Mapping
-from functools import cache
-from importlib import resources
 from typing import Any
 
 import yaml
 
 from harness.cards.answers import Answer, QuestionTable
 from harness.cards.document import Block, Document, Edit, Marker, without_markers
+from harness.cards.hub_schema import hub_vocabulary, metadata_faults
 from harness.cards.knowledge import Knowledge, knowledge_of
 from harness.data.catalog import Benchmark, benchmarks
 from harness.errors import HarnessError
 from harness.evidence import Evidence, EvidenceClass, Ledger, benchmark_of
-
-
-@cache
-def hub_vocabulary() -> dict[str, frozenset[str]]:
-    """Words that the Hub takes in a front matter: `licences` and `pipeline-tags`; their sources are in the file."""
-    text = resources.files("harness.cards").joinpath("hub_vocabulary.yaml").read_text(encoding="utf-8")
-    return {name: frozenset(words) for name, words in yaml.safe_load(text).items()}
-
 
 _SOURCE = {"name": "Measured with harness; see the card", "url": "https://github.com/harness-cards/harness"}
 """Where a result comes from."""
@@ -137,29 +128,13 @@ def is_publishable(item: Evidence) -> bool:
 
 
 def check_metadata(data: Mapping[str, Any]) -> None:
-    """Ask the Hub's own reader, and check what it leaves open.
+    """Check what is to be written by the Hub's schema.
 
     Raises:
         HarnessError: a value that the Hub would refuse or misread; names the key.
     """
-    from huggingface_hub import ModelCardData
-
-    def refuse(key: str, why: str) -> None:
-        raise HarnessError(f"The front matter's {key}: {why}.", remedy="Mend the evidence that it comes from.")
-
-    if "license" in data and data["license"] not in hub_vocabulary()["licences"]:
-        refuse("license", f"'{data['license']}' is none of the Hub's identifiers")
-    for key in ("datasets", "tags", "metrics"):
-        if not all(isinstance(name, str) for name in data.get(key, ())):
-            refuse(key, "needs a list of names")
-    emissions = data.get("co2_eq_emissions")
-    grams = emissions.get("emissions") if isinstance(emissions, Mapping) else emissions
-    if emissions is not None and (not isinstance(grams, int | float) or grams < 0):
-        refuse("co2_eq_emissions", "needs grams as a number")
-    try:
-        ModelCardData(**{key.replace("-", "_"): value for key, value in data.items()})
-    except (KeyError, TypeError, ValueError) as error:
-        refuse("model-index", f"the Hub can't read it ({error})")
+    for fault in metadata_faults(data):
+        raise HarnessError(f"The front matter's {fault}.", remedy="Mend the evidence that it comes from.")
 
 
 def dump_metadata(data: Mapping[str, Any]) -> str:

@@ -45,8 +45,8 @@ def push(
 
     Example: `harness push card.md --repo-id me/my-model --dry-run`
     """
-    from harness.hub.publish import PushRequest, plan_push
-    from harness.hub.publish import push as send
+    from harness.hub.plan import PushRequest, plan_push
+    from harness.hub.send import push as send
     from harness.hub.transport import connect
 
     check_format(output_format)

@@ -10,10 +10,12 @@ order they have on the Hub.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Sequence
+import re
 from dataclasses import dataclass, replace
+from functools import partial
 
 import yaml
+from merge3 import Merge3
 
 from harness.cards.document import Document, apply_edits, decode, encode
 from harness.cards.record import read_record, record_edit, without_record
@@ -27,6 +29,11 @@ class Conflict:
     """E.g. `front matter: license`, `line 12`."""
     ours: str
     theirs: str
+
+    def __str__(self) -> str:
+        ours, theirs = (" ".join(printable(text).split()) for text in (self.ours, self.theirs))
+        ours, theirs = (text if len(text) <= 100 else f"{text[:100]}…" for text in (ours, theirs))
+        return f"    {self.where}\n      here:       {ours}\n      on the Hub: {theirs}"
 
 
 @dataclass(frozen=True)
@@ -62,6 +69,24 @@ def parts(card: bytes) -> Parts:
     return Parts(text[: span[0]], text[slice(*span)], text[span[1] : fence_end], text[fence_end:])
 
 
+def card_diff(theirs: bytes, ours: bytes) -> tuple[str, str]:
+    """Unified diffs from the card on the Hub to ours: of the front matter, and of the body."""
+    old, new = parts(theirs), parts(ours)
+    return _diff(old.yaml, new.yaml, "front matter"), _diff(old.body, new.body, "body")
+
+
+def _diff(old: str, new: str, what: str) -> str:
+    before, after = (printable(text).splitlines(keepends=True) for text in (old, new))
+    found = difflib.unified_diff(before, after, f"{what} (on the Hub)", f"{what} (to send)")
+    return "".join(line if line.endswith("\n") else f"{line}\n" for line in found)
+
+
+def printable(text: str) -> str:
+    """Text for a terminal: nothing that steers it, and bytes that aren't UTF-8 as escapes."""
+    plain = text.replace("\r\n", "\n").encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    return re.sub(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]", lambda match: f"\\x{ord(match[0]):02x}", plain)
+
+
 def merge_cards(base: bytes | None, theirs: bytes, ours: bytes) -> Merge:
     """Ours with what changed on the Hub.
 
@@ -83,7 +108,7 @@ def merge_cards(base: bytes | None, theirs: bytes, ours: bytes) -> Merge:
     if not hub.body.strip():
         hub = Parts(hub.head, hub.yaml, hub.fence, common.body)  # a new repository's card has no body to lose
     merged_yaml, yaml_conflicts, yaml_taken = _merge_yaml(common.yaml, hub.yaml, here.yaml)
-    body, clashes, taken = _merge_lines(_lines(common.body), _lines(hub.body), _lines(here.body))
+    body, clashes, taken = _merge_lines(common.body, hub.body, here.body)
     first = here.head.count("\n") + here.yaml.count("\n") + here.fence.count("\n") + 1
     conflicts = yaml_conflicts + [Conflict(f"line {first + c.line}", c.ours, c.theirs) for c in clashes]
     fences = hub if hub.head else here
@@ -101,7 +126,7 @@ def _without_record(card: bytes) -> bytes:
 
 def merges_by_lines(base: bytes, theirs: bytes, ours: bytes) -> bool:
     """Whether git would merge the two without a conflict: by lines alone, knowing nothing of front matter."""
-    _, clashes, _ = _merge_lines(*(_lines(decode(card)) for card in (base, theirs, ours)))
+    _, clashes, _ = _merge_lines(decode(base), decode(theirs), decode(ours))
     return not clashes
 
 
@@ -115,10 +140,6 @@ def _with_line_ends_of(model: bytes, card: bytes) -> bytes:
     return card
 
 
-def _lines(text: str) -> list[str]:
-    return text.splitlines(keepends=True)
-
-
 # --- lines -----------------------------------------------------------------------------------------------------------
 
 
@@ -130,59 +151,26 @@ class _Clash:
     theirs: str
 
 
-@dataclass(frozen=True)
-class _Change:
-    start: int
-    """First line of the base that is replaced, and the line after the last."""
-    stop: int
-    new_start: int
-    new_stop: int
+_matcher = partial(difflib.SequenceMatcher, autojunk=False)
+"""Without difflib's guess that a line which comes often, such as an empty one, is junk."""
 
 
-def _changes(base: Sequence[str], new: Sequence[str]) -> list[_Change]:
-    matcher = difflib.SequenceMatcher(None, base, new, autojunk=False)
-    return [_Change(*span) for tag, *span in matcher.get_opcodes() if tag != "equal"]
-
-
-def _merge_lines(base: list[str], theirs: list[str], ours: list[str]) -> tuple[str, list[_Clash], int]:
+def _merge_lines(base: str, theirs: str, ours: str) -> tuple[str, list[_Clash], int]:
     """The merged text, what clashes, and how many changes were taken from theirs."""
-    left, right = _changes(base, ours), _changes(base, theirs)
+    common, there, here = (text.splitlines(keepends=True) for text in (base, theirs, ours))
     merged: list[str] = []
     clashes: list[_Clash] = []
-    taken = position = 0
-    while left or right:
-        start = min(side[0].start for side in (left, right) if side)
-        mine: list[_Change] = []
-        other: list[_Change] = []
-        stop = start
-        grown = True
-        while grown:
-            grown = False
-            for side, group in ((left, mine), (right, other)):
-                while side and side[0].start <= stop:
-                    group.append(side.pop(0))
-                    stop = max(stop, group[-1].stop)
-                    grown = True
-        merged += base[position:start]
-        span = _span(mine, start, stop)
-        here = ours[slice(*span)] if span else base[start:stop]
-        there_span = _span(other, start, stop)
-        there = theirs[slice(*there_span)] if there_span else base[start:stop]
-        if mine and other and here != there:
-            assert span is not None
-            clashes.append(_Clash(span[0], "".join(here), "".join(there)))
-        taken += bool(other and here != there)
-        merged += here if mine else there
-        position = stop
-    return "".join(merged + base[position:]), clashes, taken
-
-
-def _span(changes: list[_Change], start: int, stop: int) -> tuple[int, int] | None:
-    """Lines of the new text that stand for `base[start:stop]`; None where nothing changed there."""
-    if not changes:
-        return None
-    first, last = changes[0], changes[-1]
-    return first.new_start - (first.start - start), last.new_stop + (stop - last.stop)
+    taken = 0
+    merge = Merge3(common, here, there, sequence_matcher=_matcher)  # type: ignore[arg-type]  # asks for a class
+    for region in merge.merge_regions():
+        if region[0] == "conflict":
+            _, _, _, start, stop, their_start, their_stop = region
+            clashes.append(_Clash(start, "".join(here[start:stop]), "".join(there[their_start:their_stop])))
+            continue
+        source = {"unchanged": common, "same": here, "a": here, "b": there}[region[0]]
+        merged += source[region[1] : region[2]]
+        taken += region[0] == "b"
+    return "".join(merged), clashes, taken
 
 
 # --- front matter ----------------------------------------------------------------------------------------------------
@@ -192,7 +180,7 @@ def _merge_yaml(base: str, theirs: str, ours: str) -> tuple[str, list[Conflict],
     """The merged YAML, conflicts by key, and how many changes were taken from theirs."""
     common, hub, here = (top_level(text) for text in (base, theirs, ours))
     if common is None or hub is None or here is None:
-        text, clashes, taken = _merge_lines(_lines(base), _lines(theirs), _lines(ours))
+        text, clashes, taken = _merge_lines(base, theirs, ours)
         return text, [Conflict("front matter", c.ours, c.theirs) for c in clashes], taken
     conflicts: list[Conflict] = []
     taken = 0
@@ -207,7 +195,7 @@ def _merge_yaml(base: str, theirs: str, ours: str) -> tuple[str, list[Conflict],
             result = mine
             conflicts.append(Conflict(f"front matter: {key}", mine or "(removed)", there or "(removed)"))
         else:
-            result, clashes, _ = _merge_lines(_lines(old), _lines(there), _lines(mine))
+            result, clashes, _ = _merge_lines(old, there, mine)
             taken += not clashes
             conflicts += [Conflict(f"front matter: {key}", c.ours, c.theirs) for c in clashes]
         if result is not None:
@@ -222,7 +210,7 @@ def top_level(text: str) -> dict[str, str] | None:
         root = yaml.compose(text, Loader=yaml.SafeLoader)
     except yaml.YAMLError:
         return None
-    lines = _lines(text)
+    lines = text.splitlines(keepends=True)
     if root is None:
         return {"": text} if text else {}
     if not isinstance(root, yaml.MappingNode) or root.flow_style:

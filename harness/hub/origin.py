@@ -49,6 +49,10 @@ class Origin(_Record):
     """Git's hash of the card there; None where there was none, or ours wasn't made from it."""
     pushed: Pushed | None = None
 
+    def is_of(self, endpoint: str, repo_id: str) -> bool:
+        """Whether the card came from this repository."""
+        return (self.endpoint, self.repo_id) == (endpoint, repo_id)
+
 
 def origin_path(card: Path) -> Path:
     """The file beside a card that says where it came from."""
@@ -87,6 +91,6 @@ def carry_origin(source: Path, target: Path) -> None:
     if origin is None:
         origin_path(target).unlink(missing_ok=True)
         return
-    if old is not None and (old.endpoint, old.repo_id) == (origin.endpoint, origin.repo_id):
+    if old is not None and old.is_of(origin.endpoint, origin.repo_id):
         origin = origin.model_copy(update={"pushed": old.pushed})
     save_origin(target, origin)

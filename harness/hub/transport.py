@@ -1,9 +1,4 @@
-"""Talking to the Hub through its own client, with time-outs, bounded patience and clear failures.
-
-The client's HTTP session has no time-out and retries some requests without a bound. While a `Connection` is open, the
-client uses a session of ours: every request has time-outs; those that change nothing, or may be repeated without
-changing more, are tried a few times, with the pause that `Retry-After` asks for; commits, merges and the creation of a
-repository are sent once, and whoever sends them has to look what became of them.
+"""Talking to the Hub: the account, what is asked of a repository, and what is said when it fails.
 
 A token is read by the client's own order and goes nowhere but into the request's header: what is shown of a failure
 passes through `Connection.clean`.
@@ -14,17 +9,11 @@ from __future__ import annotations
 import json
 import os
 import re
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
-from typing import Any
-from urllib.parse import urlsplit
 
-import httpx2
-from huggingface_hub import HfApi, constants, get_session, get_token, hf_hub_url, set_client_factory
+from huggingface_hub import GitCommitInfo, HfApi, RepoFile, constants, get_session, get_token, hf_hub_url
 from huggingface_hub.errors import (
     DisabledRepoError,
     EntryNotFoundError,
@@ -35,134 +24,23 @@ from huggingface_hub.errors import (
     RepositoryNotFoundError,
     RevisionNotFoundError,
 )
-from huggingface_hub.utils import (
-    are_progress_bars_disabled,
-    build_hf_headers,
-    disable_progress_bars,
-    enable_progress_bars,
-    hf_raise_for_status,
-    validate_repo_id,
-)
-from huggingface_hub.utils._http import default_client_factory, hf_request_event_hook
-from huggingface_hub.utils.sha import git_hash
+from huggingface_hub.utils import build_hf_headers, hf_raise_for_status, validate_repo_id
 
 from harness import __version__
 from harness.errors import ExitCode, HarnessError, MissingInputError
+from harness.hub.client import BUSY, NETWORK_REMEDY, NO_ANSWER, Patience, busy, git_hash, no_answer, patient_session
 from harness.settings import hub_is_offline
 
 CARD = "README.md"
 """Where a model card is in a repository."""
-
-_NO_ANSWER = (httpx2.TimeoutException, httpx2.NetworkError, httpx2.RemoteProtocolError)
-"""Failures after which nobody knows whether the request took effect."""
-
-_NETWORK_REMEDY = "Check the network (and HF_ENDPOINT), then repeat the command."
-
-_BUSY = frozenset({408, 429, 500, 502, 503, 504})
-_REPEATABLE_POSTS = re.compile(r"/api/validate-yaml|/preupload/|/paths-info/|\.git/info/lfs/objects/batch$")
-_TELEMETRY = "/api/agent-harnesses"
-"""Asked by the client for its user agent, and not worth waiting for."""
+PATIENCE = Patience()
 _A_TOKEN = re.compile(r"\bhf_[A-Za-z0-9]{16,}")
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 _TOKEN_REMEDY = "Make a token with write rights in the Hub's settings, then set HF_TOKEN or run: hf auth login"
 
 
-@dataclass(frozen=True)
-class Patience:
-    """How long to wait for the Hub, in seconds, and how often to ask again."""
-
-    connect: float = 10.0
-    read: float = 60.0
-    """Longest silence while an answer is awaited."""
-    attempts: int = 4
-    first_pause: float = 1.0
-    """Doubles with each attempt."""
-    longest_pause: float = 60.0
-    """A `Retry-After` beyond this isn't waited for; the command ends and says when to come back."""
-
-
-PATIENCE = Patience()
-
-
-class HubUnreachableError(HarnessError):
-    """The Hub didn't answer, or only with a passing failure, as often as it was asked."""
-
-
 class NoAnswerError(HarnessError):
     """A request that is sent once got no answer that says what became of it."""
-
-
-class _PatientClient(httpx2.Client):
-    """The client's HTTP session, with time-outs and bounded retries."""
-
-    def __init__(self, patience: Patience) -> None:
-        super().__init__(
-            event_hooks={"request": [hf_request_event_hook]},
-            follow_redirects=True,
-            timeout=httpx2.Timeout(patience.read, connect=patience.connect),
-        )
-        self._patience = patience
-
-    def send(self, request: httpx2.Request, **options: Any) -> httpx2.Response:
-        given = request.extensions.get("timeout", {})
-        ours = self.timeout.as_dict()  # some of the client's calls pass "no time-out" on
-        limits = {name: ours[name] if given.get(name) is None else given[name] for name in ours}
-        request.extensions = {**request.extensions, "timeout": limits}
-        if not _is_repeatable(request):
-            return super().send(request, **options)
-        pause = self._patience.first_pause
-        for left in reversed(range(self._patience.attempts)):
-            try:
-                response = super().send(request, **options)
-            except _NO_ANSWER as error:
-                if not left:
-                    raise HubUnreachableError(_no_answer(request.url, error), remedy=_NETWORK_REMEDY) from error
-                wait = pause
-            else:
-                if response.status_code not in _BUSY:
-                    return response
-                wait = max(pause, _asked_pause(response.headers) or 0.0)
-                if not left or wait > self._patience.longest_pause:
-                    raise _busy(response.status_code, response.headers)
-                response.close()
-            time.sleep(wait)
-            pause *= 2
-        raise AssertionError("attempts is at least 1")
-
-
-def _is_repeatable(request: httpx2.Request) -> bool:
-    """Whether sending a request twice does no more than sending it once."""
-    if request.method == "POST":
-        return bool(_REPEATABLE_POSTS.search(request.url.path))
-    return request.method in ("GET", "HEAD") and request.url.path != _TELEMETRY
-
-
-def _asked_pause(headers: Any) -> float | None:
-    """Seconds that the Hub asks to wait, by `Retry-After` (seconds, or a date) or its rate limit headers."""
-    asked = headers.get("Retry-After", "").strip()
-    if asked.isdigit():
-        return float(asked)
-    with suppress(ValueError, TypeError):
-        return max(0.0, (parsedate_to_datetime(asked) - datetime.now(UTC)).total_seconds())
-    limit = re.search(r";\s*r\s*=\s*0\s*;\s*t\s*=\s*(\d+)", headers.get("RateLimit", ""))
-    return float(limit[1]) if limit else None
-
-
-def _no_answer(url: object, error: Exception) -> str:
-    """What is said when no answer came."""
-    host = urlsplit(str(url)).hostname or str(url)
-    what = "gave no answer in time" if isinstance(error, httpx2.TimeoutException) else "can't be reached"
-    if isinstance(error, httpx2.RemoteProtocolError | httpx2.ReadError | httpx2.WriteError):
-        what = "closed the connection without an answer"
-    return f"{host} {what}."
-
-
-def _busy(status: int, headers: Any) -> HubUnreachableError:
-    """What is said when the Hub is overloaded, or limits this account's requests."""
-    asked = _asked_pause(headers)
-    when = f"in {asked:.0f} seconds" if asked else "in a few minutes"
-    what = "limits the number of requests" if status == 429 else "has a passing failure"
-    return HubUnreachableError(f"The Hub {what} (HTTP {status}).", remedy=f"Repeat the command {when}.")
 
 
 @dataclass(frozen=True)
@@ -175,7 +53,7 @@ class Account:
 
 @dataclass
 class Connection:
-    """The Hub's client, set up for one endpoint and account."""
+    """The Hub's client, set up for one endpoint and account. What it can't do, it raises as HarnessError."""
 
     endpoint: str
     token: str | None = field(repr=False)
@@ -202,12 +80,32 @@ class Connection:
             role = answer.get("auth", {}).get("accessToken", {}).get("role")
             return Account(str(answer["name"]), can_write=role != "read")
 
-    def read(self, repo_id: str, path: str, commit: str) -> bytes | None:
-        """A file's content at a commit; None where there is no such file.
+    def head(self, repo_id: str, revision: str) -> str:
+        """The commit that a revision points to."""
+        with self.explained(f"look at {repo_id}", repo_id):
+            return str(self.api.model_info(repo_id, revision=revision).sha)
 
-        Raises:
-            HarnessError: not readable by this account, or no answer.
-        """
+    def commits(self, repo_id: str, revision: str) -> list[GitCommitInfo]:
+        """The commits of a revision, newest first."""
+        with self.explained(f"read the commits of {revision}", repo_id):
+            return self.api.list_repo_commits(repo_id, revision=revision)
+
+    def hashes(self, repo_id: str, revision: str) -> dict[str, str]:
+        """Each file's hash: git's, or SHA-256 of a large one."""
+        with self.explained(f"list the files of {repo_id}", repo_id):
+            listed = self.api.list_repo_tree(repo_id, recursive=True, revision=revision)
+            return {f.path: f.lfs.sha256 if f.lfs else f.blob_id for f in listed if isinstance(f, RepoFile)}
+
+    def open_pull_requests(self, repo_id: str, author: str) -> list[int]:
+        """The numbers of an author's open pull requests."""
+        with self.explained("list open pull requests", repo_id):
+            found = self.api.get_repo_discussions(
+                repo_id, author=author, discussion_type="pull_request", discussion_status="open"
+            )
+            return [item.num for item in found]
+
+    def read(self, repo_id: str, path: str, commit: str) -> bytes | None:
+        """A file's content at a commit; None where there is no such file."""
         url = hf_hub_url(repo_id, path, revision=commit, endpoint=self.endpoint)
         headers = build_hf_headers(token=self.token or False, library_name="harness", library_version=__version__)
         with self.explained(f"read {path} of {repo_id}", repo_id):
@@ -238,9 +136,9 @@ class Connection:
         try:
             yield
         except OfflineModeIsEnabled as error:
-            raise offline_error(doing) from error
-        except _NO_ANSWER as error:
-            raise NoAnswerError(_no_answer(self.endpoint, error), remedy=_NETWORK_REMEDY) from error
+            raise _offline(doing) from error
+        except NO_ANSWER as error:
+            raise NoAnswerError(no_answer(self.endpoint, error), remedy=NETWORK_REMEDY) from error
         except HfHubHTTPError as error:
             raise self._sentence(error, doing, repo_id) from error
         except (json.JSONDecodeError, KeyError) as error:
@@ -273,8 +171,8 @@ class Connection:
         if status == 401:
             problem = "doesn't accept this token" if self.token else "wants a token"
             return MissingInputError(f"The Hub {problem}: can't {doing} (HTTP 401).", remedy=_TOKEN_REMEDY)
-        if status in _BUSY:
-            passing = _busy(status, error.response.headers)
+        if status in BUSY:
+            passing = busy(status, error.response.headers)
             return passing if status == 429 else NoAnswerError(passing.message, remedy=passing.remedy)
         problem, remedy, code = _REFUSALS.get(
             status, ("The Hub refused", "Repeat the command; if it stays, look at the Hub's status.", ExitCode.FAILED)
@@ -306,8 +204,7 @@ _REFUSALS: dict[int, tuple[str, str, ExitCode]] = {
 """By status: what is wrong, what to do, exit code."""
 
 
-def offline_error(doing: str) -> MissingInputError:
-    """What is said when the Hub is needed and HF_HUB_OFFLINE is set."""
+def _offline(doing: str) -> MissingInputError:
     return MissingInputError(f"This is offline mode (HF_HUB_OFFLINE): can't {doing}.", remedy="Unset HF_HUB_OFFLINE.")
 
 
@@ -322,7 +219,7 @@ def connect(doing: str, patience: Patience | None = None) -> Iterator[Connection
         HarnessError: offline mode, a malformed endpoint or token.
     """
     if hub_is_offline():
-        raise offline_error(doing)
+        raise _offline(doing)
     endpoint = (os.environ.get("HF_ENDPOINT") or constants.ENDPOINT).rstrip("/")
     if not re.fullmatch(r"https?://[^/@\s][^@\s]*", endpoint):  # a password would be sent instead of the token
         raise HarnessError(
@@ -332,20 +229,8 @@ def connect(doing: str, patience: Patience | None = None) -> Iterator[Connection
         )
     token = _read_token()
     api = HfApi(endpoint=endpoint, token=token or False, library_name="harness", library_version=__version__)
-    set_client_factory(_factory(patience or PATIENCE))
-    shows_bars = constants.HF_HUB_DISABLE_PROGRESS_BARS is None and not are_progress_bars_disabled()
-    if shows_bars:
-        disable_progress_bars()  # a card and its figures are small, and a bar's redrawing spoils a log
-    try:
+    with patient_session(patience or PATIENCE):
         yield Connection(endpoint, token, api)
-    finally:
-        set_client_factory(default_client_factory)
-        if shows_bars:
-            enable_progress_bars()
-
-
-def _factory(patience: Patience) -> Callable[[], httpx2.Client]:
-    return lambda: _PatientClient(patience)
 
 
 def _read_token() -> str | None:

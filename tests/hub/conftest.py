@@ -12,7 +12,8 @@ from server import Hub, RunningHub
 from typer.testing import CliRunner, Result
 
 from harness.cli import app
-from harness.hub import publish, transport
+from harness.hub import send, transport
+from harness.hub.client import Patience
 
 
 @pytest.fixture
@@ -32,11 +33,11 @@ def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, home: Path) -> Iterator
 
 
 @pytest.fixture(autouse=True)
-def impatient(monkeypatch: pytest.MonkeyPatch) -> transport.Patience:
+def impatient(monkeypatch: pytest.MonkeyPatch) -> Patience:
     """Short waits, so that what is injected takes no long time."""
-    patience = transport.Patience(connect=2.0, read=2.0, attempts=3, first_pause=0.01, longest_pause=2.0)
+    patience = Patience(connect=2.0, read=2.0, attempts=3, first_pause=0.01, longest_pause=2.0)
     monkeypatch.setattr(transport, "PATIENCE", patience)
-    monkeypatch.setattr(publish, "_LOOKS", (0.0, 0.05, 0.1))
+    monkeypatch.setattr(send, "_LOOKS", (0.0, 0.05, 0.1))
     return patience
 
 

@@ -17,7 +17,7 @@ from server import Hub
 
 from harness.errors import ExitCode
 from harness.hub import transport
-from harness.hub.transport import Patience
+from harness.hub.client import Patience
 
 FILLED = CARD.replace("[More Information Needed]", "256, documented.")
 COMMIT = "/commit/"

@@ -12,7 +12,9 @@ from scene import ALICE, REPO
 from server import Hub, HubError, RunningHub
 
 from harness.errors import ExitCode, HarnessError
-from harness.hub.publish import PushRequest, plan_push, pull, push
+from harness.hub.plan import PushRequest, plan_push
+from harness.hub.publish import pull
+from harness.hub.send import push
 from harness.hub.transport import connect
 
 STEPS = ("we edit", "bob edits main", "bob edits the pull request", "propose", "update", "commit", "merge", "pull")

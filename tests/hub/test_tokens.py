@@ -14,7 +14,8 @@ from server import Hub
 
 from harness.errors import ExitCode
 from harness.evidence import Evidence, Ledger
-from harness.hub.transport import Patience, connect
+from harness.hub.client import Patience
+from harness.hub.transport import connect
 
 FILLED = CARD.replace("[More Information Needed]", "256, documented.")
 
@@ -78,7 +79,7 @@ class TestNowhereElse:
         (tmp_path / "card.md").write_text(FILLED)
         hub.add_repo(REPO)
         script = (
-            "import harness.hub.publish as p\n"
+            "import harness.hub.plan as p\n"
             "def broken(*a, **k): raise RuntimeError('a defect')\n"
             "p._check_card = broken\n"
             "from harness.cli import main\n"

@@ -1,0 +1,249 @@
+"""A card's front matter by the Hub's documented schema (modelcard.md of github.com/huggingface/hub-docs).
+
+The Hub's client has classes for it too (`ModelCardData`, `EvalResult`), which take any value for any field: they are what
+a card has to come through unharmed, not what tells whether it is right.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cache
+from importlib import resources
+from typing import Annotated, Any, TypeVar
+
+import yaml
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Discriminator,
+    Field,
+    StringConstraints,
+    Tag,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
+from pydantic_core import ErrorDetails, PydanticCustomError
+
+from harness.errors import nearest
+
+
+@dataclass(frozen=True)
+class Fault:
+    """What the Hub's schema doesn't allow."""
+
+    where: str
+    """E.g. `license`, `model-index[0].results[1].dataset.name`."""
+    message: str
+
+    def __str__(self) -> str:
+        return f"{self.where}: {self.message}" if self.where else self.message
+
+
+@cache
+def hub_vocabulary() -> dict[str, frozenset[str]]:
+    """Words that the Hub takes in a front matter: `licences` and `pipeline-tags`; their sources are in the file."""
+    text = resources.files("harness.cards").joinpath("hub_vocabulary.yaml").read_text(encoding="utf-8")
+    return {name: frozenset(words) for name, words in yaml.safe_load(text).items()}
+
+
+def _one_of(kind: str) -> Callable[[object], object]:
+    def check(value: object) -> object:
+        known = hub_vocabulary()[kind]
+        if not isinstance(value, str) or value not in known:
+            hits = nearest(str(value), known)
+            hint = f"; did you mean {' or '.join(hits)}?" if hits else ""
+            raise PydanticCustomError(
+                "word", "'{word}' is unknown to the Hub{hint}", {"word": str(value), "hint": hint}
+            )
+        return value
+
+    return check
+
+
+# --- the schema ----------------------------------------------------------------------------------------------------
+
+_Kind = TypeVar("_Kind")
+_SHAPES = ("plain", "block")
+_by_shape = Discriminator(lambda value: "block" if isinstance(value, list | dict) else "plain")
+Text = Annotated[str, StringConstraints(strict=True, strip_whitespace=True, min_length=1)]
+Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
+Grams = Annotated[Number, Field(ge=0)]
+Licence = Annotated[Any, AfterValidator(_one_of("licences"))]
+OneOrMore = Annotated[Annotated[_Kind, Tag("plain")] | Annotated[list[_Kind], Tag("block")], _by_shape]
+
+
+class _Block(BaseModel):
+    """Keys and values. Keys that the schema doesn't name are allowed."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _missing_is_none(cls, data: object) -> object:
+        """A key that isn't there is judged like one without a value."""
+        names = (field.alias or name for name, field in cls.model_fields.items())
+        return dict.fromkeys(names) | data if isinstance(data, dict) else data
+
+
+class Task(_Block):
+    type: Text
+    name: Text | None
+
+
+class Dataset(_Block):
+    type: Text
+    name: Text
+    config: Text | None
+    split: Text | None
+    revision: Text | None
+
+
+class Metric(_Block):
+    type: Text
+    value: Number
+
+
+class Source(_Block):
+    url: Any
+
+    @field_validator("url")
+    @classmethod
+    def _is_given(cls, url: object) -> object:
+        if not url:
+            raise PydanticCustomError("needed", "is needed where a source is given")
+        return url
+
+
+class Result(_Block):
+    """One result: a task, a data set, and metrics of it."""
+
+    task: Task
+    dataset: Dataset
+    metrics: Annotated[list[Metric], Field(min_length=1)]
+    source: Source | None
+
+
+class IndexedModel(_Block):
+    """An entry of `model-index`."""
+
+    name: Text
+    results: list[Result]
+
+    @model_validator(mode="before")
+    @classmethod
+    def _has_results(cls, data: object) -> object:
+        if not isinstance(data, dict) or not isinstance(data.get("results"), list):
+            raise PydanticCustomError("needed", "needs a name and a list of results")
+        return data
+
+
+class Emissions(_Block):
+    """`co2_eq_emissions` in full."""
+
+    emissions: Grams
+    source: Text | None
+    training_type: Text | None
+    geographical_location: Text | None
+    hardware_used: Text | None
+
+
+class FrontMatter(_Block):
+    """The keys whose values the Hub checks."""
+
+    model_config = ConfigDict(protected_namespaces=())
+
+    license: OneOrMore[Licence] | None
+    license_name: Text | None
+    license_link: Text | None
+    library_name: Text | None
+    pipeline_tag: Annotated[Any, AfterValidator(_one_of("pipeline-tags"))] | None
+    language: OneOrMore[Text] | None
+    tags: list[Text] | None
+    datasets: OneOrMore[Text] | None
+    metrics: OneOrMore[Text] | None
+    base_model: OneOrMore[Text] | None
+    co2_eq_emissions: Annotated[Annotated[Grams, Tag("plain")] | Annotated[Emissions, Tag("block")], _by_shape] | None
+    model_index: Annotated[list[IndexedModel] | None, Field(alias="model-index")]
+
+    @field_validator("license_name")
+    @classmethod
+    def _names_another_licence(cls, name: str | None, info: ValidationInfo) -> str | None:
+        if info.data.get("license") == "other" and name is None:
+            raise PydanticCustomError("needed", "is needed where the licence is 'other'")
+        return name
+
+
+# --- what is wrong with one ----------------------------------------------------------------------------------------
+
+
+def metadata_faults(data: Mapping[str, Any]) -> list[Fault]:
+    """What a front matter's values have that the Hub's schema doesn't allow.
+
+    >>> [str(fault) for fault in metadata_faults({"license": "mit", "tags": ["vision", 2024]})]
+    ['tags[1]: 2024 is not text; put it in quotes']
+    """
+    found: list[Fault] = []
+    try:
+        FrontMatter.model_validate(dict(data))
+    except ValidationError as error:
+        found = [Fault(_place(item["loc"]), _message(item)) for item in error.errors(include_url=False)]
+    return found + _repeated(data.get("model-index"))
+
+
+def _place(loc: tuple[int | str, ...]) -> str:
+    parts = (f"[{part}]" if isinstance(part, int) else f".{part}" for part in loc if part not in _SHAPES)
+    return "".join(parts).removeprefix(".")
+
+
+def _message(error: ErrorDetails) -> str:
+    """What is said of it; pydantic's words where ours say no more."""
+    value = error["input"]
+    match error["type"]:
+        case "string_type" | "string_too_short":
+            hint = "; put it in quotes" if isinstance(value, bool | int | float) else ""
+            return f"{value!r} is not text{hint}"
+        case "float_type" | "finite_number" | "greater_than_equal":
+            kind = "number of grams" if error["loc"][0] == "co2_eq_emissions" else "plain number"
+            return f"{value!r} is not a {kind}"
+        case "list_type" | "model_type":
+            kind = "list" if error["type"] == "list_type" else "mapping"
+            return "is missing" if value is None else f"is not a {kind}"
+        case "too_short":
+            return "needs at least one metric"
+    return error["msg"]
+
+
+def _repeated(index: object) -> list[Fault]:
+    """Results that the Hub's client would take for one."""
+    sound = [result for result in results_of(index) if isinstance(result.get("dataset"), dict)]
+    found = []
+    for (_, dataset, config, split, revision), count in Counter(map(identity, sound)).items():
+        if count > 1:
+            parts = ", ".join(str(part) for part in (config, split, revision) if part)
+            about = f"{dataset}: {parts}" if parts else dataset
+            message = (
+                f"{count} results are about the same thing ({about}): the Hub's client makes one of them, and loses a "
+                "source; give config or split"
+            )
+            found.append(Fault("model-index", message))
+    return found
+
+
+def identity(result: Mapping[str, Any]) -> tuple[str | None, ...]:
+    """What the Hub's client tells results apart by (`EvalResult.unique_identifier`): task, data set, configuration,
+    split, revision."""
+    task, dataset = result.get("task"), result.get("dataset")
+    dataset = dataset if isinstance(dataset, dict) else {}
+    parts = [task.get("type") if isinstance(task, dict) else None]
+    parts += [dataset.get(name) for name in ("type", "config", "split", "revision")]
+    return tuple(None if part is None else str(part) for part in parts)
+
+
+def results_of(index: object) -> Iterator[dict[str, Any]]:
+    """The results in a `model-index`, whatever else is wrong with it."""
+    for model in index if isinstance(index, list) else []:
+        results = model.get("results") if isinstance(model, dict) else None
+        yield from (result for result in (results if isinstance(results, list) else []) if isinstance(result, dict))

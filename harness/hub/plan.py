@@ -1,0 +1,323 @@
+"""What a push would do. Nothing is sent: a plan is made with GET requests alone."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from huggingface_hub.errors import RepositoryNotFoundError
+from pydantic import ValidationError
+
+from harness.errors import ExitCode, HarnessError, MissingInputError
+from harness.evidence import Ledger
+from harness.hub.client import git_hash
+from harness.hub.local import LEDGER, Bundle, LocalFile, figures_of, read_bundle
+from harness.hub.merge import card_diff
+from harness.hub.origin import Origin, load_origin
+from harness.hub.reconcile import Place, merge_with_branch, merge_with_pull_request
+from harness.hub.transport import CARD, Account, Connection, check_repo_id
+from harness.hub.validation import card_faults, unproven_scores
+
+_PULL_REQUEST = re.compile(r"refs/pr/([1-9]\d*)")
+
+
+@dataclass(frozen=True)
+class PushRequest:
+    """What the user asks for."""
+
+    card: Path
+    repo_id: str
+    revision: str | None = None
+    """A branch, or `refs/pr/N`; None for `main`."""
+    create_pr: bool = True
+    create_repo: bool = False
+    ledger: Path | None = None
+    """None for the evidence.json beside the card, if there is one."""
+    message: str = "Update the model card"
+
+
+@dataclass(frozen=True)
+class PlannedFile(LocalFile):
+    """One file of the commit."""
+
+    state: str
+    """`new`, `changed` or `same`, against what is on the Hub."""
+
+
+@dataclass(frozen=True)
+class PushPlan:
+    """What a push would do, with everything it was decided on."""
+
+    request: PushRequest
+    endpoint: str
+    account: Account
+    branch: str
+    """Where the commit goes, or what the pull request is to be merged into."""
+    pull_request: int | None
+    """The open one that is updated."""
+    head: str | None
+    """The commit ours is put upon; None where the repository doesn't exist yet."""
+    files: tuple[PlannedFile, ...]
+    """The card first."""
+    ours: bytes = field(repr=False)
+    """The card as it is here."""
+    theirs: bytes | None = field(repr=False)
+    """The card on the Hub now, where the commit goes."""
+    taken: int
+    """Places where changes on the Hub were kept."""
+    nothing_to_do: str | None
+    """Why there is nothing to send; None where there is."""
+    notes: tuple[str, ...]
+
+    @property
+    def card(self) -> bytes:
+        """The card as it would be sent."""
+        return self.files[0].content
+
+    @property
+    def opens_pull_request(self) -> bool:
+        """Whether a new pull request is opened, rather than an open one or a branch updated."""
+        return self.request.create_pr and self.pull_request is None
+
+    @property
+    def target(self) -> str:
+        """Where it goes, in words."""
+        if self.pull_request is not None:
+            return f"pull request #{self.pull_request}, which is open"
+        return f"a new pull request to {self.branch}" if self.request.create_pr else f"a commit on {self.branch}"
+
+    def diff(self) -> tuple[str, str]:
+        """Unified diffs from the card on the Hub: of the front matter, and of the body."""
+        return card_diff(self.theirs or b"", self.card)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The plan as `harness push --format json` prints it."""
+        front, body = self.diff()
+        return {
+            "endpoint": self.endpoint,
+            "account": self.account.name,
+            "repo_id": self.request.repo_id,
+            "creates_repository": self.head is None,
+            "target": self.target,
+            "branch": self.branch,
+            "pull_request": self.pull_request,
+            "parent_commit": self.head,
+            "files": [
+                {"path": f.path, "source": str(f.source), "bytes": len(f.content), "state": f.state} for f in self.files
+            ],
+            "kept_from_the_hub": self.taken,
+            "front_matter_diff": front,
+            "body_diff": body,
+            "nothing_to_do": self.nothing_to_do,
+            "notes": list(self.notes),
+        }
+
+
+def plan_push(hub: Connection, request: PushRequest) -> PushPlan:
+    """What a push would do. Nothing is sent.
+
+    Raises:
+        HarnessError: the card is none, or not fit for the Hub; the repository or the rights are missing; the card on the
+            Hub changed where ours did (exit code 5).
+    """
+    repo_id = request.repo_id
+    check_repo_id(repo_id)
+    bundle = read_bundle(request.card, request.ledger, hub.token)
+    account = hub.account()
+    if not account.can_write:
+        raise MissingInputError(
+            f"The token of {account.name} has read rights only.",
+            remedy="Make one with write rights in the Hub's settings, then set HF_TOKEN or run: hf auth login",
+        )
+    number = _pull_request_number(request)
+    branch = _branch(hub, request, account)
+    place = branch if number is None else _open_pull_request(hub, repo_id, number, account)
+    notes = _notes_on_the_repository(request, branch)
+    origin = _origin(hub, request, notes)
+    card, *others = bundle.files
+    if number is None:
+        merge = merge_with_branch(hub, branch, origin, card.content)
+    else:
+        merge = merge_with_pull_request(hub, branch, place, origin, card.content)
+    if merge.taken:
+        notes.append(f"Changes made on the Hub since are kept: {merge.taken}.")
+    _check_card(merge.text, place.card, bundle)
+    there = hub.hashes(repo_id, place.head) if place.head else {}
+    files = [_planned(file, there) for file in (replace(card, content=merge.text), *others)]
+    notes += _unshown_figures(merge.text, {*there, *(file.path for file in files)})
+    notes += _lost_evidence(hub, place, bundle, files)
+    plan = PushPlan(
+        request=request,
+        endpoint=hub.endpoint,
+        account=account,
+        branch=branch.revision,
+        pull_request=number,
+        head=place.head,
+        files=tuple(files),
+        ours=card.content,
+        theirs=place.card,
+        taken=merge.taken,
+        nothing_to_do=None,
+        notes=tuple(notes),
+    )
+    return _with_what_is_there(hub, plan)
+
+
+# --- where it goes ---------------------------------------------------------------------------------------------------
+
+
+def _pull_request_number(request: PushRequest) -> int | None:
+    if not (request.revision or "").startswith("refs/"):
+        return None
+    match = _PULL_REQUEST.fullmatch(request.revision or "")
+    if match is None:
+        raise HarnessError(
+            f"--revision {request.revision} is neither a branch nor refs/pr/N.",
+            remedy="Give the name of a branch, or refs/pr/N for an open pull request.",
+            exit_code=ExitCode.USAGE,
+        )
+    return int(match[1])
+
+
+def _branch(hub: Connection, request: PushRequest, account: Account) -> Place:
+    """The branch that is committed to, or that the pull request goes to. Raises HarnessError where it isn't there and
+    can't be made."""
+    is_branch = request.revision is not None and not request.revision.startswith("refs/")
+    revision = request.revision if is_branch and request.revision else "main"
+    try:
+        head = hub.head(request.repo_id, revision)
+    except MissingInputError as error:
+        if not (request.create_repo and isinstance(error.__cause__, RepositoryNotFoundError)):
+            raise
+        _check_that_it_can_be_made(request, account)
+        return Place(request.repo_id, "main", None, None)
+    return Place(request.repo_id, revision, head, hub.read(request.repo_id, CARD, head))
+
+
+def _check_that_it_can_be_made(request: PushRequest, account: Account) -> None:
+    if "/" not in request.repo_id:
+        raise HarnessError(
+            f"--create-repo needs a full id, not '{request.repo_id}'.",
+            remedy=f"Perhaps {account.name}/{request.repo_id}?",
+            exit_code=ExitCode.USAGE,
+        )
+    if request.revision not in (None, "main"):
+        raise HarnessError(
+            f"A new repository has no {request.revision}.", remedy="Leave --revision out.", exit_code=ExitCode.USAGE
+        )
+
+
+def _open_pull_request(hub: Connection, repo_id: str, number: int, account: Account) -> Place:
+    """A pull request of ours. Raises HarnessError where it isn't open, or not ours."""
+    with hub.explained(f"look at pull request #{number}", repo_id):
+        details = hub.api.get_discussion_details(repo_id, number)
+    why = None
+    if not details.is_pull_request:
+        why = "a discussion, not a pull request"
+    elif details.status not in ("open", "draft"):
+        why = f"{details.status}; it takes no more commits"
+    elif details.author != account.name:
+        why = f"{details.author}'s, not {account.name}'s"
+    if why is not None:
+        raise HarnessError(
+            f"#{number} of {repo_id} is {why}.",
+            remedy="Leave --revision out to open a new pull request.",
+            exit_code=ExitCode.USAGE,
+        )
+    revision = f"refs/pr/{number}"
+    head = hub.head(repo_id, revision)
+    return Place(repo_id, revision, head, hub.read(repo_id, CARD, head), number)
+
+
+def _notes_on_the_repository(request: PushRequest, branch: Place) -> list[str]:
+    if branch.head is None:
+        return [f"The repository {request.repo_id} is made first; everyone will see it."]
+    return [f"{request.repo_id} exists; --create-repo does nothing."] if request.create_repo else []
+
+
+def _origin(hub: Connection, request: PushRequest, notes: list[str]) -> Origin | None:
+    """Where our card came from, if it is this repository."""
+    origin = load_origin(request.card)
+    if origin is None or origin.is_of(hub.endpoint, request.repo_id):
+        return origin
+    notes.append(f"This card was made from that of {origin.repo_id} at {origin.endpoint}, not from this one.")
+    return None
+
+
+# --- what goes there -------------------------------------------------------------------------------------------------
+
+
+def _check_card(card: bytes, theirs: bytes | None, bundle: Bundle) -> None:
+    """Refuse a card with faults that the one on the Hub doesn't have."""
+    there = {str(fault) for fault in card_faults(theirs)} if theirs else set()
+    faults = [str(fault) for fault in card_faults(card) if str(fault) not in there]
+    if bundle.ledger is not None and bundle.evidence is not None:
+        faults += [
+            f"model-index: {score} is not in {bundle.ledger.source} as measured on the whole benchmark"
+            for score in unproven_scores(card, theirs, bundle.evidence)
+        ]
+    if faults:
+        raise HarnessError(
+            f"{bundle.card.source} has a front matter that the Hub wouldn't take:\n    " + "\n    ".join(faults),
+            remedy="Mend it, then repeat the command.",
+            exit_code=ExitCode.CHECK_FAILED,
+        )
+
+
+def _planned(file: LocalFile, there: dict[str, str]) -> PlannedFile:
+    state = "new" if file.path not in there else "same" if _holds(there, file) else "changed"
+    return PlannedFile(file.path, file.source, file.content, state)
+
+
+def _holds(there: dict[str, str], file: LocalFile) -> bool:
+    """Whether a file is on the Hub just so, as a plain file or as a large one."""
+    return there.get(file.path) in (git_hash(file.content), hashlib.sha256(file.content).hexdigest())
+
+
+def _unshown_figures(card: bytes, known: set[str]) -> list[str]:
+    return [
+        f"The card shows {name}, which is neither beside it nor on the Hub."
+        for name in figures_of(card)
+        if name not in known
+    ]
+
+
+def _lost_evidence(hub: Connection, place: Place, bundle: Bundle, files: list[PlannedFile]) -> list[str]:
+    """What the ledger on the Hub holds that ours doesn't. Raises HarnessError where that file is no ledger."""
+    if place.head is None or not any(file.path == LEDGER and file.state == "changed" for file in files):
+        return []
+    try:
+        theirs = Ledger.model_validate_json(hub.read(place.repo_id, LEDGER, place.head) or b"")
+    except ValidationError as error:
+        raise HarnessError(
+            f"{LEDGER} of {place.repo_id} on the Hub is no ledger of harness; it would be lost.",
+            remedy="Rename that file on the Hub, or push the card from a folder without a ledger.",
+            exit_code=ExitCode.CHECK_FAILED,
+        ) from error
+    ours = {item.key for item in bundle.evidence or ()}
+    gone = [item.key for item in theirs if item.key not in ours]
+    shown = ", ".join(gone[:5]) + (f" and {len(gone) - 5} more" if len(gone) > 5 else "")
+    return [f"The ledger on the Hub holds evidence that this one doesn't: {shown}."] if gone else []
+
+
+def _with_what_is_there(hub: Connection, plan: PushPlan) -> PushPlan:
+    """The plan, knowing whether all of it is on the Hub already."""
+    repo_id = plan.request.repo_id
+    if all(file.state == "same" for file in plan.files):
+        where = f"pull request #{plan.pull_request}" if plan.pull_request else plan.branch
+        return replace(plan, nothing_to_do=f"{where} of {repo_id} holds exactly this already.")
+    if plan.head is None or not plan.opens_pull_request:
+        return plan
+    notes = list(plan.notes)
+    for number in hub.open_pull_requests(repo_id, plan.account.name):
+        there = hub.hashes(repo_id, f"refs/pr/{number}")
+        if all(_holds(there, file) for file in plan.files):
+            reason = f"Your pull request #{number} proposes exactly this already."
+            return replace(plan, nothing_to_do=reason, notes=tuple(notes))
+        notes.append(
+            f"Your pull request #{number} is open; to change it instead of opening another: --revision refs/pr/{number}"
+        )
+    return replace(plan, notes=tuple(notes))

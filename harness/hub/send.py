@@ -1,0 +1,161 @@
+"""The commit. It is sent once; when no answer comes back, what is on the Hub is compared with what was sent before
+anything else is said. Our commits carry the card's hash in their message, by which they are known again.
+"""
+
+from __future__ import annotations
+
+import itertools
+import time
+import warnings
+from dataclasses import dataclass
+
+from huggingface_hub import CommitOperationAdd
+
+from harness import __version__
+from harness.errors import ExitCode, HarnessError
+from harness.hub.client import git_hash, is_ignored
+from harness.hub.origin import Origin, Pushed, load_origin, save_origin
+from harness.hub.plan import PushPlan
+from harness.hub.transport import CARD, Connection, NoAnswerError
+
+_MARK = "Harness-Card: "
+"""Before the card's hash in the message of our commits."""
+_LOOKS = (0.0, 1.0, 2.0, 4.0)
+"""Seconds before each look at whether a commit without an answer landed."""
+
+
+@dataclass(frozen=True)
+class Sent:
+    """What a push did."""
+
+    commit: str
+    url: str
+    """Of the pull request, or of the commit."""
+    pull_request: int | None
+    left_out: tuple[str, ...]
+    """Files that the repository's .gitignore keeps out."""
+    notes: tuple[str, ...]
+
+
+def push(hub: Connection, plan: PushPlan) -> Sent:
+    """Do what was planned.
+
+    Raises:
+        HarnessError: the Hub refused it, or gave no answer and doesn't have it; exit code 5 where the repository changed
+            since the plan was made.
+    """
+    repo_id = plan.request.repo_id
+    head = plan.head
+    if head is None:
+        with hub.explained(f"make the repository {repo_id}", repo_id):
+            hub.api.create_repo(repo_id, repo_type="model", exist_ok=False)
+        head = hub.head(repo_id, plan.branch)
+    revision = f"refs/pr/{plan.pull_request}" if plan.pull_request is not None else plan.branch
+    known = set(hub.open_pull_requests(repo_id, plan.account.name)) if plan.opens_pull_request else set()
+    operations, left_out = _uploaded(hub, plan, revision)
+    if not operations:
+        return Sent(head, f"{hub.endpoint}/{repo_id}", plan.pull_request, left_out, ())
+    try:
+        with hub.explained("send the commit", repo_id), warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            answer = hub.api.create_commit(
+                repo_id,
+                operations,
+                commit_message=plan.request.message,
+                commit_description=f"Written with harness {__version__}.\n\n{_mark(plan)}",
+                revision=revision,
+                create_pr=plan.opens_pull_request,
+                parent_commit=head,
+            )
+        commit, url = answer.oid, answer.pr_url or answer.commit_url
+        number = answer.pr_num if plan.opens_pull_request else plan.pull_request
+        notes = tuple(hub.clean(item.message) for item in caught)
+    except NoAnswerError as error:
+        commit, number = _find(hub, plan, head, known, error)
+        place = f"discussions/{number}" if number is not None else f"commit/{commit}"
+        url = f"{hub.endpoint}/{repo_id}/{place}"
+        notes = ("The connection failed while the commit was sent, but it is there.",)
+    except ValueError as error:
+        raise HarnessError(
+            f"The Hub refused the card: {hub.clean(error)}",
+            remedy="Mend what it names, then repeat the command.",
+            exit_code=ExitCode.CHECK_FAILED,
+        ) from error
+    _remember(plan, head, commit, number)
+    return Sent(commit, url, number, left_out, notes)
+
+
+def _mark(plan: PushPlan) -> str:
+    return f"{_MARK}{git_hash(plan.card)}"
+
+
+def _uploaded(hub: Connection, plan: PushPlan, revision: str) -> tuple[list[CommitOperationAdd], tuple[str, ...]]:
+    """The commit's operations, with large files stored already, and the files that the repository's .gitignore keeps
+    out."""
+    repo_id = plan.request.repo_id
+    operations = [CommitOperationAdd(file.path, file.content) for file in plan.files if file.state != "same"]
+    try:
+        with hub.explained("upload the files", repo_id):
+            hub.api.preupload_lfs_files(
+                repo_id, operations, revision=revision, create_pr=plan.opens_pull_request, free_memory=False
+            )
+    except (RuntimeError, OSError) as error:
+        raise HarnessError(
+            f"A file could not be uploaded: {hub.clean(error.__cause__ or error).rstrip('.')}. Nothing was committed.",
+            remedy="Repeat the command.",
+        ) from error
+    ignored = tuple(file.path_in_repo for file in operations if is_ignored(file))
+    if CARD in ignored:
+        raise HarnessError(
+            f"The .gitignore of {repo_id} keeps {CARD} out. Nothing was committed.",
+            remedy="Change the .gitignore on the Hub, then repeat the command.",
+        )
+    return [file for file in operations if not is_ignored(file)], ignored
+
+
+def _find(hub: Connection, plan: PushPlan, head: str, known: set[int], error: HarnessError) -> tuple[str, int | None]:
+    """The commit that got no answer, looked for by the card's hash in it among what is newer than `head`.
+
+    Args:
+        known: open pull requests from before.
+
+    Raises:
+        HarnessError: it isn't there.
+    """
+    for pause in _LOOKS:
+        time.sleep(pause)
+        for number in _candidates(hub, plan, known):
+            place = plan.branch if number is None else f"refs/pr/{number}"
+            commits = hub.commits(plan.request.repo_id, place)
+            newer = itertools.takewhile(lambda commit: commit.commit_id != head, commits)
+            landed = next((commit.commit_id for commit in newer if _mark(plan) in commit.message), None)
+            if landed is not None:
+                return landed, number
+    raise HarnessError(
+        f"{error.message} The commit was sent once, and isn't on the Hub: looked {len(_LOOKS)} times.",
+        remedy="Repeat the command: it looks at what is there before it sends anything.",
+    ) from error
+
+
+def _candidates(hub: Connection, plan: PushPlan, known: set[int]) -> list[int | None]:
+    """The pull requests that the commit may have come to; None for its branch."""
+    if not plan.opens_pull_request:
+        return [plan.pull_request]
+    return [n for n in hub.open_pull_requests(plan.request.repo_id, plan.account.name) if n not in known]
+
+
+def _remember(plan: PushPlan, head: str, commit: str, number: int | None) -> None:
+    """Write beside the card what was sent, and our version of it."""
+    card, repo_id = plan.request.card, plan.request.repo_id
+    origin = load_origin(card)
+    if origin is None or not origin.is_of(plan.endpoint, repo_id):
+        origin = Origin(endpoint=plan.endpoint, repo_id=repo_id, revision=plan.branch, commit=head, blob=None)
+    pushed = Pushed(
+        commit=commit,
+        blob=git_hash(plan.card),
+        branch=plan.branch,
+        pull_request=number,
+        made_from=origin.commit,
+        card=plan.ours.decode(),
+    )
+    save_origin(card, origin.model_copy(update={"pushed": pushed}))
