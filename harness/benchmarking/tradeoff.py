@@ -4,15 +4,11 @@ from __future__ import annotations
 
 import csv
 import io
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from harness.evidence import Evidence, EvidenceClass, Ledger
-
-_WHOLE_BENCHMARK = re.compile(r"(?P<benchmark>[^/@:]+)\.top1(?P<variant>:[^:]+)?")
-"""Top-1 on all of a benchmark's images: no condition, no slice."""
 
 PER_GMAC = "top1-per-gmac"
 """Metric of an accuracy's percentage points for a billion multiply-adds."""
@@ -38,14 +34,15 @@ def accuracies_per_gmac(ledger: Ledger) -> list[Evidence]:
     gmacs = macs.value / 1e9
     found = []
     for top1 in ledger:
-        match = _WHOLE_BENCHMARK.fullmatch(top1.key)
-        if match is None or top1.class_ is not EvidenceClass.MEASURED or not isinstance(top1.value, int | float):
+        if not top1.name.is_whole or top1.name.metric != "top1" or top1.class_ is not EvidenceClass.MEASURED:
+            continue
+        if not isinstance(top1.value, int | float):
             continue
         interval = top1.interval
         if interval is not None:
             interval = interval.model_copy(update={"low": interval.low / gmacs, "high": interval.high / gmacs})
         changes = {
-            "key": f"{match['benchmark']}.{PER_GMAC}{match['variant'] or ''}",
+            "key": str(top1.name.with_metric(PER_GMAC)),
             "value": top1.value / gmacs,
             "unit": "% per GMAC",
             "interval": interval,
@@ -84,12 +81,9 @@ class BenchmarkRow:
 
 def throughput_of(ledger: Ledger) -> Evidence | None:
     """The throughput of the forward pass alone: in fp32, else in the precision it was measured in; None without one."""
-    found = [
-        item
-        for item in ledger
-        if re.fullmatch(r"compute\.throughput(:(bf16|fp16))?", item.key) and item.class_ is EvidenceClass.MEASURED
-    ]
-    return min(found, key=lambda item: ":" in item.key, default=None)
+    keys = ("compute.throughput", "compute.throughput:bf16", "compute.throughput:fp16")
+    found = (item for item in map(ledger.get, keys) if item is not None and item.class_ is EvidenceClass.MEASURED)
+    return next(found, None)
 
 
 def benchmark_row(ledger: Ledger) -> BenchmarkRow | None:

@@ -279,11 +279,11 @@ class Results:
 
 def _published_phrase(values: Sequence[tuple[str, View | None]]) -> str:
     """` for A: x 1 % and y 2 % (setting; link); z 3 % (…). For B: …` by checkpoint and row of origin."""
-    by_checkpoint: dict[str, dict[str, list[tuple[str, View]]]] = {}
+    by_checkpoint: dict[str, dict[str | None, list[tuple[str, View]]]] = {}
     for name, view in values:
         if view is not None:
             rows = by_checkpoint.setdefault(view.about or " for this checkpoint", {})
-            rows.setdefault(view.key.partition(":")[2], []).append((name, view))
+            rows.setdefault(view.name.variant, []).append((name, view))
     phrases = []
     for about, rows in by_checkpoint.items():
         parts = []
@@ -297,7 +297,7 @@ def _published_phrase(values: Sequence[tuple[str, View | None]]) -> str:
 
 
 def _percent(view: View) -> str:
-    return view.number if view.key.partition(":")[0].endswith(".mce") else f"{view.number} %"
+    return view.number if view.name.metric == "mce" else f"{view.number} %"
 
 
 @dataclass

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from harness.data.catalog import Benchmark, benchmarks
-from harness.evidence import Evidence, EvidenceClass, Ledger, benchmark_of
+from harness.evidence import Evidence, EvidenceClass, Ledger
 from harness.metrics.corruption import SEVERITIES, alexnet
 from harness.metrics.intervals import wilson
 
@@ -98,9 +98,9 @@ def _part_of_whole(item: Evidence, values: dict[str, Evidence]) -> str | None:
 
 
 def _flops(item: Evidence, values: dict[str, Evidence]) -> str | None:
-    if not item.key.startswith("compute.flops"):
+    if (item.name.benchmark, item.name.metric) != ("compute", "flops"):
         return None
-    macs = values.get(item.key.replace("flops", "macs"))
+    macs = values.get(str(item.name.with_metric("macs")))
     return None if macs is None else _told(item, 2 * _number(macs), f"twice {macs.key}")
 
 
@@ -115,18 +115,17 @@ def _difference(item: Evidence, values: dict[str, Evidence]) -> str | None:
 
 def _corruption(item: Evidence, values: dict[str, Evidence]) -> str | None:
     """The scores of a benchmark with corruptions, from its cells or from the scores below them."""
-    benchmark = benchmarks().get(benchmark_of(item.key))
-    if benchmark is None or benchmark.corruptions is None:
+    key = item.name
+    benchmark = benchmarks().get(key.benchmark)
+    if benchmark is None or benchmark.corruptions is None or key.slice is not None or key.variant is not None:
         return None
-    where, _, metric = item.key.rpartition(".")
-    _, _, corruption = where.partition("/")
-    if corruption:
-        return _of_corruption(item, values, where, corruption, metric)
-    return _of_benchmark(item, values, benchmark, metric)
+    if key.condition is not None:
+        return _of_corruption(item, values, key.condition, key.metric)
+    return _of_benchmark(item, values, benchmark, key.metric)
 
 
-def _of_corruption(item: Evidence, values: dict[str, Evidence], where: str, corruption: str, metric: str) -> str | None:
-    cells = [values.get(f"{where}/{severity}.top1") for severity in SEVERITIES]
+def _of_corruption(item: Evidence, values: dict[str, Evidence], corruption: str, metric: str) -> str | None:
+    cells = [values.get(f"{item.name.prefix}/{severity}.top1") for severity in SEVERITIES]
     errors = [100 - _number(cell) for cell in cells if cell is not None and cell.n == item.n]
     if len(errors) < len(SEVERITIES):
         return None

@@ -21,7 +21,7 @@ from pydantic import BaseModel, ConfigDict
 from harness.cards.document import Document, Edit, apply_edits, decode, encode
 from harness.cards.knowledge import Knowledge, View, knowledge_of, place_name
 from harness.cards.sentences import Span, sentences
-from harness.evidence import EvidenceClass, Ledger
+from harness.evidence import EvidenceClass, EvidenceKey, Ledger
 from harness.facts import Fact, Relation
 from harness.files import shipped_folder
 
@@ -218,17 +218,13 @@ class _Checker:
         return make(verdict=Verdict.UNSUPPORTED, evidence=[], source=None, correct=None, note=None)
 
     def _own_published(self, key: str) -> View | None:
-        return self.knowledge.published(key.removeprefix("documented."), own=True)
+        return self.knowledge.published(key, own=True)
 
     def _other_facts(self, keys: tuple[str, ...]) -> list[Fact]:
         facts = self.knowledge.facts.facts if self.knowledge.facts else ()
-        bases = {key.removeprefix("documented.") for key in keys}
-        found = [
-            fact
-            for fact in facts
-            if fact.checkpoint.relation is Relation.SIBLING
-            and fact.key.partition(":")[0].removeprefix("documented.") in bases
-        ]
+        subjects = {EvidenceKey.parse(key).subject for key in keys}
+        siblings = [fact for fact in facts if fact.checkpoint.relation is Relation.SIBLING]
+        found = [fact for fact in siblings if fact.evidence.name.subject in subjects]
         nearness = list(self.knowledge.facts.checkpoints) if self.knowledge.facts else []
         return sorted(found, key=lambda fact: nearness.index(fact.checkpoint_id))
 
@@ -278,7 +274,7 @@ class _Checker:
                 yield Claim(
                     line=self.document.line_of(start + match.start()),
                     text=re.sub(r"\s+", " ", match.group()),
-                    about=fact.key.rpartition(".")[2].partition(":")[0].replace("-", " "),
+                    about=fact.evidence.name.metric.replace("-", " "),
                     verdict=Verdict.OTHER_CHECKPOINT if sibling else Verdict.CONTRADICTED,
                     evidence=[fact.key],
                     source=_source(View(fact.evidence, fact)),

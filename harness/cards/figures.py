@@ -12,8 +12,6 @@ from harness.data.catalog import CLEAN_CROPS, Benchmark, benchmarks
 from harness.evidence import Evidence, EvidenceClass, Ledger, show_count
 from harness.figures import Point, corruption_bars, corruption_small_multiples, error_of, point, throughput_by_batch
 
-_CELL = re.compile(r"(?P<benchmark>[^/@]+)/(?P<corruption>[^/@]+)/(?P<severity>\d+)\.top1")
-
 
 @dataclass(frozen=True)
 class Figure:
@@ -30,9 +28,12 @@ def corruption_cells(ledger: Ledger, benchmark: str) -> dict[tuple[str, int], Ev
     """The measured top-1 of each (corruption, severity) of a benchmark, in ledger order."""
     found = {}
     for item in ledger:
-        match = _CELL.fullmatch(item.key)
-        if match and match["benchmark"] == benchmark and item.class_ is EvidenceClass.MEASURED:
-            found[match["corruption"], int(match["severity"])] = item
+        key = item.name
+        is_cell = (
+            key.metric == "top1" and key.slice is None and key.variant is None and item.class_ is EvidenceClass.MEASURED
+        )
+        if is_cell and key.benchmark == benchmark and key.corruption is not None and key.severity is not None:
+            found[key.corruption, key.severity] = item
     return found
 
 

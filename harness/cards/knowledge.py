@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from harness.cards.document import without_markers
-from harness.evidence import Evidence, EvidenceClass, Ledger, Source, show_count, show_interval, show_value
+from harness.evidence import Evidence, EvidenceClass, EvidenceKey, Ledger, Source, show_count, show_interval, show_value
 from harness.facts import LINEAGE_KEY, Conflict, Fact, ModelFacts, Relation, facts_for
 
 
@@ -29,6 +29,10 @@ class View:
     @property
     def key(self) -> str:
         return self.evidence.key
+
+    @property
+    def name(self) -> EvidenceKey:
+        return self.evidence.name
 
     @property
     def class_(self) -> EvidenceClass:
@@ -104,9 +108,9 @@ class View:
 
     @property
     def slice(self) -> str:
-        """What a slice is called, or the last part of a condition in the key as words: `dog`, `gaussian noise`."""
+        """What a slice is called, or a condition in words: `dog`, `gaussian noise`."""
         named = (self.evidence.protocol or {}).get("group")
-        return escape_markdown(str(named or self.key.rpartition(".")[0].rpartition("/")[2].replace("_", " ")))
+        return escape_markdown(str(named or str(self.name.group or self.name.condition).replace("_", " ")))
 
     @property
     def no_difference(self) -> str | None:
@@ -220,9 +224,9 @@ class Knowledge:
 
         A metric with a variant (`compute.throughput:v100`) means that published value alone.
         """
-        name, _, variant = metric.partition(":")
-        for fact in self.facts.published(name) if self.facts else ():
-            if self.stands_for(fact) is own and fact.key.endswith(f":{variant}" if variant else ""):
+        name = EvidenceKey.parse(metric)
+        for fact in self.facts.published(name.subject) if self.facts else ():
+            if self.stands_for(fact) is own and name.variant in (None, fact.evidence.name.variant):
                 return self._view(fact)
         return None
 
@@ -233,13 +237,9 @@ class Knowledge:
 
     def family(self, family: str, metric: str) -> list[View]:
         """Measured values of all slices or conditions of a family, e.g. `imagenet-val@imagenet-x`, lowest first."""
-        pattern = re.compile(rf"{re.escape(family)}/[^./]+\.{re.escape(metric)}$")
-        views = [
-            View(item)
-            for item in (self.ledger or ())
-            if pattern.match(item.key) and item.class_ is EvidenceClass.MEASURED
-        ]
-        return sorted(views, key=lambda view: view.value)
+        views = [View(item) for item in self.ledger or () if item.class_ is EvidenceClass.MEASURED]
+        found = [v for v in views if (v.name.parent, v.name.metric, v.name.variant) == (family, metric, None)]
+        return sorted(found, key=lambda view: view.value)
 
 
 def knowledge_of(model: str, ledger: Ledger | None) -> Knowledge:

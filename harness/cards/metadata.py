@@ -19,7 +19,7 @@ from harness.cards.hub_schema import hub_vocabulary, metadata_faults
 from harness.cards.knowledge import Knowledge, knowledge_of
 from harness.data.catalog import Benchmark, benchmarks
 from harness.errors import HarnessError
-from harness.evidence import Evidence, EvidenceClass, Ledger, benchmark_of
+from harness.evidence import Evidence, EvidenceClass, EvidenceKey, Ledger, benchmark_of
 
 _SOURCE = {"name": "Measured with harness; see the card", "url": "https://github.com/harness-cards/harness"}
 """Where a result comes from."""
@@ -247,7 +247,7 @@ def _metric_value(document: Document, path: str, knowledge: Knowledge, table: Qu
     named = f"{dataset.get('type', '')} {dataset.get('name', '')}"
     suffix = "top5" if re.search(r"top.?5", metric) else "top1" if "acc" in metric or "top" in metric else None
     for key, benchmark in table.benchmarks.items():
-        if suffix and key.endswith(suffix) and re.search(benchmark.mention, named, re.IGNORECASE):
+        if EvidenceKey.parse(key).metric == suffix and re.search(benchmark.mention, named, re.IGNORECASE):
             found = knowledge.find(key)
             if found and found.class_ is EvidenceClass.MEASURED and not found.evidence.is_partial:
                 return found.class_, key, f"{found.value:.2f}"

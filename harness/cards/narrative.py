@@ -102,7 +102,7 @@ class Narrative:
         yield from self._confidence()
 
     def _drops(self) -> Iterator[str]:
-        drops = [item for item in self._measured() if item.key.endswith(".accuracy-drop")]
+        drops = [item for item in self._measured() if (item.name.metric, item.name.variant) == ("accuracy-drop", None)]
         for item in _worst(drops):
             title = benchmarks()[benchmark_of(item.key)].title
             yield f"On {title} its top-1 accuracy is {show(item)} lower than on the same classes of ImageNet's validation set."
@@ -112,12 +112,13 @@ class Narrative:
         means: dict[str, list[Evidence]] = {}
         cells: dict[str, dict[int, list[Evidence]]] = {}
         for item in self._measured():
-            _, _, condition = item.key.rpartition(".")[0].partition("/")
-            name, _, severity = condition.partition("/")
-            if name and item.key.endswith(".mean-error"):
-                means.setdefault(benchmark_of(item.key), []).append(item)
-            elif severity.isdigit() and item.key.endswith(".top1"):
-                cells.setdefault(benchmark_of(item.key), {}).setdefault(int(severity), []).append(item)
+            key = item.name
+            if key.variant is not None or key.slice is not None:
+                continue
+            if key.corruption is not None and key.metric == "mean-error":
+                means.setdefault(key.benchmark, []).append(item)
+            elif key.severity is not None and key.metric == "top1":
+                cells.setdefault(key.benchmark, {}).setdefault(key.severity, []).append(item)
         for benchmark in dict.fromkeys([*means, *cells]):
             if benchmark in means:
                 when, worst, word = "over all severities", _worst(means[benchmark]), "wrong"
@@ -168,7 +169,7 @@ def _with_word(item: Evidence, word: str) -> str:
 
 
 def _corruption(item: Evidence) -> str:
-    return item.key.rpartition(".")[0].split("/")[1].replace("_", " ")
+    return str(item.name.corruption).replace("_", " ")
 
 
 def _page(url: str) -> str:

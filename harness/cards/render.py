@@ -39,6 +39,7 @@ from harness.errors import ExitCode, HarnessError
 from harness.evidence import (
     Evidence,
     EvidenceClass,
+    EvidenceKey,
     Ledger,
     benchmark_of,
     show,
@@ -124,7 +125,8 @@ _COST_NAMES = {
     "carbon.this-run": "Emissions of this run's forward passes",
     "carbon.training": "Emissions of training",
 }
-_SPEED = re.compile(r"compute\.(latency|throughput|peak-memory|placement|checkpoint-bytes).*")
+_SPEED = ("latency", "throughput", "peak-memory", "placement", "checkpoint-bytes")
+"""Beginnings of the metrics of `compute` that depend on the machine or the file."""
 
 
 @dataclass(frozen=True)
@@ -164,12 +166,12 @@ def costs(ledger: Ledger) -> Costs:
     """The ledger's evidence on size, speed, energy and carbon."""
     found: dict[str, list[Cost]] = {"architecture": [], "speed": [], "impact": []}
     for item in ledger:
-        family = benchmark_of(item.key)
-        if f".{PER_GMAC}" in item.key:
+        family, metric = item.name.benchmark, item.name.metric
+        if metric == PER_GMAC:
             found["speed"].append(Cost(item, f"{metric_name(item.key)}, {family}"))
         elif family in ("energy", "carbon"):
             found["impact"].append(Cost(item, cost_name(item.key)))
-        elif family == "compute" and _SPEED.fullmatch(item.key):
+        elif family == "compute" and metric.startswith(_SPEED):
             found["speed"].append(Cost(item, cost_name(item.key)))
         elif family in ("compute", "architecture"):
             found["architecture"].append(Cost(item, cost_name(item.key)))
@@ -178,10 +180,12 @@ def costs(ledger: Ledger) -> Costs:
 
 def cost_name(key: str) -> str:
     """The cost that an evidence key is about, e.g. `compute.macs:1280x800` -> "Multiply-adds for one image, 1280x800"."""
-    plain, _, variant = key.partition(":")
-    family, _, word = plain.partition(".")
-    words = word.replace("-", " ").capitalize() if family == "architecture" else _COST_NAMES.get(plain, plain)
-    return _COST_NAMES.get(key) or words + "".join(f", {_VARIANT_NAMES.get(v, v)}" for v in variant.split("+") if v)
+    name = EvidenceKey.parse(key)
+    plain = str(name.plain)
+    words = _COST_NAMES.get(plain, plain)
+    if name.benchmark == "architecture":
+        words = name.metric.replace("-", " ").capitalize()
+    return _COST_NAMES.get(key) or words + "".join(f", {_VARIANT_NAMES.get(v, v)}" for v in name.variants)
 
 
 @dataclass(frozen=True)
@@ -203,13 +207,12 @@ class Section:
 
 def metric_name(key: str) -> str:
     """The metric of an evidence key in words, e.g. `imagenet-a.top1:open` -> "Top-1 accuracy, among all outputs"."""
-    where, metric = key.rsplit(".", 1)
-    plain, _, variants = metric.partition(":")
-    words = _METRIC_NAMES.get(metric) or _METRIC_NAMES.get(plain, plain)
-    if metric not in _METRIC_NAMES:
-        words += "".join(f", {_variant_words(variant)}" for variant in variants.split("+") if variant)
-    _, at, part = where.partition("@")
-    return f"{words}, images of {part} classes" if at else words
+    name = EvidenceKey.parse(key)
+    words = _METRIC_NAMES.get(f"{name.metric}:{name.variant}")
+    if words is None:
+        words = _METRIC_NAMES.get(name.metric, name.metric)
+        words += "".join(f", {_variant_words(variant)}" for variant in name.variants)
+    return f"{words}, images of {name.slice} classes" if name.slice else words
 
 
 _VARIANT_PATTERNS = {
@@ -229,10 +232,11 @@ def _variant_words(variant: str) -> str:
 
 
 def _row(item: Evidence) -> Row:
-    where = item.key.rsplit(".", 1)[0].partition("@")[0]
-    _, slash, condition = where.partition("/")
-    where = "the same crops without corruption" if condition == CLEAN_CROPS else condition.replace("_", " ")
-    words = metric_name(item.key) + (f", {where}" if slash else "")
+    words, condition = metric_name(item.key), item.name.condition
+    if condition == CLEAN_CROPS:
+        words += ", the same crops without corruption"
+    elif condition is not None:
+        words += f", {condition.replace('_', ' ')}"
     return Row(item, words, show_value(item), show_interval(item), show_count(item), item.is_partial)
 
 
@@ -247,7 +251,7 @@ def sections(ledger: Ledger) -> list[Section]:
         for (corruption, severity), item in corruption_cells(ledger, name).items():
             cells.setdefault(corruption, {})[severity] = item
         in_grid = {item.key for by_severity in cells.values() for item in by_severity.values()}
-        apart = {*in_grid, *(item.key for item in items if f".{PER_GMAC}" in item.key)}
+        apart = {*in_grid, *(item.key for item in items if item.name.metric == PER_GMAC)}
         measured = [item for item in items if item.class_ is EvidenceClass.MEASURED and item.key not in apart]
         waiting = tuple(item for item in items if item.class_ is EvidenceClass.PENDING)
         figures = tuple(drawn.get(name, ()))

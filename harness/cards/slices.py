@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import csv
 import io
-import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -15,15 +14,23 @@ from typing import Any
 from harness.cards.figures import Figure
 from harness.data.catalog import benchmarks
 from harness.data.slicings import slicings
-from harness.evidence import Evidence, EvidenceClass, Ledger, benchmark_of, show_count, show_interval, show_value
+from harness.evidence import (
+    Evidence,
+    EvidenceClass,
+    EvidenceKey,
+    Ledger,
+    benchmark_of,
+    show_count,
+    show_interval,
+    show_value,
+    split_prefix,
+)
 from harness.figures import point
 from harness.figures.slices import slice_dots
 from harness.labels.spaces import LABEL_SPACES
 
-_SLICE = re.compile(
-    r"(?P<where>[^@]+)@(?P<name>[^/.:@]+)(/(?P<group>.+))?\.(?P<metric>[a-z0-9-]+)(:(?P<variant>[^/:]+))?"
-)
 _DISPARITIES = ("difference", "ratio", "min", "max")
+_WORST, _WORST_GAP = "worst-slices", "worst-slice-gap"
 _MOST_DOTS = 40
 _NAMED = 3
 """Groups that a sentence names."""
@@ -51,8 +58,8 @@ COLUMNS = (
 
 def is_slice(key: str) -> bool:
     """Whether an evidence key is about slices; `imagenet-val@imagenet-a-200.top1` is about a label space."""
-    match = _SLICE.fullmatch(key)
-    return match["name"] not in LABEL_SPACES if match else ".worst-slice" in key
+    name = EvidenceKey.parse(key)
+    return name.slicing not in LABEL_SPACES if name.slice else name.metric in (_WORST, _WORST_GAP)
 
 
 @dataclass(frozen=True)
@@ -173,41 +180,40 @@ class SliceResults:
 
 def slice_results(ledger: Ledger) -> SliceResults:
     """The slices of a ledger, in the order of their first evidence."""
-    found: dict[tuple[str, str, str], list[tuple[re.Match[str], Evidence]]] = {}
+    found: dict[tuple[str, str, tuple[str, ...]], list[Evidence]] = {}
     worst: dict[str, tuple[WorstSlice, ...]] = {}
     gaps: dict[str, Evidence] = {}
     for item in ledger:
-        match = _SLICE.fullmatch(item.key)
-        if match and match["name"] not in LABEL_SPACES:
-            variant = "+".join(part for part in (match["variant"] or "").split("+") if part not in _DISPARITIES)
-            found.setdefault((match["where"], match["name"], variant), []).append((match, item))
-        elif item.key.partition(":")[0].endswith(".worst-slices") and isinstance(item.value, list):
-            where = item.key.partition(":")[0].removesuffix(".worst-slices")
-            worst[where] = tuple(WorstSlice(**{k: v for k, v in row.items() if k != "key"}) for row in item.value)
-        elif item.key.partition(":")[0].endswith(".worst-slice-gap") and item.class_.has_value:
-            gaps[item.key.partition(":")[0].removesuffix(".worst-slice-gap")] = item
+        key = item.name
+        if key.slicing is not None and key.slicing not in LABEL_SPACES:
+            protocol = tuple(part for part in key.variants if part not in _DISPARITIES)
+            found.setdefault((key.prefix, key.slicing, protocol), []).append(item)
+        elif key.metric == _WORST and isinstance(item.value, list):
+            rows = ({name: value for name, value in row.items() if name != "key"} for row in item.value)
+            worst[key.where] = tuple(WorstSlice(**row) for row in rows)
+        elif key.metric == _WORST_GAP and item.class_.has_value:
+            gaps[key.where] = item
     views = tuple(_view(where, name, entries) for (where, name, _), entries in found.items())
     return SliceResults(views, worst, gaps)
 
 
-def _view(where: str, name: str, entries: list[tuple[re.Match[str], Evidence]]) -> SlicingView:
+def _view(where: str, name: str, entries: list[Evidence]) -> SlicingView:
     disparities: dict[str, Evidence] = {}
     groups, small, ratios = [], [], []
     waiting = None
-    for match, item in entries:
-        kind = (match["variant"] or "").split("+")[0]
-        if match["group"] is None:
+    for item in entries:
+        if item.name.group is None:
             if item.class_.has_value:
-                disparities[kind] = item
+                disparities[(*item.name.variants, "")[0]] = item
             else:
                 waiting = item
-        elif match["metric"] == "error-ratio":
+        elif item.name.metric == "error-ratio":
             ratios.append(item)
         elif item.class_.has_value:
             groups.append(item)
         else:
             small.append(item)
-    told = next((title for _, item in entries if (title := _protocol(item).get("slicing"))), None)
+    told = next((title for item in entries if (title := _protocol(item).get("slicing"))), None)
     return SlicingView(
         where,
         name,
@@ -241,15 +247,15 @@ def comparison(item: Evidence) -> dict[str, Any]:
 
 def group_of(item: Evidence) -> str:
     """What a group is called for people."""
-    return str(_protocol(item).get("group") or item.key.rpartition(".")[0].rpartition("/")[2])
+    return str(_protocol(item).get("group") or item.name.group)
 
 
 def where_title(where: str) -> str:
     """A set of images in words."""
-    name, slash, condition = where.partition("/")
+    name, condition = split_prefix(where)
     known = benchmarks().get(name)
     title = known.title if known is not None else name
-    return f"{title}, {condition.replace('_', ' ')}" if slash else title
+    return f"{title}, {condition.replace('_', ' ')}" if condition else title
 
 
 # --- sentences ------------------------------------------------------------------------------------------------------
@@ -373,8 +379,5 @@ def against_the_rest(item: Evidence) -> str:
 
 def pending_only(items: Iterable[Evidence]) -> list[Evidence]:
     """Of the evidence on slices, what waits for a run: not the groups that are too small, nor what can't be compared."""
-    return [
-        item
-        for item in items
-        if item.class_ is EvidenceClass.PENDING and (match := _SLICE.fullmatch(item.key)) and match["group"] is None
-    ]
+    waiting = (item for item in items if item.class_ is EvidenceClass.PENDING)
+    return [item for item in waiting if item.name.slice is not None and item.name.group is None]

@@ -24,7 +24,7 @@ from harness.errors import ExitCode, HarnessError, MissingInputError, nearest
 from harness.evaluation.stored import StoredCondition, StoredModel, StoredPredictions, read_predictions
 from harness.evaluation.subgroups import Groups, Request, groups_by, is_sliced
 from harness.evaluation.suites import Suite
-from harness.evidence import decimals_for
+from harness.evidence import decimals_for, split_prefix
 from harness.metrics.accuracy import is_correct
 from harness.metrics.intervals import (
     LEVEL,
@@ -281,7 +281,7 @@ def compare(
         )
     wanted, named = _wanted(suite, only)
     prefixes = list(dict.fromkeys(prefix for model in models for prefix in model.conditions))
-    prefixes = [p for p in prefixes if wanted is None or _benchmark_name(p) in wanted]
+    prefixes = [p for p in prefixes if wanted is None or split_prefix(p)[0] in wanted]
     notes: list[Remark] = []
     missing: list[Remark] = []
     differences: list[Remark] = []
@@ -304,7 +304,7 @@ def compare(
             missing.append((prefix, "not compared, as the models have no sample in common."))
             continue
         sets.append(joined)
-    have = {_benchmark_name(prefix) for prefix in prefixes}
+    have = {split_prefix(prefix)[0] for prefix in prefixes}
     if differences and not allow_different_protocols:
         raise HarnessError(
             "The models were run under different protocols. " + " ".join(_sentences(differences)),
@@ -335,7 +335,7 @@ def _sentences(remarks: Sequence[Remark]) -> list[str]:
     """Remarks as sentences; what holds for many cells of one benchmark is said once."""
     places: dict[tuple[str, str], list[str]] = {}
     for prefix, words in remarks:
-        places.setdefault((_benchmark_name(prefix), words), []).append(prefix)
+        places.setdefault((split_prefix(prefix)[0], words), []).append(prefix)
     return [
         f"{prefixes[0] if len(prefixes) == 1 else f'{name} ({len(prefixes)} conditions)'}: {words}"
         for (name, words), prefixes in places.items()
@@ -364,10 +364,6 @@ def _wanted(suite: Suite | None, only: Sequence[str]) -> tuple[set[str] | None, 
 def _with_images(names: Sequence[str]) -> list[str]:
     """Without benchmarks that are scored from another one's predictions."""
     return [name for name in names if benchmarks()[name].scored_from is None]
-
-
-def _benchmark_name(prefix: str) -> str:
-    return prefix.partition("/")[0]
 
 
 def _imports(models: Sequence[StoredModel]) -> list[str]:

@@ -25,6 +25,8 @@ from harness.store.predictions import PredictionStore, label_space_names, read_l
 
 _TOLERANCE = 1e-9
 """Relative. The same code on the same predictions gives the same bits; another library version, almost."""
+_COUNTED = ("wilson", "clopper-pearson", "newcombe")
+"""Kinds of intervals that follow from counts alone."""
 
 
 @dataclass(frozen=True)
@@ -42,8 +44,8 @@ class Recheck:
 def recheck(ledger: Ledger, settings: Settings, report: Callable[[str], None]) -> Recheck:
     """Score the stored predictions behind a ledger again and compare, key by key.
 
-    Intervals are compared where they follow from counts. A bootstrap depends on the order of the samples, which the store
-    does not keep.
+    Intervals are compared where the ledger says that they follow from counts. A bootstrap depends on the order of the
+    samples, which the store does not keep.
 
     Args:
         settings: its `home` is the store, its `data` names copies of the images where the store has several.

@@ -7,7 +7,6 @@ here becomes pending evidence under the slicing's first name; a group that is to
 from __future__ import annotations
 
 import hashlib
-import re
 import shlex
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -26,9 +25,9 @@ from harness.data.slicings import Grouping, Subjects, check_reference, grouping,
 from harness.data.statistics import image_statistics
 from harness.errors import ExitCode, HarnessError, MissingInputError
 from harness.evaluation.plan import Condition, Plan, chosen_samples, open_condition
-from harness.evaluation.scoring import Conditions, Scored, pooled, with_variant
+from harness.evaluation.scoring import Conditions, Scored, pooled
 from harness.evaluation.suites import SliceOptions, Suite
-from harness.evidence import CODE, Evidence, EvidenceClass, Fingerprints, Interval, Ledger, benchmark_of
+from harness.evidence import CODE, Evidence, EvidenceClass, EvidenceKey, Fingerprints, Interval, Ledger
 from harness.labels.projections import CLOSED
 from harness.metrics.fairness import Audit, WorstSlices, audit, error_ratio, worst_slices
 from harness.metrics.intervals import LEVEL
@@ -101,12 +100,11 @@ def _tidy(reference: str, columns: Sequence[str]) -> str:
 
 def request_behind(ledger: Ledger) -> Request:
     """The slicings of the catalog that a ledger has evidence on, as far as they can be made again from predictions alone."""
-    items = [item for item in ledger if "@" in item.key and "slicing" in (item.protocol or {})]
-    names = dict.fromkeys(re.split(r"[/.]", item.key.partition("@")[2])[0] for item in items)
-    places = {item.key.partition("@")[0] for item in items}
-    clean = all(is_sliced(get_benchmark(benchmark_of(place)), None, SliceOptions()) for place in places)
+    items = [item for item in ledger if item.name.slice and "slicing" in (item.protocol or {})]
+    names = dict.fromkeys(str(item.name.slicing) for item in items)
+    clean = all(is_sliced(get_benchmark(item.name.benchmark), None, SliceOptions()) for item in items)
     conditions: Literal["clean", "shifted", "cells"] = "clean" if clean else "shifted"
-    if any("/" in place for place in places):
+    if any(item.name.condition for item in items):
         conditions = "cells"
     smallest = [
         item.protocol["smallest_group"] for item in items if item.protocol and "smallest_group" in item.protocol
@@ -155,13 +153,13 @@ def slices_of_run(
         return []
     found = slice_evidence(scored, request, _statistics_of(plan, settings, reporter), reporter.note)
     planned = {c.benchmark.name: c.benchmark for c in plan.conditions}
-    waiting = {
-        name: item
-        for item in evidence
-        if item.class_ is EvidenceClass.PENDING
-        and (name := item.key.removesuffix(".top1")) in planned
-        and is_sliced(planned[name], None, request.options)
-    }
+    waiting = {}
+    for item in evidence:
+        benchmark = planned.get(item.name.benchmark)
+        if benchmark is None or item.class_ is not EvidenceClass.PENDING or item.key != f"{benchmark.name}.top1":
+            continue
+        if is_sliced(benchmark, None, request.options):
+            waiting[benchmark.name] = item
     return found + pending_slices(waiting, request)
 
 
@@ -436,7 +434,7 @@ def _item(target: _Target, key: str, *, annotations: str | None = None, **fields
     scored = target.scored
     protocol = {**scored.protocol, **fields.pop("protocol", {})}
     return Evidence(
-        key=with_variant(key, scored.variant),
+        key=str(EvidenceKey.parse(key).with_variant(scored.variant)),
         fingerprints=Fingerprints(weights=scored.weights, data=scored.data, code=CODE, annotations=annotations),
         protocol=protocol,
         command=scored.command,

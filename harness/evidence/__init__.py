@@ -9,7 +9,7 @@ from harness.evidence.display import (
     show_number,
     show_value,
 )
-from harness.evidence.key import EvidenceKey, benchmark_of
+from harness.evidence.key import EvidenceKey, benchmark_of, split_prefix
 from harness.evidence.ledger import LEDGER_SCHEMA, Ledger
 from harness.evidence.record import CODE, Evidence, EvidenceClass, Fingerprints, Interval, Scalar, Source
 
@@ -32,4 +32,5 @@ __all__ = [
     "show_interval",
     "show_number",
     "show_value",
+    "split_prefix",
 ]

@@ -63,6 +63,16 @@ class EvidenceKey:
         return f"{self.prefix}@{self.slice}" if self.slice else self.prefix
 
     @property
+    def parent(self) -> str:
+        """`where` without its last part: a corruption of its cells, a slicing of its groups, empty for a whole benchmark."""
+        return self.where.rpartition("/")[0]
+
+    @property
+    def subject(self) -> str:
+        """What it is about, documented or measured: of `documented.imagenet-val.top1:zoo` it is `imagenet-val.top1`."""
+        return str(self.plain).removeprefix("documented.")
+
+    @property
     def corruption(self) -> str | None:
         return self.condition.partition("/")[0] if self.condition else None
 
@@ -89,6 +99,11 @@ class EvidenceKey:
     def variants(self) -> tuple[str, ...]:
         return tuple(self.variant.split("+")) if self.variant else ()
 
+    @property
+    def plain(self) -> EvidenceKey:
+        """The key without variants."""
+        return replace(self, variant=None)
+
     def with_variant(self, variant: str | None) -> EvidenceKey:
         """The key with one more variant; the same for an empty one."""
         return replace(self, variant="+".join(filter(None, (self.variant, variant)))) if variant else self
@@ -104,6 +119,12 @@ def _parse(text: str) -> EvidenceKey:
     if match is None:
         raise ValueError(f"'{text}' is not <benchmark>[/<condition>][@<slice>].<metric>[:<variant>]")
     return EvidenceKey(**match.groupdict())
+
+
+def split_prefix(prefix: str) -> tuple[str, str | None]:
+    """Benchmark and condition of what was run as a unit: `imagenet-c/fog/3` is `fog/3` of `imagenet-c`."""
+    benchmark, _, condition = prefix.partition("/")
+    return benchmark, condition or None
 
 
 def benchmark_of(key: str) -> str:

@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import csv
 import io
-import re
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
 from harness.data.catalog import benchmarks
 from harness.evaluation.scoring import REFERENCE
-from harness.evidence import Evidence, EvidenceClass, Ledger, benchmark_of
+from harness.evidence import Evidence, EvidenceClass, Ledger
 
 TIMM_COLUMNS = (
     "model",
@@ -31,7 +30,6 @@ TIMM_COLUMNS = (
 """The columns of results-imagenet.csv of huggingface/pytorch-image-models: percent, parameters in millions."""
 
 _Z95 = 1.959963984540054
-_WHOLE = re.compile(r"(?P<benchmark>[^/@:]+)\.(?P<metric>top1|top5|nll|brier|ece|mce|mean-error)")
 _HIGHER_IS_BETTER = {
     "top1": True,
     "top5": True,
@@ -114,10 +112,12 @@ def results_file(ledger: Ledger) -> dict[str, Any]:
     samples: dict[str, dict[str, int | None]] = {}
     configs: dict[str, dict[str, Any]] = {}
     for item in ledger:
-        match = _WHOLE.fullmatch(item.key)
-        if match is None or benchmark_of(item.key) not in benchmarks() or _measured(ledger, item.key) is None:
+        key = item.name
+        task, metric = key.benchmark, key.metric
+        if not key.is_whole or key.variant is not None or metric not in _HIGHER_IS_BETTER:
             continue
-        task, metric = match["benchmark"], match["metric"]
+        if task not in benchmarks() or _measured(ledger, item.key) is None:
+            continue
         name = _NAMES.get(metric, metric.replace("-", "_"))
         scale = 100.0 if item.unit == "%" else 1.0
         interval = item.interval

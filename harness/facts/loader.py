@@ -29,7 +29,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from harness.errors import HarnessError, nearest
-from harness.evidence import Evidence, EvidenceClass, Interval, Scalar, Source
+from harness.evidence import Evidence, EvidenceClass, EvidenceKey, Interval, Scalar, Source
 
 _COMMIT_PLACE = re.compile(r"^commit (?P<sha>[0-9a-f]{7,40})$")
 _FILE_PLACE = re.compile(r"^(?P<path>[\w./-]+\.\w+|LICENSE)(?::(?P<first>\d+)(?:-(?P<last>\d+))?)?$")
@@ -242,7 +242,8 @@ class ModelFacts(_Strict):
     def published(self, metric: str) -> list[Fact]:
         """Published values of `metric` (e.g. `imagenet-val.top1`, `compute.throughput`), nearest checkpoint first."""
         nearness = list(self.checkpoints)
-        found = [fact for fact in self.facts if fact.key.partition(":")[0] == f"documented.{metric}"]
+        documented = EvidenceKey.parse(f"documented.{metric}")
+        found = [fact for fact in self.facts if fact.evidence.name.plain == documented]
         return sorted(found, key=lambda fact: nearness.index(fact.checkpoint_id))
 
     @property

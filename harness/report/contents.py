@@ -367,7 +367,7 @@ def _drawings(models: Sequence[StoredModel], read: dict[str, _Read | None]) -> t
     own: list[Drawing] = []
     undrawn = []
     for model in models:
-        if not any("/" in item.key or "@" in item.key for item in model.ledger):
+        if all(item.name.is_whole for item in model.ledger):
             continue
         if len(own) >= _MOST_FIGURES:
             undrawn.append(model.title)
