@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from harness.benchmarking.tradeoff import throughput_of
+from harness.benchmarking.efficiency import throughput_of
 from harness.corruptions.registry import GROUPS
 from harness.data.catalog import CLEAN_CROPS, Benchmark, benchmarks
 from harness.evidence import Evidence, EvidenceClass, Ledger, show_count

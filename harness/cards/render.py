@@ -16,7 +16,7 @@ from typing import Any
 import jinja2
 import jinja2.sandbox
 
-from harness.benchmarking.tradeoff import PER_GMAC
+from harness.benchmarking.efficiency import PER_GMAC
 from harness.cards.figures import Figure, card_figures, corruption_cells, throughput_figure
 from harness.cards.knowledge import knowledge_of
 from harness.cards.metadata import card_metadata, dump_metadata

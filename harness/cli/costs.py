@@ -29,9 +29,9 @@ def costs(
 
     Example: `harness costs --cost energy --output costs`
     """
-    from harness.benchmarking.tradeoff import benchmark_row, timm_csv
     from harness.errors import MissingInputError, unknown_name
     from harness.export.costs import COSTS, cost_figure, cost_records, store_ledgers
+    from harness.export.timm import inference_csv, inference_row
     from harness.files import make_folder, write_text
     from harness.settings import default_home
 
@@ -51,9 +51,9 @@ def costs(
     if output is None:
         return None
     make_folder(output)
-    rows_of_timm = [row for ledger in ledgers if (row := benchmark_row(ledger)) is not None]
+    rows_of_timm = [row for ledger in ledgers if (row := inference_row(ledger)) is not None]
     if rows_of_timm:
-        write_text(output / TIMM_TABLE, timm_csv(rows_of_timm))
+        write_text(output / TIMM_TABLE, inference_csv(rows_of_timm))
         say(f"Table:   {output / TIMM_TABLE}")
     write_text(output / "accuracy-cost.svg", cost_figure(ledgers, accuracy=accuracy, cost=cost))
     say(f"Figure:  {output / 'accuracy-cost.svg'}")

@@ -66,19 +66,19 @@ def run_one(spec: ModelSpec, suite: Suite, settings: Any, output: Path | None, r
     Args:
         output: the folder; `harness-results/MODEL-SUITE` without it.
     """
-    from harness.benchmarking.tradeoff import benchmark_row, timm_csv
     from harness.cards.render import render_card
     from harness.evaluation.run import merge_into_store, record_run, run_suite
     from harness.evidence import Ledger
-    from harness.export.results import results_file, results_tables, with_parameters
+    from harness.export.lm_eval import results_file
+    from harness.export.timm import inference_csv, inference_row, results_tables, with_parameters
     from harness.files import make_folder, write_text
 
     folder = make_folder(output or Path("harness-results") / f"{spec.name}-{suite.name}")
     result = run_suite(spec, suite, settings, reporter, confirm=confirm)
     result.ledger.save(folder / "evidence.json")
-    row = benchmark_row(result.ledger)
+    row = inference_row(result.ledger)
     if row is not None:
-        write_text(folder / TIMM_TABLE, timm_csv([row]))
+        write_text(folder / TIMM_TABLE, inference_csv([row]))
     write_text(folder / "results.json", _json(results_file(result.ledger)))
     stored = merge_into_store(settings.home, result.ledger)
     for name, text in results_tables([with_parameters(result.ledger, Ledger.load(stored))]).items():
@@ -96,7 +96,7 @@ def run_sweep(suite: str, models: Sequence[str], settings: Any, output: Path | N
     """
     from harness.evaluation.suites import load_suite
     from harness.evidence import Ledger
-    from harness.export.results import with_parameters
+    from harness.export.timm import with_parameters
     from harness.models.registry import resolve
 
     specs, loaded_suite = [resolve(model) for model in models], load_suite(suite)
@@ -170,7 +170,7 @@ def _has(ledger: Ledger, key: str) -> bool:
 
 def _write_tables(ledgers: Sequence[Ledger], folder: Path) -> list[Path]:
     """The models' results side by side; nothing where no model has some."""
-    from harness.export.results import results_tables
+    from harness.export.timm import results_tables
     from harness.files import write_text
 
     tables = results_tables(ledgers)

@@ -27,7 +27,7 @@ import numpy as np
 import pandas as pd
 
 from harness import __version__
-from harness.benchmarking.tradeoff import accuracies_per_gmac
+from harness.benchmarking.efficiency import accuracies_per_gmac
 from harness.data.catalog import CLEAN_CROPS
 from harness.data.local import LocalDataset
 from harness.errors import ExitCode, HarnessError, MissingInputError

@@ -10,7 +10,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from harness.errors import HarnessError
-from harness.evidence.record import Evidence
+from harness.evidence.record import Evidence, EvidenceClass
 from harness.files import write_text
 
 LEDGER_SCHEMA: Literal[1] = 1
@@ -43,6 +43,11 @@ class Ledger(BaseModel):
     def get(self, key: str) -> Evidence | None:
         """The evidence called `key`, or None."""
         return next((item for item in self.evidence if item.key == key), None)
+
+    def measured(self, key: str) -> Evidence | None:
+        """The evidence called `key` where it is a measured number; None otherwise."""
+        item = self.get(key)
+        return item if item is not None and item.class_ is EvidenceClass.MEASURED and item.is_number else None
 
     def add(self, items: Iterable[Evidence]) -> None:
         """Add evidence; a key that is there already keeps the better answer.

@@ -145,13 +145,12 @@ class Evidence(_Record):
             fail("needs a reason")
         if self.class_ is EvidenceClass.DOCUMENTED and self.source is None:
             fail("needs its source")
-        is_number = isinstance(self.value, int | float) and not isinstance(self.value, bool)
-        if self.class_ is EvidenceClass.ESTIMATED and is_number and self.interval is None:
+        if self.class_ is EvidenceClass.ESTIMATED and self.is_number and self.interval is None:
             fail("needs an interval")
         if self.class_ is EvidenceClass.MEASURED:
             if self.n is None or self.protocol is None:
                 fail("needs n and its protocol")
-            if is_number and self.interval is None and not self.reason:
+            if self.is_number and self.interval is None and not self.reason:
                 fail("needs an interval, or a reason why there is none")
         return self
 
@@ -159,6 +158,18 @@ class Evidence(_Record):
     def name(self) -> EvidenceKey:
         """The key's parts."""
         return EvidenceKey.parse(self.key)
+
+    @property
+    def is_number(self) -> bool:
+        """Whether there is a value, and it is a number."""
+        return isinstance(self.value, int | float) and not isinstance(self.value, bool)
+
+    @property
+    def number(self) -> float:
+        """The value as a number. Raises TypeError for anything else."""
+        if not isinstance(self.value, int | float) or isinstance(self.value, bool):
+            raise TypeError(f"{self.key} is {self.value!r}, no number")
+        return float(self.value)
 
     @property
     def is_partial(self) -> bool:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from harness.benchmarking.tradeoff import throughput_of
+from harness.benchmarking.efficiency import throughput_of
 from harness.errors import MissingInputError, unknown_name
 from harness.evidence import Evidence, EvidenceClass, Ledger
 from harness.figures.compute import accuracy_against_cost
@@ -65,9 +65,7 @@ def cost_figure(ledgers: Sequence[Ledger], *, accuracy: str, cost: str) -> str:
     machines: dict[str, None] = {}
     for ledger in ledgers:
         top1, spent = ledger.get(accuracy), throughput_of(ledger) if cost == "time" else ledger.get(key)
-        if _is_number(top1) and _is_number(spent):
-            assert top1 is not None
-            assert spent is not None
+        if top1 is not None and spent is not None and all(_counts(item) for item in (top1, spent)):
             points[str(ledger.model["name"])] = _cost_point(spent, cost), point(top1)
             hardware = (spent.protocol or {}).get("hardware")
             if isinstance(hardware, Mapping):
@@ -83,8 +81,8 @@ def cost_figure(ledgers: Sequence[Ledger], *, accuracy: str, cost: str) -> str:
     return accuracy_against_cost(points, cost=words, title=f"{accuracy} against cost", note=note)
 
 
-def _is_number(item: Evidence | None) -> bool:
-    return item is not None and item.class_ is not EvidenceClass.DOCUMENTED and isinstance(item.value, int | float)
+def _counts(item: Evidence) -> bool:
+    return item.is_number and item.class_ is not EvidenceClass.DOCUMENTED
 
 
 def _cost_point(item: Evidence, cost: str) -> Point:

@@ -14,8 +14,9 @@ from typer.testing import CliRunner
 from harness.cli import app
 from harness.errors import ExitCode
 from harness.evidence import Evidence, EvidenceClass, Interval, Ledger
+from harness.export.lm_eval import results_file
 from harness.export.predictions import score_file
-from harness.export.results import TIMM_COLUMNS, results_file, results_tables, with_parameters
+from harness.export.timm import RESULTS_COLUMNS, results_tables, with_parameters
 from harness.models.loading import LoadedModel
 from harness.progress import Reporter
 from harness.settings import Settings
@@ -69,7 +70,7 @@ class TestTables:
         how = {"resize": 256, "crop": (224, 224), "interpolation": theirs["interpolation"]}
         made = results_tables([ledger("resnet50.tv_in1k", *values, parameters, preprocessing=how)])
         assert list(made) == ["results.csv"]
-        assert tuple(published[0]) == TIMM_COLUMNS
+        assert tuple(published[0]) == RESULTS_COLUMNS
         assert rows(made["results.csv"]) == [theirs]
 
     def test_the_best_model_is_first_and_each_benchmark_has_its_table(self) -> None:

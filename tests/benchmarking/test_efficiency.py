@@ -8,8 +8,9 @@ import subprocess
 
 import pytest
 
-from harness.benchmarking.tradeoff import accuracies_per_gmac, benchmark_row, throughput_of, timm_csv
+from harness.benchmarking.efficiency import accuracies_per_gmac, throughput_of
 from harness.evidence import Evidence, EvidenceClass, Interval, Ledger
+from harness.export.timm import inference_csv, inference_row
 
 
 def top1(key: str = "imagenet-val.top1", value: float = 80.0) -> Evidence:
@@ -69,12 +70,12 @@ def test_without_multiply_adds_there_is_no_ratio() -> None:
     assert accuracies_per_gmac(ledger(top1(), waiting)) == []
 
 
-def test_timm_csv() -> None:
-    slow = benchmark_row(ledger(speed("compute.throughput", 2.0), *COUNTS, name="slow"))
-    fast = benchmark_row(ledger(speed("compute.throughput", 32.0), *COUNTS, name="fast"))
+def test_timms_table_has_its_columns_and_the_fastest_first() -> None:
+    slow = inference_row(ledger(speed("compute.throughput", 2.0), *COUNTS, name="slow"))
+    fast = inference_row(ledger(speed("compute.throughput", 32.0), *COUNTS, name="fast"))
     assert slow is not None
     assert fast is not None
-    text = timm_csv([slow, fast])
+    text = inference_csv([slow, fast])
     assert text.splitlines()[0] == (
         "model,infer_samples_per_sec,infer_step_time,infer_batch_size,infer_img_size,infer_gmacs,infer_macts,param_count"
     )
@@ -104,10 +105,10 @@ def test_the_table_takes_the_forward_pass_in_fp32_where_it_has_it() -> None:
 
 
 def test_a_row_with_a_hole_is_no_row() -> None:
-    assert benchmark_row(ledger(*COUNTS)) is None
-    assert benchmark_row(ledger(speed("compute.throughput", 2.0), *COUNTS[:2])) is None
+    assert inference_row(ledger(*COUNTS)) is None
+    assert inference_row(ledger(speed("compute.throughput", 2.0), *COUNTS[:2])) is None
 
 
 def test_torch_is_not_needed(python: str) -> None:
-    code = "import sys, harness.benchmarking.tradeoff; assert 'torch' not in sys.modules"
+    code = "import sys, harness.export.timm; assert 'torch' not in sys.modules"
     subprocess.run([python, "-c", code], check=True)

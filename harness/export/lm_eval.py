@@ -1,0 +1,69 @@
+"""A model's results as the results file of lm-evaluation-harness (0.4), from its ledger alone."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from harness.data.catalog import benchmarks
+from harness.evidence import Ledger
+
+_Z95 = 1.959963984540054
+_NAMES = {
+    "top1": ("acc", True),
+    "top5": ("acc_top5", True),
+    "nll": ("nll", False),
+    "brier": ("brier", False),
+    "ece": ("ece", False),
+    "mce": ("mce", False),
+    "mean-error": ("mean_error", False),
+}
+"""By metric: its name there, and whether higher is better."""
+
+
+def results_file(ledger: Ledger) -> dict[str, Any]:
+    """Scores of whole benchmarks: `results` by task, with each metric as `NAME,FILTER` and `NAME_stderr,FILTER`.
+
+    Accuracies are fractions there. Standard errors are half widths of the 95 % interval divided by 1.96, "N/A" without one.
+    There is no place for "n of N" but `n-samples`.
+    """
+    results: dict[str, dict[str, Any]] = {}
+    higher: dict[str, dict[str, bool]] = {}
+    samples: dict[str, dict[str, int | None]] = {}
+    configs: dict[str, dict[str, Any]] = {}
+    for item in ledger:
+        task, metric = item.name.benchmark, item.name.metric
+        if not item.name.is_whole or item.name.variant is not None or metric not in _NAMES:
+            continue
+        if task not in benchmarks() or ledger.measured(item.key) is None:
+            continue
+        name, is_higher_better = _NAMES[metric]
+        scale = 100.0 if item.unit == "%" else 1.0
+        interval = item.interval
+        error = "N/A" if interval is None else (interval.high - interval.low) / 2 / _Z95 / scale
+        entry = results.setdefault(task, {"alias": task})
+        entry |= {f"{name},none": item.number / scale, f"{name}_stderr,none": error}
+        higher.setdefault(task, {})[name] = is_higher_better
+        if metric == "top1" or task not in samples:
+            samples[task] = {"original": item.N, "effective": item.n}
+        configs.setdefault(task, {"task": task, "metadata": {"protocol": item.protocol, "command": item.command}})
+    model = ledger.model
+    cut_short = [s["effective"] or 0 for s in samples.values() if s["effective"] not in (None, s["original"])]
+    return {
+        "results": results,
+        "group_subtasks": {task: [] for task in results},
+        "configs": configs,
+        "versions": dict.fromkeys(results, ledger.schema_),
+        "n-shot": dict.fromkeys(results, 0),
+        "higher_is_better": higher,
+        "n-samples": samples,
+        "config": {
+            "model": "harness",
+            "model_args": model.get("reference"),
+            "limit": max(cut_short, default=None),  # the largest number of samples of a benchmark that was cut short
+        },
+        "date": max((datetime.fromisoformat(item.created).timestamp() for item in ledger), default=None),
+        "model_name": model["name"],
+        "model_sha": model.get("weights"),
+        "environment": ledger.environment,
+    }
