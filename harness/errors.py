@@ -47,6 +47,20 @@ class MissingInputError(HarnessError):
         super().__init__(message, remedy=remedy, exit_code=ExitCode.MISSING)
 
 
+class UsageError(HarnessError):
+    """An argument or a file that was given and can't be used."""
+
+    def __init__(self, message: str, *, remedy: str | None = None) -> None:
+        super().__init__(message, remedy=remedy, exit_code=ExitCode.USAGE)
+
+
+class CheckFailedError(HarnessError):
+    """A check that didn't pass: nothing is wrong with the command, but with what it looked at."""
+
+    def __init__(self, message: str, *, remedy: str | None = None) -> None:
+        super().__init__(message, remedy=remedy, exit_code=ExitCode.CHECK_FAILED)
+
+
 def nearest(name: str, known: Iterable[str], limit: int = 3) -> list[str]:
     """The known names that resemble `name` most, best first."""
     folded = {k.casefold(): k for k in known}

@@ -17,18 +17,17 @@ import yaml
 from pydantic import (
     AfterValidator,
     BaseModel,
-    ConfigDict,
+    BeforeValidator,
     Discriminator,
     Field,
     StringConstraints,
     Tag,
     ValidationError,
-    ValidationInfo,
-    field_validator,
     model_validator,
 )
 from pydantic_core import ErrorDetails, PydanticCustomError
 
+from harness.cards.document import Document, decode
 from harness.errors import nearest
 
 
@@ -74,16 +73,16 @@ Text = Annotated[str, StringConstraints(strict=True, strip_whitespace=True, min_
 Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
 Grams = Annotated[Number, Field(ge=0)]
 Licence = Annotated[Any, AfterValidator(_one_of("licences"))]
+PipelineTag = Annotated[Any, AfterValidator(_one_of("pipeline-tags"))]
 OneOrMore = Annotated[Annotated[_Kind, Tag("plain")] | Annotated[list[_Kind], Tag("block")], _by_shape]
 
 
 class _Block(BaseModel):
-    """Keys and values. Keys that the schema doesn't name are allowed."""
+    """Keys and values. Keys that the schema doesn't name are allowed, and one that is missing counts as empty."""
 
     @model_validator(mode="before")
     @classmethod
     def _missing_is_none(cls, data: object) -> object:
-        """A key that isn't there is judged like one without a value."""
         names = (field.alias or name for name, field in cls.model_fields.items())
         return dict.fromkeys(names) | data if isinstance(data, dict) else data
 
@@ -107,42 +106,30 @@ class Metric(_Block):
 
 
 class Source(_Block):
-    url: Any
-
-    @field_validator("url")
-    @classmethod
-    def _is_given(cls, url: object) -> object:
-        if not url:
-            raise PydanticCustomError("needed", "is needed where a source is given")
-        return url
+    url: Text
 
 
 class Result(_Block):
-    """One result: a task, a data set, and metrics of it."""
-
     task: Task
     dataset: Dataset
     metrics: Annotated[list[Metric], Field(min_length=1)]
     source: Source | None
 
 
-class IndexedModel(_Block):
-    """An entry of `model-index`."""
+def _has_results(entry: object) -> object:
+    if not isinstance(entry, dict) or not isinstance(entry.get("results"), list):
+        raise PydanticCustomError("results", "needs a name and a list of results")
+    return entry
+
+
+class IndexEntry(_Block):
+    """The results of one model."""
 
     name: Text
     results: list[Result]
 
-    @model_validator(mode="before")
-    @classmethod
-    def _has_results(cls, data: object) -> object:
-        if not isinstance(data, dict) or not isinstance(data.get("results"), list):
-            raise PydanticCustomError("needed", "needs a name and a list of results")
-        return data
-
 
 class Emissions(_Block):
-    """`co2_eq_emissions` in full."""
-
     emissions: Grams
     source: Text | None
     training_type: Text | None
@@ -153,30 +140,45 @@ class Emissions(_Block):
 class FrontMatter(_Block):
     """The keys whose values the Hub checks."""
 
-    model_config = ConfigDict(protected_namespaces=())
-
     license: OneOrMore[Licence] | None
     license_name: Text | None
     license_link: Text | None
     library_name: Text | None
-    pipeline_tag: Annotated[Any, AfterValidator(_one_of("pipeline-tags"))] | None
+    pipeline_tag: PipelineTag | None
     language: OneOrMore[Text] | None
     tags: list[Text] | None
     datasets: OneOrMore[Text] | None
     metrics: OneOrMore[Text] | None
     base_model: OneOrMore[Text] | None
     co2_eq_emissions: Annotated[Annotated[Grams, Tag("plain")] | Annotated[Emissions, Tag("block")], _by_shape] | None
-    model_index: Annotated[list[IndexedModel] | None, Field(alias="model-index")]
-
-    @field_validator("license_name")
-    @classmethod
-    def _names_another_licence(cls, name: str | None, info: ValidationInfo) -> str | None:
-        if info.data.get("license") == "other" and name is None:
-            raise PydanticCustomError("needed", "is needed where the licence is 'other'")
-        return name
+    index: Annotated[list[Annotated[IndexEntry, BeforeValidator(_has_results)]] | None, Field(alias="model-index")]
 
 
 # --- what is wrong with one ----------------------------------------------------------------------------------------
+
+
+def card_faults(card: bytes) -> list[Fault]:
+    """What the front matter of a card has that the Hub's schema doesn't allow."""
+    text = decode(card)
+    span = Document(text).front_matter
+    if span is None:
+        if text.lstrip("\ufeff").startswith("---"):
+            return [Fault("", "the front matter's closing line '---' is missing")]
+        return []
+    try:
+        root = yaml.compose(text[slice(*span)], Loader=yaml.SafeLoader)
+        data = yaml.safe_load(text[slice(*span)])
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        line = f"line {mark.line + 2}: " if mark else ""
+        return [Fault("", f"{line}the front matter is not valid YAML: {getattr(error, 'problem', None) or error}")]
+    if data is None:
+        return []
+    if not isinstance(root, yaml.MappingNode) or not isinstance(data, dict):
+        return [Fault("", "the front matter is not a list of keys and values")]
+    counted = Counter(str(key.value) for key, _ in root.value)
+    twice = [Fault(key, "is given more than once") for key, count in counted.items() if count > 1]
+    return twice + metadata_faults(data)
 
 
 def metadata_faults(data: Mapping[str, Any]) -> list[Fault]:
@@ -190,6 +192,8 @@ def metadata_faults(data: Mapping[str, Any]) -> list[Fault]:
         FrontMatter.model_validate(dict(data))
     except ValidationError as error:
         found = [Fault(_place(item["loc"]), _message(item)) for item in error.errors(include_url=False)]
+    if data.get("license") == "other" and not data.get("license_name"):
+        found.append(Fault("license_name", "is needed where the licence is 'other'"))
     return found + _repeated(data.get("model-index"))
 
 
@@ -199,18 +203,19 @@ def _place(loc: tuple[int | str, ...]) -> str:
 
 
 def _message(error: ErrorDetails) -> str:
-    """What is said of it; pydantic's words where ours say no more."""
     value = error["input"]
     match error["type"]:
+        case "string_type" | "string_too_short" if error["loc"][-1] == "url":
+            return "is needed where a source is given"
         case "string_type" | "string_too_short":
-            hint = "; put it in quotes" if isinstance(value, bool | int | float) else ""
-            return f"{value!r} is not text{hint}"
+            return f"{value!r} is not text" + ("; put it in quotes" if isinstance(value, bool | int | float) else "")
         case "float_type" | "finite_number" | "greater_than_equal":
             kind = "number of grams" if error["loc"][0] == "co2_eq_emissions" else "plain number"
             return f"{value!r} is not a {kind}"
-        case "list_type" | "model_type":
-            kind = "list" if error["type"] == "list_type" else "mapping"
-            return "is missing" if value is None else f"is not a {kind}"
+        case "list_type":
+            return "is not a list" if value is not None else "is missing"
+        case "model_type":
+            return "is not a mapping" if value is not None else "is missing"
         case "too_short":
             return "needs at least one metric"
     return error["msg"]

@@ -122,14 +122,10 @@ def pull(
 
     Example: `harness pull facebook/regnet-y-040 --output regnet.md`
     """
-    from harness.hub.publish import pull as fetch
-    from harness.hub.transport import check_repo_id, connect
+    from harness.hub.publish import fetch_card
 
     check_format(output_format)
-    check_repo_id(repo_id)
-    target = output or Path(f"{repo_id.rpartition('/')[2]}.md")
-    with connect("pull a card") as hub:
-        pulled = fetch(hub, repo_id, target, revision)
+    pulled = fetch_card(repo_id, output, revision=revision)
     if output_format == "json":
         print_json({"path": str(pulled.path), "repo_id": repo_id, "commit": pulled.commit, "changed": pulled.changed})
     else:

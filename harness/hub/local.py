@@ -9,7 +9,7 @@ from urllib.parse import unquote
 
 from harness.cards.document import Document, apply_edits, decode, encode
 from harness.cards.record import CardRecord, ledger_digest, read_record, record_edit
-from harness.errors import ExitCode, HarnessError
+from harness.errors import CheckFailedError, UsageError
 from harness.evidence import Ledger
 from harness.hub.transport import CARD, holds_token
 from harness.hub.validation import check_content
@@ -27,26 +27,12 @@ class LocalFile:
     """In the repository."""
     source: Path
     content: bytes = field(repr=False)
+    state: str = "new"
+    """`new`, `changed` or `same`, against what is on the Hub."""
 
 
-@dataclass(frozen=True)
-class Bundle:
-    """What goes into one commit."""
-
-    card: LocalFile
-    figures: tuple[LocalFile, ...]
-    ledger: LocalFile | None
-    evidence: Ledger | None
-    """What the ledger's file holds."""
-
-    @property
-    def files(self) -> tuple[LocalFile, ...]:
-        """All of them, the card first."""
-        return (self.card, *self.figures, *([self.ledger] if self.ledger else []))
-
-
-def read_bundle(card: Path, ledger: Path | None, token: str | None) -> Bundle:
-    """A card with what belongs to it.
+def local_files(card: Path, ledger: Path | None, token: str | None) -> tuple[list[LocalFile], Ledger | None]:
+    """A card, then the figures that it shows and its ledger; and what the ledger holds.
 
     Args:
         ledger: None for the one that the card's record names, else the evidence.json beside the card, if there is one.
@@ -61,41 +47,32 @@ def read_bundle(card: Path, ledger: Path | None, token: str | None) -> Bundle:
     record = read_record(decode(content))
     beside = card.parent / Path(record.ledger if record and record.ledger else LEDGER).name
     path = ledger or (beside if beside.is_file() else None)
-    evidence = _evidence(path, card, record) if path is not None else None
+    evidence = Ledger.load(path) if path is not None else None
     if evidence is not None and record is not None:
+        if record.sha256 not in (None, ledger_digest(evidence)):
+            raise CheckFailedError(
+                f"{path} isn't the ledger that {card} was made from.",
+                remedy="Fill or render the card again, or give its own ledger with --ledger.",
+            )
         content = _naming(content, replace(record, ledger=LEDGER))
+    files = [LocalFile(CARD, card, content)]
     shown = [(name, card.parent / name) for name in figures_of(content)]
-    bundle = Bundle(
-        LocalFile(CARD, card, content),
-        tuple(LocalFile(name, source, source.read_bytes()) for name, source in shown if source.is_file()),
-        LocalFile(LEDGER, path, _read(path, "ledger")) if path is not None else None,
-        evidence,
-    )
-    for file in bundle.files:
+    files += [LocalFile(name, source, source.read_bytes()) for name, source in shown if source.is_file()]
+    if path is not None:
+        files.append(LocalFile(LEDGER, path, _read(path, "ledger")))
+    for file in files:
         if holds_token(file.content, token):
-            raise HarnessError(
+            raise CheckFailedError(
                 f"{file.source} holds a Hub token, or what looks like one; it isn't sent.",
                 remedy="Take it out, and revoke the token in the Hub's settings if it is real.",
-                exit_code=ExitCode.CHECK_FAILED,
             )
-    return bundle
+    return files, evidence
 
 
 def figures_of(card: bytes) -> list[str]:
     """The files under `figures/` that a card shows, in order."""
     names = (unquote(name) for name in _FIGURE.findall(decode(card)))
     return [name for name in dict.fromkeys(names) if ".." not in name.split("/")]
-
-
-def _evidence(path: Path, card: Path, record: CardRecord | None) -> Ledger:
-    ledger = Ledger.load(path)
-    if record is not None and record.sha256 is not None and record.sha256 != ledger_digest(ledger):
-        raise HarnessError(
-            f"{path} isn't the ledger that {card} was made from.",
-            remedy="Fill or render the card again, or give its own ledger with --ledger.",
-            exit_code=ExitCode.CHECK_FAILED,
-        )
-    return ledger
 
 
 def _naming(card: bytes, record: CardRecord) -> bytes:
@@ -109,6 +86,4 @@ def _read(path: Path, what: str) -> bytes:
     try:
         return path.read_bytes()
     except OSError as error:
-        raise HarnessError(
-            f"Can't read the {what} {path}: {error.strerror}.", remedy="Give its path.", exit_code=ExitCode.USAGE
-        ) from error
+        raise UsageError(f"Can't read the {what} {path}: {error.strerror}.", remedy="Give its path.") from error

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import difflib
 import re
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -108,12 +109,11 @@ def merge_cards(base: bytes | None, theirs: bytes, ours: bytes) -> Merge:
     if not hub.body.strip():
         hub = Parts(hub.head, hub.yaml, hub.fence, common.body)  # a new repository's card has no body to lose
     merged_yaml, yaml_conflicts, yaml_taken = _merge_yaml(common.yaml, hub.yaml, here.yaml)
-    body, clashes, taken = _merge_lines(common.body, hub.body, here.body)
     first = here.head.count("\n") + here.yaml.count("\n") + here.fence.count("\n") + 1
-    conflicts = yaml_conflicts + [Conflict(f"line {first + c.line}", c.ours, c.theirs) for c in clashes]
+    body, conflicts, taken = _merge_lines(common.body, hub.body, here.body, lambda line: f"line {first + line}")
     fences = hub if hub.head else here
     front = fences.head + merged_yaml + fences.fence if merged_yaml or fences.head else ""
-    return Merge(encode(front + body), tuple(conflicts), yaml_taken + taken)
+    return Merge(encode(front + body), (*yaml_conflicts, *conflicts), yaml_taken + taken)
 
 
 def _without_record(card: bytes) -> bytes:
@@ -126,8 +126,7 @@ def _without_record(card: bytes) -> bytes:
 
 def merges_by_lines(base: bytes, theirs: bytes, ours: bytes) -> bool:
     """Whether git would merge the two without a conflict: by lines alone, knowing nothing of front matter."""
-    _, clashes, _ = _merge_lines(decode(base), decode(theirs), decode(ours))
-    return not clashes
+    return not _merge_lines(decode(base), decode(theirs), decode(ours), str)[1]
 
 
 def _with_line_ends_of(model: bytes, card: bytes) -> bytes:
@@ -143,34 +142,30 @@ def _with_line_ends_of(model: bytes, card: bytes) -> bytes:
 # --- lines -----------------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
-class _Clash:
-    line: int
-    """Index in ours."""
-    ours: str
-    theirs: str
-
-
 _matcher = partial(difflib.SequenceMatcher, autojunk=False)
 """Without difflib's guess that a line which comes often, such as an empty one, is junk."""
 
 
-def _merge_lines(base: str, theirs: str, ours: str) -> tuple[str, list[_Clash], int]:
-    """The merged text, what clashes, and how many changes were taken from theirs."""
+def _merge_lines(base: str, theirs: str, ours: str, where: Callable[[int], str]) -> tuple[str, list[Conflict], int]:
+    """The merged text, the conflicts, and how many changes were taken from theirs.
+
+    Args:
+        where: the place of a conflict by its line in ours, counted from 0.
+    """
     common, there, here = (text.splitlines(keepends=True) for text in (base, theirs, ours))
     merged: list[str] = []
-    clashes: list[_Clash] = []
+    conflicts: list[Conflict] = []
     taken = 0
     merge = Merge3(common, here, there, sequence_matcher=_matcher)  # type: ignore[arg-type]  # asks for a class
     for region in merge.merge_regions():
         if region[0] == "conflict":
-            _, _, _, start, stop, their_start, their_stop = region
-            clashes.append(_Clash(start, "".join(here[start:stop]), "".join(there[their_start:their_stop])))
+            _, _, _, a, a_end, b, b_end = region
+            conflicts.append(Conflict(where(a), "".join(here[a:a_end]), "".join(there[b:b_end])))
             continue
         source = {"unchanged": common, "same": here, "a": here, "b": there}[region[0]]
         merged += source[region[1] : region[2]]
         taken += region[0] == "b"
-    return "".join(merged), clashes, taken
+    return "".join(merged), conflicts, taken
 
 
 # --- front matter ----------------------------------------------------------------------------------------------------
@@ -180,24 +175,23 @@ def _merge_yaml(base: str, theirs: str, ours: str) -> tuple[str, list[Conflict],
     """The merged YAML, conflicts by key, and how many changes were taken from theirs."""
     common, hub, here = (top_level(text) for text in (base, theirs, ours))
     if common is None or hub is None or here is None:
-        text, clashes, taken = _merge_lines(base, theirs, ours)
-        return text, [Conflict("front matter", c.ours, c.theirs) for c in clashes], taken
+        return _merge_lines(base, theirs, ours, lambda _: "front matter")
     conflicts: list[Conflict] = []
     taken = 0
     chosen: dict[str, str] = {}
     for key in _merged_order(list(hub), list(here)):
+        where = f"front matter: {key}"
         old, there, mine = common.get(key), hub.get(key), here.get(key)
-        if mine == there or there == old:
-            result = mine
-        elif mine == old:
+        result = mine
+        if mine == old != there:
             result, taken = there, taken + 1
-        elif old is None or there is None or mine is None:
-            result = mine
-            conflicts.append(Conflict(f"front matter: {key}", mine or "(removed)", there or "(removed)"))
-        else:
-            result, clashes, _ = _merge_lines(old, there, mine)
-            taken += not clashes
-            conflicts += [Conflict(f"front matter: {key}", c.ours, c.theirs) for c in clashes]
+        elif mine != there != old:
+            if old is None or there is None or mine is None:
+                conflicts.append(Conflict(where, mine or "(removed)", there or "(removed)"))
+            else:
+                result, clashes, _ = _merge_lines(old, there, mine, lambda _: where)  # noqa: B023  # called at once
+                taken += not clashes
+                conflicts += clashes
         if result is not None:
             chosen[key] = result
     return "".join(chosen.values()), conflicts, taken

@@ -12,7 +12,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from harness.errors import ExitCode, HarnessError
+from harness.errors import UsageError
 from harness.files import write_text
 
 
@@ -71,10 +71,9 @@ def load_origin(card: Path) -> Origin | None:
     except FileNotFoundError:
         return None
     except (OSError, ValidationError) as error:
-        raise HarnessError(
+        raise UsageError(
             f"{path} doesn't say where {card.name} came from: it can't be read.",
             remedy="Pull the card again to another file, and fill that.",
-            exit_code=ExitCode.USAGE,
         ) from error
 
 

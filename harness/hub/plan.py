@@ -11,15 +11,15 @@ from typing import Any
 from huggingface_hub.errors import RepositoryNotFoundError
 from pydantic import ValidationError
 
-from harness.errors import ExitCode, HarnessError, MissingInputError
+from harness.errors import CheckFailedError, MissingInputError, UsageError
 from harness.evidence import Ledger
 from harness.hub.client import git_hash
-from harness.hub.local import LEDGER, Bundle, LocalFile, figures_of, read_bundle
+from harness.hub.local import LEDGER, LocalFile, figures_of, local_files
 from harness.hub.merge import card_diff
-from harness.hub.origin import Origin, load_origin
+from harness.hub.origin import load_origin
 from harness.hub.reconcile import Place, merge_with_branch, merge_with_pull_request
 from harness.hub.transport import CARD, Account, Connection, check_repo_id
-from harness.hub.validation import card_faults, unproven_scores
+from harness.hub.validation import check_card
 
 _PULL_REQUEST = re.compile(r"refs/pr/([1-9]\d*)")
 
@@ -40,14 +40,6 @@ class PushRequest:
 
 
 @dataclass(frozen=True)
-class PlannedFile(LocalFile):
-    """One file of the commit."""
-
-    state: str
-    """`new`, `changed` or `same`, against what is on the Hub."""
-
-
-@dataclass(frozen=True)
 class PushPlan:
     """What a push would do, with everything it was decided on."""
 
@@ -60,7 +52,7 @@ class PushPlan:
     """The open one that is updated."""
     head: str | None
     """The commit ours is put upon; None where the repository doesn't exist yet."""
-    files: tuple[PlannedFile, ...]
+    files: tuple[LocalFile, ...]
     """The card first."""
     ours: bytes = field(repr=False)
     """The card as it is here."""
@@ -125,7 +117,8 @@ def plan_push(hub: Connection, request: PushRequest) -> PushPlan:
     """
     repo_id = request.repo_id
     check_repo_id(repo_id)
-    bundle = read_bundle(request.card, request.ledger, hub.token)
+    local, ledger = local_files(request.card, request.ledger, hub.token)
+    ours = local[0].content
     account = hub.account()
     if not account.can_write:
         raise MissingInputError(
@@ -135,20 +128,32 @@ def plan_push(hub: Connection, request: PushRequest) -> PushPlan:
     number = _pull_request_number(request)
     branch = _branch(hub, request, account)
     place = branch if number is None else _open_pull_request(hub, repo_id, number, account)
-    notes = _notes_on_the_repository(request, branch)
-    origin = _origin(hub, request, notes)
-    card, *others = bundle.files
+    notes = []
+    if branch.head is None:
+        notes.append(f"The repository {repo_id} is made first; everyone will see it.")
+    elif request.create_repo:
+        notes.append(f"{repo_id} exists; --create-repo does nothing.")
+    origin = load_origin(request.card)
+    if origin is not None and not origin.is_of(hub.endpoint, repo_id):
+        notes.append(f"This card was made from that of {origin.repo_id} at {origin.endpoint}, not from this one.")
+        origin = None
     if number is None:
-        merge = merge_with_branch(hub, branch, origin, card.content)
+        merge = merge_with_branch(hub, branch, origin, ours)
     else:
-        merge = merge_with_pull_request(hub, branch, place, origin, card.content)
+        merge = merge_with_pull_request(hub, branch, place, origin, ours)
     if merge.taken:
         notes.append(f"Changes made on the Hub since are kept: {merge.taken}.")
-    _check_card(merge.text, place.card, bundle)
+    check_card(merge.text, place.card, str(request.card), ledger, str(local[-1].source))
     there = hub.hashes(repo_id, place.head) if place.head else {}
-    files = [_planned(file, there) for file in (replace(card, content=merge.text), *others)]
-    notes += _unshown_figures(merge.text, {*there, *(file.path for file in files)})
-    notes += _lost_evidence(hub, place, bundle, files)
+    files = [_compared(file, there) for file in (replace(local[0], content=merge.text), *local[1:])]
+    known = {*there, *(file.path for file in files)}
+    notes += [
+        f"The card shows {name}, which is neither beside it nor on the Hub."
+        for name in figures_of(merge.text)
+        if name not in known
+    ]
+    if ledger is not None and place.head is not None and files[-1].state == "changed":
+        notes += _lost_evidence(hub, repo_id, place.head, ledger)
     plan = PushPlan(
         request=request,
         endpoint=hub.endpoint,
@@ -157,7 +162,7 @@ def plan_push(hub: Connection, request: PushRequest) -> PushPlan:
         pull_request=number,
         head=place.head,
         files=tuple(files),
-        ours=card.content,
+        ours=ours,
         theirs=place.card,
         taken=merge.taken,
         nothing_to_do=None,
@@ -174,10 +179,9 @@ def _pull_request_number(request: PushRequest) -> int | None:
         return None
     match = _PULL_REQUEST.fullmatch(request.revision or "")
     if match is None:
-        raise HarnessError(
+        raise UsageError(
             f"--revision {request.revision} is neither a branch nor refs/pr/N.",
             remedy="Give the name of a branch, or refs/pr/N for an open pull request.",
-            exit_code=ExitCode.USAGE,
         )
     return int(match[1])
 
@@ -185,8 +189,9 @@ def _pull_request_number(request: PushRequest) -> int | None:
 def _branch(hub: Connection, request: PushRequest, account: Account) -> Place:
     """The branch that is committed to, or that the pull request goes to. Raises HarnessError where it isn't there and
     can't be made."""
-    is_branch = request.revision is not None and not request.revision.startswith("refs/")
-    revision = request.revision if is_branch and request.revision else "main"
+    revision = request.revision
+    if revision is None or revision.startswith("refs/"):
+        revision = "main"
     try:
         head = hub.head(request.repo_id, revision)
     except MissingInputError as error:
@@ -199,15 +204,12 @@ def _branch(hub: Connection, request: PushRequest, account: Account) -> Place:
 
 def _check_that_it_can_be_made(request: PushRequest, account: Account) -> None:
     if "/" not in request.repo_id:
-        raise HarnessError(
+        raise UsageError(
             f"--create-repo needs a full id, not '{request.repo_id}'.",
             remedy=f"Perhaps {account.name}/{request.repo_id}?",
-            exit_code=ExitCode.USAGE,
         )
     if request.revision not in (None, "main"):
-        raise HarnessError(
-            f"A new repository has no {request.revision}.", remedy="Leave --revision out.", exit_code=ExitCode.USAGE
-        )
+        raise UsageError(f"A new repository has no {request.revision}.", remedy="Leave --revision out.")
 
 
 def _open_pull_request(hub: Connection, repo_id: str, number: int, account: Account) -> Place:
@@ -222,83 +224,34 @@ def _open_pull_request(hub: Connection, repo_id: str, number: int, account: Acco
     elif details.author != account.name:
         why = f"{details.author}'s, not {account.name}'s"
     if why is not None:
-        raise HarnessError(
-            f"#{number} of {repo_id} is {why}.",
-            remedy="Leave --revision out to open a new pull request.",
-            exit_code=ExitCode.USAGE,
-        )
+        raise UsageError(f"#{number} of {repo_id} is {why}.", remedy="Leave --revision out to open a new pull request.")
     revision = f"refs/pr/{number}"
     head = hub.head(repo_id, revision)
     return Place(repo_id, revision, head, hub.read(repo_id, CARD, head), number)
 
 
-def _notes_on_the_repository(request: PushRequest, branch: Place) -> list[str]:
-    if branch.head is None:
-        return [f"The repository {request.repo_id} is made first; everyone will see it."]
-    return [f"{request.repo_id} exists; --create-repo does nothing."] if request.create_repo else []
-
-
-def _origin(hub: Connection, request: PushRequest, notes: list[str]) -> Origin | None:
-    """Where our card came from, if it is this repository."""
-    origin = load_origin(request.card)
-    if origin is None or origin.is_of(hub.endpoint, request.repo_id):
-        return origin
-    notes.append(f"This card was made from that of {origin.repo_id} at {origin.endpoint}, not from this one.")
-    return None
-
-
 # --- what goes there -------------------------------------------------------------------------------------------------
 
 
-def _check_card(card: bytes, theirs: bytes | None, bundle: Bundle) -> None:
-    """Refuse a card with faults that the one on the Hub doesn't have."""
-    there = {str(fault) for fault in card_faults(theirs)} if theirs else set()
-    faults = [str(fault) for fault in card_faults(card) if str(fault) not in there]
-    if bundle.ledger is not None and bundle.evidence is not None:
-        faults += [
-            f"model-index: {score} is not in {bundle.ledger.source} as measured on the whole benchmark"
-            for score in unproven_scores(card, theirs, bundle.evidence)
-        ]
-    if faults:
-        raise HarnessError(
-            f"{bundle.card.source} has a front matter that the Hub wouldn't take:\n    " + "\n    ".join(faults),
-            remedy="Mend it, then repeat the command.",
-            exit_code=ExitCode.CHECK_FAILED,
-        )
+def _compared(file: LocalFile, there: dict[str, str]) -> LocalFile:
+    """A file, knowing whether it is on the Hub just so, as a plain file or as a large one."""
+    if file.path not in there:
+        return replace(file, state="new")
+    hashes = git_hash(file.content), hashlib.sha256(file.content).hexdigest()
+    return replace(file, state="same" if there[file.path] in hashes else "changed")
 
 
-def _planned(file: LocalFile, there: dict[str, str]) -> PlannedFile:
-    state = "new" if file.path not in there else "same" if _holds(there, file) else "changed"
-    return PlannedFile(file.path, file.source, file.content, state)
-
-
-def _holds(there: dict[str, str], file: LocalFile) -> bool:
-    """Whether a file is on the Hub just so, as a plain file or as a large one."""
-    return there.get(file.path) in (git_hash(file.content), hashlib.sha256(file.content).hexdigest())
-
-
-def _unshown_figures(card: bytes, known: set[str]) -> list[str]:
-    return [
-        f"The card shows {name}, which is neither beside it nor on the Hub."
-        for name in figures_of(card)
-        if name not in known
-    ]
-
-
-def _lost_evidence(hub: Connection, place: Place, bundle: Bundle, files: list[PlannedFile]) -> list[str]:
+def _lost_evidence(hub: Connection, repo_id: str, head: str, ours: Ledger) -> list[str]:
     """What the ledger on the Hub holds that ours doesn't. Raises HarnessError where that file is no ledger."""
-    if place.head is None or not any(file.path == LEDGER and file.state == "changed" for file in files):
-        return []
     try:
-        theirs = Ledger.model_validate_json(hub.read(place.repo_id, LEDGER, place.head) or b"")
+        theirs = Ledger.model_validate_json(hub.read(repo_id, LEDGER, head) or b"")
     except ValidationError as error:
-        raise HarnessError(
-            f"{LEDGER} of {place.repo_id} on the Hub is no ledger of harness; it would be lost.",
+        raise CheckFailedError(
+            f"{LEDGER} of {repo_id} on the Hub is no ledger of harness; it would be lost.",
             remedy="Rename that file on the Hub, or push the card from a folder without a ledger.",
-            exit_code=ExitCode.CHECK_FAILED,
         ) from error
-    ours = {item.key for item in bundle.evidence or ()}
-    gone = [item.key for item in theirs if item.key not in ours]
+    known = {item.key for item in ours}
+    gone = [item.key for item in theirs if item.key not in known]
     shown = ", ".join(gone[:5]) + (f" and {len(gone) - 5} more" if len(gone) > 5 else "")
     return [f"The ledger on the Hub holds evidence that this one doesn't: {shown}."] if gone else []
 
@@ -314,7 +267,7 @@ def _with_what_is_there(hub: Connection, plan: PushPlan) -> PushPlan:
     notes = list(plan.notes)
     for number in hub.open_pull_requests(repo_id, plan.account.name):
         there = hub.hashes(repo_id, f"refs/pr/{number}")
-        if all(_holds(there, file) for file in plan.files):
+        if all(_compared(file, there).state == "same" for file in plan.files):
             reason = f"Your pull request #{number} proposes exactly this already."
             return replace(plan, nothing_to_do=reason, notes=tuple(notes))
         notes.append(

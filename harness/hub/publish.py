@@ -11,22 +11,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness.errors import ExitCode, HarnessError, MissingInputError
+from harness.errors import MissingInputError, UsageError
 from harness.files import write_bytes
 from harness.hub.client import git_hash
-from harness.hub.origin import Origin, load_origin, origin_path, save_origin
+from harness.hub.origin import Origin, load_origin, save_origin
 from harness.hub.plan import PushPlan, PushRequest, plan_push
 from harness.hub.send import Sent, push
-from harness.hub.transport import CARD, Connection, check_repo_id, connect
-
-
-@dataclass(frozen=True)
-class Publication:
-    """What came of publishing a card."""
-
-    plan: PushPlan
-    sent: Sent | None
-    """None for a dry run, and where everything was on the Hub already (`plan.nothing_to_do`)."""
+from harness.hub.transport import CARD, check_repo_id, connect
 
 
 @dataclass(frozen=True)
@@ -41,18 +32,17 @@ class Pulled:
 
 
 def publish(
-    card: Path,
+    card: str | Path,
     repo_id: str,
     *,
     revision: str | None = None,
-    ledger: Path | None = None,
+    ledger: str | Path | None = None,
     create_pr: bool = True,
     create_repo: bool = False,
     message: str = "Update the model card",
     dry_run: bool = False,
-    show: Callable[[PushPlan], None] | None = None,
-    confirm: Callable[[PushPlan], None] | None = None,
-) -> Publication:
+    confirm: Callable[[PushPlan], bool] | None = None,
+) -> tuple[PushPlan, Sent | None]:
     """Publish a card with its figures and its ledger on the Hub, as one commit.
 
     Args:
@@ -64,28 +54,27 @@ def publish(
         create_repo: make the repository, for everyone to see, if it isn't there.
         message: title of the commit and the pull request.
         dry_run: only say what would be sent.
-        show: called with the plan when it is made.
-        confirm: called with the plan before anything is sent; what it raises stops that.
+        confirm: called with the plan, also where nothing is sent after it; nothing is where it says no.
+
+    Returns:
+        What was planned, and what was sent: None for a dry run, where there was nothing to do, or where `confirm` said no.
 
     Raises:
         HarnessError: the card isn't fit for the Hub, rights are missing, the card on the Hub changed where this one did
             (exit code 5), or the Hub refused it.
     """
     if not message.strip():
-        raise HarnessError("--message is empty.", remedy="Give a title.", exit_code=ExitCode.USAGE)
+        raise UsageError("--message is empty.", remedy="Give a title.")
     with connect("push a card") as hub:
-        plan = plan_push(hub, PushRequest(card, repo_id, revision, create_pr, create_repo, ledger, message))
-        if show is not None:
-            show(plan)
-        if plan.nothing_to_do or dry_run:
-            return Publication(plan, None)
-        if confirm is not None:
-            confirm(plan)
-        return Publication(plan, push(hub, plan))
+        evidence = Path(ledger) if ledger is not None else None
+        request = PushRequest(Path(card), repo_id, revision, create_pr, create_repo, evidence, message)
+        plan = plan_push(hub, request)
+        agreed = confirm is None or confirm(plan)
+        return plan, push(hub, plan) if agreed and not dry_run and plan.nothing_to_do is None else None
 
 
-def fetch_card(repo_id: str, output: Path | None = None, *, revision: str = "main") -> Pulled:
-    """Fetch a model's card from the Hub, and remember beside it where it came from.
+def fetch_card(repo_id: str, output: str | Path | None = None, *, revision: str = "main") -> Pulled:
+    """Fetch a model's card from the Hub, byte for byte, and remember beside it where it came from.
 
     Args:
         repo_id: the model's repository, ORG/NAME.
@@ -96,32 +85,22 @@ def fetch_card(repo_id: str, output: Path | None = None, *, revision: str = "mai
         HarnessError: no such repository or card, or `output` holds something that would be lost.
     """
     check_repo_id(repo_id)
+    output = Path(output or f"{repo_id.rpartition('/')[2]}.md")
     with connect("pull a card") as hub:
-        return pull(hub, repo_id, output or Path(f"{repo_id.rpartition('/')[2]}.md"), revision)
-
-
-def pull(hub: Connection, repo_id: str, output: Path, revision: str = "main") -> Pulled:
-    """Fetch a card, byte for byte, and remember beside it where it came from.
-
-    Raises:
-        HarnessError: no such repository or card, or `output` holds something that would be lost.
-    """
-    check_repo_id(repo_id)
-    commit = hub.head(repo_id, revision)
-    content = hub.read(repo_id, CARD, commit)
+        commit = hub.head(repo_id, revision)
+        content = hub.read(repo_id, CARD, commit)
     if content is None:
         raise MissingInputError(
             f"{repo_id} has no {CARD} on the Hub at {revision}.",
             remedy="Make a card with: harness run, or harness render; then push it.",
         )
     if output.is_dir():
-        raise HarnessError(f"{output} is a folder.", remedy="Give a file with --output.", exit_code=ExitCode.USAGE)
+        raise UsageError(f"{output} is a folder.", remedy="Give a file with --output.")
     there = output.read_bytes() if output.is_file() else None
     if there is not None and there != content and not _is_untouched(output, there):
-        raise HarnessError(
+        raise UsageError(
             f"{output} is there, and isn't the card as it was pulled: it would be lost.",
             remedy="Give another file with --output, or move that one away.",
-            exit_code=ExitCode.USAGE,
         )
     if there != content:
         write_bytes(output, content)
@@ -131,4 +110,5 @@ def pull(hub: Connection, repo_id: str, output: Path, revision: str = "main") ->
 
 
 def _is_untouched(path: Path, content: bytes) -> bool:
-    return origin_path(path).exists() and (origin := load_origin(path)) is not None and origin.blob == git_hash(content)
+    origin = load_origin(path)
+    return origin is not None and origin.blob == git_hash(content)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from harness.errors import ExitCode, HarnessError
+from harness.errors import CheckFailedError, HarnessError
 from harness.hub.client import git_hash
 from harness.hub.merge import Merge, merge_cards, merges_by_lines
 from harness.hub.origin import Origin, Pushed
@@ -82,10 +82,9 @@ def _common_base(hub: Connection, place: Place, theirs: bytes, origin: Origin | 
         return None
     base = hub.read(place.repo_id, CARD, origin.commit)
     if base is None or git_hash(base) != origin.blob:
-        raise HarnessError(
+        raise CheckFailedError(
             f"{place.repo_id} no longer has the commit {origin.commit[:8]} that this card was made from.",
             remedy=f"Pull the card again: harness pull {place.repo_id} --output NEW.md, then fill and push that.",
-            exit_code=ExitCode.CHECK_FAILED,
         )
     return base
 
@@ -112,11 +111,10 @@ def _check_that_git_can_merge(branch: Place, proposal: Place, fork: bytes | None
     """Refuse to go on with a pull request that git could no longer merge into its branch: a commit over HTTP has one
     parent, so what happened on the branch since can't be brought in."""
     if branch.card is not None and card is not None and not merges_by_lines(fork or b"", branch.card, card):
-        raise HarnessError(
+        raise CheckFailedError(
             f"Nothing was sent: the card on {branch.revision} of {branch.repo_id} changed where pull request "
             f"#{proposal.pull_request} does, so it can't be merged any more.",
             remedy="Close it on the Hub, and push without --revision: that opens a new one upon what is there now.",
-            exit_code=ExitCode.CHECK_FAILED,
         )
 
 
@@ -128,9 +126,8 @@ def _stale(place: Place, merge: Merge, *, made_from_it: bool) -> HarnessError:
         "changed since this card was made from it, in the same places" if made_from_it else "wasn't made into this one"
     )
     option = "" if place.revision == "main" else f" --revision {place.revision}"
-    return HarnessError(
+    return CheckFailedError(
         f"Nothing was sent: the card on {place.revision} of {place.repo_id} {why}:\n{places}{more}",
         remedy=f"Start from the card that is there now: harness pull {place.repo_id}{option} --output NEW.md; "
         f"then harness fill NEW.md, or bring your changes over; then push the result{f' with{option}' if option else ''}.",
-        exit_code=ExitCode.CHECK_FAILED,
     )

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from huggingface_hub import CommitOperationAdd
 
 from harness import __version__
-from harness.errors import ExitCode, HarnessError
+from harness.errors import CheckFailedError, HarnessError
 from harness.hub.client import git_hash, is_ignored
 from harness.hub.origin import Origin, Pushed, load_origin, save_origin
 from harness.hub.plan import PushPlan
@@ -76,10 +76,8 @@ def push(hub: Connection, plan: PushPlan) -> Sent:
         url = f"{hub.endpoint}/{repo_id}/{place}"
         notes = ("The connection failed while the commit was sent, but it is there.",)
     except ValueError as error:
-        raise HarnessError(
-            f"The Hub refused the card: {hub.clean(error)}",
-            remedy="Mend what it names, then repeat the command.",
-            exit_code=ExitCode.CHECK_FAILED,
+        raise CheckFailedError(
+            f"The Hub refused the card: {hub.clean(error)}", remedy="Mend what it names, then repeat the command."
         ) from error
     _remember(plan, head, commit, number)
     return Sent(commit, url, number, left_out, notes)

@@ -27,7 +27,7 @@ from huggingface_hub.errors import (
 from huggingface_hub.utils import build_hf_headers, hf_raise_for_status, validate_repo_id
 
 from harness import __version__
-from harness.errors import ExitCode, HarnessError, MissingInputError
+from harness.errors import ExitCode, HarnessError, MissingInputError, UsageError
 from harness.hub.client import BUSY, NETWORK_REMEDY, NO_ANSWER, Patience, busy, git_hash, no_answer, patient_session
 from harness.settings import hub_is_offline
 
@@ -222,10 +222,8 @@ def connect(doing: str, patience: Patience | None = None) -> Iterator[Connection
         raise _offline(doing)
     endpoint = (os.environ.get("HF_ENDPOINT") or constants.ENDPOINT).rstrip("/")
     if not re.fullmatch(r"https?://[^/@\s][^@\s]*", endpoint):  # a password would be sent instead of the token
-        raise HarnessError(
-            "HF_ENDPOINT is not an address, or has a user name in it.",
-            remedy="Give it as https://HOST, or unset it.",
-            exit_code=ExitCode.USAGE,
+        raise UsageError(
+            "HF_ENDPOINT is not an address, or has a user name in it.", remedy="Give it as https://HOST, or unset it."
         )
     token = _read_token()
     api = HfApi(endpoint=endpoint, token=token or False, library_name="harness", library_version=__version__)
@@ -275,7 +273,7 @@ def check_repo_id(repo_id: str) -> None:
     else:
         with suppress(HFValidationError):
             return validate_repo_id(repo_id)
-    raise HarnessError(f"'{repo_id}' is not a model's id on the Hub.", remedy=remedy, exit_code=ExitCode.USAGE)
+    raise UsageError(f"'{repo_id}' is not a model's id on the Hub.", remedy=remedy)
 
 
 def holds_token(data: bytes, token: str | None) -> bool:

@@ -7,15 +7,13 @@ network.
 
 from __future__ import annotations
 
-from collections import Counter
-
 import yaml
 
 from harness.cards.document import Document, decode
-from harness.cards.hub_schema import Fault, identity, metadata_faults, results_of
+from harness.cards.hub_schema import card_faults, identity, results_of
 from harness.cards.metadata import model_index
 from harness.data.catalog import benchmarks
-from harness.errors import ExitCode, HarnessError
+from harness.errors import CheckFailedError
 from harness.evidence import Ledger
 
 LARGEST_CARD = 10_000_000
@@ -29,46 +27,37 @@ def check_content(card: bytes, name: str) -> None:
         HarnessError: empty, not UTF-8, or too large.
     """
     if not card.strip():
-        raise HarnessError(f"{name} is empty.", remedy="Give a card with content.", exit_code=ExitCode.CHECK_FAILED)
+        raise CheckFailedError(f"{name} is empty.", remedy="Give a card with content.")
     if len(card) > LARGEST_CARD:
-        raise HarnessError(
+        raise CheckFailedError(
             f"{name} has {len(card):,} bytes; the Hub shows no card over {LARGEST_CARD:,}.",
             remedy="Move large parts to files of their own.",
-            exit_code=ExitCode.CHECK_FAILED,
         )
     try:
         card.decode("utf-8")
     except UnicodeDecodeError as error:
         line = card.count(b"\n", 0, error.start) + 1
-        raise HarnessError(
+        raise CheckFailedError(
             f"{name}, line {line}: byte 0x{card[error.start]:02x} is not UTF-8, and the Hub takes nothing else.",
             remedy="Save the card as UTF-8.",
-            exit_code=ExitCode.CHECK_FAILED,
         ) from error
 
 
-def card_faults(card: bytes) -> list[Fault]:
-    """What the front matter of a card has that the Hub's schema doesn't allow."""
-    text = decode(card)
-    span = Document(text).front_matter
-    if span is None:
-        if text.lstrip("\ufeff").startswith("---"):
-            return [Fault("", "the front matter's closing line '---' is missing")]
-        return []
-    try:
-        root = yaml.compose(text[slice(*span)], Loader=yaml.SafeLoader)
-        data = yaml.safe_load(text[slice(*span)])
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        line = f"line {mark.line + 2}: " if mark else ""
-        return [Fault("", f"{line}the front matter is not valid YAML: {getattr(error, 'problem', None) or error}")]
-    if data is None:
-        return []
-    if not isinstance(root, yaml.MappingNode) or not isinstance(data, dict):
-        return [Fault("", "the front matter is not a list of keys and values")]
-    counted = Counter(str(key.value) for key, _ in root.value)
-    twice = [Fault(key, "is given more than once") for key, count in counted.items() if count > 1]
-    return twice + metadata_faults(data)
+def check_card(card: bytes, theirs: bytes | None, name: str, ledger: Ledger | None, ledger_name: str) -> None:
+    """Refuse a card whose front matter has faults that the one on the Hub doesn't have.
+
+    Raises:
+        HarnessError: names the faults.
+    """
+    there = {str(fault) for fault in card_faults(theirs)} if theirs else set()
+    faults = [str(fault) for fault in card_faults(card) if str(fault) not in there]
+    for score in unproven_scores(card, theirs, ledger) if ledger is not None else ():
+        faults.append(f"model-index: {score} is not in {ledger_name} as measured on the whole benchmark")
+    if faults:
+        raise CheckFailedError(
+            f"{name} has a front matter that the Hub wouldn't take:\n    " + "\n    ".join(faults),
+            remedy="Mend it, then repeat the command.",
+        )
 
 
 def unproven_scores(card: bytes, there: bytes | None, ledger: Ledger) -> list[str]:

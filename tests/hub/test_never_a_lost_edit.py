@@ -12,10 +12,7 @@ from scene import ALICE, REPO
 from server import Hub, HubError, RunningHub
 
 from harness.errors import ExitCode, HarnessError
-from harness.hub.plan import PushRequest, plan_push
-from harness.hub.publish import pull
-from harness.hub.send import push
-from harness.hub.transport import connect
+from harness.hub.publish import fetch_card, publish
 
 STEPS = ("we edit", "bob edits main", "bob edits the pull request", "propose", "update", "commit", "merge", "pull")
 OURS, BOBS_ON_MAIN, BOBS_ON_PULL_REQUESTS = 0, 1, 2
@@ -49,46 +46,42 @@ def test_what_somebody_else_wrote_stays(
         monkeypatch.delenv("HF_HUB_OFFLINE", raising=False)
         monkeypatch.setattr(constants, "HF_HUB_DISABLE_TELEMETRY", True)
         hub.add_repo(REPO, {"README.md": card(["ours 0", "bob 0", "bob 0"])})
-        with connect("test") as connection:
-            pull(connection, REPO, path)
-            written, merged = {"main": "bob 0"}, "bob 0"
-            for number, step in enumerate(steps, start=1):
-                repo = hub.repos[REPO]
-                still_open = next((n for n, item in repo.discussions.items() if item.status == "open"), None)
-                if step == "we edit":
-                    lines = lines_of(path.read_bytes())
-                    lines[OURS] = f"ours {number}"
-                    path.write_bytes(card(lines))
-                elif step == "bob edits main":
-                    written["main"] = f"bob {number}"
-                    change(hub, BOBS_ON_MAIN, written["main"], "main")
-                elif step == "bob edits the pull request" and still_open:
-                    written[f"refs/pr/{still_open}"] = f"bob {number}"
-                    change(hub, BOBS_ON_PULL_REQUESTS, f"bob {number}", f"refs/pr/{still_open}")
-                elif step == "merge" and still_open:
-                    try:
-                        hub.merge(REPO, still_open, author="alice")
-                        merged = written.pop(f"refs/pr/{still_open}", merged)
-                    except HubError:
-                        repo.discussions[still_open].status = "closed"
-                elif step == "pull":
-                    ours = lines_of(path.read_bytes())[OURS]
-                    path.unlink()
-                    pull(connection, REPO, path)
-                    path.write_bytes(card([ours, *lines_of(path.read_bytes())[1:]]))
-                elif step in ("propose", "commit") or (step == "update" and still_open):
-                    revision = f"refs/pr/{still_open}" if step == "update" else None
-                    request = PushRequest(path, REPO, revision=revision, create_pr=step == "propose")
-                    refused = None
-                    try:
-                        plan = plan_push(connection, request)
-                        if plan.nothing_to_do is None:
-                            push(connection, plan)
-                    except HarnessError as error:
-                        refused = error.exit_code
-                    assert refused in (None, ExitCode.CHECK_FAILED)  # stopping loses nothing
-                assert lines_of(hub.read(REPO, "README.md"))[1:] == [written["main"], merged]
-                for num, item in repo.discussions.items():
-                    ref = f"refs/pr/{num}"
-                    if item.status == "open" and ref in written:
-                        assert lines_of(hub.read(REPO, "README.md", ref))[BOBS_ON_PULL_REQUESTS] == written[ref]
+        fetch_card(REPO, path)
+        written, merged = {"main": "bob 0"}, "bob 0"
+        for number, step in enumerate(steps, start=1):
+            repo = hub.repos[REPO]
+            still_open = next((n for n, item in repo.discussions.items() if item.status == "open"), None)
+            if step == "we edit":
+                lines = lines_of(path.read_bytes())
+                lines[OURS] = f"ours {number}"
+                path.write_bytes(card(lines))
+            elif step == "bob edits main":
+                written["main"] = f"bob {number}"
+                change(hub, BOBS_ON_MAIN, written["main"], "main")
+            elif step == "bob edits the pull request" and still_open:
+                written[f"refs/pr/{still_open}"] = f"bob {number}"
+                change(hub, BOBS_ON_PULL_REQUESTS, f"bob {number}", f"refs/pr/{still_open}")
+            elif step == "merge" and still_open:
+                try:
+                    hub.merge(REPO, still_open, author="alice")
+                    merged = written.pop(f"refs/pr/{still_open}", merged)
+                except HubError:
+                    repo.discussions[still_open].status = "closed"
+            elif step == "pull":
+                ours = lines_of(path.read_bytes())[OURS]
+                path.unlink()
+                fetch_card(REPO, path)
+                path.write_bytes(card([ours, *lines_of(path.read_bytes())[1:]]))
+            elif step in ("propose", "commit") or (step == "update" and still_open):
+                revision = f"refs/pr/{still_open}" if step == "update" else None
+                refused = None
+                try:
+                    publish(path, REPO, revision=revision, create_pr=step == "propose")
+                except HarnessError as error:
+                    refused = error.exit_code
+                assert refused in (None, ExitCode.CHECK_FAILED)  # stopping loses nothing
+            assert lines_of(hub.read(REPO, "README.md"))[1:] == [written["main"], merged]
+            for num, item in repo.discussions.items():
+                ref = f"refs/pr/{num}"
+                if item.status == "open" and ref in written:
+                    assert lines_of(hub.read(REPO, "README.md", ref))[BOBS_ON_PULL_REQUESTS] == written[ref]

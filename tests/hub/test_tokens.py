@@ -81,7 +81,7 @@ class TestNowhereElse:
         script = (
             "import harness.hub.plan as p\n"
             "def broken(*a, **k): raise RuntimeError('a defect')\n"
-            "p._check_card = broken\n"
+            "p.check_card = broken\n"
             "from harness.cli import main\n"
             "main()\n"
         )

@@ -13,12 +13,12 @@ from huggingface_hub.repocard_data import eval_results_to_model_index, model_ind
 from scene import REPO, Call, ended
 from server import Hub
 
-from harness.cards.hub_schema import identity, metadata_faults
+from harness.cards.hub_schema import card_faults, identity, metadata_faults
 from harness.cards.metadata import dump_metadata, model_index
 from harness.data.catalog import benchmarks
 from harness.errors import ExitCode
 from harness.evidence import Evidence, Ledger
-from harness.hub.validation import card_faults, unproven_scores
+from harness.hub.validation import unproven_scores
 
 
 def result(**dataset: object) -> dict[str, object]:
