@@ -54,6 +54,12 @@ def photographs_home(tmp_path_factory: pytest.TempPathFactory, foolbox_images: l
     return home, run("photographs", home)
 
 
+@pytest.fixture(scope="module")
+def in_fours(tmp_path_factory: pytest.TempPathFactory, foolbox_images: list[object]) -> RunResult:
+    """The photographs run in batches of four, in one shard."""
+    return run("photographs", tmp_path_factory.mktemp("in-fours"), batch_size=4)
+
+
 def test_it_measures_the_photographs_and_says_what_is_pending(photographs_home: tuple[Path, RunResult]) -> None:
     ledger = photographs_home[1].ledger
     top1 = ledger.get("foolbox-imagenet-20.top1")
@@ -104,7 +110,7 @@ def test_a_second_run_computes_nothing_and_gives_the_same_values(
     assert values(run("photographs", home).ledger) == values(first.ledger)
 
 
-def test_a_subset_run_serves_the_full_run(tmp_path: Path, foolbox_images: list[object]) -> None:
+def test_a_subset_run_serves_the_full_run(tmp_path: Path, in_fours: RunResult) -> None:
     """12 images today are not computed again tomorrow, and the values are those of one run."""
     part = run("photographs", tmp_path, limit=12, batch_size=4, shard_size=8)
     top1 = part.ledger.get("foolbox-imagenet-20.top1")
@@ -117,19 +123,15 @@ def test_a_subset_run_serves_the_full_run(tmp_path: Path, foolbox_images: list[o
     )  # fmt: skip
     assert [(c.images, c.stored) for c in plan.conditions if c.missing is None] == [(20, 12)]
     whole = run("photographs", tmp_path, batch_size=4, shard_size=8)
-    fresh = run("photographs", tmp_path / "fresh", batch_size=4, shard_size=8)
-    assert values(whole.ledger) == values(fresh.ledger)
+    assert values(whole.ledger) == values(in_fours.ledger)
 
 
 @pytest.mark.parametrize(("shard_size", "workers"), [(4, 1), (8, 3), (20, 2)])
 def test_shard_size_and_workers_change_nothing(
-    photographs_home: tuple[Path, RunResult], tmp_path: Path, shard_size: int, workers: int
+    in_fours: RunResult, tmp_path: Path, shard_size: int, workers: int
 ) -> None:
-    reference = run("photographs", tmp_path / "reference", batch_size=4)
-    other = run(
-        "photographs", tmp_path / "other", batch_size=4, shard_size=shard_size, workers=workers, layout="channels_last"
-    )
-    assert values(other.ledger) == values(reference.ledger)
+    other = run("photographs", tmp_path, batch_size=4, shard_size=shard_size, workers=workers)
+    assert values(other.ledger) == values(in_fours.ledger)
 
 
 def values(ledger: Ledger) -> list[tuple[object, ...]]:
