@@ -26,7 +26,13 @@ settings.register_profile("harness", deadline=None, derandomize=True)
 settings.load_profile("harness")
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
-SHARED_FIXTURES = {"shared_data", "source_cards"}
+MARKS_OF_FIXTURES = {
+    "shared_data": "shared",
+    "source_cards": "shared",
+    "validation_run": "slow",  # hundreds of images
+    "all_cells": "slow",  # every corruption compiled and run
+    "hundred": "slow",
+}
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -35,8 +41,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
-        if SHARED_FIXTURES.intersection(getattr(item, "fixturenames", ())):
-            item.add_marker("shared")
+        for fixture in MARKS_OF_FIXTURES.keys() & getattr(item, "fixturenames", ()):
+            item.add_marker(MARKS_OF_FIXTURES[fixture])
+    # Files go whole to one of two processes: those with slow tests first, so that neither has a long one left at the end.
+    slow = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: item.path not in slow)
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

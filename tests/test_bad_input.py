@@ -77,6 +77,7 @@ def test_one_truncated_image_of_120_is_named_and_left_out(sketches: Path, tmp_pa
     assert "1 of 120" in message
 
 
+@pytest.mark.slow
 def test_two_truncated_images_of_120_fail_the_condition(sketches: Path, tmp_path: Path) -> None:
     for path in images_in(sketches)[3:5]:
         truncate(path)
@@ -89,6 +90,7 @@ def test_two_truncated_images_of_120_fail_the_condition(sketches: Path, tmp_path
     assert any("Repair the copy of the data set" in line for line in told)
 
 
+@pytest.mark.slow
 def test_a_repaired_image_is_run_and_nothing_else(
     sketches: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -114,6 +116,7 @@ def test_a_repaired_image_is_run_and_nothing_else(
     assert top1.n == 120
 
 
+@pytest.mark.slow
 def test_a_damaged_shard_is_put_aside_and_only_its_images_run_again(sketches: Path, tmp_path: Path) -> None:
     home, data = tmp_path / "home", {"imagenet-sketch": str(sketches)}
     first, _ = run(home, sketch_suite(), data=data, shard_size=32)

@@ -81,6 +81,7 @@ def test_mean_error_is_the_mean_of_the_cells(done: tuple[Path, RunResult]) -> No
     assert f"{NAME}.mce" not in found
 
 
+@pytest.mark.slow
 def test_a_second_run_and_other_shards_give_the_same(
     done: tuple[Path, RunResult], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -94,6 +95,7 @@ def test_a_second_run_and_other_shards_give_the_same(
     assert values(run(home)) == values(first)
 
 
+@pytest.mark.slow
 def test_official_files_without_the_extra_corruptions(tmp_path: Path, foolbox_images: list[Any]) -> None:
     """The usual download: the 15 that count for mCE. They are scored, the 4 extras are pending, nothing is said twice."""
     names = {label: name for name, label in validation_labels().items()}
@@ -133,6 +135,7 @@ def test_official_files_without_the_extra_corruptions(tmp_path: Path, foolbox_im
     assert result.exit_code is ExitCode.INCOMPLETE
 
 
+@pytest.mark.slow
 def test_without_the_jpeg_step_the_evidence_has_another_name(tmp_path: Path, foolbox_images: list[object]) -> None:
     found = values(run(tmp_path, corruption_jpeg=False, limit=4))
     assert f"{NAME}/contrast/2.top1:no-jpeg" in found
@@ -192,6 +195,7 @@ def test_pixels_are_those_of_the_generator_whatever_the_batch(tmp_path: Path, fo
         np.testing.assert_array_equal(read(position), expected)
 
 
+@pytest.mark.slow
 def test_missing_frost_textures_leave_that_cell_pending(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from harness.corruptions import weather
 

@@ -102,6 +102,7 @@ def shards(home: Path) -> int:
     return sum(1 for _ in (home / "predictions").rglob("*.parquet"))
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("foolbox_images")
 def test_ten_kills_end_in_the_values_of_an_undisturbed_run(processes: Any, tmp_path: Path) -> None:
     assert finish(start(processes, tmp_path / "whole-home", tmp_path / "whole")) == 0
@@ -130,6 +131,7 @@ def test_ten_kills_end_in_the_values_of_an_undisturbed_run(processes: Any, tmp_p
     assert not list((home / "energy").glob("*.json")), "the journal goes when the run is done"
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("foolbox_images")
 def test_two_processes_on_one_store_end_in_the_same_values(processes: Any, tmp_path: Path) -> None:
     home = tmp_path / "home"
@@ -139,6 +141,7 @@ def test_two_processes_on_one_store_end_in_the_same_values(processes: Any, tmp_p
     assert not list(home.rglob("*.damaged"))
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("foolbox_images")
 def test_a_killed_corruption_run_goes_on_at_its_cell_and_shard(processes: Any, tmp_path: Path) -> None:
     """Five cells in two shards each; what was stored before the kills is not computed again."""

@@ -147,7 +147,7 @@ def values(ledger: Ledger) -> list[tuple[object, ...]]:
 
 
 @pytest.fixture(scope="module")
-def validation(tmp_path_factory: pytest.TempPathFactory, shared_data: Path) -> tuple[Path, RunResult, Path]:
+def validation_run(tmp_path_factory: pytest.TempPathFactory, shared_data: Path) -> tuple[Path, RunResult, Path]:
     """lite0 run on the shared validation images: (store, result, folder of the images)."""
     folder = shared_data / "imagenet-val-1300"
     home = tmp_path_factory.mktemp("validation-home")
@@ -156,9 +156,9 @@ def validation(tmp_path_factory: pytest.TempPathFactory, shared_data: Path) -> t
 
 
 @pytest.fixture(scope="module")
-def independent(validation: tuple[Path, RunResult, Path], lite0: LoadedModel) -> dict[str, np.ndarray]:
+def independent(validation_run: tuple[Path, RunResult, Path], lite0: LoadedModel) -> dict[str, np.ndarray]:
     """Logits by file name from timm's own transform and a plain loop, one image at a time."""
-    home, _, folder = validation
+    home, _, folder = validation_run
     config = timm.get_pretrained_cfg("tf_efficientnet_lite0").to_dict()
     transform = timm.data.create_transform(**timm.data.resolve_data_config(config))
     shards = (home / "predictions").rglob("*.parquet")
@@ -171,9 +171,9 @@ def independent(validation: tuple[Path, RunResult, Path], lite0: LoadedModel) ->
 
 
 def test_top1_of_every_image_equals_the_independent_pipeline(
-    validation: tuple[Path, RunResult, Path], independent: dict[str, np.ndarray], tmp_path: Path
+    validation_run: tuple[Path, RunResult, Path], independent: dict[str, np.ndarray], tmp_path: Path
 ) -> None:
-    home, _, folder = validation
+    home, _, folder = validation_run
     output = tmp_path / "lite0.parquet"
     assert export_predictions(resolve(LITE0), "imagenet-val", None, Settings(home=home, offline=True), output) == len(
         independent
@@ -192,9 +192,9 @@ def test_top1_of_every_image_equals_the_independent_pipeline(
 
 
 def test_metrics_equal_scikit_learn_on_the_independent_logits(
-    validation: tuple[Path, RunResult, Path], independent: dict[str, np.ndarray]
+    validation_run: tuple[Path, RunResult, Path], independent: dict[str, np.ndarray]
 ) -> None:
-    _, result, folder = validation
+    _, result, folder = validation_run
     labels = pd.read_csv(folder / "labels.csv").set_index("file_name")["label"]
     names = list(independent)
     truth = np.array([labels[name] for name in names])
@@ -216,7 +216,7 @@ def test_metrics_equal_scikit_learn_on_the_independent_logits(
 
 
 def test_real_accuracy_equals_the_definition(
-    validation: tuple[Path, RunResult, Path], independent: dict[str, np.ndarray]
+    validation_run: tuple[Path, RunResult, Path], independent: dict[str, np.ndarray]
 ) -> None:
     """Right if the best class is in the image's set; images with an empty set are left out (Beyer et al. 2020)."""
     from importlib.resources import files
@@ -227,14 +227,14 @@ def test_real_accuracy_equals_the_definition(
         allowed = sets[int(name.removeprefix("ILSVRC2012_val_").removesuffix(".JPEG")) - 1]
         judged += bool(allowed)
         right += int(logits.argmax()) in allowed
-    item = validation[1].ledger.get("imagenet-real.top1")
+    item = validation_run[1].ledger.get("imagenet-real.top1")
     assert item is not None
     assert item.n == judged
     assert item.value == pytest.approx(100 * right / judged)
 
 
-def test_the_store_has_one_row_an_image_with_all_readouts(validation: tuple[Path, RunResult, Path]) -> None:
-    home = validation[0]
+def test_the_store_has_one_row_an_image_with_all_readouts(validation_run: tuple[Path, RunResult, Path]) -> None:
+    home = validation_run[0]
     tables = [pq.read_table(path) for path in (home / "predictions").rglob("*.parquet")]
     assert sum(len(table) for table in tables) == 400
     assert label_space_names(tables[0]) == (CLOSED, "imagenet-a-200", "imagenet-r-200")

@@ -122,6 +122,7 @@ def test_nested_names_are_counted_once() -> None:
     assert count(module, (3, 8, 8)).macs_by_stage == {"head": 50}
 
 
+@pytest.mark.slow
 def test_transformers_and_timm_agree(regnet: nn.Module) -> None:
     with torch.device("meta"):
         other = timm.create_model("regnety_040")
@@ -143,6 +144,7 @@ def test_convnext_base_published_figures() -> None:
     assert round(got.activations / 1e6, 2) == 28.75
 
 
+@pytest.mark.slow
 def test_larger_input_scales_convolutions() -> None:
     # 1280 × 800 is a whole number of 32-pixel cells, as 224 is: MACs outside the head grow with the area.
     at_224, large = count(convnext(1000)), count(convnext(1000), (3, 800, 1280))
@@ -198,6 +200,7 @@ def test_stage_of_a_name(name: str, stage: str) -> None:
     assert stage_of(name) == stage
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["resnet18", "tf_efficientnet_lite0", "vit_tiny_patch16_224", "maxvit_tiny_tf_224"])
 def test_stage_macs_add_up_in_other_families(name: str) -> None:
     with torch.device("meta"):

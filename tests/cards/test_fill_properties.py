@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
@@ -102,6 +103,7 @@ def test_what_is_added_is_reported_and_added_once(card: str, ledger: Ledger) -> 
             assert after.text[slice(*after.front_matter)].startswith(kept.rstrip("\r\n"))
 
 
+@pytest.mark.slow
 @settings(max_examples=15, deadline=None)
 @given(data=st.data())
 def test_random_markers_in_random_places_of_every_card(data: st.DataObject) -> None:

@@ -127,6 +127,7 @@ def test_the_diff_shows_the_changed_lines_and_no_others() -> None:
     assert card_diff(card, card, "card.md") == ""
 
 
+@pytest.mark.slow
 def test_three_thousand_markers_in_a_megabyte_are_filled_in_reasonable_time() -> None:
     words = "Some words about nothing in particular. " * 23
     asked = f"The batch size is {M}. The learning rate was {M}.\n\n- **License:** {M}\n\n"
@@ -138,6 +139,7 @@ def test_three_thousand_markers_in_a_megabyte_are_filled_in_reasonable_time() ->
     assert len(result.report["markers"]) == 3_000
 
 
+@pytest.mark.slow
 def test_a_megabyte_is_filled_in_reasonable_time() -> None:
     card = ("Some words about nothing in particular. " * 20 + "\n\n") * 1_300 + f"- **License:** {M}\n"
     assert len(card) > 1_000_000

@@ -123,6 +123,7 @@ def with_another_digit(card: str, place: int, digit: int) -> str:
     return f"{card[:place]}{other}{card[place + 1 :]}"
 
 
+@pytest.mark.slow
 @settings(max_examples=40)
 @given(data=st.data(), digit=st.integers(0, 8))
 def test_any_edited_digit_of_a_measured_number_in_a_rendered_card_is_found(
@@ -138,6 +139,7 @@ def test_any_edited_digit_of_a_measured_number_in_a_rendered_card_is_found(
     assert all(finding.key for finding in in_card(found))
 
 
+@pytest.mark.slow
 @settings(max_examples=40)
 @given(data=st.data(), digit=st.integers(0, 8), model=st.sampled_from(SOURCE_MODELS))
 def test_any_edited_digit_of_a_measured_number_in_a_filled_card_is_found(

@@ -45,6 +45,7 @@ def right(model: LoadedModel, pictures: list[np.ndarray], labels: np.ndarray) ->
     return np.concatenate(found) == labels
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", DRAWN_APART)
 def test_paired_accuracy(name: str, validation: tuple[list[np.ndarray], np.ndarray], lite0: LoadedModel) -> None:
     crops, labels = validation

@@ -89,6 +89,7 @@ def values(folder: Path) -> dict[str, Any]:
     return {item["key"]: item["value"] for item in ledger["evidence"] if item["class"] == "measured"}
 
 
+@pytest.mark.slow
 def test_a_checkpoint_comes_from_the_endpoint_once(
     hub: Hub, python: str, tmp_path: Path, checkpoint: dict[str, bytes]
 ) -> None:
@@ -114,6 +115,7 @@ def test_a_checkpoint_comes_from_the_endpoint_once(
     assert values(tmp_path) == first
 
 
+@pytest.mark.slow
 def test_what_can_go_wrong_is_a_sentence(hub: Hub, python: str, tmp_path: Path, checkpoint: dict[str, bytes]) -> None:
     hub.add_repo(REPO, checkpoint, gated=True)
     done = run(python, tmp_path, HF_ENDPOINT=hub.endpoint, HF_TOKEN=BOB)

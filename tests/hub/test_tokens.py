@@ -74,6 +74,7 @@ class TestNowhereElse:
         assert "holds a Hub token, or what looks like one; it isn't sent." in ended(result, ExitCode.CHECK_FAILED)
         assert hub.sent("POST") == []
 
+    @pytest.mark.slow
     def test_not_in_a_crash(self, hub: Hub, python: str, tmp_path: Path) -> None:
         """A defect of ours, in a process of its own, with the client's debug log on."""
         (tmp_path / "card.md").write_text(FILLED)

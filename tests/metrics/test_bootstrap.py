@@ -46,6 +46,7 @@ def test_agrees_with_scipys_percentile_bootstrap() -> None:
     assert estimate.high == pytest.approx(reference.high, abs=0.06 * width)
 
 
+@pytest.mark.slow
 def test_mean_interval_covers_a_known_mean() -> None:
     generator = np.random.default_rng(4)
     hits = 0

@@ -159,6 +159,7 @@ def test_bins_are_closed_above_and_ties_share_a_bin() -> None:
     assert len(set(tied[10:])) == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shift", [0.0, -0.02, -0.1], ids=["calibrated", "nearly", "overconfident"])
 @pytest.mark.parametrize("n", [100, 3000])
 def test_calibration_error_interval_covers_the_true_error(shift: float, n: int) -> None:

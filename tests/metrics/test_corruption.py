@@ -267,6 +267,7 @@ def test_scores_of_imagenet_c_bar_are_plain_errors() -> None:
 # --- intervals --------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_mce_interval_covers_the_true_value() -> None:
     """A model whose true error in every cell is known: difficulty and noise are standard normal."""
     names = IMAGENET_C

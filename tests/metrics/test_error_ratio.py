@@ -26,6 +26,7 @@ def test_equals_the_published_table(validation: pd.DataFrame, top_factor: pd.Dat
         assert estimate.low <= estimate.value <= estimate.high
 
 
+@pytest.mark.slow
 def test_interval_covers_a_known_ratio() -> None:
     """Errors of 0.3 in a quarter of the samples and 0.1 elsewhere: ratio 0.3 / 0.15 = 2, in 200 draws."""
     generator = np.random.default_rng(1)

@@ -157,6 +157,7 @@ def test_largest_pair_equals_all_pairs(groups: int) -> None:
     np.testing.assert_allclose(_largest_pair(errors, variances), expected)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "accuracies",
     [[0.8] * 8, [0.8, 0.8, 0.8, 0.8, 0.7, 0.8, 0.9, 0.85], [0.98] * 8],
@@ -183,6 +184,7 @@ def test_disparity_intervals_cover_the_truth(accuracies: list[float]) -> None:
         assert percentile_hits == 0
 
 
+@pytest.mark.slow
 def test_family_wise_error_of_an_audit_without_disparity() -> None:
     """Twelve groups that are alike, 80 draws: a finding in at most 5 % (standard error 2.4 points)."""
     generator = np.random.default_rng(8)
@@ -193,6 +195,7 @@ def test_family_wise_error_of_an_audit_without_disparity() -> None:
     assert found / 80 <= 0.05 + 0.073
 
 
+@pytest.mark.slow
 def test_repeated_images_widen_and_do_not_invent_findings() -> None:
     """Four alike groups of 60 images with 30 dependent trials each, 80 draws of their images' accuracies."""
     generator = np.random.default_rng(9)

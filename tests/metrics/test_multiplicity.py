@@ -91,6 +91,7 @@ def test_score_p_value_equals_the_chi_squared_test() -> None:
     assert np.isnan(degenerate[1])  # nothing on one side
 
 
+@pytest.mark.slow
 def test_holm_controls_the_family_wise_error_where_single_tests_do_not() -> None:
     """30 groups of 30 to 400 at one accuracy of 0.9, tested against the rest, 600 times."""
     generator = np.random.default_rng(2)

@@ -76,6 +76,7 @@ def test_paired_difference_equals_its_definition(table: tuple[int, int, int, int
     assert estimate.high == pytest.approx(100 * ((f - g) / n + epsilon), abs=1e-6)
 
 
+@pytest.mark.slow
 def test_paired_difference_covers_a_known_difference() -> None:
     """Nominal 95 % within what 2,000 trials can tell (standard error 0.5 points)."""
     generator = np.random.default_rng(11)

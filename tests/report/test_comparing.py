@@ -280,6 +280,7 @@ class TestCommand:
         assert "imagenet-sketch: not compared, as no model has stored predictions of it." in result.stdout
 
 
+@pytest.mark.slow
 def test_published_models_at_full_size(shared_data: Path, home: Path) -> None:
     """ResNet-50 and VGG-16 on ImageNetV2: difference and counts are those of the files."""
     path = shared_data / "published-predictions" / f"{V2}.parquet"

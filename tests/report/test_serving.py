@@ -71,6 +71,7 @@ def test_a_taken_port_is_named() -> None:
             make_server(PAGE, port)
 
 
+@pytest.mark.slow
 def test_ctrl_c_ends_it_cleanly(python: str, tmp_path: Path) -> None:
     (tmp_path / "report.html").write_text(PAGE, encoding="utf-8")
     command = [python, "-c", "from harness.cli import main; main()", "view", "report.html", "--no-browser"]

@@ -139,6 +139,7 @@ class TestCommand:
         for name in ("evidence.json", "card.md", "results.json"):
             assert (tmp_path / "sweep" / "efficientnet-lite0" / name).is_file()
 
+    @pytest.mark.slow
     def test_a_damaged_model_is_failed_in_the_list(self, lite0: LoadedModel, tmp_path: Path) -> None:
         broken = tmp_path / "broken"
         broken.mkdir()

@@ -95,6 +95,7 @@ class TestOrderAndCutting:
         )  # fmt: skip
         assert written == [1, 3, 5]  # batches that were finished when each of the three shards was written
 
+    @pytest.mark.slow
     def test_real_weights_on_photographs(self, lite0: LoadedModel, foolbox_images: list[LabelledPhotograph]) -> None:
         preprocessing = lite0.identity.preprocessing
         specs = label_space_projections(lite0.identity.output_labels(), "imagenet-1k", with_subsets=True)
@@ -227,6 +228,7 @@ class TestBoundedMemory:
             assert len(decoded) <= 4 * (number + 4)
         assert len(decoded) == 400
 
+    @pytest.mark.slow
     def test_the_peak_does_not_grow_with_the_number_of_images(self, python: str) -> None:
         # 1,000 images of 224 x 224 are 150 MB of pixels; what a run keeps is a few batches and one shard of results.
         script = textwrap.dedent("""

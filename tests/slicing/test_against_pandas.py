@@ -78,6 +78,7 @@ def check(found: dict[str, Evidence], key: str, right: pd.Series) -> None:
     assert item.n == len(right), key
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("model", MODELS)
 def test_ten_published_models_by_factor_label_count_and_superclass(
     published: pd.DataFrame,
