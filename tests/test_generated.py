@@ -10,7 +10,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from harness.corruptions import IMAGENET_C, base_crop, corrupt, jpeg_round_trip
+from harness.corruptions.digital import jpeg_round_trip
+from harness.corruptions.generate import base_crop, corrupt
+from harness.corruptions.names import IMAGENET_C
 from harness.corruptions.show import write_official_layout
 from harness.data.annotations import validation_labels
 from harness.data.catalog import get_benchmark

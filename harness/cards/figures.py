@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from harness.benchmarking.efficiency import throughput_of
-from harness.corruptions.registry import GROUPS
+from harness.corruptions.names import GROUPS
 from harness.data.catalog import CLEAN_CROPS, Benchmark, benchmarks
 from harness.evidence import Evidence, EvidenceClass, Ledger, show_count
 from harness.figures import Point, corruption_bars, corruption_small_multiples, error_of, point, throughput_by_batch

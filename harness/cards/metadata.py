@@ -20,6 +20,7 @@ from harness.cards.knowledge import Knowledge, knowledge_of
 from harness.data.catalog import Benchmark, benchmarks
 from harness.errors import HarnessError
 from harness.evidence import Evidence, EvidenceClass, EvidenceKey, Ledger, benchmark_of
+from harness.metrics.registry import metrics
 
 _SOURCE = {"name": "Measured with harness; see the card", "url": "https://github.com/harness-cards/harness"}
 """Where a result comes from."""
@@ -57,7 +58,9 @@ def card_metadata(ledger: Ledger | None, *, model: str) -> dict[str, Any]:
         found["co2_eq_emissions"] = emissions
     index = model_index(ledger) if ledger is not None else []
     if index:
-        found["metrics"] = ["accuracy"]
+        found["metrics"] = list(
+            dict.fromkeys(metric["type"] for result in index[0]["results"] for metric in result["metrics"])
+        )
         found["model-index"] = index
     check_metadata(found)
     return found
@@ -102,12 +105,13 @@ def model_index(ledger: Ledger) -> list[dict[str, Any]]:
 
 
 def _result(benchmark: Benchmark, ledger: Ledger) -> Iterable[dict[str, Any]]:
-    metrics = []
-    for metric, words in (("top1", "Top-1 accuracy"), ("top5", "Top-5 accuracy")):
-        item = ledger.get(f"{benchmark.name}.{metric}")
+    found = []
+    for spec in metrics().values():
+        item = ledger.get(f"{benchmark.name}.{spec.name}") if spec.hub_type is not None else None
         if item is not None and is_publishable(item):
-            metrics.append({"type": "accuracy", "name": words, "value": round(float(item.value), 4)})  # type: ignore[arg-type]
-    if metrics and benchmark.package is None:
+            value = round(float(item.value), spec.decimals)  # type: ignore[arg-type]
+            found.append({"type": spec.hub_type, "name": spec.title, "value": value})
+    if found and benchmark.package is None:
         dataset = {"type": benchmark.hub.id if benchmark.hub else benchmark.name, "name": benchmark.title}
         if benchmark.hub:
             config = benchmark.hub.config or (benchmark.name if benchmark.hub.archive else None)
@@ -115,7 +119,7 @@ def _result(benchmark: Benchmark, ledger: Ledger) -> Iterable[dict[str, Any]]:
         yield {
             "task": {"type": "image-classification", "name": "Image classification"},
             "dataset": dataset,  # the three sets of ImageNetV2 are archives of one repository: the name tells them apart
-            "metrics": metrics,
+            "metrics": found,
             "source": dict(_SOURCE),  # one of its own, or YAML writes references
         }
 

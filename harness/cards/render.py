@@ -49,25 +49,9 @@ from harness.evidence import (
     show_value,
 )
 from harness.files import shipped_folder, write_text
+from harness.metrics.registry import title_of
 from harness.models.registry import registered
 
-_METRIC_NAMES = {
-    "top1": "Top-1 accuracy",
-    "top5": "Top-5 accuracy",
-    "nll": "Negative log-likelihood",
-    "brier": "Brier score",
-    "ece": "Expected calibration error, 15 equal-width bins",
-    "ece:equal-mass": "Expected calibration error, 15 equal-mass bins",
-    "mean-confidence": "Mean confidence",
-    "top1-per-gmac": "Top-1 accuracy for a billion multiply-adds",
-    "accuracy-drop": "Accuracy drop from imagenet-val",
-    "effective-robustness": "Effective robustness",
-    "ce": "Corruption error (CE)",
-    "relative-ce": "Relative CE",
-    "mce": "Mean corruption error (mCE)",
-    "relative-mce": "Relative mCE",
-    "mean-error": "Mean error",
-}
 _VARIANT_NAMES = {
     "open": "among all outputs",
     "open-descendants": "among all outputs, descendants count as right",
@@ -208,10 +192,10 @@ class Section:
 def metric_name(key: str) -> str:
     """The metric of an evidence key in words, e.g. `imagenet-a.top1:open` -> "Top-1 accuracy, among all outputs"."""
     name = EvidenceKey.parse(key)
-    words = _METRIC_NAMES.get(f"{name.metric}:{name.variant}")
-    if words is None:
-        words = _METRIC_NAMES.get(name.metric, name.metric)
-        words += "".join(f", {_variant_words(variant)}" for variant in name.variants)
+    words, variants = title_of(name.metric, name.variants)
+    if name.metric == PER_GMAC:
+        words = "Top-1 accuracy for a billion multiply-adds"
+    words += "".join(f", {_variant_words(variant)}" for variant in variants)
     return f"{words}, images of {name.slice} classes" if name.slice else words
 
 

@@ -62,8 +62,8 @@ def _corrupt_image(
 ) -> None:
     from PIL import Image
 
-    from harness.corruptions import base_crop
-    from harness.corruptions import corrupt as corrupt_picture
+    from harness.corruptions.generate import base_crop
+    from harness.corruptions.generate import corrupt as corrupt_picture
     from harness.corruptions.show import contact_sheet, save_image
     from harness.data.images import UnreadableImageError, load_image
 
@@ -95,7 +95,7 @@ def _corrupt_benchmark(
     seed: int,
     settings: Any,
 ) -> ExitCode:
-    from harness.corruptions import EXTRA, IMAGENET_C, SEVERITIES
+    from harness.corruptions.names import EXTRA, IMAGENET_C, SEVERITIES
     from harness.corruptions.show import write_official_layout
     from harness.data.catalog import get_benchmark
     from harness.data.local import locate, open_dataset

@@ -83,15 +83,15 @@ def _generate(
     sample_id: str,
     seed: int,
 ) -> Iterator[Bytes]:
-    together: dict[str, dict[int, Bytes]] = {}
+    by_severity: dict[str, dict[int, Bytes]] = {}
     for (name, severity), corruption in zip(cells, corruptions, strict=True):
         parameters = corruption.parameters[severity - 1]
-        if corruption.apply_together is not None:
-            if name not in together:
+        if corruption.apply_to_severities is not None:
+            if name not in by_severity:
                 wanted = sorted({s for n, s in cells if n == name})
-                results = corruption.apply_together(picture, [corruption.parameters[s - 1] for s in wanted])
-                together[name] = dict(zip(wanted, results, strict=True))
-            yield together[name][severity].copy()
+                results = corruption.apply_to_severities(picture, [corruption.parameters[s - 1] for s in wanted])
+                by_severity[name] = dict(zip(wanted, results, strict=True))
+            yield by_severity[name][severity].copy()
         elif corruption.draw is not None:
             draws = corruption.draw(Stream(sample_id, name, severity, seed), parameters)
             yield corruption.apply(picture, draws, parameters)

@@ -1,4 +1,4 @@
-"""All corruptions with their groups, sources and parameters. A new corruption is a new entry here."""
+"""All corruptions with their sources, parameters and functions. A new corruption is a new entry here; `names` holds the sets."""
 
 from __future__ import annotations
 
@@ -9,11 +9,10 @@ from typing import Any
 
 from harness.corruptions import blur, cbar, digital, noise, weather
 from harness.corruptions.filters import Bytes
+from harness.corruptions.names import SEVERITIES
 from harness.corruptions.picture import Picture
 from harness.corruptions.randomness import Stream
 from harness.errors import ExitCode, HarnessError, unknown_name
-
-SEVERITIES = (1, 2, 3, 4, 5)
 
 _HENDRYCKS = (
     "Hendrycks and Dietterich 2019, 'Benchmarking neural network robustness to common corruptions and perturbations', "
@@ -42,178 +41,134 @@ class Corruption:
     """(picture, draws, parameters of one severity) -> uint8 (224, 224, 3); reads no randomness of its own."""
     draw: Callable[[Stream, Any], Any] | None = None
     """(stream, parameters of one severity) -> draws; None where nothing is random."""
-    apply_together: Callable[[Picture, Sequence[Any]], list[Bytes]] | None = None
+    apply_to_severities: Callable[[Picture, Sequence[Any]], list[Bytes]] | None = None
     """(picture, parameters of several severities) -> their pixels, where that is faster than one by one; the same bits."""
 
-    @property
-    def random(self) -> bool:
-        """Whether the pixels depend on the seed."""
-        return self.draw is not None
+
+def _rows(kind: Callable[..., Any], *rows: tuple[Any, ...]) -> tuple[Any, ...]:
+    return tuple(kind(*row) for row in rows)
 
 
-def _entries() -> tuple[Corruption, ...]:
-    def imagenet_c(name: str, group: str, parameters: Sequence[Any], **functions: Any) -> Corruption:
-        return Corruption(name, group, _HENDRYCKS, tuple(parameters), **functions)
-
-    def c_bar(name: str, strengths: Sequence[float], **functions: Any) -> Corruption:
-        return Corruption(name, "c-bar", _MINTUN, tuple(strengths), **functions)
-
-    return (
-        imagenet_c(
-            "gaussian_noise",
-            "noise",
-            (0.08, 0.12, 0.18, 0.26, 0.38),
-            apply=noise.gaussian_noise,
-            draw=noise.draw_normal_field,
-        ),
-        imagenet_c("shot_noise", "noise", (60, 25, 12, 5, 3), apply=noise.shot_noise, draw=noise.draw_words),
-        imagenet_c(
-            "impulse_noise", "noise", (0.03, 0.06, 0.09, 0.17, 0.27), apply=noise.impulse_noise, draw=noise.draw_words
-        ),
-        imagenet_c(
-            "defocus_blur",
-            "blur",
-            [blur.Defocus(*c) for c in ((3, 0.1), (4, 0.5), (6, 0.5), (8, 0.5), (10, 0.5))],
-            apply=blur.defocus_blur,
-        ),
-        imagenet_c(
-            "glass_blur",
-            "blur",
-            [blur.Glass(*c) for c in ((0.7, 1, 2), (0.9, 2, 1), (1, 2, 3), (1.1, 3, 2), (1.5, 4, 2))],
-            apply=blur.glass_blur,
-            draw=blur.draw_glass,
-        ),
-        imagenet_c(
-            "motion_blur",
-            "blur",
-            [blur.Motion(*c) for c in ((10, 3), (15, 5), (15, 8), (15, 12), (20, 15))],
-            apply=blur.motion_blur,
-            draw=blur.draw_motion,
-        ),
-        imagenet_c(
-            "zoom_blur",
-            "blur",
-            [blur.Zoom(*c) for c in ((1.11, 0.01), (1.16, 0.01), (1.21, 0.02), (1.26, 0.02), (1.31, 0.03))],
-            apply=blur.zoom_blur,
-            apply_together=blur.zoom_blur_severities,
-        ),
-        imagenet_c(
-            "snow",
-            "weather",
-            [
-                weather.Snow(*c)
-                for c in (
-                    (0.1, 0.3, 3, 0.5, 10, 4, 0.8),
-                    (0.2, 0.3, 2, 0.5, 12, 4, 0.7),
-                    (0.55, 0.3, 4, 0.9, 12, 8, 0.7),
-                    (0.55, 0.3, 4.5, 0.85, 12, 8, 0.65),
-                    (0.55, 0.3, 2.5, 0.85, 12, 12, 0.55),
-                )
-            ],
-            apply=weather.snow,
-            draw=weather.draw_snow,
-        ),
-        imagenet_c(
-            "frost",
-            "weather",
-            [weather.Frost(*c) for c in ((1, 0.4), (0.8, 0.6), (0.7, 0.7), (0.65, 0.7), (0.6, 0.75))],
-            apply=weather.frost,
-            draw=weather.draw_frost,
-        ),
-        imagenet_c(
-            "fog",
-            "weather",
-            [weather.Fog(*c) for c in ((1.5, 2), (2, 2), (2.5, 1.7), (2.5, 1.5), (3, 1.4))],
-            apply=weather.fog,
-            draw=weather.draw_fog,
-        ),
-        imagenet_c("brightness", "weather", (0.1, 0.2, 0.3, 0.4, 0.5), apply=weather.brightness),
-        imagenet_c("contrast", "digital", (0.4, 0.3, 0.2, 0.1, 0.05), apply=digital.contrast),
-        imagenet_c(
-            "elastic_transform",
-            "digital",
-            [
-                digital.Elastic(244 * strength, 244 * sigma, 244 * affine)
-                for strength, sigma, affine in (
-                    (2, 0.7, 0.1),
-                    (2, 0.08, 0.2),
-                    (0.05, 0.01, 0.02),
-                    (0.07, 0.01, 0.02),
-                    (0.12, 0.01, 0.02),
-                )
-            ],
-            apply=digital.elastic_transform,
-            draw=digital.draw_elastic,
-        ),
-        imagenet_c("pixelate", "digital", (0.6, 0.5, 0.4, 0.3, 0.25), apply=digital.pixelate),
-        imagenet_c("jpeg_compression", "digital", (25, 18, 15, 10, 7), apply=digital.jpeg_compression),
-        imagenet_c(
-            "speckle_noise",
-            "noise",
-            (0.15, 0.2, 0.35, 0.45, 0.6),
-            apply=noise.speckle_noise,
-            draw=noise.draw_normal_field,
-        ),
-        imagenet_c("gaussian_blur", "blur", (1, 2, 3, 4, 6), apply=blur.gaussian_blur),
-        imagenet_c(
-            "spatter",
-            "weather",
-            [
-                weather.Spatter(*c)
-                for c in (
-                    (0.65, 0.3, 4, 0.69, 0.6, False),
-                    (0.65, 0.3, 3, 0.68, 0.6, False),
-                    (0.65, 0.3, 2, 0.68, 0.5, False),
-                    (0.65, 0.3, 1, 0.65, 1.5, True),
-                    (0.67, 0.4, 1, 0.65, 1.5, True),
-                )
-            ],
-            apply=weather.spatter,
-            draw=weather.draw_spatter,
-        ),
-        imagenet_c(
-            "saturate",
-            "digital",
-            [digital.Saturate(*c) for c in ((0.3, 0), (0.1, 0), (2, 0), (5, 0.1), (20, 0.2))],
-            apply=digital.saturate,
-        ),
-        c_bar("blue_noise_sample", (0.8, 1.6, 2.4, 4.0, 5.6), apply=cbar.blue_noise_sample, draw=cbar.draw_phases),
-        c_bar("brownish_noise", (1, 2, 3, 4, 5), apply=cbar.brownish_noise, draw=cbar.draw_phases_of_channels),
-        c_bar(
-            "caustic_refraction", (2.35, 3.2, 4.9, 6.6, 9.15), apply=cbar.caustic_refraction, draw=cbar.draw_caustics
-        ),
-        c_bar("checkerboard_cutout", (2, 3, 4, 5, 6), apply=cbar.checkerboard_cutout, draw=cbar.draw_checkers),
-        c_bar("cocentric_sine_waves", (3, 5, 8, 9, 10), apply=cbar.cocentric_sine_waves, draw=cbar.draw_rings),
-        c_bar("inverse_sparkles", (1, 2, 4, 9, 10), apply=cbar.inverse_sparkles, draw=cbar.draw_inverse_sparkle),
-        c_bar("perlin_noise", (4.6, 5.2, 5.8, 7.6, 8.8), apply=cbar.perlin_noise, draw=cbar.draw_perlin),
-        c_bar("plasma_noise", (4.75, 7, 8.5, 9.25, 10), apply=cbar.plasma_noise, draw=cbar.draw_plasma),
-        c_bar(
-            "single_frequency_greyscale",
-            (1, 1.5, 2, 4.5, 5),
-            apply=cbar.single_frequency_greyscale,
-            draw=cbar.draw_wave,
-        ),
-        c_bar("sparkles", (1, 2, 3, 5, 6), apply=cbar.sparkles, draw=cbar.draw_sparkles),
-    )
+def _imagenet_c(name: str, group: str, parameters: tuple[Any, ...], *functions: Callable[..., Any]) -> Corruption:
+    return Corruption(name, group, _HENDRYCKS, parameters, *functions)
 
 
-REGISTRY = MappingProxyType({entry.name: entry for entry in _entries()})
-"""Every corruption by name, in the order of the sets below."""
+def _c_bar(name: str, strengths: tuple[float, ...], *functions: Callable[..., Any]) -> Corruption:
+    return Corruption(name, "c-bar", _MINTUN, strengths, *functions)
 
-_NAMES = tuple(REGISTRY)
-IMAGENET_C = _NAMES[:15]
-"""The 15 corruptions of mCE, in the paper's order."""
-EXTRA = _NAMES[15:19]
-"""The 4 corruptions that the authors offer for validation."""
-IMAGENET_C_BAR = _NAMES[19:]
-"""The 10 corruptions of ImageNet-C-bar, in alphabetical order."""
-GROUPS = MappingProxyType(
-    {
-        group: tuple(name for name in IMAGENET_C if REGISTRY[name].group == group)
-        for group in ("noise", "blur", "weather", "digital")
-    }
+
+_ELASTIC = ((2, 0.7, 0.1), (2, 0.08, 0.2), (0.05, 0.01, 0.02), (0.07, 0.01, 0.02), (0.12, 0.01, 0.02))
+"""In units of the authors' 244 pixels."""
+
+_ENTRIES = (
+    _imagenet_c(
+        "gaussian_noise", "noise", (0.08, 0.12, 0.18, 0.26, 0.38), noise.gaussian_noise, noise.draw_normal_field
+    ),
+    _imagenet_c("shot_noise", "noise", (60, 25, 12, 5, 3), noise.shot_noise, noise.draw_words),
+    _imagenet_c("impulse_noise", "noise", (0.03, 0.06, 0.09, 0.17, 0.27), noise.impulse_noise, noise.draw_words),
+    _imagenet_c(
+        "defocus_blur",
+        "blur",
+        _rows(blur.Defocus, (3, 0.1), (4, 0.5), (6, 0.5), (8, 0.5), (10, 0.5)),
+        blur.defocus_blur,
+    ),
+    _imagenet_c(
+        "glass_blur",
+        "blur",
+        _rows(blur.Glass, (0.7, 1, 2), (0.9, 2, 1), (1, 2, 3), (1.1, 3, 2), (1.5, 4, 2)),
+        blur.glass_blur,
+        blur.draw_glass,
+    ),
+    _imagenet_c(
+        "motion_blur",
+        "blur",
+        _rows(blur.Motion, (10, 3), (15, 5), (15, 8), (15, 12), (20, 15)),
+        blur.motion_blur,
+        blur.draw_motion,
+    ),
+    Corruption(
+        "zoom_blur",
+        "blur",
+        _HENDRYCKS,
+        _rows(blur.Zoom, (1.11, 0.01), (1.16, 0.01), (1.21, 0.02), (1.26, 0.02), (1.31, 0.03)),
+        blur.zoom_blur,
+        apply_to_severities=blur.zoom_blur_severities,
+    ),
+    _imagenet_c(
+        "snow",
+        "weather",
+        _rows(
+            weather.Snow,
+            (0.1, 0.3, 3, 0.5, 10, 4, 0.8),
+            (0.2, 0.3, 2, 0.5, 12, 4, 0.7),
+            (0.55, 0.3, 4, 0.9, 12, 8, 0.7),
+            (0.55, 0.3, 4.5, 0.85, 12, 8, 0.65),
+            (0.55, 0.3, 2.5, 0.85, 12, 12, 0.55),
+        ),
+        weather.snow,
+        weather.draw_snow,
+    ),
+    _imagenet_c(
+        "frost",
+        "weather",
+        _rows(weather.Frost, (1, 0.4), (0.8, 0.6), (0.7, 0.7), (0.65, 0.7), (0.6, 0.75)),
+        weather.frost,
+        weather.draw_frost,
+    ),
+    _imagenet_c(
+        "fog",
+        "weather",
+        _rows(weather.Fog, (1.5, 2), (2, 2), (2.5, 1.7), (2.5, 1.5), (3, 1.4)),
+        weather.fog,
+        weather.draw_fog,
+    ),
+    _imagenet_c("brightness", "weather", (0.1, 0.2, 0.3, 0.4, 0.5), weather.brightness),
+    _imagenet_c("contrast", "digital", (0.4, 0.3, 0.2, 0.1, 0.05), digital.contrast),
+    _imagenet_c(
+        "elastic_transform",
+        "digital",
+        _rows(digital.Elastic, *((244 * strength, 244 * sigma, 244 * affine) for strength, sigma, affine in _ELASTIC)),
+        digital.elastic_transform,
+        digital.draw_elastic,
+    ),
+    _imagenet_c("pixelate", "digital", (0.6, 0.5, 0.4, 0.3, 0.25), digital.pixelate),
+    _imagenet_c("jpeg_compression", "digital", (25, 18, 15, 10, 7), digital.jpeg_compression),
+    _imagenet_c("speckle_noise", "noise", (0.15, 0.2, 0.35, 0.45, 0.6), noise.speckle_noise, noise.draw_normal_field),
+    _imagenet_c("gaussian_blur", "blur", (1, 2, 3, 4, 6), blur.gaussian_blur),
+    _imagenet_c(
+        "spatter",
+        "weather",
+        _rows(
+            weather.Spatter,
+            (0.65, 0.3, 4, 0.69, 0.6, False),
+            (0.65, 0.3, 3, 0.68, 0.6, False),
+            (0.65, 0.3, 2, 0.68, 0.5, False),
+            (0.65, 0.3, 1, 0.65, 1.5, True),
+            (0.67, 0.4, 1, 0.65, 1.5, True),
+        ),
+        weather.spatter,
+        weather.draw_spatter,
+    ),
+    _imagenet_c(
+        "saturate",
+        "digital",
+        _rows(digital.Saturate, (0.3, 0), (0.1, 0), (2, 0), (5, 0.1), (20, 0.2)),
+        digital.saturate,
+    ),
+    _c_bar("blue_noise_sample", (0.8, 1.6, 2.4, 4.0, 5.6), cbar.blue_noise_sample, cbar.draw_phases),
+    _c_bar("brownish_noise", (1, 2, 3, 4, 5), cbar.brownish_noise, cbar.draw_phases_of_channels),
+    _c_bar("caustic_refraction", (2.35, 3.2, 4.9, 6.6, 9.15), cbar.caustic_refraction, cbar.draw_caustics),
+    _c_bar("checkerboard_cutout", (2, 3, 4, 5, 6), cbar.checkerboard_cutout, cbar.draw_checkers),
+    _c_bar("cocentric_sine_waves", (3, 5, 8, 9, 10), cbar.cocentric_sine_waves, cbar.draw_rings),
+    _c_bar("inverse_sparkles", (1, 2, 4, 9, 10), cbar.inverse_sparkles, cbar.draw_inverse_sparkle),
+    _c_bar("perlin_noise", (4.6, 5.2, 5.8, 7.6, 8.8), cbar.perlin_noise, cbar.draw_perlin),
+    _c_bar("plasma_noise", (4.75, 7, 8.5, 9.25, 10), cbar.plasma_noise, cbar.draw_plasma),
+    _c_bar("single_frequency_greyscale", (1, 1.5, 2, 4.5, 5), cbar.single_frequency_greyscale, cbar.draw_wave),
+    _c_bar("sparkles", (1, 2, 3, 5, 6), cbar.sparkles, cbar.draw_sparkles),
 )
-"""The paper's four groups of the 15."""
+
+REGISTRY = MappingProxyType({entry.name: entry for entry in _ENTRIES})
+"""Every corruption by name."""
 
 
 def find(name: str, severity: int) -> Corruption:

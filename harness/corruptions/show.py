@@ -18,8 +18,9 @@ from typing import TYPE_CHECKING, Any
 from PIL import Image, ImageDraw, ImageFont
 
 from harness.corruptions.generate import PROTOCOL_VERSION, base_crop, corrupt_cells
+from harness.corruptions.names import SEVERITIES
 from harness.corruptions.picture import SIDE
-from harness.corruptions.registry import REGISTRY, SEVERITIES, find
+from harness.corruptions.registry import REGISTRY, find
 from harness.data.images import UnreadableImageError, load_image
 from harness.data.local import LocalDataset
 from harness.errors import ExitCode, HarnessError, MissingInputError

@@ -16,10 +16,11 @@ import pyarrow.compute as pc
 from harness.data.catalog import benchmarks
 from harness.errors import HarnessError
 from harness.evaluation.plan import Condition
-from harness.evaluation.scoring import METRIC_GROUPS, Scored, score
+from harness.evaluation.scoring import Scored, score
 from harness.evaluation.stored import StoredCondition, StoredModel, of_one_copy
 from harness.evaluation.subgroups import request_behind, slice_evidence
 from harness.evidence import Evidence, EvidenceClass, Ledger
+from harness.metrics.registry import METRIC_GROUPS
 from harness.settings import Settings
 from harness.store.predictions import PredictionStore, label_space_names, read_label_space
 

@@ -1,6 +1,7 @@
 """From stored predictions to evidence: which metrics a benchmark gets, under which names, with which n, N and protocol.
 
-Reads predictions only, never a model. `METRIC_GROUPS` is the table behind a suite's `metrics:`.
+Reads predictions only, never a model. What a metric is and how it is computed stands beside the metric, in
+`harness.metrics`; here is where it is computed: on which conditions, in which label spaces.
 """
 
 from __future__ import annotations
@@ -20,29 +21,14 @@ from harness.evidence import CODE, Evidence, EvidenceClass, EvidenceKey, Fingerp
 from harness.labels.outputs import OutputLabels
 from harness.labels.projections import CLOSED, OPEN, LabelSpaceProjection, descendant_outputs
 from harness.labels.spaces import LABEL_SPACES, label_space
-from harness.metrics.accuracy import accuracy, is_correct, is_in_sets, top1, top1_real, top5
-from harness.metrics.calibration import calibration
-from harness.metrics.corruption import CorruptionErrors, corruption_scores
+from harness.metrics.accuracy import TOP_K, accuracy, is_correct, is_in_sets, top1, top1_real
+from harness.metrics.corruption import Cell, CorruptionErrors, corruption_scores
+from harness.metrics.registry import compute_group, unit_of
 from harness.metrics.robustness import accuracy_drop, baselines, effective_robustness
 from harness.metrics.types import BoolArray, Estimate, LabelSpacePredictions, MetricUnavailable
 
 REFERENCE = "imagenet-val"
 """The benchmark that shifted sets are compared with."""
-
-_UNITS = {
-    "top1": "%",
-    "top5": "%",
-    "nll": "nats",
-    "ece": "%",
-    "mean-confidence": "%",
-    "accuracy-drop": "points",
-    "effective-robustness": "points",
-    "ce": "%",
-    "relative-ce": "%",
-    "mce": "%",
-    "relative-mce": "%",
-    "mean-error": "%",
-}
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,9 +39,9 @@ class Scored:
     condition: str | None
     sample_ids: Sequence[str]
     predictions: Mapping[str, LabelSpacePredictions]
-    """As stored: a label of -1 means that the sample's class is not in the readout's space."""
+    """By label space, as stored: a label of -1 means that the sample's class is not in that space."""
     projections: Mapping[str, LabelSpaceProjection]
-    """The maps behind the predictions; empty for imported predictions."""
+    """The maps behind the predictions; empty for imported ones."""
     outputs: OutputLabels | None
     """What the model's outputs stand for; None for imported predictions."""
     weights: str | None
@@ -75,6 +61,12 @@ class Scored:
     def prefix(self) -> str:
         """First part of the evidence keys."""
         return self.benchmark.name if self.condition is None else f"{self.benchmark.name}/{self.condition}"
+
+    @property
+    def cell(self) -> Cell | None:
+        """Corruption and severity; None for images without corruption."""
+        corruption, slash, severity = (self.condition or "").partition("/")
+        return (corruption, int(severity)) if slash else None
 
     @cached_property
     def closed(self) -> LabelSpacePredictions:
@@ -103,16 +95,17 @@ class Scored:
         return hashlib.sha256("".join(sorted(f"{i} {classes}\n" for i, classes in rows.items())).encode()).hexdigest()
 
     def in_space(self, name: str) -> LabelSpacePredictions:
-        """The samples whose class belongs to the readout's space, which must be a subset of the benchmark's."""
-        readout = self.predictions[name]
-        return without_missing_classes(readout.take(readout.label >= 0))
+        """The samples whose class belongs to a label space, which must be a subset of the benchmark's."""
+        predictions = self.predictions[name]
+        return without_missing_classes(predictions.take(predictions.label >= 0))
 
 
-def without_missing_classes(readout: LabelSpacePredictions) -> LabelSpacePredictions:
+def without_missing_classes(predictions: LabelSpacePredictions) -> LabelSpacePredictions:
     """Mark samples whose class the model has no output for: their label becomes -1, so they count as wrong."""
-    if readout.target_logit is None:
-        return readout
-    return replace(readout, label=np.where(np.isnan(readout.target_logit), -1, readout.label).astype(np.int32))
+    if predictions.target_logit is None:
+        return predictions
+    missing = np.isnan(predictions.target_logit)
+    return replace(predictions, label=np.where(missing, -1, predictions.label).astype(np.int32))
 
 
 @dataclass(frozen=True)
@@ -120,7 +113,8 @@ class ScoredMetric:
     """One metric of one condition before it becomes evidence."""
 
     scored: Scored
-    key: str
+    key: EvidenceKey
+    """Without the variant that all of the run's keys have."""
     estimate: Estimate | MetricUnavailable
     published: int | None
     """Samples the published benchmark has for this metric."""
@@ -140,81 +134,85 @@ def _attempt(metric: Callable[..., Estimate], *inputs: Any) -> Estimate | Metric
         return unavailable
 
 
-def _pair(
-    scored: Scored, readout: LabelSpacePredictions, where: str, variant: str, published: int | None, reading: str
+def _group(
+    group: str,
+    scored: Scored,
+    predictions: LabelSpacePredictions,
+    reading: str,
+    published: int | None,
+    *,
+    space: str | None = None,
+    variant: str | None = None,
 ) -> Iterator[ScoredMetric]:
-    """Top-1 and top-5 of one readout."""
-    suffix = f":{variant}" if variant else ""
-    notes = {"reading": reading}
-    for name, metric in (("top1", top1), ("top5", top5)):
-        estimate = _attempt(metric, readout)
-        yield ScoredMetric(scored, f"{where}.{name}{suffix}", estimate, published, notes)
+    """A group's metrics of a condition's predictions in one label space."""
+    where = scored.prefix if space is None else f"{scored.prefix}@{space}"
+    for name, estimate in compute_group(group, predictions).items():
+        key = EvidenceKey.parse(f"{where}.{name}").with_variant(variant)
+        yield ScoredMetric(scored, key, estimate, published, {"reading": reading})
 
 
-def accuracy_group(conditions: Conditions, wanted: frozenset[str]) -> Iterator[ScoredMetric]:
+def accuracy_group(conditions: Conditions) -> Iterator[ScoredMetric]:
     """Accuracy in every label space the protocol asks for.
 
     Plain `top1`: logits restricted to the benchmark's classes. `:restricted-K`, where the model lacks some of the
     classes: only images of the K it has. `:open`: among all outputs, right if it is the class itself;
     `:open-descendants`: right if it is the class or below it in WordNet.
     """
+    wanted = {scored.benchmark.label_space for scored in conditions.values()}
     for scored in conditions.values():
         size = scored.benchmark.size
         space = label_space(scored.benchmark.label_space)
         missing = scored.projections[CLOSED].missing if CLOSED in scored.projections else 0
         present = len(space) - missing
         if scored.benchmark.label_sets:
-            yield from _set_accuracy(scored, present)
+            reading = f"best of {present:,} outputs, right if it is one of the classes that the image's own table names"
+            yield from _top_k(scored, scored.correct, reading)
             continue
         reading = f"argmax over the {present:,} outputs for the benchmark's {len(space):,} classes"
         if missing:
             reading += f"; images of the {missing} class(es) without an output count as wrong"
         if scored.condition is not None:  # a corruption cell: one number each, there are many
-            estimate = _attempt(top1, scored.closed)
-            yield ScoredMetric(scored, f"{scored.prefix}.top1", estimate, size, {"reading": reading})
+            key = EvidenceKey(scored.benchmark.name, "top1", scored.condition)
+            yield ScoredMetric(scored, key, _attempt(top1, scored.closed), size, {"reading": reading})
             continue
-        yield from _pair(scored, scored.closed, scored.prefix, "", size, reading)
+        yield from _group("accuracy", scored, scored.closed, reading, size)
         if missing:
             kept = scored.closed.take(scored.closed.label >= 0)
             reading = f"argmax over {present:,} outputs, on images of these {present:,} classes"
             published = _share(scored.benchmark, present)
-            yield from _pair(scored, kept, scored.prefix, f"restricted-{present}", published, reading)
+            yield from _group("accuracy", scored, kept, reading, published, variant=f"restricted-{present}")
         if OPEN in scored.predictions:
-            yield from _open_accuracy(scored, size)
+            yield from _open_accuracy(scored)
         for name in LABEL_SPACES:
             if name in scored.predictions and name in wanted:
                 count = len(label_space(name))
                 reading = f"images of the {count} classes of {name}, argmax over these classes"
-                where = f"{scored.prefix}@{name}"
-                yield from _pair(scored, scored.in_space(name), where, "", _share(scored.benchmark, count), reading)
+                published = _share(scored.benchmark, count)
+                yield from _group("accuracy", scored, scored.in_space(name), reading, published, space=name)
 
 
-def _set_accuracy(scored: Scored, present: int) -> Iterator[ScoredMetric]:
-    """Top-1 and top-5 where a sample may have several right classes."""
-    notes = {
-        "reading": f"best of {present:,} outputs, right if it is one of the classes that the image's own table names"
-    }
-    for name, k in (("top1", 1), ("top5", 5)):
-        estimate = _attempt(lambda k: accuracy(scored.correct(k)), k)
-        yield ScoredMetric(scored, f"{scored.prefix}.{name}", estimate, scored.benchmark.size, notes)
+def _top_k(
+    scored: Scored, correct: Callable[[int], BoolArray], reading: str, variant: str | None = None
+) -> Iterator[ScoredMetric]:
+    """Top-1 and top-5 where several classes may be right: `correct` says which samples are right among their k best."""
+    for name, k in TOP_K.items():
+        key = EvidenceKey(scored.benchmark.name, name, scored.condition, variant=variant)
+        estimate = _attempt(lambda k: accuracy(correct(k)), k)
+        yield ScoredMetric(scored, key, estimate, scored.benchmark.size, {"reading": reading})
 
 
-def _open_accuracy(scored: Scored, size: int) -> Iterator[ScoredMetric]:
-    readout = scored.predictions[OPEN]
-    outputs = scored.outputs
-    width = len(outputs) if outputs is not None else 0
-    exact = f"argmax over all {width:,} outputs, right if it is the class itself"
-    yield from _pair(scored, readout, scored.prefix, "open", size, exact)
+def _open_accuracy(scored: Scored) -> Iterator[ScoredMetric]:
+    predictions, outputs = scored.predictions[OPEN], scored.outputs
+    among = f"argmax over all {len(outputs) if outputs is not None else 0:,} outputs"
+    exact = f"{among}, right if it is the class itself"
+    yield from _group("accuracy", scored, predictions, exact, scored.benchmark.size, variant="open")
     if outputs is None:
         return
     below = descendant_outputs(outputs, label_space(scored.benchmark.label_space))
-    if all(len(found) <= 1 for found in below):
-        return
-    sets = [below[label] for label in scored.predictions[CLOSED].label]
-    reading = {"reading": f"argmax over all {width:,} outputs, right if it is the class or below it in WordNet 3.0"}
-    for name, k in (("top1", 1), ("top5", 5)):
-        estimate = _attempt(accuracy, is_in_sets(readout, sets, k))
-        yield ScoredMetric(scored, f"{scored.prefix}.{name}:open-descendants", estimate, size, reading)
+    if any(len(found) > 1 for found in below):
+        sets = [below[label] for label in scored.predictions[CLOSED].label]
+        reading = f"{among}, right if it is the class or below it in WordNet 3.0"
+        yield from _top_k(scored, lambda k: is_in_sets(predictions, sets, k), reading, "open-descendants")
 
 
 def real_group(conditions: Conditions, benchmark: Benchmark) -> Iterator[ScoredMetric]:
@@ -224,17 +222,15 @@ def real_group(conditions: Conditions, benchmark: Benchmark) -> Iterator[ScoredM
         return
     sets = real_labels()
     known = [sets.get(sample_id) for sample_id in scored.sample_ids]
-    joined = sum(found is not None for found in known)
+    missing = [sample_id for sample_id, found in zip(scored.sample_ids, known, strict=True) if found is None]
+    estimate: Estimate | MetricUnavailable
+    if missing:
+        estimate = MetricUnavailable(f"{len(missing)} sample ids have no ReaL entry, first {missing[0]}.")
+    else:
+        estimate = _attempt(top1_real, scored.predictions[CLOSED], [found or () for found in known])
     published = sum(len(found) > 0 for found in sets.values())
     notes = {"reading": "right if the prediction is in the image's ReaL label set; images with an empty set left out"}
-    key = f"{benchmark.name}.top1"
-    if joined < len(known):
-        first = next(i for i, found in zip(scored.sample_ids, known, strict=True) if found is None)
-        why = MetricUnavailable(f"{len(known) - joined} sample ids have no ReaL entry, first {first}.")
-        yield ScoredMetric(scored, key, why, published, notes)
-        return
-    estimate = _attempt(top1_real, scored.predictions[CLOSED], [found or () for found in known])
-    yield ScoredMetric(scored, key, estimate, published, notes)
+    yield ScoredMetric(scored, EvidenceKey(benchmark.name, "top1"), estimate, published, notes)
 
 
 _SCORED_FROM_OTHERS: dict[str, Callable[[Conditions, Benchmark], Iterator[ScoredMetric]]] = {
@@ -242,21 +238,15 @@ _SCORED_FROM_OTHERS: dict[str, Callable[[Conditions, Benchmark], Iterator[Scored
 }
 
 
-def calibration_group(conditions: Conditions, wanted: frozenset[str]) -> Iterator[ScoredMetric]:
+def calibration_group(conditions: Conditions) -> Iterator[ScoredMetric]:
     """NLL, Brier, ECE and mean confidence on each condition without corruption, in the benchmark's label space."""
     for scored in conditions.values():
-        if scored.condition is not None or scored.benchmark.label_sets:
-            continue
-        notes = {"reading": "softmax over the benchmark's classes"}
-        try:
-            found: Mapping[str, Estimate | MetricUnavailable] = calibration(scored.closed)
-        except MetricUnavailable as unavailable:
-            found = dict.fromkeys(("nll", "brier", "ece", "mean-confidence"), unavailable)
-        for name, estimate in found.items():
-            yield ScoredMetric(scored, f"{scored.prefix}.{name}", estimate, scored.benchmark.size, notes)
+        if scored.condition is None and not scored.benchmark.label_sets:
+            reading = "softmax over the benchmark's classes"
+            yield from _group("calibration", scored, scored.closed, reading, scored.benchmark.size)
 
 
-def shift_group(conditions: Conditions, wanted: frozenset[str]) -> Iterator[ScoredMetric]:
+def shift_group(conditions: Conditions) -> Iterator[ScoredMetric]:
     """Drop from imagenet-val, on the same classes; accuracy above the line of published models where there is one."""
     reference = conditions.get(REFERENCE)
     if reference is None:
@@ -271,35 +261,40 @@ def shift_group(conditions: Conditions, wanted: frozenset[str]) -> Iterator[Scor
             continue
         space = scored.benchmark.label_space
         same = reference.closed if space == "imagenet-1k" else reference.in_space(space)
-        against = REFERENCE if space == "imagenet-1k" else f"{REFERENCE}@{space}"
+        against = EvidenceKey(REFERENCE, "top1", slice=None if space == "imagenet-1k" else space)
+        own = EvidenceKey(name, "top1")
         published = scored.benchmark.size + (_share(reference.benchmark, len(label_space(space))) or 0)
-        notes = {"reading": f"{against}.top1 minus {name}.top1; n counts both sets"}
-        drop = _attempt(accuracy_drop, is_correct(same), is_correct(scored.closed))
-        yield ScoredMetric(scored, f"{name}.accuracy-drop", drop, published, notes)
+        notes = {
+            "reading": f"{against} minus {own}; n counts both sets",
+            "difference": [str(key.with_variant(scored.variant)) for key in (against, own)],
+        }
+        right = is_correct(same), is_correct(scored.closed)
+        drop = _attempt(accuracy_drop, *right)
+        yield ScoredMetric(scored, own.with_metric("accuracy-drop"), drop, published, notes)
         baseline = baselines().get(name)
         if baseline is None:
             continue
-        notes = {"reading": f"{name}.top1 minus the fitted line of published models at {against}.top1"}
-        above = _attempt(_above_baseline, name, same, scored.closed)
+        notes = {"reading": f"{own} minus the fitted line of published models at {against}"}
+        above = _attempt(effective_robustness, name, *right)
         outside = None
         if isinstance(above, Estimate) and not baseline.covers(top1(same).value):
             outside = "extrapolated: no published model of the fit has a clean accuracy like this one"
-        yield ScoredMetric(scored, f"{name}.effective-robustness", above, published, notes, outside)
+        yield ScoredMetric(scored, own.with_metric("effective-robustness"), above, published, notes, outside)
 
 
-def corruption_group(conditions: Conditions, wanted: frozenset[str]) -> Iterator[ScoredMetric]:
+def corruption_group(conditions: Conditions) -> Iterator[ScoredMetric]:
     """Corruption errors of each benchmark with corruptions, over the base images that all its cells have in common."""
-    by_benchmark: dict[str, list[Scored]] = {}
+    by_benchmark: dict[str, dict[Cell, Scored]] = {}
     for scored in conditions.values():
-        if scored.condition is not None:
-            by_benchmark.setdefault(scored.benchmark.name, []).append(scored)
+        if scored.cell is not None:
+            by_benchmark.setdefault(scored.benchmark.name, {})[scored.cell] = scored
     for name, cells in by_benchmark.items():
-        benchmark = cells[0].benchmark
+        corrupted = list(cells.values())
+        benchmark = corrupted[0].benchmark
         axes = benchmark.corruptions
-        corrupted = [scored for scored in cells if "/" in (scored.condition or "")]
-        if axes is None or not corrupted:
+        if axes is None:
             continue
-        correct = {_cell(scored): _correct_by_id(scored) for scored in corrupted}
+        correct = {cell: _correct_by_id(scored) for cell, scored in cells.items()}
         common = [i for i in corrupted[0].sample_ids if all(i in known for known in correct.values())]
         source = conditions.get(f"{name}/{CLEAN_CROPS}") or _clean_crops_of(benchmark, conditions)
         clean = _correct_by_id(source) if source is not None else {}
@@ -310,15 +305,16 @@ def corruption_group(conditions: Conditions, wanted: frozenset[str]) -> Iterator
                 clean=np.array([clean[i] for i in common]) if all(i in clean for i in common) else None,
             )
         except MetricUnavailable as unavailable:
-            yield ScoredMetric(combined, f"{name}.mean-error", unavailable, benchmark.size, {})
+            yield ScoredMetric(combined, EvidenceKey(name, "mean-error"), unavailable, benchmark.size, {})
             continue
         for found in corruption_scores(errors, axes.scored, axes.extra):
             if isinstance(found.estimate, Estimate):  # what lacks cells is pending as the plan says, once
-                key = f"{name}{found.key}"
-                if key.endswith(":cells-run"):  # another selection of cells is another number
-                    key += f"-{hashlib.sha256(repr(sorted(correct)).encode()).hexdigest()[:6]}"
+                key = EvidenceKey.parse(f"{name}{found.key}")
+                if key.variant == "cells-run":  # another selection of cells is another number
+                    selection = hashlib.sha256(repr(sorted(correct)).encode()).hexdigest()[:6]
+                    key = replace(key, variant=f"{key.variant}-{selection}")
                 notes = {"reading": found.reading}
-                if "relative" in found.key and source is not None:
+                if key.metric in ("relative-ce", "relative-mce") and source is not None:
                     notes["clean"] = source.prefix
                 yield ScoredMetric(combined, key, found.estimate, benchmark.size, notes)
 
@@ -338,11 +334,6 @@ def pooled(cells: Sequence[Scored]) -> Scored:
     )
 
 
-def _cell(scored: Scored) -> tuple[str, int]:
-    name, _, severity = (scored.condition or "").partition("/")
-    return name, int(severity)
-
-
 def _correct_by_id(scored: Scored) -> dict[str, bool]:
     return dict(zip(scored.sample_ids, is_correct(scored.closed).tolist(), strict=True))
 
@@ -358,11 +349,7 @@ def _clean_crops_of(benchmark: Benchmark, conditions: Conditions) -> Scored | No
     return next(crops, None if benchmark.generated_from else conditions.get(REFERENCE))
 
 
-def _above_baseline(benchmark: str, reference: LabelSpacePredictions, shifted: LabelSpacePredictions) -> Estimate:
-    return effective_robustness(benchmark, top1(reference), top1(shifted))
-
-
-METRIC_GROUPS: dict[str, Callable[[Conditions, frozenset[str]], Iterator[ScoredMetric]]] = {
+_GROUPS: dict[str, Callable[[Conditions], Iterator[ScoredMetric]]] = {
     "accuracy": accuracy_group,
     "calibration": calibration_group,
     "shift": shift_group,
@@ -381,27 +368,30 @@ def score(conditions: Conditions, metrics: Sequence[str], scored_from_others: Se
 
     Args:
         conditions: by evidence prefix.
-        metrics: names in `METRIC_GROUPS`.
+        metrics: names in `harness.metrics.registry.METRIC_GROUPS`.
         scored_from_others: benchmarks without images of their own, such as ReaL.
     """
-    spaces = frozenset(scored.benchmark.label_space for scored in conditions.values())
-    scored = [metric for name in metrics for metric in METRIC_GROUPS[name](conditions, spaces)]
+    scored = [metric for name in metrics for metric in _GROUPS[name](conditions)]
     if "accuracy" in metrics:
         for benchmark in scored_from_others:
             scored += _SCORED_FROM_OTHERS[benchmark.name](conditions, benchmark)
     return [to_evidence(metric) for metric in scored]
 
 
-def with_variant(key: str, variant: str) -> str:
-    """An evidence key for another protocol than the default one."""
-    return str(EvidenceKey.parse(key).with_variant(variant))
+def to_interval(estimate: Estimate) -> Interval | None:
+    """An estimate's interval as a ledger has it."""
+    if estimate.low is None or estimate.high is None:
+        return None
+    return Interval(
+        low=estimate.low, high=estimate.high, level=estimate.level, method=estimate.method, kind=estimate.kind
+    )
 
 
 def to_evidence(metric: ScoredMetric) -> Evidence:
-    """A metric as a ledger entry: measured, or pending with the reason where the metric can't be had."""
-    scored = metric.scored
+    """A metric as a ledger entry: measured, or pending with the reason where it can't be had."""
+    scored, estimate = metric.scored, metric.estimate
     common: dict[str, Any] = {
-        "key": with_variant(metric.key, scored.variant),
+        "key": str(metric.key.with_variant(scored.variant)),
         "fingerprints": Fingerprints(
             weights=scored.weights, data=scored.data, code=CODE, annotations=scored.annotations
         ),
@@ -409,22 +399,19 @@ def to_evidence(metric: ScoredMetric) -> Evidence:
         "command": scored.command,
         "N": metric.published,
     }
-    if isinstance(metric.estimate, MetricUnavailable):
-        return Evidence(**common, class_=EvidenceClass.PENDING, reason=metric.estimate.reason)
-    estimate = metric.estimate
-    interval = None
-    if estimate.low is not None and estimate.high is not None:
-        interval = Interval(low=estimate.low, high=estimate.high, level=estimate.level, method=estimate.method)
+    if isinstance(estimate, MetricUnavailable):
+        return Evidence(**common, class_=EvidenceClass.PENDING, reason=estimate.reason)
+    interval = to_interval(estimate)
     unreadable = f"{scored.unreadable} unreadable image(s) left out" if scored.unreadable else None
-    reasons = [why for why in (metric.reason, unreadable, None if interval else estimate.method) if why]
+    reasons = (metric.reason, unreadable, None if interval else estimate.method)
     return Evidence(
         **common,
         class_=EvidenceClass.MEASURED,
         value=estimate.value,
-        unit=_UNITS.get(EvidenceKey.parse(metric.key).metric),
+        unit=unit_of(metric.key.metric),
         interval=interval,
         n=estimate.n,
-        reason="; ".join(reasons) or None,
+        reason="; ".join(filter(None, reasons)) or None,
     )
 
 
@@ -436,7 +423,7 @@ def pending(benchmark: Benchmark, metrics: Sequence[str], why: str, command: str
     """
     return [
         Evidence(
-            key=with_variant(f"{benchmark.name}{metric}", variant),
+            key=str(EvidenceKey.parse(f"{benchmark.name}{metric}").with_variant(variant)),
             class_=EvidenceClass.PENDING,
             reason=why,
             command=command,

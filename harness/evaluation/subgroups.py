@@ -25,11 +25,11 @@ from harness.data.slicings import Grouping, Subjects, check_reference, grouping,
 from harness.data.statistics import image_statistics
 from harness.errors import ExitCode, HarnessError, MissingInputError
 from harness.evaluation.plan import Condition, Plan, chosen_samples, open_condition
-from harness.evaluation.scoring import Conditions, Scored, pooled
+from harness.evaluation.scoring import Conditions, Scored, pooled, to_interval
 from harness.evaluation.suites import SliceOptions, Suite
 from harness.evidence import CODE, Evidence, EvidenceClass, EvidenceKey, Fingerprints, Interval, Ledger
 from harness.labels.projections import CLOSED
-from harness.metrics.fairness import Audit, WorstSlices, audit, error_ratio, worst_slices
+from harness.metrics.fairness import DISPARITY_UNITS, Audit, WorstSlices, audit, error_ratio, worst_slices
 from harness.metrics.intervals import LEVEL
 from harness.metrics.multiplicity import CORRECTIONS, Correction
 from harness.metrics.slices import (
@@ -41,7 +41,7 @@ from harness.metrics.slices import (
     outcomes_of,
     slicing_from_frame,
 )
-from harness.metrics.types import Estimate, MetricUnavailable
+from harness.metrics.types import MetricUnavailable
 from harness.progress import Reporter
 from harness.runtime.decoding import default_workers
 from harness.settings import Settings
@@ -55,7 +55,6 @@ WORST = 10
 NO_DIFFERENCE = "no detectable difference (smallest detectable here: {points:.1f} points)"
 
 _CORRECTION_NAMES: dict[Correction, str] = {"holm": "Holm", "benjamini-hochberg": "Benjamini–Hochberg"}
-_UNITS = {"min": "%", "max": "%", "difference": "points", "ratio": None}
 
 
 @dataclass(frozen=True)
@@ -442,12 +441,6 @@ def _item(target: _Target, key: str, *, annotations: str | None = None, **fields
     )
 
 
-def _interval(estimate: Estimate) -> Interval | None:
-    if estimate.low is None or estimate.high is None:
-        return None
-    return Interval(low=estimate.low, high=estimate.high, level=estimate.level, method=estimate.method)
-
-
 def _evidence(
     target: _Target, groups: Groups, slicing: Slicing, left_out: str | None, options: SliceOptions
 ) -> Iterable[Evidence]:
@@ -512,8 +505,8 @@ def _disparities(
             f"{where}.top1:{name}",
             class_=EvidenceClass.MEASURED,
             value=estimate.value,
-            unit=_UNITS[name],
-            interval=_interval(estimate),
+            unit=DISPARITY_UNITS[name],
+            interval=to_interval(estimate),
             n=estimate.n,
             N=_published_total(target, groups, estimate.n),
             reason=_reasons(target, reason if name in ("difference", "ratio") else None),
@@ -588,7 +581,9 @@ def _by_group(
             class_=EvidenceClass.MEASURED,
             value=float(row["accuracy"]),
             unit="%",
-            interval=Interval(low=row["low"], high=row["high"], level=LEVEL, method=found.interval_method),
+            interval=Interval(
+                low=row["low"], high=row["high"], level=LEVEL, method=found.interval_method, kind="wilson"
+            ),
             reason=_reasons(target, words, part),
             protocol={**named, **({"comparison": comparison} if comparison is not None else {})},
             **common,
@@ -622,7 +617,7 @@ def _error_ratios(
             annotations=groups.fingerprint,
             class_=EvidenceClass.MEASURED,
             value=estimate.value,
-            interval=_interval(estimate),
+            interval=to_interval(estimate),
             n=estimate.n,
             N=None if target.outcomes.repeated else published,
             reason=_reasons(target),
@@ -693,5 +688,6 @@ def _gap(found: WorstSlices, common: dict[str, Any]) -> dict[str, Any]:
         high=max(worst["gap"], found.overall.high - worst["low"]),
         level=found.overall.level,
         method=found.overall.method,
+        kind=found.overall.kind,
     )
     return {**common, "value": worst["gap"], "interval": interval}

@@ -14,15 +14,8 @@ from harness.data.slicings import check_reference
 from harness.errors import ExitCode, HarnessError, nearest, unknown_name
 from harness.files import shipped_folder
 from harness.metrics.multiplicity import Correction
+from harness.metrics.registry import METRIC_GROUPS
 from harness.metrics.slices import MIN_UNITS
-
-METRICS = {
-    "accuracy": "top-1 and top-5 accuracy, in every label space the benchmark's protocol asks for",
-    "calibration": "negative log-likelihood, Brier score, expected calibration error, mean confidence",
-    "corruption": "error of each corruption and severity, CE, mCE, relative mCE, un-normalised mean errors",
-    "shift": "accuracy drop from imagenet-val, and effective robustness where a baseline is published",
-}
-"""Metric groups a suite can ask for, with what they hold."""
 
 MEASUREMENTS = {
     "complexity": "parameters, multiply-adds, activations and checkpoint bytes, from the architecture",
@@ -85,6 +78,7 @@ class Suite(_Strict):
     description: str
     benchmarks: tuple[SuiteBenchmark, ...] = ()
     metrics: tuple[str, ...] = ()
+    """Names in `METRIC_GROUPS`."""
     measurements: tuple[str, ...] = ()
     """Names in `MEASUREMENTS`; a suite has benchmarks or measurements or both."""
     slicings: tuple[Annotated[tuple[str, ...], Field(min_length=1)], ...] = ()
@@ -159,9 +153,9 @@ def _check_names(suite: Suite, tree: yaml.Node | None, path: Path) -> None:
         raise _fault(path, _line(tree, ("benchmarks",)), why, None)
     if suite.benchmarks and not suite.metrics:
         why = "metrics: needs at least 1 item where there are benchmarks"
-        raise _fault(path, _line(tree, ("metrics",)), why, f"Known: {', '.join(METRICS)}.")
+        raise _fault(path, _line(tree, ("metrics",)), why, f"Known: {', '.join(METRIC_GROUPS)}.")
     for index, metric in enumerate(suite.metrics):
-        check("metric", metric, METRICS, ("metrics", index))
+        check("metric", metric, METRIC_GROUPS, ("metrics", index))
     for index, measurement in enumerate(suite.measurements):
         check("measurement", measurement, MEASUREMENTS, ("measurements", index))
     for index, references in enumerate(suite.slicings):

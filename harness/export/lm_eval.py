@@ -7,18 +7,9 @@ from typing import Any
 
 from harness.data.catalog import benchmarks
 from harness.evidence import Ledger
+from harness.metrics.registry import metrics
 
 _Z95 = 1.959963984540054
-_NAMES = {
-    "top1": ("acc", True),
-    "top5": ("acc_top5", True),
-    "nll": ("nll", False),
-    "brier": ("brier", False),
-    "ece": ("ece", False),
-    "mce": ("mce", False),
-    "mean-error": ("mean_error", False),
-}
-"""By metric: its name there, and whether higher is better."""
 
 
 def results_file(ledger: Ledger) -> dict[str, Any]:
@@ -32,19 +23,19 @@ def results_file(ledger: Ledger) -> dict[str, Any]:
     samples: dict[str, dict[str, int | None]] = {}
     configs: dict[str, dict[str, Any]] = {}
     for item in ledger:
-        task, metric = item.name.benchmark, item.name.metric
-        if not item.name.is_whole or item.name.variant is not None or metric not in _NAMES:
+        task, spec = item.name.benchmark, metrics().get(item.name.metric)
+        if not item.name.is_whole or item.name.variant is not None or spec is None or spec.lm_eval is None:
             continue
         if task not in benchmarks() or ledger.measured(item.key) is None:
             continue
-        name, is_higher_better = _NAMES[metric]
+        name = spec.lm_eval
         scale = 100.0 if item.unit == "%" else 1.0
         interval = item.interval
         error = "N/A" if interval is None else (interval.high - interval.low) / 2 / _Z95 / scale
         entry = results.setdefault(task, {"alias": task})
         entry |= {f"{name},none": item.number / scale, f"{name}_stderr,none": error}
-        higher.setdefault(task, {})[name] = is_higher_better
-        if metric == "top1" or task not in samples:
+        higher.setdefault(task, {})[name] = bool(spec.higher_is_better)
+        if spec.name == "top1" or task not in samples:
             samples[task] = {"original": item.N, "effective": item.n}
         configs.setdefault(task, {"task": task, "metadata": {"protocol": item.protocol, "command": item.command}})
     model = ledger.model

@@ -5,7 +5,8 @@ Units: NLL in nats; Brier between 0 and 2; mean confidence and calibration error
 
 from __future__ import annotations
 
-from typing import Literal
+import math
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -15,13 +16,20 @@ from harness.metrics.accuracy import is_correct
 from harness.metrics.intervals import (
     LEVEL,
     RESAMPLES,
-    SEED,
     bootstrap_method,
     normal_quantile,
     percentile_interval,
     resampled_sums,
 )
-from harness.metrics.types import BoolArray, Estimate, FloatArray, IntArray, LabelSpacePredictions, MetricUnavailable
+from harness.metrics.types import (
+    BoolArray,
+    Estimate,
+    FloatArray,
+    IntArray,
+    LabelSpacePredictions,
+    MetricSpec,
+    MetricUnavailable,
+)
 
 BINS = 15
 """Guo et al. 2017, "On calibration of modern neural networks", arXiv:1706.04599, section 5."""
@@ -29,29 +37,29 @@ BINS = 15
 Binning = Literal["equal-width", "equal-mass"]
 
 
-def confidence(readout: LabelSpacePredictions) -> FloatArray:
+def confidence(predictions: LabelSpacePredictions) -> FloatArray:
     """The largest softmax probability, float64 (n,) in [0, 1].
 
     Raises:
         MetricUnavailable: logits were not stored.
     """
-    logits = readout.logits()
+    logits = predictions.logits()
     # Stored float32 rounding can put the best class a hair above probability 1.
     return np.minimum(np.exp(logits.best - logits.logsumexp), 1.0)
 
 
-def negative_log_likelihood(readout: LabelSpacePredictions) -> FloatArray:
+def negative_log_likelihood(predictions: LabelSpacePredictions) -> FloatArray:
     """-log p(true class) in nats, float64 (n,) ≥ 0, NaN where the true class is not in the label space.
 
     Raises:
         MetricUnavailable: logits were not stored.
     """
-    logits = readout.logits()
+    logits = predictions.logits()
     # Stored float32 rounding can put the true class a hair above probability 1.
-    return np.where(readout.label >= 0, np.maximum(logits.logsumexp - logits.target, 0.0), np.nan)
+    return np.where(predictions.label >= 0, np.maximum(logits.logsumexp - logits.target, 0.0), np.nan)
 
 
-def brier_score(readout: LabelSpacePredictions) -> FloatArray:
+def brier_score(predictions: LabelSpacePredictions) -> FloatArray:
     """Σ over classes of (p - y)², float64 (n,) in [0, 2].
 
     Brier 1950, "Verification of forecasts expressed in terms of probability". A true class outside the label space
@@ -60,55 +68,46 @@ def brier_score(readout: LabelSpacePredictions) -> FloatArray:
     Raises:
         MetricUnavailable: logits were not stored.
     """
-    logits = readout.logits()
+    logits = predictions.logits()
     sum_of_squares = np.exp(logits.logsumexp2 - 2 * logits.logsumexp)
-    p_target = np.where(readout.label >= 0, np.exp(-negative_log_likelihood(readout)), 0.0)
+    p_target = np.where(predictions.label >= 0, np.exp(-negative_log_likelihood(predictions)), 0.0)
     return np.clip(sum_of_squares - 2 * p_target + 1, 0.0, 2.0)
 
 
-def bin_index(confidences: FloatArray, bins: int = BINS, binning: Binning = "equal-width") -> IntArray:
-    """The bin of each confidence (n,), 0 … bins - 1. Bins are closed above, and equal confidences share a bin.
+def bin_index(confidences: FloatArray, binning: Binning = "equal-width") -> IntArray:
+    """The bin of each confidence (n,), 0 … BINS - 1. Bins are closed above, and equal confidences share a bin.
 
     Equal-width bins divide [0, 1] (Guo et al. 2017). Equal-mass bins divide the sorted confidences into equal counts
     (Nguyen & O'Connor 2015, arXiv:1508.05154), as far as ties allow.
     """
     if binning == "equal-width":
-        edges = np.linspace(0.0, 1.0, bins + 1)[1:-1]
+        edges = np.linspace(0.0, 1.0, BINS + 1)[1:-1]
     else:
-        edges = np.quantile(confidences, np.arange(1, bins) / bins, method="inverted_cdf")
+        edges = np.quantile(confidences, np.arange(1, BINS) / BINS, method="inverted_cdf")
     return np.searchsorted(edges, confidences, side="left")
 
 
-def reliability_table(
-    confidences: FloatArray, correct: BoolArray, bins: int = BINS, binning: Binning = "equal-width"
-) -> pd.DataFrame:
-    """What a reliability diagram shows, one row a bin.
+def reliability_table(confidences: FloatArray, correct: BoolArray) -> pd.DataFrame:
+    """What a reliability diagram shows, one row an equal-width bin.
 
     Returns:
         Columns n (samples), confidence and accuracy (means in the bin as fractions, NaN in an empty bin).
     """
-    index = bin_index(confidences, bins, binning)
-    n = np.bincount(index, minlength=bins)
+    index = bin_index(confidences)
+    n = np.bincount(index, minlength=BINS)
     total = np.where(n > 0, n, np.nan)
     return pd.DataFrame(
         {
             "n": n,
-            "confidence": np.bincount(index, weights=confidences, minlength=bins) / total,
-            "accuracy": np.bincount(index, weights=correct, minlength=bins) / total,
+            "confidence": np.bincount(index, weights=confidences, minlength=BINS) / total,
+            "accuracy": np.bincount(index, weights=correct, minlength=BINS) / total,
         },
-        index=pd.RangeIndex(bins, name="bin"),
+        index=pd.RangeIndex(BINS, name="bin"),
     )
 
 
-def calibration(
-    readout: LabelSpacePredictions,
-    *,
-    bins: int = BINS,
-    level: float = LEVEL,
-    seed: int = SEED,
-    resamples: int = RESAMPLES,
-) -> dict[str, Estimate]:
-    """Every probabilistic score of a readout, from one set of bootstrap resamples.
+def calibration(predictions: LabelSpacePredictions, resamples: int = RESAMPLES) -> dict[str, Estimate]:
+    """Every probabilistic score of predictions, from one set of bootstrap resamples.
 
     Returns:
         `nll` (nats, over the samples whose class is in the label space), `brier` (0–2), `mean-confidence`, `ece` and
@@ -117,54 +116,52 @@ def calibration(
     Raises:
         MetricUnavailable: there are no samples, none has its class in the label space, or logits were not stored.
     """
-    if not (readout.label >= 0).any():
+    if not (predictions.label >= 0).any():
         raise MetricUnavailable("No sample has its class in the label space.")
-    nll = negative_log_likelihood(readout)
+    nll = negative_log_likelihood(predictions)
     scored = ~np.isnan(nll)
-    confidences = confidence(readout)
-    correct = is_correct(readout)
+    confidences, correct = confidence(predictions), is_correct(predictions)
+    means = {"brier": brier_score(predictions), "mean-confidence": 100 * confidences}
     gaps = {
-        "ece": _gaps_by_bin(confidences, correct, bins, "equal-width"),
-        "ece:equal-mass": _gaps_by_bin(confidences, correct, bins, "equal-mass"),
+        "ece": _gaps_by_bin(confidences, correct, "equal-width"),
+        "ece:equal-mass": _gaps_by_bin(confidences, correct, "equal-mass"),
     }
-    means = {"brier": brier_score(readout), "mean-confidence": 100 * confidences}
-    columns = [np.where(scored, nll, 0.0), scored, *means.values(), *(column for g in gaps.values() for column in g.T)]
-    sums = resampled_sums(np.column_stack(columns), seed=seed, resamples=resamples)
+    sums = resampled_sums(
+        np.column_stack([np.where(scored, nll, 0.0), scored, *means.values(), *gaps.values()]), resamples=resamples
+    )
+    n, estimates = len(predictions), {}
 
-    percentile = bootstrap_method("percentile", seed=seed, resamples=resamples)
-    estimates = {}
+    def mean(values: FloatArray, resampled: FloatArray) -> Estimate:
+        value = float(values.mean())
+        low, high = percentile_interval(value, resampled)
+        method = bootstrap_method("percentile", resamples=resamples)
+        return Estimate(value, low, high, LEVEL, method, len(values), "bootstrap")
+
     # A resample of a set where hardly any class is in the space may hold none of them: it says nothing about NLL.
     has_scored = sums[:, 1] > 0
-    value = float(nll[scored].mean())
-    low, high = percentile_interval(value, sums[has_scored, 0] / sums[has_scored, 1], level)
-    estimates["nll"] = Estimate(value, low, high, level, percentile, int(scored.sum()))
-    n = len(readout)
+    estimates["nll"] = mean(nll[scored], sums[has_scored, 0] / sums[has_scored, 1])
     for position, (name, values) in enumerate(means.items(), start=2):
-        value = float(values.mean())
-        low, high = percentile_interval(value, sums[:, position] / n, level)
-        estimates[name] = Estimate(value, low, high, level, percentile, n)
-    start = 2 + len(means)
-    method = bootstrap_method("standard error with binning bias", seed=seed, resamples=resamples)
-    for name, gap in gaps.items():
+        estimates[name] = mean(values, sums[:, position] / n)
+    method = bootstrap_method("standard error with binning bias", resamples=resamples)
+    for start, (name, gap) in zip((4, 4 + BINS), gaps.items(), strict=True):
         observed = gap.sum(axis=0) / n
-        low, high = _calibration_error_interval(observed, sums[:, start : start + bins] / n, level)
+        low, high = _calibration_error_interval(observed, sums[:, start : start + BINS] / n)
         value = float(np.abs(observed).sum())
-        estimates[name] = Estimate(100 * value, 100 * low, 100 * high, level, method, n)
-        start += bins
+        estimates[name] = Estimate(100 * value, 100 * low, 100 * high, LEVEL, method, n, "bootstrap")
     return estimates
 
 
-def _gaps_by_bin(confidences: FloatArray, correct: BoolArray, bins: int, binning: Binning) -> FloatArray:
-    """Each sample's correctness minus confidence in its bin's column, 0 elsewhere (n, bins).
+def _gaps_by_bin(confidences: FloatArray, correct: BoolArray, binning: Binning) -> FloatArray:
+    """Each sample's correctness minus confidence in its bin's column, 0 elsewhere (n, BINS).
 
     ECE is then Σ over bins of |column mean|, and the bins stay those of the whole set in every resample.
     """
-    index = bin_index(confidences, bins, binning)
-    return np.where(index[:, None] == np.arange(bins), (correct - confidences)[:, None], 0.0)
+    index = bin_index(confidences, binning)
+    return np.where(index[:, None] == np.arange(BINS), (correct - confidences)[:, None], 0.0)
 
 
-def _calibration_error_interval(observed: FloatArray, resampled: FloatArray, level: float) -> tuple[float, float]:
-    """Interval of Σ |gap| over bins, from the observed gaps (bins,) and their resamples (resamples, bins).
+def _calibration_error_interval(observed: FloatArray, resampled: FloatArray) -> tuple[float, float]:
+    """Interval of Σ |gap| over bins, from the observed gaps (BINS,) and their resamples (resamples, BINS).
 
     |gap| turns noise into error, so ECE is biased upwards, and a resample of it twice: percentile intervals can lie
     wholly above the value. Here the noise is that of the signed gaps, which are unbiased means. Above, the value plus
@@ -172,7 +169,7 @@ def _calibration_error_interval(observed: FloatArray, resampled: FloatArray, lev
     well: E|N(g, s)| - |g| a bin, which falls as |g| grows, at the smallest |g| that the level leaves plausible. In a
     clearly miscalibrated bin that is nearly 0; in a bin that may be calibrated it is s √(2/π).
     """
-    z = normal_quantile(level)
+    z = normal_quantile(LEVEL)
     s = resampled.std(axis=0, ddof=1)
     noisy = s > 0
     t = np.maximum(np.abs(observed[noisy]) / s[noisy] - z, 0.0)
@@ -180,3 +177,29 @@ def _calibration_error_interval(observed: FloatArray, resampled: FloatArray, lev
     noise = z * float((resampled @ np.sign(observed)).std(ddof=1))
     value = float(np.abs(observed).sum())
     return max(0.0, value - bias - noise), min(1.0, value + noise)
+
+
+_SHARED: dict[str, Any] = {"group": "calibration", "compute": calibration}
+METRICS = (
+    MetricSpec(
+        "nll",
+        "Negative log-likelihood",
+        unit="nats",
+        higher_is_better=False,
+        range=(0, math.inf),
+        lm_eval="nll",
+        **_SHARED,
+    ),
+    MetricSpec("brier", "Brier score", higher_is_better=False, range=(0, 2), lm_eval="brier", **_SHARED),
+    MetricSpec(
+        "ece",
+        "Expected calibration error, 15 equal-width bins",
+        unit="%",
+        higher_is_better=False,
+        range=(0, 100),
+        variants={"equal-mass": "Expected calibration error, 15 equal-mass bins"},
+        lm_eval="ece",
+        **_SHARED,
+    ),
+    MetricSpec("mean-confidence", "Mean confidence", unit="%", range=(0, 100), **_SHARED),
+)

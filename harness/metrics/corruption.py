@@ -8,15 +8,17 @@ recur in every cell. Nothing is averaged over fewer cells than its name says.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache, cached_property
+from functools import cache
 from importlib.resources import files
 from typing import Any, NamedTuple
 
 import numpy as np
 import yaml
 
+from harness.corruptions.names import GROUPS, IMAGENET_C, SEVERITIES
 from harness.metrics.intervals import (
     LEVEL,
     RESAMPLES,
@@ -24,30 +26,24 @@ from harness.metrics.intervals import (
     bootstrap_method,
     normal_quantile,
     percentile_interval,
-    proportion,
     resampled_sums,
 )
-from harness.metrics.types import BoolArray, Estimate, FloatArray, MetricUnavailable
+from harness.metrics.types import BoolArray, Estimate, MetricSpec, MetricUnavailable
 
 Cell = tuple[str, int]
 """A corruption at one severity."""
-SEVERITIES = (1, 2, 3, 4, 5)
+_CLEAN: Cell = ("", 0)
+"""The images without corruption, among the cells."""
 
 
 @dataclass(frozen=True)
 class AlexNet:
-    """The errors by which corruption errors are divided, and the sets of corruptions they are given for."""
+    """The errors by which corruption errors are divided."""
 
     clean: float
     """Error on imagenet-val, a fraction."""
     errors: Mapping[Cell, float]
     """Error in each cell, a fraction."""
-    scored: tuple[str, ...]
-    """The 15 corruptions of mCE, in the paper's order."""
-    extra: tuple[str, ...]
-    """The 4 that are reported apart."""
-    groups: Mapping[str, tuple[str, ...]]
-    """The 15 by group: noise, blur, weather, digital."""
 
     def mean(self, name: str) -> float:
         """Error under one corruption, a fraction: the mean over its severities.
@@ -66,27 +62,22 @@ def alexnet() -> AlexNet:
     loaded: dict[str, Any] = yaml.safe_load(
         files("harness.metrics").joinpath("alexnet_errors.yaml").read_text(encoding="utf-8")
     )
-    groups: dict[str, tuple[str, ...]] = {}
-    for name, entry in loaded["scored"].items():
-        groups[entry["group"]] = (*groups.get(entry["group"], ()), name)
     errors = {
         (name, severity): error
         for name, entry in {**loaded["scored"], **loaded["extra"]}.items()
         for severity, error in zip(SEVERITIES, entry["errors"], strict=True)
     }
-    return AlexNet(loaded["clean"], errors, tuple(loaded["scored"]), tuple(loaded["extra"]), groups)
+    return AlexNet(loaded["clean"], errors)
 
 
 class CorruptionErrors:
     """Which base images a model gets wrong in each cell, and every score that follows from it.
 
-    Scores are percentages; their n counts base images. Intervals are bootstrap percentiles over base images. The
-    resampling is done once, when the first interval is asked for; it holds eight bytes for each image and cell.
+    Scores are percentages; their n counts base images. Intervals are bootstrap percentiles over base images.
 
     Args:
         correct: for each cell a bool array (n,): the same n base images in the same order in every cell.
         clean: bool (n,): the same images without corruption; None where they were not run.
-        level: confidence level as a fraction.
         seed: of the resampling.
         resamples: how many.
 
@@ -100,36 +91,30 @@ class CorruptionErrors:
         correct: Mapping[Cell, BoolArray],
         clean: BoolArray | None = None,
         *,
-        level: float = LEVEL,
         seed: int = SEED,
         resamples: int = RESAMPLES,
     ) -> None:
         if not correct:
             raise ValueError("there are no cells")
-        self.cells = tuple(sorted(correct))  # one order, so that sums are rounded alike however the cells were given
-        columns = [*(correct[cell] for cell in self.cells), *([] if clean is None else [clean])]
-        if len({len(column) for column in columns}) != 1:
-            raise ValueError("the cells hold different numbers of base images")
-        if any(severity not in SEVERITIES for _, severity in self.cells):
+        if any(severity not in SEVERITIES for _, severity in correct):
             raise ValueError(f"a severity is one of {SEVERITIES}")
-        self.n = len(columns[0])
+        # One order, so that sums are rounded alike however the cells were given.
+        columns = {cell: correct[cell] for cell in sorted(correct)} | ({} if clean is None else {_CLEAN: clean})
+        lengths = {len(column) for column in columns.values()}
+        if len(lengths) != 1:
+            raise ValueError("the cells hold different numbers of base images")
+        (self.n,) = lengths
         if self.n == 0:
             raise MetricUnavailable("There are no samples to count.")
-        self._column = {cell: i for i, cell in enumerate(self.cells)}
-        self._has_clean = clean is not None
-        self._wrong = ~np.column_stack(columns).astype(bool)
-        self._level, self._seed, self._resamples = level, seed, resamples
+        self._column = {cell: i for i, cell in enumerate(columns)}
+        wrong = ~np.column_stack(list(columns.values())).astype(bool)
+        self._rates = wrong.sum(axis=0) / self.n
+        self._resampled_rates = resampled_sums(wrong, seed=seed, resamples=resamples) / self.n
+        self._method = bootstrap_method("percentile over base images", seed=seed, resamples=resamples)
 
-    # --- scores ---
-
-    def error(self, name: str, severity: int) -> Estimate:
-        """The error of one cell, with its Wilson interval.
-
-        Raises:
-            MetricUnavailable: the cell was not run.
-        """
-        self._require([name], [severity], "The error of a cell")
-        return proportion(int(self._wrong[:, self._column[name, severity]].sum()), self.n, self._level)
+    def severities(self, name: str) -> tuple[int, ...]:
+        """The severities at which a corruption was run, increasing."""
+        return tuple(severity for severity in SEVERITIES if (name, severity) in self._column)
 
     def mean_error(self, names: Sequence[str], severities: Sequence[int] = SEVERITIES) -> Estimate:
         """The mean of the cells' errors, without normalisation: of one corruption, a group, a severity, or all.
@@ -138,82 +123,45 @@ class CorruptionErrors:
             MetricUnavailable: a cell was not run; the reason names what is missing.
         """
         self._require(names, severities, "A mean error")
-        cells = [(name, severity) for name in names for severity in severities]
+        return self.mean_of([(name, severity) for name in names for severity in severities])
+
+    def mean_of(self, cells: Sequence[Cell]) -> Estimate:
+        """The mean of the errors of cells that were run, without normalisation."""
         return self._combine({cell: 1 / len(cells) for cell in cells})
 
-    def mean_error_of_run_cells(self, names: Sequence[str]) -> Estimate:
-        """The mean of the errors of those cells of `names` that were run, each counted once, without normalisation.
-
-        Raises:
-            MetricUnavailable: none was run.
-        """
-        run = [cell for cell in self.cells if cell[0] in names]
-        if not run:
-            raise MetricUnavailable("None of the cells was run.")
-        return self._combine({cell: 1 / len(run) for cell in run})
-
-    def ce(self, name: str) -> Estimate:
-        """Corruption error: the errors over the five severities, summed and divided by AlexNet's.
-
-        Raises:
-            MetricUnavailable: a severity was not run, or AlexNet's error is not published.
-        """
-        return self._combine(self._ce_weights(name, "A corruption error"))
-
-    def mce(self) -> Estimate:
-        """Mean corruption error: the mean of CE over the 15 corruptions.
-
-        Raises:
-            MetricUnavailable: one of the 75 cells was not run.
-        """
-        names = alexnet().scored
-        self._require(names, SEVERITIES, "mCE, a mean over 15 corruptions at 5 severities each,")
-        weights: dict[Cell, float] = {}
-        for name in names:
-            weights |= {cell: weight / len(names) for cell, weight in self._ce_weights(name, "mCE").items()}
-        return self._combine(weights)
-
-    def relative_ce(self, name: str) -> Estimate:
-        """Relative corruption error: Σ(E - E_clean) over the severities, divided by AlexNet's.
+    def ce(self, name: str, *, relative: bool = False) -> Estimate:
+        """Corruption error: the errors over the five severities, summed and divided by AlexNet's; `relative`: of
+        E - E_clean instead of E.
 
         Raises:
             MetricUnavailable: a severity or the clean images were not run, or AlexNet's error is not published.
         """
-        return self._combine(*self._relative_weights(name, "A relative corruption error"))
+        what = "A relative corruption error" if relative else "A corruption error"
+        return self._combine(self._ce_weights(name, relative, what))
 
-    def relative_mce(self) -> Estimate:
-        """Relative mCE: the mean of relative CE over the 15 corruptions.
+    def mce(self, *, relative: bool = False) -> Estimate:
+        """Mean corruption error: the mean of (relative) CE over the 15 corruptions.
 
         Raises:
             MetricUnavailable: one of the 75 cells, or the clean images, were not run.
         """
-        names = alexnet().scored
-        self._require(names, SEVERITIES, "Relative mCE, a mean over 15 corruptions at 5 severities each,")
+        names, what = IMAGENET_C, "Relative mCE" if relative else "mCE"
+        self._require(names, SEVERITIES, f"{what}, a mean over 15 corruptions at 5 severities each,")
         weights: dict[Cell, float] = {}
-        clean = 0.0
         for name in names:
-            corrupted, of_clean = self._relative_weights(name, "Relative mCE")
-            weights |= {cell: weight / len(names) for cell, weight in corrupted.items()}
-            clean += of_clean / len(names)
-        return self._combine(weights, clean)
+            for cell, weight in self._ce_weights(name, relative, what).items():
+                weights[cell] = weights.get(cell, 0.0) + weight / len(names)
+        return self._combine(weights)
 
-    def run_severities(self, names: Sequence[str]) -> dict[str, tuple[int, ...]]:
-        """The severities at which each of `names` was run, increasing; empty where it was not."""
-        return {name: tuple(s for s in SEVERITIES if (name, s) in self._column) for name in names}
-
-    # --- how they are made ---
-
-    def _ce_weights(self, name: str, what: str) -> dict[Cell, float]:
-        reference = alexnet().mean(name)
+    def _ce_weights(self, name: str, relative: bool, what: str) -> dict[Cell, float]:
+        reference = alexnet().mean(name) - (alexnet().clean if relative else 0.0)
         self._require([name], SEVERITIES, what)
-        return {(name, severity): 1 / (len(SEVERITIES) * reference) for severity in SEVERITIES}
-
-    def _relative_weights(self, name: str, what: str) -> tuple[dict[Cell, float], float]:
-        degradation = alexnet().mean(name) - alexnet().clean
-        self._require([name], SEVERITIES, what)
-        if not self._has_clean:
+        weights = {(name, severity): 1 / (len(SEVERITIES) * reference) for severity in SEVERITIES}
+        if not relative:
+            return weights
+        if _CLEAN not in self._column:
             raise MetricUnavailable(f"{what} needs the clean images, which were not run.")
-        return {(name, severity): 1 / (len(SEVERITIES) * degradation) for severity in SEVERITIES}, -1 / degradation
+        return weights | {_CLEAN: -1 / reference}
 
     def _require(self, names: Sequence[str], severities: Sequence[int], what: str) -> None:
         absent = {name: tuple(s for s in severities if (name, s) not in self._column) for name in names}
@@ -222,25 +170,17 @@ class CorruptionErrors:
         if any(absent.values()):
             raise MetricUnavailable(f"{what} needs cells that were not run: {describe_cells(absent, names)}.")
 
-    def _combine(self, weights: Mapping[Cell, float], clean: float = 0.0) -> Estimate:
+    def _combine(self, weights: Mapping[Cell, float]) -> Estimate:
         """The weighted sum of error rates, in percent, with its interval."""
-        coefficients = np.zeros(self._wrong.shape[1])
+        coefficients = np.zeros(len(self._column))
         for cell, weight in weights.items():
             coefficients[self._column[cell]] = 100 * weight
-        if clean:
-            coefficients[-1] = 100 * clean
-        value = float(self._wrong.sum(axis=0) / self.n @ coefficients)
-        low, high = percentile_interval(value, self._resampled_rates @ coefficients, self._level)
+        value = float(self._rates @ coefficients)
+        low, high = percentile_interval(value, self._resampled_rates @ coefficients)
         if low == high:  # nothing varies between images: the bootstrap would claim certainty it doesn't have
             why = "no interval: every resample of the base images gives the same value"
-            return Estimate(value, None, None, self._level, why, self.n)
-        method = bootstrap_method("percentile over base images", seed=self._seed, resamples=self._resamples)
-        return Estimate(value, low, high, self._level, method, self.n)
-
-    @cached_property
-    def _resampled_rates(self) -> FloatArray:
-        """Error rates of all columns over resamples of the images, float64 (resamples, cells, and one if clean)."""
-        return resampled_sums(self._wrong, seed=self._seed, resamples=self._resamples) / self.n
+            return Estimate(value, None, None, LEVEL, why, self.n)
+        return Estimate(value, low, high, LEVEL, self._method, self.n, "bootstrap")
 
 
 class Score(NamedTuple):
@@ -264,23 +204,23 @@ def corruption_scores(errors: CorruptionErrors, scored: Sequence[str], extra: Se
         scored: the corruptions that its means are over.
         extra: those that are reported apart.
     """
-    normalised = set(scored) == set(alexnet().scored)
-    run = errors.run_severities([*scored, *extra])
+    normalised = set(scored) == set(IMAGENET_C)
+    run = {name: errors.severities(name) for name in (*scored, *extra)}
     for name in (name for name, severities in run.items() if severities):
         yield _score(f"/{name}.mean-error", "mean of the error over 5 severities", errors.mean_error, [name])
         if normalised:
             yield _score(f"/{name}.ce", _CE_READING, errors.ce, name)
-            yield _score(f"/{name}.relative-ce", _RELATIVE_READING, errors.relative_ce, name)
+            yield _score(f"/{name}.relative-ce", _RELATIVE_READING, errors.ce, name, relative=True)
     if normalised:
         yield _score(".mce", f"{_CE_READING}; mean over 15 corruptions", errors.mce)
-        yield _score(".relative-mce", f"{_RELATIVE_READING}; mean over 15 corruptions", errors.relative_mce)
+        yield _score(".relative-mce", f"{_RELATIVE_READING}; mean over 15 corruptions", errors.mce, relative=True)
     every = f"un-normalised mean of the error over {len(scored)} corruptions"
     yield _score(".mean-error", f"{every} and 5 severities", errors.mean_error, scored)
     for severity in SEVERITIES:
         key = f".mean-error:severity-{severity}"
         yield _score(key, f"{every} at severity {severity}", errors.mean_error, scored, [severity])
     if normalised:
-        for group, names in alexnet().groups.items():
+        for group, names in GROUPS.items():
             reading = f"un-normalised mean of the error over {_listed(names)}, 5 severities each"
             yield _score(f".mean-error:{group}", reading, errors.mean_error, names)
     if extra:
@@ -295,16 +235,17 @@ def corruption_scores(errors: CorruptionErrors, scored: Sequence[str], extra: Se
         reading = (
             f"un-normalised mean of the error over the cells that were run: {describe_cells(run, scored)}; not mCE"
         )
-        yield _score(f".mean-error:{variant}", reading, errors.mean_error_of_run_cells, scored)
+        cells = [(name, severity) for name in scored for severity in run[name]]
+        yield _score(f".mean-error:{variant}", reading, errors.mean_of, cells)
 
 
 _CE_READING = "sum of the error over 5 severities, divided by AlexNet's"
 _RELATIVE_READING = "sum of (error - clean error) over 5 severities, divided by AlexNet's"
 
 
-def _score(key: str, reading: str, metric: Callable[..., Estimate], *inputs: Any) -> Score:
+def _score(key: str, reading: str, metric: Callable[..., Estimate], *inputs: Any, **options: bool) -> Score:
     try:
-        return Score(key, metric(*inputs), reading)
+        return Score(key, metric(*inputs, **options), reading)
     except MetricUnavailable as unavailable:
         return Score(key, unavailable, reading)
 
@@ -322,7 +263,7 @@ def describe_cells(cells: Mapping[str, Sequence[int]], names: Sequence[str]) -> 
     return "; ".join(parts)
 
 
-def widest_mce_half_width(n: int, level: float = LEVEL) -> float:
+def widest_mce_half_width(n: int) -> float:
     """How far mCE's interval can reach to either side with n base images, in percentage points, whatever the model.
 
     An image adds between 0 and mean(1 / AlexNet's error) to the sum, so its standard deviation is at most half of that
@@ -333,9 +274,8 @@ def widest_mce_half_width(n: int, level: float = LEVEL) -> float:
     """
     if n < 1:
         raise ValueError("a width needs at least one image")
-    reference = alexnet()
-    widest = np.mean([1 / reference.mean(name) for name in reference.scored])
-    return float(100 * normal_quantile(level) * widest / 2 / np.sqrt(n))
+    widest = np.mean([1 / alexnet().mean(name) for name in IMAGENET_C])
+    return float(100 * normal_quantile(LEVEL) * widest / 2 / np.sqrt(n))
 
 
 def _listed(words: Sequence[str]) -> str:
@@ -344,3 +284,13 @@ def _listed(words: Sequence[str]) -> str:
 
 def _severities(severities: Sequence[int]) -> str:
     return f"severit{'y' if len(severities) == 1 else 'ies'} {_listed([str(severity) for severity in severities])}"
+
+
+_SHARED: dict[str, Any] = {"unit": "%", "higher_is_better": False, "group": "corruption"}
+METRICS = (
+    MetricSpec("ce", "Corruption error (CE)", range=(0, math.inf), **_SHARED),
+    MetricSpec("relative-ce", "Relative CE", **_SHARED),
+    MetricSpec("mce", "Mean corruption error (mCE)", range=(0, math.inf), lm_eval="mce", **_SHARED),
+    MetricSpec("relative-mce", "Relative mCE", **_SHARED),
+    MetricSpec("mean-error", "Mean error", range=(0, 100), lm_eval="mean_error", **_SHARED),
+)

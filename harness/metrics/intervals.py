@@ -71,42 +71,30 @@ def proportion(successes: int, n: int, level: float = LEVEL) -> Estimate:
     if n == 0:
         raise MetricUnavailable("There are no samples to count.")
     low, high = wilson(successes, n, level)
-    return Estimate(100 * successes / n, 100 * float(low), 100 * float(high), level, "Wilson", n)
+    return Estimate(100 * successes / n, 100 * float(low), 100 * float(high), level, "Wilson", n, "wilson")
 
 
-def difference_of_proportions(
-    successes: int, n: int, other_successes: int, other_n: int, level: float = LEVEL
-) -> Estimate:
-    """The first proportion minus the other, of two independent samples, in percentage points; n counts both samples.
-
-    Newcombe 1998, "Interval estimation for the difference between independent proportions", method 10 (hybrid score).
-
-    Raises:
-        MetricUnavailable: a sample is empty.
-    """
-    if n == 0 or other_n == 0:
-        raise MetricUnavailable("There are no samples to count.")
-    (low, other_low), (high, other_high) = wilson([successes, other_successes], [n, other_n], level)
-    value, low, high = square_and_add((successes / n, low, high), (other_successes / other_n, other_low, other_high))
-    return Estimate(100 * value, 100 * low, 100 * high, level, "Newcombe, independent samples", n + other_n)
-
-
-def square_and_add(
-    first: tuple[float, float, float], other: tuple[float, float, float], correlation: float = 0.0
-) -> tuple[float, float, float]:
-    """Value and bounds of a difference, from each term's own value, low and high.
+def newcombe(
+    first: npt.ArrayLike, other: npt.ArrayLike, correlation: npt.ArrayLike = 0.0
+) -> tuple[FloatArray, FloatArray]:
+    """How far the interval of a difference reaches below and above it, element by element.
 
     Newcombe's construction for proportions (1998, methods 10 of both papers), shown by Zou & Donner 2008,
     "Construction of confidence limits about effect measures", to hold for any two estimates with sound intervals.
+
+    Args:
+        first: value, low and high of the first estimate, (3,) or (3, m).
+        other: likewise.
+        correlation: of the two, 0 for independent samples.
     """
-    value, low, high = first
-    other_value, other_low, other_high = other
+    value, low, high = np.asarray(first, dtype=np.float64)
+    other_value, other_low, other_high = np.asarray(other, dtype=np.float64)
     down, up = value - low, high - value
     other_down, other_up = other_value - other_low, other_high - other_value
-    below = np.sqrt(max(0.0, down**2 - 2 * correlation * down * other_up + other_up**2))
-    above = np.sqrt(max(0.0, up**2 - 2 * correlation * up * other_down + other_down**2))
-    difference = value - other_value
-    return float(difference), float(difference - below), float(difference + above)
+    twice = 2 * np.asarray(correlation)
+    below = np.sqrt(np.maximum(0.0, down**2 - twice * down * other_up + other_up**2))
+    above = np.sqrt(np.maximum(0.0, up**2 - twice * up * other_down + other_down**2))
+    return below, above
 
 
 # --- bootstrap ------------------------------------------------------------------------------------------------------
@@ -147,23 +135,6 @@ def percentile_interval(value: float, resampled: FloatArray, level: float = LEVE
     return min(float(low), value), max(float(high), value)
 
 
-def bootstrap_method(kind: str, *, seed: int, resamples: int) -> str:
+def bootstrap_method(kind: str, *, seed: int = SEED, resamples: int = RESAMPLES) -> str:
     """How a bootstrap interval is named in the ledger."""
     return f"bootstrap {kind}, {resamples} resamples, seed {seed}"
-
-
-def bootstrap_mean(
-    values: FloatArray, *, level: float = LEVEL, seed: int = SEED, resamples: int = RESAMPLES
-) -> Estimate:
-    """The mean of values (n,) with its bootstrap percentile interval.
-
-    Raises:
-        MetricUnavailable: there are no values.
-    """
-    if len(values) == 0:
-        raise MetricUnavailable("There are no samples to average.")
-    value = float(np.mean(values, dtype=np.float64))
-    means = resampled_sums(values[:, None], seed=seed, resamples=resamples)[:, 0] / len(values)
-    low, high = percentile_interval(value, means, level)
-    method = bootstrap_method("percentile", seed=seed, resamples=resamples)
-    return Estimate(value, low, high, level, method, len(values))

@@ -15,9 +15,9 @@ from itertools import combinations
 import numpy as np
 from scipy import sparse, stats
 
-from harness.metrics.intervals import LEVEL, wilson
+from harness.metrics.intervals import LEVEL, newcombe, wilson
 from harness.metrics.multiplicity import POWER
-from harness.metrics.types import BoolArray, Estimate, FloatArray, IntArray, MetricUnavailable
+from harness.metrics.types import BoolArray, FloatArray, IntArray, MetricUnavailable
 
 METHOD = "Newcombe, paired samples"
 
@@ -86,46 +86,25 @@ def paired_interval(counts: PairedCounts, level: float = LEVEL) -> tuple[FloatAr
     n = e + f + g + h
     whole = np.where(n > 0, n, np.nan)
     (low, other_low), (high, other_high) = wilson(np.stack([e + f, e + g]), np.stack([n, n]), level)
-    rate, other_rate = (e + f) / whole, (e + g) / whole
     cross = e * h - f * g
     cross = np.where(cross > 0, np.maximum(cross - n / 2, 0.0), cross)
     margins = (e + f) * (g + h) * (e + g) * (f + h)
     phi = np.where(margins > 0, cross / np.sqrt(np.where(margins > 0, margins, 1.0)), 0.0)
-    down, up = rate - low, high - rate
-    other_down, other_up = other_rate - other_low, other_high - other_rate
-    below = np.sqrt(np.maximum(0.0, down**2 - 2 * phi * down * other_up + other_up**2))
-    above = np.sqrt(np.maximum(0.0, up**2 - 2 * phi * up * other_down + other_down**2))
+    rates = ((e + f) / whole, low, high), ((e + g) / whole, other_low, other_high)
+    below, above = newcombe(*rates, phi)
     difference = (f - g) / whole
-    return np.minimum(100 * (difference - below), counts.difference), np.maximum(
-        100 * (difference + above), counts.difference
-    )
+    # Rounding must not move a bound to the wrong side of the value.
+    low, high = 100 * (difference - below), 100 * (difference + above)
+    return np.minimum(low, counts.difference), np.maximum(high, counts.difference)
 
 
-def paired_difference_of_proportions(first: BoolArray, other: BoolArray, level: float = LEVEL) -> Estimate:
-    """The first proportion minus the other, of outcomes (n,) on the same samples, in percentage points.
-
-    Raises:
-        MetricUnavailable: there are no samples.
-    """
-    if len(first) == 0:
-        raise MetricUnavailable("There are no samples to count.")
-    counts = paired_counts(first, other)
-    low, high = paired_interval(counts, level)
-    return Estimate(float(counts.difference[0]), float(low[0]), float(high[0]), level, METHOD, len(first))
-
-
-def mcnemar(counts: PairedCounts, *, mid_p: bool = False) -> FloatArray:
+def mcnemar(counts: PairedCounts) -> FloatArray:
     """Two-sided p-values (m,) that both models have one success rate; 1 where no sample is discordant.
 
-    The exact conditional test (McNemar 1947; binomial with probability ½ over the discordant samples). `mid_p` counts half
-    of the observed table's own probability (Fagerland, Lydersen & Laake 2013, "The McNemar test for binary matched-pairs
-    data"): less conservative, but not exact.
+    The exact conditional test (McNemar 1947; binomial with probability ½ over the discordant samples).
     """
     fewer, total = np.minimum(counts.only_first, counts.only_other), counts.discordant
-    p_values = 2 * stats.binom.cdf(fewer, total, 0.5)
-    if mid_p:
-        p_values = p_values - stats.binom.pmf(fewer, total, 0.5)
-    return np.where(total > 0, np.minimum(p_values, 1.0), 1.0)
+    return np.where(total > 0, np.minimum(2 * stats.binom.cdf(fewer, total, 0.5), 1.0), 1.0)
 
 
 def smallest_detectable_difference(

@@ -18,8 +18,9 @@ import numpy.typing as npt
 import yaml
 from scipy.special import expit, logit
 
-from harness.metrics.intervals import LEVEL, difference_of_proportions, square_and_add
-from harness.metrics.types import BoolArray, Estimate, FloatArray, MetricUnavailable
+from harness.metrics.accuracy import accuracy
+from harness.metrics.intervals import LEVEL, newcombe, wilson
+from harness.metrics.types import BoolArray, Estimate, FloatArray, MetricSpec, MetricUnavailable
 
 
 @dataclass(frozen=True)
@@ -84,20 +85,27 @@ def baseline_file() -> dict[str, Any]:
     return loaded
 
 
-def accuracy_drop(reference: BoolArray, shifted: BoolArray, level: float = LEVEL) -> Estimate:
+def accuracy_drop(reference: BoolArray, shifted: BoolArray) -> Estimate:
     """Reference accuracy minus shifted accuracy in percentage points, from correctness on two independent sets.
 
+    Newcombe 1998, "Interval estimation for the difference between independent proportions", method 10 (hybrid score).
     For ImageNet-A and -R, `reference` is imagenet-val's images of the same 200 classes. n counts both sets.
 
     Raises:
         MetricUnavailable: a set is empty.
     """
-    return difference_of_proportions(
-        int(np.count_nonzero(reference)), len(reference), int(np.count_nonzero(shifted)), len(shifted), level
-    )
+    n = np.array([len(reference), len(shifted)])
+    if (n == 0).any():
+        raise MetricUnavailable("There are no samples to count.")
+    successes = np.array([np.count_nonzero(reference), np.count_nonzero(shifted)])
+    first, other = np.column_stack([successes / n, *wilson(successes, n)])
+    below, above = map(float, newcombe(first, other))
+    value = float(first[0] - other[0])
+    method = "Newcombe, independent samples"
+    return Estimate(100 * value, 100 * (value - below), 100 * (value + above), LEVEL, method, int(n.sum()), "newcombe")
 
 
-def effective_robustness(benchmark: str, reference: Estimate, shifted: Estimate) -> Estimate:
+def effective_robustness(benchmark: str, reference: BoolArray, shifted: BoolArray) -> Estimate:
     """Accuracy on `benchmark` above the baseline at the same reference accuracy, in percentage points.
 
     The interval is sampling error in both accuracies, joined as for independent samples (the baseline is increasing,
@@ -106,22 +114,39 @@ def effective_robustness(benchmark: str, reference: Estimate, shifted: Estimate)
 
     Args:
         benchmark: a key of `baselines()`.
-        reference: accuracy in percent on the baseline's reference set, with its interval.
-        shifted: accuracy in percent on the benchmark, with its interval.
+        reference: correctness on the baseline's reference set.
+        shifted: correctness on the benchmark.
 
     Raises:
         KeyError: there is no baseline for the benchmark.
-        MetricUnavailable: the reference accuracy is 0 or 100 %, where the logit is infinite.
-        ValueError: an estimate has no interval, or the levels differ.
+        MetricUnavailable: a set is empty, or the reference accuracy is 0 or 100 %, where the logit is infinite.
     """
-    baseline = baselines()[benchmark]
-    if reference.low is None or reference.high is None or shifted.low is None or shifted.high is None:
-        raise ValueError("effective robustness needs accuracies with intervals")
-    if reference.level != shifted.level:
-        raise ValueError(f"the accuracies' levels differ: {reference.level} and {shifted.level}")
-    if not 0 < reference.value < 100:
-        raise MetricUnavailable(f"The baseline is not defined at a reference accuracy of {reference.value:g} %.")
-    low, expected, high = (float(baseline.predict(bound)) for bound in (reference.low, reference.value, reference.high))
-    value, below, above = square_and_add((shifted.value, shifted.low, shifted.high), (expected, low, high))
+    before, after = accuracy(reference), accuracy(shifted)
+    if not 0 < before.value < 100:
+        raise MetricUnavailable(f"The baseline is not defined at a reference accuracy of {before.value:g} %.")
+    bounds = np.array([(e.value, e.low, e.high) for e in (before, after)], dtype=np.float64)
+    expected = baselines()[benchmark].predict(bounds[0])
+    below, above = map(float, newcombe(bounds[1], expected))
+    value, n = after.value - float(expected[0]), before.n + after.n
     method = "Newcombe, independent samples, through the baseline"
-    return Estimate(value, below, above, reference.level, method, reference.n + shifted.n)
+    return Estimate(value, value - below, value + above, LEVEL, method, n, "newcombe")
+
+
+METRICS = (
+    MetricSpec(
+        "accuracy-drop",
+        "Accuracy drop from imagenet-val",
+        unit="points",
+        higher_is_better=False,
+        range=(-100, 100),
+        group="shift",
+    ),
+    MetricSpec(
+        "effective-robustness",
+        "Effective robustness",
+        unit="points",
+        higher_is_better=True,
+        range=(-100, 100),
+        group="shift",
+    ),
+)

@@ -1,10 +1,11 @@
-"""The records that metrics take and return: stored predictions in one label space, and one value with its interval."""
+"""The records of metrics: what they take, stored predictions in one label space; what they return, one value with its
+interval; and what the rest of the program knows of a metric."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, fields
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -43,6 +44,8 @@ class Estimate:
     """How the interval was made, seed and resamples included; the reason where there is no interval."""
     n: int
     """Samples the value was computed from."""
+    kind: str | None = None
+    """The method in one word, as in `evidence.Interval`; None where there is no interval."""
 
     def __post_init__(self) -> None:
         if not math.isfinite(self.value):
@@ -90,11 +93,11 @@ class LabelSpacePredictions:
     def __post_init__(self) -> None:
         n = len(self.label)
         shapes = {"label": (n,), "top5": (n, TOP), "top5_logit": (n, TOP)}
-        for field in fields(self):
-            array = getattr(self, field.name)
-            expected = shapes.get(field.name, (n,))
+        for column in fields(self):
+            array = getattr(self, column.name)
+            expected = shapes.get(column.name, (n,))
             if array is not None and array.shape != expected:
-                raise ValueError(f"{field.name} has shape {array.shape}, expected {expected}")
+                raise ValueError(f"{column.name} has shape {array.shape}, expected {expected}")
         for name in ("label", "top5"):
             if n and getattr(self, name).min() < -1:
                 raise ValueError(f"{name} holds a class index below -1")
@@ -104,10 +107,7 @@ class LabelSpacePredictions:
 
     def take(self, which: IntArray | BoolArray) -> LabelSpacePredictions:
         """The samples that `which` names, by position or as a mask (n,)."""
-        part: dict[str, Any] = {}
-        for field in fields(self):
-            column = getattr(self, field.name)
-            part[field.name] = None if column is None else column[which]
+        part: dict[str, Any] = {name: None if column is None else column[which] for name, column in vars(self).items()}
         return LabelSpacePredictions(**part)
 
     def logits(self) -> Logits:
@@ -131,7 +131,40 @@ class LabelSpacePredictions:
 def concatenate(parts: Sequence[LabelSpacePredictions]) -> LabelSpacePredictions:
     """The samples of all parts, in order. A field that one part lacks is None in the whole."""
     whole: dict[str, Any] = {}
-    for field in fields(LabelSpacePredictions):
-        columns = [getattr(part, field.name) for part in parts]
-        whole[field.name] = None if any(column is None for column in columns) else np.concatenate(columns)
+    for column in fields(LabelSpacePredictions):
+        pieces = [getattr(part, column.name) for part in parts]
+        whole[column.name] = None if any(piece is None for piece in pieces) else np.concatenate(pieces)
     return LabelSpacePredictions(**whole)
+
+
+Compute = Callable[[LabelSpacePredictions], Estimate | Mapping[str, Estimate]]
+"""One metric of predictions; or several that share their resamples, by the end of their evidence key (`ece:equal-mass`)."""
+
+
+@dataclass(frozen=True)
+class MetricSpec:
+    """What the rest of the program knows of a metric. A module in `harness.metrics` lists its own in `METRICS`.
+
+    >>> spec = MetricSpec("margin", "Mean margin", unit="%", higher_is_better=True, range=(0, 100), group="calibration")
+    """
+
+    name: str
+    """As in evidence keys."""
+    title: str
+    """For tables and cards."""
+    unit: str | None = None
+    higher_is_better: bool | None = None
+    """None where neither is better by itself."""
+    range: tuple[float, float] = (-math.inf, math.inf)
+    decimals: int = 4
+    """Where the value is written without its interval, which decides elsewhere."""
+    group: str | None = None
+    """What a suite's `metrics:` calls it; None where something else asks for it."""
+    compute: Compute | None = None
+    """None where more than the predictions of one condition is needed."""
+    variants: Mapping[str, str] = field(default_factory=dict)
+    """Titles of variants that have one of their own."""
+    lm_eval: str | None = None
+    """Name in the results files of lm-evaluation-harness; None where they leave it out."""
+    hub_type: str | None = None
+    """Metric type in a card's `model-index`; None where it is not listed there."""

@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from harness.corruptions import PROTOCOL_VERSION, base_crop, corrupt, jpeg_round_trip
+from harness.corruptions.digital import jpeg_round_trip
+from harness.corruptions.generate import PROTOCOL_VERSION, base_crop, corrupt
 from harness.data.images import load_image
 from harness.data.local import LocalDataset
 from harness.models.preprocessing import Preprocessing

@@ -24,7 +24,9 @@ import numba
 import numpy as np
 from PIL import Image
 
-from harness.corruptions import EXTRA, IMAGENET_C, SEVERITIES, base_crop, corrupt_cells, jpeg_round_trip
+from harness.corruptions.digital import jpeg_round_trip
+from harness.corruptions.generate import base_crop, corrupt_cells
+from harness.corruptions.names import EXTRA, IMAGENET_C, SEVERITIES
 
 
 def least_milliseconds(work: Callable[[], object], repeats: int) -> float:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from harness.corruptions import base_crop
+from harness.corruptions.generate import base_crop
 
 
 def _bases(paths: list[Path]) -> list[np.ndarray]:

@@ -12,9 +12,11 @@ import numpy as np
 import pytest
 from scipy.ndimage import gaussian_filter
 
-from harness.corruptions import IMAGENET_C_BAR, REGISTRY, SEVERITIES, cbar
+from harness.corruptions import cbar
+from harness.corruptions.names import IMAGENET_C_BAR, SEVERITIES
 from harness.corruptions.picture import Picture
 from harness.corruptions.randomness import Stream
+from harness.corruptions.registry import REGISTRY
 
 ROWS, COLUMNS = np.mgrid[0:224, 0:224]
 

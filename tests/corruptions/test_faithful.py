@@ -18,9 +18,12 @@ from scipy.ndimage import zoom as scipy_zoom
 from scipy.stats import poisson
 from skimage.filters import gaussian
 
-from harness.corruptions import REGISTRY, SEVERITIES, corrupt, frost_textures
+from harness.corruptions.generate import corrupt
+from harness.corruptions.names import SEVERITIES
 from harness.corruptions.picture import Picture
 from harness.corruptions.randomness import Stream
+from harness.corruptions.registry import REGISTRY
+from harness.corruptions.weather import frost_textures
 
 
 def assert_agree(ours: np.ndarray, theirs: np.ndarray) -> None:

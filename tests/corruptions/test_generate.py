@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import itertools
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -12,23 +14,15 @@ from hypothesis import strategies as st
 from PIL import Image
 from torchvision import transforms
 
-from harness.corruptions import (
-    EXTRA,
-    GROUPS,
-    IMAGENET_C,
-    IMAGENET_C_BAR,
-    REGISTRY,
-    SEVERITIES,
-    base_crop,
-    corrupt,
-    corrupt_cells,
-    jpeg_round_trip,
-)
+from harness.corruptions.digital import jpeg_round_trip
+from harness.corruptions.generate import base_crop, corrupt, corrupt_cells
+from harness.corruptions.names import EXTRA, GROUPS, IMAGENET_C, IMAGENET_C_BAR, SEVERITIES
+from harness.corruptions.registry import REGISTRY
 from harness.errors import HarnessError
 
 ALL_CELLS = list(itertools.product(REGISTRY, SEVERITIES))
-RANDOM = [name for name, corruption in REGISTRY.items() if corruption.random]
-FIXED = [name for name, corruption in REGISTRY.items() if not corruption.random]
+RANDOM = [name for name, corruption in REGISTRY.items() if corruption.draw is not None]
+FIXED = [name for name, corruption in REGISTRY.items() if corruption.draw is None]
 
 
 @pytest.fixture(scope="module")
@@ -39,8 +33,19 @@ def all_cells(photographs):
 def test_the_sets_are_those_of_the_papers():
     assert sum(GROUPS.values(), ()) == IMAGENET_C  # the paper lists the 15 group by group
     assert (len(IMAGENET_C), len(EXTRA), len(IMAGENET_C_BAR)) == (15, 4, 10)
-    assert list(REGISTRY) == [*IMAGENET_C, *EXTRA, *IMAGENET_C_BAR]
+    assert set(REGISTRY) == {*IMAGENET_C, *EXTRA, *IMAGENET_C_BAR}
+    assert {name: entry.group for name, entry in REGISTRY.items() if name in IMAGENET_C} == {
+        name: group for group, members in GROUPS.items() for name in members
+    }
     assert all(len(corruption.parameters) == 5 and corruption.citation for corruption in REGISTRY.values())
+
+
+def test_an_added_corruption_joins_no_set():
+    """Sets list their members by name: nothing is computed from the registry's order or length."""
+    code = "import sys; from harness.corruptions import names; print(len(names.IMAGENET_C_BAR), sorted(sys.modules))"
+    printed = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert printed.startswith("10 ")
+    assert not any(f"'{module}'" in printed for module in ("harness.corruptions.registry", "numba", "cv2", "numpy"))
 
 
 def test_every_cell_is_a_changed_picture_of_its_own(all_cells, photographs):

@@ -13,7 +13,11 @@ from PIL import Image
 from typer.testing import CliRunner, Result
 
 from harness.cli import app
-from harness.corruptions import REGISTRY, SEVERITIES, base_crop, corrupt, jpeg_round_trip, weather
+from harness.corruptions import weather
+from harness.corruptions.digital import jpeg_round_trip
+from harness.corruptions.generate import base_crop, corrupt
+from harness.corruptions.names import SEVERITIES
+from harness.corruptions.registry import REGISTRY
 from harness.corruptions.show import RECORD, contact_sheet, save_image, write_official_layout
 from harness.data.annotations import validation_labels
 from harness.data.catalog import get_benchmark

@@ -27,7 +27,7 @@ from harness.metrics.intervals import resampled_sums
 from harness.metrics.types import LabelSpacePredictions, MetricUnavailable, concatenate
 
 
-def readout_of(logits: np.ndarray, label: np.ndarray) -> LabelSpacePredictions:
+def predictions_of(logits: np.ndarray, label: np.ndarray) -> LabelSpacePredictions:
     """What the engine stores of these logits (n, classes)."""
     top = np.argsort(-logits, axis=1, kind="stable")[:, :5]
     target = np.where(label >= 0, logits[np.arange(len(label)), label], np.nan)
@@ -57,25 +57,25 @@ def by_definition(confidences: np.ndarray, correct: np.ndarray, groups: list[np.
 
 def test_scores_equal_scikit_learn_whole_and_in_shards() -> None:
     logits, label = made(800)
-    readout = readout_of(logits, label)
+    predictions = predictions_of(logits, label)
     probabilities = softmax(logits, axis=1)
     # Stored float32 keeps about 7 digits, hence 1e-5.
-    scores = calibration(readout, resamples=50)
+    scores = calibration(predictions, resamples=50)
     assert scores["nll"].value == pytest.approx(log_loss(label, probabilities), abs=1e-5)
     assert scores["brier"].value == pytest.approx(
         brier_score_loss(label, probabilities, labels=range(12), scale_by_half=False), abs=1e-5
     )
     assert scores["mean-confidence"].value == pytest.approx(100 * probabilities.max(axis=1).mean(), abs=1e-3)
-    shards = concatenate([readout.take(part) for part in np.array_split(np.arange(800), 9)])
+    shards = concatenate([predictions.take(part) for part in np.array_split(np.arange(800), 9)])
     assert calibration(shards, resamples=50) == scores
 
 
 def test_calibration_errors_equal_the_definition() -> None:
     logits, label = made(1000, seed=1)
-    readout = readout_of(logits, label)
-    confidences = confidence(readout)
+    predictions = predictions_of(logits, label)
+    confidences = confidence(predictions)
     correct = logits.argmax(axis=1) == label
-    scores = calibration(readout, resamples=50)
+    scores = calibration(predictions, resamples=50)
     widths = [np.flatnonzero((confidences > m / 15) & (confidences <= (m + 1) / 15)) for m in range(15)]
     assert scores["ece"].value == pytest.approx(by_definition(confidences, correct, widths), abs=1e-9)
     order = np.argsort(confidences)
@@ -86,27 +86,27 @@ def test_calibration_errors_equal_the_definition() -> None:
 
 def test_reliability_table_equals_scikit_learn_and_sums_to_ece() -> None:
     logits, label = made(1000, seed=2)
-    readout = readout_of(logits, label)
+    predictions = predictions_of(logits, label)
     correct = logits.argmax(axis=1) == label
-    table = reliability_table(confidence(readout), correct)
-    accuracy, mean_confidence = calibration_curve(correct, confidence(readout), n_bins=15)
+    table = reliability_table(confidence(predictions), correct)
+    accuracy, mean_confidence = calibration_curve(correct, confidence(predictions), n_bins=15)
     filled = table[table["n"] > 0]
     np.testing.assert_allclose(filled["accuracy"], accuracy)
     np.testing.assert_allclose(filled["confidence"], mean_confidence)
     assert table["n"].sum() == 1000
     assert table.loc[table["n"] == 0, "accuracy"].isna().all()
     gaps = (filled["n"] / 1000 * (filled["accuracy"] - filled["confidence"]).abs()).sum()
-    assert calibration(readout, resamples=50)["ece"].value == pytest.approx(100 * gaps)
+    assert calibration(predictions, resamples=50)["ece"].value == pytest.approx(100 * gaps)
 
 
 def test_by_hand() -> None:
     """Two classes at logits ln 3 and 0: p = 3/4, 1/4. One sample right, one wrong."""
     logits = np.array([[np.log(3), 0.0], [np.log(3), 0.0]])
     label = np.array([0, 1])
-    readout = readout_of(np.pad(logits, ((0, 0), (0, 3)), constant_values=-np.inf), label)
-    np.testing.assert_allclose(negative_log_likelihood(readout), [np.log(4 / 3), np.log(4)], rtol=1e-6)
-    np.testing.assert_allclose(brier_score(readout), [2 / 16, 2 * 9 / 16], rtol=1e-6)
-    scores = calibration(readout, resamples=50)
+    predictions = predictions_of(np.pad(logits, ((0, 0), (0, 3)), constant_values=-np.inf), label)
+    np.testing.assert_allclose(negative_log_likelihood(predictions), [np.log(4 / 3), np.log(4)], rtol=1e-6)
+    np.testing.assert_allclose(brier_score(predictions), [2 / 16, 2 * 9 / 16], rtol=1e-6)
+    scores = calibration(predictions, resamples=50)
     assert scores["ece"].value == pytest.approx(25.0, abs=1e-4)  # confidence 75 %, accuracy 50 %
     assert scores["mean-confidence"].value == pytest.approx(75.0, abs=1e-4)
 
@@ -115,19 +115,19 @@ def test_a_class_outside_the_label_space() -> None:
     """Left out of NLL, with n saying so; in Brier its own term is (0 - 1)²."""
     logits, label = made(50, seed=3)
     label[:10] = -1
-    readout = readout_of(logits, label)
-    scores = calibration(readout, resamples=50)
+    predictions = predictions_of(logits, label)
+    scores = calibration(predictions, resamples=50)
     assert (scores["nll"].n, scores["brier"].n) == (40, 50)
     expected = -log_softmax(logits, axis=1)[np.arange(10, 50), label[10:]].mean()
     assert scores["nll"].value == pytest.approx(expected, abs=1e-5)
     probabilities = softmax(logits, axis=1)
-    np.testing.assert_allclose(brier_score(readout)[:10], (probabilities[:10] ** 2).sum(axis=1) + 1, atol=1e-5)
-    assert np.isnan(negative_log_likelihood(readout)[:10]).all()
+    np.testing.assert_allclose(brier_score(predictions)[:10], (probabilities[:10] ** 2).sum(axis=1) + 1, atol=1e-5)
+    assert np.isnan(negative_log_likelihood(predictions)[:10]).all()
 
 
 def test_unavailable_says_why() -> None:
     logits, label = made(20, seed=4)
-    full = readout_of(logits, label)
+    full = predictions_of(logits, label)
     with pytest.raises(MetricUnavailable, match="stored without logits"):
         calibration(LabelSpacePredictions(full.label, full.top5))
     assert full.logsumexp is not None
@@ -135,7 +135,7 @@ def test_unavailable_says_why() -> None:
     with pytest.raises(MetricUnavailable, match="3 of 20"):
         calibration(LabelSpacePredictions(**holes))
     with pytest.raises(MetricUnavailable, match="in the label space"):
-        calibration(readout_of(logits, np.full(20, -1)))
+        calibration(predictions_of(logits, np.full(20, -1)))
 
 
 @settings(max_examples=30, deadline=None)
@@ -143,8 +143,8 @@ def test_unavailable_says_why() -> None:
 def test_order_changes_no_value_and_intervals_hold_their_values(n: int, random: Any) -> None:
     logits, label = made(n, seed=random.randrange(1000))
     order = random.sample(range(n), n)
-    scores = calibration(readout_of(logits, label), resamples=40)
-    shuffled = calibration(readout_of(logits[order], label[order]), resamples=40)
+    scores = calibration(predictions_of(logits, label), resamples=40)
+    shuffled = calibration(predictions_of(logits[order], label[order]), resamples=40)
     for name, estimate in scores.items():
         assert shuffled[name].value == pytest.approx(estimate.value, abs=1e-9)
         assert estimate.low is not None
@@ -154,7 +154,7 @@ def test_order_changes_no_value_and_intervals_hold_their_values(n: int, random: 
 
 def test_bins_are_closed_above_and_ties_share_a_bin() -> None:
     assert bin_index(np.array([0.0, 1 / 15, 1 / 15 + 1e-9, 1.0])).tolist() == [0, 0, 1, 14]
-    tied = bin_index(np.array([0.3] * 10 + [0.9] * 5), bins=3, binning="equal-mass")
+    tied = bin_index(np.array([0.3] * 10 + [0.9] * 5), binning="equal-mass")
     assert len(set(tied[:10])) == 1
     assert len(set(tied[10:])) == 1
 
@@ -171,9 +171,9 @@ def test_calibration_error_interval_covers_the_true_error(shift: float, n: int) 
     for trial in range(trials):
         confidences = 0.5 + 0.5 * generator.beta(2, 1, size=n)
         correct = generator.random(n) < confidences + shift
-        gaps = _gaps_by_bin(confidences, correct, 15, "equal-width")
+        gaps = _gaps_by_bin(confidences, correct, "equal-width")
         resampled = resampled_sums(gaps, seed=trial, resamples=200) / n
-        low, high = _calibration_error_interval(gaps.mean(axis=0), resampled, 0.95)
+        low, high = _calibration_error_interval(gaps.mean(axis=0), resampled)
         hits += low <= truth <= high
         percentile_low, percentile_high = np.quantile(np.abs(resampled).sum(axis=1), [0.025, 0.975])
         percentile_hits += percentile_low <= truth <= percentile_high

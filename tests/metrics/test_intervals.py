@@ -7,11 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from harness.metrics.intervals import (
-    difference_of_proportions,
-    proportion,
-    wilson,
-)
+from harness.metrics.intervals import proportion, wilson
 from harness.metrics.types import MetricUnavailable
 
 counts = st.integers(1, 10**7).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n)))
@@ -52,28 +48,3 @@ def test_wilson_by_hand_and_without_samples() -> None:
 def test_wilson_refuses_impossible_counts() -> None:
     with pytest.raises(ValueError, match="between 0 and n"):
         wilson(3, 2)
-
-
-@pytest.mark.parametrize(
-    ("first", "other", "low", "high"),
-    [  # Newcombe 1998 (independent), table II, method 10
-        ((56, 70), (48, 80), 0.0524, 0.3339),
-        ((9, 10), (3, 10), 0.1705, 0.8090),
-        ((6, 7), (2, 7), 0.0582, 0.8062),
-        ((5, 56), (0, 29), -0.0381, 0.1926),
-        ((0, 10), (0, 20), -0.1611, 0.2775),
-        ((10, 10), (0, 10), 0.6075, 1.0000),
-    ],
-)
-def test_independent_difference_equals_newcombes_table(
-    first: tuple[int, int], other: tuple[int, int], low: float, high: float
-) -> None:
-    estimate = difference_of_proportions(*first, *other)
-    assert estimate.value == pytest.approx(100 * (first[0] / first[1] - other[0] / other[1]))
-    assert estimate.low == pytest.approx(100 * low, abs=0.01)
-    assert estimate.high == pytest.approx(100 * high, abs=0.01)
-
-
-def test_empty_samples_are_unavailable() -> None:
-    with pytest.raises(MetricUnavailable):
-        difference_of_proportions(0, 0, 1, 2)

@@ -9,7 +9,6 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from harness.metrics.intervals import proportion
 from harness.metrics.robustness import accuracy_drop, baseline_file, baselines, effective_robustness
 from harness.metrics.types import MetricUnavailable
 
@@ -52,7 +51,7 @@ def test_baseline_rises_with_reference_accuracy(benchmark: str) -> None:
 
 def test_resnet50_lies_on_the_v2_line() -> None:
     """One of the fitted models: 63.33 published, expected within two residual standard deviations."""
-    reference, shifted = proportion(38065, 50000), proportion(6333, 10000)
+    reference, shifted = np.arange(50000) < 38065, np.arange(10000) < 6333
     estimate = effective_robustness("imagenetv2-matched-frequency", reference, shifted)
     # By hand: logit(0.7613) = 1.159820; 0.911373 * 1.159820 - 0.481307 = 0.575722; expit = 64.0082 %.
     assert estimate.value == pytest.approx(63.33 - 64.0082, abs=0.002)
@@ -72,9 +71,8 @@ def test_effective_robustness_interval_covers() -> None:
     for right, shifted_right in zip(
         generator.binomial(2000, 0.75, 1500), generator.binomial(2000, truth / 100, 1500), strict=True
     ):
-        estimate = effective_robustness(
-            "imagenet-sketch", proportion(int(right), 2000), proportion(int(shifted_right), 2000)
-        )
+        images = np.arange(2000)
+        estimate = effective_robustness("imagenet-sketch", images < right, images < shifted_right)
         assert estimate.low is not None
         assert estimate.high is not None
         hits += estimate.low <= 0 <= estimate.high
@@ -87,16 +85,31 @@ def test_range_of_the_fitted_models() -> None:
     assert not baseline.covers(90.0)
 
 
-def test_perfect_reference_is_unavailable_and_levels_must_agree() -> None:
+def test_perfect_reference_is_unavailable() -> None:
     with pytest.raises(MetricUnavailable, match="not defined at a reference accuracy of 100"):
-        effective_robustness("imagenet-r", proportion(5, 5), proportion(1, 5))
-    with pytest.raises(ValueError, match="levels differ"):
-        effective_robustness("imagenet-r", proportion(4, 5), proportion(1, 5, level=0.9))
+        effective_robustness("imagenet-r", np.ones(5, bool), np.arange(5) < 1)
 
 
-def test_accuracy_drop_by_hand() -> None:
-    """Newcombe 1998, table II: 56 of 70 against 48 of 80 is a difference of 0.2 with 0.0524 to 0.3339."""
-    drop = accuracy_drop(np.arange(70) < 56, np.arange(80) < 48)
-    assert (drop.value, drop.n) == (pytest.approx(20.0), 150)
-    assert drop.low == pytest.approx(5.24, abs=0.01)
-    assert drop.high == pytest.approx(33.39, abs=0.01)
+@pytest.mark.parametrize(
+    ("first", "other", "low", "high"),
+    [  # Newcombe 1998 (independent), table II, method 10
+        ((56, 70), (48, 80), 0.0524, 0.3339),
+        ((9, 10), (3, 10), 0.1705, 0.8090),
+        ((6, 7), (2, 7), 0.0582, 0.8062),
+        ((5, 56), (0, 29), -0.0381, 0.1926),
+        ((0, 10), (0, 20), -0.1611, 0.2775),
+        ((10, 10), (0, 10), 0.6075, 1.0000),
+    ],
+)
+def test_accuracy_drop_equals_newcombes_table(
+    first: tuple[int, int], other: tuple[int, int], low: float, high: float
+) -> None:
+    drop = accuracy_drop(*(np.arange(n) < successes for successes, n in (first, other)))
+    assert drop.value == pytest.approx(100 * (first[0] / first[1] - other[0] / other[1]))
+    assert (drop.low, drop.high) == (pytest.approx(100 * low, abs=0.01), pytest.approx(100 * high, abs=0.01))
+    assert drop.n == first[1] + other[1]
+
+
+def test_accuracy_drop_of_empty_samples_is_unavailable() -> None:
+    with pytest.raises(MetricUnavailable):
+        accuracy_drop(np.zeros(0, bool), np.ones(2, bool))

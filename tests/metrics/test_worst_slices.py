@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from harness.data.statistics import quantile_codes
 from harness.metrics.fairness import worst_slices
 from harness.metrics.intervals import wilson
 from harness.metrics.slices import by_group, disjoint_slicing, outcomes_of
@@ -39,7 +40,7 @@ def test_a_planted_slice_comes_first_with_a_certain_gap() -> None:
     correct = generator.random(5000) < np.where(codes == 17, 0.4, 0.8)
     slicings = [
         disjoint_slicing("class", codes, [f"c{i}" for i in range(50)]),
-        disjoint_slicing("q"(generator.random(5000), 5)[0], ["q1", "q2", "q3", "q4", "q5"]),
+        disjoint_slicing("q", quantile_codes(generator.random(5000), 5)[0], ["q1", "q2", "q3", "q4", "q5"]),
     ]
     found = worst_slices(outcomes_of(correct), slicings)
     first = found.table.iloc[0]
