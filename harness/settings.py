@@ -28,7 +28,7 @@ def hub_is_offline() -> bool:
     return os.environ.get("HF_HUB_OFFLINE", "").upper() in {"1", "ON", "YES", "TRUE"}
 
 
-PRECISIONS = ("fp32", "bf16", "fp16")
+PRECISIONS = ("fp32", "tf32", "bf16", "fp16")
 AUTO = "auto"
 """Precision or layout that is chosen by a measurement here."""
 LAYOUT_NAMES = ("auto", "contiguous", "channels_last")
@@ -59,9 +59,10 @@ class Settings:
     """Decoding threads; None for one a core."""
     device: str = "auto"
     precision: str = "fp32"
-    """fp32, bf16, fp16, or auto for the fastest of fp32 and bf16 whose top-1 agrees with fp32 on a probe."""
-    layout: str = "auto"
-    """contiguous, channels_last, or auto for the faster one here."""
+    """fp32, tf32, bf16, fp16, or auto for the fastest of fp32 and bf16 whose top-1 agrees with fp32 on a probe."""
+    layout: str | None = None
+    """contiguous, channels_last, or auto for the faster one here; None for channels_last where the network has
+    convolutions."""
     compiled: bool = False
     """Whether the network is compiled first; only `auto` precision chooses that."""
     labels: str | None = None
@@ -87,7 +88,8 @@ class Settings:
     def __post_init__(self) -> None:
         """Refuse what no run could use, before anything is loaded."""
         precisions = (AUTO, *PRECISIONS)
-        for what, value, known in (("precision", self.precision, precisions), ("layout", self.layout, LAYOUT_NAMES)):
+        layout = self.layout or AUTO
+        for what, value, known in (("precision", self.precision, precisions), ("layout", layout, LAYOUT_NAMES)):
             if value not in known:
                 raise unknown_name(what, value, known)
         if not re.fullmatch(r"auto|cpu|cuda(:\d+)?|mps", self.device):

@@ -8,13 +8,15 @@ from typing import Any, NoReturn
 
 import pytest
 import torch
-from harness.inference import placing
 
 from harness.evaluation.run import RunResult, run_suite
 from harness.evaluation.suites import parse_suite
 from harness.evidence import EvidenceClass, Ledger
 from harness.models.registry import resolve
 from harness.progress import Reporter
+from harness.runtime import choosing
+from harness.runtime.execution import ExecutionConfig
+from harness.runtime.network import Forward, prepare
 from harness.runtime.timing import Timings
 from harness.settings import Settings
 
@@ -36,19 +38,21 @@ def run(home: Path, **options: Any) -> RunResult:
 
 @pytest.fixture
 def _bf16_is_fast(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each setting is timed as told; the forward passes whose answers are compared are real."""
+    """Each way to run is timed as told; the forward passes whose answers are compared are real."""
     prepared: list[str] = []
-    prepare = placing.choose.__globals__["prepare"]
 
-    def remember(module: torch.nn.Module, setting: Any) -> Any:
-        prepared.append(setting.precision)
-        return prepare(module, setting)
+    def remember(module: torch.nn.Module, config: ExecutionConfig) -> Forward:
+        prepared.append(config.precision)
+        return prepare(module, config)
 
     def measure(forward: object, images: torch.Tensor, budget: object) -> Timings:
         return Timings((0.5 if prepared[-1] == "bf16" else 1.0,) * 3, len(images), 0, "interval")
 
-    monkeypatch.setattr("harness.runtime.execution.prepare", remember)
-    monkeypatch.setattr("harness.runtime.execution.measure_throughput", measure)
+    monkeypatch.setattr(choosing, "prepare", remember)
+    monkeypatch.setattr(choosing, "measure_throughput", measure)
+    monkeypatch.setattr(choosing, "CLEARLY_SLOWER", 1e9)
+    monkeypatch.setattr(choosing, "SHARE_OF_RUN", 1e3)  # eight images pay for no choice
+    monkeypatch.setattr(choosing, "COMPILE_SECONDS", 1e9)
 
 
 @pytest.mark.usefixtures("_bf16_is_fast", "foolbox_images")
@@ -56,53 +60,64 @@ def test_the_chosen_precision_names_the_keys_and_a_second_start_keeps_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ledger = run(tmp_path, limit=8).ledger
-    top1, placement = ledger.get("foolbox-imagenet-20.top1:bf16"), ledger.get("compute.placement")
+    top1, execution = ledger.get("foolbox-imagenet-20.top1:bf16"), ledger.get("compute.execution")
     assert ledger.get("foolbox-imagenet-20.top1") is None
     assert top1 is not None
     assert top1.protocol is not None
     assert top1.protocol["precision"] == "bf16"
     assert top1.command == "harness run --suite photographs.yaml --model efficientnet-lite0 --limit 8 --precision bf16"
-    assert placement is not None
-    assert placement.protocol is not None
-    assert str(placement.value).startswith("bf16, ")
-    assert placement.protocol["input"] == "the first 8 images of foolbox-imagenet-20"
-    assert placement.command == (
+    assert execution is not None
+    assert execution.protocol is not None
+    assert str(execution.value).startswith("bf16, ")
+    assert execution.protocol["input"] == "the first 8 images of foolbox-imagenet-20"
+    assert execution.command == (
         "harness run --suite photographs.yaml --model efficientnet-lite0 --limit 8 --precision auto"
     )
-    timings = {trial["setting"]: trial.get("images_per_second") for trial in placement.protocol["trials"]}
+    timings = {trial["config"]: trial.get("images_per_second") for trial in execution.protocol["trials"]}
     assert timings["fp32, contiguous, eager"] == 8.0
-    assert timings["bf16, contiguous, eager"] == 16.0
-    assert len(timings) == 8, "two precisions, two layouts, eager and compiled"
-    agreement = ledger.get("compute.placement-agreement")
+    assert timings["bf16, channels_last, eager"] == 16.0
+    assert len(timings) == 5, "the reference, and two precisions eager and compiled"
+    agreement = ledger.get("compute.execution-agreement")
     assert agreement is not None
     assert agreement.value == 100.0
-    assert ledger.get("compute.placement-logit-difference").value > 0  # type: ignore[union-attr, operator]
+    assert ledger.get("compute.execution-logit-difference").value > 0  # type: ignore[union-attr, operator]
 
     def never(*_: object, **__: object) -> NoReturn:
         raise AssertionError("measured again although the choice is remembered")
 
-    monkeypatch.setattr(placing, "choose", never)
+    monkeypatch.setattr(choosing, "choose", never)
     again = run(tmp_path, limit=8).ledger
     assert again.get("foolbox-imagenet-20.top1:bf16").value == top1.value  # type: ignore[union-attr]
-    assert again.get("compute.placement").protocol == placement.protocol  # type: ignore[union-attr]
+    assert again.get("compute.execution").protocol == execution.protocol  # type: ignore[union-attr]
     assert again.get("energy.this-run") is None, "nothing was computed"
 
 
 @pytest.mark.usefixtures("_bf16_is_fast", "foolbox_images")
 def test_a_damaged_note_is_measured_again(tmp_path: Path) -> None:
     run(tmp_path, limit=2)
-    (note,) = (tmp_path / "placements").glob("auto-*.json")
+    (note,) = (tmp_path / "choices").glob("*.json")
     whole = json.loads(note.read_text())
     note.write_text("{")
     run(tmp_path, limit=2)
-    assert json.loads(note.read_text())["setting"] == whole["setting"]
+    assert json.loads(note.read_text())["config"] == whole["config"]
 
 
 def test_the_default_stays_fp32_and_tries_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def never(*_: object, **__: object) -> NoReturn:
         raise AssertionError("precisions were tried unasked")
 
-    monkeypatch.setattr("harness.runtime.choosing.place_by_trial", never)
-    ledger: Ledger = run(tmp_path, limit=2, precision="fp32", layout="channels_last").ledger
-    assert ledger.get("compute.placement") is None
+    monkeypatch.setattr("harness.runtime.choosing.choose", never)
+    ledger: Ledger = run(tmp_path, limit=2, precision="fp32").ledger
+    assert ledger.get("compute.execution") is None
+    assert ledger.get("foolbox-imagenet-20.top1").class_ is EvidenceClass.MEASURED  # type: ignore[union-attr]
+
+
+@pytest.mark.usefixtures("foolbox_images")
+def test_a_run_too_short_for_a_choice_takes_the_default_and_says_so(tmp_path: Path) -> None:
+    ledger = run(tmp_path, limit=2, layout="auto").ledger
+    execution = ledger.get("compute.execution")
+    assert execution is not None
+    assert execution.value == "fp32, channels_last, eager"
+    assert execution.reason == "choosing would take more than 5% of a run of 2 images"
+    assert ledger.get("compute.execution-agreement") is None
     assert ledger.get("foolbox-imagenet-20.top1").class_ is EvidenceClass.MEASURED  # type: ignore[union-attr]

@@ -17,7 +17,9 @@ from harness.evaluation.sanity import MIN_IMAGES, check_against_chance
 from harness.labels.projections import label_space_projections
 from harness.metrics.types import LabelSpacePredictions
 from harness.models.loading import LoadedModel
-from harness.runtime.engine import DeviceProjection, Forward, Placement
+from harness.runtime.engine import DeviceProjection
+from harness.runtime.execution import ExecutionConfig
+from harness.runtime.network import Network
 
 if TYPE_CHECKING:
     from conftest import LabelledPhotograph
@@ -46,11 +48,10 @@ def on_photographs(lite0: LoadedModel, foolbox_images: list[LabelledPhotograph])
     """lite0's real predictions of the 20 photographs, under labels of the test's choice."""
     preprocessing = lite0.identity.preprocessing
     pixels = np.stack([preprocessing.pixels(photograph.image()) for photograph in foolbox_images])
-    forward = Forward(lite0.module, preprocessing, Placement(), 1000)
-    logits = forward(torch.from_numpy(pixels).permute(0, 3, 1, 2))
+    logits = Network.of(lite0, ExecutionConfig())(torch.from_numpy(pixels).permute(0, 3, 1, 2))
     spec = label_space_projections(lite0.identity.output_labels(), "imagenet-1k", with_subsets=False)[0]
     true = np.array([photograph.label for photograph in foolbox_images])
-    return lambda change: DeviceProjection.place(spec, "cpu").read(logits, change(true))
+    return lambda change: DeviceProjection.of(spec, "cpu").read(logits, change(true))
 
 
 class TestARealModel:

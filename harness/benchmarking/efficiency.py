@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from harness.evidence import Evidence, EvidenceClass, Ledger
+from harness.settings import PRECISIONS
 
 PER_GMAC = "top1-per-gmac"
 """Metric of an accuracy's percentage points for a billion multiply-adds."""
@@ -35,5 +36,5 @@ def accuracies_per_gmac(ledger: Ledger) -> list[Evidence]:
 
 def throughput_of(ledger: Ledger) -> Evidence | None:
     """The throughput of the forward pass alone: in fp32, else in the precision it was measured in; None without one."""
-    keys = ("compute.throughput", "compute.throughput:bf16", "compute.throughput:fp16")
+    keys = ("compute.throughput", *(f"compute.throughput:{precision}" for precision in PRECISIONS[1:]))
     return next(filter(None, map(ledger.measured, keys)), None)

@@ -1,32 +1,29 @@
 """Joules of a run's own forward passes, whatever the suite, kept on disk so that a killed run's part still counts.
 
 Spans of work stand between meters; what lies outside (loading the model, opening data, scoring) is not counted. After
-every stored shard the joules so far are written to a journal in the store. The same command, started again after a
-kill, reads the journal and adds to it; once the run's evidence is made, the journal goes. So `energy.this-run` is the
-energy of all images that this command computed, over as many starts as it took. Given up: the work after the last
-stored shard before a kill, and, where two processes run the same command at once, the journal of the second one.
+every stored shard the joules so far are written to a journal. The same command, started again after a kill, reads the
+journal and adds to it; once the run's evidence is made, the journal goes. So `energy.this-run` is the energy of all images
+that this command computed, over as many starts as it took. Given up: the work after the last stored shard before a kill.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any
 
 import torch
-from filelock import FileLock, Timeout
+from pydantic import TypeAdapter, ValidationError
 
 from harness.benchmarking import results
 from harness.benchmarking.carbon import emissions, grid_intensity
-from harness.benchmarking.energy import EnergyUse, Meter, Reading, merged, meters_for
-from harness.benchmarking.ranges import Range
-from harness.benchmarking.results import Origin
+from harness.benchmarking.energy import EnergyUse, Meter, merged, meters_for
+from harness.benchmarking.results import Provenance
 from harness.evidence import Evidence
-from harness.files import make_folder, write_text
+from harness.store.energy_journal import EnergyJournal
 
 _IDLE_SECONDS = 2.0
 _LEFT_OUT = "loading the model, opening the data and scoring; work that a kill threw away"
+_USES = TypeAdapter(list[EnergyUse])
 
 
 class RunEnergy:
@@ -34,13 +31,13 @@ class RunEnergy:
 
     def __init__(
         self,
-        journal: Path,
+        journal: EnergyJournal,
         device: torch.device,
         meters: Callable[[torch.device], Sequence[Meter]] = meters_for,
     ) -> None:
         """
         Args:
-            journal: of this command with these weights; a file from a start that was killed is continued.
+            journal: of this command with these weights; what a start that was killed left in it is continued.
             meters: gives the meters of a device.
         """
         self._journal = journal
@@ -50,14 +47,10 @@ class RunEnergy:
         self._done: list[EnergyUse] = []
         self._images = 0
         self._running = False
-        make_folder(journal.parent)
-        self._lock = FileLock(journal.with_suffix(".lock"))
         try:
-            self._lock.acquire(timeout=0)
-            self._owns_journal = True
-        except Timeout:  # the same command runs in another process; its journal is its own
-            self._owns_journal = False
-        self._earlier = _read(journal) if self._owns_journal else []
+            self._earlier = _USES.validate_python(journal.earlier)
+        except ValidationError:
+            self._earlier = []  # its images then count as stored before, which the evidence says
 
     def begin(self) -> None:
         """Work begins, if it has not begun: the meters count from here."""
@@ -76,9 +69,7 @@ class RunEnergy:
     def stored(self, images: int) -> None:
         """`images` more have their predictions on disk, so the journal moves on."""
         self._images += images
-        if self._owns_journal:
-            parts = [_to_json(use) for use in (*self._earlier, merged([*self._done, self._now()]))]
-            write_text(self._journal, json.dumps({"parts": parts}, indent=1) + "\n")
+        self._journal.write(_USES.dump_python([*self._earlier, merged([*self._done, self._now()])], mode="json"))
 
     def end(self, images: int = 0) -> None:
         """Work ends for now.
@@ -93,18 +84,16 @@ class RunEnergy:
 
     def close(self) -> None:
         """The run's evidence is made: its journal goes."""
-        if self._owns_journal:
-            self._journal.unlink(missing_ok=True)
-            self._lock.release()
+        self._journal.remove()
 
     def evidence(
-        self, origin: Origin, region: str | None, *, includes: str, stored_before: int, idle: bool
+        self, provenance: Provenance, region: str | None, *, includes: str, stored_before: int, idle: bool
     ) -> list[Evidence]:
         """`energy.this-run` and `carbon.this-run`; nothing where nothing was computed.
 
         Args:
             region: whose electricity it was; None for the world's range.
-            includes: what the spans of work consist of, in words.
+            includes: what the spans of work consist of.
             stored_before: images of this run that needed no forward pass at this start.
             idle: whether `energy.idle-power` is wanted too.
         """
@@ -120,44 +109,12 @@ class RunEnergy:
             "images_by_starts": [part.images for part in starts],
             "images_stored_before_and_not_covered": max(0, stored_before - earlier),
         }
-        found = [results.run_energy_evidence(use, origin, covers)]
+        found = [results.run_energy_evidence(use, provenance, covers)]
         carbon = None if use.joules is None else emissions(use.joules, grid_intensity(region))
-        found.append(results.carbon_evidence("carbon.this-run", carbon, use.images, use.reason, origin, covers))
+        found.append(results.carbon_evidence("carbon.this-run", carbon, use.images, use.reason, provenance, covers))
         if idle and self._meters:
-            found.append(results.idle_evidence([meter.idle(_IDLE_SECONDS) for meter in self._meters], origin))
+            found.append(results.idle_evidence([meter.idle(_IDLE_SECONDS) for meter in self._meters], provenance))
         return found
 
     def _now(self) -> EnergyUse:
         return EnergyUse(self._images, tuple(meter.read() for meter in self._meters))
-
-
-def _to_json(use: EnergyUse) -> dict[str, Any]:
-    return {
-        "images": use.images,
-        "readings": [
-            {
-                "meter": reading.meter,
-                "covers": reading.covers,
-                "metered": reading.metered,
-                "seconds": reading.seconds,
-                "joules": None if joules is None else [joules.low, joules.value, joules.high],
-                "reason": reading.reason,
-            }
-            for reading in use.readings
-            for joules in (reading.joules,)
-        ],
-    }
-
-
-def _read(journal: Path) -> list[EnergyUse]:
-    """What earlier starts of this command used; nothing where the file isn't there or isn't a journal."""
-    try:
-        parts = json.loads(journal.read_text(encoding="utf-8"))["parts"]
-        return [EnergyUse(part["images"], tuple(_reading(entry) for entry in part["readings"])) for part in parts]
-    except (OSError, ValueError, KeyError, TypeError):
-        return []  # its images then count as stored before, which the evidence says
-
-
-def _reading(entry: dict[str, Any]) -> Reading:
-    joules = None if entry["joules"] is None else Range(*entry["joules"])
-    return Reading(entry["meter"], entry["covers"], entry["metered"], entry["seconds"], joules, entry["reason"])

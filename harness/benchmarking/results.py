@@ -19,46 +19,54 @@ from harness.benchmarking.complexity import ACTIVATIONS_DEFINITION, NOT_COUNTED,
 from harness.benchmarking.energy import EnergyUse, Reading
 from harness.benchmarking.memory import PeakMemory
 from harness.benchmarking.ranges import Range
+from harness.benchmarking.speed import Sweep
 from harness.evidence import Evidence, EvidenceClass, Fingerprints, Interval
 from harness.models.preprocessing import Preprocessing
-from harness.runtime.execution import Placement, Setting, Trial
-from harness.runtime.timing import LEVEL, Figure, Sweep, Timings, mean_measurement
+from harness.runtime.choosing import Choice, Trial
+from harness.runtime.execution import ExecutionConfig
+from harness.runtime.timing import LEVEL, Measurement, Timings, mean_measurement
 
 BOUNDS = "product of the bounds of energy, PUE and grid intensity; not a sampling interval"
 FORWARD_ONLY = "forward pass only, input already on the device"
 WITH_DECODING = "JPEG decoding and preprocessing by Pillow, then the forward pass"
 
+_RAN = (EvidenceClass.MEASURED, EvidenceClass.ESTIMATED, EvidenceClass.PENDING)
+"""Classes of values for which a network ran, or would run."""
 _QUANTILES = {"p50": 0.50, "p95": 0.95, "p99": 0.99}
 
 
 @dataclass(frozen=True)
-class Origin:
-    """What all evidence of one measuring run shares."""
+class Provenance:
+    """What all evidence of one benchmarking run shares."""
 
     command: str | None = None
     fingerprints: Fingerprints = field(default_factory=Fingerprints)
     hardware: Mapping[str, Any] = field(default_factory=dict)
     """From `harness.runtime.hardware.describe`; part of the protocol of what was measured on it."""
-    setting: Setting | None = None
+    config: ExecutionConfig | None = None
     """How the network ran; None for what doesn't depend on it."""
+    weights: str | None = None
+    """Which weights were benchmarked; None for what doesn't say."""
+    input: str | None = None
+    """What went in where a network ran; None for what doesn't say."""
 
     def protocol(self, **more: Any) -> dict[str, Any]:
-        """Hardware, precision and layout, and what else decides the value."""
-        how: dict[str, Any] = {}
-        if self.setting is not None:
-            how = {
-                "precision": self.setting.precision,
-                "layout": self.setting.layout,
-                "compiled": self.setting.compiled,
-            }
+        """Hardware, how the network ran, and what else decides the value."""
+        how = self.config.protocol() if self.config is not None else {}
         return how | more | ({"hardware": dict(self.hardware)} if self.hardware else {})
+
+    def key(self, metric: str, variant: str | None = None) -> str:
+        """A key of what depends on the precision: that is part of its variant where it is not fp32, as with accuracies."""
+        precision = self.config.precision if self.config is not None else "fp32"
+        variants = [part for part in (variant, precision if precision != "fp32" else None) if part]
+        return metric + (f":{'+'.join(variants)}" if variants else "")
 
 
 # --- derived ------------------------------------------------------------------------------------------------------
 
 
 def complexity_evidence(
-    complexity: Complexity, origin: Origin, *, variant: bool = False, checkpoint: Path | None = None
+    complexity: Complexity, provenance: Provenance, *, variant: bool = False, checkpoint: Path | None = None
 ) -> list[Evidence]:
     """Parameters, MACs, FLOPs, activations and checkpoint bytes.
 
@@ -81,57 +89,57 @@ def complexity_evidence(
     by_stage = arithmetic | {"by_stage": complexity.macs_by_stage}
     acts = at_size | {"definition": ACTIVATIONS_DEFINITION}
     records = [
-        _derived(f"compute.macs{suffix}", complexity.macs, "MACs", origin, by_stage),
-        _derived(f"compute.flops{suffix}", complexity.flops, "FLOPs", origin, arithmetic),
-        _derived(f"compute.activations{suffix}", complexity.activations, "elements", origin, acts),
+        _derived(f"compute.macs{suffix}", complexity.macs, "MACs", provenance, by_stage),
+        _derived(f"compute.flops{suffix}", complexity.flops, "FLOPs", provenance, arithmetic),
+        _derived(f"compute.activations{suffix}", complexity.activations, "elements", provenance, acts),
     ]
-    return records if variant else _size_evidence(complexity, checkpoint, origin) + records
+    return records if variant else _size_evidence(complexity, checkpoint, provenance) + records
 
 
-def _size_evidence(complexity: Complexity, checkpoint: Path | None, origin: Origin) -> list[Evidence]:
+def _size_evidence(complexity: Complexity, checkpoint: Path | None, provenance: Provenance) -> list[Evidence]:
     counts = {"outputs": complexity.outputs, "trainable": complexity.trainable, "buffers": complexity.buffers}
     head = complexity.head_parameters
     return [
-        _derived("compute.parameters", complexity.parameters, "parameters", origin, counts),
-        _derived("compute.parameters:head", head, "parameters", origin, {"outputs": complexity.outputs})
+        _derived("compute.parameters", complexity.parameters, "parameters", provenance, counts),
+        _derived("compute.parameters:head", head, "parameters", provenance, {"outputs": complexity.outputs})
         if head
         else _record(
             "compute.parameters:head",
             EvidenceClass.NOT_APPLICABLE,
-            origin,
+            provenance,
             reason="no module of this architecture is known as its classifier",
         ),
-        _derived("compute.parameters:by-stage", complexity.parameters_by_stage, None, origin, {}),
-        _checkpoint_bytes(complexity, checkpoint, origin),
+        _derived("compute.parameters:by-stage", complexity.parameters_by_stage, None, provenance, {}),
+        _checkpoint_bytes(complexity, checkpoint, provenance),
     ]
 
 
-def _checkpoint_bytes(complexity: Complexity, checkpoint: Path | None, origin: Origin) -> Evidence:
+def _checkpoint_bytes(complexity: Complexity, checkpoint: Path | None, provenance: Provenance) -> Evidence:
     by_dtype = {"tensor_bytes_by_dtype": complexity.state_bytes}
     if checkpoint is not None:
         protocol = by_dtype | {"read_from": f"size of the file {checkpoint.name}"}
-        return _derived("compute.checkpoint-bytes", checkpoint.stat().st_size, "B", origin, protocol)
+        return _derived("compute.checkpoint-bytes", checkpoint.stat().st_size, "B", provenance, protocol)
     protocol = by_dtype | {"read_from": "dtypes and shapes of the state dict; a file adds its format's own bytes"}
-    return _derived("compute.checkpoint-bytes", complexity.checkpoint_bytes, "B", origin, protocol)
+    return _derived("compute.checkpoint-bytes", complexity.checkpoint_bytes, "B", provenance, protocol)
 
 
-def architecture_evidence(architecture: Mapping[str, Any], origin: Origin) -> list[Evidence]:
+def architecture_evidence(architecture: Mapping[str, Any], provenance: Provenance) -> list[Evidence]:
     """One record `architecture.<word>` for each value that the configuration shows."""
     protocol = {"read_from": "the model's configuration"}
-    return [_derived(f"architecture.{word}", value, None, origin, protocol) for word, value in architecture.items()]
+    return [_derived(f"architecture.{word}", value, None, provenance, protocol) for word, value in architecture.items()]
 
 
-def preprocessing_evidence(preprocessing: Preprocessing, read_from: str, origin: Origin) -> Evidence:
+def preprocessing_evidence(preprocessing: Preprocessing, read_from: str, provenance: Provenance) -> Evidence:
     """`architecture.preprocessing` in words, its fields in the protocol."""
     protocol = preprocessing.model_dump(mode="json") | {"read_from": read_from}
-    return _derived("architecture.preprocessing", preprocessing.describe(), None, origin, protocol)
+    return _derived("architecture.preprocessing", preprocessing.describe(), None, provenance, protocol)
 
 
 # --- measured -----------------------------------------------------------------------------------------------------
 
 
 def latency_evidence(
-    timings: Timings, origin: Origin, *, steps: str = FORWARD_ONLY, variant: str | None = None, **more: Any
+    timings: Timings, provenance: Provenance, *, steps: str = FORWARD_ONLY, variant: str | None = None, **more: Any
 ) -> list[Evidence]:
     """`compute.latency-p50`, `-p95` and `-p99` in milliseconds at batch 1.
 
@@ -140,16 +148,22 @@ def latency_evidence(
         variant: names another kind of call, e.g. "with-decoding".
         more: for the protocol.
     """
-    protocol = origin.protocol(batch=timings.images_per_call, steps=steps, **more, **_how_timed(timings))
-    suffix = f":{variant}" if variant else ""
+    protocol = provenance.protocol(batch=timings.images_per_call, steps=steps, **more, **_how_timed(timings))
     return [
-        _measured(f"compute.latency-{name}{suffix}", _scaled(timings.latency(q), 1000), "ms", timings, origin, protocol)
-        for name, q in _QUANTILES.items()
+        _measured(
+            provenance.key(f"compute.latency-{name}", variant),
+            _scaled(timings.latency(quantile), 1000),
+            "ms",
+            timings,
+            provenance,
+            protocol,
+        )
+        for name, quantile in _QUANTILES.items()
     ]
 
 
 def throughput_evidence(
-    sweep: Sweep, origin: Origin, *, steps: str = FORWARD_ONLY, variant: str | None = None, **more: Any
+    sweep: Sweep, provenance: Provenance, *, steps: str = FORWARD_ONLY, variant: str | None = None, **more: Any
 ) -> list[Evidence]:
     """`compute.throughput` in images/s at the best batch size, with the whole sweep in the protocol.
 
@@ -160,10 +174,10 @@ def throughput_evidence(
     """
     best = sweep.best
     points = [
-        {"batch": point.images_per_call, "calls": len(point.seconds)} | _figure_words(point.throughput)
+        {"batch": point.images_per_call, "calls": len(point.seconds)} | _throughput_values(point.throughput)
         for point in sweep.points
     ]
-    protocol = origin.protocol(
+    protocol = provenance.protocol(
         batch=best.images_per_call,
         steps=steps,
         sweep=points,
@@ -171,20 +185,21 @@ def throughput_evidence(
         **more,
         **_how_timed(best),
     )
-    key = "compute.throughput" + (f":{variant}" if variant else "")
-    return [_measured(key, best.throughput, "images/s", best, origin, protocol)]
+    key = provenance.key("compute.throughput", variant)
+    return [_measured(key, best.throughput, "images/s", best, provenance, protocol)]
 
 
-def memory_evidence(peak: PeakMemory, batch: int, calls: int, origin: Origin) -> list[Evidence]:
+def memory_evidence(peak: PeakMemory, batch: int, calls: int, provenance: Provenance) -> list[Evidence]:
     """`compute.peak-memory` in bytes over `calls` forward passes at `batch`, or why there is none."""
-    protocol = origin.protocol(batch=batch, what=peak.what, bytes_before=peak.before)
+    key = provenance.key("compute.peak-memory")
+    protocol = provenance.protocol(batch=batch, what=peak.what, bytes_before=peak.before)
     if peak.bytes is None:
-        return [_pending("compute.peak-memory", peak.reason, origin, protocol)]
+        return [pending(key, peak.reason, provenance, protocol)]
     return [
         _record(
-            "compute.peak-memory",
+            key,
             EvidenceClass.MEASURED,
-            origin,
+            provenance,
             value=peak.bytes,
             unit="B",
             n=batch * calls,
@@ -194,45 +209,50 @@ def memory_evidence(peak: PeakMemory, batch: int, calls: int, origin: Origin) ->
     ]
 
 
-def placement_evidence(placement: Placement, origin: Origin, *, images: str) -> list[Evidence]:
-    """The chosen setting, its top-1 agreement with float32 (Wilson interval) and its largest logit difference.
+def execution_evidence(choice: Choice, provenance: Provenance) -> list[Evidence]:
+    """The chosen way to run, its top-1 agreement with float32 (Wilson interval) and its largest logit difference.
 
-    Args:
-        images: what the probe's images are, in words.
+    Where choosing was skipped, there is the way to run alone, with the reason.
     """
-    n = placement.probe_images
-    trials = [_trial_words(trial) for trial in placement.trials]
-    protocol = origin.protocol(reference=placement.trials[0].setting.label, input=images, probe_images=n, trials=trials)
-    agreeing = placement.chosen.agreeing or 0
-    wilson = stats.binomtest(agreeing, n).proportion_ci(LEVEL, method="wilson")
-    measured = partial(_record, class_=EvidenceClass.MEASURED, origin=origin, n=n, protocol=protocol)
+    n, chosen = choice.probe_images, choice.chosen
+    protocol = provenance.protocol(
+        reference=choice.trials[0].config.label,
+        input=choice.description,
+        probe_images=n,
+        trials=[_trial_values(trial) for trial in choice.trials],
+    )
+    measured = partial(_record, class_=EvidenceClass.MEASURED, provenance=provenance, n=n, protocol=protocol)
+    way = measured("compute.execution", value=choice.config.label, reason=choice.skipped)
+    if chosen.agreeing is None:
+        return [way]
+    wilson = stats.binomtest(chosen.agreeing, n).proportion_ci(LEVEL, method="wilson")
     return [
-        measured("compute.placement", value=placement.setting.label),
+        way,
         measured(
-            "compute.placement-agreement",
-            value=100 * agreeing / n,
+            "compute.execution-agreement",
+            value=100 * chosen.agreeing / n,
             unit="%",
             interval=Interval(low=100 * wilson.low, high=100 * wilson.high, level=LEVEL, method="Wilson"),
         ),
         measured(
-            "compute.placement-logit-difference",
-            value=placement.chosen.largest_difference,
+            "compute.execution-logit-difference",
+            value=chosen.largest_difference,
             reason="the largest over the probe: a maximum has no interval",
         ),
     ]
 
 
-def _trial_words(trial: Trial) -> dict[str, Any]:
-    speed = _figure_words(trial.throughput) if trial.throughput else {}
+def _trial_values(trial: Trial) -> dict[str, Any]:
+    speed = _throughput_values(trial.throughput) if trial.throughput else {}
     return {
-        "setting": trial.setting.label,
+        "config": trial.config.label,
         "agreeing": trial.agreeing,
         "largest_logit_difference": trial.largest_difference,
         "rejected": trial.rejected,
     } | speed
 
 
-def _figure_words(throughput: Figure) -> dict[str, Any]:
+def _throughput_values(throughput: Measurement) -> dict[str, Any]:
     return {"images_per_second": throughput.value, "low": throughput.low, "high": throughput.high}
 
 
@@ -244,29 +264,30 @@ def _how_timed(timings: Timings) -> dict[str, Any]:
     }
 
 
-def _scaled(figure: Figure, factor: float) -> Figure:
-    low = None if figure.low is None else figure.low * factor
-    high = None if figure.high is None else figure.high * factor
-    return Figure(figure.value * factor, low, high, figure.method)
+def _scaled(measurement: Measurement, factor: float) -> Measurement:
+    low = None if measurement.low is None else measurement.low * factor
+    high = None if measurement.high is None else measurement.high * factor
+    return Measurement(measurement.value * factor, low, high, measurement.method)
 
 
 # --- energy and carbon --------------------------------------------------------------------------------------------
 
 
-def energy_evidence(repeats: Sequence[EnergyUse], origin: Origin) -> list[Evidence]:
+def energy_evidence(repeats: Sequence[EnergyUse], provenance: Provenance) -> list[Evidence]:
     """`energy.per-1000-images` in joules over repeats of the same work, and `energy.images-per-joule`.
 
     Where one part of the machine is metered and another estimated, the parts are given too, as variants `:metered`
     and `:estimated`. A total with an estimated part is an estimate.
     """
-    per_1000 = "energy.per-1000-images"
-    records = [_over_repeats(per_1000, "J", repeats, origin)]
+    key = partial(provenance.key, "energy.per-1000-images")
+    records = [_over_repeats(key(), "J", repeats, provenance)]
     if len({r.metered for use in repeats for r in use.readings}) > 1:
         records += [
-            _over_repeats(f"{per_1000}:metered", "J", [use.only(metered=True) for use in repeats], origin),
-            _over_repeats(f"{per_1000}:estimated", "J", [use.only(metered=False) for use in repeats], origin),
+            _over_repeats(key(name), "J", [use.only(metered) for use in repeats], provenance)
+            for name, metered in (("metered", True), ("estimated", False))
         ]
-    return [*records, _over_repeats("energy.images-per-joule", "images/J", repeats, origin, inverse=True)]
+    inverse = provenance.key("energy.images-per-joule")
+    return [*records, _over_repeats(inverse, "images/J", repeats, provenance, inverse=True)]
 
 
 def per_1000_images(repeats: Sequence[EnergyUse]) -> Range | None:
@@ -286,16 +307,16 @@ def per_1000_images(repeats: Sequence[EnergyUse]) -> Range | None:
 
 
 def _over_repeats(
-    key: str, unit: str, repeats: Sequence[EnergyUse], origin: Origin, *, inverse: bool = False
+    key: str, unit: str, repeats: Sequence[EnergyUse], provenance: Provenance, *, inverse: bool = False
 ) -> Evidence:
     parts = [[_part(reading) for reading in use.readings] for use in repeats]
-    protocol = origin.protocol(repeats=len(repeats), images_per_repeat=[u.images for u in repeats], parts=parts)
+    protocol = provenance.protocol(repeats=len(repeats), images_per_repeat=[u.images for u in repeats], parts=parts)
     joules = per_1000_images(repeats)
     if joules is None:
         reason = next((use.reason for use in repeats if use.reason is not None), "nothing was run")
-        return _pending(key, reason, origin, protocol)
+        return pending(key, reason, provenance, protocol)
     if inverse and joules.low == 0:
-        return _pending(key, "the energy's low bound is 0, so this has no high bound", origin, protocol)
+        return pending(key, "the energy's low bound is 0, so this has no high bound", provenance, protocol)
     metered = all(use.metered for use in repeats)
     single = metered and len(repeats) == 1
     method = "Student's t over repeats" if metered else "bounds of the power model and Student's t over repeats"
@@ -303,7 +324,7 @@ def _over_repeats(
     return _record(
         key,
         EvidenceClass.MEASURED if metered else EvidenceClass.ESTIMATED,
-        origin,
+        provenance,
         value=shown.value,
         unit=unit,
         interval=None if single else shown.interval(method),
@@ -313,20 +334,20 @@ def _over_repeats(
     )
 
 
-def idle_evidence(readings: Sequence[Reading], origin: Origin) -> Evidence:
+def idle_evidence(readings: Sequence[Reading], provenance: Provenance) -> Evidence:
     """`energy.idle-power` in watts: what the same meters read without work; no figure of energy leaves it out."""
     idle = EnergyUse(images=0, readings=tuple(readings))
     watts = sum((r.watts for r in readings if r.watts is not None), Range.exact(0.0))
-    return _once("energy.idle-power", "W", idle, watts, 1, origin)
+    return _once("energy.idle-power", "W", idle, watts, 1, provenance)
 
 
-def run_energy_evidence(use: EnergyUse, origin: Origin, covers: Mapping[str, Any] | None = None) -> Evidence:
+def run_energy_evidence(use: EnergyUse, provenance: Provenance, covers: Mapping[str, Any] | None = None) -> Evidence:
     """`energy.this-run` in joules: all forward passes of one run of any suite.
 
     Args:
         covers: what was metered and what was not, for the protocol.
     """
-    return _once("energy.this-run", "J", use, use.joules, use.images, origin, covers)
+    return _once("energy.this-run", "J", use, use.joules, use.images, provenance, covers)
 
 
 def _once(
@@ -335,16 +356,16 @@ def _once(
     use: EnergyUse,
     total: Range | None,
     n: int,
-    origin: Origin,
+    provenance: Provenance,
     covers: Mapping[str, Any] | None = None,
 ) -> Evidence:
-    protocol = origin.protocol(**(covers or {}), parts=[_part(reading) for reading in use.readings])
+    protocol = provenance.protocol(**(covers or {}), parts=[_part(reading) for reading in use.readings])
     if use.reason is not None or total is None:
-        return _pending(key, use.reason, origin, protocol)
+        return pending(key, use.reason, provenance, protocol)
     return _record(
         key,
         EvidenceClass.MEASURED if use.metered else EvidenceClass.ESTIMATED,
-        origin,
+        provenance,
         value=total.value,
         unit=unit,
         interval=None if use.metered else total.interval("bounds of the power model"),
@@ -359,26 +380,26 @@ def carbon_evidence(
     carbon: Emissions | None,
     images: int,
     reason: str | None,
-    origin: Origin,
+    provenance: Provenance,
     covers: Mapping[str, Any] | None = None,
 ) -> Evidence:
     """`carbon.per-1000-images` or `carbon.this-run` in grams of CO2e; without energy it is pending, with `reason`."""
     if carbon is None:
-        return _pending(key, reason, origin, origin.protocol(**(covers or {})))
+        return pending(key, reason, provenance, provenance.protocol(**(covers or {})))
     return _record(
         key,
         EvidenceClass.ESTIMATED,
-        origin,
+        provenance,
         value=carbon.grams.value,
         unit="g CO2e",
         interval=carbon.grams.interval(BOUNDS),
         n=images,
-        protocol=origin.protocol(**(covers or {}), **_factors(carbon)),
+        protocol=provenance.protocol(**(covers or {}), **_factors(carbon)),
     )
 
 
 def training_evidence(
-    carbon: Emissions | None, *, facts: Mapping[str, Any], reason: str | None = None, origin: Origin
+    carbon: Emissions | None, *, facts: Mapping[str, Any], reason: str | None = None, provenance: Provenance
 ) -> list[Evidence]:
     """`energy.training` (kWh) and `carbon.training` (kg CO2e) from documented facts.
 
@@ -389,11 +410,11 @@ def training_evidence(
     """
     if carbon is None:
         keys = ("energy.training", "carbon.training")
-        return [_record(key, EvidenceClass.UNDISCLOSED, origin, reason=reason) for key in keys]
+        return [_record(key, EvidenceClass.UNDISCLOSED, provenance, reason=reason) for key in keys]
     protocol = {"documented": dict(facts), **_factors(carbon)}
     kwh = carbon.joules * carbon.pue.range * (1 / JOULES_PER_KWH)
     kilograms = carbon.grams * 0.001
-    estimated = partial(_record, class_=EvidenceClass.ESTIMATED, origin=origin, protocol=protocol)
+    estimated = partial(_record, class_=EvidenceClass.ESTIMATED, provenance=provenance, protocol=protocol)
     of_energy = "product of the bounds of hours, device power and PUE; not a sampling interval"
     return [
         estimated("energy.training", value=kwh.value, unit="kWh", interval=kwh.interval(of_energy)),
@@ -423,34 +444,50 @@ def _factors(carbon: Emissions) -> dict[str, Any]:
 # --- records ------------------------------------------------------------------------------------------------------
 
 
-def _record(key: str, class_: EvidenceClass, origin: Origin, **fields: Any) -> Evidence:
-    """A record with what the origin gives to each."""
-    shared = {"class": class_, "fingerprints": origin.fingerprints, "command": origin.command}
+def _record(
+    key: str,
+    class_: EvidenceClass,
+    provenance: Provenance,
+    protocol: Mapping[str, Any] | None = None,
+    **fields: Any,
+) -> Evidence:
+    """A record with what the provenance gives to each."""
+    given: dict[str, Any] = {}
+    if provenance.weights is not None:
+        given["weights"] = provenance.weights
+    if provenance.input is not None and class_ in _RAN:
+        given["input"] = provenance.input
+    if protocol is not None or given:
+        fields["protocol"] = given | dict(protocol or {})
+    shared = {"class": class_, "fingerprints": provenance.fingerprints, "command": provenance.command}
     return Evidence.model_validate({"key": key, **shared, **fields})
 
 
-def _derived(key: str, value: Any, unit: str | None, origin: Origin, protocol: Mapping[str, Any]) -> Evidence:
-    return _record(key, EvidenceClass.DERIVED, origin, value=value, unit=unit, protocol=dict(protocol))
+def _derived(key: str, value: Any, unit: str | None, provenance: Provenance, protocol: Mapping[str, Any]) -> Evidence:
+    return _record(key, EvidenceClass.DERIVED, provenance, value=value, unit=unit, protocol=protocol)
 
 
 def _measured(
-    key: str, figure: Figure, unit: str, timings: Timings, origin: Origin, protocol: Mapping[str, Any]
+    key: str, measurement: Measurement, unit: str, timings: Timings, provenance: Provenance, protocol: Mapping[str, Any]
 ) -> Evidence:
     interval, reason = None, f"{len(timings.seconds)} calls are too few for an interval at {LEVEL:.0%}"
-    if figure.low is not None and figure.high is not None:
-        interval = Interval(low=figure.low, high=figure.high, level=LEVEL, method=figure.method)
+    if measurement.low is not None and measurement.high is not None:
+        interval = Interval(low=measurement.low, high=measurement.high, level=LEVEL, method=measurement.method)
     return _record(
         key,
         EvidenceClass.MEASURED,
-        origin,
-        value=figure.value,
+        provenance,
+        value=measurement.value,
         unit=unit,
         interval=interval,
         n=len(timings.seconds) * timings.images_per_call,
-        protocol=dict(protocol),
+        protocol=protocol,
         reason=reason if interval is None else None,
     )
 
 
-def _pending(key: str, reason: str | None, origin: Origin, protocol: Mapping[str, Any]) -> Evidence:
-    return _record(key, EvidenceClass.PENDING, origin, reason=reason, protocol=dict(protocol))
+def pending(
+    key: str, reason: str | None, provenance: Provenance, protocol: Mapping[str, Any] | None = None
+) -> Evidence:
+    """A value that can be measured and has not been, with the reason."""
+    return _record(key, EvidenceClass.PENDING, provenance, protocol, reason=reason)

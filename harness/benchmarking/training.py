@@ -1,4 +1,4 @@
-"""What training took, from documented facts alone: devices × hours × power × PUE × grid intensity.
+"""The energy and carbon of training, from documented facts alone: devices × hours × power × PUE × grid intensity.
 
 Only what a named source states about devices and hours is used; power, PUE and grid are the stated assumptions of
 `assumptions.json`, with bounds. Where devices or hours are not published there is no estimate: the answer is
@@ -7,11 +7,9 @@ Only what a named source states about devices and hours is used; power, PUE and 
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from harness.benchmarking.carbon import JOULES_PER_KWH, Emissions, grid_intensity, training_emissions
 from harness.benchmarking.ranges import Assumption, Range, assumptions
-from harness.benchmarking.results import Origin, training_evidence
+from harness.benchmarking.results import Provenance, training_evidence
 from harness.evidence import Evidence, EvidenceClass
 from harness.facts import Fact, ModelFacts, Relation
 
@@ -22,7 +20,7 @@ _NEEDED = ("documented.training.gpus", "documented.training.hours", "documented.
 _ASKED = (*_NEEDED, "documented.training.gpu-model")
 
 
-def training_cost(facts: ModelFacts, origin: Origin, *, lineage: str | None = None) -> list[Evidence]:
+def training_cost(facts: ModelFacts, provenance: Provenance, *, lineage: str | None = None) -> list[Evidence]:
     """`energy.training` and `carbon.training` of a model that facts are kept for.
 
     Args:
@@ -32,7 +30,7 @@ def training_cost(facts: ModelFacts, origin: Origin, *, lineage: str | None = No
     missing = [fact for fact in found.values() if not fact.evidence.class_.has_value]
     if missing or not found.keys() >= set(_NEEDED):
         reason = "; ".join(_said(fact) for fact in missing) or "devices and hours are not both documented"
-        return training_evidence(None, facts={}, reason=reason, origin=origin)
+        return training_evidence(None, facts={}, reason=reason, provenance=provenance)
     gpus, hours, hardware = (found[key] for key in _NEEDED)
     is_probable = hours.checkpoint.relation is Relation.PROBABLE
     is_confirmed = lineage is not None and lineage in (hours.checkpoint_id, hours.checkpoint.lineage)
@@ -41,11 +39,11 @@ def training_cost(facts: ModelFacts, origin: Origin, *, lineage: str | None = No
             f"the documented devices and hours are those of {hours.checkpoint.name}; these weights were found to be "
             f"{facts.checkpoints[lineage].name if lineage in facts.checkpoints else lineage}, whose are not on file"
         )
-        return training_evidence(None, facts={}, reason=reason, origin=origin)
+        return training_evidence(None, facts={}, reason=reason, provenance=provenance)
     watts = _power_of(str(hardware.evidence.value))
     if watts is None:
         reason = f"no source for the power of the documented hardware is kept ({hardware.evidence.value})"
-        return training_evidence(None, facts={}, reason=reason, origin=origin)
+        return training_evidence(None, facts={}, reason=reason, provenance=provenance)
     devices, span = int(gpus.evidence.value), _hours(hours)  # type: ignore[arg-type]
     carbon = training_emissions(devices, span, watts, grid_intensity())
     documented = {
@@ -56,7 +54,7 @@ def training_cost(facts: ModelFacts, origin: Origin, *, lineage: str | None = No
         + (f", {hours.checkpoint.condition}" if hours.checkpoint.condition and not is_confirmed else ""),
         "leaves_out": "host processors, memory and network, other runs, and any search before them",
     }
-    records = training_evidence(carbon, facts=documented, origin=replace(origin, hardware={}, setting=None))
+    records = training_evidence(carbon, facts=documented, provenance=provenance)
     words = _in_words(devices, span, watts, carbon)
     return [item.model_copy(update={"source": hours.evidence.source, "reason": words}) for item in records]
 

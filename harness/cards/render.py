@@ -92,9 +92,9 @@ _COST_NAMES = {
     "compute.flops": "Floating-point operations for one image",
     "compute.activations": "Activations for one image",
     "compute.checkpoint-bytes": "Checkpoint size",
-    "compute.placement": "Precision, memory layout and mode chosen here",
-    "compute.placement-agreement": "Top-1 agreement with plain fp32 on the probe",
-    "compute.placement-logit-difference": "Largest logit difference from plain fp32 on the probe",
+    "compute.execution": "Precision, memory layout and mode chosen here",
+    "compute.execution-agreement": "Top-1 agreement with plain fp32 on the probe",
+    "compute.execution-logit-difference": "Largest logit difference from plain fp32 on the probe",
     "compute.latency-p50": "Latency at batch 1, median",
     "compute.latency-p95": "Latency at batch 1, 95th percentile",
     "compute.latency-p99": "Latency at batch 1, 99th percentile",
@@ -109,7 +109,7 @@ _COST_NAMES = {
     "carbon.this-run": "Emissions of this run's forward passes",
     "carbon.training": "Emissions of training",
 }
-_SPEED = ("latency", "throughput", "peak-memory", "placement", "checkpoint-bytes")
+_SPEED = ("latency", "throughput", "peak-memory", "execution", "checkpoint-bytes")
 """Beginnings of the metrics of `compute` that depend on the machine or the file."""
 
 

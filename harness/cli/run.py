@@ -73,11 +73,17 @@ def run(
     batch_size: Annotated[int, typer.Option(min=1, help="Images a forward pass.")] = 32,
     shard_size: Annotated[int, typer.Option(min=1, help="Images a stored shard: what a kill loses at most.")] = 512,
     workers: Annotated[int | None, typer.Option(min=1, help="Decoding threads (default: one a core).")] = None,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")] = "auto",
     precision: Annotated[
-        str, typer.Option(help="fp32, bf16, fp16, or auto: the fastest here of fp32 and bf16 that agrees with fp32.")
+        str,
+        typer.Option(help="fp32, tf32, bf16, fp16, or auto: the fastest here of fp32 and bf16 that agrees with fp32."),
     ] = "fp32",
-    layout: Annotated[str, typer.Option(help="auto (the faster one here), contiguous or channels_last.")] = "auto",
+    layout: Annotated[
+        str | None,
+        typer.Option(
+            help="contiguous, channels_last, or auto: the faster one here (default: channels_last for convolutions)."
+        ),
+    ] = None,
     labels: LabelsOption = None,
     save_logits: Annotated[bool, typer.Option("--save-logits", help="Keep all logits in the store, in fp16.")] = False,
     corruption_jpeg: JpegOption = True,
@@ -197,7 +203,7 @@ def plan(
     limit: LimitOption = None,
     corruption_images: CorruptionImagesOption = None,
     batch_size: Annotated[int, typer.Option(min=1, help="Images a forward pass.")] = 32,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")] = "auto",
     precision: Annotated[
         str, typer.Option(help="fp32, bf16, fp16, or auto (planned as fp32: the choice is made when it runs).")
     ] = "fp32",

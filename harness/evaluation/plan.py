@@ -450,14 +450,14 @@ def estimate(plan: Plan, reporter: Reporter, *, probe: bool) -> Estimate:
 
 _SPANS = {"latency": 1.0, "throughput": 2.0, "decoding": 2.0, "energy": 1.0}
 """How often each measurement takes its time limit: a throughput is a sweep over batch sizes and its best one again."""
-_PLACEMENT_SECONDS = 20.0
+_CHOICE_SECONDS = 20.0
 
 
 def _measuring_seconds(plan: Plan) -> float:
     """What the suite's measurements take at most, but for calls longer than their limit."""
     named = plan.suite.measurements
     limits = sum(spans for name, spans in _SPANS.items() if name in named) * plan.settings.measure_seconds
-    return limits + (_PLACEMENT_SECONDS if limits or "placement" in named else 0.0)
+    return limits + (_CHOICE_SECONDS if limits or "execution" in named else 0.0)
 
 
 def _timed_corruptions(cells: list[GeneratedCell]) -> float:
@@ -478,18 +478,19 @@ def _timed_probe(model: ModelState, settings: Settings, reporter: Reporter) -> t
     import torch
 
     from harness.models.loading import load_model
-    from harness.runtime.choosing import place
+    from harness.runtime.execution import fixed_config
+    from harness.runtime.network import Network
 
     assert model.files is not None
     reporter.note("Timing a few batches")
     cache = settings.home / "identities"
     loaded = load_model(model.spec, model.files, label_space=settings.labels, cache=cache)
-    forward = place(loaded, settings, reporter)
+    network = Network.of(loaded, fixed_config(settings, convolutional=loaded.identity.convolutional))
     height, width = loaded.identity.preprocessing.crop
     pixels = torch.randint(0, 256, (min(settings.batch_size, 16), 3, height, width), dtype=torch.uint8)
-    forward(pixels).cpu()
+    network(pixels).cpu()
     start, done = time.perf_counter(), 0
     while time.perf_counter() - start < _PROBE_SECONDS:
-        forward(pixels).cpu()
+        network(pixels).cpu()
         done += len(pixels)
-    return done / (time.perf_counter() - start), forward.placement.device
+    return done / (time.perf_counter() - start), network.config.device

@@ -60,11 +60,17 @@ from harness.settings import AUTO, Settings
 from harness.store.predictions import PredictionKey, PredictionStore, label_space_names, read_label_space
 
 if TYPE_CHECKING:
+    import torch
+
     from harness.benchmarking.energy_tracking import RunEnergy
-    from harness.runtime.engine import Forward, Samples
+    from harness.runtime.engine import Samples
+    from harness.runtime.network import Network
 
 _CORRUPTION_HEADLINES = (".mean-error", ".mce", ".relative-mce")
 """Scores over all cells; the normalised ones are defined for ImageNet-C's corruptions, not for ImageNet-C-bar's."""
+
+_MANY_IMAGES = 10_000
+"""A run of so many images may have another best way to run than a short one, since compiling takes a minute."""
 
 MAX_UNREADABLE = 0.01
 """Share of unreadable images above which a condition fails."""
@@ -121,9 +127,9 @@ def run_suite(
     report_missing(plan, reporter)
     check_join(plan, slices, settings, reporter)
     runner = _Runner(plan, settings, reporter)
-    placed: list[Evidence] = []
-    if settings.precision == AUTO and plan.runnable:
-        settings, placed = runner.place_by_trial()
+    chosen: list[Evidence] = []
+    if AUTO in (settings.precision, settings.layout) and plan.runnable:
+        settings, chosen = runner.choose_execution()
         plan = make_plan(spec, suite, settings, reporter, fetch_weights=True, fetch_data=fetch_data)
         plan = _without_unfetched(plan)
         runner = _Runner(plan, settings, reporter, loaded=runner.model())
@@ -137,7 +143,7 @@ def run_suite(
 
         command = run_command(plan, settings)
         energy = runner.energy()
-        have = {item.key for item in placed}
+        have = {item.key for item in chosen}
         measured = measure(
             suite.measurements,
             plan.model,
@@ -149,7 +155,7 @@ def run_suite(
             lineage=decided_lineage(settings.home, spec.name),
         )
         evidence += [item for item in measured if item.key not in have]
-    evidence += placed
+    evidence += chosen
     evidence += runner.energy_evidence({item.key for item in evidence})
     ledger = Ledger(
         model=describe_model(spec, runner.identity), environment=environment(), evidence=_in_suite_order(evidence, plan)
@@ -230,7 +236,7 @@ class _Runner:
         self._settings = settings
         self._reporter = reporter
         self._store = PredictionStore(settings.home, reporter.note)
-        self._forward: Forward | None = None
+        self._prepared: Network | None = None
         self._loaded = loaded
         self._crops: tuple[LocalDataset, Callable[[GeneratedCell], Pixels]] | None = None
         self._samples: tuple[LocalDataset, Samples] | None = None
@@ -282,57 +288,83 @@ class _Runner:
             self.identity = self._loaded.identity
         return self._loaded
 
-    def place_by_trial(self) -> tuple[Settings, list[Evidence]]:
-        """What precision `auto` means here, tried on the first images of the plan's first condition.
+    def choose_execution(self) -> tuple[Settings, list[Evidence]]:
+        """What `auto` means here, tried on the first images of the plan's first condition and remembered.
 
         Raises:
-            HarnessError: the checkpoint can't be used.
+            HarnessError: the checkpoint can't be used, or there is no such device.
         """
         import torch
 
-        from harness.benchmarking.results import Origin
-        from harness.runtime.choosing import AGREEMENT_IMAGES, place_by_trial
+        from harness.benchmarking.results import Provenance, execution_evidence
+        from harness.runtime.choosing import candidates, choose
+        from harness.runtime.hardware import describe
+        from harness.store.choices import remember_choice, remembered_choice
+
+        settings, loaded = self._settings, self.model()
+        allowed = candidates(settings, convolutional=loaded.identity.convolutional)
+        device = torch.device(allowed[0].device)
+        hardware = describe(device)
+        images_ahead = sum(c.images or 0 for c in self._plan.runnable)
+        asked = [settings.precision, settings.layout, settings.compiled]
+        made_for = [loaded.identity.weights, *asked, images_ahead >= _MANY_IMAGES, hardware]
+        choice = remembered_choice(settings.home, made_for)
+        if choice is None:
+            self._reporter.note("Timing precisions and memory layouts, and comparing their answers")
+            pixels, description = self._probe(loaded)
+            choice = choose(
+                loaded.module.to(device),
+                loaded.identity.preprocessing.normalise(pixels.to(device)),
+                allowed,
+                description=description,
+                limit_s=settings.measure_seconds,
+                images_ahead=images_ahead,
+            )
+            if choice.skipped is None:
+                remember_choice(settings.home, made_for, choice)
+        config = choice.config
+        self._reporter.note(f"Chosen: {config.label}" + (f" ({choice.skipped})" if choice.skipped else ""))
+        provenance = Provenance(
+            run_command(self._plan, settings),
+            Fingerprints(weights=loaded.identity.weights, code=CODE),
+            hardware,
+            config,
+        )
+        settings = replace(settings, precision=config.precision, layout=config.memory_format, compiled=config.compiled)
+        return settings, execution_evidence(choice, provenance)
+
+    def _probe(self, loaded: LoadedModel) -> tuple[torch.Tensor, str]:
+        """uint8 (N, 3, H, W) of images to compare answers on, and what they are."""
+        from harness.runtime.choosing import AGREEMENT_IMAGES
         from harness.runtime.engine import batches
         from harness.runtime.sample_images import sample_images
 
         condition = self._plan.runnable[0]
-        loaded = self.model()
+        workers = self._settings.workers or default_workers()
+        try:
+            copy = open_condition(condition, self._settings, self._reporter)
+            job = self._job(condition, copy, loaded.identity)
+            first = range(min(AGREEMENT_IMAGES, len(job.samples)))
+            (batch,) = batches([first], self._pixels(job), workers=workers)
+        except HarnessError as error:  # the condition fails later, with the others going on
+            self._reporter.note(f"Not for a probe: {condition.title}: {error.message}")
+        else:
+            if batch.readable.any():
+                return batch.pixels, f"the first {len(batch.pixels)} images of {condition.title}"
+        images = sample_images(self._settings.home / "data")
+        pixels = images.decoded(loaded.identity.preprocessing)
+        (batch,) = batches([range(len(images.encoded))], pixels, workers=workers)
+        return batch.pixels, images.description
 
-        def probe() -> tuple[torch.Tensor, str]:
-            workers = self._settings.workers or default_workers()
-            try:
-                copy = open_condition(condition, self._settings, self._reporter)
-                job = self._job(condition, copy, loaded.identity)
-                first = range(min(AGREEMENT_IMAGES, len(job.samples)))
-                (batch,) = batches([first], self._pixels(job), workers=workers)
-            except HarnessError as error:  # the condition fails later, with the others going on
-                self._reporter.note(f"Not for a probe: {condition.title}: {error.message}")
-            else:
-                if batch.readable.any():
-                    return batch.pixels, f"the first {len(batch.pixels)} images of {condition.title}"
-            pictures = sample_images(self._settings.home / "data")
-            pixels = pictures.decoded(loaded.identity.preprocessing)
-            (batch,) = batches([range(len(pictures.encoded))], pixels, workers=workers)
-            return batch.pixels, pictures.words
-
-        return place_by_trial(
-            loaded,
-            self._settings,
-            self._reporter,
-            probe=probe,
-            images_ahead=sum(c.images or 0 for c in self._plan.runnable),
-            origin=Origin(
-                run_command(self._plan, self._settings), Fingerprints(weights=loaded.identity.weights, code=CODE)
-            ),
-        )
-
-    def _placed(self) -> Forward:
-        if self._forward is None:
-            from harness.runtime.choosing import place
+    def _network(self) -> Network:
+        if self._prepared is None:
+            from harness.runtime.execution import fixed_config
+            from harness.runtime.network import Network
 
             loaded = self.model()
-            self._forward = place(loaded, self._settings, self._reporter)
-        return self._forward
+            config = fixed_config(self._settings, convolutional=loaded.identity.convolutional)
+            self._prepared = Network.of(loaded, config)
+        return self._prepared
 
     def energy(self) -> RunEnergy:
         """The meters of this run and their journal, opened once."""
@@ -340,9 +372,12 @@ class _Runner:
             import torch
 
             from harness.benchmarking.energy_tracking import RunEnergy
-            from harness.runtime.choosing import resolve_device
+            from harness.runtime.execution import resolve_device
+            from harness.store.energy_journal import EnergyJournal
 
-            self._energy = RunEnergy(self._journal(), torch.device(resolve_device(self._settings.device)))
+            self._energy = RunEnergy(
+                EnergyJournal(self._journal()), torch.device(resolve_device(self._settings.device))
+            )
         return self._energy
 
     def _journal(self) -> Path:
@@ -364,18 +399,16 @@ class _Runner:
         """
         if self._energy is None and not self._journal().is_file():
             return []
-        from harness.benchmarking.results import Origin
-        from harness.runtime.execution import Setting
+        from harness.benchmarking.results import Provenance
         from harness.runtime.hardware import describe
 
         energy = self.energy()
-        placed = self._forward.placement if self._forward is not None else None
         weights = self.identity.weights if self.identity is not None else None
-        origin = Origin(
+        provenance = Provenance(
             run_command(self._plan, self._settings),
             Fingerprints(weights=weights, code=CODE),
             describe(energy.device),
-            Setting(placed.precision, placed.layout, placed.compiled) if placed is not None else None,
+            self._prepared.config if self._prepared is not None else None,
         )
         predicting = (
             "decoding, corruptions where they are generated, preprocessing, forward passes and storing the predictions"
@@ -383,7 +416,7 @@ class _Runner:
         work = [predicting] if self._plan.runnable else []
         work += ["all timed calls of the measurements and their warm-up"] if self._plan.suite.measurements else []
         found = energy.evidence(
-            origin,
+            provenance,
             self._settings.region,
             includes="; ".join(work),
             stored_before=self._stored_before,
@@ -442,10 +475,10 @@ class _Runner:
             return
         from harness.runtime.engine import predict
 
-        forward = self._placed()
-        placement = forward.placement
-        made_on = environment() | {"device": placement.device, "layout": placement.layout}
-        if placement.compiled:
+        network = self._network()
+        config = network.config
+        made_on = environment() | {"device": config.device, "layout": config.memory_format}
+        if config.compiled:
             made_on["compiled"] = True
         energy = self.energy()
 
@@ -459,15 +492,13 @@ class _Runner:
 
         energy.begin()
         predict(
-            forward,
+            network,
             job.specs,
             self._rows(job.copy),
             todo,
             self._pixels(job),
             write=write,
-            batch_size=self._settings.batch_size,
             shard_size=self._settings.whole_shard,
-            workers=self._settings.workers or default_workers(),
             keep_logits=self._settings.keep_logits,
             progress=finished,
         )

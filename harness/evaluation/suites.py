@@ -21,7 +21,7 @@ MEASUREMENTS = {
     "complexity": "parameters, multiply-adds, activations and checkpoint bytes, from the architecture",
     "architecture": "depth, stage widths and what else the configuration shows",
     "preprocessing": "from image to input, as the checkpoint or the registry states it",
-    "placement": "the faster memory layout here, and whether it gives the same answers",
+    "execution": "how the network is run here, and whether that gives the answers of plain fp32",
     "latency": "milliseconds an image at batch 1: median, 95th and 99th percentile",
     "throughput": "images a second at the best batch size",
     "decoding": "latency and throughput with JPEG decoding and preprocessing",

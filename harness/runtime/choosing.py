@@ -1,173 +1,248 @@
-"""Putting a model where it runs: device, precision, and the faster memory layout, measured once and remembered.
+"""Which way of running a network is best here, where the user asks for that to be measured.
 
-What precision `auto` chose is remembered too, with all that was measured for it: a run that is started again goes on in
-the precision of its stored predictions, whatever the clock would say this time.
+A faster way counts only if it gives the same answers: every candidate's top-1 on a probe is compared with plain
+float32, contiguous, eager, and the agreement and largest logit difference are part of the result. Choosing is cheap: a
+candidate whose first call is clearly slower than the best one's is dropped, and what the whole choice may take is a small
+share of the run that it serves. A choice is kept with the run, so that the clock is asked once.
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
-from collections.abc import Callable
-from dataclasses import asdict, replace
-from pathlib import Path
+import math
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import torch
+from torch import nn
 
-from harness.benchmarking.results import Origin, placement_evidence
-from harness.errors import ExitCode, HarnessError, unknown_name
-from harness.evidence import Evidence
-from harness.files import write_text
-from harness.models.loading import LoadedModel
-from harness.progress import Reporter
-from harness.runtime.engine import Forward, Placement
-from harness.runtime.execution import LAYOUTS, Setting, choose
-from harness.runtime.hardware import describe
-from harness.runtime.timing import Budget
-from harness.settings import AUTO, PRECISIONS, Settings
-
-_CLEARLY = 1.15
-"""How much faster contiguous must be to be taken."""
-_PROBE_IMAGES = 8
-_PROBE_BUDGET = Budget(relative=0.10, limit_s=2.0, minimum_calls=3, warm_up_calls=1)
+from harness.runtime.execution import MEMORY_FORMATS, ExecutionConfig, fixed_config
+from harness.runtime.network import Forward, prepare
+from harness.runtime.timing import Budget, Measurement, Timings, measure_throughput, stopwatch
+from harness.settings import AUTO, Settings
 
 AUTO_PRECISIONS = ("fp32", "bf16")
 """What precision `auto` chooses among."""
 AGREEMENT_IMAGES = 32
-"""Images on which a faster setting's top-1 is compared with plain fp32."""
+"""Images on which a faster way's top-1 is compared with plain fp32."""
+TIMED_IMAGES = 8
+"""Images of a timed call."""
+MINIMUM_AGREEMENT = 0.99
+CLEARLY_FASTER = 1.15
+"""How much faster than the default anything else must be to be chosen: noise in a timing should not change answers."""
+CLEARLY_SLOWER = 2.0
+"""How much longer than the best one's a candidate's first call may take."""
+SHARE_OF_RUN = 0.05
+"""The choice takes less than this share of the run that it serves."""
+COMPILE_SECONDS = 60.0
+"""About what compiling a network of this size takes on two CPU cores."""
+
+_FIRST_IMAGES = 2
+_START_UP_SECONDS = 1.0
+"""What loading kernels may take: a shorter first call is made again before it is judged."""
+_BUDGET = Budget(relative=0.10, limit_s=2.0, minimum_calls=3, warm_up_calls=0)
 
 
-def resolve_device(name: str) -> str:
-    """The torch device that `auto`, `cpu`, `cuda` or `cuda:N` means here.
+@dataclass(frozen=True)
+class Trial:
+    """One way to run, tried on the probe."""
+
+    config: ExecutionConfig
+    timings: Timings | None = None
+    agreeing: int | None = None
+    """How many of the probe's images have the reference's top-1."""
+    largest_difference: float | None = None
+    """Largest absolute difference of a logit from the reference's."""
+    rejected: str | None = None
+    """Why it can't be chosen; None where it can."""
+    first_call_s: float | None = None
+    """Seconds of its first call, on two images."""
+
+    @property
+    def throughput(self) -> Measurement | None:
+        """Images per second on the probe."""
+        return self.timings.throughput if self.timings else None
+
+    @property
+    def images_per_second(self) -> float:
+        """For ranking: below any real rate where it can't be chosen or was not timed."""
+        return -1.0 if self.rejected is not None or self.timings is None else self.timings.throughput.value
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The chosen way to run and all that were tried, the reference first."""
+
+    config: ExecutionConfig
+    trials: tuple[Trial, ...]
+    description: str
+    """What the probe's images are."""
+    probe_images: int
+    skipped: str | None = None
+    """Why the default was taken without trying anything else; None where it was tried."""
+
+    @property
+    def chosen(self) -> Trial:
+        """The trial of the chosen config."""
+        return next(trial for trial in self.trials if trial.config == self.config)
+
+    @property
+    def images_run(self) -> int:
+        """Images of all calls that were made for the choice."""
+        timings = [trial.timings for trial in self.trials if trial.timings is not None]
+        return sum(t.images_run for t in timings) + self.probe_images * sum(t.agreeing is not None for t in self.trials)
+
+
+def candidates(settings: Settings, *, convolutional: bool) -> tuple[ExecutionConfig, ...]:
+    """What the settings leave to be chosen, the default first; a single one where nothing is.
 
     Raises:
-        HarnessError: no such device on this machine.
+        HarnessError: there is no such device, or it lacks the precision.
     """
-    if name == "auto":
-        return "cuda" if torch.cuda.is_available() else "cpu"
-    try:
-        device = torch.device(name)
-    except RuntimeError as error:
-        raise HarnessError(
-            f"'{name}' is no device.", remedy="Use auto, cpu, cuda or cuda:N.", exit_code=ExitCode.USAGE
-        ) from error
-    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
-        raise HarnessError(
-            f"There is no device {name} here: {torch.cuda.device_count()} GPUs are visible.",
-            remedy="Use --device cpu, or look at CUDA_VISIBLE_DEVICES and `harness doctor`.",
-            exit_code=ExitCode.MISSING,
-        )
-    return name
+    default = fixed_config(settings, convolutional=convolutional)
+    auto = settings.precision == AUTO
+    precisions = AUTO_PRECISIONS if auto else (default.precision,)
+    compiled = (False, True) if auto else (default.compiled,)
+    formats = [default.memory_format]
+    if settings.layout == AUTO:
+        formats += [name for name in MEMORY_FORMATS if name != default.memory_format]
+    return tuple(
+        replace(default, precision=precision, memory_format=memory_format, compiled=is_compiled)
+        for is_compiled in compiled
+        for precision in precisions
+        for memory_format in formats
+    )
 
 
-def place(loaded: LoadedModel, settings: Settings, reporter: Reporter) -> Forward:
-    """A model ready to run as the settings ask; with layout `auto` the faster one here is measured once.
-
-    Raises:
-        HarnessError: unknown device, precision or layout.
-    """
-    device = resolve_device(settings.device)
-    for kind, value, known in (
-        ("precision", settings.precision, PRECISIONS),
-        ("layout", settings.layout, ("auto", *LAYOUTS)),
-    ):
-        if value not in known:
-            raise unknown_name(kind, value, known)
-    layout = settings.layout
-    if layout == "auto":
-        layout = _faster_layout(loaded, device, settings, reporter)
-    placement = Placement(device, settings.precision, layout, settings.compiled)
-    return Forward(loaded.module, loaded.identity.preprocessing, placement, loaded.identity.outputs)
-
-
-def place_by_trial(
-    loaded: LoadedModel,
-    settings: Settings,
-    reporter: Reporter,
+def choose(
+    module: nn.Module,
+    probe: torch.Tensor,
+    allowed: Sequence[ExecutionConfig],
     *,
-    probe: Callable[[], tuple[torch.Tensor, str]],
-    images_ahead: int,
-    origin: Origin,
-) -> tuple[Settings, list[Evidence]]:
-    """What precision `auto` means for a model here: settings with everything chosen, and what was measured for it.
+    description: str,
+    minimum_agreement: float = MINIMUM_AGREEMENT,
+    budget: Budget = _BUDGET,
+    limit_s: float = math.inf,
+    images_ahead: int | None = None,
+) -> Choice:
+    """Try what is allowed on a probe and choose the fastest that agrees with plain fp32.
+
+    Where one way alone is allowed, nothing is timed. Compiled ways come last, each precision's in the memory format that
+    was its faster one without.
 
     Args:
-        probe: gives uint8 (N, 3, H, W) of images and what they are; called only where this was not measured before.
-        images_ahead: images of the whole run, stored ones too, which decides whether compiling can pay.
-        origin: command and fingerprints of the evidence.
-
-    Raises:
-        HarnessError: there is no such device.
+        module: moved to the device; laid out anyhow when this returns.
+        probe: float32 (N, C, H, W) on the device.
+        allowed: the default first: another must be clearly faster. The reference (fp32, contiguous, eager) is tried too,
+            and chosen where nothing that is allowed can be.
+        description: what the probe's images are.
+        minimum_agreement: share of the probe's top-1 that must agree with the reference.
+        budget: of each timing.
+        limit_s: seconds for compiled ways. Where compiling usually takes longer none is tried; it can't be interrupted,
+            so one that has begun may end later.
+        images_ahead: images that will be run; None where no run waits for the choice.
     """
-    device = resolve_device(settings.device)
-    hardware = describe(torch.device(device))
-    what = json.dumps([loaded.identity.weights, settings.layout, images_ahead >= _MANY, hardware], sort_keys=True)
-    path = settings.home / "placements" / f"auto-{hashlib.sha256(what.encode()).hexdigest()[:16]}.json"
-    known = _remembered_trial(path)
-    if known is None:
-        reporter.note("Timing precisions and memory layouts, and comparing their answers")
-        pixels, words = probe()
-        chosen = choose(
-            loaded.module.to(device),
-            loaded.identity.preprocessing.normalise(pixels.to(device)),
-            precisions=AUTO_PRECISIONS,
-            layouts=tuple(LAYOUTS) if settings.layout == AUTO else (settings.layout,),
-            compiled=(False, True),
-            budget=_PROBE_BUDGET,
-            timed_images=_PROBE_IMAGES,
-            limit_s=settings.measure_seconds,
-            images_ahead=images_ahead,
-        )
-        placed_here = replace(origin, hardware=hardware, setting=chosen.setting)
-        found = placement_evidence(chosen, placed_here, images=words)
-        write_text(
-            path,
-            json.dumps({"setting": asdict(chosen.setting), "evidence": [item.to_dict() for item in found]}, indent=2)
-            + "\n",
-        )
-        known = chosen.setting, found
-    setting, found = known
-    reporter.note(f"Precision auto: {setting.label}")
-    placed = replace(settings, precision=setting.precision, layout=setting.layout, compiled=setting.compiled)
-    return placed, [item.model_copy(update={"command": origin.command}) for item in found]
+    reference = replace(allowed[0], precision="fp32", memory_format="contiguous", compiled=False)
+    others = sorted((config for config in allowed if config != reference), key=lambda config: config.compiled)
+    is_timed = len(allowed) > 1
+    images_each = len(probe) + budget.minimum_calls * TIMED_IMAGES
+    eager = 1 + sum(not config.compiled for config in others)
+    if is_timed and images_ahead is not None and eager * images_each > SHARE_OF_RUN * images_ahead:
+        why = f"choosing would take more than {SHARE_OF_RUN:.0%} of a run of {images_ahead:,} images"
+        return Choice(allowed[0], (Trial(allowed[0]),), description, len(probe), skipped=why)
+    started, allowance_s, first_call_s = time.monotonic(), math.inf, None
+    forward = prepare(module, reference)
+    if is_timed:
+        first_call_s = _first_call(forward, probe)
+        if images_ahead is not None:
+            allowance_s = SHARE_OF_RUN * images_ahead * first_call_s / _FIRST_IMAGES
+            budget = replace(budget, limit_s=min(budget.limit_s, allowance_s / eager / 2))
+    expected = _logits(forward, probe)
+    timings = measure_throughput(forward, probe[:TIMED_IMAGES], budget) if is_timed else None
+    trials = [Trial(reference, timings, len(probe), 0.0, first_call_s=first_call_s)]
+    compiling_s = 0.0
+    for config in others:
+        begun = time.monotonic()
+        best_first_s = min((t.first_call_s for t in trials if t.first_call_s is not None), default=0.0)
+        needed_s = COMPILE_SECONDS if config.compiled else best_first_s / _FIRST_IMAGES * images_each
+        why_not = _not_worth_compiling(config, trials, limit_s, compiling_s) if config.compiled else None
+        if why_not is None and needed_s > allowance_s - (begun - started):
+            why_not = (
+                f"not tried: it takes about {needed_s:.1f} s, and choosing at most {allowance_s:.1f} s of this run"
+            )
+        if why_not is not None:
+            trials.append(Trial(config, rejected=why_not))
+            continue
+        trials.append(_try(module, config, probe, expected, best_first_s, minimum_agreement, budget))
+        compiling_s += (time.monotonic() - begun) * config.compiled
+    best = max((t for t in trials if t.config in allowed), key=lambda trial: _worth(trial, default=allowed[0]))
+    return Choice(best.config if best.rejected is None else reference, tuple(trials), description, len(probe))
 
 
-_MANY = 10_000
-"""A run of so many images may have another best setting than a short one, since compiling takes a minute."""
+def _not_worth_compiling(
+    config: ExecutionConfig, trials: Sequence[Trial], limit_s: float, spent_s: float
+) -> str | None:
+    """Why a compiled way is not tried; None where it is worth a try.
 
-
-def _remembered_trial(path: Path) -> tuple[Setting, list[Evidence]] | None:
-    """What was chosen earlier; None where nothing was, or where the note can't be read."""
-    try:
-        note = json.loads(path.read_text(encoding="utf-8"))
-        return Setting(**note["setting"]), [Evidence.model_validate(item) for item in note["evidence"]]
-    except (OSError, ValueError, KeyError, TypeError, HarnessError):
-        return None
-
-
-def _faster_layout(loaded: LoadedModel, device: str, settings: Settings, reporter: Reporter) -> str:
-    """The faster layout on this device, from the store where it was measured before.
-
-    channels_last is taken unless the other is clearly faster: logits differ in their last bits between the two, so
-    noise in a timing should not decide between equals.
+    Args:
+        limit_s: seconds for all compiled ways, of which `spent_s` are gone.
     """
-    name = torch.cuda.get_device_name(device).replace(" ", "-") if device.startswith("cuda") else "cpu"
-    path = settings.home / "placements" / f"{loaded.identity.weights[:16]}-{name}-{settings.precision}.json"
-    if (known := _remembered(path)) is not None:
-        return known
-    reporter.note("Timing the memory layouts")
-    height, width = loaded.identity.preprocessing.crop
-    probe = torch.randn(_PROBE_IMAGES, 3, height, width, generator=torch.Generator().manual_seed(0)).to(device)
-    chosen = choose(loaded.module.to(device), probe, precisions=(settings.precision,), budget=_PROBE_BUDGET)
-    rates = {t.setting.layout: t.throughput.value for t in chosen.trials if t.throughput and not t.rejected}
-    layout = max(rates, key=lambda name: rates[name] * (_CLEARLY if name == "channels_last" else 1.0))
-    write_text(path, json.dumps({"layout": layout, "images_per_second": rates}, indent=2) + "\n")
-    return layout
+    plain = {t.config: t.images_per_second for t in trials if not t.config.compiled}
+    own = plain.get(replace(config, compiled=False), 0.0)
+    if own < 0:
+        return "not tried: it can't be chosen without compiling either"
+    if own < max((rate for other, rate in plain.items() if other.precision == config.precision), default=0.0):
+        return "not tried: this layout is the slower one for this precision"
+    if limit_s < COMPILE_SECONDS:
+        return f"not tried: compiling takes about {COMPILE_SECONDS:.0f} s, more than the limit of {limit_s:g} s"
+    return f"not tried: the limit of {limit_s:g} s was reached" if spent_s >= limit_s else None
 
 
-def _remembered(path: Path) -> str | None:
-    """The layout measured earlier; None where it was not, or where the note can't be read."""
+def _worth(trial: Trial, default: ExecutionConfig) -> float:
+    """Images per second; of all but the default, divided by how much faster they must be."""
+    return trial.images_per_second / (1.0 if trial.config == default else CLEARLY_FASTER)
+
+
+def _try(
+    module: nn.Module,
+    config: ExecutionConfig,
+    probe: torch.Tensor,
+    expected: torch.Tensor,
+    best_first_s: float,
+    minimum_agreement: float,
+    budget: Budget,
+) -> Trial:
+    """One way on the probe; timed where the best first call so far is given, 0 where nothing is."""
+    forward, first_call_s, timings = prepare(module, config), None, None
     try:
-        return str(json.loads(path.read_text(encoding="utf-8"))["layout"])
-    except (OSError, ValueError, KeyError):
-        return None
+        if best_first_s and not config.compiled:
+            first_call_s = _first_call(forward, probe, good_enough=CLEARLY_SLOWER * best_first_s)
+            if first_call_s > CLEARLY_SLOWER * best_first_s:
+                why_not = f"its first call took {first_call_s:.2g} s, the best one's {best_first_s:.2g} s"
+                return Trial(config, rejected=why_not, first_call_s=first_call_s)
+        logits = _logits(forward, probe)
+    except RuntimeError as error:  # no compiler, no kernel in this precision, out of memory
+        said = str(error).strip() or type(error).__name__
+        return Trial(config, rejected=f"can't run here: {said.splitlines()[0]}")
+    agreeing = int((logits.argmax(1) == expected.argmax(1)).sum())
+    if not bool(torch.isfinite(logits).all()):
+        return Trial(config, agreeing=agreeing, rejected="logits are not finite")
+    difference = float((logits - expected).abs().max())
+    rejected = None
+    if agreeing < minimum_agreement * len(probe):
+        rejected = f"top-1 agrees on {agreeing} of {len(probe)}, less than {minimum_agreement:.0%}"
+    if best_first_s:
+        timings = measure_throughput(forward, probe[:TIMED_IMAGES], budget)
+    return Trial(config, timings, agreeing, difference, rejected, first_call_s)
+
+
+def _first_call(forward: Forward, probe: torch.Tensor, good_enough: float = 0.0) -> float:
+    """Seconds of a call on few images; a short one may owe its time to loading kernels, so it is made again."""
+    watch, first = stopwatch(probe.device), probe[:_FIRST_IMAGES]
+    seconds = watch(lambda: forward(first))
+    return watch(lambda: forward(first)) if good_enough < seconds < _START_UP_SECONDS else seconds
+
+
+def _logits(forward: Forward, probe: torch.Tensor) -> torch.Tensor:
+    """Logits of the whole probe in calls of the size that is timed, so that these are warmed up."""
+    return torch.cat([forward(part) for part in probe.split(TIMED_IMAGES)])

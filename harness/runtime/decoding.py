@@ -21,7 +21,7 @@ _KEPT_CROPS = 1024
 """Base crops kept in memory (150 kB each), so that the cells of a range of images decode them once."""
 
 Pixels = Callable[[int], np.ndarray]
-"""Position in the condition's order -> uint8 (H, W, 3)."""
+"""Position in the condition's order -> uint8 (H, W, 3); raises UnreadableImageError where it can't be read."""
 
 
 def default_workers() -> int:

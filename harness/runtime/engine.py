@@ -23,32 +23,9 @@ from harness.data.images import UnreadableImageError
 from harness.errors import HarnessError
 from harness.labels.projections import LabelSpaceProjection
 from harness.metrics.types import TOP, LabelSpacePredictions, concatenate
-from harness.models.preprocessing import Preprocessing
+from harness.runtime.decoding import Pixels
+from harness.runtime.network import Network
 from harness.runtime.rows import ShardRows
-
-Pixels = Callable[[int], np.ndarray]
-"""Position in the condition's order -> uint8 (H, W, 3); raises UnreadableImageError where it can't be read."""
-
-
-@dataclass(frozen=True)
-class Placement:
-    """Where and how the forward pass runs."""
-
-    device: str = "cpu"
-    precision: str = "fp32"
-    """fp32, bf16 or fp16 (the latter two by autocast)."""
-    layout: str = "contiguous"
-    """contiguous or channels_last."""
-    compiled: bool = False
-
-    @property
-    def memory_format(self) -> torch.memory_format:
-        return torch.channels_last if self.layout == "channels_last" else torch.contiguous_format
-
-    @property
-    def dtype(self) -> torch.dtype | None:
-        """Autocast's type, or None for full precision."""
-        return {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}[self.precision]
 
 
 @dataclass(frozen=True)
@@ -61,45 +38,6 @@ class Batch:
     readable: np.ndarray
     """bool (len(positions),)"""
     errors: list[str | None]
-
-
-class Forward:
-    """A model placed on its device: uint8 pixels in, float32 logits out."""
-
-    def __init__(
-        self, module: torch.nn.Module, preprocessing: Preprocessing, placement: Placement, outputs: int
-    ) -> None:
-        self.placement = placement
-        self.outputs = outputs
-        self._preprocessing = preprocessing
-        placed = module.to(device=placement.device, memory_format=placement.memory_format).eval()  # type: ignore[call-overload]
-        self._module = torch.compile(placed) if placement.compiled else placed
-        self._whole = 0
-
-    @torch.inference_mode()
-    def __call__(self, pixels: torch.Tensor) -> torch.Tensor:
-        """
-        Args:
-            pixels: uint8 (N, 3, H, W), on the CPU.
-
-        Returns:
-            float32 (N, outputs), on the model's device.
-        """
-        count = len(pixels)
-        if self.placement.compiled:
-            pixels = self._to_whole_batch(pixels)
-        images = pixels.to(self.placement.device, non_blocking=True)
-        images = self._preprocessing.normalise(images).contiguous(memory_format=self.placement.memory_format)
-        kind = torch.device(self.placement.device).type
-        with torch.autocast(kind, dtype=self.placement.dtype, enabled=self.placement.dtype is not None):
-            logits = self._module(images)
-        return logits[:count].float()
-
-    def _to_whole_batch(self, pixels: torch.Tensor) -> torch.Tensor:
-        """A short batch filled up with black images: a compiled network would be compiled again for its size."""
-        self._whole = max(self._whole, len(pixels))
-        black = pixels.new_zeros(self._whole - len(pixels), *pixels.shape[1:])
-        return torch.cat([pixels, black]) if len(black) else pixels
 
 
 def batches(
@@ -168,7 +106,7 @@ class DeviceProjection:
     label_map: np.ndarray
 
     @classmethod
-    def place(cls, spec: LabelSpaceProjection, device: str) -> DeviceProjection:
+    def of(cls, spec: LabelSpaceProjection, device: str) -> DeviceProjection:
         columns = torch.from_numpy(spec.columns)
         absent = (columns < 0).to(device) if spec.missing else None
         return cls(spec.name, columns.clamp(min=0).to(device), absent, spec.label_map)
@@ -255,16 +193,14 @@ class Samples:
 
 
 def predict(
-    forward: Forward,
+    network: Network,
     specs: Sequence[LabelSpaceProjection],
     samples: Samples,
     todo: Sequence[int],
     pixels: Pixels,
     *,
     write: Callable[[ShardRows], object],
-    batch_size: int,
     shard_size: int,
-    workers: int,
     keep_logits: bool = False,
     progress: Callable[[int], None] = lambda done: None,
 ) -> None:
@@ -274,14 +210,15 @@ def predict(
         todo: ascending positions that have no stored prediction yet.
         pixels: decodes and preprocesses the image at a position.
         write: takes each finished shard.
-        shard_size: positions a shard; rounded up to a multiple of `batch_size`.
+        shard_size: positions a shard; rounded up to a multiple of the batch size.
         progress: called with the number of images that each finished batch adds.
 
     Raises:
         HarnessError: a logit that is not finite (names the first sample).
     """
+    batch_size = network.config.batch_size
     shard_size = -(-shard_size // batch_size) * batch_size
-    placed = [DeviceProjection.place(spec, forward.placement.device) for spec in specs]
+    projections = [DeviceProjection.of(spec, network.config.device) for spec in specs]
     groups: list[Sequence[int]] = []
     last_of_shard: set[int] = set()
     for _, members in groupby(todo, key=lambda position: position // shard_size):
@@ -289,8 +226,8 @@ def predict(
         groups += [shard[start : start + batch_size] for start in range(0, len(shard), batch_size)]
         last_of_shard.add(shard[-1])
     collected = _Collected()
-    for batch in batches(groups, pixels, workers=workers):
-        _run_batch(forward, placed, samples, batch, collected, keep_logits)
+    for batch in batches(groups, pixels, workers=network.config.workers):
+        _run_batch(network, projections, samples, batch, collected, keep_logits)
         if batch.positions[-1] in last_of_shard:
             write(_shard(samples, collected))
             collected = _Collected()
@@ -298,8 +235,8 @@ def predict(
 
 
 def _run_batch(
-    forward: Forward,
-    placed: Sequence[DeviceProjection],
+    network: Network,
+    projections: Sequence[DeviceProjection],
     samples: Samples,
     batch: Batch,
     collected: _Collected,
@@ -307,10 +244,10 @@ def _run_batch(
 ) -> None:
     labels = samples.label[batch.positions]
     readable = batch.readable
-    logits = forward(batch.pixels) if readable.any() else None
+    logits = network(batch.pixels) if readable.any() else None
     if logits is not None:
         _check_finite(logits, [samples.sample_id[p] for p, ok in zip(batch.positions, readable, strict=True) if ok])
-    for spec in placed:
+    for spec in projections:
         whole = _unread(spec, labels)
         if logits is not None:
             read = spec.read(logits, labels[readable])
@@ -318,7 +255,7 @@ def _run_batch(
                 getattr(whole, name)[readable] = getattr(read, name)
         collected.predictions.setdefault(spec.name, []).append(whole)
     if keep_logits:
-        kept = np.full((len(labels), forward.outputs), np.nan, np.float16)
+        kept = np.full((len(labels), network.outputs), np.nan, np.float16)
         if logits is not None:
             kept[readable] = logits.cpu().numpy().astype(np.float16)
         collected.logits.append(kept)

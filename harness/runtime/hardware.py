@@ -27,7 +27,7 @@ class Cpu:
 
 
 def read_cpu(cpuinfo: Path = _CPUINFO) -> Cpu:
-    """The processor, from Linux's cpuinfo where there is one, else from the platform's own words."""
+    """The processor, from Linux's cpuinfo where there is one, else from the platform module."""
     logical = os.cpu_count() or 1
     if not cpuinfo.is_file():
         return Cpu(platform.processor() or platform.machine(), logical, sockets=1, virtual=False)
@@ -47,9 +47,9 @@ def machine_memory_bytes() -> int:
 
 
 def describe(device: torch.device) -> dict[str, Any]:
-    """The protocol's words on hardware and software: plain values, the same keys on every machine of a kind."""
+    """Hardware and software for a protocol: plain values, the same keys on every machine of a kind."""
     cpu = read_cpu()
-    words: dict[str, Any] = {
+    found: dict[str, Any] = {
         "device": device.type,
         "cpu": cpu.model,
         "logical_cpus": cpu.logical_cpus,
@@ -63,14 +63,14 @@ def describe(device: torch.device) -> dict[str, Any]:
     }
     if device.type == "cuda":
         properties = torch.cuda.get_device_properties(device)
-        words |= {
+        found |= {
             "gpu": properties.name,
             "gpu_memory_bytes": properties.total_memory,
             "gpu_compute_capability": f"{properties.major}.{properties.minor}",
             "cuda": torch.version.cuda,
             "cudnn": torch.backends.cudnn.version(),
         }
-    return words
+    return found
 
 
 def _version(name: str) -> str | None:

@@ -1,4 +1,4 @@
-"""A few encoded photographs for what must be measured on pictures rather than on numbers: decoding, and agreement.
+"""A few encoded photographs for what must be measured on images rather than on numbers: decoding, and agreement.
 
 The photographs of the demo are taken where their package is installed; else JPEGs are generated whose frequencies fall
 off as in photographs, so that they are neither empty nor noise to the decoder.
@@ -30,7 +30,7 @@ class SampleImages:
     """Encoded images."""
 
     encoded: tuple[bytes, ...]
-    words: str
+    description: str
     """What they are, for a protocol."""
 
     def decoded(self, preprocessing: Preprocessing) -> Pixels:
@@ -49,11 +49,11 @@ def sample_images(cache: Path) -> SampleImages:
         location = locate(benchmark, given=None, data_home=None, offline=True)
         copy = open_dataset(benchmark, location, condition=None, cache=cache)
         encoded = tuple(copy.read(position) for position in range(len(copy.samples)))
-        what = "photographs"
+        kind = "photographs"
     except MissingInputError:
         encoded = tuple(_generated(seed) for seed in range(_GENERATED))
-        what = "generated JPEGs (quality 90, frequencies falling off as 1/f)"
-    return SampleImages(encoded, f"{len(encoded)} {what}, {_sizes(encoded)}")
+        kind = "generated JPEGs (quality 90, frequencies falling off as 1/f)"
+    return SampleImages(encoded, f"{len(encoded)} {kind}, {_sizes(encoded)}")
 
 
 def _sizes(encoded: tuple[bytes, ...]) -> str:

@@ -1,6 +1,6 @@
-"""How fast a network runs here: latency of single images and throughput over batch sizes.
+"""Timing calls of a network here, until their interval is narrow enough.
 
-A measurement is a list of timed calls. The first calls are thrown away (allocation, kernel choice, compilation),
+A timing is a list of timed calls. The first calls are thrown away (allocation, kernel choice, compilation),
 then calls are repeated until the 95 % interval is narrower than a stated share of the value, or until a time limit;
 which of the two ended it is part of the result. On a GPU a call is timed by CUDA events and waited for.
 
@@ -20,19 +20,9 @@ import numpy as np
 import torch
 from scipy import stats
 
-Forward = Callable[[torch.Tensor], torch.Tensor]
+from harness.runtime.network import Forward
+
 Stopwatch = Callable[[Callable[[], object]], float]
-SweepEnd = Literal[
-    "all batch sizes measured",
-    "throughput fell",
-    "out of memory",
-    "time limit",
-    "best batch size of the forward pass",
-]
-
-DEFAULT_BATCHES = {"cpu": (1, 2, 4, 8, 16, 32, 64), "cuda": (1, 4, 16, 64, 128, 256, 512, 1024)}
-"""Batch sizes of a sweep by device type; any other device sweeps like a CPU."""
-
 LEVEL = 0.95
 WARM_UP_SHARE = 0.25
 """Of the time limit: where calls are slow, fewer than the wanted warm-up calls are made, but one at least."""
@@ -51,7 +41,7 @@ class Budget:
 
 
 @dataclass(frozen=True)
-class Figure:
+class Measurement:
     """A measured number with its interval, in the unit that its owner names."""
 
     value: float
@@ -77,16 +67,21 @@ class Timings:
     warm_up_calls: int
     ended_by: Literal["interval", "time limit"]
 
-    def latency(self, quantile: float) -> Figure:
+    @property
+    def images_run(self) -> int:
+        """Images of all calls, warm-up included."""
+        return (len(self.seconds) + self.warm_up_calls) * self.images_per_call
+
+    def latency(self, quantile: float) -> Measurement:
         """A quantile of the seconds per call."""
         return quantile_measurement(self.seconds, quantile)
 
     @property
-    def throughput(self) -> Figure:
+    def throughput(self) -> Measurement:
         """Images per second: images over mean seconds, the interval from the mean's."""
         mean = mean_measurement(self.seconds)
         images = self.images_per_call
-        return Figure(
+        return Measurement(
             value=images / mean.value,
             low=None if mean.high is None else images / mean.high,
             high=None if mean.low is None or mean.low <= 0 else images / mean.low,
@@ -94,18 +89,7 @@ class Timings:
         )
 
 
-@dataclass(frozen=True)
-class Sweep:
-    """Throughput over batch sizes."""
-
-    points: tuple[Timings, ...]
-    """One a batch size, quickly measured."""
-    best: Timings
-    """The batch size with the highest throughput, measured to the full budget."""
-    ended_by: SweepEnd
-
-
-def quantile_measurement(seconds: Sequence[float], quantile: float) -> Figure:
+def quantile_measurement(seconds: Sequence[float], quantile: float) -> Measurement:
     """A quantile with its distribution-free interval from two order statistics.
 
     The interval runs from the l-th to the u-th smallest of n values, l and u from the binomial distribution of how
@@ -118,7 +102,7 @@ def quantile_measurement(seconds: Sequence[float], quantile: float) -> Figure:
     lower = int(stats.binom.ppf(tail, n, quantile))
     upper = int(stats.binom.ppf(1 - tail, n, quantile)) + 1
     known = lower >= 1 and upper <= n
-    return Figure(
+    return Measurement(
         value=float(np.quantile(ordered, quantile)),
         low=float(ordered[lower - 1]) if known else None,
         high=float(ordered[upper - 1]) if known else None,
@@ -126,15 +110,15 @@ def quantile_measurement(seconds: Sequence[float], quantile: float) -> Figure:
     )
 
 
-def mean_measurement(values: Sequence[float]) -> Figure:
+def mean_measurement(values: Sequence[float]) -> Measurement:
     """The mean with Student's t interval; no interval for a single value."""
     array = np.asarray(values, dtype=np.float64)
     n = len(array)
     mean = float(array.mean())
     if n < 2:
-        return Figure(mean, None, None, method=f"Student's t, n = {n}")
+        return Measurement(mean, None, None, method=f"Student's t, n = {n}")
     half = float(stats.t.ppf((1 + LEVEL) / 2, n - 1) * array.std(ddof=1) / math.sqrt(n))
-    return Figure(mean, mean - half, mean + half, method=f"Student's t, n = {n}")
+    return Measurement(mean, mean - half, mean + half, method=f"Student's t, n = {n}")
 
 
 def stopwatch(device: torch.device) -> Stopwatch:
@@ -174,15 +158,15 @@ def time_calls(
     images_per_call: int,
     watch: Stopwatch,
     budget: Budget,
-    figure: Callable[[Sequence[float]], Figure] = mean_measurement,
+    watched: Callable[[Sequence[float]], Measurement] = mean_measurement,
 ) -> Timings:
-    """Time `call` until the interval of `figure` is narrow enough or the time limit is reached.
+    """Time `call` until the interval of `watched` is narrow enough or the time limit is reached.
 
     Args:
         call: one step, e.g. a forward pass over a batch, or decoding and a forward pass.
         images_per_call: images that one call handles.
         watch: from `stopwatch(device)`.
-        figure: whose relative width decides: the mean, or a quantile.
+        watched: whose relative width decides: the mean, or a quantile.
     """
     warmed, warming = 0, 0.0
     while warmed < budget.warm_up_calls and warming < WARM_UP_SHARE * budget.limit_s:
@@ -197,7 +181,7 @@ def time_calls(
         spent += seconds[-1]
         if len(seconds) >= next_check:
             next_check = next(checks)
-            if figure(seconds).relative_width < budget.relative:
+            if watched(seconds).relative_width < budget.relative:
                 return Timings(tuple(seconds), images_per_call, warmed, "interval")
         if spent >= budget.limit_s:
             return Timings(tuple(seconds), images_per_call, warmed, "time limit")
@@ -211,24 +195,6 @@ def _checkpoints(first: int) -> Iterator[int]:
         count *= 1.5
 
 
-def measure_latency(forward: Forward, image: torch.Tensor, budget: Budget | None = None) -> Timings:
-    """Seconds per image at batch 1.
-
-    Args:
-        forward: the prepared network (see `harness.runtime.execution.prepare`).
-        image: (1, C, H, W), on the device and in the layout that `forward` runs in.
-        budget: default: at least 400 calls, so that p99 has an interval, unless 60 s are over before.
-    """
-    budget = budget or Budget(minimum_calls=400, warm_up_calls=10)
-    return time_calls(
-        lambda: forward(image),
-        images_per_call=1,
-        watch=stopwatch(image.device),
-        budget=budget,
-        figure=lambda seconds: quantile_measurement(seconds, 0.5),
-    )
-
-
 def measure_throughput(forward: Forward, images: torch.Tensor, budget: Budget | None = None) -> Timings:
     """Seconds per batch for `images`, (N, C, H, W), on the device and in the layout that `forward` runs in."""
     return time_calls(
@@ -237,60 +203,3 @@ def measure_throughput(forward: Forward, images: torch.Tensor, budget: Budget | 
         watch=stopwatch(images.device),
         budget=budget or Budget(),
     )
-
-
-def sweep_batches(
-    forward: Forward,
-    images: torch.Tensor,
-    *,
-    batches: Sequence[int] | None = None,
-    budget: Budget | None = None,
-) -> Sweep:
-    """Throughput over rising batch sizes, then the best one again to the full budget.
-
-    The sweep ends early when two batch sizes in a row bring less than the best so far, when a single call at the
-    next batch size would take longer than one size's time, or when memory runs out.
-
-    Args:
-        forward: the prepared network.
-        images: (N, C, H, W); repeated or cut to each batch size.
-        batches: rising batch sizes; default by device type.
-        budget: for the best batch size; the others get a tenth of its time and a wider interval.
-    """
-    budget = budget or Budget()
-    quick = Budget(
-        relative=max(0.1, budget.relative),
-        limit_s=budget.limit_s / 10,
-        minimum_calls=min(3, budget.minimum_calls),
-        warm_up_calls=1,
-    )
-    points: list[Timings] = []
-    ended_by: SweepEnd = "all batch sizes measured"
-    for size in batches or DEFAULT_BATCHES.get(images.device.type, DEFAULT_BATCHES["cpu"]):
-        if points and size / points[-1].throughput.value > quick.limit_s:
-            ended_by = "time limit"
-            break
-        try:
-            points.append(measure_throughput(forward, batch_of(images, size), quick))
-        except torch.OutOfMemoryError:
-            if not points:
-                raise
-            ended_by = "out of memory"
-            break
-        if len(points) - 1 - _best(points) >= 2:
-            ended_by = "throughput fell"
-            break
-    size = points[_best(points)].images_per_call
-    return Sweep(tuple(points), measure_throughput(forward, batch_of(images, size), budget), ended_by)
-
-
-def batch_of(images: torch.Tensor, size: int) -> torch.Tensor:
-    """`size` images, repeating them as often as needed, in the same memory layout."""
-    index = torch.arange(size, device=images.device) % len(images)
-    channels_last = images.is_contiguous(memory_format=torch.channels_last) and not images.is_contiguous()
-    layout = torch.channels_last if channels_last else torch.contiguous_format
-    return images[index].contiguous(memory_format=layout)
-
-
-def _best(points: Sequence[Timings]) -> int:
-    return max(range(len(points)), key=lambda i: points[i].throughput.value)

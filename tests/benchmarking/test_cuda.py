@@ -9,9 +9,9 @@ from dataclasses import dataclass
 import pytest
 import torch
 
-from harness.benchmarking import speed
 from harness.benchmarking.energy import NoMeter, meters_for
 from harness.benchmarking.memory import peak_memory
+from harness.benchmarking.speed import DEFAULT_BATCHES
 from harness.runtime.hardware import describe
 from harness.runtime.timing import stopwatch
 
@@ -91,7 +91,7 @@ def test_calls_are_timed_by_events_and_waited_for(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(torch.cuda, "synchronize", lambda: happened.append("synchronise"))
     assert stopwatch(GPU)(lambda: happened.append("call")) == 0.0125
     assert happened == ["event", "call", "event", "synchronise"]
-    assert max(speed.DEFAULT_BATCHES["cuda"]) > max(speed.DEFAULT_BATCHES["cpu"])
+    assert max(DEFAULT_BATCHES["cuda"]) > max(DEFAULT_BATCHES["cpu"])
 
 
 def test_peak_memory_is_the_allocator_s(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -17,17 +17,19 @@ from harness.benchmarking.complexity import Complexity, count
 from harness.benchmarking.energy import EnergyUse, Reading
 from harness.benchmarking.memory import PeakMemory
 from harness.benchmarking.ranges import Range, assumptions
-from harness.benchmarking.results import Origin
+from harness.benchmarking.results import Provenance
+from harness.benchmarking.speed import Sweep
 from harness.evidence import Evidence, EvidenceClass, Fingerprints, Ledger
-from harness.runtime.execution import Setting, choose
+from harness.runtime.choosing import choose
+from harness.runtime.execution import ExecutionConfig
 from harness.runtime.hardware import describe
-from harness.runtime.timing import Budget, Sweep, Timings
+from harness.runtime.timing import Budget, Timings
 
-ORIGIN = Origin(
+PROVENANCE = Provenance(
     command="harness run --suite compute --model tiny",
     fingerprints=Fingerprints(weights="w" * 64),
     hardware={"device": "cpu"},
-    setting=Setting("fp32", "channels_last"),
+    config=ExecutionConfig(memory_format="channels_last"),
 )
 
 
@@ -61,7 +63,7 @@ def model(low: float, value: float, high: float) -> Reading:
 
 
 def test_complexity(complexity: Complexity) -> None:
-    got = by_key(results.complexity_evidence(complexity, ORIGIN))
+    got = by_key(results.complexity_evidence(complexity, PROVENANCE))
     # 3·3·3·4 MACs at 8·16 places, and 4·10 in the classifier.
     assert got["compute.macs"].value == 108 * 128 + 40
     assert got["compute.flops"].value == 2 * (108 * 128 + 40)
@@ -76,15 +78,15 @@ def test_complexity(complexity: Complexity) -> None:
 
 
 def test_another_input_size_is_a_variant_named_width_by_height(complexity: Complexity) -> None:
-    got = by_key(results.complexity_evidence(complexity, ORIGIN, variant=True))
+    got = by_key(results.complexity_evidence(complexity, PROVENANCE, variant=True))
     assert set(got) == {"compute.macs:16x8", "compute.flops:16x8", "compute.activations:16x8"}
 
 
 def test_checkpoint_bytes_from_the_file_or_from_dtypes(complexity: Complexity, tmp_path: Path) -> None:
     file = tmp_path / "model.safetensors"
     file.write_bytes(bytes(700))
-    of_file = by_key(results.complexity_evidence(complexity, ORIGIN, checkpoint=file))["compute.checkpoint-bytes"]
-    of_dtypes = by_key(results.complexity_evidence(complexity, ORIGIN))["compute.checkpoint-bytes"]
+    of_file = by_key(results.complexity_evidence(complexity, PROVENANCE, checkpoint=file))["compute.checkpoint-bytes"]
+    of_dtypes = by_key(results.complexity_evidence(complexity, PROVENANCE))["compute.checkpoint-bytes"]
     assert (of_file.value, of_dtypes.value) == (700, 4 * 162)
     assert of_file.protocol is not None
     assert of_dtypes.protocol is not None
@@ -94,12 +96,12 @@ def test_checkpoint_bytes_from_the_file_or_from_dtypes(complexity: Complexity, t
 
 
 def test_an_unknown_classifier_is_said_to_be_unknown() -> None:
-    got = by_key(results.complexity_evidence(count(nn.Conv2d(3, 2, 1), (3, 4, 4)), ORIGIN))
+    got = by_key(results.complexity_evidence(count(nn.Conv2d(3, 2, 1), (3, 4, 4)), PROVENANCE))
     assert got["compute.parameters:head"].class_ is EvidenceClass.NOT_APPLICABLE
 
 
 def test_architecture() -> None:
-    got = by_key(results.architecture_evidence({"depth": 22, "stage-widths": [128, 192]}, ORIGIN))
+    got = by_key(results.architecture_evidence({"depth": 22, "stage-widths": [128, 192]}, PROVENANCE))
     assert got["architecture.depth"].value == 22
     assert got["architecture.stage-widths"].value == [128, 192]
 
@@ -109,7 +111,7 @@ def test_architecture() -> None:
 
 def test_latency_in_milliseconds() -> None:
     timings = Timings(tuple(i / 1000 for i in range(1, 501)), 1, 10, "interval")
-    got = by_key(results.latency_evidence(timings, ORIGIN))
+    got = by_key(results.latency_evidence(timings, PROVENANCE))
     assert set(got) == {"compute.latency-p50", "compute.latency-p95", "compute.latency-p99"}
     p50 = got["compute.latency-p50"]
     assert p50.value == pytest.approx(250.5)
@@ -122,7 +124,7 @@ def test_latency_in_milliseconds() -> None:
 
 
 def test_too_few_calls_have_a_reason_instead_of_an_interval() -> None:
-    got = by_key(results.latency_evidence(Timings((0.1,) * 50, 1, 10, "time limit"), ORIGIN))
+    got = by_key(results.latency_evidence(Timings((0.1,) * 50, 1, 10, "time limit"), PROVENANCE))
     assert got["compute.latency-p50"].interval is not None
     assert got["compute.latency-p99"].interval is None
     assert got["compute.latency-p99"].reason == "50 calls are too few for an interval at 95%"
@@ -130,7 +132,7 @@ def test_too_few_calls_have_a_reason_instead_of_an_interval() -> None:
 
 def test_throughput_tells_its_sweep() -> None:
     quick, best = Timings((0.5, 0.5), 8, 1, "interval"), Timings((0.5, 0.49, 0.51), 8, 3, "interval")
-    (got,) = results.throughput_evidence(Sweep((quick,), best, "all batch sizes measured"), ORIGIN)
+    (got,) = results.throughput_evidence(Sweep((quick,), best, "all batch sizes measured"), PROVENANCE)
     assert (got.key, got.unit, got.n) == ("compute.throughput", "images/s", 24)
     assert got.value == pytest.approx(16.0)
     assert got.protocol is not None
@@ -138,7 +140,7 @@ def test_throughput_tells_its_sweep() -> None:
     assert got.protocol["sweep"] == [{"batch": 8, "calls": 2, "images_per_second": 16.0, "low": 16.0, "high": 16.0}]
     (decoded,) = results.throughput_evidence(
         Sweep((quick,), best, "all batch sizes measured"),
-        ORIGIN,
+        PROVENANCE,
         steps="decoding too",
         variant="with-decoding",
     )
@@ -146,24 +148,25 @@ def test_throughput_tells_its_sweep() -> None:
 
 
 def test_peak_memory_or_why_there_is_none() -> None:
-    (got,) = results.memory_evidence(PeakMemory(1000, 600, "resident"), 4, 5, ORIGIN)
+    (got,) = results.memory_evidence(PeakMemory(1000, 600, "resident"), 4, 5, PROVENANCE)
     assert (got.value, got.n, got.class_) == (1000, 20, EvidenceClass.MEASURED)
-    (none,) = results.memory_evidence(PeakMemory(None, None, "resident", "can't be reset here"), 4, 5, ORIGIN)
+    (none,) = results.memory_evidence(PeakMemory(None, None, "resident", "can't be reset here"), 4, 5, PROVENANCE)
     assert (none.class_, none.reason) == (EvidenceClass.PENDING, "can't be reset here")
-    assert none.command == ORIGIN.command
+    assert none.command == PROVENANCE.command
 
 
-def test_placement() -> None:
+def test_execution() -> None:
     module = nn.Sequential(nn.Conv2d(3, 4, 1), nn.AdaptiveAvgPool2d(1), nn.Flatten())
     probe = torch.randn(5, 3, 4, 4, generator=torch.Generator().manual_seed(0))
-    placement = choose(module, probe, budget=Budget(1.0, 0.01, 2, 1))
-    got = by_key(results.placement_evidence(placement, ORIGIN, images="noise"))
-    agreement = got["compute.placement-agreement"]
+    allowed = [ExecutionConfig(memory_format="channels_last"), ExecutionConfig()]
+    choice = choose(module, probe, allowed, description="noise", budget=Budget(1.0, 0.01, 2, 1))
+    got = by_key(results.execution_evidence(choice, PROVENANCE))
+    agreement = got["compute.execution-agreement"]
     assert (agreement.value, agreement.n) == (100.0, 5)
     # Wilson for 5 of 5: low = 1 / (1 + z²/n) with z = 1.96.
     assert agreement.interval is not None
     assert agreement.interval.low == pytest.approx(100 / (1 + 1.959964**2 / 5))
-    assert got["compute.placement"].value == placement.setting.label
+    assert got["compute.execution"].value == choice.config.label
     assert agreement.protocol is not None
     assert len(agreement.protocol["trials"]) == 2
     assert agreement.protocol["input"] == "noise"
@@ -174,7 +177,7 @@ def test_placement() -> None:
 
 def test_metered_energy_is_measured_with_an_interval_over_repeats() -> None:
     repeats = [EnergyUse(100, (counter(j),)) for j in (10.0, 11.0, 12.0)]
-    got = by_key(results.energy_evidence(repeats, ORIGIN))
+    got = by_key(results.energy_evidence(repeats, PROVENANCE))
     total = got["energy.per-1000-images"]
     assert (total.class_, total.value, total.unit, total.n) == (EvidenceClass.MEASURED, 110.0, "J", 300)
     # Student's t for 100, 110, 120: 4.302653 · 10 / sqrt(3) = 24.84
@@ -186,7 +189,7 @@ def test_metered_energy_is_measured_with_an_interval_over_repeats() -> None:
 
 def test_mixed_energy_says_apart_what_is_metered() -> None:
     repeats = [EnergyUse(100, (counter(10.0), model(1.0, 2.0, 8.0)))] * 2
-    got = by_key(results.energy_evidence(repeats, ORIGIN))
+    got = by_key(results.energy_evidence(repeats, PROVENANCE))
     assert got["energy.per-1000-images"].class_ is EvidenceClass.ESTIMATED
     assert got["energy.per-1000-images"].value == 120.0
     interval = got["energy.per-1000-images"].interval
@@ -206,21 +209,21 @@ def test_estimates_differ_between_repeats_and_within_each() -> None:
 
 
 def test_one_metered_repeat_has_no_interval_and_says_so() -> None:
-    got = by_key(results.energy_evidence([EnergyUse(100, (counter(10.0),))], ORIGIN))
+    got = by_key(results.energy_evidence([EnergyUse(100, (counter(10.0),))], PROVENANCE))
     assert got["energy.per-1000-images"].interval is None
     assert got["energy.per-1000-images"].reason == "a single repeat has no interval"
 
 
 def test_missing_energy_is_pending_with_the_meters_words() -> None:
     repeats = [EnergyUse(100, (counter(10.0),)), EnergyUse(100, (counter(None),))]
-    for record in results.energy_evidence(repeats, ORIGIN):
+    for record in results.energy_evidence(repeats, PROVENANCE):
         assert record.class_ is EvidenceClass.PENDING
         assert record.reason == "GPU: the counter didn't move"
 
 
 def test_an_interval_that_reaches_zero_has_no_inverse() -> None:
     repeats = [EnergyUse(100, (counter(j),)) for j in (1.0, 100.0)]
-    got = by_key(results.energy_evidence(repeats, ORIGIN))
+    got = by_key(results.energy_evidence(repeats, PROVENANCE))
     assert got["energy.per-1000-images"].interval is not None
     assert got["energy.per-1000-images"].interval.low == 0.0
     assert got["energy.images-per-joule"].class_ is EvidenceClass.PENDING
@@ -238,19 +241,19 @@ def test_energy_bounds_never_shrink(spans: list[Any], images: int) -> None:
 
 
 def test_idle_and_run_energy() -> None:
-    idle = results.idle_evidence([counter(30.0), model(2.0, 4.0, 8.0)], ORIGIN)
+    idle = results.idle_evidence([counter(30.0), model(2.0, 4.0, 8.0)], PROVENANCE)
     assert (idle.value, idle.unit, idle.class_) == (17.0, "W", EvidenceClass.ESTIMATED)
-    metered = results.idle_evidence([counter(30.0)], ORIGIN)
+    metered = results.idle_evidence([counter(30.0)], PROVENANCE)
     assert (metered.value, metered.class_) == (15.0, EvidenceClass.MEASURED)
-    run = results.run_energy_evidence(EnergyUse(640, (counter(30.0),)), ORIGIN)
+    run = results.run_energy_evidence(EnergyUse(640, (counter(30.0),)), PROVENANCE)
     assert (run.key, run.value, run.n) == ("energy.this-run", 30.0, 640)
-    missing = results.run_energy_evidence(EnergyUse(640, (counter(None),)), ORIGIN)
+    missing = results.run_energy_evidence(EnergyUse(640, (counter(None),)), PROVENANCE)
     assert missing.class_ is EvidenceClass.PENDING
 
 
 def test_carbon_is_always_an_interval() -> None:
     carbon = emissions(Range.exact(3.6e6), grid_intensity())
-    got = results.carbon_evidence("carbon.this-run", carbon, 640, None, ORIGIN)
+    got = results.carbon_evidence("carbon.this-run", carbon, 640, None, PROVENANCE)
     assert got.class_ is EvidenceClass.ESTIMATED
     assert got.value == pytest.approx(1.58 * 475)
     assert got.unit == "g CO2e"
@@ -258,7 +261,7 @@ def test_carbon_is_always_an_interval() -> None:
     assert got.interval.low < got.interval.high
     assert got.protocol is not None
     assert got.protocol["grid"]["year"] == "2019 (value), 2023 (bounds)"
-    none = results.carbon_evidence("carbon.this-run", None, 640, "no meter", ORIGIN)
+    none = results.carbon_evidence("carbon.this-run", None, 640, "no meter", PROVENANCE)
     assert (none.class_, none.reason) == (EvidenceClass.PENDING, "no meter")
 
 
@@ -266,13 +269,13 @@ def test_training_carbon_from_documented_facts_or_undisclosed() -> None:
     watts = assumptions()["watts.v100-sxm2-16gb"]
     carbon = training_emissions(8, Range(16.8, 17.5, 17.5), watts, grid_intensity())
     facts = {"devices": 8, "hours": "16.8 (paper), 17.5 (model zoo)"}
-    got = by_key(results.training_evidence(carbon, facts=facts, origin=ORIGIN))
+    got = by_key(results.training_evidence(carbon, facts=facts, provenance=PROVENANCE))
     assert got["carbon.training"].value == pytest.approx(31.7, abs=0.05)
     assert got["carbon.training"].unit == "kg CO2e"
     assert got["energy.training"].value == pytest.approx(42.0 * 1.59)
     assert got["carbon.training"].protocol is not None
     assert got["carbon.training"].protocol["documented"] == facts
-    unknown = by_key(results.training_evidence(None, facts={}, reason="hours are not published", origin=ORIGIN))
+    unknown = by_key(results.training_evidence(None, facts={}, reason="hours are not published", provenance=PROVENANCE))
     assert {r.class_ for r in unknown.values()} == {EvidenceClass.UNDISCLOSED}
 
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from harness.benchmarking.results import Origin
+from harness.benchmarking.results import Provenance
 from harness.benchmarking.training import training_cost
 from harness.evidence import Evidence, EvidenceClass
 from harness.facts import ModelFacts, facts_for, parse_facts
 
-ORIGIN = Origin("harness run --suite compute --model regnet-y-040")
+ORIGIN = Provenance("harness run --suite compute --model regnet-y-040")
 
 FACTS = """
 schema: 1

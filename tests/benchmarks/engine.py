@@ -23,10 +23,10 @@ from harness.labels.outputs import declared_outputs
 from harness.labels.projections import label_space_projections
 from harness.models.loading import LoadedModel, ModelIdentity, build_architecture
 from harness.models.registry import resolve
-from harness.progress import Reporter
-from harness.runtime.choosing import place
-from harness.runtime.decoding import default_workers, direct
+from harness.runtime.decoding import direct
 from harness.runtime.engine import Samples, predict
+from harness.runtime.execution import fixed_config
+from harness.runtime.network import Network
 from harness.settings import Settings
 from harness.store.predictions import PredictionKey, PredictionStore
 
@@ -76,7 +76,8 @@ def main() -> None:
     benchmark = get_benchmark("imagenet-val" if options.data else "foolbox-imagenet-20")
     copy = open_dataset(benchmark, locate(benchmark, given=options.data, offline=True), cache=work)
     loaded = random_model(options.model)
-    forward = place(loaded, Settings(home=work, batch_size=options.batch_size), Reporter())
+    config = fixed_config(Settings(home=work, batch_size=options.batch_size), convolutional=True)
+    network = Network.of(loaded, config)
     samples, image_of = many(copy, options.images)
     specs = label_space_projections(
         declared_outputs(loaded.identity.label_space, loaded.identity.outputs, proof="registry"),
@@ -91,26 +92,24 @@ def main() -> None:
 
     def bare() -> None:
         for _ in range(batches):
-            forward(first).cpu()
+            network(first).cpu()
 
     def whole(repeat: int) -> None:
         store = PredictionStore(work, report=print)
         key = PredictionKey("0" * 64, benchmark.name, "clean", {"repeat": repeat})
         predict(
-            forward, specs, samples, range(options.images), lambda position: read(image_of(position)),
-            write=lambda rows: store.write(key, rows, {}), batch_size=options.batch_size, shard_size=512,
-            workers=default_workers(),
+            network, specs, samples, range(options.images), lambda position: read(image_of(position)),
+            write=lambda rows: store.write(key, rows, {}), shard_size=512,
         )  # fmt: skip
 
-    forward(first)
+    network(first)
     peaks = []
     rates: dict[str, list[float]] = {"bare forward": [], "whole loop": []}
     for repeat in range(options.repeats):
         rates["bare forward"].append(batches * options.batch_size / timed(bare))
         rates["whole loop"].append(options.images / timed(lambda repeat=repeat: whole(repeat)))  # type: ignore[misc]
         peaks.append(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
-    placement = forward.placement
-    print(f"{options.model}, {placement.device}, {placement.precision}, {placement.layout}, batch {options.batch_size}")
+    print(f"{options.model}, {config.device}, {config.label}, batch {options.batch_size}")
     print(f"{torch.get_num_threads()} threads, torch {torch.__version__}, images from {copy.location}")
     for name, values in rates.items():
         print(f"{name:13} median {statistics.median(values):7.2f} images/s  ({min(values):.2f}–{max(values):.2f})")

@@ -21,7 +21,8 @@ from harness.labels.spaces import label_space, lemmas
 from harness.models.loading import LoadedModel, known_identity
 from harness.models.registry import resolve
 from harness.models.tensors import in_order
-from harness.runtime.engine import Forward, Placement
+from harness.runtime.execution import ExecutionConfig
+from harness.runtime.network import Network
 
 if TYPE_CHECKING:
     from conftest import LabelledPhotograph
@@ -35,7 +36,7 @@ def logits(loaded: LoadedModel, images: list[Any]) -> torch.Tensor:
     """What the engine would store: decoded, preprocessed, normalised, run."""
     preprocessing = loaded.identity.preprocessing
     pixels = torch.from_numpy(np.stack([preprocessing.pixels(image) for image in images])).permute(0, 3, 1, 2)
-    return Forward(loaded.module, preprocessing, Placement(), loaded.identity.outputs)(pixels)
+    return Network.of(loaded, ExecutionConfig())(pixels)
 
 
 @pytest.fixture

@@ -13,7 +13,9 @@ import torch
 from harness.labels.projections import LabelSpaceProjection
 from harness.metrics.types import LabelSpacePredictions, concatenate
 from harness.models.preprocessing import Preprocessing
-from harness.runtime.engine import Forward, Placement, Samples, predict
+from harness.runtime.engine import Samples, predict
+from harness.runtime.execution import ExecutionConfig
+from harness.runtime.network import Network, prepare
 from harness.runtime.rows import ShardRows
 
 PLAIN = Preprocessing(resize=None, crop=(8, 8), interpolation="nearest", mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5))
@@ -60,7 +62,18 @@ def tiny_samples(count: int) -> Samples:
 
 
 @pytest.fixture
-def run() -> Callable[..., Collected]:
+def network_of() -> Callable[..., Network]:
+    """network_of(module, outputs, **ExecutionConfig's fields): a network on images of 8 × 8 pixels."""
+
+    def network(module: torch.nn.Module, outputs: int = CLASSES, **execution: Any) -> Network:
+        config = ExecutionConfig(**execution)
+        return Network(prepare(module, config), PLAIN, config, outputs)
+
+    return network
+
+
+@pytest.fixture
+def run(network_of: Callable[..., Network]) -> Callable[..., Collected]:
     """run(count, module=…, pixels=…, specs=…, todo=…, **predict options)"""
 
     def run_predict(
@@ -72,16 +85,17 @@ def run() -> Callable[..., Collected]:
         todo: Sequence[int] | None = None,
         **options: Any,
     ) -> Collected:
+        execution = {name: options.pop(name) for name in ("batch_size", "workers") if name in options}
         collected = Collected([])
-        forward = Forward(module or tiny_model(), PLAIN, Placement(), CLASSES)
+        network = network_of(module or tiny_model(), **{"batch_size": 4, "workers": 2} | execution)
         predict(
-            forward,
+            network,
             specs or [identity_spec()],
             tiny_samples(count),
             range(count) if todo is None else todo,
             pixels,
             write=collected.shards.append,
-            **({"batch_size": 4, "shard_size": 8, "workers": 2} | options),
+            **({"shard_size": 8} | options),
         )
         return collected
 

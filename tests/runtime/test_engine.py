@@ -18,7 +18,9 @@ from harness.errors import HarnessError
 from harness.labels.projections import label_space_projections
 from harness.metrics.types import LabelSpacePredictions, concatenate
 from harness.models.loading import LoadedModel
-from harness.runtime.engine import Forward, Placement, Samples, batches, predict
+from harness.runtime.engine import Samples, batches, predict
+from harness.runtime.execution import ExecutionConfig
+from harness.runtime.network import Network
 from harness.runtime.rows import ShardRows
 
 if TYPE_CHECKING:
@@ -79,10 +81,11 @@ class TestOrderAndCutting:
         run(21, progress=steps.append)
         assert steps == [4, 4, 4, 4, 4, 1]
 
-    def test_a_shard_is_written_before_the_next_is_run(self, run: Run) -> None:
+    def test_a_shard_is_written_before_the_next_is_run(self, network_of: Callable[..., Network]) -> None:
         """So that a kill loses at most the shard in flight."""
         written: list[int] = []
-        forward = Forward(torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(192, 12)), _plain(), Placement(), 12)
+        module = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(192, 12))
+        network = network_of(module, batch_size=4)
         samples = Samples([str(i) for i in range(24)], [""] * 24, np.zeros(24, np.int64))
         reached: list[int] = []
 
@@ -90,8 +93,8 @@ class TestOrderAndCutting:
             written.append(len(reached))
 
         predict(
-            forward, [_spec()], samples, range(24), lambda p: np.zeros((8, 8, 3), np.uint8),
-            write=write, batch_size=4, shard_size=8, workers=1, progress=reached.append,
+            network, [_spec()], samples, range(24), lambda p: np.zeros((8, 8, 3), np.uint8),
+            write=write, shard_size=8, progress=reached.append,
         )  # fmt: skip
         assert written == [1, 3, 5]  # batches that were finished when each of the three shards was written
 
@@ -104,14 +107,13 @@ class TestOrderAndCutting:
             [p.name for p in foolbox_images],
             np.array([p.label for p in foolbox_images]),
         )
-        forward = Forward(lite0.module, preprocessing, Placement(), 1000)
 
-        def stored(**options: int) -> dict[str, LabelSpacePredictions]:
+        def stored(shard_size: int, workers: int) -> dict[str, LabelSpacePredictions]:
             shards: list[ShardRows] = []
             predict(
-                forward, specs, samples, range(len(foolbox_images)),
+                Network.of(lite0, ExecutionConfig(batch_size=8, workers=workers)), specs, samples, range(len(foolbox_images)),
                 lambda position: preprocessing.pixels(foolbox_images[position].image()),
-                write=shards.append, batch_size=8, **options,
+                write=shards.append, shard_size=shard_size,
             )  # fmt: skip
             return {spec.name: concatenate([shard.predictions[spec.name] for shard in shards]) for spec in specs}
 
@@ -206,7 +208,7 @@ class TestLogits:
     def test_the_memory_layout_changes_nothing_but_rounding(self, lite0: LoadedModel, layout: str) -> None:
         pixels = torch.randint(0, 256, (2, 3, 224, 224), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
         preprocessing = lite0.identity.preprocessing
-        logits = Forward(lite0.module, preprocessing, Placement(layout=layout), 1000)(pixels)
+        logits = Network.of(lite0, ExecutionConfig(memory_format=layout))(pixels)
         with torch.inference_mode():
             expected = lite0.module(preprocessing.normalise(pixels))
         torch.testing.assert_close(logits, expected, rtol=1e-3, atol=1e-4)
@@ -235,8 +237,10 @@ class TestBoundedMemory:
             import resource
             import numpy as np
             import torch
-            from harness.runtime.engine import Forward, Placement, Samples, predict
             from harness.labels.projections import LabelSpaceProjection
+            from harness.runtime.engine import Samples, predict
+            from harness.runtime.execution import ExecutionConfig
+            from harness.runtime.network import Network, prepare
             from harness.models.preprocessing import Preprocessing
 
             plain = Preprocessing(
@@ -247,10 +251,12 @@ class TestBoundedMemory:
 
             def peak_after(count):
                 names = [str(position) for position in range(count)]
+                config = ExecutionConfig(batch_size=16, workers=2)
+                network = Network(prepare(module, config), plain, config, 12)
                 predict(
-                    Forward(module, plain, Placement(), 12), [spec], Samples(names, names, np.zeros(count, np.int64)),
-                    range(count), lambda position: np.full((224, 224, 3), position % 256, np.uint8),
-                    write=lambda rows: None, batch_size=16, shard_size=64, workers=2,
+                    network, [spec], Samples(names, names, np.zeros(count, np.int64)), range(count),
+                    lambda position: np.full((224, 224, 3), position % 256, np.uint8),
+                    write=lambda rows: None, shard_size=64,
                 )
                 return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
@@ -269,7 +275,9 @@ class TestBoundedMemory:
 
 
 class TestCompiled:
-    def test_short_batches_are_filled_up_and_cut_again(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_short_batches_are_filled_up_and_cut_again(
+        self, network_of: Callable[..., Network], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         """A compiled network sees one shape only; the answers are those of the network itself."""
         seen: list[int] = []
 
@@ -282,18 +290,11 @@ class TestCompiled:
 
         monkeypatch.setattr(torch, "compile", compiled)
         module = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 3), torch.nn.Flatten(), torch.nn.Linear(4 * 36, 5))
-        plain = Forward(module, _plain(), Placement(), 5)
-        fast = Forward(module, _plain(), Placement(compiled=True), 5)
+        plain, fast = network_of(module, 5), network_of(module, 5, compiled=True, batch_size=4)
         for count in (4, 3, 1):
             pixels = torch.randint(0, 256, (count, 3, 8, 8), dtype=torch.uint8)
             torch.testing.assert_close(fast(pixels), plain(pixels))
         assert seen == [4, 4, 4]
-
-
-def _plain() -> Any:
-    from harness.models.preprocessing import Preprocessing
-
-    return Preprocessing(resize=None, crop=(8, 8), interpolation="nearest", mean=(0.5,) * 3, std=(0.5,) * 3)
 
 
 def _spec() -> Any:

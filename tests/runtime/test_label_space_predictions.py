@@ -22,7 +22,7 @@ TIED = arrays.arrays(
 
 def place(columns: list[int], label_map: list[int]) -> DeviceProjection:
     spec = LabelSpaceProjection("closed", np.array(columns, dtype=np.int64), np.array(label_map, dtype=np.int64), "p")
-    return DeviceProjection.place(spec, "cpu")
+    return DeviceProjection.of(spec, "cpu")
 
 
 class TestTopClasses:
@@ -102,7 +102,7 @@ class TestReadouts:
             logits = torch.zeros(len(labels), outputs)
             logits[torch.arange(len(labels)), torch.from_numpy(by_class[labels])] = 1.0
             for spec in specs:
-                read = DeviceProjection.place(spec, "cpu").read(logits, labels)
+                read = DeviceProjection.of(spec, "cpu").read(logits, labels)
                 inside = read.label >= 0
                 assert inside.any()
                 np.testing.assert_array_equal(read.top5[inside, 0], read.label[inside])

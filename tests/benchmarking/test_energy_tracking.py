@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from harness.benchmarking.energy import EnergyUse, Meter, Reading, merged
 from harness.benchmarking.energy_tracking import RunEnergy
 from harness.benchmarking.ranges import Range
-from harness.benchmarking.results import Origin
+from harness.benchmarking.results import Provenance
 from harness.errors import ExitCode
 from harness.evaluation.plan import Plan
 from harness.evaluation.run import RunResult
@@ -25,6 +25,7 @@ from harness.evidence import Evidence, EvidenceClass, Ledger
 from harness.models.loading import ModelState
 from harness.models.registry import resolve
 from harness.settings import Settings
+from harness.store.energy_journal import EnergyJournal
 
 CPU = torch.device("cpu")
 
@@ -52,12 +53,12 @@ class Recorded:
 
 
 def of(run: RunEnergy, *, stored_before: int = 0, idle: bool = False) -> dict[str, Evidence]:
-    found = run.evidence(Origin("command"), None, includes="work", stored_before=stored_before, idle=idle)
+    found = run.evidence(Provenance("command"), None, includes="work", stored_before=stored_before, idle=idle)
     return {item.key: item for item in found}
 
 
 def opened(journal: Path, *meters: Meter) -> RunEnergy:
-    return RunEnergy(journal, CPU, lambda device: list(meters))
+    return RunEnergy(EnergyJournal(journal), CPU, lambda device: list(meters))
 
 
 def test_spans_add_up_and_only_they_count(tmp_path: Path) -> None:
@@ -101,7 +102,7 @@ def test_the_joules_before_a_kill_are_not_lost(tmp_path: Path) -> None:
     killed = opened(journal, Recorded(30.0))
     killed.begin()
     killed.stored(512)
-    killed._lock.release()  # the operating system does this for a process that is gone
+    killed._journal._lock.release()  # the operating system does this for a process that is gone
     again = opened(journal, Recorded(40.0, 40.0))
     again.begin()
     again.stored(100)
@@ -145,7 +146,7 @@ def test_the_journal_is_plain_json(tmp_path: Path) -> None:
     run.stored(2)
     (part,) = json.loads((tmp_path / "a.json").read_text())["parts"]
     assert part["images"] == 2
-    assert part["readings"][0]["joules"] == [3.0, 3.0, 3.0]
+    assert part["readings"][0]["joules"] == {"low": 3.0, "value": 3.0, "high": 3.0}
 
 
 def test_a_counter_that_never_moved_is_pending_not_zero(tmp_path: Path) -> None:
@@ -187,7 +188,7 @@ def test_nothing_asks_the_network(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 
     monkeypatch.setattr(socket.socket, "connect", refuse)
     monkeypatch.setattr(socket, "getaddrinfo", refuse)
-    run = RunEnergy(tmp_path / "a.json", CPU)
+    run = RunEnergy(EnergyJournal(tmp_path / "a.json"), CPU)
     run.begin()
     torch.rand(400, 400) @ torch.rand(400, 400)
     run.end(images=1)

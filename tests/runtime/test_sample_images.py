@@ -1,4 +1,4 @@
-"""SampleImages to measure on: the demo's photographs where they are, else generated ones, and the record says which."""
+"""Images to benchmark on: the demo's photographs where they are, else generated ones, and the record says which."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from typing import NoReturn
 
 import numpy as np
 import pytest
-from harness.inference import pictures
 
 from harness.data.images import load_image
 from harness.errors import MissingInputError
 from harness.models.preprocessing import Preprocessing
+from harness.runtime import sample_images as module
 from harness.runtime.sample_images import sample_images
 
 RESNET = Preprocessing(resize=256, crop=(224, 224), interpolation="bicubic", mean=(0.5,) * 3, std=(0.5,) * 3)
@@ -19,7 +19,7 @@ RESNET = Preprocessing(resize=256, crop=(224, 224), interpolation="bicubic", mea
 
 def test_the_photographs_are_the_demo_s(tmp_path: Path, foolbox_images: list[object]) -> None:
     found = sample_images(tmp_path)
-    assert found.words == "20 photographs, 512 × 512 to 1024 × 683 pixels, 73 kB on average"
+    assert found.description == "20 photographs, 512 × 512 to 1024 × 683 pixels, 73 kB on average"
     assert len({load_image(data).tobytes() for data in found.encoded}) == 20
 
 
@@ -27,10 +27,12 @@ def test_without_them_jpegs_are_generated_and_said_to_be(tmp_path: Path, monkeyp
     def nowhere(*_: object, **__: object) -> NoReturn:
         raise MissingInputError("not here", remedy="")
 
-    monkeypatch.setattr(pictures, "locate", nowhere)
+    monkeypatch.setattr(module, "locate", nowhere)
     found, again = sample_images(tmp_path), sample_images(tmp_path)
     assert found == again, "the same bytes every time"
-    assert found.words.startswith("16 generated JPEGs (quality 90, frequencies falling off as 1/f), 500 × 375 pixels, ")
+    assert found.description.startswith(
+        "16 generated JPEGs (quality 90, frequencies falling off as 1/f), 500 × 375 pixels, "
+    )
     pixels = found.decoded(RESNET)
     assert pixels(0).shape == (224, 224, 3)
     assert np.array_equal(pixels(16), pixels(0)), "positions go round"
