@@ -16,7 +16,8 @@ from harness.corruptions.names import IMAGENET_C
 from harness.corruptions.show import write_official_layout
 from harness.data.annotations import validation_labels
 from harness.data.catalog import get_benchmark
-from harness.data.local import locate, open_dataset
+from harness.data.local import open_dataset
+from harness.data.locations import locate
 from harness.errors import ExitCode
 from harness.evaluation.plan import estimate, make_plan
 from harness.evaluation.run import RunResult, run_suite

@@ -98,7 +98,8 @@ def _corrupt_benchmark(
     from harness.corruptions.names import EXTRA, IMAGENET_C, SEVERITIES
     from harness.corruptions.show import write_official_layout
     from harness.data.catalog import get_benchmark
-    from harness.data.local import locate, open_dataset
+    from harness.data.local import open_dataset
+    from harness.data.locations import locate
 
     benchmark = get_benchmark(name)
     if benchmark.corruptions is not None:

@@ -17,6 +17,8 @@ from harness.errors import HarnessError, MissingInputError
 from harness.labels.spaces import timm_info_folder
 
 VALIDATION_IMAGES = 50_000
+IMAGENET_X = "imagenet-x==0.0.7"
+"""The package with ImageNet-X's annotations, as pip takes it."""
 
 
 def validation_id(number: int) -> str:
@@ -50,13 +52,19 @@ def real_labels() -> Mapping[str, tuple[int, ...]]:
     return MappingProxyType({validation_id(number): tuple(labels) for number, labels in enumerate(rows, start=1)})
 
 
-def validation_labels_file() -> Path | None:
-    """The imagenet-x package's list of all validation images with their labels; None where it isn't installed."""
+def imagenet_x_folder() -> Path | None:
+    """The annotations that ship with the imagenet-x package; None where it isn't installed."""
     spec = importlib.util.find_spec("imagenet_x")
     if spec is None or spec.origin is None:
         return None
-    path = Path(spec.origin).parent / "annotations" / "filename_label.csv"
-    return path if path.is_file() else None
+    folder = Path(spec.origin).parent / "annotations"
+    return folder if folder.is_dir() else None
+
+
+def validation_labels_file() -> Path | None:
+    """The imagenet-x package's list of all validation images with their labels; None where it isn't installed."""
+    folder = imagenet_x_folder()
+    return folder / "filename_label.csv" if folder is not None else None
 
 
 @cache
@@ -70,7 +78,7 @@ def validation_labels() -> Mapping[str, int]:
     if path is None:
         raise MissingInputError(
             "The labels of the ILSVRC-2012 validation images are not installed.",
-            remedy="Run: pip install imagenet-x==0.0.7 (its annotations are CC-BY-NC-4.0)",
+            remedy=f"Run: pip install {IMAGENET_X} (its annotations are CC-BY-NC-4.0)",
         )
     with path.open(encoding="utf-8", newline="") as file:
         return MappingProxyType({row["file_name"]: int(row["label"]) for row in csv.DictReader(file)})

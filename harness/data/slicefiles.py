@@ -14,8 +14,9 @@ import pandas as pd
 import pyarrow as pa
 
 from harness.data.catalog import Benchmark
-from harness.data.local import sample_id
-from harness.data.slicings import Grouping, cut, named, slicings, split_reference
+from harness.data.groupings import Grouping, cut, named
+from harness.data.manifest import sample_id
+from harness.data.slicings import slicings, split_reference
 from harness.errors import ExitCode, HarnessError, nearest, unknown_name
 
 KEYS = ("sample_id", "file_name")

@@ -1,83 +1,23 @@
-"""The slicing catalog, and the annotations behind each slicing as data frames: which group each sample belongs to.
+"""The slicing catalog: how samples can be sorted into groups, and on whose word.
 
-The entries live in `slicings.yaml`. Annotations are joined by sample id or follow from a sample's class; nothing here
-knows of predictions. Packages that carry annotations are read as files, never imported.
+The entries live in `slicings.yaml`; the annotations behind each kind of them are read in `groupings`.
 """
 
 from __future__ import annotations
 
-import csv
-import hashlib
-import importlib.util
-import json
-from collections import Counter
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 from typing import Literal
 
-import numpy as np
-import numpy.typing as npt
-import pandas as pd
-import pyarrow as pa
-import pyarrow.json
 import yaml
 from pydantic import BaseModel, ConfigDict
 
-from harness.data.annotations import real_labels
 from harness.data.catalog import Benchmark
-from harness.data.statistics import quantile_codes
-from harness.errors import ExitCode, HarnessError, MissingInputError, unknown_name
-from harness.labels.spaces import class_name, label_space
-from harness.labels.wordnet import descendants, name_of
+from harness.errors import ExitCode, HarnessError, unknown_name
+from harness.labels.wordnet import name_of
 
 _CATALOG_FILE = Path(__file__).with_name("slicings.yaml")
-_X_REQUIREMENT = "imagenet-x==0.0.7"
-_FIFTHS = 5
-_QUARTERS = 4
-
-FACTORS = (
-    "pose",
-    "background",
-    "pattern",
-    "color",
-    "smaller",
-    "shape",
-    "partial_view",
-    "subcategory",
-    "texture",
-    "larger",
-    "darker",
-    "object_blocking",
-    "person_blocking",
-    "style",
-    "brighter",
-    "multiple_objects",
-)
-"""ImageNet-X's factors, in the order of its tables."""
-
-METACLASSES = (
-    "device",
-    "dog",
-    "commodity",
-    "bird",
-    "structure",
-    "covering",
-    "wheeled_vehicle",
-    "food",
-    "equipment",
-    "insect",
-    "vehicle",
-    "furniture",
-    "primate",
-    "vessel",
-    "snake",
-    "natural_object",
-)
-"""ImageNet-X's meta-classes with a name of their own (imagenet_x/utils.py); all others are `other`."""
-
-REAL_GROUPS = ("one-label", "several-labels")
 
 Joins = Literal["validation-images", "classes", "images", "benchmark-table"]
 
@@ -95,8 +35,10 @@ class SlicingEntry(BaseModel):
     """How the groups are found."""
     option: str | None = None
     """Which annotation file, image statistic or table column."""
+    names: tuple[str, ...] = ()
+    """All the groups there are, where the annotations don't say so themselves."""
     synsets: tuple[str, ...] = ()
-    """The groups of the WordNet slicing."""
+    """The groups of the WordNet slicing where none is asked for."""
     joins: Joins
     """What samples need: be ILSVRC validation images, have a class, have an image file, or come with the table of one of
     `benchmarks`."""
@@ -146,322 +88,13 @@ def check_reference(reference: str, also: Sequence[str] = ()) -> None:
         return
     if name not in slicings():
         raise unknown_name("slicing", name, [*slicings(), *also])
+    entry = slicings()[name]
     if group is None:
         return
-    kind = slicings()[name].kind
-    if kind == "real" and group not in REAL_GROUPS:
-        raise unknown_name(f"group of {name}", group, REAL_GROUPS)
-    if kind == "statistic" and group not in (fifths := [f"q{part}" for part in range(1, _FIFTHS + 1)]):
-        raise unknown_name(f"group of {name}", group, fifths)
-    if kind == "imagenet-x" and group not in FACTORS:
-        raise unknown_name(f"group of {name}", group, FACTORS)
-    if kind == "metaclass" and group not in (*METACLASSES, "other"):
-        raise unknown_name(f"group of {name}", group, (*METACLASSES, "other"))
-    if kind in ("wordnet", "class"):
+    if entry.names and group not in entry.names:
+        raise unknown_name(f"group of {name}", group, entry.names)
+    if entry.kind in ("wordnet", "class"):
         try:
             name_of(group)
         except HarnessError as error:
             raise HarnessError(error.message, remedy=error.remedy, exit_code=ExitCode.USAGE) from error
-
-
-@dataclass(frozen=True)
-class Subjects:
-    """The n samples to be grouped, in the order of their outcomes."""
-
-    benchmark: Benchmark
-    sample_ids: Sequence[str]
-    labels: npt.NDArray[np.integer]
-    """int (n,): class index in the benchmark's label space."""
-    table: pd.DataFrame | None = None
-    """The benchmark's own annotations, indexed by sample id, where it comes with some."""
-    statistics: Callable[[], pd.DataFrame] | None = None
-    """Gives the image statistics, indexed by sample id, one column each; None without the images."""
-
-    @property
-    def is_whole(self) -> bool:
-        """Whether these are all samples of the benchmark."""
-        return len(self.sample_ids) >= self.benchmark.size
-
-
-@dataclass(frozen=True)
-class Grouping:
-    """The groups of samples by one slicing."""
-
-    name: str
-    title: str
-    frame: pd.DataFrame
-    """Indexed by sample id, as `slices.slicing_from_frame` takes it: one column of names, or one flag a group."""
-    fingerprint: str
-    """SHA-256 of the annotations."""
-    titles: dict[str, str] | None = None
-    """What groups are called for people, where their name is not that."""
-    published: dict[str, int] | None = None
-    """How many samples the whole benchmark has in each group; None where that is not known."""
-    total: int | None = None
-    """How many samples the whole benchmark has that are covered; None for all of them, or where that is not known."""
-    note: str | None = None
-    """What a reader must know beside the results."""
-
-
-def grouping(reference: str, subjects: Subjects) -> Grouping:
-    """The groups of samples by a slicing of the catalog, or by one group of it (`wordnet/n02084071`).
-
-    Raises:
-        MissingInputError: annotations or images that it needs are not here.
-        HarnessError: an unknown slicing or group.
-    """
-    check_reference(reference)
-    name, group = split_reference(reference)
-    entry = slicings()[name]
-    return _BUILDERS[entry.kind](entry, subjects, group)
-
-
-def _imagenet_x_folder() -> Path:
-    spec = importlib.util.find_spec("imagenet_x")
-    folder = Path(spec.origin).parent / "annotations" if spec is not None and spec.origin is not None else None
-    if folder is None or not folder.is_dir():
-        raise MissingInputError(
-            "The ImageNet-X annotations are not installed.",
-            remedy=f"Run: pip install {_X_REQUIREMENT} (they are CC-BY-NC-4.0)",
-        )
-    return folder
-
-
-@cache
-def imagenet_x_annotations(which: str) -> tuple[pd.DataFrame, str]:
-    """ImageNet-X's annotations of the validation images that are not prototypes, and their SHA-256.
-
-    Args:
-        which: `multi` (all factors that apply) or `top` (the main one).
-
-    Returns:
-        A boolean column a factor, indexed by file name.
-
-    Raises:
-        MissingInputError: the imagenet-x package is not installed.
-        HarnessError: its files are damaged.
-    """
-    folder = _imagenet_x_folder()
-    rows, prototypes = folder / f"imagenet_x_val_{which}_factor.jsonl", folder / "prototypical_paths.csv"
-    schema = pa.schema([("file_name", pa.string()), *((factor, pa.int8()) for factor in FACTORS)])
-    options = pyarrow.json.ParseOptions(explicit_schema=schema, unexpected_field_behavior="ignore")
-    try:
-        frame = pyarrow.json.read_json(rows, parse_options=options).to_pandas().set_index("file_name")
-        left_out = pd.read_csv(prototypes)["file_name"]
-        digest = hashlib.sha256(rows.read_bytes() + prototypes.read_bytes()).hexdigest()
-    except (OSError, KeyError, ValueError, pa.ArrowException) as error:
-        raise HarnessError(
-            f"Can't read the ImageNet-X annotations {rows}: {error}.",
-            remedy=f"Install them again: pip install --force-reinstall {_X_REQUIREMENT}",
-        ) from error
-    return frame[~frame.index.isin(left_out)].astype(bool), digest
-
-
-@cache
-def metaclasses() -> tuple[dict[str, str], str]:
-    """The meta-class of each ImageNet-1k synset, and the SHA-256 of the file that says so.
-
-    The file's rows are in class order and name a hundred groups, of which ImageNet-X keeps sixteen.
-
-    Raises:
-        MissingInputError: the imagenet-x package is not installed.
-        HarnessError: its file is damaged.
-    """
-    path = _imagenet_x_folder() / "imagenet_1k_classes_to_100_metaclasses.csv"
-    try:
-        text = path.read_text(encoding="utf-8")
-        names = [row["name"] for row in csv.DictReader(text.splitlines())]
-        mapping = dict(zip(label_space("imagenet-1k").synsets, names, strict=True))
-    except (OSError, KeyError, ValueError) as error:
-        raise HarnessError(
-            f"Can't read the ImageNet-X meta-classes {path}: {error}.",
-            remedy=f"Install them again: pip install --force-reinstall {_X_REQUIREMENT}",
-        ) from error
-    kept = {synset: name if name in METACLASSES else "other" for synset, name in mapping.items()}
-    return kept, hashlib.sha256(text.encode()).hexdigest()
-
-
-# --- one function a kind --------------------------------------------------------------------------------------------
-
-
-def _by_imagenet_x(entry: SlicingEntry, subjects: Subjects, group: str | None) -> Grouping:
-    frame, digest = imagenet_x_annotations(entry.option or "multi")
-    if group is not None:
-        frame = frame[[group]]
-    titles = {factor: factor.replace("_", " ") for factor in FACTORS}
-    published = {str(factor): int(count) for factor, count in frame.sum().items()}
-    note = "the 3,000 prototypical images are left out, as in the published accuracies"
-    return Grouping(entry.name, entry.title, frame, digest, titles, published, total=len(frame), note=note)
-
-
-def _by_metaclass(entry: SlicingEntry, subjects: Subjects, group: str | None) -> Grouping:
-    mapping, digest = metaclasses()
-    space = label_space(subjects.benchmark.label_space)
-    classes = {name: [i for i, s in enumerate(space.synsets) if mapping.get(s) == name] for name in METACLASSES}
-    classes["other"] = [i for i, s in enumerate(space.synsets) if mapping.get(s) == "other"]
-    titles = {name: name.replace("_", " ") for name in classes}
-    return _by_class_groups(entry, subjects, classes, titles, digest, group)
-
-
-def _by_wordnet(entry: SlicingEntry, subjects: Subjects, group: str | None) -> Grouping:
-    space = label_space(subjects.benchmark.label_space)
-    wanted = entry.synsets if group is None else (group,)
-    classes = {synset: sorted(space.index(s) for s in descendants(synset) if s in space) for synset in wanted}
-    if group is not None and not classes[group]:
-        raise HarnessError(
-            f"No class of {space.name} is {group} ({name_of(group)}) or below it.",
-            remedy="Choose a synset with classes below it, e.g. wordnet/n02084071 (dog).",
-            exit_code=ExitCode.USAGE,
-        )
-    digest = hashlib.sha256(json.dumps([space.name, classes]).encode()).hexdigest()
-    return _by_class_groups(entry, subjects, classes, {s: name_of(s) for s in wanted}, digest, None)
-
-
-def _by_class_groups(
-    entry: SlicingEntry,
-    subjects: Subjects,
-    classes: dict[str, list[int]],
-    titles: dict[str, str],
-    digest: str,
-    group: str | None,
-) -> Grouping:
-    """Groups that are sets of classes, and may overlap."""
-    chosen = {name: members for name, members in classes.items() if group in (None, name)}
-    members = np.zeros((len(label_space(subjects.benchmark.label_space)), len(chosen)), dtype=bool)
-    for column, indices in enumerate(chosen.values()):
-        members[indices, column] = True
-    frame = pd.DataFrame(members[subjects.labels], index=pd.Index(subjects.sample_ids), columns=list(chosen))
-    per_class = _images_a_class(subjects.benchmark)
-    published = None if per_class is None else {name: per_class * len(found) for name, found in chosen.items()}
-    return Grouping(entry.name, entry.title, frame, digest, titles=titles, published=published)
-
-
-def _by_class(entry: SlicingEntry, subjects: Subjects, group: str | None) -> Grouping:
-    space = label_space(subjects.benchmark.label_space)
-    if group is not None and group not in space:
-        raise unknown_name(f"class of {space.name}", group, space.synsets)
-    digest = hashlib.sha256(" ".join(space.synsets).encode()).hexdigest()
-    per_class = _images_a_class(subjects.benchmark)
-    published = None if per_class is None else dict.fromkeys(space.synsets, per_class)
-    names_of = Counter(class_name(synset) for synset in space.synsets)
-    titles = {
-        synset: name if names_of[name := class_name(synset)] == 1 else f"{name} ({synset})" for synset in space.synsets
-    }
-    names = pd.Categorical.from_codes(subjects.labels, categories=pd.Index(space.synsets))
-    frame = pd.DataFrame({"class": names}, index=pd.Index(subjects.sample_ids))
-    if group is not None:
-        frame = pd.DataFrame({group: frame["class"] == group})
-    return Grouping(entry.name, entry.title, frame, digest, titles=titles, published=published)
-
-
-def _images_a_class(benchmark: Benchmark) -> int | None:
-    """Published number of images in each class of an evenly filled benchmark; None for the others."""
-    if benchmark.sample_id != "ilsvrc":
-        return None
-    per_class, rest = divmod(benchmark.size, len(label_space(benchmark.label_space)))
-    return None if rest else per_class
-
-
-def _by_real(entry: SlicingEntry, subjects: Subjects, group: str | None) -> Grouping:
-    sizes = pd.Series({sample_id: len(labels) for sample_id, labels in real_labels().items()})
-    sizes = sizes[sizes > 0]
-    frame = pd.DataFrame({"one-label": sizes == 1, "several-labels": sizes > 1})
-    if group is not None:
-        frame = frame[[group]]
-    digest = hashlib.sha256(json.dumps(list(real_labels().values())).encode()).hexdigest()
-    titles = {"one-label": "one label", "several-labels": "several labels"}
-    published = {str(name): int(count) for name, count in frame.sum().items()}
-    note = "images without a right label are left out"
-    return Grouping(entry.name, entry.title, frame, digest, titles, published, total=len(frame), note=note)
-
-
-def _by_statistic(entry: SlicingEntry, subjects: Subjects, group: str | None) -> Grouping:
-    if subjects.statistics is None:
-        raise MissingInputError(
-            "Image statistics are computed from the images, which are not here.",
-            remedy=f"Give them: --data {subjects.benchmark.name}=DIR",
-        )
-    values = subjects.statistics()[[entry.option]]
-    found = cut(entry.name, entry.title, values, _FIFTHS, group, _digest_of(values))
-    if subjects.is_whole or found.published is None:
-        return found
-    # Bounds are those of the images that were run: the whole benchmark would have a fifth of its images in each.
-    return replace(found, published=dict.fromkeys(found.published, round(subjects.benchmark.size / _FIFTHS)))
-
-
-def _by_table(entry: SlicingEntry, subjects: Subjects, group: str | None) -> Grouping:
-    if subjects.table is None:
-        raise MissingInputError(
-            f"Places and incomes stand in the table of {subjects.benchmark.name}, which is not here.",
-            remedy=f"Give the copy with its table: --data {subjects.benchmark.name}=DIR",
-        )
-    column = subjects.table[[entry.option]]
-    if entry.option == "income":
-        return cut(entry.name, entry.title, column, _QUARTERS, group, _digest_of(column))
-    return named(entry.name, entry.title, column, group, _digest_of(column))
-
-
-_BUILDERS: dict[str, Callable[[SlicingEntry, Subjects, str | None], Grouping]] = {
-    "imagenet-x": _by_imagenet_x,
-    "metaclass": _by_metaclass,
-    "wordnet": _by_wordnet,
-    "real": _by_real,
-    "class": _by_class,
-    "statistic": _by_statistic,
-    "table": _by_table,
-}
-
-
-# --- from one column of values --------------------------------------------------------------------------------------
-
-
-def named(name: str, title: str, column: pd.DataFrame, group: str | None, digest: str) -> Grouping:
-    """Groups by the names in a column; rows without one are not covered."""
-    values = column.iloc[:, 0].dropna().astype(str)
-    counts = {str(value): int(count) for value, count in values.value_counts().items()}
-    frame = pd.DataFrame({name: values})
-    if group is not None:
-        if group not in counts:
-            raise unknown_name(f"group of {name}", group, sorted(counts))
-        frame = pd.DataFrame({group: values == group})
-    return Grouping(name, title, frame, digest, published=counts)
-
-
-def cut(name: str, title: str, values: pd.DataFrame, parts: int, group: str | None, digest: str) -> Grouping:
-    """Groups q1, q2, … of equal size by increasing value; rows without a value are not covered.
-
-    Raises:
-        HarnessError: all values are the same, or there is no such group.
-    """
-    known = values.iloc[:, 0].dropna().astype(np.float64)
-    if known.nunique() < 2:
-        raise HarnessError(
-            f"All {len(known):,} samples have the same value, so there is nothing to compare.",
-            remedy="Choose another slicing.",
-            exit_code=ExitCode.USAGE,
-        )
-    # Bounds are those of the whole column, so that a part of the samples is cut where all of them are.
-    codes, edges = quantile_codes(known.to_numpy(), parts)
-    names = [f"q{part}" for part in range(1, parts + 1)]
-    frame = pd.DataFrame({name: pd.Categorical.from_codes(codes, categories=pd.Index(names))}, index=known.index)
-    counts = dict(zip(names, np.bincount(codes, minlength=parts).tolist(), strict=True))
-    bounds = [known.min(), *edges, known.max()]
-    titles = {q: f"{q}: {_short(bounds[i])} to {_short(bounds[i + 1])}" for i, q in enumerate(names)}
-    if group is not None:
-        if group not in names:
-            raise unknown_name(f"group of {name}", group, names)
-        frame = pd.DataFrame({group: frame[name] == group})
-    return Grouping(name, title, frame, digest, titles=titles, published=counts)
-
-
-def _short(value: float) -> str:
-    """A bound in three digits or whole numbers, never as a power of ten."""
-    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
-
-
-def _digest_of(column: pd.DataFrame) -> str:
-    """SHA-256 over the values in the order of the copy, whose samples have a fingerprint of their own."""
-    values = column.iloc[:, 0]
-    if pd.api.types.is_float_dtype(values):
-        return hashlib.sha256(np.ascontiguousarray(values.to_numpy(), dtype="<f8").tobytes()).hexdigest()
-    return hashlib.sha256("\n".join(map(str, values)).encode()).hexdigest()

@@ -16,12 +16,11 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
-import pyarrow.parquet as pq
 from PIL import Image
 
 from harness.data.images import UnreadableImageError, load_image
 from harness.data.local import LocalDataset
-from harness.files import atomic_write
+from harness.data.manifest import load_table, save_table
 
 STATISTICS = ("brightness", "contrast", "colourfulness", "sharpness", "resolution", "aspect-ratio")
 """Columns, in order."""
@@ -72,7 +71,7 @@ def _sharpness(image: Image.Image) -> float:
 
 
 def image_statistics(
-    copy: LocalDataset, count: int, home: Path, *, workers: int, progress: Callable[[int], None] = lambda done: None
+    dataset: LocalDataset, count: int, home: Path, *, workers: int, progress: Callable[[int], None] = lambda done: None
 ) -> pd.DataFrame:
     """The statistics of the first `count` samples of a copy.
 
@@ -87,7 +86,7 @@ def image_statistics(
     Raises:
         HarnessError: full disk, read-only store.
     """
-    samples = copy.samples.iloc[:count]
+    samples = dataset.samples.iloc[:count]
     values = np.empty((count, len(STATISTICS)))
     with ThreadPoolExecutor(workers) as pool:
         for start in range(0, count, CHUNK):
@@ -95,16 +94,17 @@ def image_statistics(
             path = home / "statistics" / f"{_key(samples['digest'].iloc[start:stop].tolist())}.parquet"
             kept = _load(path, stop - start)
             if kept is None:
-                kept = np.array(list(pool.map(lambda position: _of_sample(copy, position), range(start, stop))))
-                _save(path, kept)
+                kept = np.array(list(pool.map(lambda position: _of_sample(dataset, position), range(start, stop))))
+                columns = dict(zip(STATISTICS, kept.T, strict=True))
+                save_table(path, pa.table(columns))
             values[start:stop] = kept
             progress(stop - start)
     return pd.DataFrame(values, index=pd.Index(samples["sample_id"]), columns=list(STATISTICS))
 
 
-def _of_sample(copy: LocalDataset, position: int) -> tuple[float, ...]:
+def _of_sample(dataset: LocalDataset, position: int) -> tuple[float, ...]:
     try:
-        return statistics_of(load_image(copy.read(position)))
+        return statistics_of(load_image(dataset.read(position)))
     except UnreadableImageError:  # counted and told where it is predicted
         return (np.nan,) * len(STATISTICS)
 
@@ -114,19 +114,11 @@ def _key(digests: Sequence[str]) -> str:
 
 
 def _load(path: Path, rows: int) -> npt.NDArray[np.float64] | None:
-    """The kept values (rows, statistics); None where there are none or the file is damaged (it is then made again)."""
-    try:
-        table = pq.read_table(path, page_checksum_verification=True)
-    except (OSError, pa.ArrowException):
-        return None
-    if table.column_names != list(STATISTICS) or len(table) != rows:
+    """The kept values (rows, statistics); None where they have to be made."""
+    table = load_table(path)
+    if table is None or table.column_names != list(STATISTICS) or len(table) != rows:
         return None
     return np.asarray(table.to_pandas().to_numpy(dtype=np.float64))
-
-
-def _save(path: Path, values: npt.NDArray[np.float64]) -> None:
-    table = pa.table({name: values[:, column] for column, name in enumerate(STATISTICS)})
-    atomic_write(path, lambda file: pq.write_table(table, file, write_page_checksum=True))
 
 
 def quantile_codes(

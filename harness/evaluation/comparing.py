@@ -19,7 +19,8 @@ import pandas as pd
 
 from harness.data.annotations import real_labels
 from harness.data.catalog import Benchmark, benchmarks, get_benchmark
-from harness.data.slicings import Subjects, slicings, split_reference
+from harness.data.groupings import Subjects
+from harness.data.slicings import slicings, split_reference
 from harness.errors import ExitCode, HarnessError, MissingInputError, nearest
 from harness.evaluation.stored import StoredCondition, StoredModel, StoredPredictions, read_predictions
 from harness.evaluation.subgroups import Groups, Request, groups_by, is_sliced

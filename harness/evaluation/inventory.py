@@ -15,7 +15,7 @@ from typing import Any
 
 from harness import __version__
 from harness.data.catalog import Benchmark, benchmarks, get_benchmark
-from harness.data.local import locate
+from harness.data.locations import locate
 from harness.data.slicings import slicings
 from harness.errors import HarnessError
 from harness.evaluation.suites import load_suite, suite_names

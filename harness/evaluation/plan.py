@@ -15,7 +15,8 @@ import numpy as np
 import pandas as pd
 
 from harness.data.catalog import CLEAN_CROPS, Benchmark, get_benchmark
-from harness.data.local import LocalDataset, Location, available_conditions, locate, open_dataset
+from harness.data.local import LocalDataset, open_dataset
+from harness.data.locations import Location, available_conditions, locate
 from harness.errors import HarnessError, MissingInputError
 from harness.evaluation.suites import Suite, SuiteBenchmark
 from harness.labels.projections import LabelSpaceProjection, label_space_projections

@@ -18,7 +18,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from harness.data.catalog import Benchmark, benchmarks
-from harness.data.local import locate
+from harness.data.locations import locate
 from harness.errors import ExitCode, HarnessError, MissingInputError, unknown_name
 from harness.evaluation.plan import CLEAN, Condition, open_condition, sample_keys
 from harness.evaluation.run import stored_ledger_path

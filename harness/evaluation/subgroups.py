@@ -19,9 +19,10 @@ import numpy as np
 import pandas as pd
 
 from harness.data.catalog import Benchmark, get_benchmark
+from harness.data.groupings import Grouping, Subjects, grouping
 from harness.data.local import LocalDataset
 from harness.data.slicefiles import SliceFile, read_slice_file, slug
-from harness.data.slicings import Grouping, Subjects, check_reference, grouping, slicings, split_reference
+from harness.data.slicings import check_reference, slicings, split_reference
 from harness.data.statistics import image_statistics
 from harness.errors import ExitCode, HarnessError, MissingInputError
 from harness.evaluation.plan import Condition, Plan, chosen_samples, open_condition

@@ -16,7 +16,8 @@ import pyarrow.parquet as pq
 
 from harness.data.annotations import validation_id, validation_labels, validation_labels_file
 from harness.data.catalog import Benchmark, benchmarks, get_benchmark
-from harness.data.local import LocalDataset, locate
+from harness.data.local import LocalDataset
+from harness.data.locations import locate
 from harness.errors import ExitCode, HarnessError, MissingInputError, unknown_name
 from harness.evaluation.plan import (
     Condition,

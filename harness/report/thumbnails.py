@@ -10,7 +10,8 @@ from PIL import Image
 
 from harness.data.catalog import Benchmark
 from harness.data.images import UnreadableImageError, load_image
-from harness.data.local import LocalDataset, locate
+from harness.data.local import LocalDataset
+from harness.data.locations import locate
 from harness.errors import MissingInputError
 from harness.evaluation.plan import Condition, open_condition
 from harness.evaluation.stored import StoredCondition

@@ -18,7 +18,8 @@ from pathlib import Path
 import torch
 
 from harness.data.catalog import get_benchmark
-from harness.data.local import LocalDataset, locate, open_dataset
+from harness.data.local import LocalDataset, open_dataset
+from harness.data.locations import locate
 from harness.labels.outputs import declared_outputs
 from harness.labels.projections import label_space_projections
 from harness.models.loading import LoadedModel, ModelIdentity, build_architecture

@@ -22,7 +22,8 @@ from harness.corruptions.show import RECORD, contact_sheet, save_image, write_of
 from harness.data.annotations import validation_labels
 from harness.data.catalog import get_benchmark
 from harness.data.images import load_image
-from harness.data.local import LocalDataset, locate, open_dataset
+from harness.data.local import LocalDataset, open_dataset
+from harness.data.locations import locate
 from harness.errors import HarnessError, MissingInputError
 from harness.labels.spaces import label_space
 

@@ -16,7 +16,8 @@ import pytest
 
 from harness.data.annotations import validation_labels
 from harness.data.catalog import get_benchmark
-from harness.data.local import LocalDataset, locate, open_dataset
+from harness.data.local import LocalDataset, open_dataset
+from harness.data.locations import locate
 from harness.labels.spaces import label_space
 
 
@@ -164,5 +165,4 @@ def opened(tmp_path: Path) -> Callable[..., LocalDataset]:
 @pytest.fixture
 def without_imagenet_x(monkeypatch: pytest.MonkeyPatch) -> None:
     """As on a machine where the imagenet-x package is not installed."""
-    for module in ("sources", "copies", "annotations"):
-        monkeypatch.setattr(f"harness.data.{module}.validation_labels_file", lambda: None)
+    monkeypatch.setattr("harness.data.annotations.imagenet_x_folder", lambda: None)

@@ -11,7 +11,8 @@ import pytest
 
 from harness.data.archives import unpack
 from harness.data.catalog import get_benchmark
-from harness.data.local import locate, open_dataset
+from harness.data.local import open_dataset
+from harness.data.locations import locate
 from harness.errors import HarnessError
 
 

@@ -18,8 +18,10 @@ from hypothesis import strategies as st
 
 from harness.data.catalog import get_benchmark
 from harness.data.images import UnreadableImageError, load_image
-from harness.data.local import Location, condition_order, locate, open_dataset, sample_id
-from harness.data.sources import ClassFolders
+from harness.data.layouts.class_folders import ClassFolders
+from harness.data.local import open_dataset
+from harness.data.locations import Location, locate
+from harness.data.manifest import condition_order, sample_id
 from harness.errors import ExitCode, HarnessError, MissingInputError
 
 # --- where a copy is ---
@@ -77,7 +79,7 @@ def test_a_benchmark_without_images_of_its_own() -> None:
 
 
 def test_a_missing_package_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("harness.data.local.package_folder", lambda _: None)
+    monkeypatch.setattr("harness.data.locations.package_folder", lambda _: None)
     with pytest.raises(MissingInputError, match="foolbox-imagenet-20 is not on this machine") as caught:
         locate(get_benchmark("foolbox-imagenet-20"))
     assert "pip install foolbox==3.3.4" in str(caught.value)

@@ -14,7 +14,8 @@ import pandas as pd
 import pytest
 
 from harness.data.catalog import get_benchmark
-from harness.data.local import available_conditions, locate, open_dataset
+from harness.data.local import open_dataset
+from harness.data.locations import available_conditions, locate
 from harness.errors import HarnessError, MissingInputError
 from harness.labels.spaces import label_space
 

@@ -15,7 +15,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from harness.data.catalog import get_benchmark
-from harness.data.local import Location, locate, open_dataset
+from harness.data.local import open_dataset
+from harness.data.locations import Location, locate
 from harness.errors import HarnessError, MissingInputError
 from harness.labels.spaces import label_space
 
@@ -171,7 +172,8 @@ def test_the_hub_without_network_is_a_missing_input(tmp_path: Path) -> None:
     code = (
         "import sys; from pathlib import Path\n"
         "from harness.data.catalog import get_benchmark\n"
-        "from harness.data.local import Location, open_dataset\n"
+        "from harness.data.local import open_dataset\n"
+        "from harness.data.locations import Location\n"
         "from harness.errors import MissingInputError\n"
         "for name in ('imagenet-a', 'imagenetv2-top-images'):\n"
         "    b = get_benchmark(name)\n"
@@ -234,9 +236,9 @@ def test_only_the_split_that_is_needed_is_fetched(
 
 def test_locating_on_the_hub_imports_neither_torch_nor_datasets() -> None:
     code = (
-        "import sys; import harness.data.local\n"
+        "import sys; import harness.data.local, harness.data.locations\n"
         "from harness.data.catalog import get_benchmark\n"
-        "harness.data.local.locate(get_benchmark('imagenet-a'))\n"
+        "harness.data.locations.locate(get_benchmark('imagenet-a'))\n"
         "print([m for m in ('torch', 'datasets', 'timm', 'foolbox') if m in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

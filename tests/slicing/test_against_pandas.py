@@ -14,7 +14,8 @@ import pandas as pd
 import pytest
 
 from harness.data.catalog import get_benchmark
-from harness.data.slicings import FACTORS, Subjects, grouping, slicings
+from harness.data.groupings import Subjects, grouping
+from harness.data.slicings import slicings
 from harness.evaluation.run import RunResult
 from harness.evaluation.scoring import Scored
 from harness.evaluation.subgroups import Request, slice_evidence
@@ -22,6 +23,7 @@ from harness.evaluation.suites import SliceOptions
 from harness.evidence import Evidence, EvidenceClass
 from harness.labels.spaces import label_space
 
+FACTORS = slicings()["imagenet-x"].names
 MODELS = (
     "alexnet",
     "squeezenet1_1",

@@ -11,7 +11,8 @@ import pandas as pd
 import pytest
 
 from harness.data.catalog import get_benchmark
-from harness.data.local import LocalDataset, locate, open_dataset
+from harness.data.local import LocalDataset, open_dataset
+from harness.data.locations import locate
 from harness.errors import HarnessError
 from harness.evaluation.run import RunResult
 from harness.evaluation.suites import Suite, SuiteBenchmark, load_suite

@@ -11,7 +11,8 @@ from PIL import Image
 
 from harness.data import statistics
 from harness.data.catalog import get_benchmark
-from harness.data.local import LocalDataset, locate, open_dataset
+from harness.data.local import LocalDataset, open_dataset
+from harness.data.locations import locate
 from harness.data.statistics import STATISTICS, image_statistics, statistics_of
 
 

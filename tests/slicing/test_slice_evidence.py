@@ -11,10 +11,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from harness.data import slicings as catalog
+from harness.data import groupings
 from harness.data.catalog import benchmarks, get_benchmark
 from harness.data.slicings import slicings
-from harness.errors import HarnessError, MissingInputError
+from harness.errors import HarnessError
 from harness.evaluation.recheck import recheck
 from harness.evaluation.run import RunResult
 from harness.evaluation.scoring import Scored
@@ -204,16 +204,14 @@ class TestMissing:
     def test_without_the_annotations_the_slicing_is_pending(
         self, scored_as: Callable[[str], Scored], monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        def gone() -> Path:
-            raise MissingInputError("The ImageNet-X annotations are not installed.", remedy="Run: pip install it")
-
-        monkeypatch.setattr(catalog, "_imagenet_x_folder", gone)
-        catalog.imagenet_x_annotations.cache_clear()
+        monkeypatch.setattr(groupings, "imagenet_x_folder", lambda: None)
+        groupings.imagenet_x_annotations.cache_clear()
         found = slices_of(scored_as("resnet50"), "imagenet-x", "real")
-        catalog.imagenet_x_annotations.cache_clear()
+        groupings.imagenet_x_annotations.cache_clear()
         item = found["imagenet-val@imagenet-x.top1:difference"]
         assert item.class_ is EvidenceClass.PENDING
-        assert item.reason == "The ImageNet-X annotations are not installed. Run: pip install it"
+        reason = "The ImageNet-X annotations are not installed. Run: pip install imagenet-x==0.0.7"
+        assert item.reason == f"{reason} (they are CC-BY-NC-4.0)"
         assert found["imagenet-val@real.top1:difference"].class_ is EvidenceClass.MEASURED
 
     def test_without_the_benchmark_each_slicing_is_pending(

@@ -9,18 +9,17 @@ from __future__ import annotations
 import errno
 import re
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from harness.data.catalog import Benchmark
-from harness.data.sources import SYNSET, Entry, FileStamp, Index, checked_index, checked_synset, refuse_bare_numbers
+from harness.data.sources import SYNSET, Entry, FileStamp, Index, Place, checked_class, stamp_of
 from harness.errors import HarnessError, MissingInputError
 from harness.labels.spaces import LabelSpace
 
-_LOCAL_REMEDY = "If a file is damaged, fetch it again."
-
+_DAMAGED = "If a file is damaged, fetch it again."
 _SPLIT = re.compile(r"(train|validation|val|test)(?=[-_.]|$)")
 
 
@@ -30,106 +29,40 @@ class DatasetRows:
 
     root: Path
     layout: str
+    benchmark: Benchmark
     space: LabelSpace
-    image: str
-    """Column with the encoded image."""
-    labels: tuple[str, ...]
-    """Columns that may hold the class, the first one present counts."""
     remedy: str
     """What to do where the data set can't be loaded."""
     load: Callable[[], Any]
     """Returns the `datasets.Dataset`."""
-    files: Callable[[Any], Iterable[Path]]
-    """Files whose stamps identify the content; called with a function that returns the loaded data set."""
+    files: list[Path] | None
+    """Files whose stamps identify the content; None for those that the loaded data set names."""
     notes: list[str] = field(default_factory=list)
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _loaded: Any = None
 
-    @classmethod
-    def from_parquet(
-        cls, root: Path, files: list[Path], benchmark: Benchmark, space: LabelSpace, cache: Path
-    ) -> DatasetRows:
-        """Parquet files with an image column (struct of bytes and path, as the Hub keeps images)."""
-        chosen = _files_of_split(root, files, _wanted_split(benchmark))
-        skipped = len(files) - len(chosen)
+    @property
+    def image(self) -> str:
+        """Column with the encoded image."""
+        return self.benchmark.hub.image if self.benchmark.hub is not None else "image"
 
-        def load() -> Any:
-            import datasets
-
-            return datasets.load_dataset(
-                "parquet", data_files=[str(file) for file in chosen], split="train", cache_dir=str(cache)
-            )
-
-        image, labels = _columns(benchmark)
-        notes = [f"{skipped:,} Parquet files of other splits were ignored."] if skipped else []
-        return cls(
-            root,
-            "Parquet in the Hub's image layout",
-            space,
-            image,
-            labels,
-            _LOCAL_REMEDY,
-            load,
-            lambda _: chosen,
-            notes,
-        )
-
-    @classmethod
-    def from_saved(cls, root: Path, benchmark: Benchmark, space: LabelSpace) -> DatasetRows:
-        """A folder written by `Dataset.save_to_disk`."""
-
-        def load() -> Any:
-            import datasets
-
-            return datasets.load_from_disk(str(root))
-
-        image, labels = _columns(benchmark)
-        return cls(
-            root, "saved data set", space, image, labels, _LOCAL_REMEDY, load, lambda _: sorted(root.glob("*.arrow"))
-        )
-
-    @classmethod
-    def from_hub(cls, repository: str, revision: str | None, benchmark: Benchmark, space: LabelSpace) -> DatasetRows:
-        """A data set on the Hub (or a local folder in the Hub's layout), fetched into the Hub's own cache."""
-        entry = benchmark.hub if benchmark.hub is not None and benchmark.hub.id == repository else None
-
-        def load() -> Any:
-            import datasets
-
-            split = entry.split if entry else _only_split(repository, revision, _wanted_split(benchmark))
-            # Naming the files keeps `datasets` from fetching the other splits too; it then misses those in its check.
-            files = {split: entry.files} if entry and entry.files else None
-            return datasets.load_dataset(
-                repository,
-                name=entry.config if entry else None,
-                split=split,
-                data_files=files,
-                revision=revision,
-                verification_mode=datasets.VerificationMode.NO_CHECKS,
-            )
-
-        def files(dataset: Any) -> list[Path]:
-            return [Path(part["filename"]) for part in dataset().cache_files]
-
-        image, labels = _columns(benchmark)
-        remedy = f"Check the name and the network, or: {benchmark.get} Then give it with --data {benchmark.name}=DIR."
-        return cls(Path(repository), "Hub data set", space, image, labels, remedy, load, files)
+    @property
+    def labels(self) -> list[str]:
+        """Columns that may hold the class, the first one present counts."""
+        hub = self.benchmark.hub
+        return list(dict.fromkeys((hub.label, "label"))) if hub is not None and hub.label is not None else ["label"]
 
     def stamps(self) -> list[FileStamp]:
-        stamps = []
-        for path in self.files(self._dataset):
-            status = path.stat()
-            stamps.append(FileStamp(str(path), status.st_size, status.st_mtime_ns))
-        return stamps
+        files = self.files
+        if files is None:
+            files = [Path(part["filename"]) for part in self._dataset().cache_files]
+        return [stamp_of(path) for path in files]
 
     def index(self) -> Index:
         dataset = self._dataset()
         label = next((column for column in self.labels if column in dataset.column_names), None)
         if label is None:
-            raise HarnessError(
-                f"{self.root} has no column {' or '.join(self.labels)}; it has {', '.join(dataset.column_names)}.",
-                remedy="Name the columns `image` and `label`, as the Hub does.",
-            )
+            raise self._no_column(" or ".join(self.labels), dataset)
         paths = dataset.select_columns([self.image]).flatten().select_columns([f"{self.image}.path"])
         names = paths[:][f"{self.image}.path"]
         classes = self._classes(dataset, label)
@@ -157,11 +90,14 @@ class DatasetRows:
         except (OSError, ValueError, RuntimeError, datasets.exceptions.DatasetsError) as error:
             raise _loading_error(self.root, error, self.remedy) from error
         if self.image not in dataset.column_names:
-            raise HarnessError(
-                f"{self.root} has no column '{self.image}'; it has {', '.join(dataset.column_names)}.",
-                remedy="Name the columns `image` and `label`, as the Hub does.",
-            )
+            raise self._no_column(f"'{self.image}'", dataset)
         return dataset.cast_column(self.image, datasets.Image(decode=False))
+
+    def _no_column(self, wanted: str, dataset: Any) -> HarnessError:
+        return HarnessError(
+            f"{self.root} has no column {wanted}; it has {', '.join(dataset.column_names)}.",
+            remedy="Name the columns `image` and `label`, as the Hub does.",
+        )
 
     def _classes(self, dataset: Any, column: str) -> list[int]:
         """Class indices of all rows, by synset where the data set names its classes so."""
@@ -172,24 +108,75 @@ class DatasetRows:
         index: dict[Any, int] = {}
         for row, value in enumerate(values):
             if value not in index:
-                index[value] = self._class(value, f"{self.root}, row {row + 1}, column {column}")
+                where = f"{self.root}, row {row + 1}, column {column}"
+                if not isinstance(value, str | int):
+                    raise HarnessError(
+                        f"{where}: {value!r} is no class.", remedy="Give a class index or a synset in each row."
+                    )
+                index[value] = checked_class(value, self.space, where)
         return [index[value] for value in values]
 
-    def _class(self, value: Any, where: str) -> int:
-        if isinstance(value, str):
-            return checked_synset(value, self.space, where)
-        if not isinstance(value, int):
-            raise HarnessError(f"{where}: {value!r} is no class.", remedy="Give a class index or a synset in each row.")
-        refuse_bare_numbers(self.space, where)
-        return checked_index(value, self.space, where)
+
+def parquet_files(place: Place) -> DatasetRows | None:
+    """Parquet files with an image column (struct of bytes and path, as the Hub keeps images): one, or a folder's."""
+    path = place.path
+    if path.is_file():
+        root, files = path.parent, [path] if path.suffix == ".parquet" else []
+    else:
+        root, files = path, sorted([*path.glob("*.parquet"), *path.glob("*/*.parquet")])  # the Hub keeps them in data/
+    if not files:
+        return None
+    chosen = _files_of_split(root, files, _wanted_split(place.benchmark))
+    skipped = len(files) - len(chosen)
+
+    def load() -> Any:
+        import datasets
+
+        data_files = [str(file) for file in chosen]
+        return datasets.load_dataset(
+            "parquet", data_files=data_files, split="train", cache_dir=str(place.cache / "rows")
+        )
+
+    notes = [f"{skipped:,} Parquet files of other splits were ignored."] if skipped else []
+    layout = "Parquet in the Hub's image layout"
+    return DatasetRows(root, layout, place.benchmark, place.space, _DAMAGED, load, chosen, notes)
 
 
-def _columns(benchmark: Benchmark) -> tuple[str, tuple[str, ...]]:
-    """Image column, and label columns to look for."""
-    hub = benchmark.hub
-    if hub is None or hub.label is None:
-        return "image", ("label",)
-    return hub.image, tuple(dict.fromkeys((hub.label, "label")))
+def saved_dataset(place: Place) -> DatasetRows | None:
+    """A folder written by `Dataset.save_to_disk`."""
+    if not {"dataset_info.json", "state.json"} <= place.others:
+        return None
+
+    def load() -> Any:
+        import datasets
+
+        return datasets.load_from_disk(str(place.path))
+
+    files = sorted(place.path.glob("*.arrow"))
+    return DatasetRows(place.path, "saved data set", place.benchmark, place.space, _DAMAGED, load, files)
+
+
+def hub_dataset(repository: str, revision: str | None, benchmark: Benchmark, space: LabelSpace) -> DatasetRows:
+    """A data set on the Hub (or a local folder in the Hub's layout), fetched into the Hub's own cache."""
+    entry = benchmark.hub if benchmark.hub is not None and benchmark.hub.id == repository else None
+
+    def load() -> Any:
+        import datasets
+
+        split = entry.split if entry else _only_split(repository, revision, _wanted_split(benchmark))
+        # Naming the files keeps `datasets` from fetching the other splits too; it then misses those in its check.
+        files = {split: entry.files} if entry and entry.files else None
+        return datasets.load_dataset(
+            repository,
+            name=entry.config if entry else None,
+            split=split,
+            data_files=files,
+            revision=revision,
+            verification_mode=datasets.VerificationMode.NO_CHECKS,
+        )
+
+    remedy = f"Check the name and the network, or: {benchmark.get} Then give it with --data {benchmark.name}=DIR."
+    return DatasetRows(Path(repository), "Hub data set", benchmark, space, remedy, load, None)
 
 
 def _wanted_split(benchmark: Benchmark) -> str:

@@ -14,14 +14,7 @@ from pathlib import Path, PurePosixPath
 
 import pandas as pd
 
-from harness.data.sources import (
-    Entry,
-    FileStamp,
-    Index,
-    checked_index,
-    ignored_note,
-    read_slice,
-)
+from harness.data.sources import Entry, FileSource, FileStamp, Index, Place, checked_index, ignored_note, stamp_of
 from harness.errors import HarnessError
 from harness.labels.spaces import LabelSpace
 
@@ -36,30 +29,18 @@ _REMEDY = "Give the publisher's folder unchanged: dataset_dollarstreet/ with ass
 
 
 @dataclass(frozen=True)
-class DollarStreet:
+class DollarStreet(FileSource):
     """A copy of Dollar Street."""
 
-    root: Path
     space: LabelSpace
 
     @property
     def layout(self) -> str:
         return f"Dollar Street as MLCommons publishes it, classes from {self._table_path.name}"
 
-    @staticmethod
-    def is_here(folder: Path) -> bool:
-        """Whether a folder is such a copy."""
-        return any((folder / name).is_file() for name in TABLES)
-
     def stamps(self) -> list[FileStamp]:
-        table = self._table_path.stat()
-        stamps = [FileStamp(self._table_path.name, table.st_size, table.st_mtime_ns)]
-        for path in self._table["path"]:
-            file = self.root / path
-            if file.is_file():
-                status = file.stat()
-                stamps.append(FileStamp(path, status.st_size, status.st_mtime_ns))
-        return stamps if len(stamps) > 1 else []
+        images = [stamp_of(self.root / path, path) for path in self._table["path"] if (self.root / path).is_file()]
+        return [stamp_of(self._table_path, self._table_path.name), *images] if images else []
 
     def index(self) -> Index:
         here = [(self.root / path).is_file() for path in self._table["path"]]
@@ -72,9 +53,6 @@ class DollarStreet:
         notes = ignored_note(len(missing), "rows without their image were", str(missing[0]) if len(missing) else "")
         notes += ignored_note(self._unlabelled, "rows without an ImageNet class were", "those with an empty list")
         return Index(entries, notes)
-
-    def read(self, file: str, start: int, length: int) -> bytes:
-        return read_slice(self.root / file, start, length)
 
     def annotations(self) -> pd.DataFrame:
         """`classes` (tuples of class indices), `region`, `country` and `income` (monthly, in dollars by purchasing power),
@@ -146,3 +124,9 @@ def _checked_path(image: object, where: str) -> str:
     if not isinstance(image, str) or path.is_absolute() or ".." in path.parts:
         raise HarnessError(f"{where}: imageRelPath '{image}' is no path inside the copy.", remedy=_REMEDY)
     return image
+
+
+def dollar_street(place: Place) -> DollarStreet | None:
+    """A folder with one of the tables."""
+    here = any((place.path / name).is_file() for name in TABLES)
+    return DollarStreet(place.path, place.space) if here else None

@@ -1,0 +1,98 @@
+"""Which layout a copy has: looks at names only, says what it saw, and shows what was expected where it saw nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from harness.data.layouts.class_folders import class_folders
+from harness.data.layouts.dollar_street import dollar_street
+from harness.data.layouts.labelled_files import flat_folder, images_and_labels
+from harness.data.layouts.rows import parquet_files, saved_dataset
+from harness.data.layouts.shards import tar_shards
+from harness.data.sources import Place, Source, list_folder
+from harness.errors import HarnessError
+
+
+@dataclass(frozen=True)
+class Layout:
+    """One layout that copies come in."""
+
+    example: str
+    """What a copy looks like, for people."""
+    find: Callable[[Place], Source | None]
+    """The copy at exactly this file or folder; None where it has another layout."""
+    label_sets: bool = False
+    """Whether it says which classes are right where a sample may have several."""
+
+
+LAYOUTS = (
+    Layout("saved data set      DIR/dataset_info.json and DIR/state.json (Dataset.save_to_disk)", saved_dataset),
+    Layout(
+        "images and labels   DIR/images/NAME.JPEG ... and DIR/labels.csv (file_name, label, wnid)", images_and_labels
+    ),
+    Layout(
+        "class folders       DIR/n01440764/NAME.JPEG ...\n"
+        "    numbered folders    DIR/0/NAME.jpeg ... DIR/999/NAME.jpeg (ImageNetV2)",
+        class_folders,
+    ),
+    Layout("WebDataset shards   DIR/NAME-000000.tar ... (an image and a .cls a sample)", tar_shards),
+    Layout(
+        "Parquet             DIR/validation-00000-of-00014.parquet ... (image.bytes, image.path, label)", parquet_files
+    ),
+    Layout(
+        "flat folder         DIR/ILSVRC2012_val_00000001.JPEG ... with labels.csv or LOC_val_solution.csv beside it",
+        flat_folder,
+    ),
+    Layout("Dollar Street       DIR/assets/... and DIR/images_v2_imagenet_test.csv", dollar_street, label_sets=True),
+)
+"""The layouts in the order in which they are looked for."""
+
+
+def detect(place: Place) -> tuple[Source, list[str]]:
+    """The source at a place, with notes on how it was found.
+
+    Raises:
+        HarnessError: nothing there, or no known layout; the message shows what was found and what is expected.
+    """
+    found = place
+    for _ in range(3):  # archives wrap the copy in a folder or two of their own (val/, imagenet-a/)
+        source = _source_at(found)
+        if source is not None:
+            inside = found.path.relative_to(place.path)
+            return source, [] if found == place else [f"The copy was found in its subfolder {inside}/."]
+        if len(found.listing.folders) != 1:
+            break
+        found = replace(found, path=found.path / found.listing.folders[0])
+    expected = "\n    ".join(["one of", *(layout.example for layout in LAYOUTS)])
+    raise HarnessError(
+        f"No images of {place.benchmark.name} in {place.path}: {_content(place.path)}. Expected {expected}",
+        remedy=f"Give the folder that directly holds the copy: --data {place.benchmark.name}=DIR. {place.benchmark.get}",
+    )
+
+
+def _source_at(place: Place) -> Source | None:
+    """The source at exactly this file or folder, or None."""
+    for layout in LAYOUTS:
+        if layout.label_sets == place.benchmark.label_sets and (source := layout.find(place)) is not None:
+            return source
+    compressed = [name for name in sorted(place.others) if name.endswith((".tar.gz", ".tgz", ".zip"))]
+    if compressed and not place.benchmark.label_sets:
+        raise HarnessError(
+            f"{place.path} holds the archive {compressed[0]}, which can't be read in place.",
+            remedy="Unpack it and give the folder with the images.",
+        )
+    return None
+
+
+def _content(path: Path) -> str:
+    """What is in a folder, in a few words."""
+    if path.is_file():
+        return "it is a file of another kind"
+    listing = list_folder(path)
+    names = [f"{name}/" for name in listing.folders] + [s.path for s in listing.images + listing.others]
+    if not names:
+        return "the folder is empty"
+    shown = ", ".join(names[:5])
+    return f"it holds {shown}" + (f" and {len(names) - 5:,} more" if len(names) > 5 else "")

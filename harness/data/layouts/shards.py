@@ -1,0 +1,102 @@
+"""WebDataset tar shards."""
+
+from __future__ import annotations
+
+import re
+import tarfile
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+
+from harness.data.sources import (
+    IMAGE_SUFFIXES,
+    SYNSET,
+    Entry,
+    FileSource,
+    FileStamp,
+    Index,
+    Place,
+    checked_class,
+    ignored_note,
+    list_folder,
+)
+from harness.errors import HarnessError
+from harness.labels.spaces import LabelSpace
+
+
+@dataclass(frozen=True)
+class TarShards(FileSource):
+    """WebDataset shards: in each tar, files that share a name up to its first dot are one sample (NAME.jpg, NAME.cls).
+
+    Only headers and labels are read for the index; images are read from inside the tar, nothing is extracted.
+    """
+
+    space: LabelSpace
+    shards: frozenset[str]
+    """Names of the tar files in `root`."""
+
+    layout = "WebDataset tar shards"
+
+    def stamps(self) -> list[FileStamp]:
+        return [stamp for stamp in list_folder(self.root).others if stamp.path in self.shards]
+
+    def index(self) -> Index:
+        entries: list[Entry] = []
+        ignored: list[str] = []
+        for shard in self.stamps():
+            self._index_shard(shard, entries, ignored)
+        return Index(entries, ignored_note(len(ignored), "members of the shards were", min(ignored, default="")))
+
+    def _index_shard(self, shard: FileStamp, entries: list[Entry], ignored: list[str]) -> None:
+        path = self.root / shard.path
+        images: dict[str, tarfile.TarInfo] = {}
+        classes: dict[str, str] = {}
+        try:
+            with tarfile.open(path, "r:") as archive:
+                for member in archive:
+                    folder, _, base = member.name.rpartition("/")
+                    stem, _, suffix = base.partition(".")
+                    key = f"{folder}/{stem}"
+                    if not member.isreg() or member.issparse():
+                        continue
+                    if f".{suffix.lower()}" in IMAGE_SUFFIXES:
+                        if key in images:
+                            raise HarnessError(
+                                f"{path}: {images[key].name} and {member.name} are two images of one sample.",
+                                remedy="Keep one image for each sample.",
+                            )
+                        images[key] = member
+                    elif suffix.lower() == "cls" and (content := archive.extractfile(member)) is not None:
+                        classes[key] = content.read().decode("ascii", errors="replace").strip()
+                    else:
+                        ignored.append(f"{shard.path}: {member.name}")
+        except (tarfile.TarError, OSError) as error:
+            raise HarnessError(f"{path} is not a readable tar: {error}.", remedy="Fetch this shard again.") from error
+        for key, member in images.items():
+            if member.offset_data + member.size > shard.size:
+                raise HarnessError(
+                    f"{path} ends inside {member.name}: it is cut off.", remedy="Fetch this shard again."
+                )
+            if key not in classes:
+                raise HarnessError(
+                    f"{path}: {member.name} has no label ({PurePosixPath(key).name}.cls is not in the shard).",
+                    remedy="If this is an archive of class folders, not WebDataset shards: unpack it, give the folder.",
+                )
+            label = self._label(classes[key], f"{path}: {PurePosixPath(key).name}.cls")
+            entries.append(Entry(member.name, label, shard.path, member.offset_data, member.size))
+
+    def _label(self, text: str, where: str) -> int:
+        if SYNSET.fullmatch(text):
+            return checked_class(text, self.space, where)
+        if not re.fullmatch(r"-?\d{1,9}", text):
+            raise HarnessError(
+                f"{where}: '{text[:40]}' is neither a class index nor a synset.", remedy="Mend this label."
+            )
+        return checked_class(int(text), self.space, where)
+
+
+def tar_shards(place: Place) -> TarShards | None:
+    """One tar file, or a folder with tar files."""
+    if place.path.is_file() and place.path.suffix == ".tar":
+        return TarShards(place.path.parent, place.space, frozenset({place.path.name}))
+    shards = frozenset(name for name in place.others if name.endswith(".tar"))
+    return TarShards(place.path, place.space, shards) if shards else None

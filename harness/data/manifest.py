@@ -1,0 +1,272 @@
+"""The manifest of a copy: the samples of one condition with proven labels, sample ids, digests and a fixed order.
+
+Sample ids come from the published image names, digests are of the encoded bytes. Samples are in condition order, which
+is balanced over classes, seeded, and a function of the sample ids alone, so that `--limit N` means the first N rows
+whatever the layout.
+
+Digests need every byte read once, so a manifest is kept as Parquet under a key made from the listing (path, size,
+modification time of each file). Given up: a file that changes without changing size and modification time is not
+noticed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+from collections import Counter
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path, PurePosixPath
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from harness.data.annotations import validation_labels, validation_labels_file
+from harness.data.catalog import Benchmark, SampleIdRule
+from harness.data.sources import Entry, FileStamp, Source
+from harness.errors import HarnessError
+from harness.files import atomic_write
+from harness.labels.spaces import LabelSpace
+
+MANIFEST_VERSION = 1
+ORDER_SEED = "harness-order-1:"
+
+_HASH_THREADS = min(8, 2 * (os.cpu_count() or 1))  # hashing releases the GIL; more threads than cores hide slow disks
+_HASH_CHUNK = 64
+_NAMES_IN_NOTES = 5
+
+_VALIDATION_NAME = re.compile(r"ILSVRC2012_val_\d{8}")
+_TRAINING_NAME = re.compile(r"n\d{8}_\d+\.")
+_NAMED_SYNSET = re.compile(r"ILSVRC2012_val_\d{8}_(n\d{8})")
+
+_SCHEMA = pa.schema(
+    {
+        "sample_id": pa.string(),
+        "label": pa.int32(),
+        "digest": pa.string(),
+        "place": pa.string(),
+        "file": pa.string(),
+        "start": pa.int64(),
+        "length": pa.int64(),
+    }
+)
+
+
+def manifest_key(benchmark: Benchmark, condition: str | None, source: Source, stamps: Sequence[FileStamp]) -> str:
+    """SHA-256 over all that decides the manifest: what was asked, how it was read, and which files are there."""
+    asked = [
+        MANIFEST_VERSION,
+        benchmark.name,
+        benchmark.sample_id,
+        condition,
+        source.layout,
+        str(source.root.absolute()),
+    ]
+    digest = hashlib.sha256(json.dumps(asked).encode())
+    installed = validation_labels_file()
+    if installed is not None:  # labels are checked against it
+        digest.update(f"{installed}\t{installed.stat().st_mtime_ns}\n".encode())
+    for stamp in stamps:
+        digest.update(f"{stamp.path}\t{stamp.size}\t{stamp.mtime_ns}\n".encode("utf-8", errors="surrogateescape"))
+    return digest.hexdigest()
+
+
+def load_table(path: Path) -> pa.Table | None:
+    """A kept Parquet table; None where there is none or it is damaged (it is then made again)."""
+    try:
+        return pq.read_table(path, page_checksum_verification=True)
+    except (OSError, pa.ArrowException):
+        return None
+
+
+def save_table(path: Path, table: pa.Table) -> None:
+    """Keep a table, with checksums. Raises HarnessError: full disk, read-only place."""
+    atomic_write(path, lambda file: pq.write_table(table, file, write_page_checksum=True))
+
+
+def load_manifest(path: Path) -> pa.Table | None:
+    """The kept manifest; None where it has to be made."""
+    table = load_table(path)
+    is_whole = table is not None and table.schema.equals(_SCHEMA) and b"notes" in (table.schema.metadata or {})
+    return table if is_whole else None
+
+
+def build_manifest(
+    benchmark: Benchmark, source: Source, space: LabelSpace, progress: Callable[[int, int], None] | None
+) -> pa.Table:
+    index = source.index()
+    entries = index.entries
+    if not entries:
+        raise no_images(benchmark, source)
+    names = [sample_id(benchmark.sample_id, entry.name, space.synsets[entry.label]) for entry in entries]
+    _check_duplicates(names, entries, source)
+    if benchmark.sample_id == "ilsvrc":
+        _check_labels(names, entries, source, space)
+    digests = _digests(source, entries, progress)
+    labels = [entry.label for entry in entries]
+    ids = _ids_with_fallback(names, labels, digests)
+    order = condition_order(ids, labels)
+    columns = {
+        "sample_id": ids,
+        "digest": digests,
+        **{name: [getattr(entry, name) for entry in entries] for name in ("label", "place", "file", "start", "length")},
+    }
+    table = pa.table(columns, schema=_SCHEMA).take(pa.array(order))
+    return table.replace_schema_metadata({"notes": json.dumps(index.notes + _naming_notes(names, benchmark))})
+
+
+def sample_id(rule: SampleIdRule, name: str, synset: str) -> str | None:
+    """The sample id of an image by its published name; None where the name doesn't carry one.
+
+    Raises:
+        HarnessError: the name is that of an ImageNet training image.
+    """
+    base = PurePosixPath(name).name
+    if rule == "ilsvrc":
+        if match := _VALIDATION_NAME.search(base):
+            return f"{match[0]}.JPEG"
+        if _TRAINING_NAME.match(base):
+            raise HarnessError(
+                f"{name} is the name of an ImageNet training image, not of a validation image.",
+                remedy="Give the validation set; accuracy on training images means nothing.",
+            )
+        return None
+    if not base:
+        return None
+    return PurePosixPath(base).stem if rule == "stem" else f"{synset}/{base}"
+
+
+def condition_order(sample_ids: Sequence[str], labels: Sequence[int]) -> np.ndarray:
+    """Positions of the samples in condition order: balanced over classes and independent of how they were listed.
+
+    Within each class samples are ranked by SHA-256(ORDER_SEED + sample id); then all are sorted by (rank, that hash),
+    so that in every prefix the counts of any two classes that still have samples differ by at most one.
+
+    Returns:
+        int64 array of shape (len(sample_ids),), a permutation.
+    """
+    frame = pd.DataFrame(
+        {
+            "label": np.asarray(labels, dtype=np.int32),
+            "key": [hashlib.sha256((ORDER_SEED + sample_id).encode()).hexdigest() for sample_id in sample_ids],
+        }
+    )
+    frame = frame.sort_values("key", kind="stable")
+    frame["rank"] = frame.groupby("label").cumcount()
+    return frame.sort_values(["rank", "key"], kind="stable").index.to_numpy(dtype=np.int64)
+
+
+def _check_duplicates(names: Sequence[str | None], entries: Sequence[Entry], source: Source) -> None:
+    seen: dict[str, Entry] = {}
+    for name, entry in zip(names, entries, strict=True):
+        if name is None:
+            continue
+        first = seen.setdefault(name, entry)
+        if first is not entry:
+            raise HarnessError(
+                f"{source.root}: {first.place} and {entry.place} are both sample {name}.",
+                remedy="Remove one of them; a copy holds each image once.",
+            )
+
+
+def _check_labels(names: Sequence[str | None], entries: Sequence[Entry], source: Source, space: LabelSpace) -> None:
+    """Compare labels with the synset in the image's name, and with the published labels where these are installed."""
+    published = validation_labels() if validation_labels_file() is not None and space.name == "imagenet-1k" else {}
+    wrong = []
+    for name, entry in zip(names, entries, strict=True):
+        named = _NAMED_SYNSET.search(entry.name)
+        right = space.index(named[1]) if named and named[1] in space else published.get(name or "", entry.label)
+        if entry.label != right:
+            wrong.append((entry, right))
+    if not wrong:
+        return
+    entry, right = wrong[0]
+    too_high = len(wrong) == len(entries) and all(entry.label == right + 1 for entry, right in wrong)
+    raise HarnessError(
+        f"{source.root}: {entry.place} has label {entry.label}, but this image is class {right} "
+        f"({space.synsets[right]}); {len(wrong):,} of {len(entries):,} labels are wrong."
+        + (" Every one is one too high: the labels count from 1." if too_high else ""),
+        remedy="Mend the labels: class indices count from 0, in the order of the sorted synsets.",
+    )
+
+
+def _digests(source: Source, entries: Sequence[Entry], progress: Callable[[int, int], None] | None) -> list[str]:
+    """SHA-256 (hex) of each image's encoded bytes, in the order of `entries`."""
+
+    def digests_of(chunk: Sequence[Entry]) -> list[str]:
+        hashes = []
+        for entry in chunk:
+            try:
+                hashes.append(hashlib.sha256(source.read(entry.file, entry.start, entry.length)).hexdigest())
+            except OSError as error:
+                raise HarnessError(
+                    f"Can't read {source.root}/{entry.place}: {error.strerror or error}.",
+                    remedy="Mend its permissions or the disk, or remove the file from the copy.",
+                ) from error
+        return hashes
+
+    chunks = [entries[start : start + _HASH_CHUNK] for start in range(0, len(entries), _HASH_CHUNK)]
+    digests: list[str] = []
+    with ThreadPoolExecutor(_HASH_THREADS) as pool:
+        for found in pool.map(digests_of, chunks):
+            digests += found
+            if progress is not None:
+                progress(len(digests), len(entries))
+    return digests
+
+
+def _ids_with_fallback(names: Sequence[str | None], labels: Sequence[int], digests: Sequence[str]) -> list[str]:
+    """The names as ids; images without one get an id from their content, numbered where the same bytes recur."""
+    ids = [name or "" for name in names]
+    unnamed = sorted((digests[i], labels[i], i) for i, name in enumerate(names) if name is None)
+    seen: Counter[str] = Counter()
+    for digest, _, i in unnamed:
+        seen[digest] += 1
+        ids[i] = f"sha256-{digest[:32]}" + (f"-{seen[digest]}" if seen[digest] > 1 else "")
+    return ids
+
+
+def no_images(benchmark: Benchmark, source: Source) -> HarnessError:
+    """An error for a copy without images."""
+    folder = "n01440764" if benchmark.sample_id != "stem" else "0"
+    return HarnessError(
+        f"No images of {benchmark.name} in {source.root} (seen as: {source.layout}).",
+        remedy=f"Expected a tree such as DIR/{folder}/IMAGE.JPEG. {benchmark.get}",
+    )
+
+
+# --- notes ------------------------------------------------------------------------------------------------------------
+
+
+def _naming_notes(names: Sequence[str | None], benchmark: Benchmark) -> list[str]:
+    unnamed = sum(name is None for name in names)
+    if not unnamed:
+        return []
+    consequence = (
+        " They can't be joined with annotations by name (ReaL, ImageNet-X), and their labels couldn't be checked."
+        if benchmark.sample_id == "ilsvrc"
+        else ""
+    )
+    return [
+        f"{unnamed:,} of {len(names):,} images carry no published name; their sample ids are made from their content."
+        + consequence
+    ]
+
+
+def coverage_notes(benchmark: Benchmark, samples: pd.DataFrame, space: LabelSpace) -> list[str]:
+    """How far a copy is from the whole benchmark, in sentences."""
+    notes = []
+    if len(samples) < benchmark.size and benchmark.package is None:
+        notes.append(f"A partial copy: {len(samples):,} of {benchmark.size:,} images.")
+    if len(samples) > benchmark.size:
+        notes.append(f"{len(samples):,} images, more than the {benchmark.size:,} that were published.")
+    missing = sorted(set(range(len(space))) - set(samples["label"]))
+    if missing and benchmark.size >= len(space):
+        named = ", ".join(space.synsets[label] for label in missing[:_NAMES_IN_NOTES])
+        more = f" and {len(missing) - _NAMES_IN_NOTES:,} more" if len(missing) > _NAMES_IN_NOTES else ""
+        notes.append(f"{len(missing):,} of {len(space):,} classes have no images: {named}{more}.")
+    return notes
