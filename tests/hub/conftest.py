@@ -7,11 +7,12 @@ from pathlib import Path
 
 import pytest
 from huggingface_hub import constants
-from scene import ALICE, BOB, CAROL, Call
+from scene import ALICE, BOB, CARD, CAROL, FILLED, REPO, Call, ended
 from server import Hub, RunningHub
 from typer.testing import CliRunner, Result
 
 from harness.cli import app
+from harness.errors import ExitCode
 from harness.hub import send, transport
 from harness.hub.client import Patience
 
@@ -53,3 +54,26 @@ def call(hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Call:
         return result
 
     return invoke
+
+
+@pytest.fixture
+def push(call: Call) -> Call:
+    """push(card, "--no-create-pr"): to the repository of these tests, without being asked."""
+    return lambda card, *options: call("push", card, "--repo-id", REPO, "--yes", *options)
+
+
+@pytest.fixture
+def published(hub: Hub) -> Hub:
+    """The server with the repository and its card."""
+    hub.add_repo(REPO, {"README.md": CARD.encode()})
+    return hub
+
+
+@pytest.fixture
+def pulled(published: Hub, call: Call, tmp_path: Path) -> Path:
+    """The repository's card, pulled and then filled; what that took isn't in the log."""
+    ended(call("pull", REPO, "--output", "card.md"), ExitCode.DONE)
+    path = tmp_path / "card.md"
+    path.write_text(FILLED)
+    published.log.clear()
+    return path

@@ -31,6 +31,9 @@ Batch size: [More Information Needed]
 Written by Alice.
 """
 
+FILLED = CARD.replace("[More Information Needed]", "256, documented.")
+"""The card with its question answered."""
+
 Call = Callable[..., Result]
 
 

@@ -68,7 +68,6 @@ class Discussion:
     is_pull_request: bool = True
     base: str = "refs/heads/main"
     merge_commit: str | None = None
-    events: list[dict[str, Any]] = field(default_factory=list)
 
 
 @dataclass
@@ -77,8 +76,7 @@ class Repo:
     private: bool = False
     gated: bool = False
     writers: set[str] = field(default_factory=set)
-    readers: set[str] = field(default_factory=set)
-    """Who may read a private or gated repository besides its writers."""
+    """They may read it too where it is private or gated; others may not."""
     refs: dict[str, str] = field(default_factory=dict)
     discussions: dict[int, Discussion] = field(default_factory=dict)
 
@@ -149,9 +147,6 @@ class Hub:
         self.repos: dict[str, Repo] = {}
         self.tokens: dict[str, tuple[str, str]] = {}
         """Token -> account and role: `read` or `write`."""
-        self.organisations: dict[str, set[str]] = {}
-        self.datasets: dict[str, list[str]] = {}
-        """Data set -> tags."""
         self.faults: list[Fault] = []
         self.log: list[Logged] = []
         self.endpoint = ""
@@ -163,7 +158,7 @@ class Hub:
 
     def add_repo(self, name: str, files: dict[str, bytes] | None = None, **options: Any) -> Repo:
         owner = name.split("/")[0]
-        repo = Repo(name, writers={owner, *self.organisations.get(owner, ())}, **options)
+        repo = Repo(name, writers={owner}, **options)
         self.repos[name] = repo
         self._commit(repo, "refs/heads/main", {}, "initial commit", "", owner)
         if files:
@@ -339,7 +334,7 @@ class _Request:
     def repo(self) -> Repo:
         """The repository of the path, if this account may know of it."""
         found = self.hub.repos.get(self.parts["repo"])
-        known = found and (not found.private or self.account in found.writers | found.readers)
+        known = found and (not found.private or self.account in found.writers)
         if not found or not known:
             status, error = (404, "Repository not found") if self.account else (401, "Invalid username or password.")
             raise HubError(status, error, "RepoNotFound")
@@ -348,7 +343,7 @@ class _Request:
     def content_of(self) -> Repo:
         """The repository, if this account may read its files."""
         found = self.repo()
-        if found.gated and self.account not in found.writers | found.readers:
+        if found.gated and self.account not in found.writers:
             raise HubError(
                 403 if self.account else 401,
                 f"Access to model {found.name} is restricted and you are not in the authorized list.",
@@ -371,7 +366,6 @@ class _Request:
 def whoami(request: _Request) -> Answer:
     if request.account is None:
         raise HubError(401, "Invalid credentials in Authorization header")
-    orgs = [{"type": "org", "name": name} for name, who in request.hub.organisations.items() if request.account in who]
     token = {"displayName": "test", "role": request.role, "createdAt": now()}
     return as_json(
         {
@@ -379,7 +373,7 @@ def whoami(request: _Request) -> Answer:
             "id": "1",
             "name": request.account,
             "fullname": request.account,
-            "orgs": orgs,
+            "orgs": [],
             "auth": {"type": "access_token", "accessToken": token},
         }
     )
@@ -388,14 +382,6 @@ def whoami(request: _Request) -> Answer:
 @route("GET", r"/api/agent-harnesses")
 def agents(request: _Request) -> Answer:
     return as_json({"standardEnvVars": [], "harnesses": {}})
-
-
-@route("GET", r"/api/datasets/(?P<repo>[^/]+(?:/[^/]+)?)")
-def dataset_info(request: _Request) -> Answer:
-    tags = request.hub.datasets.get(request.parts["repo"])
-    if tags is None:
-        raise HubError(404, "Repository not found", "RepoNotFound")
-    return as_json({"_id": "1", "id": request.parts["repo"], "tags": tags, "sha": "0" * 40, "siblings": []})
 
 
 @route("GET", rf"/api/models/{_REPO}/revision/(?P<rev>[^/]+)")
@@ -442,29 +428,6 @@ def tree(request: _Request) -> Answer:
     listed = [_described(p, e) for p, e in sorted(inside.items()) if recursive or "/" not in p[len(folder) :]]
     folders = sorted({folder + p[len(folder) :].split("/")[0] for p in inside if "/" in p[len(folder) :]})
     return as_json([{"type": "directory", "path": path, "oid": "0" * 40, "size": 0} for path in folders] + listed)
-
-
-@route("POST", rf"/api/models/{_REPO}/paths-info/(?P<rev>[^/]+)")
-def paths_info(request: _Request) -> Answer:
-    found = request.repo()
-    files = request.hub.commits[request.revision(found)].tree
-    paths = parse_qs(request.body.decode()).get("paths", [])
-    return as_json([_described(path, files[path]) for path in paths if path in files])
-
-
-@route("GET", rf"/api/models/{_REPO}/refs")
-def refs(request: _Request) -> Answer:
-    found = request.repo()
-
-    def listed(prefix: str) -> list[dict[str, str]]:
-        return [
-            {"name": name.removeprefix(prefix), "ref": name, "targetCommit": oid}
-            for name, oid in found.refs.items()
-            if name.startswith(prefix)
-        ]
-
-    pulls = {"pullRequests": listed("refs/pr/")} if request.query.get("include_prs") else {}
-    return as_json({"branches": listed("refs/heads/"), "converts": [], "tags": [], **pulls})
 
 
 @route("GET", rf"/api/models/{_REPO}/commits/(?P<rev>[^/]+)")
@@ -553,7 +516,7 @@ def create_repo(request: _Request) -> Answer:
     account = request.require_write()
     sent = request.json()
     owner = sent.get("organization") or account
-    if owner != account and account not in request.hub.organisations.get(owner, set()):
+    if owner != account:
         raise HubError(403, f"You don't have the rights to create a model under the namespace {owner}")
     name = f"{owner}/{sent['name']}"
     if name in request.hub.repos:
@@ -722,40 +685,14 @@ def _discussion(found: Repo, item: Discussion) -> dict[str, Any]:
     }
 
 
-def _one_discussion(request: _Request) -> tuple[Repo, Discussion]:
+@route("GET", rf"/api/models/{_REPO}/discussions/(?P<num>\d+)")
+def discussion_details(request: _Request) -> Answer:
     found = request.repo()
     item = found.discussions.get(int(request.parts["num"]))
     if item is None:
         raise HubError(404, "Discussion not found")
-    return found, item
-
-
-@route("GET", rf"/api/models/{_REPO}/discussions/(?P<num>\d+)")
-def discussion_details(request: _Request) -> Answer:
-    found, item = _one_discussion(request)
     changes = {"base": item.base, "mergeCommitId": item.merge_commit}
-    return as_json(_discussion(found, item) | {"events": item.events, "changes": changes, "filesWithConflicts": []})
-
-
-@route("POST", rf"/api/models/{_REPO}/discussions/(?P<num>\d+)/merge")
-def merge(request: _Request) -> Answer:
-    found, item = _one_discussion(request)
-    account = request.require_write()
-    if account not in found.writers:
-        raise HubError(403, "You don't have the rights to merge")
-    request.hub.merge(found.name, item.num, author=account)
-    return as_json({"ok": True})
-
-
-@route("POST", rf"/api/models/{_REPO}/discussions/(?P<num>\d+)/status")
-def status(request: _Request) -> Answer:
-    found, item = _one_discussion(request)
-    account = request.require_write()
-    if account != item.author and account not in found.writers:
-        raise HubError(403, "You don't have the rights to close this discussion")
-    item.status = request.json()["status"]
-    event = {"id": "1", "type": "status-change", "createdAt": now(), "author": {"name": account}}
-    return as_json({"newStatus": event | {"data": {"status": item.status}}})
+    return as_json(_discussion(found, item) | {"events": [], "changes": changes, "filesWithConflicts": []})
 
 
 class _Handler(BaseHTTPRequestHandler):

@@ -12,26 +12,14 @@ from pathlib import Path
 import httpx2
 import pytest
 from huggingface_hub import get_session
-from scene import BOB, CARD, REPO, Call, ended
+from scene import BOB, FILLED, REPO, Call, ended
 from server import Hub
 
 from harness.errors import ExitCode
 from harness.hub import transport
 from harness.hub.client import Patience
 
-FILLED = CARD.replace("[More Information Needed]", "256, documented.")
 COMMIT = "/commit/"
-
-
-@pytest.fixture
-def card(hub: Hub, call: Call, tmp_path: Path) -> Path:
-    """A card that was pulled and filled."""
-    hub.add_repo(REPO, {"README.md": CARD.encode()})
-    ended(call("pull", REPO, "--output", "card.md"), ExitCode.DONE)
-    path = tmp_path / "card.md"
-    path.write_text(FILLED)
-    hub.log.clear()
-    return path
 
 
 def commits_sent(hub: Hub) -> int:
@@ -50,108 +38,111 @@ class TestACommitWithoutAnAnswer:
         "fault", [{"drop": "after"}, {"slow": 1.5}, {"status": 502, "late": True}], ids=["dropped", "slow", "gateway"]
     )
     def test_that_landed_is_found_and_not_sent_again(
-        self, card: Path, hub: Hub, call: Call, way: str, fault: dict[str, object], monkeypatch: pytest.MonkeyPatch
+        self, pulled: Path, hub: Hub, push: Call, way: str, fault: dict[str, object], monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(transport, "PATIENCE", Patience(2.0, 1.0, 3, 0.01, 2.0))
         hub.fail("POST", COMMIT, **fault)
-        result = call("push", card, "--repo-id", REPO, "--yes", *WAYS[way])
+        result = push(pulled, *WAYS[way])
         assert "but it is there" in ended(result, ExitCode.DONE)
         assert commits_sent(hub) == 1
         ref = "refs/pr/1" if way == "a pull request" else "main"
         assert hub.read(REPO, "README.md", ref).decode() == FILLED
         assert len(hub.repos[REPO].discussions) == (way == "a pull request")
 
-    def test_that_landed_on_a_pull_request_is_found(self, card: Path, hub: Hub, call: Call) -> None:
-        ended(call("push", card, "--repo-id", REPO, "--yes"), ExitCode.DONE)
+    def test_that_landed_on_a_pull_request_is_found(self, pulled: Path, hub: Hub, push: Call) -> None:
+        ended(push(pulled), ExitCode.DONE)
         hub.fail("POST", COMMIT, drop="after")
-        card.write_text(FILLED.replace("256", "512"))
-        result = call("push", card, "--repo-id", REPO, "--yes", "--revision", "refs/pr/1")
+        pulled.write_text(FILLED.replace("256", "512"))
+        result = push(pulled, "--revision", "refs/pr/1")
         assert "Pull request #1" in ended(result, ExitCode.DONE)
         assert commits_sent(hub) == 2
 
     @pytest.mark.parametrize("way", WAYS)
-    def test_that_didnt_land_is_said_and_can_be_repeated(self, card: Path, hub: Hub, call: Call, way: str) -> None:
+    def test_that_didnt_land_is_said_and_can_be_repeated(self, pulled: Path, hub: Hub, push: Call, way: str) -> None:
         hub.fail("POST", COMMIT, drop="before")
-        said = ended(call("push", card, "--repo-id", REPO, "--yes", *WAYS[way]), ExitCode.FAILED)
+        said = ended(push(pulled, *WAYS[way]), ExitCode.FAILED)
         assert "closed the connection without an answer. The commit was sent once, and isn't on the Hub" in said
         assert commits_sent(hub) == 1
-        ended(call("push", card, "--repo-id", REPO, "--yes", *WAYS[way]), ExitCode.DONE)
+        ended(push(pulled, *WAYS[way]), ExitCode.DONE)
 
-    def test_someone_elses_pull_request_isnt_taken_for_it(self, card: Path, hub: Hub, call: Call) -> None:
+    def test_someone_elses_pull_request_isnt_taken_for_it(self, pulled: Path, hub: Hub, push: Call) -> None:
         hub.fail("POST", COMMIT, drop="before")
         hub.tokens["hf_other"] = ("bob", "write")
-        ended(call("push", card, "--repo-id", REPO, "--yes"), ExitCode.FAILED)
+        ended(push(pulled), ExitCode.FAILED)
         assert hub.repos[REPO].discussions == {}
 
-    def test_when_nobody_can_look(self, card: Path, hub: Hub, call: Call) -> None:
+    def test_when_nobody_can_look(self, pulled: Path, hub: Hub, push: Call) -> None:
         hub.fail("POST", COMMIT, drop="after")
         hub.fail("GET", "/commits/", times=99, status=503)
-        said = ended(call("push", card, "--repo-id", REPO, "--yes", "--no-create-pr"), ExitCode.FAILED)
+        said = ended(push(pulled, "--no-create-pr"), ExitCode.FAILED)
         assert "HTTP 503" in said
         assert commits_sent(hub) == 1
         hub.faults.clear()
-        assert "holds exactly this already" in ended(
-            call("push", card, "--repo-id", REPO, "--yes", "--no-create-pr"), ExitCode.DONE
-        )
+        assert "holds exactly this already" in ended(push(pulled, "--no-create-pr"), ExitCode.DONE)
 
 
 class TestReads:
-    @pytest.mark.parametrize("path", ["whoami", f"/api/models/{REPO}$", "/resolve/", "/tree/", "/discussions"])
-    @pytest.mark.parametrize("fault", [{"status": 503}, {"drop": "before"}, {"drop": "after"}, {"status": 500}])
+    @pytest.mark.parametrize(
+        ("path", "fault"),
+        [(path, {"status": 503}) for path in ("whoami", f"/api/models/{REPO}$", "/resolve/", "/tree/", "/discussions")]
+        + [("/resolve/", fault) for fault in ({"drop": "before"}, {"drop": "after"}, {"status": 500})],
+    )
     def test_a_passing_failure_is_waited_out(
-        self, card: Path, hub: Hub, call: Call, path: str, fault: dict[str, object]
+        self, pulled: Path, hub: Hub, call: Call, path: str, fault: dict[str, object]
     ) -> None:
         hub.fail("GET", path, times=2, **fault)
-        ended(call("push", card, "--repo-id", REPO, "--dry-run"), ExitCode.DONE)
+        ended(call("push", pulled, "--repo-id", REPO, "--dry-run"), ExitCode.DONE)
 
-    def test_not_for_ever(self, card: Path, hub: Hub, call: Call, impatient: Patience) -> None:
+    def test_not_for_ever(self, pulled: Path, hub: Hub, call: Call, impatient: Patience) -> None:
         hub.fail("GET", "/resolve/", times=99, status=503)
-        said = ended(call("push", card, "--repo-id", REPO, "--dry-run"), ExitCode.FAILED)
+        said = ended(call("push", pulled, "--repo-id", REPO, "--dry-run"), ExitCode.FAILED)
         assert "The Hub has a passing failure (HTTP 503)" in said
         assert sum("/resolve/" in path for path in hub.sent("GET")) == impatient.attempts
 
     def test_silence_has_an_end(
-        self, card: Path, hub: Hub, call: Call, impatient: Patience, monkeypatch: pytest.MonkeyPatch
+        self, pulled: Path, hub: Hub, call: Call, impatient: Patience, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(transport, "PATIENCE", replace(impatient, read=0.2))
         hub.fail("GET", f"/api/models/{REPO}/revision", times=99, slow=1.0)  # the client asks this without a time-out
         began = time.monotonic()
-        said = ended(call("push", card, "--repo-id", REPO, "--dry-run"), ExitCode.FAILED)
+        said = ended(call("push", pulled, "--repo-id", REPO, "--dry-run"), ExitCode.FAILED)
         assert "127.0.0.1 gave no answer in time" in said
         assert time.monotonic() - began < 10
 
-    def test_retry_after_is_honoured(self, card: Path, hub: Hub, call: Call) -> None:
+    def test_retry_after_is_honoured(self, pulled: Path, hub: Hub, call: Call) -> None:
         hub.fail("GET", "whoami", status=429, headers={"Retry-After": "1"})
         began = time.monotonic()
-        ended(call("push", card, "--repo-id", REPO, "--dry-run"), ExitCode.DONE)
+        ended(call("push", pulled, "--repo-id", REPO, "--dry-run"), ExitCode.DONE)
         assert time.monotonic() - began >= 1
 
-    def test_retry_after_may_be_a_date(self, card: Path, hub: Hub, call: Call) -> None:
+    def test_retry_after_may_be_a_date(self, pulled: Path, hub: Hub, call: Call) -> None:
         when = format_datetime(datetime.now(UTC) + timedelta(seconds=2), usegmt=True)
         hub.fail("GET", "whoami", status=429, headers={"Retry-After": when})
         began = time.monotonic()
-        ended(call("push", card, "--repo-id", REPO, "--dry-run"), ExitCode.DONE)
+        ended(call("push", pulled, "--repo-id", REPO, "--dry-run"), ExitCode.DONE)
         assert time.monotonic() - began >= 0.9
 
-    def test_a_card_that_changes_on_the_way_is_noticed(self, card: Path, hub: Hub, call: Call) -> None:
+    def test_a_card_that_changes_on_the_way_is_noticed(self, pulled: Path, hub: Hub, call: Call) -> None:
         entry = hub.commits[hub.head(REPO)].tree["README.md"]
         hub.blobs[entry.oid] = b"<html>Please log in to the network"
         said = ended(call("pull", REPO, "--output", "x.md"), ExitCode.FAILED)
         assert "doesn't have the hash that the Hub announced" in said
-        assert not (card.parent / "x.md").exists()
+        assert not (pulled.parent / "x.md").exists()
 
     @pytest.mark.parametrize("headers", [{"Retry-After": "3600"}, {"RateLimit": '"api";r=0;t=3600'}])
-    def test_a_long_pause_is_left_to_the_user(self, card: Path, hub: Hub, call: Call, headers: dict[str, str]) -> None:
+    def test_a_long_pause_is_left_to_the_user(
+        self, pulled: Path, hub: Hub, call: Call, headers: dict[str, str]
+    ) -> None:
         hub.fail("GET", "whoami", status=429, headers=headers)
-        said = ended(call("push", card, "--repo-id", REPO, "--dry-run"), ExitCode.FAILED)
+        said = ended(call("push", pulled, "--repo-id", REPO, "--dry-run"), ExitCode.FAILED)
         assert "limits the number of requests (HTTP 429). → Repeat the command in 3600 seconds." in said
 
     @pytest.mark.parametrize("path", ["validate-yaml", "/preupload/"])
     def test_what_changes_nothing_is_repeated_though_it_is_posted(
-        self, card: Path, hub: Hub, call: Call, path: str
+        self, pulled: Path, hub: Hub, push: Call, path: str
     ) -> None:
         hub.fail("POST", path, times=2, status=503)
-        ended(call("push", card, "--repo-id", REPO, "--yes"), ExitCode.DONE)
+        ended(push(pulled), ExitCode.DONE)
         assert commits_sent(hub) == 1
 
 
@@ -172,10 +163,10 @@ class TestReads:
     ],
 )
 def test_every_refusal_of_a_commit_is_a_sentence(
-    card: Path, hub: Hub, call: Call, status: int, code: ExitCode, said: str
+    pulled: Path, hub: Hub, push: Call, status: int, code: ExitCode, said: str
 ) -> None:
     hub.fail("POST", COMMIT, times=99, status=status, error=f"because of hf_{'x' * 30} and\x1b[2J more")
-    result = call("push", card, "--repo-id", REPO, "--yes")
+    result = push(pulled)
     text = ended(result, code)
     assert said in text
     assert f"HTTP {status}" in text
@@ -186,15 +177,15 @@ def test_every_refusal_of_a_commit_is_a_sentence(
 
 
 class TestNoHubAtAll:
-    def test_offline_mode(self, card: Path, hub: Hub, call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_offline_mode(self, pulled: Path, hub: Hub, call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("HF_HUB_OFFLINE", "1")
-        for verb in (["push", card, "--repo-id", REPO, "--yes"], ["pull", REPO]):
+        for verb in (["push", pulled, "--repo-id", REPO, "--yes"], ["pull", REPO]):
             said = ended(call(*verb), ExitCode.MISSING)
             assert "offline mode (HF_HUB_OFFLINE)" in said
             assert "Unset HF_HUB_OFFLINE" in said
         assert hub.log == []
 
-    def test_nobody_listens(self, card: Path, call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_nobody_listens(self, pulled: Path, call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             monkeypatch.setenv("HF_ENDPOINT", f"http://127.0.0.1:{free.getsockname()[1]}")
@@ -207,38 +198,40 @@ class TestNoHubAtAll:
         monkeypatch.setenv("HF_ENDPOINT", endpoint)
         assert "HF_ENDPOINT is not an address" in ended(call("pull", REPO), ExitCode.USAGE)
 
-    def test_an_endpoint_that_is_no_hub(self, card: Path, hub: Hub, call: Call) -> None:
+    def test_an_endpoint_that_is_no_hub(self, pulled: Path, hub: Hub, push: Call) -> None:
         hub.fail("GET", "whoami", status=200, error="Welcome to the airport's network")
-        said = ended(call("push", card, "--repo-id", REPO, "--yes"), ExitCode.FAILED)
+        said = ended(push(pulled), ExitCode.FAILED)
         assert "answers as no Hub does" in said
 
-    def test_no_token(self, card: Path, hub: Hub, call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_no_token(self, pulled: Path, hub: Hub, push: Call, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv("HF_TOKEN")
-        said = ended(call("push", card, "--repo-id", REPO, "--yes"), ExitCode.MISSING)
+        said = ended(push(pulled), ExitCode.MISSING)
         assert "There is no Hub token. → Make a token with write rights" in said
         assert hub.log == []
 
     @pytest.mark.parametrize("token", ["hf_wrongSecretSecret", "hf_wörng-Secret", "two wordsSecret"])
-    def test_a_wrong_token(self, card: Path, hub: Hub, call: Call, token: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_a_wrong_token(
+        self, pulled: Path, hub: Hub, push: Call, token: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         monkeypatch.setenv("HF_TOKEN", token)
-        said = ended(call("push", card, "--repo-id", REPO, "--yes"), ExitCode.MISSING)
+        said = ended(push(pulled), ExitCode.MISSING)
         assert "token" in said
         assert hub.sent("POST") == []
 
-    def test_a_wrong_token_when_pulling(self, card: Path, call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_a_wrong_token_when_pulling(self, pulled: Path, call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("HF_TOKEN", "hf_wrongSecretSecret")
         assert "doesn't accept this token" in ended(call("pull", REPO, "--output", "x.md"), ExitCode.MISSING)
 
 
-def test_the_clients_session_is_its_own_again_afterwards(card: Path, hub: Hub, call: Call) -> None:
+def test_the_clients_session_is_its_own_again_afterwards(pulled: Path, hub: Hub, call: Call) -> None:
     ended(call("pull", REPO, "--output", "x.md"), ExitCode.DONE)
     assert type(get_session()) is httpx2.Client
 
 
 def test_a_pull_request_of_the_same_card_by_another_is_not_ours(
-    card: Path, hub: Hub, call: Call, monkeypatch: pytest.MonkeyPatch
+    pulled: Path, hub: Hub, push: Call, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    ended(call("push", card, "--repo-id", REPO, "--yes"), ExitCode.DONE)
+    ended(push(pulled), ExitCode.DONE)
     monkeypatch.setenv("HF_TOKEN", BOB)
-    ended(call("push", card, "--repo-id", REPO, "--yes"), ExitCode.DONE)
+    ended(push(pulled), ExitCode.DONE)
     assert [item.author for item in hub.repos[REPO].discussions.values()] == ["alice", "bob"]

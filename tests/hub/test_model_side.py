@@ -39,17 +39,7 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
     )
     folder = tmp_path_factory.mktemp("checkpoint")
     transformers.RegNetForImageClassification(config).save_pretrained(folder)
-    processor = {
-        "image_processor_type": "ConvNextFeatureExtractor",
-        "do_resize": True,
-        "do_normalize": True,
-        "size": 224,
-        "crop_pct": 0.875,
-        "resample": 3,
-        "image_mean": [0.485, 0.456, 0.406],
-        "image_std": [0.229, 0.224, 0.225],
-    }
-    (folder / "preprocessor_config.json").write_text(json.dumps(processor))
+    transformers.ConvNextImageProcessor(size={"shortest_edge": 224}).save_pretrained(folder)
     files = {path.name: path.read_bytes() for path in folder.iterdir()}
     return files | {"README.md": b"# Tiny\n", "training_args.bin": b"\0" * 64}
 

@@ -21,22 +21,19 @@ class TestPull:
         assert result.stdout == "model.md\n"
         assert (tmp_path / "model.md").read_bytes() == content
 
-    def test_as_json(self, hub: Hub, call: Call) -> None:
-        hub.add_repo(REPO, {"README.md": CARD.encode()})
+    def test_as_json(self, published: Hub, call: Call) -> None:
         said = json.loads(call("pull", REPO, "--format", "json").stdout)
-        assert said == {"path": "model.md", "repo_id": REPO, "commit": hub.head(REPO), "changed": True}
+        assert said == {"path": "model.md", "repo_id": REPO, "commit": published.head(REPO), "changed": True}
 
-    def test_again_takes_what_is_new(self, hub: Hub, call: Call, tmp_path: Path) -> None:
-        hub.add_repo(REPO, {"README.md": CARD.encode()})
+    def test_again_takes_what_is_new(self, published: Hub, call: Call, tmp_path: Path) -> None:
         ended(call("pull", REPO), ExitCode.DONE)
         assert "Unchanged" in ended(call("pull", REPO), ExitCode.DONE)
-        hub.edit(REPO, {"README.md": b"# New\n"}, author="bob")
+        published.edit(REPO, {"README.md": b"# New\n"}, author="bob")
         ended(call("pull", REPO), ExitCode.DONE)
         assert (tmp_path / "model.md").read_bytes() == b"# New\n"
 
     @pytest.mark.parametrize("known", [True, False])
-    def test_work_on_it_is_never_lost(self, hub: Hub, call: Call, tmp_path: Path, known: bool) -> None:
-        hub.add_repo(REPO, {"README.md": CARD.encode()})
+    def test_work_on_it_is_never_lost(self, published: Hub, call: Call, tmp_path: Path, known: bool) -> None:
         if known:
             ended(call("pull", REPO), ExitCode.DONE)
         (tmp_path / "model.md").write_text("my work")
@@ -44,8 +41,7 @@ class TestPull:
         assert "model.md is there, and isn't the card as it was pulled: it would be lost." in said
         assert (tmp_path / "model.md").read_text() == "my work"
 
-    def test_a_folder_as_output(self, hub: Hub, call: Call, tmp_path: Path) -> None:
-        hub.add_repo(REPO, {"README.md": CARD.encode()})
+    def test_a_folder_as_output(self, published: Hub, call: Call, tmp_path: Path) -> None:
         assert "is a folder" in ended(call("pull", REPO, "--output", tmp_path), ExitCode.USAGE)
 
     def test_a_repository_without_a_card(self, hub: Hub, call: Call, tmp_path: Path) -> None:
@@ -54,8 +50,7 @@ class TestPull:
         assert "alice/model has no README.md on the Hub at main. → Make a card with: harness run" in said
         assert list(tmp_path.glob("*.md*")) == []
 
-    def test_no_such_revision(self, hub: Hub, call: Call) -> None:
-        hub.add_repo(REPO, {"README.md": CARD.encode()})
+    def test_no_such_revision(self, published: Hub, call: Call) -> None:
         said = ended(call("pull", REPO, "--revision", "v9"), ExitCode.MISSING)
         assert "has no such revision" in said
         assert "Check --revision" in said
@@ -68,8 +63,7 @@ class TestPull:
         monkeypatch.delenv("HF_TOKEN")
         assert "it is private, and there is no token" in ended(call("pull", REPO, "-o", "x.md"), ExitCode.MISSING)
 
-    def test_a_public_card_needs_no_token(self, hub: Hub, call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
-        hub.add_repo(REPO, {"README.md": CARD.encode()})
+    def test_a_public_card_needs_no_token(self, published: Hub, call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv("HF_TOKEN")
         ended(call("pull", REPO), ExitCode.DONE)
 
@@ -104,73 +98,66 @@ def test_an_odd_repository_id(hub: Hub, call: Call, tmp_path: Path, verb: str, r
 
 
 class TestCardsThatAreNone:
-    def refused(self, call: Call, card: Path | str, code: ExitCode) -> str:
-        return ended(call("push", card, "--repo-id", REPO, "--yes"), code)
-
-    def test_one_that_isnt_there(self, hub: Hub, call: Call) -> None:
-        assert "Can't read the card nowhere.md" in self.refused(call, "nowhere.md", ExitCode.USAGE)
+    def test_one_that_isnt_there(self, hub: Hub, push: Call) -> None:
+        assert "Can't read the card nowhere.md" in ended(push("nowhere.md"), ExitCode.USAGE)
         assert hub.log == []
 
-    def test_a_folder(self, hub: Hub, call: Call, tmp_path: Path) -> None:
-        assert "Can't read the card" in self.refused(call, tmp_path, ExitCode.USAGE)
+    def test_a_folder(self, hub: Hub, push: Call, tmp_path: Path) -> None:
+        assert "Can't read the card" in ended(push(tmp_path), ExitCode.USAGE)
 
-    def test_an_empty_one(self, hub: Hub, call: Call, tmp_path: Path) -> None:
+    def test_an_empty_one(self, hub: Hub, push: Call, tmp_path: Path) -> None:
         (tmp_path / "card.md").write_text("\n \n")
-        assert "card.md is empty" in self.refused(call, "card.md", ExitCode.CHECK_FAILED)
+        assert "card.md is empty" in ended(push("card.md"), ExitCode.CHECK_FAILED)
 
-    def test_one_that_isnt_utf8(self, hub: Hub, call: Call, tmp_path: Path) -> None:
+    def test_one_that_isnt_utf8(self, hub: Hub, push: Call, tmp_path: Path) -> None:
         (tmp_path / "card.md").write_bytes(b"# A\n\ncaf\xe9\n")
-        said = self.refused(call, "card.md", ExitCode.CHECK_FAILED)
+        said = ended(push("card.md"), ExitCode.CHECK_FAILED)
         assert "card.md, line 3: byte 0xe9 is not UTF-8" in said
 
-    def test_one_that_is_too_large(self, hub: Hub, call: Call, tmp_path: Path) -> None:
+    def test_one_that_is_too_large(self, hub: Hub, push: Call, tmp_path: Path) -> None:
         (tmp_path / "card.md").write_bytes(b"x" * 10_000_001)
-        assert "has 10,000,001 bytes" in self.refused(call, "card.md", ExitCode.CHECK_FAILED)
+        assert "has 10,000,001 bytes" in ended(push("card.md"), ExitCode.CHECK_FAILED)
 
-    def test_a_front_matter_that_is_no_yaml(self, hub: Hub, call: Call, tmp_path: Path) -> None:
+    def test_a_front_matter_that_is_no_yaml(self, hub: Hub, push: Call, tmp_path: Path) -> None:
         hub.add_repo(REPO)
         (tmp_path / "card.md").write_text("---\nlicense: mit\ntags: [a\n---\n# A\n")
-        said = self.refused(call, "card.md", ExitCode.CHECK_FAILED)
+        said = ended(push("card.md"), ExitCode.CHECK_FAILED)
         assert "the front matter is not valid YAML" in said
         assert hub.sent("POST") == []
 
-    def test_a_front_matter_that_is_broken_on_the_hub(self, hub: Hub, call: Call, tmp_path: Path) -> None:
+    def test_a_front_matter_that_is_broken_on_the_hub(self, hub: Hub, call: Call, push: Call, tmp_path: Path) -> None:
         broken = CARD.replace("tags:\n- vision\n", "tags: [vision\n")
         hub.add_repo(REPO)
         entry = hub._store("README.md", broken.encode())
         hub._commit(hub.repos[REPO], "refs/heads/main", {"README.md": entry}, "broken long ago", "", "alice")
         ended(call("pull", REPO, "--output", "card.md"), ExitCode.DONE)
         (tmp_path / "card.md").write_text(broken.replace("[More Information Needed]", "256"))
-        said = self.refused(
-            call, "card.md", ExitCode.CHECK_FAILED
-        )  # the Hub wouldn't take it, though it isn't our fault
+        said = ended(push("card.md"), ExitCode.CHECK_FAILED)  # the Hub wouldn't take it, though it isn't our fault
         assert "YAML" in said
         (tmp_path / "card.md").write_text(CARD)
-        ended(call("push", "card.md", "--repo-id", REPO, "--yes"), ExitCode.DONE)
+        ended(push("card.md"), ExitCode.DONE)
         assert hub.read(REPO, "README.md", "refs/pr/1") == CARD.encode()
 
-    def test_what_the_hub_alone_refuses(self, hub: Hub, call: Call, tmp_path: Path) -> None:
+    def test_what_the_hub_alone_refuses(self, hub: Hub, push: Call, tmp_path: Path) -> None:
         hub.add_repo(REPO)
         (tmp_path / "card.md").write_text("---\nlicense: llama2\n---\n# A\n")  # the test's Hub knows fewer licences
-        said = self.refused(call, "card.md", ExitCode.CHECK_FAILED)
+        said = ended(push("card.md"), ExitCode.CHECK_FAILED)
         assert 'The Hub refused the card: Invalid metadata in README.md. - "license" must be one of' in said
         assert hub.repos[REPO].discussions == {}
 
-    def test_a_damaged_file_beside_it(self, hub: Hub, call: Call, tmp_path: Path) -> None:
+    def test_a_damaged_file_beside_it(self, hub: Hub, push: Call, tmp_path: Path) -> None:
         hub.add_repo(REPO)
         (tmp_path / "card.md").write_text(CARD)
         (tmp_path / "card.md.harness.json").write_text('{"schema": 1')
-        assert "card.md.harness.json doesn't say where card.md came from" in self.refused(
-            call, "card.md", ExitCode.USAGE
-        )
+        assert "card.md.harness.json doesn't say where card.md came from" in ended(push("card.md"), ExitCode.USAGE)
 
-    def test_a_ledger_that_is_none(self, hub: Hub, call: Call, tmp_path: Path) -> None:
+    def test_a_ledger_that_is_none(self, hub: Hub, push: Call, tmp_path: Path) -> None:
         (tmp_path / "card.md").write_text(CARD)
         (tmp_path / "evidence.json").write_text("{}")
-        assert "evidence.json is not a ledger" in self.refused(call, "card.md", ExitCode.FAILED)
+        assert "evidence.json is not a ledger" in ended(push("card.md"), ExitCode.FAILED)
 
-    def test_without_front_matter_the_hubs_warning_is_passed_on(self, hub: Hub, call: Call, tmp_path: Path) -> None:
+    def test_without_front_matter_the_hubs_warning_is_passed_on(self, hub: Hub, push: Call, tmp_path: Path) -> None:
         hub.add_repo(REPO)
         (tmp_path / "card.md").write_text("# A\n")
-        result = call("push", "card.md", "--repo-id", REPO, "--yes")
+        result = push("card.md")
         assert "empty or missing yaml metadata in repo card" in ended(result, ExitCode.DONE)

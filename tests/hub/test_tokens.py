@@ -9,15 +9,13 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from scene import ALICE, CARD, CAROL, REPO, Call, ended
+from scene import ALICE, CAROL, FILLED, REPO, Call, ended
 from server import Hub
 
 from harness.errors import ExitCode
 from harness.evidence import Evidence, Ledger
 from harness.hub.client import Patience
 from harness.hub.transport import connect
-
-FILLED = CARD.replace("[More Information Needed]", "256, documented.")
 
 
 def everything_in(folder: Path) -> bytes:
@@ -26,31 +24,30 @@ def everything_in(folder: Path) -> bytes:
 
 class TestNowhereElse:
     def test_not_in_a_file_a_log_or_what_is_sent(
-        self, hub: Hub, call: Call, tmp_path: Path, caplog: pytest.LogCaptureFixture
+        self, published: Hub, call: Call, push: Call, tmp_path: Path, caplog: pytest.LogCaptureFixture
     ) -> None:
         caplog.set_level(logging.DEBUG)
-        hub.add_repo(REPO, {"README.md": CARD.encode()})
-        hub.fail("GET", "whoami", status=503)
+        published.fail("GET", "whoami", status=503)
         ended(call("pull", REPO, "--output", "card.md"), ExitCode.DONE)
         (tmp_path / "card.md").write_text(FILLED)
-        hub.fail("POST", "/commit/", drop="after")
-        ended(call("push", "card.md", "--repo-id", REPO, "--yes"), ExitCode.DONE)
-        assert hub.repos[REPO].discussions
+        published.fail("POST", "/commit/", drop="after")
+        ended(push("card.md"), ExitCode.DONE)
+        assert published.repos[REPO].discussions
         assert b"Secret" not in everything_in(tmp_path)
         assert "Secret" not in caplog.text
-        assert not any(b"Secret" in entry.body for entry in hub.log)
-        assert all(entry.account == "alice" for entry in hub.log)
+        assert not any(b"Secret" in entry.body for entry in published.log)
+        assert all(entry.account == "alice" for entry in published.log)
 
     def test_not_in_the_records_representation(self, hub: Hub) -> None:
         with connect("test") as connection:
             assert "Secret" not in repr(connection)
 
     @pytest.mark.parametrize("status", [400, 401, 403, 404, 409, 500])
-    def test_not_in_an_error_that_repeats_it(self, hub: Hub, call: Call, tmp_path: Path, status: int) -> None:
+    def test_not_in_an_error_that_repeats_it(self, hub: Hub, push: Call, tmp_path: Path, status: int) -> None:
         hub.add_repo(REPO)
         (tmp_path / "card.md").write_text(FILLED)
         hub.fail("POST", "/commit/", status=status, error=f"I don't like {ALICE}")
-        result = call("push", "card.md", "--repo-id", REPO, "--yes")  # `call` looks for the token
+        result = push("card.md")  # `call` looks for the token
         assert result.exit_code != 0
         if status not in (401, 500):
             assert "I don't like <token>" in " ".join(result.stderr.split())
@@ -58,7 +55,7 @@ class TestNowhereElse:
     @pytest.mark.parametrize("name", ["card.md", "evidence.json", "figures/a.svg"])
     @pytest.mark.parametrize("token", [ALICE, "hf_AbCdEfGhIjKlMnOpQrStUvWxYz0123456789"])
     def test_a_file_that_holds_one_is_not_sent(
-        self, hub: Hub, call: Call, tmp_path: Path, name: str, token: str
+        self, hub: Hub, push: Call, tmp_path: Path, name: str, token: str
     ) -> None:
         hub.add_repo(REPO)
         (tmp_path / "figures").mkdir()
@@ -70,7 +67,7 @@ class TestNowhereElse:
         path.write_text(path.read_text().replace("harness run", f"HF_TOKEN={token} harness run"))
         if name != "evidence.json":
             path.write_text(f"{path.read_text()}\n<!-- {token} -->\n")
-        result = call("push", "card.md", "--repo-id", REPO, "--yes")
+        result = push("card.md")
         assert "holds a Hub token, or what looks like one; it isn't sent." in ended(result, ExitCode.CHECK_FAILED)
         assert hub.sent("POST") == []
 
