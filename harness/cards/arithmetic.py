@@ -8,7 +8,6 @@ cells and mCE from the corruption errors. A number that no rule reaches is named
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -19,7 +18,6 @@ from harness.metrics.intervals import wilson
 
 _TOLERANCE = 1e-9
 """Relative; sums in another order differ by less."""
-_DIFFERENCE = re.compile(r"(?P<first>[^\s;]+\.top1) minus (?P<other>[^\s;]+\.top1)")
 
 
 @dataclass(frozen=True)
@@ -76,7 +74,7 @@ Rule = Callable[[Evidence, dict[str, Evidence]], str | None]
 def _proportion(item: Evidence, values: dict[str, Evidence]) -> str | None:
     """Hits over n, and the Wilson interval that follows."""
     interval = item.interval
-    if item.unit != "%" or interval is None or not item.n or not interval.method.startswith("Wilson"):
+    if item.unit != "%" or interval is None or not item.n or interval.kind != "wilson":
         return None
     hits = _number(item) * item.n / 100
     if not 0 <= round(hits) <= item.n or abs(hits - round(hits)) > _TOLERANCE * item.n + 1e-9:
@@ -105,12 +103,13 @@ def _flops(item: Evidence, values: dict[str, Evidence]) -> str | None:
 
 
 def _difference(item: Evidence, values: dict[str, Evidence]) -> str | None:
-    match = _DIFFERENCE.match(str((item.protocol or {}).get("reading", "")))
-    pair = [values.get(match["first"]), values.get(match["other"])] if match else []
-    if not match or item.unit != "points" or any(found is None for found in pair):
+    """A value whose protocol names the two keys that it is the difference of."""
+    keys: list[str] = (item.protocol or {}).get("difference", [])
+    pair = [values[key] for key in keys if key in values]
+    if len(pair) != 2:
         return None
-    first, other = (_number(found) for found in pair if found is not None)
-    return _told(item, first - other, match.group())
+    first, other = pair
+    return _told(item, _number(first) - _number(other), f"{first.key} minus {other.key}")
 
 
 def _corruption(item: Evidence, values: dict[str, Evidence]) -> str | None:

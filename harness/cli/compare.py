@@ -69,8 +69,8 @@ def compare(
     `harness compare resnet50 vgg16 --disagreements differ.csv`
     """
     from harness.evaluation.comparing import compare as compare_models
+    from harness.evaluation.slice_requests import request_of
     from harness.evaluation.stored import stored_model
-    from harness.evaluation.subgroups import request_of
     from harness.evaluation.suites import load_suite
     from harness.files import write_text
 

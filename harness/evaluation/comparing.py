@@ -22,8 +22,9 @@ from harness.data.catalog import Benchmark, benchmarks, get_benchmark
 from harness.data.groupings import Subjects
 from harness.data.slicings import slicings, split_reference
 from harness.errors import ExitCode, HarnessError, MissingInputError, nearest
+from harness.evaluation.groups import Groups, groups_by
+from harness.evaluation.slice_requests import Request, is_sliced
 from harness.evaluation.stored import StoredCondition, StoredModel, StoredPredictions, read_predictions
-from harness.evaluation.subgroups import Groups, Request, groups_by, is_sliced
 from harness.evaluation.suites import Suite
 from harness.evidence import decimals_for, split_prefix
 from harness.metrics.accuracy import is_correct

@@ -17,8 +17,9 @@ from harness.data.catalog import benchmarks
 from harness.errors import HarnessError
 from harness.evaluation.plan import Condition
 from harness.evaluation.scoring import Scored, score
+from harness.evaluation.slice_evidence import slice_evidence
+from harness.evaluation.slice_requests import request_behind
 from harness.evaluation.stored import StoredCondition, StoredModel, of_one_copy
-from harness.evaluation.subgroups import request_behind, slice_evidence
 from harness.evidence import Evidence, EvidenceClass, Ledger
 from harness.metrics.registry import METRIC_GROUPS
 from harness.settings import Settings
@@ -26,7 +27,7 @@ from harness.store.predictions import PredictionStore, label_space_names, read_l
 
 _TOLERANCE = 1e-9
 """Relative. The same code on the same predictions gives the same bits; another library version, almost."""
-_COUNTED = ("wilson", "clopper-pearson", "newcombe")
+_COUNTED = ("wilson", "wilson-effective", "clopper-pearson", "newcombe")
 """Kinds of intervals that follow from counts alone."""
 
 
@@ -124,7 +125,7 @@ def _difference(item: Evidence, again: Evidence) -> str | None:
     first, other = item.interval, again.interval
     if (first is None) != (other is None):
         return "the ledger and the stored predictions disagree on whether there is an interval"
-    counted = first is not None and "bootstrap" not in first.method
+    counted = first is not None and first.kind in _COUNTED
     if counted and first and other and not (_close(first.low, other.low) and _close(first.high, other.high)):
         return (
             f"the ledger's interval is {first.low:.6g} to {first.high:.6g}; the stored predictions give "

@@ -45,7 +45,8 @@ from harness.evaluation.plan import (
 )
 from harness.evaluation.sanity import check_against_chance
 from harness.evaluation.scoring import Scored, pending, score
-from harness.evaluation.subgroups import check_join, request_of, slices_of_run, slices_options
+from harness.evaluation.slice_requests import request_of
+from harness.evaluation.subgroups import check_join, slices_of_run, slices_options
 from harness.evaluation.suites import Suite, suite_names
 from harness.evidence import CODE, Evidence, EvidenceClass, Fingerprints, Ledger, benchmark_of
 from harness.files import write_text

@@ -28,8 +28,10 @@ from harness.evaluation.plan import (
 )
 from harness.evaluation.run import environment
 from harness.evaluation.scoring import Scored, score
+from harness.evaluation.slice_evidence import slice_evidence
+from harness.evaluation.slice_requests import request_of
 from harness.evaluation.stored import of_one_copy
-from harness.evaluation.subgroups import request_of, slice_evidence, slices_options, statistics_with_progress
+from harness.evaluation.subgroups import slices_options, statistics_with_progress
 from harness.evaluation.suites import Suite
 from harness.evidence import Evidence, Ledger
 from harness.files import atomic_write

@@ -24,7 +24,8 @@ from harness.data.annotations import validation_labels
 from harness.data.catalog import get_benchmark
 from harness.data.statistics import STATISTICS
 from harness.evaluation.scoring import Scored
-from harness.evaluation.subgroups import request_of, slice_evidence
+from harness.evaluation.slice_evidence import slice_evidence
+from harness.evaluation.slice_requests import request_of
 from harness.evaluation.suites import load_suite
 from harness.evidence import Evidence
 from harness.labels.projections import CLOSED

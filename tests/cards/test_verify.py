@@ -210,7 +210,7 @@ def percent(key: str, hits: int, n: int) -> Evidence:
     from harness.metrics.intervals import proportion
 
     estimate = proportion(hits, n)
-    interval = Interval(low=estimate.low, high=estimate.high, method=estimate.method)
+    interval = Interval(low=estimate.low, high=estimate.high, method=estimate.method, kind="wilson")
     return Evidence(
         key=key, class_=EvidenceClass.MEASURED, value=estimate.value, unit="%", interval=interval, n=n, N=n, protocol={}
     )
@@ -244,7 +244,7 @@ def test_drops_flops_and_parts_are_held_against_what_they_come_from() -> None:
         value=50.0,
         unit="points",
         n=200,
-        protocol={"reading": "imagenet-val.top1 minus imagenet-a.top1; n counts both sets"},
+        protocol={"difference": ["imagenet-val.top1", "imagenet-a.top1"]},
         interval=Interval(low=40, high=60, method="Newcombe"),
     )
     macs = Evidence(key="compute.macs", class_=EvidenceClass.DERIVED, value=10, unit="MACs")

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from harness.labels.projections import CLOSED
 
 import harness.metrics
 from harness.cards.render import sections
@@ -16,6 +15,7 @@ from harness.data.catalog import get_benchmark
 from harness.evaluation.scoring import Scored, score
 from harness.evidence import Ledger
 from harness.export.lm_eval import results_file
+from harness.labels.projections import CLOSED
 from harness.metrics.registry import METRIC_GROUPS, compute_group, metrics
 from harness.metrics.types import Estimate, LabelSpacePredictions, MetricUnavailable
 

@@ -19,8 +19,8 @@ from harness.cli import app
 from harness.errors import ExitCode, HarnessError, MissingInputError
 from harness.evaluation.comparing import Compared, compare
 from harness.evaluation.run import merge_into_store
+from harness.evaluation.slice_requests import request_of
 from harness.evaluation.stored import read_predictions, stored_model, stored_names
-from harness.evaluation.subgroups import request_of
 from harness.export.predictions import score_file
 from harness.metrics.intervals import percentile_interval, resampled_sums
 from harness.metrics.paired import paired_counts, paired_interval

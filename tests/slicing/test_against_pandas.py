@@ -18,7 +18,8 @@ from harness.data.groupings import Subjects, grouping
 from harness.data.slicings import slicings
 from harness.evaluation.run import RunResult
 from harness.evaluation.scoring import Scored
-from harness.evaluation.subgroups import Request, slice_evidence
+from harness.evaluation.slice_evidence import slice_evidence
+from harness.evaluation.slice_requests import Request
 from harness.evaluation.suites import SliceOptions
 from harness.evidence import Evidence, EvidenceClass
 from harness.labels.spaces import label_space

@@ -18,7 +18,8 @@ from harness.errors import HarnessError
 from harness.evaluation.recheck import recheck
 from harness.evaluation.run import RunResult
 from harness.evaluation.scoring import Scored
-from harness.evaluation.subgroups import NO_DIFFERENCE, Request, request_of, slice_evidence
+from harness.evaluation.slice_evidence import NO_DIFFERENCE, slice_evidence
+from harness.evaluation.slice_requests import Request, request_of
 from harness.evaluation.suites import SliceOptions, load_suite, parse_suite
 from harness.evidence import Evidence, EvidenceClass
 from harness.labels.projections import CLOSED

@@ -16,7 +16,8 @@ from harness.cards.fill import fill_card
 from harness.cards.render import SLICES_FILE, render_card
 from harness.cards.slices import finding, is_slice, slice_figures, slice_results, slices_csv
 from harness.evaluation.scoring import Scored
-from harness.evaluation.subgroups import request_of, slice_evidence
+from harness.evaluation.slice_evidence import slice_evidence
+from harness.evaluation.slice_requests import request_of
 from harness.evaluation.suites import load_suite
 from harness.evidence import Ledger
 from harness.figures import Point

@@ -16,7 +16,8 @@ from harness.cli import app
 from harness.data.slicefiles import read_slice_file, slug
 from harness.errors import ExitCode, HarnessError
 from harness.evaluation.scoring import Scored
-from harness.evaluation.subgroups import request_of, slice_evidence
+from harness.evaluation.slice_evidence import slice_evidence
+from harness.evaluation.slice_requests import request_of
 from harness.evaluation.suites import SliceOptions
 from harness.evidence import Evidence, EvidenceClass, Ledger
 
