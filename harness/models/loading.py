@@ -101,6 +101,15 @@ def find_model(spec: ModelSpec, settings: Settings, *, fetch: bool) -> ModelStat
     return ModelState(spec, files, known_identity(spec, files, label_space=settings.labels, cache=cache), None)
 
 
+def load(state: ModelState, settings: Settings) -> LoadedModel:
+    """The model of a state that is runnable: the one in memory, or loaded from its files as `load_model` does."""
+    if state.loaded is not None:
+        return state.loaded
+    assert state.files is not None
+    cache = settings.home / "identities"
+    return load_model(state.spec, state.files, label_space=settings.labels, cache=cache)
+
+
 def _identity_path(spec: ModelSpec, found: CheckpointFiles, label_space: str | None, cache: Path) -> Path:
     versions = [importlib.metadata.version(name) for name in ("torch", "timm", "transformers")]
     key = json.dumps([_IDENTITY_VERSION, spec.reference, label_space, found.stamp(), found.revision, versions])

@@ -18,11 +18,13 @@ import transformers
 from harness.errors import HarnessError
 from harness.labels.outputs import UnprovenLabelsError
 from harness.labels.spaces import label_space, lemmas
-from harness.models.loading import LoadedModel, known_identity
+from harness.models import loading
+from harness.models.loading import LoadedModel, find_model, known_identity
 from harness.models.registry import resolve
 from harness.models.tensors import in_order
 from harness.runtime.execution import ExecutionConfig
 from harness.runtime.network import Network
+from harness.settings import Settings
 
 if TYPE_CHECKING:
     from conftest import LabelledPhotograph
@@ -251,6 +253,9 @@ class TestRememberedIdentity:
         assert known_identity(spec, found, label_space=None, cache=cache) is None
         identity = load(folder).identity
         assert known_identity(spec, found, label_space=None, cache=cache) == identity
+        state = find_model(spec, Settings(home=tmp_path), fetch=False)
+        assert (state.identity, state.runnable) == (identity, True)
+        assert loading.load(state, Settings(home=tmp_path)).identity == identity
         assert known_identity(spec, found, label_space="imagenet-1k", cache=cache) is None
 
     def test_a_changed_or_damaged_record_is_no_answer(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -13,10 +14,11 @@ from torch import nn
 from harness.errors import HarnessError, MissingInputError
 from harness.labels.spaces import label_space
 from harness.models.fingerprints import weights_fingerprint
-from harness.models.loading import LoadedModel
+from harness.models.loading import LoadedModel, load
 from harness.models.modules import from_module, module_state
 from harness.models.preprocessing import Preprocessing
 from harness.models.wrapping import LogitsOnly
+from harness.settings import Settings
 
 PREPROCESSING = Preprocessing(resize=36, crop=32, interpolation="bicubic", mean=(0.4, 0.5, 0.6), std=(0.2, 0.2, 0.3))
 A_200 = list(label_space("imagenet-a-200").synsets)
@@ -138,11 +140,12 @@ def test_a_module_that_can_not_run_says_on_what(network: nn.Module) -> None:
         from_module(network, PREPROCESSING, "imagenet-a-200", name="../mine")
 
 
-def test_a_plan_can_run_it_here_and_not_from_a_shell(network: nn.Module) -> None:
+def test_a_plan_can_run_it_here_and_not_from_a_shell(network: nn.Module, tmp_path: Path) -> None:
     loaded = from_module(network, PREPROCESSING, "imagenet-a-200", name="mine")
     state = module_state(loaded)
     assert state.runnable
-    assert (state.identity, state.loaded, state.files) == (loaded.identity, loaded, None)
+    assert (state.identity, state.files) == (loaded.identity, None)
+    assert load(state, Settings(home=tmp_path)) is loaded
     assert state.spec.checkpoint.model_dump() == {"kind": "module", "class_name": "MobileNetV3"}
     with pytest.raises(MissingInputError, match="mine is a MobileNetV3 in the memory of another program"):
         state.spec.checkpoint.locate(state.spec, offline=True)
