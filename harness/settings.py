@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -100,7 +101,7 @@ class Settings:
         return self.corruption_images or self.limit if corrupted else self.limit
 
 
-def parse_input_sizes(options: list[str]) -> tuple[tuple[int, int], ...]:
+def parse_input_sizes(options: Sequence[str]) -> tuple[tuple[int, int], ...]:
     """`WIDTHxHEIGHT` options as pairs, each once. Raises HarnessError for one that is neither."""
     sizes: dict[tuple[int, int], None] = {}
     for option in options:

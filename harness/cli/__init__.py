@@ -1,24 +1,14 @@
-"""The command line: parse, call, print. Results go to stdout, messages to stderr; torch is imported only by the verbs
-that need it. One module a group of verbs; importing it adds them to the application."""
+"""The command line: parse, call the public functions of `harness`, print. Results go to stdout, messages to stderr.
 
-from harness.cli import run, inventory, costs, predictions, corrupt, cards, compare, report, hub  # isort: skip
+One module a group of verbs; importing it adds them to the application. What a verb needs is imported when it runs.
+"""
+
+from harness.cli import run, inventory, predictions, corrupt, cards, models, hub  # isort: skip
 from harness.cli.common import app
 
-__all__ = [
-    "app",
-    "cards",
-    "compare",
-    "corrupt",
-    "costs",
-    "hub",
-    "inventory",
-    "main",
-    "predictions",
-    "report",
-    "run",
-]
+__all__ = ["app", "cards", "corrupt", "hub", "inventory", "main", "models", "predictions", "run"]
 
 
 def main() -> None:
     """Entry point of the `harness` command."""
-    app()
+    app(prog_name="harness")

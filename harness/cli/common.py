@@ -5,15 +5,15 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import wraps
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, ParamSpec
 
 import typer
 
-from harness import __version__
-from harness.errors import ExitCode, HarnessError
+import harness
+from harness.errors import ExitCode, HarnessError, unknown_name
 
 app = typer.Typer(
     name="harness",
@@ -29,13 +29,12 @@ app = typer.Typer(
 
 FORMATS = ("table", "json")
 
-ModelOption = Annotated[
-    str,
-    typer.Option(
-        "--model",
-        "-m",
-        help="Registry name, hf:ORG/NAME[@REV], timm:NAME, torchvision:NAME[@WEIGHTS], or a local folder.",
-    ),
+_MODEL_HELP = "Registry name, hf:ORG/NAME[@REV], timm:NAME, torchvision:NAME[@WEIGHTS], or a local folder."
+
+ModelOption = Annotated[str, typer.Option("--model", "-m", help=_MODEL_HELP)]
+
+ManyModelsOption = Annotated[
+    list[str], typer.Option("--model", "-m", help=f"{_MODEL_HELP} Several are run one after the other.")
 ]
 
 SuiteOption = Annotated[str, typer.Option("--suite", "-s", help="Name of a suite, or the path of a suite file.")]
@@ -82,12 +81,14 @@ ByOption = Annotated[
 
 OutputOption = Annotated[Path | None, typer.Option("--output", "-o", help="Folder for evidence.json and card.md.")]
 
+_Arguments = ParamSpec("_Arguments")
 
-def fails_cleanly(verb: Callable[..., ExitCode | None]) -> Callable[..., None]:
+
+def fails_cleanly(verb: Callable[_Arguments, ExitCode | None]) -> Callable[_Arguments, None]:
     """A user's error as a sentence on stderr with its exit code; Ctrl-C as 130."""
 
     @wraps(verb)
-    def run(*args: Any, **kwargs: Any) -> None:
+    def run(*args: _Arguments.args, **kwargs: _Arguments.kwargs) -> None:
         try:
             code = verb(*args, **kwargs)
         except HarnessError as error:
@@ -113,26 +114,24 @@ def print_json(data: object) -> None:
     print_text(json.dumps(data, indent=2, ensure_ascii=False, allow_nan=False))
 
 
-def check_format(value: str) -> None:
-    from harness.errors import unknown_name
+def check_format(value: str, known: Sequence[str] = FORMATS) -> None:
+    """Raises HarnessError, before anything is done, for a format that can't be printed."""
+    if value not in known:
+        raise unknown_name("format", value, known)
 
-    if value not in FORMATS:
-        raise unknown_name("format", value, FORMATS)
 
-
-def make_settings(data: list[str] | None = None, offline: bool = False, **others: Any) -> Any:
+def data_places(options: list[str] | None) -> dict[str, str]:
+    """`--data BENCHMARK=PATH` options as a mapping."""
+    if not options:
+        return {}
     from harness.data.catalog import parse_data_options
-    from harness.settings import Settings, hub_is_offline
 
-    if offline:
-        os.environ["HF_HUB_OFFLINE"] = "1"  # the Hub's client reads it once, when it is imported
-    return Settings(data=parse_data_options(data or []), offline=hub_is_offline(), **others)
+    return parse_data_options(options)
 
 
-def make_reporter() -> Any:
-    from harness.progress import Reporter
-
-    return Reporter()
+def stay_offline() -> None:
+    """Tell the Hub's client, which reads this once, when it is imported."""
+    os.environ["HF_HUB_OFFLINE"] = "1"
 
 
 def confirm(question: str) -> bool:
@@ -143,5 +142,5 @@ def confirm(question: str) -> bool:
 @app.callback(invoke_without_command=True)
 def _version(version: Annotated[bool, typer.Option("--version", help="Print the version and exit.")] = False) -> None:
     if version:
-        print_text(f"harness {__version__}")
+        print_text(f"harness {harness.__version__}")
         raise typer.Exit

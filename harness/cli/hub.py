@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+import harness
 from harness.cli.common import FormatOption, app, check_format, confirm, fails_cleanly, print_json, print_text, say
-from harness.cli.tables import table
+from harness.cli.tables import push_text
 from harness.errors import ExitCode, HarnessError
+
+if TYPE_CHECKING:
+    from harness.hub.plan import PushPlan
 
 
 @app.command()
@@ -45,28 +49,32 @@ def push(
 
     Example: `harness push card.md --repo-id me/my-model --dry-run`
     """
-    from harness.hub.plan import PushRequest, plan_push
-    from harness.hub.send import push as send
-    from harness.hub.transport import connect
-
     check_format(output_format)
-    if not message.strip():
-        raise HarnessError("--message is empty.", remedy="Give a title.", exit_code=ExitCode.USAGE)
     as_json = output_format == "json"
-    with connect("push a card") as hub:
-        plan = plan_push(hub, PushRequest(card, repo_id, revision, create_pr, create_repo, ledger, message))
-        (say if as_json else print_text)(_describe(plan))
-        if plan.nothing_to_do or dry_run:
-            if as_json:
-                print_json(plan.to_dict() | {"sent": None})
-            say(f"Nothing to send: {plan.nothing_to_do}" if plan.nothing_to_do else "A dry run: nothing was sent.")
-            return None
-        if not yes:
+
+    def show_and_ask(plan: PushPlan) -> bool:
+        (say if as_json else print_text)(push_text(plan))
+        if not (plan.nothing_to_do or dry_run or yes):
             _ask(plan)
-        sent = send(hub, plan)
+        return True
+
+    plan, sent = harness.push(
+        card,
+        repo_id,
+        revision=revision,
+        ledger=ledger,
+        create_pr=create_pr,
+        create_repo=create_repo,
+        message=message,
+        dry_run=dry_run,
+        confirm=show_and_ask,
+    )
     if as_json:
-        print_json(plan.to_dict() | {"sent": vars(sent)})
-    else:
+        print_json(plan.to_dict() | {"sent": vars(sent) if sent else None})
+    if sent is None:
+        say(f"Nothing to send: {plan.nothing_to_do}" if plan.nothing_to_do else "A dry run: nothing was sent.")
+        return None
+    if not as_json:
         print_text(sent.url)
     for name in sent.left_out:
         say(f"Left out by the repository's .gitignore: {name}")
@@ -77,7 +85,7 @@ def push(
     return None
 
 
-def _ask(plan: Any) -> None:
+def _ask(plan: PushPlan) -> None:
     if not (sys.stdin.isatty() and sys.stderr.isatty()):
         raise HarnessError(
             "Nothing was sent: there is no terminal to ask on.",
@@ -86,24 +94,6 @@ def _ask(plan: Any) -> None:
         )
     if not confirm(f"Send this as {plan.target} of {plan.request.repo_id}?"):
         raise HarnessError("Nothing was sent.", exit_code=ExitCode.FAILED)
-
-
-def _describe(plan: Any) -> str:
-    rows = [[f.path, f.state, f"{len(f.content):,}", str(f.source)] for f in plan.files]
-    front, body = plan.diff()
-    new = " (to be made)" if plan.head is None else ""
-    sections = [
-        f"Hub:         {plan.endpoint}\n"
-        f"Account:     {plan.account.name}\n"
-        f"Repository:  {plan.request.repo_id}{new}\n"
-        f"Goes to:     {plan.target}",
-        table(["file on the Hub", "state", "bytes", "from"], rows, numeric=frozenset({2})),
-        f"Changes in the front matter:\n{front or '    none'}",
-        f"Changes in the body:\n{body or '    none'}",
-    ]
-    if plan.notes:
-        sections.append("\n".join(f"Note: {note}" for note in plan.notes))
-    return "\n\n".join(section.rstrip("\n") for section in sections)
 
 
 @app.command()
@@ -122,10 +112,8 @@ def pull(
 
     Example: `harness pull facebook/regnet-y-040 --output regnet.md`
     """
-    from harness.hub.publish import fetch_card
-
     check_format(output_format)
-    pulled = fetch_card(repo_id, output, revision=revision)
+    pulled = harness.pull(repo_id, output=output, revision=revision)
     if output_format == "json":
         print_json({"path": str(pulled.path), "repo_id": repo_id, "commit": pulled.commit, "changed": pulled.changed})
     else:

@@ -6,13 +6,14 @@ from typing import Annotated
 
 import typer
 
+import harness
 from harness.cli.common import (
     DataOption,
     FormatOption,
     app,
     check_format,
+    data_places,
     fails_cleanly,
-    make_settings,
     print_json,
     print_text,
 )
@@ -27,13 +28,8 @@ def list_(
     output_format: FormatOption = "table",
 ) -> ExitCode | None:
     """List what there is: `harness list models|benchmarks|suites|slicings|runs`."""
-    from harness.errors import unknown_name
-    from harness.evaluation import inventory as listings
-
     check_format(output_format)
-    if what not in listings.LISTINGS:
-        raise unknown_name("listing", what, listings.LISTINGS)
-    records = listings.LISTINGS[what]()
+    records = harness.inventory(what)
     if output_format == "json":
         print_json(records)
     elif not records:
@@ -44,29 +40,23 @@ def list_(
     return None
 
 
-@app.command()
+@app.command("data")
 @fails_cleanly
-def data(
+def data_(
     benchmark: Annotated[str | None, typer.Argument(help="Show one benchmark in full.")] = None,
-    given: DataOption = None,
+    data: DataOption = None,
     output_format: FormatOption = "table",
 ) -> ExitCode | None:
     """Which data sets are here, which are missing, under which licence, and how to get them."""
-    from harness.evaluation import inventory as listings
-
     check_format(output_format)
-    records = listings.data_status(make_settings(given), benchmark)
+    records = harness.datasets(benchmark, data=data_places(data))
     if output_format == "json":
         print_json(records)
     elif benchmark is not None:
         print_text("\n".join(f"{key:12} {value}" for key, value in records[0].items()))
     else:
-        print_text(
-            table(
-                ["benchmark", "here", "images", "licence"],
-                [[r["name"], r["where"], f"{r['size']:,}", r["licence"]] for r in records],
-            )
-        )
+        rows = [[r["name"], r["where"], f"{r['size']:,}", r["licence"]] for r in records]
+        print_text(table(["benchmark", "here", "images", "licence"], rows))
         print_text("\nHow to get one: harness data NAME")
     return None
 
@@ -75,11 +65,8 @@ def data(
 @fails_cleanly
 def doctor(output_format: FormatOption = "table") -> ExitCode | None:
     """Check this machine: versions, devices, tokens present or not, store, disk."""
-    from harness.evaluation import inventory as listings
-    from harness.hub.transport import token_state
-
     check_format(output_format)
-    report = listings.doctor(make_settings(), token_state())
+    report = harness.doctor()
     if output_format == "json":
         print_json(report)
     else:

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+import harness
 from harness.cli.common import (
     ByOption,
     DataOption,
@@ -17,9 +18,8 @@ from harness.cli.common import (
     SlicesOption,
     app,
     check_format,
+    data_places,
     fails_cleanly,
-    make_reporter,
-    make_settings,
     print_text,
     say,
 )
@@ -27,9 +27,9 @@ from harness.cli.tables import evidence_table
 from harness.errors import ExitCode
 
 
-@app.command()
+@app.command("predictions")
 @fails_cleanly
-def predictions(
+def predictions_(
     model: ModelOption,
     benchmark: Annotated[str, typer.Option("--benchmark", "-b", help="Benchmark, e.g. imagenet-val.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="A .parquet file to write.")],
@@ -42,24 +42,18 @@ def predictions(
 
     Example: `harness predictions --model efficientnet-lite0 --benchmark imagenet-val --output lite0.parquet`
     """
-    from harness.export.predictions import export_predictions
-    from harness.models.registry import resolve
-
-    rows = export_predictions(
-        resolve(model),
-        benchmark,
-        condition,
-        make_settings(data, True, labels=labels, precision=precision),
-        output,
+    places = data_places(data)
+    rows = harness.predictions(
+        model, benchmark, output=output, condition=condition, data=places, labels=labels, precision=precision
     )
-    say(f"{rows:,} rows: {output}")
+    say(f"{len(rows):,} rows: {output}")
     return None
 
 
 @app.command()
 @fails_cleanly
 def score(
-    predictions_file: Annotated[Path, typer.Option("--predictions", help="A .parquet or .csv file of predictions.")],
+    predictions: Annotated[Path, typer.Option("--predictions", help="A .parquet or .csv file of predictions.")],
     benchmark: Annotated[str, typer.Option("--benchmark", "-b", help="What the predictions are of.")],
     name: Annotated[str, typer.Option("--name", help="What to call the model.")],
     column: Annotated[
@@ -84,25 +78,22 @@ def score(
 
     `harness score --predictions preds.parquet --benchmark imagenet-val --name my-model --suite subgroups`
     """
-    from harness.cards.render import render_card
-    from harness.evaluation.run import merge_into_store
-    from harness.evaluation.suites import load_suite
-    from harness.evidence import EvidenceClass
-    from harness.export.predictions import score_file
-    from harness.files import make_folder
-
     check_format(output_format)
-    settings = make_settings(data, slices=slices, by=tuple(by or ()))
-    chosen = load_suite(suite) if suite is not None else None
-    ledger = score_file(predictions_file, benchmark, name, column, settings, make_reporter(), chosen)
-    folder = make_folder(output or Path("harness-results") / f"{name}-{benchmark}")
-    ledger.save(folder / "evidence.json")
-    merge_into_store(settings.home, ledger)
-    render_card(ledger).save(folder / "card.md")
+    folder = output or Path("harness-results") / f"{name}-{benchmark}"
+    done = harness.score(
+        predictions,
+        benchmark,
+        name=name,
+        column=column,
+        suite=suite,
+        slices=slices,
+        by=by,
+        data=data_places(data),
+        output=folder,
+    )
     if output_format == "json":
-        print_text(ledger.to_json())
+        print_text(done.ledger.to_json())
     else:
-        print_text(evidence_table(ledger))
+        print_text(evidence_table(done.ledger))
         say(f"Card:      {folder / 'card.md'}\nEvidence:  {folder / 'evidence.json'}")
-    waiting = any(item.class_ is EvidenceClass.PENDING for item in ledger)
-    return ExitCode.INCOMPLETE if waiting else ExitCode.DONE
+    return done.exit_code

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+import harness
 from harness.cli.common import (
     ByOption,
     CorruptionImagesOption,
@@ -14,6 +16,7 @@ from harness.cli.common import (
     FormatOption,
     LabelsOption,
     LimitOption,
+    ManyModelsOption,
     ModelOption,
     OfflineOption,
     OutputOption,
@@ -21,17 +24,22 @@ from harness.cli.common import (
     SuiteOption,
     app,
     check_format,
+    confirm,
+    data_places,
     fails_cleanly,
-    make_reporter,
-    make_settings,
     print_json,
     print_text,
     say,
+    stay_offline,
 )
-from harness.cli.sweep import run_one, run_sweep
-from harness.cli.tables import evidence_table, table
+from harness.cli.tables import evidence_table, frame_table, plan_text
 from harness.errors import ExitCode
 
+if TYPE_CHECKING:
+    from harness.export.evaluation import Evaluation
+
+BatchSizeOption = Annotated[int, typer.Option(min=1, help="Images a forward pass.")]
+DeviceOption = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")]
 JpegOption = Annotated[
     bool,
     typer.Option(
@@ -43,21 +51,8 @@ SeedOption = Annotated[
     int,
     typer.Option("--corruption-seed", min=0, help="Other random corruptions of the same images; another protocol."),
 ]
-
-
 SecondsOption = Annotated[
     float, typer.Option(min=0.1, help="Time limit of each measurement of speed or energy, in seconds.")
-]
-
-
-SweepOption = Annotated[
-    list[str],
-    typer.Option(
-        "--model",
-        "-m",
-        help="Registry name, hf:ORG/NAME[@REV], timm:NAME, torchvision:NAME[@WEIGHTS], or a local folder. Several are run one "
-        "after the other.",
-    ),
 ]
 
 
@@ -65,15 +60,15 @@ SweepOption = Annotated[
 @fails_cleanly
 def run(
     suite: SuiteOption,
-    model: SweepOption,
+    model: ManyModelsOption,
     data: DataOption = None,
     output: OutputOption = None,
     limit: LimitOption = None,
     corruption_images: CorruptionImagesOption = None,
-    batch_size: Annotated[int, typer.Option(min=1, help="Images a forward pass.")] = 32,
+    batch_size: BatchSizeOption = 32,
     shard_size: Annotated[int, typer.Option(min=1, help="Images a stored shard: what a kill loses at most.")] = 512,
     workers: Annotated[int | None, typer.Option(min=1, help="Decoding threads (default: one a core).")] = None,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")] = "auto",
+    device: DeviceOption = "auto",
     precision: Annotated[
         str,
         typer.Option(help="fp32, tf32, bf16, fp16, or auto: the fastest here of fp32 and bf16 that agrees with fp32."),
@@ -125,15 +120,17 @@ def run(
 
     `harness run --suite imagenet --model regnet-y-040 --precision auto`
     """
-    from harness.benchmarking.carbon import grid_intensity
-    from harness.settings import parse_input_sizes
-
     check_format(output_format)
-    if region is not None:
-        grid_intensity(region)  # an unknown region is worth saying before the run, not after it
-    settings = make_settings(
-        data,
-        offline,
+    if offline:
+        stay_offline()
+    several = len(model) > 1
+    folder = (
+        Path("harness-results") / "{model}-{suite}" if output is None else output / "{model}" if several else output
+    )
+    evaluate = partial(
+        harness.evaluate,
+        data=data_places(data),
+        output=folder,
         limit=limit,
         corruption_images=corruption_images,
         batch_size=batch_size,
@@ -143,34 +140,50 @@ def run(
         precision=precision,
         layout=layout,
         labels=labels,
-        keep_logits=save_logits,
+        save_logits=save_logits,
         sanity_gate=sanity_gate,
         corruption_jpeg=corruption_jpeg,
         corruption_seed=corruption_seed,
+        offline=offline,
         yes=yes,
-        input_sizes=parse_input_sizes(input_size or []),
+        input_size=input_size,
         region=region,
-        measure_seconds=seconds,
+        seconds=seconds,
         slices=slices,
-        by=tuple(by or ()),
+        by=by,
+        confirm=confirm,
     )
-    if len(model) > 1:
-        return run_sweep(suite, model, settings, output, output_format)
-    return _run_and_report(suite, model[0], settings, output, output_format)
+    if not several:
+        return _report(evaluate(model[0], suite), output_format)
+    tables = output or Path("harness-results") / f"sweep-{Path(suite).stem}"
+    told = _say_where if output_format == "table" else None
+    sweep = harness.sweep(model, suite, evaluate, output=tables, finished=told)
+    if output_format == "json":
+        print_json(sweep.to_dict())
+    else:
+        print_text(frame_table(sweep.scores()))
+        for path in sweep.tables:
+            say(f"Table:     {path}")
+    return sweep.exit_code
 
 
-def _run_and_report(suite: str, model: str, settings: Any, output: Path | None, output_format: str) -> ExitCode:
-    from harness.evaluation.suites import load_suite
-    from harness.models.registry import resolve
-
-    spec, loaded_suite = resolve(model), load_suite(suite)
-    done = run_one(spec, loaded_suite, settings, output, make_reporter())
+def _report(done: Evaluation, output_format: str) -> ExitCode:
     if output_format == "json":
         print_json(done.to_dict())
     else:
-        print_text(evidence_table(done.result.ledger))
-        done.say_where()
-    return done.result.exit_code
+        print_text(evidence_table(done.ledger))
+        _say_where(done)
+    return done.exit_code
+
+
+def _say_where(done: Evaluation) -> None:
+    """Tell a person where an evaluation's files are."""
+    assert done.folder is not None
+    for table in sorted(done.folder.glob("benchmark-infer.csv")):
+        say(f"Table:     {table}")
+    say(
+        f"Card:      {done.folder / 'card.md'}\nEvidence:  {done.folder / 'evidence.json'}\nStore:     {done.settings.home}"
+    )
 
 
 @app.command()
@@ -188,8 +201,8 @@ def demo(
         "EfficientNet-Lite0 (real ImageNet weights) on the 20 labelled photographs of the foolbox package.\n"
         "Twenty images show that everything works; they are far too few to judge a model by."
     )
-    settings = make_settings(offline=True, data_home=None)
-    code = _run_and_report("demo", "efficientnet-lite0", settings, output or Path("harness-demo"), output_format)
+    stay_offline()
+    code = _report(harness.demo(output=output or Path("harness-demo")), output_format)
     # The photographs are measured; that the validation set is pending is what the demo is there to show.
     return ExitCode.DONE if code is ExitCode.INCOMPLETE else code
 
@@ -202,8 +215,8 @@ def plan(
     data: DataOption = None,
     limit: LimitOption = None,
     corruption_images: CorruptionImagesOption = None,
-    batch_size: Annotated[int, typer.Option(min=1, help="Images a forward pass.")] = 32,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")] = "auto",
+    batch_size: BatchSizeOption = 32,
+    device: DeviceOption = "auto",
     precision: Annotated[
         str, typer.Option(help="fp32, bf16, fp16, or auto (planned as fp32: the choice is made when it runs).")
     ] = "fp32",
@@ -219,102 +232,27 @@ def plan(
 
     Example: `harness plan --suite robustness --model regnet-y-040`
     """
-    from harness.evaluation.plan import estimate, make_plan
-    from harness.evaluation.suites import load_suite
-    from harness.models.registry import resolve
-
     check_format(output_format)
-    settings = make_settings(
-        data,
-        offline,
+    if offline:
+        stay_offline()
+    planned = harness.plan(
+        model,
+        suite,
+        data=data_places(data),
         limit=limit,
         corruption_images=corruption_images,
         batch_size=batch_size,
         device=device,
-        precision="fp32" if precision == "auto" else precision,
+        precision=precision,
         labels=labels,
         corruption_jpeg=corruption_jpeg,
         corruption_seed=corruption_seed,
-        measure_seconds=seconds,
+        seconds=seconds,
+        offline=offline,
+        probe=probe,
     )
-    reporter = make_reporter()
-    made = make_plan(resolve(model), load_suite(suite), settings, reporter, fetch_weights=False, fetch_data=False)
-    cost = estimate(made, reporter, probe=probe)
     if output_format == "json":
-        print_json(made.to_dict() | {"estimate": cost.to_dict()})
+        print_json(planned.to_dict())
     else:
-        print_text(_plan_text(made, cost))
-    if not made.runnable and not made.suite.measurements:
-        return ExitCode.MISSING
-    return ExitCode.DONE if len(made.runnable) == len(made.conditions) else ExitCode.INCOMPLETE
-
-
-def _plan_text(made: Any, cost: Any) -> str:
-    state = made.model
-    lines = [f"Suite  {made.suite.name}: {made.suite.title}", f"Model  {state.spec.title} ({state.spec.reference})"]
-    if state.identity is not None:
-        known = state.identity
-        lines.append(f"       weights {known.weights[:16]}, {known.outputs:,} outputs ({known.label_space})")
-        lines.append(f"       {known.preprocessing.describe()}")
-    elif state.files is not None:
-        lines.append("       weights are here; fingerprint and labels are checked when it is first loaded")
-        if state.spec.preprocessing is not None:
-            lines.append(f"       {state.spec.preprocessing.describe()}")
-    else:
-        lines.append(f"       missing: {state.missing}")
-    rows = []
-    for group in _alike(made.conditions):
-        c, count = group[0], len(group)
-        images = "?" if c.images is None else f"{c.images:,} of {c.benchmark.size:,}"
-        stored = "?" if c.stored is None else f"{c.stored:,}"
-        title = c.title if count == 1 else f"{c.benchmark.name} ({count} conditions, each:)"
-        rows.append([title, _data_state(c), images, stored, str(c.location or "")])
-    rows += [[b.name, f"scored from {b.scored_from}", "", "", ""] for b in made.scored]
-    if made.suite.slicings:
-        lines.append(f"       sliced by: {', '.join(' × '.join(names) for names in made.suite.slicings)}")
-    if made.suite.measurements:
-        lines.append(f"       measured of the model itself: {', '.join(made.suite.measurements)}")
-        if state.files is None and state.spec.architecture is not None:
-            lines.append("       with random weights, unless they come: size and speed follow from the architecture")
-    lines.append("")
-    if rows:
-        lines += [table(["condition", "data", "images", "stored", "where"], rows, numeric=frozenset({2, 3})), ""]
-    told = dict.fromkeys(str(c.missing) for c in made.conditions if c.missing is not None)
-    lines += [f"Missing: {why}" for why in told]
-    lines += [f"Note: {note}" for note in dict.fromkeys(n for c in made.conditions for n in c.notes)]
-    if cost.mce_half_width is not None:
-        lines.append(
-            f"Corruption cells have {cost.base_images:,} base images: mCE's 95 % interval reaches ± {cost.mce_half_width:.1f} "
-            f"points at most (--corruption-images changes both time and width)."
-        )
-    if made.suite.measurements:
-        lines.append(
-            f"Measurements: {_at_most(cost.measuring_seconds)} (each has a time limit of "
-            f"{made.settings.measure_seconds:g} s, --seconds; calls that take longer come on top)."
-        )
-        if not made.conditions:
-            return "\n".join(lines)
-    lines.append(
-        f"To run: {cost.images:,} images. Time: {cost.time_text}. Disk for predictions: about {cost.disk_text}."
-    )
-    return "\n".join(lines)
-
-
-def _at_most(seconds: float) -> str:
-    if not seconds:
-        return "a few seconds"
-    return f"at most about {seconds:.0f} s" if seconds < 90 else f"at most about {seconds / 60:.0f} min"
-
-
-def _data_state(condition: Any) -> str:
-    if condition.missing is not None:
-        return "missing"
-    return "download" if condition.to_fetch and condition.images is None else "here"
-
-
-def _alike(conditions: Any) -> list[list[Any]]:
-    """Conditions of one benchmark that are in the same state, so that 95 corruption cells take one line."""
-    groups: dict[tuple[Any, ...], list[Any]] = {}
-    for c in conditions:
-        groups.setdefault((c.benchmark.name, _data_state(c), c.images, c.stored), []).append(c)
-    return list(groups.values())
+        print_text(plan_text(planned))
+    return planned.exit_code

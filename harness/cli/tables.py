@@ -1,8 +1,23 @@
-"""Results on a terminal: aligned columns, a ledger as a table, slices with the worst first."""
+"""Results on a terminal: aligned columns, a ledger as a table, slices with the worst first, a plan, a comparison."""
 
 from __future__ import annotations
 
-from typing import Any
+import csv
+import io
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, fields
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from harness.cards.slices import SlicingView
+    from harness.evaluation.comparing import Compared, Comparison
+    from harness.evaluation.plan import Condition
+    from harness.evidence import Ledger
+    from harness.export.evaluation import PlannedRun
+    from harness.hub.plan import PushPlan
 
 
 def table(columns: list[str], rows: list[list[str]], *, numeric: frozenset[int] = frozenset()) -> str:
@@ -18,10 +33,26 @@ def table(columns: list[str], rows: list[list[str]], *, numeric: frozenset[int] 
     return "\n".join([line(columns), "  ".join("─" * w for w in widths), *(line(row) for row in rows)])
 
 
+def frame_table(frame: pd.DataFrame) -> str:
+    """A frame of text; all columns but the first two are aligned to the right."""
+    return table(list(frame.columns), frame.to_numpy().tolist(), numeric=frozenset(range(2, frame.shape[1])))
+
+
+def number(value: float | str | None) -> str:
+    """Four significant digits, or a dash."""
+    if value is None:
+        return "—"
+    if isinstance(value, float):
+        return f"{float(f'{value:.4g}'):,.10g}"
+    return f"{value:,}" if isinstance(value, int) else value
+
+
+# --- a ledger ---------------------------------------------------------------------------------------------------------
+
 _MOST_CELLS = 12
 
 
-def evidence_table(ledger: Any) -> str:
+def evidence_table(ledger: Ledger) -> str:
     from harness.cards.slices import is_slice, pending_only
     from harness.evidence import show_count, show_interval, show_value
 
@@ -40,7 +71,7 @@ def evidence_table(ledger: Any) -> str:
     if waiting:
         reasons: dict[tuple[str, str], list[str]] = {}
         for item in waiting:
-            reasons.setdefault((item.class_.value, item.reason), []).append(item.key)
+            reasons.setdefault((item.class_.value, item.reason or ""), []).append(item.key)
         parts.append(
             "\n".join(f"{name}: {', '.join(_shorten(keys))}\n    {why}" for (name, why), keys in reasons.items())
         )
@@ -51,7 +82,7 @@ def _shorten(names: list[str], most: int = 4) -> list[str]:
     return names if len(names) <= most else [*names[: most - 1], f"… {len(names) - most + 1} more"]
 
 
-def slices_text(ledger: Any) -> list[str]:
+def slices_text(ledger: Ledger) -> list[str]:
     """The ledger's slices as blocks of text; empty where there are none."""
     from harness.cards.slices import certain, slice_results
 
@@ -69,7 +100,7 @@ def slices_text(ledger: Any) -> list[str]:
     return blocks + [_view_text(view) for view in results.measured]
 
 
-def _view_text(view: Any) -> str:
+def _view_text(view: SlicingView) -> str:
     from harness.cards.slices import against_the_rest, group_of, shown_groups
     from harness.evidence import show_count, show_interval, show_value
 
@@ -89,3 +120,201 @@ def _view_text(view: Any) -> str:
     if view.too_small:
         lines.append(f"too small to report: {len(view.too_small):,} groups")
     return "\n".join(lines)
+
+
+# --- a plan -----------------------------------------------------------------------------------------------------------
+
+
+def plan_text(planned: PlannedRun) -> str:
+    made, cost = planned.plan, planned.cost
+    state = made.model
+    lines = [f"Suite  {made.suite.name}: {made.suite.title}", f"Model  {state.spec.title} ({state.spec.reference})"]
+    if state.identity is not None:
+        known = state.identity
+        lines.append(f"       weights {known.weights[:16]}, {known.outputs:,} outputs ({known.label_space})")
+        lines.append(f"       {known.preprocessing.describe()}")
+    elif state.files is not None:
+        lines.append("       weights are here; fingerprint and labels are checked when it is first loaded")
+        if state.spec.preprocessing is not None:
+            lines.append(f"       {state.spec.preprocessing.describe()}")
+    else:
+        lines.append(f"       missing: {state.missing}")
+    rows = []
+    for group in _alike(made.conditions):
+        c, count = group[0], len(group)
+        images = "?" if c.images is None else f"{c.images:,} of {c.benchmark.size:,}"
+        stored = "?" if c.stored is None else f"{c.stored:,}"
+        title = c.title if count == 1 else f"{c.benchmark.name} ({count} conditions, each:)"
+        rows.append([title, _data_state(c), images, stored, str(c.location or "")])
+    rows += [[b.name, f"scored from {b.scored_from}", "", "", ""] for b in made.scored]
+    if made.suite.slicings:
+        lines.append(f"       sliced by: {', '.join(' × '.join(names) for names in made.suite.slicings)}")
+    if made.suite.measurements:
+        lines.append(f"       measured of the model itself: {', '.join(made.suite.measurements)}")
+        if state.files is None and state.spec.architecture is not None:
+            lines.append("       with random weights, unless they come: size and speed follow from the architecture")
+    lines.append("")
+    if rows:
+        lines += [table(["condition", "data", "images", "stored", "where"], rows, numeric=frozenset({2, 3})), ""]
+    told = dict.fromkeys(str(c.missing) for c in made.conditions if c.missing is not None)
+    lines += [f"Missing: {why}" for why in told]
+    lines += [f"Note: {note}" for note in dict.fromkeys(n for c in made.conditions for n in c.notes)]
+    if cost.mce_half_width is not None:
+        lines.append(
+            f"Corruption cells have {cost.base_images:,} base images: mCE's 95 % interval reaches ± {cost.mce_half_width:.1f} "
+            f"points at most (--corruption-images changes both time and width)."
+        )
+    if made.suite.measurements:
+        lines.append(
+            f"Measurements: {_at_most(cost.measuring_seconds)} (each has a time limit of "
+            f"{made.settings.measure_seconds:g} s, --seconds; calls that take longer come on top)."
+        )
+        if not made.conditions:
+            return "\n".join(lines)
+    lines.append(
+        f"To run: {cost.images:,} images. Time: {cost.time_text}. Disk for predictions: about {cost.disk_text}."
+    )
+    return "\n".join(lines)
+
+
+def _at_most(seconds: float) -> str:
+    if not seconds:
+        return "a few seconds"
+    return f"at most about {seconds:.0f} s" if seconds < 90 else f"at most about {seconds / 60:.0f} min"
+
+
+def _data_state(condition: Condition) -> str:
+    if condition.missing is not None:
+        return "missing"
+    return "download" if condition.to_fetch and condition.images is None else "here"
+
+
+def _alike(conditions: Sequence[Condition]) -> list[list[Condition]]:
+    """Conditions of one benchmark that are in the same state, so that 95 corruption cells take one line."""
+    groups: dict[tuple[object, ...], list[Condition]] = {}
+    for c in conditions:
+        groups.setdefault((c.benchmark.name, _data_state(c), c.images, c.stored), []).append(c)
+    return list(groups.values())
+
+
+# --- a comparison -----------------------------------------------------------------------------------------------------
+
+
+def comparison_text(compared: Compared, output_format: str) -> str:
+    """A comparison as a table for a terminal, as Markdown, CSV or JSON."""
+    if output_format == "json":
+        return json.dumps(compared.to_dict(), indent=2, ensure_ascii=False, allow_nan=False)
+    if output_format == "csv":
+        return _as_csv(compared)
+    columns, rows = _main_rows(compared)
+    if output_format == "table":
+        numeric = frozenset(i for i, name in enumerate(columns) if name in _NUMERIC)
+        return "\n\n".join([table(columns, rows, numeric=numeric), *_below(compared)])
+    lines = ["| " + " | ".join(columns) + " |"]
+    lines.append("| " + " | ".join("---:" if name in _NUMERIC else "---" for name in columns) + " |")
+    lines += ["| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in rows]
+    return "\n".join(lines) + "\n\n" + "\n\n".join(_below(compared)) + "\n"
+
+
+def _as_csv(compared: Compared) -> str:
+    from harness.evaluation.comparing import Comparison
+
+    buffer = io.StringIO()
+    names = [*(field.name for field in fields(Comparison)), "detected", "verdict"]
+    writer = csv.DictWriter(buffer, names, lineterminator="\n")
+    writer.writeheader()
+    for c in compared.comparisons:
+        writer.writerow(asdict(c) | {"detected": c.detected, "verdict": c.verdict})
+    return buffer.getvalue()
+
+
+_NUMERIC = frozenset({"n", "A", "B", "A − B", "p (Holm)", "top-1", "rank", "only A right", "only B right"})
+
+
+def _main_rows(compared: Compared) -> tuple[list[str], list[list[str]]]:
+    """One row a comparison for two models; for more, each benchmark's models by rank."""
+    if len(compared.models) == 2:
+        columns = ["on", "n", "A", "B", "A − B", "95 % interval", "only A right", "only B right", "p (Holm)", "result"]
+        return columns, [_row(c) for c in compared.comparisons]
+    from harness.evidence import decimals_for
+
+    columns = ["on", "n", "rank", "model", "top-1", "95 % interval", "letters"]
+    n_of = {s.where: len(s.sample_ids) for s in compared.sets}
+    rows = []
+    for where, placed in compared.ranking.items():
+        for p in placed:
+            rank = str(p.best_rank) if p.best_rank == p.worst_rank else f"{p.best_rank}–{p.worst_rank}"
+            decimals = decimals_for((p.high - p.low) / 2, "%")
+            interval = f"{p.low:.{decimals}f}–{p.high:.{decimals}f}"
+            rows.append([where, f"{n_of[where]:,}", rank, p.model, f"{p.accuracy:.{decimals}f}", interval, p.letters])
+    return columns, rows
+
+
+def _row(c: Comparison) -> list[str]:
+    from harness.evidence import decimals_for
+
+    decimals = decimals_for((c.high - c.low) / 2, "%")
+    return [
+        c.where,
+        f"{c.n:,}",
+        f"{c.first_accuracy:.{decimals}f}",
+        f"{c.other_accuracy:.{decimals}f}",
+        f"{c.difference:+.{decimals}f}",
+        f"{c.low:+.{decimals}f} to {c.high:+.{decimals}f}",
+        f"{c.only_first:,}",
+        f"{c.only_other:,}",
+        _p_value(c.p_holm),
+        c.verdict,
+    ]
+
+
+def _p_value(p: float) -> str:
+    return "<0.001" if p < 0.001 else f"{p:.3f}"
+
+
+def _below(compared: Compared) -> list[str]:
+    """What stands below the table: who is who, agreement, how it was made, what a reader must know."""
+    from harness.metrics.paired import METHOD
+
+    whole = sum(c.whole for c in compared.comparisons)
+    made = (
+        f"Accuracies and differences are in percent and points. Intervals of differences: {METHOD}. p: McNemar's exact test, "
+        f"corrected by Holm over {whole} comparison(s) of whole benchmarks"
+    )
+    made += f", and apart over {parts} of their parts." if (parts := len(compared.comparisons) - whole) else "."
+    lines = []
+    if len(compared.models) == 2:
+        lines.append(f"A: {compared.models[0]}, B: {compared.models[1]}")
+        for (_, _, where), found in compared.agreements.items():
+            kappa = "" if found.error_consistency is None else f", error consistency κ {found.error_consistency:.2f}"
+            lines.append(
+                f"{where}: same answer on {found.same_answer:.1f} % of images, both right or both wrong on "
+                f"{found.same_outcome:.1f} %{kappa}"
+            )
+    else:
+        made += (
+            " Models that share a letter can't be told apart; a rank interval holds the ranks that the tests leave open. "
+            "Every pair with its difference: --format csv."
+        )
+    return [*lines, *map(str, compared.means), made, *compared.notes, *compared.missing]
+
+
+# --- what would be sent to the Hub ------------------------------------------------------------------------------------
+
+
+def push_text(plan: PushPlan) -> str:
+    rows = [[f.path, f.state, f"{len(f.content):,}", str(f.source)] for f in plan.files]
+    front, body = plan.diff()
+    new = " (to be made)" if plan.head is None else ""
+    sections = [
+        f"Hub:         {plan.endpoint}\n"
+        f"Account:     {plan.account.name}\n"
+        f"Repository:  {plan.request.repo_id}{new}\n"
+        f"Goes to:     {plan.target}",
+        table(["file on the Hub", "state", "bytes", "from"], rows, numeric=frozenset({2})),
+        f"Changes in the front matter:\n{front or '    none'}",
+        f"Changes in the body:\n{body or '    none'}",
+    ]
+    if plan.notes:
+        sections.append("\n".join(f"Note: {note}" for note in plan.notes))
+    return "\n\n".join(section.rstrip("\n") for section in sections)

@@ -47,6 +47,11 @@ class LocalDataset:
         """The benchmark's own annotations, indexed by sample id, where its copies come with some."""
         return self._source.annotations() if isinstance(self._source, AnnotatedSource) else None
 
+    @property
+    def files(self) -> list[str]:
+        """Where each sample's image lies below the copy's folder; with the archive's or table's name before it."""
+        return list(self._places["place"])
+
     def __len__(self) -> int:
         return len(self.samples)
 

@@ -802,7 +802,7 @@ def _of_weights(path: Path, weights: str) -> Path:
     return path.with_name(f"evidence-{hashlib.sha256(weights.encode()).hexdigest()[:16]}.json")
 
 
-def record_run(home: Path, result: RunResult, output: Path) -> Path:
+def record_run(home: Path, result: RunResult, output: Path | None) -> Path:
     """Note in the store that this run happened, for `harness list runs`."""
     now = datetime.now(UTC)
     plan = result.plan
@@ -814,7 +814,7 @@ def record_run(home: Path, result: RunResult, output: Path) -> Path:
         "exit_code": int(result.exit_code),
         "measured": sum(item.class_ is EvidenceClass.MEASURED for item in result.ledger),
         "pending": sum(item.class_ is EvidenceClass.PENDING for item in result.ledger),
-        "output": str(output.resolve()),
+        "output": str(output.resolve()) if output is not None else "",
     }
     path = home / "runs" / f"{now.strftime('%Y%m%dT%H%M%S%f')}-{plan.suite.name}-{plan.model.spec.name}.json"
     write_text(path, json.dumps(record, indent=2) + "\n")

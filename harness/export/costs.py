@@ -9,8 +9,10 @@ from typing import Any
 from harness.benchmarking.efficiency import throughput_of
 from harness.errors import MissingInputError, unknown_name
 from harness.evidence import Evidence, EvidenceClass, Ledger
+from harness.export.timm import INFERENCE_FILE, inference_csv, inference_row
 from harness.figures.compute import accuracy_against_cost
 from harness.figures.style import Point, point
+from harness.files import make_folder, write_text
 
 COSTS = {
     "macs": ("compute.macs", "billion multiply-adds an image", 1e-9),
@@ -19,6 +21,8 @@ COSTS = {
     "time": ("compute.throughput", "milliseconds an image at the best batch size", 1.0),
 }
 """By name: evidence, words with unit, factor from the evidence's unit."""
+
+FIGURE = "accuracy-cost.svg"
 
 
 def store_ledgers(home: Path) -> list[Ledger]:
@@ -46,6 +50,19 @@ def cost_records(ledgers: Sequence[Ledger], accuracy: str) -> list[dict[str, Any
         }
         for ledger in ledgers
     ]
+
+
+def write_costs(ledgers: Sequence[Ledger], folder: Path, *, accuracy: str, cost: str) -> None:
+    """Write the figure to `accuracy-cost.svg`, and timm's benchmark table where a model has what it needs.
+
+    Raises:
+        HarnessError: as `cost_figure`; or a place that can't be written to.
+    """
+    make_folder(folder)
+    rows = [row for ledger in ledgers if (row := inference_row(ledger)) is not None]
+    if rows:
+        write_text(folder / INFERENCE_FILE, inference_csv(rows))
+    write_text(folder / FIGURE, cost_figure(ledgers, accuracy=accuracy, cost=cost))
 
 
 def cost_figure(ledgers: Sequence[Ledger], *, accuracy: str, cost: str) -> str:

@@ -27,7 +27,7 @@ from harness.evaluation.plan import (
     stored_under,
 )
 from harness.evaluation.run import environment
-from harness.evaluation.scoring import Scored, score
+from harness.evaluation.scoring import Scored, score, without_missing_classes
 from harness.evaluation.slice_evidence import slice_evidence
 from harness.evaluation.slice_requests import request_of
 from harness.evaluation.stored import of_one_copy
@@ -37,6 +37,7 @@ from harness.evidence import Evidence, Ledger
 from harness.files import atomic_write
 from harness.labels.projections import CLOSED
 from harness.labels.spaces import label_space
+from harness.metrics.accuracy import is_correct, is_in_sets
 from harness.metrics.types import TOP, LabelSpacePredictions
 from harness.models.specs import ModelSpec
 from harness.progress import Reporter
@@ -47,13 +48,37 @@ from harness.store.predictions import PredictionKey, PredictionStore, read_label
 _TOP_COLUMNS = [f"top{rank}" for rank in range(1, TOP + 1)]
 
 
-def export_predictions(
-    spec: ModelSpec, benchmark_name: str, condition: str | None, settings: Settings, output: Path
-) -> int:
-    """Write the stored predictions of one condition; returns the number of rows.
+def sample_predictions(table: pa.Table, benchmark: Benchmark, copy: LocalDataset | None = None) -> pd.DataFrame:
+    """Stored predictions in the benchmark's own label space, one row a readable sample, sorted by sample id.
 
-    Columns: sample_id, label, top1 … top5 (class indices in the benchmark's label space, -1 beyond the number of
-    classes), target_logit, logsumexp. Unreadable images have no row.
+    Columns: sample_id; file_name with a copy; label and top1 … top5 (class indices, -1 beyond the number of classes);
+    top1_logit … top5_logit, target_logit and logsumexp where logits are known; correct, where what is right is known.
+
+    Args:
+        table: of the store.
+        copy: the images that were predicted.
+    """
+    readable = np.array([error is None for error in table["error"].to_pylist()], dtype=bool)
+    ids = np.array(table["sample_id"].to_pylist(), dtype=object)[readable]
+    found = read_label_space(table, CLOSED).take(readable)
+    columns: dict[str, Any] = {"sample_id": ids}
+    if copy is not None:
+        files = dict(zip(copy.samples["sample_id"], copy.files, strict=True))
+        columns["file_name"] = [files[sample_id] for sample_id in ids]
+    columns |= {"label": found.label} | dict(zip(_TOP_COLUMNS, found.top5.T, strict=True))
+    if found.top5_logit is not None:
+        columns |= {f"{name}_logit": found.top5_logit[:, rank] for rank, name in enumerate(_TOP_COLUMNS)}
+        columns |= {"target_logit": found.target_logit, "logsumexp": found.logsumexp}
+    closed, annotations = without_missing_classes(found), copy.table if copy is not None else None
+    if not benchmark.label_sets:
+        columns["correct"] = is_correct(closed)
+    elif annotations is not None:
+        columns["correct"] = is_in_sets(closed, annotations["classes"].loc[list(ids)].tolist())
+    return pd.DataFrame(columns).sort_values("sample_id", ignore_index=True)
+
+
+def stored_predictions(spec: ModelSpec, benchmark_name: str, condition: str | None, settings: Settings) -> pd.DataFrame:
+    """The stored predictions of one condition, as `sample_predictions` has them.
 
     Raises:
         MissingInputError: nothing is stored for this model, benchmark and precision.
@@ -63,38 +88,39 @@ def export_predictions(
         benchmark = get_benchmark(benchmark.scored_from)
     if benchmark.conditions and condition not in benchmark.conditions:
         raise unknown_name(f"condition of {benchmark.name}", condition or "(none given)", benchmark.conditions)
+    model = find_model(spec, settings, fetch=False)
+    table = None
+    if model.identity is not None:
+        wanted = Condition(benchmark, condition)
+        store = PredictionStore(settings.home, Reporter().note)
+        key, _ = stored_under(store, model.identity, wanted, condition_projections(wanted, model.identity), settings)
+        table = store.read(key)
+    if table is None:
+        raise MissingInputError(
+            f"No predictions of {spec.reference} on {benchmark.name} are stored in {settings.home}.",
+            remedy=f"Run them first: harness run --suite imagenet --model {spec.reference} --data {benchmark.name}=DIR",
+        )
+    return sample_predictions(of_one_copy(table, wanted, settings), benchmark)
+
+
+def check_parquet(output: Path) -> None:
+    """Raises HarnessError for a file name that is not Parquet's."""
     if output.suffix != ".parquet":
         raise HarnessError(
             f"{output} does not end in .parquet.",
             remedy="Predictions are written as Parquet.",
             exit_code=ExitCode.USAGE,
         )
-    model = find_model(spec, settings, fetch=False)
-    nothing = MissingInputError(
-        f"No predictions of {spec.reference} on {benchmark.name} are stored in {settings.home}.",
-        remedy=f"Run them first: harness run --suite imagenet --model {spec.reference} --data {benchmark.name}=DIR",
+
+
+def write_predictions(frame: pd.DataFrame, output: Path) -> None:
+    """Write sample_id, label, top1 … top5, target_logit and logsumexp as Parquet, for other tools."""
+    whole = [(name, pa.int32()) for name in ("label", *_TOP_COLUMNS)]
+    schema = pa.schema(
+        [("sample_id", pa.string()), *whole, *((name, pa.float32()) for name in ("target_logit", "logsumexp"))]
     )
-    if model.identity is None:
-        raise nothing
-    wanted = Condition(benchmark, condition)
-    store = PredictionStore(settings.home, Reporter().note)
-    key, _ = stored_under(store, model.identity, wanted, condition_projections(wanted, model.identity), settings)
-    table = store.read(key)
-    if table is None:
-        raise nothing
-    table = of_one_copy(table, wanted, settings)
-    readable = np.array([error is None for error in table["error"].to_pylist()])
-    readout = read_label_space(table, CLOSED).take(readable)
-    columns: dict[str, Any] = {
-        "sample_id": table["sample_id"].filter(pa.array(readable)),
-        "label": readout.label,
-        **{name: readout.top5[:, rank] for rank, name in enumerate(_TOP_COLUMNS)},
-        "target_logit": readout.target_logit,
-        "logsumexp": readout.logsumexp,
-    }
-    exported = pa.table(columns).sort_by("sample_id")
+    exported = pa.Table.from_pandas(frame, schema=schema, preserve_index=False).replace_schema_metadata(None)
     atomic_write(output, lambda file: pq.write_table(exported, file))
-    return len(exported)
 
 
 def score_file(

@@ -39,6 +39,7 @@ INFERENCE_COLUMNS = (
     "param_count",
 )
 """The columns of timm's inference benchmark tables: step time in ms a batch, counts in units of 10^9 and 10^6."""
+INFERENCE_FILE = "benchmark-infer.csv"
 
 
 def with_parameters(ledger: Ledger, stored: Ledger) -> Ledger:

@@ -25,9 +25,9 @@ import numpy as np
 from scipy import special, stats
 
 from harness.data.catalog import benchmarks
-from harness.errors import HarnessError, MissingInputError
+from harness.errors import ExitCode, HarnessError, MissingInputError
 from harness.evidence import Evidence, EvidenceClass, Fingerprints, Interval, Ledger, benchmark_of
-from harness.facts import LineageCandidate, ModelFacts
+from harness.facts import LineageCandidate, ModelFacts, facts_for
 from harness.models.registry import resolve
 
 if TYPE_CHECKING:
@@ -339,3 +339,34 @@ def loader(*, offline: bool, cache: Path, note: Callable[[str], None]) -> Callab
         return load_model(spec, files, label_space=None, cache=cache)
 
     return load
+
+
+def identify_model(
+    model: str,
+    measured: Ledger,
+    photograph: Path | None,
+    *,
+    offline: bool,
+    cache: Path,
+    note: Callable[[str], None],
+) -> Identification:
+    """What a model's measured accuracies, and its weights where they are here, say of what it holds.
+
+    Args:
+        photograph: the picture that logits are documented for.
+        offline: whether nothing may be downloaded.
+        cache: folder of known identities.
+
+    Raises:
+        HarnessError: the facts name no alternatives for it.
+    """
+    facts = facts_for(model) or facts_for(resolve(model).name)
+    if facts is None or facts.lineage is None:
+        raise HarnessError(
+            f"The facts of {model} name no alternatives for what it holds.",
+            remedy="Only a model whose facts file has `lineage` can be identified; see harness/facts.",
+            exit_code=ExitCode.USAGE,
+        )
+    load = loader(offline=offline, cache=cache, note=note)
+    observations = accuracy_observations(facts, measured) + weight_observations(facts, load, photograph, model)
+    return identify(facts, observations)

@@ -1,0 +1,185 @@
+"""compare, costs, report, view: several models beside each other, from what the store has of them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+import harness
+from harness.cli.common import (
+    ByOption,
+    DataOption,
+    FormatOption,
+    SlicesOption,
+    app,
+    check_format,
+    data_places,
+    fails_cleanly,
+    print_json,
+    print_text,
+    say,
+)
+from harness.cli.tables import comparison_text, number, table
+from harness.errors import ExitCode, HarnessError
+
+COMPARE_FORMATS = ("table", "markdown", "csv", "json")
+
+ModelsOption = Annotated[
+    list[str] | None,
+    typer.Option("--models", "-m", help="A model with evidence in the store; may be repeated. All of them without it."),
+]
+ThumbnailsOption = Annotated[
+    bool | None,
+    typer.Option(
+        help="Show images of the most confident errors. Without the option: where they are here and openly licensed, so "
+        "none of a gated data set.",
+    ),
+]
+
+
+@app.command()
+@fails_cleanly
+def compare(
+    models: Annotated[list[str], typer.Argument(help="Two or more models with stored predictions.", metavar="MODEL…")],
+    suite: Annotated[str | None, typer.Option("--suite", "-s", help="Only this suite's benchmarks.")] = None,
+    benchmark: Annotated[
+        list[str] | None, typer.Option("--benchmark", "-b", help="Only this benchmark. May be given several times.")
+    ] = None,
+    by: ByOption = None,
+    slices: SlicesOption = None,
+    data: DataOption = None,
+    allow_different_protocols: Annotated[
+        bool, typer.Option("--allow-different-protocols", help="Compare all the same, and state the differences.")
+    ] = False,
+    disagreements: Annotated[
+        Path | None,
+        typer.Option(help="Write the images that one gets right and another wrong to this .csv or .parquet file."),
+    ] = None,
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="File to write; stdout without it.")] = None,
+    output_format: Annotated[str, typer.Option("--format", help="table, markdown, csv or json.")] = "table",
+) -> ExitCode:
+    """Compare models on the same samples, from stored predictions, in seconds.
+
+    For each benchmark the difference with a paired 95 % interval and McNemar's exact test, corrected by Holm over all
+    benchmarks and pairs (parts of benchmarks are a family of their own), and what could have been detected at all. Models
+    that `harness run` ran and models that `harness score` imported can be compared with each other.
+
+    Examples:
+
+    `harness compare regnet-y-040 convnext-base-224-22k --suite robustness`
+
+    `harness compare resnet50 vgg16 alexnet --benchmark imagenet-val --format markdown`
+
+    `harness compare resnet50 vgg16 --benchmark imagenet-val --by imagenet-x`
+
+    `harness compare resnet50 vgg16 --disagreements differ.csv`
+    """
+    from harness.files import atomic_write, write_text
+
+    check_format(output_format, COMPARE_FORMATS)
+    if disagreements is not None and disagreements.suffix not in (".csv", ".parquet"):
+        raise HarnessError(
+            f"{disagreements} is neither .csv nor .parquet.", remedy="Choose one.", exit_code=ExitCode.USAGE
+        )
+    compared = harness.compare(
+        models,
+        suite=suite,
+        benchmark=benchmark,
+        by=by,
+        slices=slices,
+        data=data_places(data),
+        allow_different_protocols=allow_different_protocols,
+    )
+    text = comparison_text(compared, output_format)
+    if output is None:
+        print_text(text)
+    else:
+        write_text(output, text if text.endswith("\n") else text + "\n")
+        say(f"Comparison: {output}")
+    if output_format == "csv":  # which has no place for them
+        for note in (*map(str, compared.means), *compared.notes, *compared.missing):
+            say(note)
+    if disagreements is not None:
+        frame = compared.disagreements()
+        write = frame.to_csv if disagreements.suffix == ".csv" else frame.to_parquet
+        atomic_write(disagreements, lambda file: write(file, index=False))
+        say(f"{len(frame):,} images: {disagreements}")
+    return compared.exit_code
+
+
+@app.command()
+@fails_cleanly
+def costs(
+    accuracy: Annotated[str, typer.Option(help="The accuracy to show, a key of the ledger.")] = "imagenet-val.top1",
+    cost: Annotated[str, typer.Option(help="For the figure: macs, parameters, energy or time.")] = "macs",
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Folder for accuracy-cost.svg and timm's benchmark table.")
+    ] = None,
+    output_format: FormatOption = "table",
+) -> ExitCode | None:
+    """Show what the models of the store cost beside how accurate they are; with --output as a figure and a CSV too.
+
+    Example: `harness costs --cost energy --output costs`
+    """
+    check_format(output_format)
+    records = harness.costs(accuracy=accuracy, cost=cost, output=output)
+    if output_format == "json":
+        print_json(records)
+    else:
+        columns = list(records[0])
+        rows = [[number(record[column]) for column in columns] for record in records]
+        print_text(table(columns, rows, numeric=frozenset(range(1, len(columns)))))
+    for what, name in {"Table:  ": "benchmark-infer.csv", "Figure: ": "accuracy-cost.svg"}.items():
+        if output is not None and (output / name).is_file():
+            say(f"{what} {output / name}")
+    return None
+
+
+@app.command()
+@fails_cleanly
+def report(
+    models: ModelsOption = None,
+    output: Annotated[Path, typer.Option("--output", "-o", help="The .html file to write.")] = Path("report.html"),
+    data: DataOption = None,
+    thumbnails: ThumbnailsOption = None,
+) -> ExitCode | None:
+    """Write one self-contained HTML file about models in the store: nothing is run, and the page asks nothing of any network.
+
+    Overview with intervals, comparison on the same images, shifted sets, corruptions, calibration, confusions, cost, the full
+    ledger to search, and the command behind every number.
+
+    Examples:
+
+    `harness report --output report.html`
+
+    `harness report --models resnet50 --models vgg16 --output two.html`
+
+    `harness report --models efficientnet-lite0 --data imagenet-val=/data/val --thumbnails`
+    """
+    page = harness.html_report(models, data=data_places(data), thumbnails=thumbnails, output=output)
+    say(f"Report: {output} ({len(page.encode()) / 1e6:.2f} MB)")
+    return None
+
+
+@app.command()
+@fails_cleanly
+def view(
+    page: Annotated[Path | None, typer.Argument(help="A report.html made before; without it, one is made now.")] = None,
+    models: ModelsOption = None,
+    data: DataOption = None,
+    thumbnails: ThumbnailsOption = None,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port on this machine; 0 takes a free one.")] = 0,
+    browser: Annotated[bool, typer.Option(help="Open it in a browser.")] = True,
+) -> ExitCode | None:
+    """Show the report in a browser, served to this machine only (127.0.0.1), until Ctrl-C.
+
+    Examples:
+
+    `harness view`
+
+    `harness view report.html --no-browser --port 8000`
+    """
+    harness.view(page, models=models, data=data_places(data), thumbnails=thumbnails, port=port, browser=browser)
+    return None

@@ -1,0 +1,100 @@
+"""Corrupted images as files: one image, a contact sheet of all corruptions, or a benchmark in ImageNet-C's layout."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from PIL import Image
+
+from harness.corruptions.generate import base_crop, corrupt
+from harness.corruptions.names import EXTRA, IMAGENET_C, SEVERITIES
+from harness.corruptions.show import Written, contact_sheet, save_image, write_official_layout
+from harness.data.catalog import get_benchmark
+from harness.data.images import UnreadableImageError, load_image
+from harness.data.local import open_dataset
+from harness.data.locations import locate
+from harness.errors import ExitCode, HarnessError, MissingInputError
+from harness.progress import Reporter
+from harness.settings import Settings
+
+
+def corrupt_image(
+    path: Path,
+    names: Sequence[str],
+    severities: Sequence[int],
+    output: Path | None,
+    sheet: Path | None,
+    seed: int,
+    reporter: Reporter,
+) -> None:
+    """Write an image under one corruption to `output`, or under all of them to `sheet`.
+
+    Raises:
+        HarnessError: more or less than one corruption and severity for `output`; a name that is none.
+        MissingInputError: the image can't be read.
+    """
+    given = [len(names), len(severities), 0 if output is None else 1]
+    if (sheet is None or any(given)) and given != [1, 1, 1]:
+        raise HarnessError(
+            "Give one --corruption, one --severity and --output FILE; or --sheet FILE.", exit_code=ExitCode.USAGE
+        )
+    try:
+        picture = load_image(path.read_bytes())
+    except (OSError, UnreadableImageError) as error:
+        why = error.message if isinstance(error, HarnessError) else f"{error.strerror}."
+        raise MissingInputError(f"{path}: {why}") from error
+    if output is not None:
+        pixels = corrupt(base_crop(picture), names[0], severities[0], sample_id=path.name, seed=seed)
+        save_image(Image.fromarray(pixels), output)
+        reporter.note(f"{names[0]}, severity {severities[0]}: {output}")
+    if sheet is not None:
+        save_image(contact_sheet(picture, path.name, seed), sheet)
+        reporter.note(f"Contact sheet: {sheet}")
+
+
+def corrupt_benchmark(
+    name: str,
+    names: Sequence[str] | None,
+    severities: Sequence[int] | None,
+    output: Path,
+    settings: Settings,
+    seed: int,
+    reporter: Reporter,
+    confirm: Callable[[str], bool],
+) -> Written:
+    """Write a benchmark's images under corruptions, in the layout of ImageNet-C's official files.
+
+    Args:
+        names: corruptions; None for all of ImageNet-C.
+        severities: None for all five.
+        settings: `limit` keeps the first images of the class-balanced order.
+        confirm: asked before the images are downloaded.
+
+    Raises:
+        HarnessError: the benchmark is corrupted already, or unknown; a name that is none.
+        MissingInputError: its images are not here.
+    """
+    benchmark = get_benchmark(name)
+    if benchmark.corruptions is not None:
+        raise HarnessError(
+            f"{name} is corrupted already.", remedy="Give the clean images: imagenet-val.", exit_code=ExitCode.USAGE
+        )
+    location = locate(benchmark, given=settings.data.get(name), data_home=settings.data_home, offline=settings.offline)
+    if location.found == "hub" and not confirm(f"{name} is not on this machine. Download {location}?"):
+        raise MissingInputError(f"{name} is not on this machine.", remedy=benchmark.get)
+    copy = open_dataset(benchmark, location, cache=settings.home / "data")
+    with reporter.progress("Base images", min(len(copy), settings.limit or len(copy))) as advance:
+        result = write_official_layout(
+            copy,
+            output,
+            names or [*IMAGENET_C, *EXTRA],
+            severities or SEVERITIES,
+            seed,
+            advance,
+            limit=settings.limit,
+        )
+    for why in result.unreadable:
+        reporter.note(f"harness: left out: {why}")
+    reporter.note(f"{result.written:,} files written, {result.present:,} were there: {output}")
+    return result
