@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -25,25 +26,27 @@ metrics: [accuracy, calibration]
 """
 
 
-@pytest.fixture
-def ran(lite0: LoadedModel, foolbox_images: list[LabelledPhotograph], home: Path, tmp_path: Path) -> Path:
-    """The folder of a run of EfficientNet-Lite0 on 20 photographs."""
-    suite = tmp_path / "suite.yaml"
+@pytest.fixture(scope="module")
+def run_once(
+    lite0: LoadedModel, foolbox_images: list[LabelledPhotograph], tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    """A folder with a run of EfficientNet-Lite0 on 20 photographs in `out`, and its store in `home`."""
+    folder = tmp_path_factory.mktemp("run")
+    suite = folder / "suite.yaml"
     suite.write_text(SUITE)
-    output = tmp_path / "out"
-    arguments = [
-        "run",
-        "--suite",
-        str(suite),
-        "--model",
-        "efficientnet-lite0",
-        "--output",
-        str(output),
-        "--layout",
-        "contiguous",
-    ]
-    assert CliRunner().invoke(app, arguments).exit_code in (ExitCode.DONE, ExitCode.INCOMPLETE)
-    return output
+    arguments = ["run", "--suite", str(suite), "--model", "efficientnet-lite0", "--layout", "contiguous"]
+    result = CliRunner().invoke(
+        app, [*arguments, "--output", str(folder / "out")], env={"HARNESS_HOME": str(folder / "home")}
+    )
+    assert result.exit_code in (ExitCode.DONE, ExitCode.INCOMPLETE)
+    return folder
+
+
+@pytest.fixture
+def ran(run_once: Path, home: Path, tmp_path: Path) -> Path:
+    """What the run wrote and its store, for a test to edit: the folder of the card and the ledger."""
+    shutil.copytree(run_once / "home", home)
+    return shutil.copytree(run_once / "out", tmp_path / "out")
 
 
 def verify(card: Path, *options: str) -> tuple[int, dict]:  # type: ignore[type-arg]
