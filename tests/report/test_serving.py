@@ -74,16 +74,23 @@ def test_a_taken_port_is_named() -> None:
 @pytest.mark.slow
 def test_ctrl_c_ends_it_cleanly(python: str, tmp_path: Path) -> None:
     (tmp_path / "report.html").write_text(PAGE, encoding="utf-8")
-    command = [python, "-c", "from harness.cli import main; main()", "view", "report.html", "--no-browser"]
-    process = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True)
-    assert process.stderr is not None
-    said = process.stderr.readline()
-    address = re.search(r"http://127\.0\.0\.1:(\d+)/", said)
-    assert address, said
-    connection = http.client.HTTPConnection("127.0.0.1", int(address[1]), timeout=10)
-    connection.request("GET", "/")
-    assert connection.getresponse().read().decode() == PAGE
-    connection.close()
-    process.send_signal(signal.SIGINT)
-    _, rest = process.communicate(timeout=20)
-    assert (process.returncode, rest) == (0, "Closed.\n")
+    # What starts in the background of a script ignores interrupts, and so does what it starts in turn.
+    code = (
+        "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); from harness.cli import main; main()"
+    )
+    command = [python, "-c", code, "view", "report.html", "--no-browser"]
+    with subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stderr is not None
+            said = process.stderr.readline()
+            address = re.search(r"http://127\.0\.0\.1:(\d+)/", said)
+            assert address, said
+            connection = http.client.HTTPConnection("127.0.0.1", int(address[1]), timeout=10)
+            connection.request("GET", "/")
+            assert connection.getresponse().read().decode() == PAGE
+            connection.close()
+            process.send_signal(signal.SIGINT)
+            _, rest = process.communicate(timeout=20)
+            assert (process.returncode, rest) == (0, "Closed.\n")
+        finally:
+            process.kill()
