@@ -55,10 +55,6 @@ class Patience:
     """A `Retry-After` beyond this isn't waited for; the command ends and says when to come back."""
 
 
-class HubUnreachableError(HarnessError):
-    """The Hub didn't answer, or only with a passing failure, as often as it was asked."""
-
-
 def is_ignored(file: CommitOperationAdd) -> bool:
     """Whether the repository's .gitignore keeps a file out, once `preupload_lfs_files` has asked."""
     return bool(file._should_ignore)
@@ -102,7 +98,7 @@ class _PatientClient(httpx2.Client):
                 response = super().send(request, **options)
             except NO_ANSWER as error:
                 if not left:
-                    raise HubUnreachableError(no_answer(request.url, error), remedy=NETWORK_REMEDY) from error
+                    raise HarnessError(no_answer(request.url, error), remedy=NETWORK_REMEDY) from error
                 wait = pause
             else:
                 if response.status_code not in BUSY:
@@ -143,9 +139,9 @@ def no_answer(url: object, error: Exception) -> str:
     return f"{host} {what}."
 
 
-def busy(status: int, headers: Mapping[str, str]) -> HubUnreachableError:
+def busy(status: int, headers: Mapping[str, str]) -> HarnessError:
     """What is said when the Hub is overloaded, or limits this account's requests."""
     asked = _asked_pause(headers)
     when = f"in {asked:.0f} seconds" if asked else "in a few minutes"
     what = "limits the number of requests" if status == 429 else "has a passing failure"
-    return HubUnreachableError(f"The Hub {what} (HTTP {status}).", remedy=f"Repeat the command {when}.")
+    return HarnessError(f"The Hub {what} (HTTP {status}).", remedy=f"Repeat the command {when}.")

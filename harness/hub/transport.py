@@ -180,8 +180,13 @@ class Connection:
         return HarnessError(f"{problem}: can't {doing} (HTTP {status}).{told}", remedy=remedy, exit_code=code)
 
 
+_REFUSED_CONTENT = (
+    "The Hub refused the content",
+    "Mend what it names, then repeat the command.",
+    ExitCode.CHECK_FAILED,
+)
 _REFUSALS: dict[int, tuple[str, str, ExitCode]] = {
-    400: ("The Hub refused the content", "Mend what it names, then repeat the command.", ExitCode.CHECK_FAILED),
+    400: _REFUSED_CONTENT,
     403: (
         "This account may not do that",
         "Use a token with write rights, or leave --no-create-pr out to open a pull request.",
@@ -199,7 +204,7 @@ _REFUSALS: dict[int, tuple[str, str, ExitCode]] = {
         ExitCode.CHECK_FAILED,
     ),
     413: ("That is too large for the Hub", "Make the card or its figures smaller.", ExitCode.FAILED),
-    422: ("The Hub refused the content", "Mend what it names, then repeat the command.", ExitCode.CHECK_FAILED),
+    422: _REFUSED_CONTENT,
 }
 """By status: what is wrong, what to do, exit code."""
 

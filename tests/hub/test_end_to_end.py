@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pytest
 from scene import REPO, Call, ended
 from server import Hub
 
@@ -35,6 +36,7 @@ Bob.
 """
 
 
+@pytest.mark.slow
 def test_pull_fill_push_stale_refill_update_merge(hub: Hub, call: Call, tmp_path: Path) -> None:
     hub.add_repo(REPO, {"README.md": CARD.encode(), "config.json": b"{}"})
 

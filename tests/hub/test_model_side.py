@@ -17,6 +17,7 @@ from server import Hub
 
 from harness.labels.spaces import label_space, lemmas
 
+pytestmark = pytest.mark.slow
 REPO = "alice/tiny-regnet"
 SUITE = """
 name: photographs

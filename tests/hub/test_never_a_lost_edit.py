@@ -34,6 +34,7 @@ def change(hub: Hub, line: int, value: str, ref: str) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.slow
 @settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(steps=st.lists(st.sampled_from(STEPS), min_size=3, max_size=12))
 def test_what_somebody_else_wrote_stays(
