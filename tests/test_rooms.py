@@ -34,6 +34,18 @@ ROOMS = (
     ("cli",),
     ("__main__",),
 )
+USED_BY_CLI = {
+    "harness.cards.fill",  # the difference that `fill --diff` prints
+    "harness.cards.reading",
+    "harness.cards.slices",  # how slices are shown
+    "harness.data.catalog",  # --data BENCHMARK=PATH
+    "harness.errors",
+    "harness.evaluation.comparing",
+    "harness.evidence",  # how values are shown
+    "harness.files",
+    "harness.metrics.paired",  # the name of the method
+}
+"""What the command line imports beside the public API: errors, and what parses options and prints records."""
 HEIGHT = {room: height for height, rooms in enumerate(ROOMS) for room in rooms}
 
 
@@ -45,10 +57,13 @@ def module_name(path: Path) -> str:
 MODULES = {module_name(path): path for path in sorted(PACKAGE.rglob("*.py"))}
 
 
-def imports_of(name: str) -> set[str]:
-    """The modules of this package that a module imports anywhere, also inside functions and for types only."""
+def imports_of(name: str, *, types: bool = True) -> set[str]:
+    """The modules of this package that a module imports anywhere, also inside functions and, with `types`, for types only."""
     found: set[str] = set()
-    for node in ast.walk(ast.parse(MODULES[name].read_text(encoding="utf-8"))):
+    tree = ast.parse(MODULES[name].read_text(encoding="utf-8"))
+    if not types:
+        tree.body = [node for node in tree.body if not isinstance(node, ast.If)]  # if TYPE_CHECKING:
+    for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module:
@@ -82,12 +97,18 @@ def test_no_files_import_each_other_in_a_circle() -> None:
         pytest.fail(f"a circle: {' -> '.join(error.args[1])}")
 
 
+def test_the_command_line_calls_the_public_api() -> None:
+    imported = {m for name in MODULES if room_of(name) == "cli" for m in imports_of(name, types=False)}
+    assert {m for m in imported if room_of(m) not in ("cli", "__init__")} == USED_BY_CLI
+
+
 @pytest.mark.parametrize(
     ("module", "heavy"),
     [
         ("harness", {"torch", "numpy", "pandas"}),
         ("harness.metrics", {"torch"}),
         ("harness.cards.fill", {"torch", "numba", "cv2"}),
+        ("harness.cards.render", {"torch", "numba", "cv2"}),
     ],
 )
 def test_what_imports_fast_loads_nothing_heavy(module: str, heavy: set[str], python: str) -> None:
