@@ -32,39 +32,30 @@ _NEGLIGIBLE_WEIGHT = 1e-12
 class Defocus(NamedTuple):
     """A defocused lens."""
 
-    radius: int
-    """Radius of the disk, pixels."""
-    alias_blur: float
-    """Standard deviation of the Gaussian that smooths the disk's edge, pixels."""
+    radius: int  # radius of the disk, pixels
+    alias_blur: float  # standard deviation of the Gaussian that smooths the disk's edge, pixels
 
 
 class Glass(NamedTuple):
     """A pane of frosted glass."""
 
-    sigma: float
-    """Standard deviation of the Gaussian before and after the shuffle, pixels."""
-    reach: int
-    """Offsets of the shuffle are drawn from [-reach, reach), pixels."""
-    rounds: int
-    """How often all pixels are visited."""
+    sigma: float  # standard deviation of the Gaussian before and after the shuffle, pixels
+    reach: int  # offsets of the shuffle are drawn from [-reach, reach), pixels
+    rounds: int  # how often all pixels are visited
 
 
 class Motion(NamedTuple):
     """A moving camera."""
 
-    radius: int
-    """Radius of the half Gaussian along the line, pixels; it has 2 * radius + 1 taps."""
-    sigma: float
-    """Its standard deviation, pixels."""
+    radius: int  # radius of the half Gaussian along the line, pixels; it has 2 * radius + 1 taps
+    sigma: float  # its standard deviation, pixels
 
 
 class Zoom(NamedTuple):
     """A lens that zooms while the shutter is open."""
 
-    stop: float
-    """Zoom factors run from 1 to below this (as ``numpy.arange`` counts)."""
-    step: float
-    """Distance between zoom factors."""
+    stop: float  # zoom factors run from 1 to below this (as ``numpy.arange`` counts)
+    step: float  # distance between zoom factors
 
 
 @functools.cache
@@ -89,12 +80,10 @@ def disk_kernel(radius: int, alias_blur: float) -> Floats:
 class _DiskPlan(NamedTuple):
     """A disk kernel as ``_convolve_disk`` takes it; the kernel is symmetric about both axes."""
 
-    quarter: Floats
-    """Weights from the centre outwards, float32 (reach + 1, reach + 1)."""
+    quarter: Floats  # weights from the centre outwards, float32 (reach + 1, reach + 1)
     plateau: Integers
     """How many weights of each of its rows, from the left, are the disk's own, which the smoothing left as they were."""
-    extents: Integers
-    """How many of each row, from the left, are not negligible."""
+    extents: Integers  # how many of each row, from the left, are not negligible
 
 
 @functools.cache
@@ -148,15 +137,7 @@ def _convolve_disk(base: Bytes, quarter: Floats, plateau: Integers, extents: Int
                 centre = pair[margin : margin + length]
                 for x in range(length):
                     whole[x] += centre[x]
-            for across in range(1, plateau[down] - 1, 2):  # two distances a pass spare traffic with the cache
-                left = pair[margin - across * channels : margin - across * channels + length]
-                right = pair[margin + across * channels : margin + across * channels + length]
-                next_left = pair[margin - (across + 1) * channels : margin - (across + 1) * channels + length]
-                next_right = pair[margin + (across + 1) * channels : margin + (across + 1) * channels + length]
-                for x in range(length):
-                    whole[x] += (left[x] + right[x]) + (next_left[x] + next_right[x])
-            if plateau[down] > 1 and plateau[down] % 2 == 0:
-                across = plateau[down] - 1
+            for across in range(1, plateau[down]):
                 left = pair[margin - across * channels : margin - across * channels + length]
                 right = pair[margin + across * channels : margin + across * channels + length]
                 for x in range(length):
@@ -165,19 +146,7 @@ def _convolve_disk(base: Bytes, quarter: Floats, plateau: Integers, extents: Int
                 continue
             for x in range(pair.size):
                 pair_floats[x] = np.float32(np.int32(pair[x]))
-            first, after = plateau[down], extents[down]
-            for across in range(first, after - 1, 2):
-                left_floats = pair_floats[margin - across * channels : margin - across * channels + length]
-                right_floats = pair_floats[margin + across * channels : margin + across * channels + length]
-                next_left_floats = pair_floats[margin - (across + 1) * channels :][:length]
-                next_right_floats = pair_floats[margin + (across + 1) * channels :][:length]
-                weight = quarter[down, across] if across else np.float32(0.5) * quarter[down, 0]
-                next_weight = quarter[down, across + 1]
-                for x in range(length):
-                    near = sums[x] + weight * (left_floats[x] + right_floats[x])
-                    sums[x] = near + next_weight * (next_left_floats[x] + next_right_floats[x])
-            if (after - first) % 2:
-                across = after - 1
+            for across in range(plateau[down], extents[down]):
                 left_floats = pair_floats[margin - across * channels : margin - across * channels + length]
                 right_floats = pair_floats[margin + across * channels : margin + across * channels + length]
                 weight = quarter[down, across] if across else np.float32(0.5) * quarter[down, 0]
@@ -250,12 +219,9 @@ def motion_blur(picture: Picture, angle: float, motion: Motion) -> Bytes:
 class _ZoomPlan(NamedTuple):
     """What ``_zoom_rows`` needs for a set of severities: the zoom factors of all of them, without repetition."""
 
-    lower: Integers
-    """Lower source pixel of each target pixel, int64 (factors, 224)."""
-    weights: Floats
-    """Weight of the source pixel after it, float32 (factors, 224)."""
-    member: Integers
-    """Which factors each severity has, int64 (severities, factors)."""
+    lower: Integers  # lower source pixel of each target pixel, int64 (factors, 224)
+    weights: Floats  # weight of the source pixel after it, float32 (factors, 224)
+    member: Integers  # which factors each severity has, int64 (severities, factors)
 
 
 @functools.cache

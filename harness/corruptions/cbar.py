@@ -37,45 +37,33 @@ _REFRACTIVE_INDEX = 4.0
 class Wave(NamedTuple):
     """A plane wave."""
 
-    frequency: tuple[float, float]
-    """Radians a pixel to the right and down."""
-    phase: float
-    """Radians."""
+    frequency: tuple[float, float]  # radians a pixel to the right and down
+    phase: float  # radians
 
 
 class Rings(NamedTuple):
     """Concentric sawtooth rings whose radius wobbles with the angle."""
 
-    centre: tuple[float, float]
-    """Column and row."""
-    lobes: float
-    """Periods of the wobble a turn."""
-    wobble: float
-    """Its amplitude, pixels."""
-    width: float
-    """Distance between rings, pixels."""
+    centre: tuple[float, float]  # column and row
+    lobes: float  # periods of the wobble a turn
+    wobble: float  # its amplitude, pixels
+    width: float  # distance between rings, pixels
 
 
 class Plasma(NamedTuple):
     """A folded interference pattern."""
 
-    time: float
-    """Where on its path the pattern stands, [0, 6 pi)."""
-    folds: int
-    """4, 5 or 6."""
-    sharpness: float
-    """0.5 to 1."""
-    scale: float
-    """Pixels a unit of the pattern."""
+    time: float  # where on its path the pattern stands, [0, 6 pi)
+    folds: int  # 4, 5 or 6
+    sharpness: float  # 0.5 to 1
+    scale: float  # pixels a unit of the pattern
 
 
 class Sparkle(NamedTuple):
     """One star of rays."""
 
-    centre: tuple[float, float]
-    """Row and column."""
-    rays: Doubles
-    """Standard normal value of each ray, which sets its length."""
+    centre: tuple[float, float]  # row and column
+    rays: Doubles  # standard normal value of each ray, which sets its length
 
 
 class Perlin(NamedTuple):
@@ -83,17 +71,14 @@ class Perlin(NamedTuple):
 
     permutation: NDArray[np.int64]
     """Hash of the sum of a hash and a lattice coordinate, a permutation of 0 to 255 repeated twice, (512,)."""
-    gradients: Doubles
-    """Unit vectors, (256, 2)."""
+    gradients: Doubles  # unit vectors, (256, 2)
 
 
 class Checkers(NamedTuple):
     """A turned checkerboard of which some squares are covered."""
 
-    angle: float
-    """Radians."""
-    scale: float
-    """Side of a square, pixels."""
+    angle: float  # radians
+    scale: float  # side of a square, pixels
     squares: Doubles
     """Uniform in [0, 1), (squares, squares): a square is covered where the value is below the covered share."""
 
@@ -101,10 +86,8 @@ class Checkers(NamedTuple):
 class Caustics(NamedTuple):
     """Light on the floor of a pool."""
 
-    time: float
-    """0.5 to 2."""
-    size: float
-    """Pixels a period."""
+    time: float  # 0.5 to 2
+    size: float  # pixels a period
 
 
 def _one(stream: Stream, low: float, high: float) -> float:

@@ -33,30 +33,23 @@ _WAVES = 32
 class Elastic(NamedTuple):
     """A random affine map and a smooth random displacement of every pixel."""
 
-    strength: float
-    """What the smoothed field, drawn from [-1, 1), is multiplied by, pixels."""
-    sigma: float
-    """Standard deviation of the Gaussian that smooths it, pixels."""
-    affine: float
-    """The three anchor points of the affine map move by up to this along each axis, pixels."""
+    strength: float  # what the smoothed field, drawn from [-1, 1), is multiplied by, pixels
+    sigma: float  # standard deviation of the Gaussian that smooths it, pixels
+    affine: float  # the three anchor points of the affine map move by up to this along each axis, pixels
 
 
 class ElasticDraws(NamedTuple):
     """What is random in one elastic transform."""
 
-    anchors: NDArray[np.float64]
-    """Movement of the anchors, (3, 2), in [-1, 1) of ``Elastic.affine``; x before y."""
-    fields: Floats
-    """Displacement to the right and down before smoothing, float32 (2, 224, 224), in [-1, 1)."""
+    anchors: NDArray[np.float64]  # movement of the anchors, (3, 2), in [-1, 1) of ``Elastic.affine``; x before y
+    fields: Floats  # displacement to the right and down before smoothing, float32 (2, 224, 224), in [-1, 1)
 
 
 class Saturate(NamedTuple):
     """A change of saturation."""
 
-    factor: float
-    """What the saturation is multiplied by."""
-    offset: float
-    """What is added to it afterwards."""
+    factor: float  # what the saturation is multiplied by
+    offset: float  # what is added to it afterwards
 
 
 @njit(cache=True, nogil=True, error_model="numpy")

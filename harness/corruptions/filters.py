@@ -1,6 +1,6 @@
 """Linear filters and small pixel kernels that several corruptions share.
 
-SampleImages are (height, width, channels) arrays. Every kernel is compiled without reassociation or fused operations,
+Pictures are (height, width, channels) arrays. Every kernel is compiled without reassociation or fused operations,
 so that it gives the same bits on every machine, and releases the interpreter lock.
 
 The authors' scripts compute in double precision in [0, 1] and then truncate to bytes; here it is single precision
@@ -61,30 +61,6 @@ def _border_index(index: int, length: int, reflect: bool) -> int:
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _blur_rows(row_sums: Floats, padded: Floats, taps: Floats, step: int, out: Floats) -> None:
-    """Symmetric horizontal filter of one padded row; ``step`` is the number of channels."""
-    radius = taps.size - 1
-    length = out.size
-    centre = padded[radius * step : radius * step + length]
-    for x in range(length):
-        row_sums[x] = taps[0] * centre[x]
-    for k in range(1, radius, 2):  # two distances a pass spare traffic with the cache
-        left = padded[(radius - k) * step : (radius - k) * step + length]
-        right = padded[(radius + k) * step : (radius + k) * step + length]
-        next_left = padded[(radius - k - 1) * step : (radius - k - 1) * step + length]
-        next_right = padded[(radius + k + 1) * step : (radius + k + 1) * step + length]
-        weight, next_weight = taps[k], taps[k + 1]
-        for x in range(length):
-            row_sums[x] = (row_sums[x] + weight * (left[x] + right[x])) + next_weight * (next_left[x] + next_right[x])
-    if radius % 2:
-        left, right, weight = padded[:length], padded[2 * radius * step : 2 * radius * step + length], taps[radius]
-        for x in range(length):
-            row_sums[x] += weight * (left[x] + right[x])
-    for x in range(length):
-        out[x] = row_sums[x]
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
 def separable_blur(picture: Floats, taps: Floats, reflect: bool) -> Floats:
     """Filter a float32 (height, width, channels) array with a symmetric kernel along both axes.
 
@@ -103,18 +79,9 @@ def separable_blur(picture: Floats, taps: Floats, reflect: bool) -> Floats:
         centre = rows[y]
         for x in range(length):
             row_sums[x] = taps[0] * centre[x]
-        for k in range(1, radius, 2):
+        for k in range(1, radius + 1):
             above, below = rows[_border_index(y - k, height, reflect)], rows[_border_index(y + k, height, reflect)]
-            next_above = rows[_border_index(y - k - 1, height, reflect)]
-            next_below = rows[_border_index(y + k + 1, height, reflect)]
-            weight, next_weight = taps[k], taps[k + 1]
-            for x in range(length):
-                near = row_sums[x] + weight * (above[x] + below[x])
-                row_sums[x] = near + next_weight * (next_above[x] + next_below[x])
-        if radius % 2:
-            above = rows[_border_index(y - radius, height, reflect)]
-            below = rows[_border_index(y + radius, height, reflect)]
-            weight = taps[radius]
+            weight = taps[k]
             for x in range(length):
                 row_sums[x] += weight * (above[x] + below[x])
         inner = padded[radius * channels : radius * channels + length]
@@ -126,7 +93,15 @@ def separable_blur(picture: Floats, taps: Floats, reflect: bool) -> Floats:
             for channel in range(channels):
                 padded[k * channels + channel] = inner[left + channel]
                 padded[(radius + width + k) * channels + channel] = inner[right + channel]
-        _blur_rows(row_sums, padded, taps, channels, out_rows[y])
+        target = out_rows[y]
+        for x in range(length):
+            target[x] = taps[0] * inner[x]
+        for k in range(1, radius + 1):
+            left_part = padded[(radius - k) * channels : (radius - k) * channels + length]
+            right_part = padded[(radius + k) * channels : (radius + k) * channels + length]
+            weight = taps[k]
+            for x in range(length):
+                target[x] += weight * (left_part[x] + right_part[x])
     return out
 
 
@@ -164,20 +139,10 @@ def line_blur(picture: Bytes, weights: Floats, offsets: Integers) -> Bytes:
     out = np.empty((height, width, channels), dtype=np.uint8)
     sums = np.empty(length, dtype=np.float32)
     starts = (margin + offsets[:, 1]) * channels
-    fours = weights.size - weights.size % 4
     last = height - 1
     for y in range(height):
         sums[:] = np.float32(0.5)
-        for k in range(0, fours, 4):  # four taps a pass spare traffic with the cache
-            tap_0 = rows[min(max(y + offsets[k, 0], 0), last)][starts[k] : starts[k] + length]
-            tap_1 = rows[min(max(y + offsets[k + 1, 0], 0), last)][starts[k + 1] : starts[k + 1] + length]
-            tap_2 = rows[min(max(y + offsets[k + 2, 0], 0), last)][starts[k + 2] : starts[k + 2] + length]
-            tap_3 = rows[min(max(y + offsets[k + 3, 0], 0), last)][starts[k + 3] : starts[k + 3] + length]
-            weight_0, weight_1, weight_2, weight_3 = weights[k], weights[k + 1], weights[k + 2], weights[k + 3]
-            for x in range(length):
-                half = (sums[x] + weight_0 * tap_0[x]) + weight_1 * tap_1[x]
-                sums[x] = (half + weight_2 * tap_2[x]) + weight_3 * tap_3[x]
-        for k in range(fours, weights.size):
+        for k in range(weights.size):
             tap = rows[min(max(y + offsets[k, 0], 0), last)][starts[k] : starts[k] + length]
             weight = weights[k]
             for x in range(length):

@@ -10,7 +10,7 @@ from numba import njit
 from numpy.typing import NDArray
 from scipy.special import pdtr
 
-from harness.corruptions.filters import Bytes, Floats, to_byte
+from harness.corruptions.filters import Bytes, Floats, truncated
 from harness.corruptions.picture import SHAPE, Picture
 from harness.corruptions.randomness import Stream, Words
 
@@ -27,35 +27,14 @@ def draw_words(stream: Stream, _: float) -> Words:
     return stream.words(int(np.prod(SHAPE))).reshape(SHAPE)
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
-def _add_scaled(base: Bytes, field: Floats, scale: float, out: Bytes) -> None:
-    flat, values, target = base.ravel(), field.ravel(), out.ravel()
-    factor = np.float32(scale)
-    for i in range(flat.size):
-        target[i] = to_byte(np.float32(flat[i]) + factor * values[i])
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
-def _multiply_scaled(base: Bytes, field: Floats, scale: float, out: Bytes) -> None:
-    flat, values, target = base.ravel(), field.ravel(), out.ravel()
-    factor = np.float32(scale)
-    for i in range(flat.size):
-        pixel = np.float32(flat[i])
-        target[i] = to_byte(pixel + pixel * (factor * values[i]))
-
-
 def gaussian_noise(picture: Picture, field: Floats, deviation: float) -> Bytes:
     """Add normal noise of the given standard deviation, in units of the full range."""
-    out = np.empty_like(picture.base)
-    _add_scaled(picture.base, field, 255.0 * deviation, out)
-    return out
+    return truncated(picture.floats + np.float32(255.0 * deviation) * field)
 
 
 def speckle_noise(picture: Picture, field: Floats, deviation: float) -> Bytes:
     """Add normal noise whose standard deviation is ``deviation`` times the pixel."""
-    out = np.empty_like(picture.base)
-    _multiply_scaled(picture.base, field, deviation, out)
-    return out
+    return truncated(picture.floats + picture.floats * (np.float32(deviation) * field))
 
 
 @functools.cache
@@ -102,21 +81,11 @@ def shot_noise(picture: Picture, words: Words, photons: float) -> Bytes:
     return out
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
-def _salt_and_pepper(base: Bytes, words: Words, salt_below: int, pepper_below: int, out: Bytes) -> None:
-    flat, draws, target = base.ravel(), words.ravel(), out.ravel()
-    salt, pepper = np.uint32(salt_below), np.uint32(pepper_below)
-    for i in range(flat.size):
-        kept = flat[i] if draws[i] >= pepper else np.uint8(0)
-        target[i] = kept if draws[i] >= salt else np.uint8(255)
-
-
 def impulse_noise(picture: Picture, words: Words, amount: float) -> Bytes:
     """Set a share ``amount`` of all channel values to white or black, as often the one as the other.
 
     The authors call scikit-image's ``random_noise(mode="s&p")``, which draws one uniform for whether a value is
     replaced and another for which way; here one word decides both: white below amount / 2, black below amount.
     """
-    out = np.empty_like(picture.base)
-    _salt_and_pepper(picture.base, words, round(amount * 2.0**31), round(amount * 2.0**32), out)
-    return out
+    salt, pepper = np.uint32(round(amount * 2.0**31)), np.uint32(round(amount * 2.0**32))
+    return np.where(words < salt, np.uint8(255), np.where(words < pepper, np.uint8(0), picture.base))

@@ -25,17 +25,6 @@ def _channel_extremes(base: Bytes) -> tuple[Bytes, Bytes]:
     return highest, lowest
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
-def _channel_sums(base: Bytes) -> NDArray[np.int64]:
-    red, green, blue = 0, 0, 0
-    pixels = base.reshape(-1, 3)
-    for i in range(pixels.shape[0]):
-        red += pixels[i, 0]
-        green += pixels[i, 1]
-        blue += pixels[i, 2]
-    return np.array([red, green, blue])
-
-
 class Picture:
     """A base picture and its derived forms, each computed when first asked for.
 
@@ -57,11 +46,6 @@ class Picture:
         return self.base.astype(np.float32)
 
     @functools.cached_property
-    def highest(self) -> int:
-        """The highest value of any channel, 0 to 255."""
-        return int(self.base.max())
-
-    @functools.cached_property
     def channel_extremes(self) -> tuple[Bytes, Bytes]:
         """The highest and the lowest channel of each pixel, uint8 (224, 224, 3) each, repeated along the last axis.
 
@@ -72,4 +56,4 @@ class Picture:
     @functools.cached_property
     def channel_means(self) -> NDArray[np.float64]:
         """Mean of each channel, (3,), 0 to 255."""
-        return np.asarray(_channel_sums(self.base) / (SIDE * SIDE))
+        return np.asarray(self.base.reshape(-1, 3).sum(axis=0, dtype=np.int64) / (SIDE * SIDE))

@@ -50,75 +50,53 @@ _FROST_REMEDY = "Install the package that carries them: pip install imagecorrupt
 class Snow(NamedTuple):
     """Falling snow and a whitened scene."""
 
-    mean: float
-    """Mean of the flakes' field, before it is cut."""
-    deviation: float
-    """Its standard deviation."""
-    zoom: float
-    """How much the field is enlarged: the size of the flakes."""
-    threshold: float
-    """What is below is no flake."""
-    radius: int
-    """Radius of the flakes' motion blur, pixels."""
-    sigma: float
-    """Its standard deviation, pixels."""
-    scene: float
-    """Share of the picture that is not whitened."""
+    mean: float  # mean of the flakes' field, before it is cut
+    deviation: float  # its standard deviation
+    zoom: float  # how much the field is enlarged: the size of the flakes
+    threshold: float  # what is below is no flake
+    radius: int  # radius of the flakes' motion blur, pixels
+    sigma: float  # its standard deviation, pixels
+    scene: float  # share of the picture that is not whitened
 
 
 class SnowDraws(NamedTuple):
     """What is random in one snowfall."""
 
-    field: Floats
-    """Standard normal values of the field's visible part, float32 (side, side), side = ceil(224 / zoom)."""
-    angle: float
-    """Direction of the fall, degrees, in [-135, -45)."""
+    field: Floats  # standard normal values of the field's visible part, float32 (side, side), side = ceil(224 / zoom)
+    angle: float  # direction of the fall, degrees, in [-135, -45)
 
 
 class Frost(NamedTuple):
     """A frozen window pane."""
 
-    scene: float
-    """Weight of the picture."""
-    ice: float
-    """Weight of the texture."""
+    scene: float  # weight of the picture
+    ice: float  # weight of the texture
 
 
 class FrostDraws(NamedTuple):
     """Which part of which texture."""
 
-    texture: int
-    """0 to 4."""
-    row: float
-    """Position of the crop in [0, 1) of the rows at which it can begin."""
-    column: float
-    """Likewise for columns."""
+    texture: int  # 0 to 4
+    row: float  # position of the crop in [0, 1) of the rows at which it can begin
+    column: float  # likewise for columns
 
 
 class Fog(NamedTuple):
     """A bank of fog."""
 
-    density: float
-    """Weight of the fog."""
-    decay: float
-    """By what the fractal's amplitude is divided from level to level."""
+    density: float  # weight of the fog
+    decay: float  # by what the fractal's amplitude is divided from level to level
 
 
 class Spatter(NamedTuple):
     """Drops on the lens."""
 
-    mean: float
-    """Mean of the liquid's field."""
-    deviation: float
-    """Its standard deviation."""
-    sigma: float
-    """Standard deviation of the Gaussian that smooths it, pixels."""
-    threshold: float
-    """What is below is dry."""
-    strength: float
-    """For water the opacity; for mud the standard deviation of the second Gaussian, pixels."""
-    mud: bool
-    """Whether it is mud rather than water."""
+    mean: float  # mean of the liquid's field
+    deviation: float  # its standard deviation
+    sigma: float  # standard deviation of the Gaussian that smooths it, pixels
+    threshold: float  # what is below is dry
+    strength: float  # for water the opacity; for mud the standard deviation of the second Gaussian, pixels
+    mud: bool  # whether it is mud rather than water
 
 
 def draw_snow(stream: Stream, snow: Snow) -> SnowDraws:
@@ -215,23 +193,13 @@ def _read_texture(path: Path, digest: str) -> Bytes:
     return np.ascontiguousarray(decoded[..., ::-1])
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
-def _blend(base: Bytes, ice: Bytes, base_weight: float, ice_weight: float, out: Bytes) -> None:
-    first, second = np.float32(base_weight), np.float32(ice_weight)
-    pixels, textured, target = base.reshape(-1), ice.reshape(-1), out.reshape(-1)
-    for i in range(pixels.size):
-        target[i] = to_byte(first * np.float32(pixels[i]) + second * np.float32(textured[i]))
-
-
 def frost(picture: Picture, draws: FrostDraws, frost: Frost) -> Bytes:
     """Add a random crop of a random texture."""
     texture = frost_textures()[draws.texture]
     row = int(draws.row * (texture.shape[0] - SIDE))
     column = int(draws.column * (texture.shape[1] - SIDE))
-    out = np.empty_like(picture.base)
-    ice = np.ascontiguousarray(texture[row : row + SIDE, column : column + SIDE])
-    _blend(picture.base, ice, frost.scene, frost.ice, out)
-    return out
+    ice = texture[row : row + SIDE, column : column + SIDE]
+    return truncated(np.float32(frost.scene) * picture.floats + np.float32(frost.ice) * ice.astype(np.float32))
 
 
 def draw_fog(stream: Stream, _: Fog) -> Doubles:
@@ -284,35 +252,11 @@ def plasma_fractal(draws: Doubles, decay: float) -> Doubles:
     return heights
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
-def _fog_over(base: Bytes, heights: Doubles, density: float, highest: float, out: Bytes) -> None:
-    scale = np.float32(highest / (highest + 255.0 * density))
-    weight = 255.0 * density
-    height, width, _ = base.shape
-    row = np.empty(3 * width, dtype=np.float32)
-    for y in range(height):
-        for x in range(width):
-            added = np.float32(weight * heights[y, x])
-            row[3 * x], row[3 * x + 1], row[3 * x + 2] = added, added, added
-        pixels, target = base[y].reshape(-1), out[y].reshape(-1)
-        for i in range(row.size):
-            target[i] = to_byte((np.float32(pixels[i]) + row[i]) * scale)
-
-
 def fog(picture: Picture, draws: Doubles, fog: Fog) -> Bytes:
     """Add a plasma fractal and scale back, so that the brightest value of the picture can't be exceeded."""
-    out = np.empty_like(picture.base)
-    _fog_over(picture.base, plasma_fractal(draws, fog.decay), fog.density, float(picture.highest), out)
-    return out
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
-def _scale_to_peak(base: Bytes, peaks: Bytes, ratios: Floats, black: float, out: Bytes) -> None:
-    pixels, flat_peaks, target = base.reshape(-1), peaks.reshape(-1), out.reshape(-1)
-    offset = np.float32(black)
-    for i in range(pixels.size):
-        scaled = np.float32(pixels[i]) * ratios[flat_peaks[i]]
-        target[i] = to_byte(scaled if flat_peaks[i] else offset)
+    weight, highest = 255.0 * fog.density, float(picture.base.max())
+    added = (weight * plasma_fractal(draws, fog.decay)[:SIDE, :SIDE]).astype(np.float32)
+    return truncated((picture.floats + added[..., np.newaxis]) * np.float32(highest / (highest + weight)))
 
 
 def brightness(picture: Picture, _: None, amount: float) -> Bytes:
@@ -324,9 +268,8 @@ def brightness(picture: Picture, _: None, amount: float) -> Bytes:
     values = np.arange(256, dtype=np.float64)
     raised = np.minimum(values + 255.0 * amount, 255.0)
     ratios = np.divide(raised, values, out=np.zeros(256), where=values > 0).astype(np.float32)
-    out = np.empty_like(picture.base)
-    _scale_to_peak(picture.base, picture.channel_extremes[0], ratios, float(raised[0]), out)
-    return out
+    peaks = picture.channel_extremes[0]
+    return truncated(np.where(peaks > 0, picture.floats * ratios[peaks], np.float32(raised[0])))
 
 
 def draw_spatter(stream: Stream, _: Spatter) -> Floats:
