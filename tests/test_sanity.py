@@ -34,9 +34,9 @@ def predicted(best: np.ndarray, label: np.ndarray) -> LabelSpacePredictions:
     return LabelSpacePredictions(label=label.astype(np.int32), top5=top5)
 
 
-def stopped(readout: LabelSpacePredictions, classes: int = 1000) -> str:
+def stopped(predictions: LabelSpacePredictions, classes: int = 1000) -> str:
     with pytest.raises(HarnessError) as caught:
-        check_against_chance(readout, classes, "imagenet-val")
+        check_against_chance(predictions, classes, "imagenet-val")
     assert "--no-sanity-gate" in str(caught.value)
     assert "the normalisation" in str(caught.value)
     assert "colour channels" in str(caught.value)
@@ -59,8 +59,8 @@ class TestARealModel:
         check_against_chance(on_photographs(lambda true: true), 1000, "foolbox")
 
     def test_shuffled_labels_stop(self, on_photographs: Relabel) -> None:
-        readout = on_photographs(lambda true: np.random.default_rng(0).permutation(1000)[true])
-        message = stopped(readout)
+        predictions = on_photographs(lambda true: np.random.default_rng(0).permutation(1000)[true])
+        message = stopped(predictions)
         assert "0 of the first 20 images are right" in message
         assert "guessing among 1,000 classes would do as well" in message
         assert "none of them shows in the predictions themselves" in message

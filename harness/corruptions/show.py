@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from PIL import Image, ImageDraw, ImageFont
 
@@ -26,9 +26,6 @@ from harness.data.local import LocalDataset
 from harness.errors import ExitCode, HarnessError, MissingInputError
 from harness.files import atomic_write, write_text
 from harness.labels.spaces import label_space
-
-if TYPE_CHECKING:
-    pass
 
 JPEG_QUALITY = 85
 """Of the official files (hendrycks/robustness, ImageNet-C/create_c/make_imagenet_c.py)."""

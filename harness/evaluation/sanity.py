@@ -26,18 +26,18 @@ _USUAL = (
 )
 
 
-def check_against_chance(readout: LabelSpacePredictions, classes: int, what: str) -> None:
+def check_against_chance(predictions: LabelSpacePredictions, classes: int, what: str) -> None:
     """Stop unless the top-1 predictions beat guessing.
 
     Args:
-        readout: predictions of clean images in the benchmark's label space; a label of -1 is left out.
+        predictions: of clean images in the benchmark's label space; a label of -1 is left out.
         classes: classes the argmax chose among.
         what: the condition, for the message.
 
     Raises:
         HarnessError: indistinguishable from chance; names the usual mistakes, first the one the predictions show.
     """
-    kept = readout.take(readout.label >= 0)
+    kept = predictions.take(predictions.label >= 0)
     n = len(kept)
     if n < MIN_IMAGES:
         return

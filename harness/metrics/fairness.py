@@ -45,7 +45,7 @@ class Audit:
     units), `p_value` (group against rest), `p_adjusted` (over this slicing's groups), `detectable` (p_adjusted is below
     1 - level) and `smallest_detectable` (points, found with a chance of 0.8). NaN and False for the others."""
     overall: Estimate
-    """Accuracy in percent over the covered units."""
+    """Accuracy in percent over the covered units; the groups' own intervals are made in the same way."""
     disparity: dict[str, Estimate]
     """`min`, `max` (percent), `difference` (points) and `ratio` (0 to 1) over groups that are not too small. Empty
     where fewer than two are left; without `ratio` where all accuracies are 0."""
@@ -54,15 +54,12 @@ class Audit:
     smallest_detectable: float | None
     """A gap of this many points in any one group would have been found with a chance of about 0.8 or more; None where
     no group could be compared."""
-    interval_method: str
-    """How the intervals of single groups were made."""
 
 
 def audit(
     outcomes: Outcomes,
     slicing: Slicing,
     *,
-    level: float = LEVEL,
     min_units: int = MIN_UNITS,
     correction: Correction = "holm",
     seed: int = SEED,
@@ -74,33 +71,25 @@ def audit(
         MetricUnavailable: no covered unit has an outcome.
         ValueError: outcomes and slicing differ in length.
     """
-    groups = by_group(outcomes, slicing, level=level, min_units=min_units)
-    overall = totals(outcomes, slicing.covered, level=level)
+    groups = by_group(outcomes, slicing, min_units=min_units)
+    overall = totals(outcomes, slicing.covered)
     if overall["n"] == 0:
         raise MetricUnavailable(f"No evaluated sample is covered by {slicing.name}.")
-    groups = groups.join(_against_the_rest(outcomes, slicing, groups, overall, level, correction))
+    groups = groups.join(_against_the_rest(outcomes, groups, overall, correction))
     compared = ~groups["smallest_detectable"].isna()
-    method = interval_method(outcomes)
+    method, kind = interval_method(outcomes)
     return Audit(
         slicing=slicing.name,
         groups=groups,
-        overall=Estimate(
-            overall["accuracy"], overall["low"], overall["high"], level, method, int(overall["n"]), "wilson"
-        ),
-        disparity=_disparity(outcomes, slicing, groups, level, seed, resamples),
+        overall=Estimate(overall["accuracy"], overall["low"], overall["high"], LEVEL, method, int(overall["n"]), kind),
+        disparity=_disparity(outcomes, slicing, groups, int(overall["n"]), seed, resamples),
         detectable=bool(groups["detectable"].any()),
         smallest_detectable=float(groups["smallest_detectable"].max()) if compared.any() else None,
-        interval_method=method,
     )
 
 
 def _against_the_rest(
-    outcomes: Outcomes,
-    slicing: Slicing,
-    groups: pd.DataFrame,
-    overall: pd.Series,
-    level: float,
-    correction: Correction,
+    outcomes: Outcomes, groups: pd.DataFrame, overall: pd.Series, correction: Correction
 ) -> pd.DataFrame:
     """The columns that `Audit.groups` adds to `by_group`."""
     n, successes = groups["n"].to_numpy(), groups["successes"].to_numpy()
@@ -118,14 +107,14 @@ def _against_the_rest(
     p_values = np.where(comparable, p_values, np.nan)
     adjusted = CORRECTIONS[correction](p_values)
     detectable_size = smallest_detectable_difference(
-        overall["accuracy"] / 100, effective, effective_rest, level=level, comparisons=int(comparable.sum())
+        overall["accuracy"] / 100, effective, effective_rest, level=LEVEL, comparisons=int(comparable.sum())
     )
     return pd.DataFrame(
         {
             "gap": np.where(comparable, 100 * (p - p_rest), np.nan),
             "p_value": p_values,
             "p_adjusted": adjusted,
-            "detectable": comparable & (np.nan_to_num(adjusted, nan=1.0) < 1 - level),
+            "detectable": comparable & (np.nan_to_num(adjusted, nan=1.0) < 1 - LEVEL),
             "smallest_detectable": np.where(comparable, 100 * detectable_size, np.nan),
         },
         index=groups.index,
@@ -136,7 +125,7 @@ def _against_the_rest(
 
 
 def _disparity(
-    outcomes: Outcomes, slicing: Slicing, groups: pd.DataFrame, level: float, seed: int, resamples: int
+    outcomes: Outcomes, slicing: Slicing, groups: pd.DataFrame, total: int, seed: int, resamples: int
 ) -> dict[str, Estimate]:
     """`Audit.disparity`.
 
@@ -158,18 +147,17 @@ def _disparity(
     p_star, variance_star, log_variance_star = _smoothed(drawn_successes, drawn_n, effect)
     errors, log_errors = p_star - p, np.log(p_star) - np.log(p)
 
-    total = int(totals(outcomes, slicing.covered)["n"])
     method = bootstrap_method("simultaneous over {}", seed=seed, resamples=resamples)
     over_groups, over_pairs = method.format("groups"), method.format("pairs of groups")
 
     def estimate(name: str, low: float, high: float, ceiling: float, how: str) -> Estimate:
         value = values[name]
         bounds = max(0.0, min(low, value)), min(ceiling, max(high, value))
-        return Estimate(value, *bounds, level, how, total, "simultaneous")
+        return Estimate(value, *bounds, LEVEL, how, total, "simultaneous")
 
-    q = float(np.quantile((np.abs(errors) / np.sqrt(variance_star)).max(axis=1), level))
+    q = float(np.quantile((np.abs(errors) / np.sqrt(variance_star)).max(axis=1), LEVEL))
     low, high = p - q * np.sqrt(variance), p + q * np.sqrt(variance)
-    q_pairs = float(np.quantile(_largest_pair(errors, variance_star), level))
+    q_pairs = float(np.quantile(_largest_pair(errors, variance_star), LEVEL))
     smallest, largest = _extreme_difference(p, variance, q_pairs)
     estimates = {
         "min": estimate("min", 100 * low.min(), 100 * high.min(), 100.0, over_groups),
@@ -177,7 +165,7 @@ def _disparity(
         "difference": estimate("difference", 100 * smallest, 100 * largest, 100.0, over_pairs),
     }
     if values["max"] > 0:
-        q_ratios = float(np.quantile(_largest_pair(log_errors, log_variance_star), level))
+        q_ratios = float(np.quantile(_largest_pair(log_errors, log_variance_star), LEVEL))
         smallest, largest = _extreme_difference(np.log(p), log_variance, q_ratios)
         estimates["ratio"] = estimate("ratio", float(np.exp(-largest)), float(np.exp(-smallest)), 1.0, over_pairs)
     return estimates
@@ -310,9 +298,7 @@ class WorstSlices:
     """Accuracy in percent of all units, with the same simultaneous bounds."""
 
 
-def worst_slices(
-    outcomes: Outcomes, slicings: Sequence[Slicing], *, level: float = LEVEL, min_units: int = MIN_UNITS
-) -> WorstSlices:
+def worst_slices(outcomes: Outcomes, slicings: Sequence[Slicing], *, min_units: int = MIN_UNITS) -> WorstSlices:
     """Rank all slices of all slicings by how bad they are at the least.
 
     The worst of many slices looks worse than it is, because it was chosen for its bad luck too. Clopper-Pearson bounds
@@ -323,17 +309,17 @@ def worst_slices(
     """
     tables = []
     for slicing in slicings:
-        groups = by_group(outcomes, slicing, level=level, min_units=min_units).reset_index()
+        groups = by_group(outcomes, slicing, min_units=min_units).reset_index()
         tables.append(groups[~groups["too_small"]].assign(slicing=slicing.name))
     table = pd.concat(tables, ignore_index=True) if tables else pd.DataFrame()
     if len(table) == 0:
         raise MetricUnavailable(f"No slice has {min_units} samples.")
-    overall = totals(outcomes, np.ones(len(outcomes), dtype=bool), level=level)
+    overall = totals(outcomes, np.ones(len(outcomes), dtype=bool))
     comparisons = len(table) + 1
     effective = table["effective_n"].to_numpy()
-    low, high = clopper_pearson(table["accuracy"] / 100 * effective, effective, level, comparisons)
+    low, high = clopper_pearson(table["accuracy"] / 100 * effective, effective, LEVEL, comparisons)
     overall_low, overall_high = clopper_pearson(
-        overall["accuracy"] / 100 * overall["effective_n"], overall["effective_n"], level, comparisons
+        overall["accuracy"] / 100 * overall["effective_n"], overall["effective_n"], LEVEL, comparisons
     )
     table = table.assign(
         low=100 * low,
@@ -349,7 +335,7 @@ def worst_slices(
             overall["accuracy"],
             100 * float(overall_low),
             100 * float(overall_high),
-            level,
+            LEVEL,
             f"Clopper-Pearson, Bonferroni over {comparisons} accuracies",
             int(overall["n"]),
             "clopper-pearson",
@@ -358,7 +344,7 @@ def worst_slices(
 
 
 def error_ratio(
-    outcomes: Outcomes, slicing: Slicing, *, level: float = LEVEL, seed: int = SEED, resamples: int = RESAMPLES
+    outcomes: Outcomes, slicing: Slicing, *, seed: int = SEED, resamples: int = RESAMPLES
 ) -> dict[str, Estimate]:
     """ImageNet-X's error ratio: each group's error rate over that of all covered units, 1 where the group is average.
 
@@ -369,8 +355,8 @@ def error_ratio(
     Raises:
         MetricUnavailable: there is no error to compare with.
     """
-    groups = by_group(outcomes, slicing, level=level)
-    overall = totals(outcomes, slicing.covered, level=level)
+    groups = by_group(outcomes, slicing)
+    overall = totals(outcomes, slicing.covered)
     if overall["successes"] == overall["n"]:
         raise MetricUnavailable("There is no error among the covered samples to compare with.")
     # A group of everything, beside the others, gives the denominator in the same resamples.
@@ -395,8 +381,8 @@ def error_ratio(
         drawn = (trials[:, position] > 0) & (successes[:, -1] < trials[:, -1])
         errors = 1 - successes[drawn, position] / trials[drawn, position]
         resampled = errors / (1 - successes[drawn, -1] / trials[drawn, -1])
-        low, high = percentile_interval(value, resampled, level)
-        ratios[str(group)] = Estimate(value, low, high, level, method, int(row["n"]), "bootstrap")
+        low, high = percentile_interval(value, resampled)
+        ratios[str(group)] = Estimate(value, low, high, LEVEL, method, int(row["n"]), "bootstrap")
     return ratios
 
 

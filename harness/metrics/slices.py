@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 from scipy import sparse
 
-from harness.metrics.intervals import LEVEL, wilson
+from harness.metrics.intervals import wilson
 from harness.metrics.types import BoolArray, FloatArray, IntArray
 
 MIN_UNITS = 30
@@ -180,7 +180,7 @@ def outcomes_by_unit(correct: BoolArray, unit: IntArray, units: int) -> Outcomes
     return Outcomes(successes, np.bincount(unit, minlength=units))
 
 
-def by_group(outcomes: Outcomes, slicing: Slicing, *, level: float = LEVEL, min_units: int = MIN_UNITS) -> pd.DataFrame:
+def by_group(outcomes: Outcomes, slicing: Slicing, *, min_units: int = MIN_UNITS) -> pd.DataFrame:
     """Accuracy on every group, none dropped.
 
     Returns:
@@ -193,25 +193,24 @@ def by_group(outcomes: Outcomes, slicing: Slicing, *, level: float = LEVEL, min_
     """
     if len(outcomes) != len(slicing):
         raise ValueError(f"{slicing.name} slices {len(slicing)} units, the outcomes are of {len(outcomes)}")
-    counted = outcomes.trials > 0
-    sums = slicing.membership.T @ np.column_stack([counted, *_moments(outcomes)])
-    return group_table(sums, pd.Index(slicing.groups, name="group"), level, min_units)
+    sums = slicing.membership.T @ _moments(outcomes)
+    return _group_table(sums, pd.Index(slicing.groups, name="group"), min_units)
 
 
-def totals(outcomes: Outcomes, which: BoolArray, *, level: float = LEVEL) -> pd.Series:
+def totals(outcomes: Outcomes, which: BoolArray) -> pd.Series:
     """The row of `by_group` for the units that `which` (n,) marks, as one group."""
-    sums = np.column_stack([outcomes.trials > 0, *_moments(outcomes)])[which].sum(axis=0)
-    return group_table(sums[None, :], pd.Index(["overall"]), level, 0).iloc[0]
+    sums = _moments(outcomes)[which].sum(axis=0)
+    return _group_table(sums[None, :], pd.Index(["overall"]), 0).iloc[0]
 
 
-def _moments(outcomes: Outcomes) -> tuple[FloatArray, ...]:
-    """Per unit: trials m, successes s, and the squares that a ratio's variance needs: m², ms, s²."""
+def _moments(outcomes: Outcomes) -> FloatArray:
+    """Of each unit (n, 6): whether it counts, its trials m and successes s, and what a ratio's variance needs: m², ms, s²."""
     m, s = outcomes.trials.astype(np.float64), outcomes.successes.astype(np.float64)
-    return m, s, m * m, m * s, s * s
+    return np.column_stack([m > 0, m, s, m * m, m * s, s * s])
 
 
-def group_table(sums: FloatArray, index: pd.Index, level: float, min_units: int) -> pd.DataFrame:
-    """`by_group` from each group's sums (groups, 6) of: unit, m, s, m², ms, s².
+def _group_table(sums: FloatArray, index: pd.Index, min_units: int) -> pd.DataFrame:
+    """`by_group` from each group's sums of `_moments` (groups, 6).
 
     With repeated trials Wilson takes the effective sample size (Dean & Pagano 2015, "Evaluating confidence interval
     methods for binomial proportions in clustered surveys"), from the linearised variance of the ratio Σs / Σm.
@@ -224,7 +223,7 @@ def group_table(sums: FloatArray, index: pd.Index, level: float, min_units: int)
     # Without any spread to see, the trials of a unit count as one piece of information.
     effect = np.where((p > 0) & (p < 1) & (units > 1), effect, mm / np.where(m > 0, m, 1.0))
     effective = np.where(mm > m, m / np.maximum(effect, 1.0), m)
-    low, high = wilson(np.where(m > 0, p, 0.0) * effective, effective, level)
+    low, high = wilson(np.where(m > 0, p, 0.0) * effective, effective)
     known = m > 0
     return pd.DataFrame(
         {
@@ -241,6 +240,8 @@ def group_table(sums: FloatArray, index: pd.Index, level: float, min_units: int)
     )
 
 
-def interval_method(outcomes: Outcomes) -> str:
-    """How the intervals of `by_group` are named in the ledger."""
-    return "Wilson, effective sample size over repeated images" if outcomes.repeated else "Wilson"
+def interval_method(outcomes: Outcomes) -> tuple[str, str]:
+    """How the intervals of `by_group` are named in the ledger, in words and as a kind."""
+    if outcomes.repeated:
+        return "Wilson, effective sample size over repeated images", "wilson-effective"
+    return "Wilson", "wilson"
