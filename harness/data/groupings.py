@@ -84,7 +84,26 @@ def grouping(reference: str, subjects: Subjects) -> Grouping:
     check_reference(reference)
     name, group = split_reference(reference)
     entry = slicings()[name]
-    return _KINDS[entry.kind](entry, subjects, group)
+    if entry.kind == "wordnet":  # any synset can be asked for
+        return _by_wordnet(entry, subjects, group)
+    return narrowed(_KINDS[entry.kind](entry, subjects), group)
+
+
+def narrowed(found: Grouping, group: str | None) -> Grouping:
+    """Only one of the groups, as a flag on the samples that are covered; all of them for None.
+
+    Raises:
+        HarnessError: there is no such group.
+    """
+    if group is None:
+        return found
+    if pd.api.types.is_bool_dtype(found.frame.iloc[:, 0]):
+        return replace(found, frame=found.frame[[group]])
+    names = found.frame.iloc[:, 0]
+    known = names.cat.categories if isinstance(names.dtype, pd.CategoricalDtype) else sorted(names.unique())
+    if group not in known:
+        raise unknown_name(f"group of {found.name}", group, known)
+    return replace(found, frame=pd.DataFrame({group: names == group}))
 
 
 # --- annotations ----------------------------------------------------------------------------------------------------
@@ -156,17 +175,15 @@ def metaclasses() -> tuple[dict[str, str], str]:
 # --- one function a kind --------------------------------------------------------------------------------------------
 
 
-def _by_imagenet_x(entry: SlicingEntry, subjects: Subjects, group: str | None) -> Grouping:
+def _by_imagenet_x(entry: SlicingEntry, subjects: Subjects) -> Grouping:
     frame, digest = imagenet_x_annotations(entry.option or "multi", entry.names)
-    if group is not None:
-        frame = frame[[group]]
     titles = {factor: factor.replace("_", " ") for factor in entry.names}
     published = {str(factor): int(count) for factor, count in frame.sum().items()}
     note = "the 3,000 prototypical images are left out, as in the published accuracies"
     return Grouping(entry.name, entry.title, frame, digest, titles, published, total=len(frame), note=note)
 
 
-def _by_metaclass(entry: SlicingEntry, subjects: Subjects, group: str | None) -> Grouping:
+def _by_metaclass(entry: SlicingEntry, subjects: Subjects) -> Grouping:
     mapping, digest = metaclasses()
     space = label_space(subjects.benchmark.label_space)
     classes: dict[str, list[int]] = {name: [] for name in entry.names}
@@ -174,7 +191,7 @@ def _by_metaclass(entry: SlicingEntry, subjects: Subjects, group: str | None) ->
         if (name := mapping.get(synset)) is not None:
             classes[name if name in classes else _OTHER].append(index)
     titles = {name: name.replace("_", " ") for name in classes}
-    return _by_class_groups(entry, subjects, classes, titles, digest, group)
+    return _by_class_groups(entry, subjects, classes, titles, digest)
 
 
 def _by_wordnet(entry: SlicingEntry, subjects: Subjects, group: str | None) -> Grouping:
@@ -188,7 +205,7 @@ def _by_wordnet(entry: SlicingEntry, subjects: Subjects, group: str | None) -> G
             exit_code=ExitCode.USAGE,
         )
     digest = hashlib.sha256(json.dumps([space.name, classes]).encode()).hexdigest()
-    return _by_class_groups(entry, subjects, classes, {s: name_of(s) for s in wanted}, digest, None)
+    return _by_class_groups(entry, subjects, classes, {s: name_of(s) for s in wanted}, digest)
 
 
 def _by_class_groups(
@@ -197,23 +214,19 @@ def _by_class_groups(
     classes: dict[str, list[int]],
     titles: dict[str, str],
     digest: str,
-    group: str | None,
 ) -> Grouping:
     """Groups that are sets of classes, and may overlap."""
-    chosen = {name: members for name, members in classes.items() if group in (None, name)}
-    members = np.zeros((len(label_space(subjects.benchmark.label_space)), len(chosen)), dtype=bool)
-    for column, indices in enumerate(chosen.values()):
+    members = np.zeros((len(label_space(subjects.benchmark.label_space)), len(classes)), dtype=bool)
+    for column, indices in enumerate(classes.values()):
         members[indices, column] = True
-    frame = pd.DataFrame(members[subjects.labels], index=pd.Index(subjects.sample_ids), columns=list(chosen))
+    frame = pd.DataFrame(members[subjects.labels], index=pd.Index(subjects.sample_ids), columns=list(classes))
     per_class = _images_a_class(subjects.benchmark)
-    published = None if per_class is None else {name: per_class * len(found) for name, found in chosen.items()}
+    published = None if per_class is None else {name: per_class * len(found) for name, found in classes.items()}
     return Grouping(entry.name, entry.title, frame, digest, titles=titles, published=published)
 
 
-def _by_class(entry: SlicingEntry, subjects: Subjects, group: str | None) -> Grouping:
+def _by_class(entry: SlicingEntry, subjects: Subjects) -> Grouping:
     space = label_space(subjects.benchmark.label_space)
-    if group is not None and group not in space:
-        raise unknown_name(f"class of {space.name}", group, space.synsets)
     digest = hashlib.sha256(" ".join(space.synsets).encode()).hexdigest()
     per_class = _images_a_class(subjects.benchmark)
     published = None if per_class is None else dict.fromkeys(space.synsets, per_class)
@@ -223,8 +236,6 @@ def _by_class(entry: SlicingEntry, subjects: Subjects, group: str | None) -> Gro
     }
     names = pd.Categorical.from_codes(subjects.labels, categories=pd.Index(space.synsets))
     frame = pd.DataFrame({"class": names}, index=pd.Index(subjects.sample_ids))
-    if group is not None:
-        frame = pd.DataFrame({group: frame["class"] == group})
     return Grouping(entry.name, entry.title, frame, digest, titles=titles, published=published)
 
 
@@ -236,12 +247,10 @@ def _images_a_class(benchmark: Benchmark) -> int | None:
     return None if rest else per_class
 
 
-def _by_real(entry: SlicingEntry, subjects: Subjects, group: str | None) -> Grouping:
+def _by_real(entry: SlicingEntry, subjects: Subjects) -> Grouping:
     sizes = pd.Series({sample_id: len(labels) for sample_id, labels in real_labels().items()})
     sizes = sizes[sizes > 0]
     frame = pd.DataFrame({"one-label": sizes == 1, "several-labels": sizes > 1})
-    if group is not None:
-        frame = frame[[group]]
     digest = hashlib.sha256(json.dumps(list(real_labels().values())).encode()).hexdigest()
     titles = {"one-label": "one label", "several-labels": "several labels"}
     published = {str(name): int(count) for name, count in frame.sum().items()}
@@ -249,21 +258,21 @@ def _by_real(entry: SlicingEntry, subjects: Subjects, group: str | None) -> Grou
     return Grouping(entry.name, entry.title, frame, digest, titles, published, total=len(frame), note=note)
 
 
-def _by_statistic(entry: SlicingEntry, subjects: Subjects, group: str | None) -> Grouping:
+def _by_statistic(entry: SlicingEntry, subjects: Subjects) -> Grouping:
     if subjects.statistics is None:
         raise MissingInputError(
             "Image statistics are computed from the images, which are not here.",
             remedy=f"Give them: --data {subjects.benchmark.name}=DIR",
         )
     values = subjects.statistics()[[entry.option]]
-    found = cut(entry.name, entry.title, values, _FIFTHS, group, _digest_of(values))
+    found = cut(entry.name, entry.title, values, _FIFTHS, _digest_of(values))
     if subjects.is_whole or found.published is None:
         return found
     # Bounds are those of the images that were run: the whole benchmark would have a fifth of its images in each.
     return replace(found, published=dict.fromkeys(found.published, round(subjects.benchmark.size / _FIFTHS)))
 
 
-def _by_table(entry: SlicingEntry, subjects: Subjects, group: str | None) -> Grouping:
+def _by_table(entry: SlicingEntry, subjects: Subjects) -> Grouping:
     if subjects.table is None:
         raise MissingInputError(
             f"Places and incomes stand in the table of {subjects.benchmark.name}, which is not here.",
@@ -271,14 +280,13 @@ def _by_table(entry: SlicingEntry, subjects: Subjects, group: str | None) -> Gro
         )
     column = subjects.table[[entry.option]]
     if entry.option == "income":
-        return cut(entry.name, entry.title, column, _QUARTERS, group, _digest_of(column))
-    return named(entry.name, entry.title, column, group, _digest_of(column))
+        return cut(entry.name, entry.title, column, _QUARTERS, _digest_of(column))
+    return named(entry.name, entry.title, column, _digest_of(column))
 
 
-_KINDS: dict[str, Callable[[SlicingEntry, Subjects, str | None], Grouping]] = {
+_KINDS: dict[str, Callable[[SlicingEntry, Subjects], Grouping]] = {
     "imagenet-x": _by_imagenet_x,
     "metaclass": _by_metaclass,
-    "wordnet": _by_wordnet,
     "real": _by_real,
     "class": _by_class,
     "statistic": _by_statistic,
@@ -289,23 +297,19 @@ _KINDS: dict[str, Callable[[SlicingEntry, Subjects, str | None], Grouping]] = {
 # --- from one column of values --------------------------------------------------------------------------------------
 
 
-def named(name: str, title: str, column: pd.DataFrame, group: str | None, digest: str) -> Grouping:
+def named(name: str, title: str, column: pd.DataFrame, digest: str) -> Grouping:
     """Groups by the names in a column; rows without one are not covered."""
     values = column.iloc[:, 0].dropna().astype(str)
     counts = {str(value): int(count) for value, count in values.value_counts().items()}
     frame = pd.DataFrame({name: values})
-    if group is not None:
-        if group not in counts:
-            raise unknown_name(f"group of {name}", group, sorted(counts))
-        frame = pd.DataFrame({group: values == group})
     return Grouping(name, title, frame, digest, published=counts)
 
 
-def cut(name: str, title: str, values: pd.DataFrame, parts: int, group: str | None, digest: str) -> Grouping:
+def cut(name: str, title: str, values: pd.DataFrame, parts: int, digest: str) -> Grouping:
     """Groups q1, q2, … of equal size by increasing value; rows without a value are not covered.
 
     Raises:
-        HarnessError: all values are the same, or there is no such group.
+        HarnessError: all values are the same.
     """
     known = values.iloc[:, 0].dropna().astype(np.float64)
     if known.nunique() < 2:
@@ -321,10 +325,6 @@ def cut(name: str, title: str, values: pd.DataFrame, parts: int, group: str | No
     counts = dict(zip(names, np.bincount(codes, minlength=parts).tolist(), strict=True))
     bounds = [known.min(), *edges, known.max()]
     titles = {q: f"{q}: {_short(bounds[i])} to {_short(bounds[i + 1])}" for i, q in enumerate(names)}
-    if group is not None:
-        if group not in names:
-            raise unknown_name(f"group of {name}", group, names)
-        frame = pd.DataFrame({group: frame[name] == group})
     return Grouping(name, title, frame, digest, titles=titles, published=counts)
 
 

@@ -19,7 +19,7 @@ from harness.data.layouts.package import PackageFiles
 from harness.data.layouts.rows import hub_dataset
 from harness.data.locations import Location, condition_folder
 from harness.data.manifest import build_manifest, coverage_notes, load_manifest, manifest_key, no_images, save_table
-from harness.data.sources import AnnotatedSource, Place, Source
+from harness.data.sources import Place, Source
 from harness.errors import HarnessError, MissingInputError, unknown_name
 from harness.labels.spaces import LabelSpace, label_space
 
@@ -45,7 +45,7 @@ class LocalDataset:
     @property
     def table(self) -> pd.DataFrame | None:
         """The benchmark's own annotations, indexed by sample id, where its copies come with some."""
-        return self._source.annotations() if isinstance(self._source, AnnotatedSource) else None
+        return self._source.annotations()
 
     @property
     def files(self) -> list[str]:

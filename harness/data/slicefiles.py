@@ -14,7 +14,7 @@ import pandas as pd
 import pyarrow as pa
 
 from harness.data.catalog import Benchmark
-from harness.data.groupings import Grouping, cut, named
+from harness.data.groupings import Grouping, cut, named, narrowed
 from harness.data.manifest import sample_id
 from harness.data.slicings import slicings, split_reference
 from harness.errors import ExitCode, HarnessError, nearest, unknown_name
@@ -57,10 +57,10 @@ class SliceFile:
         frame = pd.DataFrame({name: values.to_numpy()}, index=self._sample_ids(benchmark))
         title = str(values.name)
         if _is_cut(values):
-            found = cut(name, title, frame, _FIFTHS, group, self.digest)
+            found = cut(name, title, frame, _FIFTHS, self.digest)
         else:
-            found = named(name, title, frame, group, self.digest)
-        return replace(found, note=self._note(values, frame.index, sample_ids))
+            found = named(name, title, frame, self.digest)
+        return replace(narrowed(found, group), note=self._note(values, frame.index, sample_ids))
 
     def joins(self, benchmark: Benchmark, sample_ids: Sequence[str]) -> bool:
         """Whether some row belongs to one of the samples."""

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from operator import attrgetter
 from pathlib import Path
-from typing import Protocol, runtime_checkable
+from typing import Protocol
 
 import pandas as pd
 
@@ -95,13 +95,8 @@ class Source(Protocol):
     def read(self, file: str, start: int, length: int) -> bytes:
         """The encoded bytes of one image. Raises OSError."""
 
-
-@runtime_checkable
-class AnnotatedSource(Source, Protocol):
-    """A copy that comes with annotations of its samples."""
-
-    def annotations(self) -> pd.DataFrame:
-        """The annotations, indexed by sample id. Raises HarnessError where the table is damaged."""
+    def annotations(self) -> pd.DataFrame | None:
+        """Annotations that the copy comes with, indexed by sample id. Raises HarnessError where they are damaged."""
 
 
 @dataclass(frozen=True)
@@ -117,6 +112,10 @@ class FileSource:
                 return opened.read()
             opened.seek(start)
             return opened.read(length)
+
+    def annotations(self) -> pd.DataFrame | None:
+        """Most layouts carry none."""
+        return None
 
 
 # --- what is on disk --------------------------------------------------------------------------------------------------

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import pickle
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,20 +24,20 @@ def damaged(path: Path, why: str) -> HarnessError:
     )
 
 
-def unreadable() -> tuple[type[Exception], ...]:
-    """What the readers of checkpoints raise on files that are damaged or hold more than tensors."""
+@contextmanager
+def explaining(path: Path) -> Iterator[None]:
+    """Turn what the readers of checkpoints raise, on files that are damaged or hold more than tensors, into our error."""
     import safetensors
 
-    readers = safetensors.SafetensorError, pickle.UnpicklingError, RuntimeError, EOFError, OSError
-    return *readers, ValueError, KeyError, TypeError
-
-
-def why_unreadable(error: Exception) -> str:
-    """An error of those readers as a phrase."""
-    if isinstance(error, pickle.UnpicklingError):  # torch's own text advises to run what is inside
-        return "its pickle is damaged or holds something other than tensors, which harness never runs"
-    lines = str(error).strip().splitlines()
-    return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
+    try:
+        yield
+    except pickle.UnpicklingError as error:  # torch's own text advises to run what is inside
+        raise damaged(
+            path, "its pickle is damaged or holds something other than tensors, which harness never runs"
+        ) from error
+    except (safetensors.SafetensorError, RuntimeError, EOFError, OSError, ValueError, KeyError, TypeError) as error:
+        lines = str(error).strip().splitlines()
+        raise damaged(path, f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__) from error
 
 
 def read_tensors(file: Path) -> dict[str, torch.Tensor]:
@@ -47,12 +49,10 @@ def read_tensors(file: Path) -> dict[str, torch.Tensor]:
     import safetensors.torch
     import torch
 
-    try:
+    with explaining(file):
         if file.suffix == ".safetensors":
             return safetensors.torch.load_file(file)
         state = torch.load(file, map_location="cpu", weights_only=True)
-    except unreadable() as error:
-        raise damaged(file, why_unreadable(error)) from error
     if not isinstance(state, dict) or not all(isinstance(value, torch.Tensor) for value in state.values()):
         raise damaged(file, "it holds something other than named tensors")
     return state

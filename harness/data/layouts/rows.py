@@ -76,6 +76,9 @@ class DatasetRows:
         data = value["bytes"]
         return data if data is not None else Path(value["path"]).read_bytes()
 
+    def annotations(self) -> None:
+        """Rows carry none."""
+
     def _dataset(self) -> Any:
         with self._lock:
             if self._loaded is None:

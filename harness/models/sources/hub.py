@@ -10,7 +10,7 @@ from harness.errors import ExitCode, HarnessError, MissingInputError, unknown_na
 from harness.labels.outputs import names_by_output
 from harness.models.preprocessing import from_hub_processor, from_timm
 from harness.models.specs import BuiltModel, Checkpoint, CheckpointFiles, ModelSpec
-from harness.models.tensors import damaged, load_strictly, read_json, read_tensors, unreadable, why_unreadable
+from harness.models.tensors import damaged, explaining, load_strictly, read_json, read_tensors
 
 if TYPE_CHECKING:
     import torch
@@ -111,14 +111,7 @@ def resolve_folder(path: Path) -> ModelSpec:
 
 def _snapshot(repo: str, revision: str | None, offline: bool) -> Path:
     """The folder of a repository's files in the Hub's cache, downloaded unless offline."""
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import (
-        GatedRepoError,
-        HfHubHTTPError,
-        LocalEntryNotFoundError,
-        RepositoryNotFoundError,
-        RevisionNotFoundError,
-    )
+    from huggingface_hub import errors, snapshot_download
 
     def download(patterns: list[str]) -> Path:
         return Path(snapshot_download(repo, revision=revision, allow_patterns=patterns, local_files_only=offline))
@@ -127,36 +120,31 @@ def _snapshot(repo: str, revision: str | None, offline: bool) -> Path:
     try:
         folder = download(_PATTERNS)
         return folder if any(folder.glob("*.safetensors")) else download(_PATTERNS + _BIN_PATTERNS)
-    except GatedRepoError as error:
-        raise MissingInputError(
-            f"{where} on the Hub is gated, and this account has no access to it.",
-            remedy=f"Accept its terms on its page ({repo}), set HF_TOKEN, and repeat the command.",
-        ) from error
-    except RevisionNotFoundError as error:
-        raise MissingInputError(
-            f"The Hub has no revision {revision} of {repo}.", remedy="Check the name of the revision."
-        ) from error
-    except RepositoryNotFoundError as error:
-        raise MissingInputError(
-            f"The Hub has no model {repo}, or it is private and no token with access is set.",
-            remedy="Check the spelling; for a private model set HF_TOKEN.",
-        ) from error
-    except LocalEntryNotFoundError as error:
-        why = "this run is offline" if offline else "the Hub can't be reached"
-        raise MissingInputError(
-            f"The weights of {where} are not on this machine, and {why}.",
-            remedy=f"With network, run once: hf download {repo}, or give a local folder: --model FOLDER.",
-        ) from error
-    except HfHubHTTPError as error:
+    except errors.GatedRepoError as error:
+        cause: Exception = error
+        why = f"{where} on the Hub is gated, and this account has no access to it."
+        remedy = f"Accept its terms on its page ({repo}), set HF_TOKEN, and repeat the command."
+    except errors.RevisionNotFoundError as error:
+        cause = error
+        why, remedy = f"The Hub has no revision {revision} of {repo}.", "Check the name of the revision."
+    except errors.RepositoryNotFoundError as error:
+        cause = error
+        why = f"The Hub has no model {repo}, or it is private and no token with access is set."
+        remedy = "Check the spelling; for a private model set HF_TOKEN."
+    except errors.LocalEntryNotFoundError as error:
+        cause = error
+        reached = "this run is offline" if offline else "the Hub can't be reached"
+        why = f"The weights of {where} are not on this machine, and {reached}."
+        remedy = f"With network, run once: hf download {repo}, or give a local folder: --model FOLDER."
+    except errors.HfHubHTTPError as error:
+        cause = error
         status = error.response.status_code if error.response is not None else "no status"
-        raise MissingInputError(
-            f"The Hub answered HTTP {status} for {where}.", remedy="Try again later, or give a local folder."
-        ) from error
+        why, remedy = f"The Hub answered HTTP {status} for {where}.", "Try again later, or give a local folder."
     except OSError as error:
-        raise MissingInputError(
-            f"The weights of {where} could not be fetched: {type(error).__name__}.",
-            remedy="Check the network and the free disk space, then repeat the command: it resumes.",
-        ) from error
+        cause = error
+        why = f"The weights of {where} could not be fetched: {type(error).__name__}."
+        remedy = "Check the network and the free disk space, then repeat the command: it resumes."
+    raise MissingInputError(why, remedy=remedy) from cause
 
 
 def _files(folder: Path, revision: str | None) -> CheckpointFiles:
@@ -229,7 +217,7 @@ def _build_transformers(found: CheckpointFiles, config: dict[str, Any]) -> Built
             exit_code=ExitCode.MISSING,
         )
     preprocessing = from_hub_processor(read_json(processor), "the checkpoint's preprocessor_config.json")
-    try:
+    with explaining(found.folder):
         core, info = transformers.AutoModelForImageClassification.from_pretrained(
             found.folder,
             local_files_only=True,
@@ -237,8 +225,6 @@ def _build_transformers(found: CheckpointFiles, config: dict[str, Any]) -> Built
             ignore_mismatched_sizes=True,  # they are reported below, by name; the library's error says less
             output_loading_info=True,
         )
-    except unreadable() as error:
-        raise damaged(found.folder, why_unreadable(error)) from error
     absent = sorted(info["missing_keys"])
     mismatched = [
         f"{name} is {tuple(given)}, config.json needs {tuple(needed)}"
