@@ -2,8 +2,7 @@
 
 Every comparison is paired: samples are joined by id, and only samples that all the models have count. Two families are
 corrected by Holm, each on its own: the whole benchmarks, which is what most readers ask about, and the parts (corruption cells,
-slices), of which there can be hundreds. Models may differ in their preprocessing, which belongs to a model; what must be the
-same is what belongs to the protocol: the images' bytes, decoder, precision, corruption.
+slices), of which there can be hundreds.
 """
 
 from __future__ import annotations
@@ -17,17 +16,16 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from harness.data.annotations import real_labels
-from harness.data.catalog import Benchmark, benchmarks, get_benchmark
+from harness.data.catalog import CLEAN_CROPS, benchmarks, get_benchmark
 from harness.data.groupings import Subjects
 from harness.data.slicings import slicings, split_reference
 from harness.errors import ExitCode, HarnessError, MissingInputError, nearest
+from harness.evaluation.common_samples import ComparedSet, against_real, common_ids, common_samples, sentences
 from harness.evaluation.groups import Groups, groups_by
 from harness.evaluation.slice_requests import Request, is_sliced
-from harness.evaluation.stored import StoredCondition, StoredModel, StoredPredictions, read_predictions
+from harness.evaluation.stored import StoredModel
 from harness.evaluation.suites import Suite
 from harness.evidence import decimals_for, split_prefix
-from harness.metrics.accuracy import is_correct
 from harness.metrics.intervals import (
     LEVEL,
     RESAMPLES,
@@ -52,11 +50,7 @@ from harness.metrics.paired import (
     smallest_detectable_difference,
 )
 from harness.metrics.slices import MIN_UNITS
-from harness.metrics.types import BoolArray, IntArray
 from harness.settings import Settings
-
-_PROTOCOL = ("precision", "decoder", "input", "generated")
-"""What must be the same for two results to be of one protocol; preprocessing and label space belong to the model."""
 
 
 @dataclass(frozen=True)
@@ -131,8 +125,8 @@ class MeanDifference:
 
 
 @dataclass(frozen=True)
-class Placed:
-    """A model's place among all that are compared, on one whole benchmark."""
+class Ranked:
+    """A model's rank among all that are compared, on one whole benchmark."""
 
     model: str
     accuracy: float
@@ -143,23 +137,6 @@ class Placed:
     """Models that share a letter can't be told apart."""
     best_rank: int
     worst_rank: int
-
-
-@dataclass(frozen=True, eq=False)
-class ComparedSet:
-    """The samples of one condition that all models have, and what each model made of them."""
-
-    where: str
-    benchmark: Benchmark
-    whole: bool
-    sample_ids: np.ndarray
-    """object (n,)."""
-    label: IntArray
-    """int32 (n,): class index in the benchmark's label space."""
-    answers: Mapping[str, IntArray]
-    """By model, int32 (n,): the best class."""
-    correct: Mapping[str, BoolArray]
-    """By model, bool (n,)."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -186,15 +163,15 @@ class Compared:
         return {
             (a, b, s.where): agreement(s.answers[a], s.answers[b], s.correct[a], s.correct[b])
             for s in self.sets
-            if s.whole
+            if s.condition is None
             for a, b in combinations(self.models, 2)
         }
 
     @cached_property
-    def ranking(self) -> dict[str, list[Placed]]:
+    def ranking(self) -> dict[str, list[Ranked]]:
         """For each whole benchmark the models, best first."""
         tables = {}
-        for compared in (s for s in self.sets if s.whole):
+        for compared in (s for s in self.sets if s.condition is None):
             right = np.array([np.count_nonzero(compared.correct[name]) for name in self.models])
             n = len(compared.sample_ids)
             low, high = wilson(right, np.full(len(right), n), self.level)
@@ -206,11 +183,11 @@ class Compared:
                     different[i, j] = different[j, i] = c.detected
             values = (100 * right / n).tolist()
             letters, ranks = compact_letters(values, different), rank_intervals(values, different)
-            placed = [
-                Placed(name, values[at], 100 * float(low[at]), 100 * float(high[at]), letters[at], *ranks[at])
+            ranked = [
+                Ranked(name, values[at], 100 * float(low[at]), 100 * float(high[at]), letters[at], *ranks[at])
                 for name, at in index.items()
             ]
-            tables[compared.where] = sorted(placed, key=lambda p: -p.accuracy)
+            tables[compared.where] = sorted(ranked, key=lambda model: -model.accuracy)
         return tables
 
     def disagreements(self) -> pd.DataFrame:
@@ -245,7 +222,7 @@ class Compared:
                 {"first": a, "other": b, "where": where} | asdict(found)
                 for (a, b, where), found in self.agreements.items()
             ],
-            "ranking": {where: [asdict(placed) for placed in table] for where, table in self.ranking.items()},
+            "ranking": {where: [asdict(ranked) for ranked in table] for where, table in self.ranking.items()},
         }
 
 
@@ -284,64 +261,29 @@ def compare(
     wanted, named = _wanted(suite, only)
     prefixes = list(dict.fromkeys(prefix for model in models for prefix in model.conditions))
     prefixes = [p for p in prefixes if wanted is None or split_prefix(p)[0] in wanted]
-    notes: list[Remark] = []
-    missing: list[Remark] = []
-    differences: list[Remark] = []
-    sets: list[ComparedSet] = []
-    for prefix in prefixes:
-        absent = [model.name for model in models if prefix not in model.conditions]
-        if absent:
-            missing.append((prefix, f"not compared, as there are no stored predictions of {', '.join(absent)}."))
-            continue
-        stored = {model.name: model.conditions[prefix] for model in models}
-        if stored[names[0]].benchmark.label_sets:
-            missing.append((prefix, "not compared, as an image has several right answers, which come with the images."))
-            continue
-        differences += _different_protocols(prefix, stored)
-        read = {name: read_predictions(condition, settings, report) for name, condition in stored.items()}
-        joined, told, other_images = _join(prefix, stored[names[0]].benchmark, read)
-        notes += told
-        differences += other_images
-        if joined is None:
-            missing.append((prefix, "not compared, as the models have no sample in common."))
-            continue
-        sets.append(joined)
+    common = common_samples(models, prefixes, settings, report)
+    sets, missing = list(common.sets), list(common.missing)
     have = {split_prefix(prefix)[0] for prefix in prefixes}
-    if differences and not allow_different_protocols:
+    if common.differences and not allow_different_protocols:
         raise HarnessError(
-            "The models were run under different protocols. " + " ".join(_sentences(differences)),
+            "The models were run under different protocols. " + " ".join(sentences(common.differences)),
             remedy="Run them alike, or repeat with --allow-different-protocols: the differences are then stated.",
         )
-    sets += list(_against_real(sets, wanted))
+    sets += list(against_real(sets, wanted))
     missing += [(name, "not compared, as no model has stored predictions of it.") for name in named if name not in have]
     if not sets:
         raise MissingInputError(
-            f"{' and '.join(names)} have no stored predictions of the same samples. {' '.join(_sentences(missing))}",
+            f"{' and '.join(names)} have no stored predictions of the same samples. {' '.join(sentences(missing))}",
             remedy=f"Run both on one suite: harness run --suite imagenet --model {names[0]}",
         )
     groups, without = _groups_of(sets, slices)
     comparisons = _compare_all(names, sets, groups, level)
-    said = [*_imports(models), *_sentences(notes), *_sentences(differences)]
-    gaps = _sentences(missing)
+    said = [*_imports(models), *sentences(common.notes), *sentences(common.differences)]
+    gaps = sentences(missing)
     if wanted is None:  # nobody asked for what is not compared: worth a note, not a fault
         said, gaps = said + gaps, []
     means = tuple(_means(names, sets, level))
     return Compared(names, tuple(sets), comparisons, means, tuple(said), tuple(gaps + without), level)
-
-
-Remark = tuple[str, str]
-"""First part of evidence keys, and what is to be said of it."""
-
-
-def _sentences(remarks: Sequence[Remark]) -> list[str]:
-    """Remarks as sentences; what holds for many cells of one benchmark is said once."""
-    places: dict[tuple[str, str], list[str]] = {}
-    for prefix, words in remarks:
-        places.setdefault((split_prefix(prefix)[0], words), []).append(prefix)
-    return [
-        f"{prefixes[0] if len(prefixes) == 1 else f'{name} ({len(prefixes)} conditions)'}: {words}"
-        for (name, words), prefixes in places.items()
-    ]
 
 
 def _wanted(suite: Suite | None, only: Sequence[str]) -> tuple[set[str] | None, list[str]]:
@@ -375,106 +317,6 @@ def _imports(models: Sequence[StoredModel]) -> list[str]:
     return [f"How the imported predictions of {', '.join(names)} were made is not known to harness."]
 
 
-def _different_protocols(prefix: str, stored: Mapping[str, StoredCondition]) -> list[Remark]:
-    """What differs in the protocols of those that harness ran."""
-    told: list[Remark] = []
-    known = {name: condition.key.protocol for name, condition in stored.items() if not condition.imported}
-    for field in _PROTOCOL:
-        values = {name: _same_for_all_cells(protocol.get(field)) for name, protocol in known.items()}
-        if len({repr(value) for value in values.values()}) > 1:
-            each = ", ".join(f"{_words(value)} for {name}" for name, value in values.items())
-            told.append((prefix, f"{field} is {each}."))
-    return told
-
-
-def _same_for_all_cells(value: Any) -> Any:
-    """A generated cell's settings without its own name."""
-    if not isinstance(value, dict):
-        return value
-    return {key: part for key, part in value.items() if key not in ("corruption", "severity")}
-
-
-def _words(value: Any) -> str:
-    if isinstance(value, dict):
-        return " ".join(f"{key}={part}" for key, part in value.items())
-    return "not known" if value is None else str(value)
-
-
-def _common(kept: pd.Index, other: pd.Index) -> pd.Index:
-    """The sample ids of the first that the other has too, in the first's order."""
-    return kept if kept.equals(other) else kept[other.get_indexer(kept) >= 0]
-
-
-def _join(
-    where: str, benchmark: Benchmark, read: Mapping[str, StoredPredictions]
-) -> tuple[ComparedSet | None, list[Remark], list[Remark]]:
-    """The samples that all models have, notes on what is left out, and differences in the images themselves."""
-    indexes = {name: pd.Index(predictions.sample_ids, dtype=object) for name, predictions in read.items()}
-    common = reduce(_common, indexes.values())
-    notes: list[Remark] = []
-    sizes = {name: len(predictions.sample_ids) for name, predictions in read.items()}
-    if any(size != len(common) for size in sizes.values()):
-        each = ", ".join(f"{name} {size:,}" for name, size in sizes.items())
-        notes.append((where, f"joined on sample id, {len(common):,} samples in common ({each})."))
-    if len(common) == 0:
-        return None, notes, []
-    if len(common) < benchmark.size:
-        words = f"{len(common):,} of the benchmark's {benchmark.size:,} samples, so this is not its published score."
-        notes.append((where, words))
-    label, digests = np.full(len(common), -1, dtype=np.int32), np.full(len(common), "", dtype=object)
-    answers, correct = {}, {}
-    other_bytes = np.zeros(len(common), dtype=bool)
-    for name, predictions in read.items():
-        rows = indexes[name].get_indexer(common)
-        readout = predictions.readout.take(rows)
-        known = (label >= 0) & (readout.label >= 0)
-        if (label[known] != readout.label[known]).any():
-            first = common[known][np.flatnonzero(label[known] != readout.label[known])[0]]
-            raise HarnessError(
-                f"{where}: the stored labels of {first} differ between the models.",
-                remedy="One of the imported files has other labels; score it again with the published ones.",
-            )
-        label = np.where(readout.label >= 0, readout.label, label)
-        found = predictions.digests[rows]
-        other_bytes |= (digests != "") & (found != "") & (digests != found)
-        digests = np.where(found != "", found, digests)
-        answers[name] = readout.top5[:, 0]
-        correct[name] = is_correct(readout)
-    differences: list[Remark] = []
-    if other_bytes.any():
-        differences.append(
-            (
-                where,
-                f"{int(other_bytes.sum()):,} of {len(common):,} images have other bytes for one model than for another, "
-                f"first {common[other_bytes][0]} (another copy of the data set).",
-            )
-        )
-    ids = common.to_numpy(dtype=object)
-    return ComparedSet(where, benchmark, "/" not in where, ids, label, answers, correct), notes, differences
-
-
-def _against_real(sets: Sequence[ComparedSet], wanted: set[str] | None) -> Iterator[ComparedSet]:
-    """The sets that are scored from another one's predictions, with their own labels: ReaL."""
-    for benchmark in benchmarks().values():
-        if benchmark.scored_from is None or (wanted is not None and benchmark.name not in wanted):
-            continue
-        for source in (s for s in sets if s.where == benchmark.scored_from):
-            known = real_labels()
-            allowed = [known.get(sample_id, ()) for sample_id in source.sample_ids]
-            judged = np.array([len(found) > 0 for found in allowed], dtype=bool)
-            if not judged.any():
-                continue
-            right = [found for found in allowed if found]
-            answers = {name: answer[judged] for name, answer in source.answers.items()}
-            correct = {
-                name: np.array([a in found for a, found in zip(answer.tolist(), right, strict=True)])
-                for name, answer in answers.items()
-            }
-            yield ComparedSet(
-                benchmark.name, benchmark, True, source.sample_ids[judged], source.label[judged], answers, correct
-            )
-
-
 def _groups_of(sets: Sequence[ComparedSet], slices: Request | None) -> tuple[dict[str, list[Groups]], list[str]]:
     """The groups of each set by each slicing that fits it, and what could not be sliced, as sentences."""
     found: dict[str, list[Groups]] = {}
@@ -482,7 +324,7 @@ def _groups_of(sets: Sequence[ComparedSet], slices: Request | None) -> tuple[dic
     for compared in sets:
         if slices is None or compared.benchmark.scored_from is not None:
             continue
-        if not compared.whole or not is_sliced(compared.benchmark, None, slices.options):
+        if compared.condition is not None or not is_sliced(compared.benchmark, None, slices.options):
             continue
         subjects = Subjects(compared.benchmark, compared.sample_ids.tolist(), compared.label)
         for references in slices.by:
@@ -507,7 +349,7 @@ def _compare_all(
         for first, other in combinations(names, 2):
             a, b = compared.correct[first], compared.correct[other]
             counts.append(paired_counts(a, b))
-            places.append((first, other, compared.where, compared.whole))
+            places.append((first, other, compared.where, compared.condition is None))
             for groups in parts:
                 found = paired_counts_by_group(a, b, groups.slicing.membership)
                 kept = np.flatnonzero(found.n >= MIN_UNITS)
@@ -552,11 +394,11 @@ def _means(names: Sequence[str], sets: Sequence[ComparedSet], level: float) -> I
     """For each benchmark with corruptions the difference of mean accuracies over its cells, of every pair."""
     cells: dict[str, list[ComparedSet]] = {}
     for compared in sets:
-        if compared.where.count("/") == 2:  # corruption and severity; not the same crops without corruption
+        if compared.condition is not None and compared.condition != CLEAN_CROPS:
             cells.setdefault(compared.benchmark.name, []).append(compared)
     for name, group in cells.items():
         indexes = [pd.Index(cell.sample_ids, dtype=object) for cell in group]
-        ids = reduce(_common, indexes)
+        ids = reduce(common_ids, indexes)
         if len(group) < 2 or len(ids) == 0:
             continue
         rows = [index.get_indexer(ids) for index in indexes]
