@@ -1,7 +1,7 @@
 """The report as one HTML file that asks nothing of any network.
 
 Every value is escaped by the template engine; the one script is named by its hash in the page's content security policy, so
-that nothing else can run even where a value holds markup. Figures are parsed and written again (see inlining.py).
+that nothing else can run even where a value holds markup. Figures are parsed and written again (see svg_embedding.py).
 """
 
 from __future__ import annotations

@@ -1,0 +1,123 @@
+"""The figures of a report."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from harness.cards.figures import card_figures, throughput_figure
+from harness.cards.slices import slice_figures, slice_results
+from harness.data.catalog import benchmarks
+from harness.errors import MissingInputError
+from harness.evaluation.scoring import REFERENCE
+from harness.evaluation.stored import StoredModel
+from harness.export.costs import COSTS, cost_figure
+from harness.figures import Bin, Shift, point, reliability_diagrams, shift_scatter
+from harness.metrics.accuracy import is_correct
+from harness.metrics.calibration import BINS, confidence, reliability_table
+from harness.metrics.robustness import baselines
+from harness.metrics.types import MetricUnavailable
+from harness.report.mistakes import ReferencePredictions
+
+_LINE_STEPS = 60
+_MOST_FIGURES = 30
+"""Figures of single models, with which the page stays under 2 MB; the last model's are all drawn."""
+_MOST_THROUGHPUTS = 4
+"""Models whose throughput by batch size is drawn."""
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """A figure and where it belongs."""
+
+    part: str
+    """corruptions, slices, …: the section of the page."""
+    svg: str
+
+
+def drawings_of(
+    models: Sequence[StoredModel], read: Mapping[str, ReferencePredictions | None]
+) -> tuple[list[Drawing], list[str]]:
+    """The figures, and the models whose own ones are left out since the page has enough."""
+    drawings = [Drawing("shift", svg) for svg in _shift_figure(models)]
+    own: list[Drawing] = []
+    undrawn = []
+    for model in models:
+        if all(item.name.is_whole for item in model.ledger):
+            continue
+        if len(own) >= _MOST_FIGURES:
+            undrawn.append(model.title)
+            continue
+        for figures in card_figures(model.ledger).values():
+            own += [Drawing("corruptions", figure.svg) for figure in figures]
+        sliced = slice_figures(slice_results(model.ledger), model.title)
+        own += [Drawing("slices", figure.svg) for figure in sliced.values()]
+    drawings += [*own, *(Drawing("calibration", svg) for svg in _reliability_figure(models, read))]
+    return [*drawings, *(Drawing("costs", svg) for svg in _cost_figures(models))], undrawn
+
+
+def _shift_figure(models: Sequence[StoredModel]) -> list[str]:
+    """One panel a shifted set that some model has, with the line of published models where there is one."""
+    shifts = []
+    for name, benchmark in benchmarks().items():
+        if benchmark.clean or benchmark.corruptions is not None or benchmark.scored_from is not None:
+            continue
+        space = benchmark.label_space
+        reference = REFERENCE if space == "imagenet-1k" else f"{REFERENCE}@{space}"
+        points = {}
+        for model in models:
+            x, y = model.ledger.get(f"{reference}.top1"), model.ledger.get(f"{name}.top1")
+            if x is not None and y is not None and x.value is not None and y.value is not None:
+                points[model.title] = (point(x), point(y))
+        if not points:
+            continue
+        line: list[tuple[float, float]] = []
+        baseline = baselines().get(name)
+        if baseline is not None:
+            at = np.linspace(baseline.pieces[0].lowest, baseline.pieces[-1].highest, _LINE_STEPS)
+            line = list(zip(at.tolist(), baseline.predict(at).tolist(), strict=True))
+        shifts.append(Shift(name, reference, points, line))
+    if not shifts:
+        return []
+    note = "Bars are 95 % intervals. The dashed line is fitted to published models with standard training (Taori et al. 2020)."
+    return [shift_scatter(shifts, title="Accuracy on shifted sets against the validation set", note=note)]
+
+
+def _cost_figures(models: Sequence[StoredModel]) -> list[str]:
+    """Accuracy against each cost that some model has beside it, and throughput by batch size of each model."""
+    top1s = [f"{name}.top1" for name, benchmark in benchmarks().items() if benchmark.clean]
+    accuracy = next((key for key in top1s if any(model.ledger.measured(key) for model in models)), None)
+    figures = []
+    for cost in COSTS if accuracy is not None else ():
+        try:
+            figures.append(cost_figure([model.ledger for model in models], accuracy=str(accuracy), cost=cost))
+        except MissingInputError:  # no model has this cost; the table says which ones there are
+            continue
+    by_batch = (throughput_figure(model.ledger) for model in models[:_MOST_THROUGHPUTS])
+    return [*figures, *(figure.svg for figure in by_batch if figure is not None)]
+
+
+def _reliability_figure(models: Sequence[StoredModel], read: Mapping[str, ReferencePredictions | None]) -> list[str]:
+    bins: dict[str, list[Bin]] = {}
+    places = set()
+    for model in models:
+        found = read[model.name]
+        if found is None:
+            continue
+        condition, predictions = found
+        try:
+            sure = confidence(predictions.readout)
+        except MetricUnavailable:
+            continue
+        table = reliability_table(sure, is_correct(predictions.readout))
+        kept = table[table["n"] > 0]
+        total = int(kept["n"].sum())
+        columns = (kept[name].tolist() for name in ("confidence", "accuracy", "n"))
+        bins[model.title] = [Bin(100 * c, 100 * a, 100 * n / total) for c, a, n in zip(*columns, strict=True)]
+        places.add(f"{condition.benchmark.name} ({total:,} images)")
+    if not bins:
+        return []
+    note = f"{', '.join(sorted(places))}; {BINS} bins of equal width, softmax over the benchmark's classes."
+    return [reliability_diagrams(bins, title="Is the model as right as it is sure?", note=note)]
