@@ -19,8 +19,9 @@ import yaml
 from pydantic import BaseModel, ConfigDict
 
 from harness.cards.document import Document, Edit, apply_edits, decode, encode
-from harness.cards.knowledge import Knowledge, View, knowledge_of, place_name
+from harness.cards.knowledge import Knowledge, knowledge_of
 from harness.cards.sentences import Span, sentences
+from harness.cards.views import View, place_name
 from harness.evidence import EvidenceClass, EvidenceKey, Ledger
 from harness.facts import Fact, Relation
 from harness.files import shipped_folder

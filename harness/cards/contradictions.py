@@ -12,8 +12,9 @@ import bisect
 import re
 from dataclasses import dataclass
 
-from harness.cards.answers import Answer, Question, Writer
+from harness.cards.answers import Answer, Writer
 from harness.cards.document import Block, Document, Edit, Marker
+from harness.cards.questions import Question
 from harness.cards.sentences import Span, label_prefix, next_span, sentences
 from harness.evidence import EvidenceClass
 

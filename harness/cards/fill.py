@@ -18,12 +18,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from harness.cards.answers import Answer, Form, Place, Question, Writer, find_questions, join_answers
+from harness.cards.answers import Answer, Form, Writer, join_answers
 from harness.cards.claims import check_claims, replace_contradicted
 from harness.cards.contradictions import FilledMarker, Neighbours
 from harness.cards.document import Block, Document, Edit, Marker, apply_edits, decode, encode
 from harness.cards.knowledge import Knowledge, knowledge_of
+from harness.cards.markdown import one_line, plain_text, short_text
 from harness.cards.metadata import card_metadata, complete_metadata, fill_metadata
+from harness.cards.questions import Place, Question, find_questions
 from harness.cards.record import CardRecord, ledger_digest, record_edit
 from harness.cards.sentences import Span, label_prefix, sentences
 from harness.evidence import Ledger
@@ -356,7 +358,7 @@ class _Filler:
         new = row.answer.text
         if slot.kind == "link":
             target = self.text[marker.end : slot.end]
-            new = _one_line(new)
+            new = one_line(new)
             if self.text[block.start : slot.start].strip() and not self.text[: slot.start].rstrip().endswith(
                 (":", ":**")
             ):
@@ -365,7 +367,7 @@ class _Filler:
         if slot.kind == "code":
             return Edit(slot.start, slot.end, self._in_code(new, slot, block))
         if slot.kind in ("inline", "aside", "label"):
-            new = _one_line(new)
+            new = one_line(new)
             if block.kind == "cell":
                 new = re.sub(r"(?<!\\)\|", r"\\|", new)
             if slot.is_plain:
@@ -415,7 +417,7 @@ class _Filler:
         newline = self.document.newline
         if slot.form == "code" and "\n" in new:
             return (newline + block.prefix).join(new.split("\n"))
-        flat = plain_text(_one_line(new))
+        flat = plain_text(one_line(new))
         mark = _COMMENT.get(block.info) if slot.form == "code" else None
         return f"{mark} {flat}" if mark else flat
 
@@ -526,21 +528,3 @@ def _aside(text: str, start: int, marker: Marker, end: int) -> Span | None:
                 return (position + 1, close) if close >= 0 else None
             depth -= 1
     return None
-
-
-def _one_line(text: str) -> str:
-    return re.sub(r"\s*\n\s*", " ", text).strip()
-
-
-def short_text(markdown: str) -> str:
-    """The first sentence of a value as plain text, with its class but without sources: for headings and link texts."""
-    text = re.sub(r"\((documented|derived|estimated|looked in)\b[^()]*\)", r"(\1)", plain_text(markdown))
-    return re.sub(r"[.;:](?: .*)?$", "", re.split(r"(?<=[\w)])\. ", text.replace(" (looked in)", ""))[0])
-
-
-def plain_text(markdown: str) -> str:
-    """Markdown prose without links, code marks and emphasis, for places where it isn't rendered."""
-    text = re.sub(r"\[([^\[\]]*)\]\(([^()]*)\)", r"\1", markdown)
-    text = re.sub(r"<(https?://[^<>]+)>", r"\1", text)
-    text = re.sub(r"(?<!\\)[`*]", "", text)
-    return re.sub(r"\\([\\`*_\[\]<>|#])", r"\1", text)

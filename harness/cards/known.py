@@ -9,8 +9,10 @@ import re
 from collections.abc import Iterator
 
 from harness.cards.document import Document
-from harness.cards.knowledge import Knowledge, View, compact_number, knowledge_of
+from harness.cards.knowledge import Knowledge, knowledge_of
+from harness.cards.markdown import compact_number
 from harness.cards.sentences import sentences
+from harness.cards.views import View
 from harness.evidence import Evidence, Ledger, show_interval
 from harness.facts import Fact
 from harness.files import shipped_folder

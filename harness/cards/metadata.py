@@ -13,10 +13,11 @@ from typing import Any
 
 import yaml
 
-from harness.cards.answers import Answer, QuestionTable
+from harness.cards.answers import Answer
 from harness.cards.document import Block, Document, Edit, Marker, without_markers
 from harness.cards.hub_schema import hub_vocabulary, metadata_faults
 from harness.cards.knowledge import Knowledge, knowledge_of
+from harness.cards.questions import QuestionTable
 from harness.data.catalog import Benchmark, benchmarks
 from harness.errors import HarnessError
 from harness.evidence import Evidence, EvidenceClass, EvidenceKey, Ledger, benchmark_of

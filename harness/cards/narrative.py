@@ -10,8 +10,10 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
-from harness.cards.answers import Form, Place, Writer
-from harness.cards.knowledge import Knowledge, View, link
+from harness.cards.answers import Form, Writer
+from harness.cards.knowledge import Knowledge
+from harness.cards.questions import Place
+from harness.cards.views import View, link
 from harness.data.catalog import Benchmark, benchmarks
 from harness.evidence import Evidence, EvidenceClass, Ledger, benchmark_of, show, show_interval, show_value
 from harness.facts import Fact

@@ -19,6 +19,7 @@ import jinja2.sandbox
 from harness.benchmarking.efficiency import PER_GMAC
 from harness.cards.figures import Figure, card_figures, corruption_cells, throughput_figure
 from harness.cards.knowledge import knowledge_of
+from harness.cards.markdown import cell, code
 from harness.cards.metadata import card_metadata, dump_metadata
 from harness.cards.narrative import Narrative
 from harness.cards.record import CardRecord, ledger_digest
@@ -241,19 +242,6 @@ def sections(ledger: Ledger) -> list[Section]:
         figures = tuple(drawn.get(name, ()))
         found.append(Section(known[name], tuple(_row(item) for item in measured), waiting, cells, figures))
     return found
-
-
-def cell(value: object) -> str:
-    """Text from outside as plain Markdown text: no line breaks, no table bars, no HTML, no links."""
-    text = " ".join(str(value).split())
-    return re.sub(r"([\\|<>\[\]`*_])", lambda match: f"\\{match[1]}", text)
-
-
-def code(value: object) -> str:
-    """Text from outside as inline code."""
-    text = " ".join(str(value).split()).replace("|", "\\|")
-    fence = "``" if "`" in text else "`"
-    return f"{fence}{text}{fence}"
 
 
 def _methods(ledger: Ledger) -> list[dict[str, str]]:

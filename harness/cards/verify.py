@@ -21,10 +21,10 @@ from typing import Any
 from harness.cards.arithmetic import check_arithmetic
 from harness.cards.document import Document, decode, encode
 from harness.cards.fill import fill_card
-from harness.cards.knowledge import View
 from harness.cards.known import KnownNumbers
 from harness.cards.record import CardRecord, ledger_digest, read_record, without_record
 from harness.cards.render import render_card
+from harness.cards.views import View
 from harness.evidence import Evidence, EvidenceClass, Ledger, show_count, show_interval, show_number
 
 _MEASURED = re.compile(

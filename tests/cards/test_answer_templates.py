@@ -9,9 +9,10 @@ from typing import get_args
 
 import pytest
 
-from harness.cards.answers import Answer, Form, Place, Question, Writer, question_table
+from harness.cards.answers import Answer, Form, Writer
 from harness.cards.document import Document
 from harness.cards.knowledge import Knowledge
+from harness.cards.questions import Place, Question, question_table
 from harness.evidence import Evidence, EvidenceClass, Interval, Ledger
 from harness.facts import facts_for
 from harness.files import shipped_folder

@@ -1,0 +1,222 @@
+"""One piece of evidence in the words of a card: value, interval, checkpoint and source.
+
+Text from a ledger is data: it is escaped.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Any
+
+from harness.cards.markdown import enumerate_words, escape_markdown
+from harness.evidence import Evidence, EvidenceClass, EvidenceKey, Source, show_count, show_interval, show_value
+from harness.facts import Conflict, Fact
+
+
+@dataclass(frozen=True)
+class View:
+    """One piece of evidence, ready for a sentence."""
+
+    evidence: Evidence
+    fact: Fact | None = None
+    confirmed: bool = False
+    """For a fact about a probable origin: the weights were found to be that checkpoint."""
+
+    @property
+    def key(self) -> str:
+        return self.evidence.key
+
+    @property
+    def name(self) -> EvidenceKey:
+        return self.evidence.name
+
+    @property
+    def class_(self) -> EvidenceClass:
+        return self.evidence.class_
+
+    @property
+    def value(self) -> Any:
+        return self.evidence.value
+
+    @property
+    def text(self) -> str:
+        """The value as a phrase."""
+        if self.fact and self.fact.says:
+            return self.fact.says
+        if self.fact:
+            return self.shown
+        return escape_markdown(self.measured) + (f" {self.conditions}" if self.conditions else "")
+
+    @property
+    def shown(self) -> str:
+        """Value and unit."""
+        return show_value(self.evidence).replace(" parameters parameters", " parameters")
+
+    @property
+    def number(self) -> str:
+        """The value alone, as published; `text` adds interval and count to a measured one."""
+        return f"{self.value:,}" if isinstance(self.value, int) else f"{self.value:g}"
+
+    @property
+    def measured(self) -> str:
+        """Value with interval and sample count, for a measured or estimated number."""
+        parts = []
+        interval = self.evidence.interval
+        if interval is not None:
+            parts.append(f"{interval.level * 100:g} % interval {show_interval(self.evidence)}")
+        if self.evidence.n is not None:
+            parts.append(f"n = {show_count(self.evidence)}")
+        return self.shown + (f" ({', '.join(parts)})" if parts else "")
+
+    @property
+    def conditions(self) -> str:
+        """For a measured speed: hardware, batch, precision, layout, library, and what a call consists of."""
+        protocol = self.evidence.protocol or {}
+        hardware = protocol.get("hardware")
+        if not self.is_measured or not isinstance(hardware, dict):
+            return ""
+        device = hardware.get("gpu") or hardware.get("cpu")
+        threads = hardware.get("threads") if not hardware.get("gpu") else None
+        torch = (hardware.get("libraries") or {}).get("torch")
+        parts = [
+            f"on {device}" if device else None,
+            f"{threads} threads" if threads else None,
+            f"batch {protocol['batch']}" if "batch" in protocol else None,
+            protocol.get("precision"),
+            str(protocol["layout"]).replace("_", " ") if "layout" in protocol else None,
+            f"PyTorch {torch}" if torch else None,
+            protocol.get("steps"),
+        ]
+        return escape_markdown(", ".join(str(part) for part in parts if part))
+
+    @property
+    def is_measured(self) -> bool:
+        return self.class_ is EvidenceClass.MEASURED
+
+    @property
+    def interval(self) -> str:
+        """The interval as words, to three digits: `1.21 to 50`; the value where there is none."""
+        interval = self.evidence.interval
+        if interval is None:
+            return self.number
+        low, high = (float(f"{bound:.3g}") for bound in (interval.low, interval.high))
+        return f"{low:,.6g} to {high:,.6g}"
+
+    @property
+    def slice(self) -> str:
+        """What a slice is called, or a condition in words: `dog`, `gaussian noise`."""
+        named = (self.evidence.protocol or {}).get("group")
+        return escape_markdown(str(named or str(self.name.group or self.name.condition).replace("_", " ")))
+
+    @property
+    def no_difference(self) -> str | None:
+        """That a slicing's groups don't differ detectably, where this is the spread between them and says so."""
+        protocol = self.evidence.protocol or {}
+        if protocol.get("detectable", True):
+            return None
+        return f"there is no detectable difference (smallest detectable here: {protocol['smallest_detectable']:.1f} points)"
+
+    @property
+    def link(self) -> str:
+        """A Markdown link to where it stands."""
+        return link(self)
+
+    @property
+    def reason(self) -> str:
+        """Why there is no value."""
+        reason = self.evidence.reason or ""
+        return (reason if self.fact else escape_markdown(reason)).rstrip(".")
+
+    @property
+    def note(self) -> str:
+        return self.fact.note or "" if self.fact else self.reason
+
+    @property
+    def looked_in(self) -> str:
+        """Where was looked, as an enumeration."""
+        return enumerate_words(self.fact.looked_in) if self.fact else ""
+
+    @property
+    def conflicts(self) -> tuple[Conflict, ...]:
+        return self.fact.conflicts if self.fact else ()
+
+    @property
+    def label(self) -> str:
+        """The checkpoint that the value is for, where it is not simply this one."""
+        return self.fact.checkpoint.label or "" if self.fact else ""
+
+    @property
+    def about(self) -> str:
+        """` for …`: the exact checkpoint with what the answer hangs on; empty for this checkpoint."""
+        if not self.label or self.fact is None:
+            return ""
+        condition = "which this checkpoint was found to hold" if self.confirmed else self.fact.checkpoint.condition
+        return f" for {self.label}" + (f", {condition}" if condition else "")
+
+
+def link(view: View) -> str:
+    """A Markdown link to the place where a documented value stands."""
+    source = view.evidence.source
+    return _source_link(source, is_data=view.fact is None) if source else ""
+
+
+def further_links(view: View) -> list[str]:
+    return [_source_link(source, is_data=False) for source in view.fact.also] if view.fact else []
+
+
+def _source_link(source: Source, *, is_data: bool) -> str:
+    name = place_name(source.title, source.place)
+    if is_data:
+        name = escape_markdown(name)
+    return f"[{name}]({source.url})" if source.url and re.match(r"https://[^\s()<>]+$", source.url) else name
+
+
+def place_name(title: str, place: str | None) -> str:
+    """Title and place as a reader says them: `pycls, MODEL_ZOO.md, line 9`."""
+    match = re.match(r"(?:.*/)?(?P<file>[^/:]+?)(?::(?P<first>\d+)(?:-(?P<last>\d+))?)?$", place or "")
+    if not place:
+        return title
+    if re.fullmatch(r"commit [0-9a-f]{40}", place):
+        return f"{title}, {place[:14]}"
+    if match is None or not re.search(r"\.\w+$|^LICENSE$", match["file"]):
+        return f"{title}, {place}"
+    lines = ""
+    if match["first"]:
+        lines = f", lines {match['first']}–{match['last']}" if match["last"] else f", line {match['first']}"
+    return f"{title}, {match['file']}{lines}"
+
+
+def attribution(*views: View | None, brackets: bool = True) -> str:
+    """Class, checkpoint and source in brackets: `(documented for the pycls weights, …: [pycls, MODEL_ZOO.md](…))`."""
+    groups: dict[tuple[str, str], list[str]] = {}
+    for view in views:
+        if view is None:
+            continue
+        links = groups.setdefault((_class_words(view), view.about), [])
+        for target in (link(view), *further_links(view)):
+            if target and target not in links and view.class_ is not EvidenceClass.MEASURED:
+                links.append(target)
+    parts = []
+    for (class_, about), links in groups.items():
+        before = " from " if class_ == EvidenceClass.DERIVED else ": "
+        parts.append(f"{class_}{about}" + (f"{before}{enumerate_words(_shortest(links))}" if links else ""))
+    if not parts:
+        return ""
+    return f"({'; '.join(parts)})" if brackets else f"; {'; '.join(parts)}"
+
+
+def _shortest(links: list[str]) -> list[str]:
+    """At most four links, those into one file reduced to the first: enough to check, short enough to read."""
+    seen: dict[str, str] = {}
+    for target in links:
+        address = target.rpartition("(")[2].partition("#")[0].partition("?")[0]
+        seen.setdefault(address if "github.com" in address else target, target)
+    return list(seen.values())[:4]
+
+
+def _class_words(view: View) -> str:
+    if view.class_ is EvidenceClass.DERIVED and view.fact is None:
+        weights = str((view.evidence.protocol or {}).get("weights", ""))
+        return "derived from the architecture" if weights.startswith("random") else "derived from the checkpoint"
+    return view.class_.value
