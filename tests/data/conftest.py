@@ -9,6 +9,7 @@ import tarfile
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -19,6 +20,9 @@ from harness.data.catalog import get_benchmark
 from harness.data.local import LocalDataset, open_dataset
 from harness.data.locations import locate
 from harness.labels.spaces import label_space
+
+if TYPE_CHECKING:
+    from conftest import LabelledPhotograph
 
 
 @dataclass(frozen=True)
@@ -32,21 +36,14 @@ class Photograph:
 
 
 @pytest.fixture(scope="session")
-def photographs() -> list[Photograph]:
-    spec = importlib.util.find_spec("foolbox")
-    if spec is None or spec.origin is None:
-        pytest.skip("the foolbox package (real photographs) is not installed")
+def photographs(foolbox_images: list[LabelledPhotograph]) -> list[Photograph]:
     if importlib.util.find_spec("imagenet_x") is None:
         pytest.skip("the imagenet-x package (published labels) is not installed")
     names_of: dict[int, list[str]] = {}
     for name, label in sorted(validation_labels().items()):
         names_of.setdefault(label, []).append(name)
     synsets = label_space("imagenet-1k").synsets
-    photographs = []
-    for path in sorted((Path(spec.origin).parent / "data").glob("imagenet_*.jpg")):
-        label = int(path.stem.rsplit("_", 1)[1])
-        photographs.append(Photograph(names_of[label].pop(0), label, synsets[label], path.read_bytes()))
-    return photographs
+    return [Photograph(names_of[p.label].pop(0), p.label, synsets[p.label], p.data) for p in foolbox_images]
 
 
 class Builder:

@@ -12,6 +12,7 @@ from harness.models.registry import registered, resolve
 from harness.models.sources.hub import FolderCheckpoint, HubCheckpoint
 from harness.models.sources.package import PackageCheckpoint
 from harness.models.sources.torchvision import TorchvisionCheckpoint
+from harness.models.specs import Checkpoint
 
 
 def fault(reference: str) -> str:
@@ -35,10 +36,6 @@ class TestRegistered:
         assert spec.label_space in LABEL_SPACES
         assert spec.because
 
-    def test_the_two_named_models_are_the_hub_s(self) -> None:
-        assert resolve("regnet-y-040").checkpoint == HubCheckpoint(repo="facebook/regnet-y-040")
-        assert resolve("convnext-base-224-22k").checkpoint == HubCheckpoint(repo="facebook/convnext-base-224-22k")
-
     def test_lite0_is_in_its_package(self) -> None:
         checkpoint = resolve("efficientnet-lite0").checkpoint
         assert isinstance(checkpoint, PackageCheckpoint)
@@ -46,27 +43,29 @@ class TestRegistered:
 
 
 class TestForms:
-    def test_the_hub(self) -> None:
-        spec = resolve("hf:facebook/regnet-y-040")
-        assert spec.checkpoint == HubCheckpoint(repo="facebook/regnet-y-040")
-        assert (spec.name, spec.reference) == ("facebook--regnet-y-040", "hf:facebook/regnet-y-040")
-
-    @pytest.mark.parametrize("revision", ["main", "v1.0", "refs/pr/1", "0" * 40])
-    def test_the_hub_at_a_revision(self, revision: str) -> None:
-        spec = resolve(f"hf:org/name@{revision}")
-        assert spec.checkpoint == HubCheckpoint(repo="org/name", revision=revision)
-        assert spec.reference == f"hf:org/name@{revision}"
-
-    def test_timm(self) -> None:
-        spec = resolve("timm:resnet50.a1_in1k")
-        assert spec.checkpoint == HubCheckpoint(repo="timm/resnet50.a1_in1k")
-        assert spec.reference == "timm:resnet50.a1_in1k"
-
-    def test_torchvision(self) -> None:
-        assert resolve("torchvision:resnet50").checkpoint == TorchvisionCheckpoint(name="resnet50")
-        spec = resolve("torchvision:resnet50@IMAGENET1K_V1")
-        assert spec.checkpoint == TorchvisionCheckpoint(name="resnet50", weights="IMAGENET1K_V1")
-        assert spec.name == "torchvision--resnet50--IMAGENET1K_V1"
+    @pytest.mark.parametrize(
+        ("reference", "checkpoint", "name"),
+        [
+            ("regnet-y-040", HubCheckpoint(repo="facebook/regnet-y-040"), "regnet-y-040"),
+            ("convnext-base-224-22k", HubCheckpoint(repo="facebook/convnext-base-224-22k"), "convnext-base-224-22k"),
+            ("hf:facebook/regnet-y-040", HubCheckpoint(repo="facebook/regnet-y-040"), "facebook--regnet-y-040"),
+            *(
+                (f"hf:org/name@{revision}", HubCheckpoint(repo="org/name", revision=revision), "org--name")
+                for revision in ("main", "v1.0", "refs/pr/1", "0" * 40)
+            ),
+            ("timm:resnet50.a1_in1k", HubCheckpoint(repo="timm/resnet50.a1_in1k"), "timm--resnet50.a1_in1k"),
+            ("torchvision:resnet50", TorchvisionCheckpoint(name="resnet50"), "torchvision--resnet50"),
+            (
+                "torchvision:resnet50@IMAGENET1K_V1",
+                TorchvisionCheckpoint(name="resnet50", weights="IMAGENET1K_V1"),
+                "torchvision--resnet50--IMAGENET1K_V1",
+            ),
+        ],
+    )
+    def test_names_and_prefixes(self, reference: str, checkpoint: Checkpoint, name: str) -> None:
+        spec = resolve(reference)
+        assert (spec.checkpoint, spec.name, spec.reference) == (checkpoint, name, reference)
+        assert not set(name) & set("/\\:@ ")  # safe in a file name
 
     def test_a_folder(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         folder = tmp_path / "my-model"
@@ -84,12 +83,6 @@ class TestForms:
         (tmp_path / "regnet-y-040").mkdir()
         monkeypatch.chdir(tmp_path)
         assert isinstance(resolve("regnet-y-040").checkpoint, HubCheckpoint)
-
-    @pytest.mark.parametrize(
-        "reference", ["hf:org/name", "timm:resnet50.a1_in1k", "torchvision:resnet50@V1", "regnet-y-040"]
-    )
-    def test_the_name_is_safe_in_a_file_name(self, reference: str) -> None:
-        assert not set(resolve(reference).name) & set("/\\:@ ")
 
 
 class TestFaults:
