@@ -3,8 +3,8 @@
 A meter covers one part of the machine and says whether it counts or estimates. What can't be read is None with the
 reason; 0 J over any time is a fault of the counter and is treated as one. Meters:
 
-- `NvmlMeter`: a GPU's own energy counter (NVIDIA, Volta and later).
-- `RaplMeter`: the processor packages' and memory's counters that Linux shows under /sys/class/powercap.
+- `CounterMeter`: a GPU's own energy counter (NVML: NVIDIA, Volta and later), or those of the processor packages and
+  memory that Linux shows under /sys/class/powercap (RAPL).
 - `CpuEstimate`: CodeCarbon's power model: design power × this process's share of the processor + memory.
 - `NoMeter`: nothing here, and why.
 
@@ -19,8 +19,7 @@ import os
 import re
 import resource
 import time
-from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -118,13 +117,34 @@ class NoMeter:
         return self.read()
 
 
-class _CounterMeter(ABC):
+class UnreadableCounterError(Exception):
+    """A hardware counter gave nothing; says why."""
+
+
+class CounterMeter:
     """A meter over counters that only rise, until they wrap."""
 
-    _name: str
-
-    def __init__(self, covers: str, clock: Callable[[], float], sleep: Callable[[float], None]) -> None:
-        self._covers = covers
+    def __init__(
+        self,
+        name: str,
+        covers: str,
+        counters: Callable[[], dict[str, int]],
+        joules_per_unit: float,
+        *,
+        wraps_at: Mapping[str, int] | None = None,
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        """
+        Args:
+            counters: reads each counter; raises UnreadableCounterError.
+            wraps_at: by counter, what it has counted when it begins anew; without, a counter never wraps.
+        """
+        self.covers = covers
+        self._name = name
+        self._counters = counters
+        self._joules_per_unit = joules_per_unit
+        self._wraps_at = wraps_at or {}
         self._clock = clock
         self._sleep = sleep
         self._last: dict[str, int] = {}
@@ -132,97 +152,69 @@ class _CounterMeter(ABC):
         self._started = 0.0
         self._fault: str | None = None
 
-    @property
-    def covers(self) -> str:
-        return self._covers
-
     def start(self) -> None:
-        self._units = 0
-        self._fault = None
-        self._last = self._counters()
+        """Begin a span of time."""
+        self._units, self._fault, self._last = 0, None, {}
+        self._count()
         self._started = self._clock()
 
     def read(self) -> Reading:
+        """What was counted since `start`."""
         seconds = self._clock() - self._started
-        now = self._counters()
-        if self._fault is None:
-            self._units += sum(self._rise(name, self._last[name], value) for name, value in now.items())
-            self._last = now
-        reason = self._fault or (
-            None if self._units else f"the counter didn't move in {seconds:.3g} s, and 0 J can't be true"
-        )
+        self._count()
+        reason = self._fault
+        if reason is None and not self._units:
+            reason = f"the counter didn't move in {seconds:.3g} s, and 0 J can't be true"
         joules = Range.exact(self._units * self._joules_per_unit) if reason is None else None
-        return Reading(self._name, self._covers, True, seconds, joules, reason)
+        return Reading(self._name, self.covers, True, seconds, joules, reason)
 
     def idle(self, seconds: float) -> Reading:
+        """What is counted in a pause of `seconds`."""
         self.start()
         self._sleep(seconds)
         return self.read()
 
-    _joules_per_unit: float
+    def _count(self) -> None:
+        """Add what the counters rose by since they were last seen; once one can't be read, the span is lost."""
+        if self._fault is not None:
+            return
+        try:
+            now = self._counters()
+        except UnreadableCounterError as error:
+            self._fault = str(error)
+            return
+        for name, value in now.items():
+            rise = value - self._last.get(name, value)
+            self._units += rise if rise >= 0 else rise + self._wraps_at.get(name, 0)
+        self._last = now
 
-    @abstractmethod
-    def _counters(self) -> dict[str, int]:
-        """The counters by name; where one can't be read, nothing, and the fault is kept."""
 
-    def _rise(self, name: str, before: int, now: int) -> int:
-        return now - before
-
-
-class RaplMeter(_CounterMeter):
+def rapl_meter(domains: Mapping[str, Path], **clocks: Callable[..., Any]) -> CounterMeter:
     """Processor packages and memory, by the kernel's powercap counters (Intel, and AMD since Zen).
 
     Source: Linux kernel documentation, power/powercap: energy_uj in microjoules wraps at max_energy_range_uj.
     """
 
-    _name = "RAPL"
-    _joules_per_unit = 1e-6
-
-    def __init__(
-        self,
-        domains: dict[str, Path],
-        clock: Callable[[], float] = time.monotonic,
-        sleep: Callable[[float], None] = time.sleep,
-    ) -> None:
-        super().__init__("CPU: " + ", ".join(sorted(domains)), clock, sleep)
-        self._domains = domains
-        self._spans = {name: _read_number(path / "max_energy_range_uj") for name, path in domains.items()}
-
-    def _counters(self) -> dict[str, int]:
+    def counters() -> dict[str, int]:
         try:
-            return {name: _read_number(path / "energy_uj") for name, path in self._domains.items()}
+            return {name: _read_number(path / "energy_uj") for name, path in domains.items()}
         except OSError as error:
-            self._fault = f"{error.filename} could not be read: {error.strerror}"
-            return {}
+            raise UnreadableCounterError(f"{error.filename} could not be read: {error.strerror}") from error
 
-    def _rise(self, name: str, before: int, now: int) -> int:
-        return now - before if now >= before else now - before + self._spans[name]
+    wraps_at = {name: _read_number(path / "max_energy_range_uj") for name, path in domains.items()}
+    return CounterMeter("RAPL", "CPU: " + ", ".join(sorted(domains)), counters, 1e-6, wraps_at=wraps_at, **clocks)
 
 
-class NvmlMeter(_CounterMeter):
+def nvml_meter(library: Any, handle: Any, covers: str) -> CounterMeter:
     """A GPU's energy since its driver was loaded (nvmlDeviceGetTotalEnergyConsumption, millijoules)."""
 
-    _name = "NVML"
-    _joules_per_unit = 1e-3
-
-    def __init__(
-        self,
-        library: Any,
-        handle: Any,
-        covers: str,
-        clock: Callable[[], float] = time.monotonic,
-        sleep: Callable[[float], None] = time.sleep,
-    ) -> None:
-        super().__init__(covers, clock, sleep)
-        self._library = library
-        self._handle = handle
-
-    def _counters(self) -> dict[str, int]:
+    def counters() -> dict[str, int]:
         try:
-            return {"gpu": self._library.nvmlDeviceGetTotalEnergyConsumption(self._handle)}
-        except self._library.NVMLError as error:
-            self._fault = f"NVML gave no energy: {error}"
-            return {}
+            return {"gpu": library.nvmlDeviceGetTotalEnergyConsumption(handle)}
+        except library.NVMLError as error:
+            raise UnreadableCounterError(f"NVML gave no energy: {error}") from error
+
+    return CounterMeter("NVML", covers, counters, 1e-3)
 
 
 class CpuEstimate:
@@ -338,7 +330,7 @@ def open_rapl(root: Path = _POWERCAP) -> Meter:
                 values.append(value)
                 domains[f"{name} ({path.name})"] = path
         if domains:
-            return RaplMeter(domains)
+            return rapl_meter(domains)
     except PermissionError as error:
         reason = f"{error.filename} may be read by root only; `chmod o+r` it, or run as root"
         return NoMeter(covers, reason)
@@ -366,7 +358,7 @@ def open_nvml(uuid: str, covers: str, library: Any = None) -> Meter:
         library.nvmlDeviceGetTotalEnergyConsumption(handle)
     except library.NVMLError as error:
         return NoMeter(covers, f"NVML gives no energy for this GPU: {error}")
-    return NvmlMeter(library, handle, covers)
+    return nvml_meter(library, handle, covers)
 
 
 def open_cpu_estimate() -> CpuEstimate:
@@ -392,7 +384,7 @@ def meters_for(device: torch.device) -> list[Meter]:
 
 @dataclass(frozen=True)
 class EnergyUse:
-    """What a piece of work took, part by part."""
+    """The energy consumed by a piece of work, part by part."""
 
     images: int
     readings: tuple[Reading, ...]
@@ -405,7 +397,7 @@ class EnergyUse:
 
     @property
     def joules(self) -> Range | None:
-        """All parts together, or None where a part is missing."""
+        """The sum of all parts, or None where a part is missing."""
         if self.reason is not None:
             return None
         return sum((r.joules for r in self.readings if r.joules is not None), Range.exact(0.0))
@@ -420,11 +412,18 @@ class EnergyUse:
         return EnergyUse(self.images, tuple(r for r in self.readings if r.metered == metered))
 
 
-def measure_energy(work: Callable[[], int], meters: Sequence[Meter]) -> EnergyUse:
-    """Do `work`, which returns how many images it handled, between the meters' start and reading."""
+def measure_energy(step: Callable[[], int], meters: Sequence[Meter], seconds: float) -> EnergyUse:
+    """Repeat `step`, which returns how many images it handled, between the meters' start and reading.
+
+    Args:
+        seconds: at least so long: energy counters need about a second to say anything.
+    """
     for meter in meters:
         meter.start()
-    images = work()
+    end = time.monotonic() + seconds
+    images = step()
+    while time.monotonic() < end:
+        images += step()
     return EnergyUse(images, tuple(meter.read() for meter in meters))
 
 
@@ -453,19 +452,6 @@ def _sum_of(readings: Sequence[Reading]) -> Reading:
     if not spans or sum(reading.seconds for reading in silent) > NEGLIGIBLE_SHARE * seconds:
         return Reading(first.meter, first.covers, first.metered, seconds, None, silent[0].reason)
     return Reading(first.meter, first.covers, first.metered, seconds, sum(spans, Range.exact(0.0)))
-
-
-def repeat_forward(step: Callable[[], int], seconds: float) -> Callable[[], int]:
-    """Work that repeats `step` for at least `seconds`: energy counters need about a second to say anything."""
-
-    def work() -> int:
-        images = 0
-        end = time.monotonic() + seconds
-        while time.monotonic() < end:
-            images += step()
-        return images
-
-    return work
 
 
 def _read_number(path: Path) -> int:

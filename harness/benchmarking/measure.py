@@ -9,7 +9,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Sequence
 from contextlib import closing
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import cache, partial
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ from harness.benchmarking import results
 from harness.benchmarking.architecture import read_architecture
 from harness.benchmarking.carbon import emissions, grid_intensity
 from harness.benchmarking.complexity import count
-from harness.benchmarking.energy import EnergyUse, Meter, measure_energy, meters_for, repeat_forward
+from harness.benchmarking.energy import EnergyUse, Meter, measure_energy, meters_for
 from harness.benchmarking.energy_tracking import RunEnergy
 from harness.benchmarking.memory import peak_memory
 from harness.benchmarking.results import Provenance
@@ -32,8 +32,8 @@ from harness.facts import facts_for
 from harness.models.loading import LoadedModel, ModelState, build_architecture
 from harness.models.preprocessing import Preprocessing
 from harness.progress import Reporter
+from harness.runtime.batches import Batch, batches, decode_batch
 from harness.runtime.choosing import Choice, candidates, choose
-from harness.runtime.engine import Batch, batches, decode_batch
 from harness.runtime.execution import fixed_config
 from harness.runtime.hardware import describe
 from harness.runtime.network import Forward, prepare, to_device
@@ -55,19 +55,12 @@ _FAILURES = (HarnessError, RuntimeError, OSError)
 class _Subject:
     """The model that is benchmarked."""
 
-    name: str
-    """By which documented facts are found."""
-    lineage: str | None
-    """The checkpoint that its weights were found to be, where that was decided."""
+    state: ModelState
+    loaded: LoadedModel | None
+    """None where the checkpoint is not here: the weights are random then."""
     module: torch.nn.Module
     """Normalised images (N, 3, H, W) to logits."""
     preprocessing: Preprocessing
-    preprocessing_origin: str
-    """Where it was read."""
-    checkpoint: Path | None
-    has_weights: bool
-    """Whether the weights are the checkpoint's; else they are random."""
-    convolutional: bool
     settings: Settings
     provenance: Provenance
 
@@ -76,17 +69,14 @@ class _Subject:
 class _Running:
     """The network on its device, as it was chosen to run."""
 
-    forward: Forward
-    preprocessing: Preprocessing
-    noise: torch.Tensor
-    """Normal noise (8, 3, H, W) from a fixed seed: speed doesn't depend on what the pixels show."""
-    sample_images: SampleImages
-    settings: Settings
-    provenance: Provenance
+    subject: _Subject
     choice: Choice
-    weights_note: str
-    """What to add to the description of a timed call."""
-    ran: list[int] = field(default_factory=list)
+    forward: Forward
+    noise: torch.Tensor
+    """Normal noise (8, 3, H, W) from a fixed seed, on the device: speed doesn't depend on what the pixels show."""
+    sample_images: SampleImages
+    provenance: Provenance
+    ran: list[int]
     """Images of each piece of work so far, warm-up included: what the energy of the run is for."""
 
     @property
@@ -95,9 +85,13 @@ class _Running:
         return self.noise.device
 
     @property
-    def steps(self) -> str:
+    def limit_s(self) -> float:
+        """After how many seconds each benchmark ends with the interval it has."""
+        return self.subject.settings.measure_seconds
+
+    def steps(self, what: str = results.FORWARD_ONLY) -> str:
         """What a timed call consists of."""
-        return results.FORWARD_ONLY + self.weights_note
+        return what + ("" if self.subject.loaded is not None else ", random weights")
 
     def timed(self, *timings: Timings) -> None:
         """Count the images of timed calls as run."""
@@ -109,7 +103,7 @@ class _Running:
 
 def _complexity(subject: _Subject) -> list[Evidence]:
     own = count(subject.module, (3, *subject.preprocessing.crop))
-    found = results.complexity_evidence(own, subject.provenance, checkpoint=subject.checkpoint)
+    found = results.complexity_evidence(own, subject.provenance, checkpoint=_single_file(subject.state))
     for width, height in subject.settings.input_sizes:
         try:
             at_size = count(subject.module, (3, height, width))
@@ -129,7 +123,7 @@ def _architecture(subject: _Subject) -> list[Evidence]:
 
 
 def _preprocessing(subject: _Subject) -> list[Evidence]:
-    read_from = subject.preprocessing_origin
+    read_from = subject.loaded.identity.preprocessing_origin if subject.loaded is not None else _REGISTRY
     return [results.preprocessing_evidence(subject.preprocessing, read_from, subject.provenance)]
 
 
@@ -139,71 +133,71 @@ def _preprocessing(subject: _Subject) -> list[Evidence]:
 def _start(subject: _Subject) -> _Running:
     """The network as it runs; its answers are compared on images, since on noise all networks agree with themselves."""
     settings, preprocessing = subject.settings, subject.preprocessing
-    allowed = candidates(settings, convolutional=subject.convolutional)
+    allowed = candidates(settings, convolutional=_is_convolutional(subject.module))
+    device = torch.device(allowed[0].device)
     images = sample_images(settings.home / "data")
     groups = [range(len(images.encoded))]
     (batch,) = batches(groups, images.decoded(preprocessing), workers=allowed[0].workers)
     choice = choose(
-        subject.module.to(allowed[0].device),
-        preprocessing.normalise(to_device(batch.pixels, torch.device(allowed[0].device))),
+        subject.module.to(device),
+        preprocessing.normalise(to_device(batch.pixels, device)),
         allowed,
         description=images.description,
         budget=Budget(relative=0.05, limit_s=min(5.0, settings.measure_seconds), minimum_calls=3, warm_up_calls=1),
         limit_s=settings.measure_seconds,
     )
-    config = choice.config
-    device = torch.device(config.device)
     noise = torch.randn(_NOISE_IMAGES, 3, *preprocessing.crop, generator=torch.Generator().manual_seed(0))
     return _Running(
-        forward=prepare(subject.module, config),
-        preprocessing=preprocessing,
+        subject=subject,
+        choice=choice,
+        forward=prepare(subject.module, choice.config),
         noise=noise.to(device),
         sample_images=images,
-        settings=settings,
-        provenance=replace(subject.provenance, hardware=describe(device), config=config),
-        choice=choice,
-        weights_note="" if subject.has_weights else ", random weights",
+        provenance=replace(subject.provenance, hardware=describe(device), config=choice.config),
         ran=[choice.images_run],
     )
 
 
 def _latency(running: _Running) -> list[Evidence]:
-    budget = Budget(minimum_calls=400, warm_up_calls=10, limit_s=running.settings.measure_seconds)
-    timings = measure_latency(running.forward, batch_of(running.noise, 1), budget)
+    timings = measure_latency(running.forward, batch_of(running.noise, 1), _latency_budget(running))
     running.timed(timings)
-    return results.latency_evidence(timings, running.provenance, steps=running.steps)
+    return results.latency_evidence(timings, running.provenance, steps=running.steps())
+
+
+def _latency_budget(running: _Running) -> Budget:
+    """At least 400 calls, so that p99 has an interval, unless the time is over before."""
+    return Budget(minimum_calls=400, warm_up_calls=10, limit_s=running.limit_s)
 
 
 def _sweep(running: _Running) -> Sweep:
-    budget = Budget(limit_s=running.settings.measure_seconds)
-    sweep = sweep_batches(running.forward, running.noise, budget=budget)
+    sweep = sweep_batches(running.forward, running.noise, Budget(limit_s=running.limit_s))
     running.timed(*sweep.points, sweep.best)
     return sweep
 
 
 def _decoding(running: _Running, batch_size: int) -> list[Evidence]:
     """Latency and throughput again, from encoded images on."""
-    workers, pixels = running.choice.config.workers, running.sample_images.decoded(running.preprocessing)
-    watch, limit = stopwatch(running.device), running.settings.measure_seconds
+    preprocessing, workers = running.subject.preprocessing, running.choice.config.workers
+    pixels, watch = running.sample_images.decoded(preprocessing), stopwatch(running.device)
 
     def run(batch: Batch) -> torch.Tensor:
-        return running.forward(running.preprocessing.normalise(to_device(batch.pixels, running.device)))
+        return running.forward(preprocessing.normalise(to_device(batch.pixels, running.device)))
 
     one_by_one = itertools.count()
     latency = time_calls(
         lambda: run(decode_batch([next(one_by_one)], pixels)),
         images_per_call=1,
         watch=watch,
-        budget=Budget(minimum_calls=400, warm_up_calls=10, limit_s=limit),
+        budget=_latency_budget(running),
         watched=lambda seconds: quantile_measurement(seconds, 0.5),
     )
     groups = (range(first, first + batch_size) for first in itertools.count(0, batch_size))
     with closing(batches(groups, pixels, workers=workers)) as stream:
         throughput = time_calls(
-            lambda: run(next(stream)), images_per_call=batch_size, watch=watch, budget=Budget(limit_s=limit)
+            lambda: run(next(stream)), images_per_call=batch_size, watch=watch, budget=Budget(limit_s=running.limit_s)
         )
     running.timed(latency, throughput)
-    steps = results.WITH_DECODING + running.weights_note
+    steps = running.steps(results.WITH_DECODING)
     more = {"variant": _DECODED, "input": running.sample_images.description}
     return [
         *results.latency_evidence(latency, running.provenance, steps=f"{steps}, one after the other", **more),
@@ -233,24 +227,20 @@ def _energy_uses(running: _Running, batch_size: int, meters: Sequence[Meter]) ->
             torch.cuda.synchronize(running.device)
         return len(batch)
 
-    work = repeat_forward(step, running.settings.measure_seconds / _ENERGY_REPEATS)
-    uses = [measure_energy(work, meters) for _ in range(_ENERGY_REPEATS)]
+    seconds = running.limit_s / _ENERGY_REPEATS
+    uses = [measure_energy(step, meters, seconds) for _ in range(_ENERGY_REPEATS)]
     running.ran.extend(use.images for use in uses)
     return uses
 
 
 def _energy(running: _Running, uses: Sequence[EnergyUse], meters: Sequence[Meter]) -> list[Evidence]:
-    seconds = min(_IDLE_SECONDS, running.settings.measure_seconds)
-    idle = [meter.idle(seconds) for meter in meters]
-    return [
-        *results.energy_evidence(uses, running.provenance),
-        results.idle_evidence(idle, running.provenance),
-    ]
+    idle = [meter.idle(min(_IDLE_SECONDS, running.limit_s)) for meter in meters]
+    return [*results.energy_evidence(uses, running.provenance), results.idle_evidence(idle, running.provenance)]
 
 
 def _carbon(running: _Running, uses: Sequence[EnergyUse]) -> list[Evidence]:
     joules = results.per_1000_images(uses)
-    carbon = None if joules is None else emissions(joules, grid_intensity(running.settings.region))
+    carbon = None if joules is None else emissions(joules, grid_intensity(running.subject.settings.region))
     reason = next((use.reason for use in uses if use.reason is not None), None)
     images = sum(use.images for use in uses)
     key = running.provenance.key("carbon.per-1000-images")
@@ -277,27 +267,15 @@ _BY_PRECISION = ("latency", "throughput", "decoding", "memory", "energy", "carbo
 """Benchmarks whose values depend on the precision."""
 
 
-def _takes_of(subject: _Subject) -> dict[str, Callable[[], list[Evidence]]]:
-    """How what needs no run is taken."""
-    facts = facts_for(subject.name)
-    bare = Provenance(subject.provenance.command, subject.provenance.fingerprints)
-    return {
-        "complexity": partial(_complexity, subject),
-        "architecture": partial(_architecture, subject),
-        "preprocessing": partial(_preprocessing, subject),
-        "training": lambda: training_cost(facts, bare, lineage=subject.lineage) if facts is not None else [],
-    }
-
-
-def _takes_of_running(running: _Running) -> dict[str, Callable[[], list[Evidence]]]:
-    """How what runs the network is taken; what several of them need is made once."""
+def _takes_of(running: _Running) -> dict[str, Callable[[], list[Evidence]]]:
+    """How what runs the network is benchmarked; what several benchmarks need is made once."""
     sweep = cache(lambda: _sweep(running))
     meters = cache(lambda: meters_for(running.device))
     uses = cache(lambda: _energy_uses(running, sweep().best.images_per_call, meters()))
     return {
         "execution": lambda: results.execution_evidence(running.choice, running.provenance),
         "latency": partial(_latency, running),
-        "throughput": lambda: results.throughput_evidence(sweep(), running.provenance, steps=running.steps),
+        "throughput": lambda: results.throughput_evidence(sweep(), running.provenance, steps=running.steps()),
         "decoding": lambda: _decoding(running, sweep().best.images_per_call),
         "memory": partial(_memory, running),
         "energy": lambda: _energy(running, uses(), meters()),
@@ -332,15 +310,27 @@ def measure(
         return []
     loaded = load() if model.runnable else None
     weights = loaded.identity.weights if loaded is not None else None
-    provenance = Provenance(command, Fingerprints(weights=weights, code=CODE))
+    bare = Provenance(command, Fingerprints(weights=weights, code=CODE))
     try:
         module = loaded.module if loaded is not None else build_architecture(model.spec)
     except HarnessError as error:
         why = f"{error.message} {model.missing.message if model.missing else ''}".strip()
-        return [item for name in names for item in _waiting(name, why, provenance)]
-    subject = _subject(model, module, loaded, settings, provenance, lineage)
-    takes, ran = _takes_of(subject), list[int]()
-    provenance = replace(subject.provenance, config=fixed_config(settings, convolutional=subject.convolutional))
+        return [item for name in names for item in _waiting(name, why, bare)]
+    preprocessing = loaded.identity.preprocessing if loaded is not None else model.spec.preprocessing
+    assert preprocessing is not None  # the registry states one with each architecture
+    height, width = preprocessing.crop
+    which = "the checkpoint's" if loaded is not None else "random: the checkpoint is not here"
+    provenance = replace(bare, weights=which, input=f"random pixels, {width} × {height}")
+    subject = _Subject(model, loaded, module, preprocessing, settings, provenance)
+    facts = facts_for(model.spec.name)
+    takes: dict[str, Callable[[], list[Evidence]]] = {
+        "complexity": lambda: _complexity(subject),
+        "architecture": lambda: _architecture(subject),
+        "preprocessing": lambda: _preprocessing(subject),
+        "training": lambda: training_cost(facts, bare, lineage=lineage) if facts is not None else [],
+    }
+    provenance = replace(provenance, config=fixed_config(settings, convolutional=_is_convolutional(module)))
+    ran: list[int] = []
     found: list[Evidence] = []
 
     def failed(name: str, error: Exception) -> list[Evidence]:
@@ -353,7 +343,7 @@ def measure(
     if any(name not in takes for name in names):
         try:
             running = _start(subject)
-            takes |= _takes_of_running(running)
+            takes |= _takes_of(running)
             provenance, ran = running.provenance, running.ran
         except _FAILURES as error:
             found += [item for name in names if name not in takes for item in failed(name, error)]
@@ -370,34 +360,8 @@ def measure(
     return found
 
 
-def _subject(
-    model: ModelState,
-    module: torch.nn.Module,
-    loaded: LoadedModel | None,
-    settings: Settings,
-    provenance: Provenance,
-    lineage: str | None,
-) -> _Subject:
-    """What is benchmarked, and what every record of it says."""
-    preprocessing = loaded.identity.preprocessing if loaded is not None else model.spec.preprocessing
-    assert preprocessing is not None  # the registry states one with each architecture
-    height, width = preprocessing.crop
-    return _Subject(
-        name=model.spec.name,
-        lineage=lineage,
-        module=module,
-        preprocessing=preprocessing,
-        preprocessing_origin=loaded.identity.preprocessing_origin if loaded is not None else _REGISTRY,
-        checkpoint=_single_file(model),
-        has_weights=loaded is not None,
-        convolutional=any(isinstance(part, torch.nn.Conv2d) for part in module.modules()),
-        settings=settings,
-        provenance=replace(
-            provenance,
-            weights="the checkpoint's" if loaded is not None else "random: the checkpoint is not here",
-            input=f"random pixels, {width} × {height}",
-        ),
-    )
+def _is_convolutional(module: torch.nn.Module) -> bool:
+    return any(isinstance(part, torch.nn.Conv2d) for part in module.modules())
 
 
 def _single_file(model: ModelState) -> Path | None:

@@ -34,15 +34,13 @@ class Sweep:
     ended_by: SweepEnd
 
 
-def measure_latency(forward: Forward, image: torch.Tensor, budget: Budget | None = None) -> Timings:
+def measure_latency(forward: Forward, image: torch.Tensor, budget: Budget) -> Timings:
     """Seconds per image at batch 1.
 
     Args:
         forward: the prepared network (see `harness.runtime.network.prepare`).
-        image: (1, C, H, W), on the device and in the layout that `forward` runs in.
-        budget: default: at least 400 calls, so that p99 has an interval, unless 60 s are over before.
+        image: (1, C, H, W), on the device.
     """
-    budget = budget or Budget(minimum_calls=400, warm_up_calls=10)
     return time_calls(
         lambda: forward(image),
         images_per_call=1,
@@ -55,9 +53,9 @@ def measure_latency(forward: Forward, image: torch.Tensor, budget: Budget | None
 def sweep_batches(
     forward: Forward,
     images: torch.Tensor,
+    budget: Budget,
     *,
     batches: Sequence[int] | None = None,
-    budget: Budget | None = None,
 ) -> Sweep:
     """Throughput over rising batch sizes, then the best one again to the full budget.
 
@@ -67,10 +65,9 @@ def sweep_batches(
     Args:
         forward: the prepared network.
         images: (N, C, H, W); repeated or cut to each batch size.
-        batches: rising batch sizes; default by device type.
         budget: for the best batch size; the others get a tenth of its time and a wider interval.
+        batches: rising batch sizes; default by device type.
     """
-    budget = budget or Budget()
     quick = Budget(
         relative=max(0.1, budget.relative),
         limit_s=budget.limit_s / 10,

@@ -336,8 +336,8 @@ class _Runner:
 
     def _probe(self, loaded: LoadedModel) -> tuple[torch.Tensor, str]:
         """uint8 (N, 3, H, W) of images to compare answers on, and what they are."""
+        from harness.runtime.batches import batches
         from harness.runtime.choosing import AGREEMENT_IMAGES
-        from harness.runtime.engine import batches
         from harness.runtime.sample_images import sample_images
 
         condition = self._plan.runnable[0]

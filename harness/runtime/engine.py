@@ -8,95 +8,25 @@ fails the condition.
 
 from __future__ import annotations
 
-import warnings
-from collections import deque
-from collections.abc import Callable, Generator, Iterable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
-from functools import partial
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from itertools import groupby
 
 import numpy as np
 import torch
 
-from harness.data.images import UnreadableImageError
 from harness.errors import HarnessError
 from harness.labels.projections import LabelSpaceProjection
 from harness.metrics.types import TOP, LabelSpacePredictions, concatenate
+from harness.runtime.batches import Batch, batches
 from harness.runtime.decoding import Pixels
 from harness.runtime.network import Network
 from harness.runtime.rows import ShardRows
 
 
 @dataclass(frozen=True)
-class Batch:
-    """A decoded batch."""
-
-    positions: list[int]
-    pixels: torch.Tensor
-    """uint8 (n, 3, H, W) of the readable images."""
-    readable: np.ndarray
-    """bool (len(positions),)"""
-    errors: list[str | None]
-
-
-def batches(
-    groups: Iterable[Sequence[int]], pixels: Pixels, *, workers: int, ahead: int = 2
-) -> Generator[Batch, None, None]:
-    """Decoded batches in order, `ahead` of them prepared while one is used.
-
-    Args:
-        groups: the positions of each batch.
-        ahead: batches decoded in advance; bounds the memory.
-    """
-
-    decode = partial(_decode, pixels)
-    with warnings.catch_warnings(), ThreadPoolExecutor(workers, thread_name_prefix="decode") as pool:
-        # Pillow warns of odd metadata; the filter is set once here because it is global, not a thread's own.
-        warnings.simplefilter("ignore")
-        pending: deque[tuple[Sequence[int], list[Future[np.ndarray | UnreadableImageError]]]] = deque()
-        todo = iter(groups)
-        try:
-            while True:
-                while len(pending) <= ahead and (group := next(todo, None)) is not None:
-                    pending.append((group, [pool.submit(decode, position) for position in group]))
-                if not pending:
-                    return
-                group, futures = pending.popleft()
-                yield _collate(list(group), [future.result() for future in futures])
-        finally:
-            for _, futures in pending:
-                for future in futures:
-                    future.cancel()
-
-
-def decode_batch(positions: Sequence[int], pixels: Pixels) -> Batch:
-    """One decoded batch, made in this thread."""
-    return _collate(list(positions), [_decode(pixels, position) for position in positions])
-
-
-def _decode(pixels: Pixels, position: int) -> np.ndarray | UnreadableImageError:
-    try:
-        return pixels(position)
-    except UnreadableImageError as error:
-        return error
-
-
-def _collate(positions: list[int], decoded: list[np.ndarray | UnreadableImageError]) -> Batch:
-    arrays = [item for item in decoded if isinstance(item, np.ndarray)]
-    errors = [item.message if isinstance(item, UnreadableImageError) else None for item in decoded]
-    stacked = np.stack(arrays) if arrays else np.zeros((0, 1, 1, 3), dtype=np.uint8)
-    return Batch(
-        positions=positions,
-        pixels=torch.from_numpy(stacked).permute(0, 3, 1, 2),
-        readable=np.array([error is None for error in errors]),
-        errors=errors,
-    )
-
-
-@dataclass(frozen=True)
 class DeviceProjection:
-    """A readout's maps as tensors on the model's device."""
+    """A projection's maps as tensors on the model's device."""
 
     name: str
     columns: torch.Tensor
@@ -172,16 +102,6 @@ def _unread(spec: DeviceProjection, labels: np.ndarray) -> LabelSpacePredictions
     )
 
 
-@dataclass
-class _Collected:
-    """Rows of the shard being filled, in order."""
-
-    positions: list[int] = field(default_factory=list)
-    errors: list[str | None] = field(default_factory=list)
-    predictions: dict[str, list[LabelSpacePredictions]] = field(default_factory=dict)
-    logits: list[np.ndarray] = field(default_factory=list)
-
-
 @dataclass(frozen=True)
 class Samples:
     """What the engine must know of a condition's samples, in the condition's order."""
@@ -219,48 +139,38 @@ def predict(
     batch_size = network.config.batch_size
     shard_size = -(-shard_size // batch_size) * batch_size
     projections = [DeviceProjection.of(spec, network.config.device) for spec in specs]
-    groups: list[Sequence[int]] = []
-    last_of_shard: set[int] = set()
-    for _, members in groupby(todo, key=lambda position: position // shard_size):
-        shard = list(members)
-        groups += [shard[start : start + batch_size] for start in range(0, len(shard), batch_size)]
-        last_of_shard.add(shard[-1])
-    collected = _Collected()
+    shards = [list(members) for _, members in groupby(todo, key=lambda position: position // shard_size)]
+    ends = {shard[-1] for shard in shards}
+    groups = [shard[at : at + batch_size] for shard in shards for at in range(0, len(shard), batch_size)]
+    done: list[ShardRows] = []
     for batch in batches(groups, pixels, workers=network.config.workers):
-        _run_batch(network, projections, samples, batch, collected, keep_logits)
-        if batch.positions[-1] in last_of_shard:
-            write(_shard(samples, collected))
-            collected = _Collected()
+        done.append(_run_batch(network, projections, samples, batch, keep_logits))
+        if batch.positions[-1] in ends:
+            write(_joined(done))
+            done = []
         progress(len(batch.positions))
 
 
 def _run_batch(
-    network: Network,
-    projections: Sequence[DeviceProjection],
-    samples: Samples,
-    batch: Batch,
-    collected: _Collected,
-    keep_logits: bool,
-) -> None:
-    labels = samples.label[batch.positions]
-    readable = batch.readable
+    network: Network, projections: Sequence[DeviceProjection], samples: Samples, batch: Batch, keep_logits: bool
+) -> ShardRows:
+    """The rows of one batch; images that can't be read have no prediction in theirs."""
+    labels, readable = samples.label[batch.positions], batch.readable
+    names = [samples.sample_id[position] for position in batch.positions]
     logits = network(batch.pixels) if readable.any() else None
     if logits is not None:
-        _check_finite(logits, [samples.sample_id[p] for p, ok in zip(batch.positions, readable, strict=True) if ok])
-    for spec in projections:
-        whole = _unread(spec, labels)
-        if logits is not None:
+        _check_finite(logits, [name for name, is_readable in zip(names, readable, strict=True) if is_readable])
+    predictions = {spec.name: _unread(spec, labels) for spec in projections}
+    kept = np.full((len(labels), network.outputs), np.nan, np.float16) if keep_logits else None
+    if logits is not None:
+        for spec in projections:
             read = spec.read(logits, labels[readable])
             for name in ("target_logit", "logsumexp", "logsumexp2", "top5", "top5_logit"):
-                getattr(whole, name)[readable] = getattr(read, name)
-        collected.predictions.setdefault(spec.name, []).append(whole)
-    if keep_logits:
-        kept = np.full((len(labels), network.outputs), np.nan, np.float16)
-        if logits is not None:
+                getattr(predictions[spec.name], name)[readable] = getattr(read, name)
+        if kept is not None:
             kept[readable] = logits.cpu().numpy().astype(np.float16)
-        collected.logits.append(kept)
-    collected.positions.extend(batch.positions)
-    collected.errors.extend(batch.errors)
+    digests = [samples.digest[position] for position in batch.positions]
+    return ShardRows(names, digests, labels.astype(np.int32), batch.errors, predictions, kept)
 
 
 def _check_finite(logits: torch.Tensor, sample_ids: list[str]) -> None:
@@ -273,13 +183,14 @@ def _check_finite(logits: torch.Tensor, sample_ids: list[str]) -> None:
         )
 
 
-def _shard(samples: Samples, collected: _Collected) -> ShardRows:
-    positions = collected.positions
+def _joined(parts: Sequence[ShardRows]) -> ShardRows:
+    """The rows of several batches as one shard."""
+    logits = [part.logits for part in parts if part.logits is not None]
     return ShardRows(
-        sample_id=[samples.sample_id[p] for p in positions],
-        digest=[samples.digest[p] for p in positions],
-        label=samples.label[positions].astype(np.int32),
-        error=collected.errors,
-        predictions={name: concatenate(parts) for name, parts in collected.predictions.items()},
-        logits=np.concatenate(collected.logits) if collected.logits else None,
+        sample_id=[name for part in parts for name in part.sample_id],
+        digest=[digest for part in parts for digest in part.digest],
+        label=np.concatenate([part.label for part in parts]),
+        error=[error for part in parts for error in part.error],
+        predictions={name: concatenate([part.predictions[name] for part in parts]) for name in parts[0].predictions},
+        logits=np.concatenate(logits) if logits else None,
     )

@@ -10,22 +10,22 @@ import torch
 
 from harness.benchmarking.codecarbon_tables import CodeCarbonTables
 from harness.benchmarking.energy import (
+    CounterMeter,
     CpuEstimate,
     EnergyUse,
     Meter,
     NoMeter,
-    NvmlMeter,
-    RaplMeter,
     Reading,
     cpu_power_table,
     cpu_watts,
     measure_energy,
     memory_watts,
     meters_for,
+    nvml_meter,
     open_cpu_estimate,
     open_nvml,
     open_rapl,
-    repeat_forward,
+    rapl_meter,
 )
 from harness.benchmarking.ranges import Range
 from harness.runtime.hardware import Cpu, read_cpu
@@ -68,8 +68,8 @@ def value(reading: Reading) -> float:
 # --- RAPL ---------------------------------------------------------------------------------------------------------
 
 
-def rapl(path: Path, clock: Clock) -> RaplMeter:
-    return RaplMeter({"package-0": path}, clock=clock, sleep=clock.sleep)
+def rapl(path: Path, clock: Clock) -> CounterMeter:
+    return rapl_meter({"package-0": path}, clock=clock, sleep=clock.sleep)
 
 
 def test_rapl_counts_between_start_and_read(tmp_path: Path) -> None:
@@ -142,7 +142,7 @@ def test_idle_power_is_read_over_a_pause(tmp_path: Path) -> None:
         clock.sleep(seconds)
         set_energy(path, 100_000_000)
 
-    got = RaplMeter({"package-0": path}, clock=clock, sleep=pause).idle(5)
+    got = rapl_meter({"package-0": path}, clock=clock, sleep=pause).idle(5)
     assert got.watts == Range.exact(20.0)
 
 
@@ -242,10 +242,10 @@ def test_nvml_that_can_not_count(library: Nvml, why: str) -> None:
 
 
 def test_nvml_that_fails_or_stands_still_gives_a_reason() -> None:
-    failing = NvmlMeter(failing_library := Nvml(5, None), failing_library.nvmlDeviceGetHandleByUUID("a"), "GPU")
+    failing = nvml_meter(failing_library := Nvml(5, None), failing_library.nvmlDeviceGetHandleByUUID("a"), "GPU")
     failing.start()
     assert failing.read().reason == "NVML gave no energy: Not Supported"
-    still = NvmlMeter(still_library := Nvml(5, 5), still_library.nvmlDeviceGetHandleByUUID("a"), "GPU")
+    still = nvml_meter(still_library := Nvml(5, 5), still_library.nvmlDeviceGetHandleByUUID("a"), "GPU")
     still.start()
     assert still.read().joules is None
 
@@ -363,7 +363,7 @@ class Fixed:
 
 
 def use(*meters: Meter) -> EnergyUse:
-    return measure_energy(lambda: 10, meters)
+    return measure_energy(lambda: 10, meters, seconds=0.0)
 
 
 def test_parts_add_up() -> None:
@@ -396,7 +396,7 @@ def test_work_is_repeated_for_the_time_given(monkeypatch: pytest.MonkeyPatch) ->
         clock.sleep(0.4)
         return 8
 
-    assert repeat_forward(step, seconds=1.0)() == 24
+    assert measure_energy(step, [], seconds=1.0).images == 24
 
 
 def test_meters_of_a_cpu_are_one_for_the_processor() -> None:

@@ -76,4 +76,4 @@ def test_sweep_does_not_begin_a_batch_that_takes_too_long(monkeypatch: pytest.Mo
 
 def test_no_memory_for_one_image_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(torch.OutOfMemoryError):
-        sweep_batches(Machine(monkeypatch, {}), torch.zeros(1, 3, 2, 2), batches=[1])
+        sweep_batches(Machine(monkeypatch, {}), torch.zeros(1, 3, 2, 2), QUICK, batches=[1])

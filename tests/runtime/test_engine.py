@@ -18,7 +18,8 @@ from harness.errors import HarnessError
 from harness.labels.projections import label_space_projections
 from harness.metrics.types import LabelSpacePredictions, concatenate
 from harness.models.loading import LoadedModel
-from harness.runtime.engine import Samples, batches, predict
+from harness.runtime.batches import batches
+from harness.runtime.engine import Samples, predict
 from harness.runtime.execution import ExecutionConfig
 from harness.runtime.network import Network
 from harness.runtime.rows import ShardRows
