@@ -33,10 +33,13 @@ class PushRequest:
     revision: str | None = None
     """A branch, or `refs/pr/N`; None for `main`."""
     create_pr: bool = True
+    """Open a pull request rather than commit to the branch."""
     create_repo: bool = False
+    """Make the repository, for everyone to see, if it isn't there."""
     ledger: Path | None = None
-    """None for the evidence.json beside the card, if there is one."""
+    """None for the one that the card names, or the evidence.json beside it, if there is one."""
     message: str = "Update the model card"
+    """Title of the commit and the pull request."""
 
 
 @dataclass(frozen=True)

@@ -46,22 +46,15 @@ def publish(
     """Publish a card with its figures and its ledger on the Hub, as one commit.
 
     Args:
-        card: the card's file.
-        repo_id: the model's repository, ORG/NAME.
-        revision: a branch, or `refs/pr/N` for an open pull request of yours to update; None for `main`.
-        ledger: the card's evidence.json; None for the one that the card names, or the one beside it.
-        create_pr: open a pull request rather than commit to the branch.
-        create_repo: make the repository, for everyone to see, if it isn't there.
-        message: title of the commit and the pull request.
-        dry_run: only say what would be sent.
+        revision, ledger, create_pr, create_repo, message: as in `PushRequest`.
+        dry_run: send nothing.
         confirm: called with the plan, also where nothing is sent after it; nothing is where it says no.
 
     Returns:
         What was planned, and what was sent: None for a dry run, where there was nothing to do, or where `confirm` said no.
 
     Raises:
-        HarnessError: the card isn't fit for the Hub, rights are missing, the card on the Hub changed where this one did
-            (exit code 5), or the Hub refused it.
+        HarnessError: as `plan_push` and `push` do.
     """
     if not message.strip():
         raise UsageError("--message is empty.", remedy="Give a title.")
@@ -77,7 +70,6 @@ def fetch_card(repo_id: str, output: str | Path | None = None, *, revision: str 
     """Fetch a model's card from the Hub, byte for byte, and remember beside it where it came from.
 
     Args:
-        repo_id: the model's repository, ORG/NAME.
         output: the file to write; None for NAME.md in this folder.
         revision: a branch, or `refs/pr/N` for a pull request.
 
