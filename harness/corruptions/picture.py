@@ -5,24 +5,12 @@ from __future__ import annotations
 import functools
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from harness.corruptions.filters import Bytes, Floats
 
 SIDE = 224
 SHAPE = (SIDE, SIDE, 3)
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
-def _channel_extremes(base: Bytes) -> tuple[Bytes, Bytes]:
-    highest, lowest = np.empty_like(base), np.empty_like(base)
-    for y in range(base.shape[0]):
-        for x in range(base.shape[1]):
-            red, green, blue = base[y, x, 0], base[y, x, 1], base[y, x, 2]
-            highest[y, x] = max(red, green, blue)
-            lowest[y, x] = min(red, green, blue)
-    return highest, lowest
 
 
 class Picture:
@@ -47,11 +35,11 @@ class Picture:
 
     @functools.cached_property
     def channel_extremes(self) -> tuple[Bytes, Bytes]:
-        """The highest and the lowest channel of each pixel, uint8 (224, 224, 3) each, repeated along the last axis.
-
-        The repetition lets one loop run over all values side by side.
-        """
-        return _channel_extremes(self.base)
+        """The highest and the lowest channel of each pixel, uint8 (224, 224, 3) each, repeated along the last axis."""
+        red, green, blue = np.moveaxis(self.base, 2, 0)
+        highest = np.maximum(np.maximum(red, green), blue)
+        lowest = np.minimum(np.minimum(red, green), blue)
+        return np.repeat(highest[..., np.newaxis], 3, axis=2), np.repeat(lowest[..., np.newaxis], 3, axis=2)
 
     @functools.cached_property
     def channel_means(self) -> NDArray[np.float64]:

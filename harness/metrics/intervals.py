@@ -65,6 +65,10 @@ def wilson(
 def proportion(successes: int, n: int, level: float = LEVEL) -> Estimate:
     """A proportion in percent with its Wilson interval.
 
+    >>> estimate = proportion(38, 50)
+    >>> f"{estimate.value:.1f} ({estimate.low:.1f} to {estimate.high:.1f})"
+    '76.0 (62.6 to 85.7)'
+
     Raises:
         MetricUnavailable: n is 0.
     """

@@ -24,6 +24,9 @@ def holm(p_values: FloatArray) -> FloatArray:
     """Adjusted p-values (m,) that control the chance of any false finding, under any dependence; NaN stays NaN.
 
     Holm 1979, "A simple sequentially rejective multiple test procedure".
+
+    >>> holm(np.array([0.01, 0.04, 0.03])).tolist()
+    [0.03, 0.06, 0.06]
     """
     adjusted = np.full(len(p_values), np.nan)
     known = np.flatnonzero(~np.isnan(p_values))

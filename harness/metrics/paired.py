@@ -1,9 +1,8 @@
 """Two or more models on the same samples: paired differences, McNemar's test, agreement, and who can be told apart.
 
-What decides a paired comparison are the discordant samples, which one model gets right and the other wrong. Everything here
-works on the four counts of that 2 × 2 table, for many tables at once (one a slice, one a pair of models). The exact test
-decides whether two models differ; the interval says by how much. At the edge of significance the two may disagree, since the
-exact test is the more conservative one.
+Everything here works on the four counts of a 2 × 2 table of outcomes, for many tables at once (one a slice, one a pair of
+models). The exact test decides whether two models differ; the interval says by how much. At the edge of significance the two
+may disagree, since the exact test is the more conservative one.
 """
 
 from __future__ import annotations
