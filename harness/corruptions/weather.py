@@ -268,7 +268,7 @@ def brightness(picture: Picture, _: None, amount: float) -> Bytes:
     values = np.arange(256, dtype=np.float64)
     raised = np.minimum(values + 255.0 * amount, 255.0)
     ratios = np.divide(raised, values, out=np.zeros(256), where=values > 0).astype(np.float32)
-    peaks = picture.channel_extremes[0][..., :1]
+    peaks = picture.channel_extremes[0]
     return truncated(np.where(peaks > 0, picture.floats * ratios[peaks], np.float32(raised[0])))
 
 
