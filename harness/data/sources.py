@@ -16,13 +16,14 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from operator import attrgetter
 from pathlib import Path
-from typing import Protocol
-
-import pandas as pd
+from typing import TYPE_CHECKING, Protocol
 
 from harness.data.catalog import Benchmark
 from harness.errors import HarnessError
 from harness.labels.spaces import LabelSpace
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff"})
 
