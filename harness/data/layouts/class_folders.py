@@ -1,4 +1,4 @@
-"""Class folders, named by synset or (ImageNetV2) by number."""
+"""Class folders, named by synset or (ImageNetV2) by the class index as an integer."""
 
 from __future__ import annotations
 
@@ -10,69 +10,51 @@ from harness.data.sources import (
     FileSource,
     FileStamp,
     Index,
-    Listing,
     Place,
     checked_class,
     ignored_note,
     list_folder,
     refuse_bare_numbers,
 )
-from harness.labels.spaces import LabelSpace
 
 
 @dataclass(frozen=True)
 class ClassFolders(FileSource):
-    """A folder a class, named by synset, or (ImageNetV2) by the class index as an integer."""
+    """A folder a class."""
 
-    space: LabelSpace
-    numbered: bool = False
-
-    @property
-    def layout(self) -> str:
-        return "class folders named by class index" if self.numbered else "class folders named by synset"
+    layout: str
+    labels: dict[str, int]
+    """Class index of each class folder, in the order of the classes."""
 
     def stamps(self) -> list[FileStamp]:
-        return [stamp for folder in self._class_folders() for stamp in self._list(folder).images]
+        return [stamp for folder in self.labels for stamp in list_folder(self.root / folder, f"{folder}/").images]
 
     def index(self) -> Index:
         entries, ignored = [], []
-        for folder in self._class_folders():
-            label = self._label(folder)
-            listing = self._list(folder)
+        for folder, label in self.labels.items():
+            listing = list_folder(self.root / folder, f"{folder}/")
             entries += [Entry(stamp.path, label, stamp.path) for stamp in listing.images]
             ignored += [stamp.path for stamp in listing.others] + [f"{folder}/{name}/" for name in listing.folders]
         top = list_folder(self.root)
         ignored += [stamp.path for stamp in top.images + top.others]
-        ignored += [f"{name}/" for name in top.folders if not self._is_class(name)]
+        ignored += [f"{name}/" for name in top.folders if name not in self.labels]
         return Index(entries, ignored_note(len(ignored), "files and folders were", min(ignored, default="")))
-
-    def _list(self, folder: str) -> Listing:
-        return list_folder(self.root / folder, prefix=f"{folder}/")
-
-    def _is_class(self, name: str) -> bool:
-        return _is_number(name) if self.numbered else SYNSET.fullmatch(name) is not None
-
-    def _class_folders(self) -> list[str]:
-        names = [name for name in list_folder(self.root).folders if self._is_class(name)]
-        if self.numbered:
-            names.sort(key=int)  # as strings, 10 would come before 2
-        return names
-
-    def _label(self, folder: str) -> int:
-        return checked_class(int(folder) if self.numbered else folder, self.space, str(self.root / folder))
 
 
 def class_folders(place: Place) -> ClassFolders | None:
-    """Folders named by synset, else folders named by number."""
-    folders = place.listing.folders
-    if any(SYNSET.fullmatch(name) for name in folders):
-        return ClassFolders(place.path, place.space)
-    numbers = [name for name in folders if _is_number(name)]
+    """Folders named by synset, else folders named by number.
+
+    Raises:
+        HarnessError: a folder's name is no class of the label space.
+    """
+    path, space = place.path, place.space
+    if synsets := [name for name in place.listing.folders if SYNSET.fullmatch(name)]:
+        labels = {name: checked_class(name, space, str(path / name)) for name in synsets}
+        return ClassFolders(path, "class folders named by synset", labels)
+    # As strings, 10 would come before 2.
+    numbers = sorted((name for name in place.listing.folders if name.isascii() and name.isdigit()), key=int)
     if not numbers:
         return None
-    refuse_bare_numbers(place.space, f"{place.path} has numbered folders ({numbers[0]}, ...)")
-    return ClassFolders(place.path, place.space, numbered=True)
-
-
-def _is_number(name: str) -> bool:
-    return name.isascii() and name.isdigit()
+    refuse_bare_numbers(space, f"{path} has numbered folders ({numbers[0]}, ...)")
+    labels = {name: checked_class(int(name), space, str(path / name)) for name in numbers}
+    return ClassFolders(path, "class folders named by class index", labels)
