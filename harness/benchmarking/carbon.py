@@ -69,9 +69,7 @@ def emissions(joules: Range, intensity: Intensity, pue: Assumption | None = None
     return Emissions(grams, joules, pue, intensity)
 
 
-def training_emissions(
-    devices: int, hours: Range, watts: Assumption, intensity: Intensity, pue: Assumption | None = None
-) -> Emissions:
+def training_emissions(devices: int, hours: Range, watts: Assumption, intensity: Intensity) -> Emissions:
     """Grams of CO2e of a training run from documented devices and hours and assumed power, PUE and grid.
 
     Args:
@@ -79,10 +77,11 @@ def training_emissions(
         hours: wall-clock hours of the run.
         watts: power of one device.
         intensity: of the region where it ran; the world's where undisclosed.
-        pue: default: that of an undisclosed data centre in 2020.
+
+    The PUE is that of an undisclosed data centre in 2020.
     """
     joules = watts.range * hours * float(devices * 3600)
-    return emissions(joules, intensity, pue or assumptions()["pue.training"])
+    return emissions(joules, intensity, assumptions()["pue.training"])
 
 
 def grid_intensity(region: str | None = None) -> Intensity:

@@ -86,7 +86,7 @@ class Meter(Protocol):
 
     @property
     def covers(self) -> str:
-        """The part of the machine in words."""
+        """The part of the machine."""
 
     def start(self) -> None:
         """Begin a span of time."""
@@ -344,7 +344,7 @@ def open_nvml(uuid: str, covers: str, library: Any = None) -> Meter:
 
     Args:
         uuid: as the driver writes it; an index would ignore CUDA_VISIBLE_DEVICES.
-        covers: the GPU in words.
+        covers: which GPU it is.
         library: the module `pynvml` or one that looks like it; imported where not given.
     """
     if library is None:

@@ -24,7 +24,7 @@ from harness.benchmarking.energy import EnergyUse, Meter, measure_energy, meters
 from harness.benchmarking.energy_tracking import RunEnergy
 from harness.benchmarking.memory import peak_memory
 from harness.benchmarking.results import Provenance
-from harness.benchmarking.speed import Sweep, batch_of, measure_latency, sweep_batches
+from harness.benchmarking.speed import DEFAULT_BATCHES, Sweep, batch_of, measure_latency, sweep_batches
 from harness.benchmarking.training import training_cost
 from harness.errors import HarnessError
 from harness.evidence import CODE, Evidence, Fingerprints
@@ -170,7 +170,8 @@ def _latency_budget(running: _Running) -> Budget:
 
 
 def _sweep(running: _Running) -> Sweep:
-    sweep = sweep_batches(running.forward, running.noise, Budget(limit_s=running.limit_s))
+    sizes = DEFAULT_BATCHES.get(running.device.type, DEFAULT_BATCHES["cpu"])
+    sweep = sweep_batches(running.forward, running.noise, Budget(limit_s=running.limit_s), sizes)
     running.timed(*sweep.points, sweep.best)
     return sweep
 

@@ -27,7 +27,7 @@ class PeakMemory:
     before: int | None
     """The same measure just before the run: interpreter, libraries and weights."""
     what: str
-    """What was measured, in words for the protocol."""
+    """What was measured, for the protocol."""
     reason: str | None = None
     """Why there is no number."""
 

@@ -7,7 +7,7 @@ same again stands in each record's protocol.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -130,7 +130,7 @@ def architecture_evidence(architecture: Mapping[str, Any], provenance: Provenanc
 
 
 def preprocessing_evidence(preprocessing: Preprocessing, read_from: str, provenance: Provenance) -> Evidence:
-    """`architecture.preprocessing` in words, its fields in the protocol."""
+    """`architecture.preprocessing` as a description, its fields in the protocol."""
     protocol = preprocessing.model_dump(mode="json") | {"read_from": read_from}
     return _derived("architecture.preprocessing", preprocessing.describe(), None, provenance, protocol)
 
@@ -144,7 +144,7 @@ def latency_evidence(
     """`compute.latency-p50`, `-p95` and `-p99` in milliseconds at batch 1.
 
     Args:
-        steps: what a call consists of, in words.
+        steps: what a call consists of.
         variant: names another kind of call, e.g. "with-decoding".
         more: for the protocol.
     """
@@ -168,7 +168,7 @@ def throughput_evidence(
     """`compute.throughput` in images/s at the best batch size, with the whole sweep in the protocol.
 
     Args:
-        steps: what a call consists of, in words.
+        steps: what a call consists of.
         variant: names another kind of call, e.g. "with-decoding".
         more: for the protocol.
     """
@@ -335,7 +335,7 @@ def _over_repeats(
 
 
 def idle_evidence(readings: Sequence[Reading], provenance: Provenance) -> Evidence:
-    """`energy.idle-power` in watts: what the same meters read without work; no figure of energy leaves it out."""
+    """`energy.idle-power` in watts: what the same meters read without work; no energy leaves it out."""
     idle = EnergyUse(images=0, readings=tuple(readings))
     watts = sum((r.watts for r in readings if r.watts is not None), Range.exact(0.0))
     return _once("energy.idle-power", "W", idle, watts, 1, provenance)
@@ -423,19 +423,12 @@ def training_evidence(
 
 
 def _part(reading: Reading) -> dict[str, Any]:
-    return {
-        "covers": reading.covers,
-        "meter": reading.meter,
-        "metered": reading.metered,
-        "seconds": reading.seconds,
-        "joules": None if reading.joules is None else reading.joules.value,
-        "reason": reading.reason,
-    }
+    return asdict(reading) | {"joules": None if reading.joules is None else reading.joules.value}
 
 
 def _factors(carbon: Emissions) -> dict[str, Any]:
     return {
-        "joules": {"low": carbon.joules.low, "value": carbon.joules.value, "high": carbon.joules.high},
+        "joules": asdict(carbon.joules),
         "pue": carbon.pue.describe(),
         "grid": carbon.intensity.describe(),
     }

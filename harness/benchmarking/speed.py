@@ -50,13 +50,7 @@ def measure_latency(forward: Forward, image: torch.Tensor, budget: Budget) -> Ti
     )
 
 
-def sweep_batches(
-    forward: Forward,
-    images: torch.Tensor,
-    budget: Budget,
-    *,
-    batches: Sequence[int] | None = None,
-) -> Sweep:
+def sweep_batches(forward: Forward, images: torch.Tensor, budget: Budget, sizes: Sequence[int]) -> Sweep:
     """Throughput over rising batch sizes, then the best one again to the full budget.
 
     The sweep ends early when two batch sizes in a row bring less than the best so far, when a single call at the
@@ -66,7 +60,7 @@ def sweep_batches(
         forward: the prepared network.
         images: (N, C, H, W); repeated or cut to each batch size.
         budget: for the best batch size; the others get a tenth of its time and a wider interval.
-        batches: rising batch sizes; default by device type.
+        sizes: rising batch sizes.
     """
     quick = Budget(
         relative=max(0.1, budget.relative),
@@ -76,7 +70,7 @@ def sweep_batches(
     )
     points: list[Timings] = []
     ended_by: SweepEnd = "all batch sizes measured"
-    for size in batches or DEFAULT_BATCHES.get(images.device.type, DEFAULT_BATCHES["cpu"]):
+    for size in sizes:
         if points and size / points[-1].throughput.value > quick.limit_s:
             ended_by = "time limit"
             break

@@ -28,6 +28,7 @@ AGREEMENT_IMAGES = 32
 TIMED_IMAGES = 8
 """Images of a timed call."""
 MINIMUM_AGREEMENT = 0.99
+"""Share of the probe's top-1 that must be the reference's."""
 CLEARLY_FASTER = 1.15
 """How much faster than the default anything else must be to be chosen: noise in a timing should not change answers."""
 CLEARLY_SLOWER = 2.0
@@ -120,7 +121,6 @@ def choose(
     allowed: Sequence[ExecutionConfig],
     *,
     description: str,
-    minimum_agreement: float = MINIMUM_AGREEMENT,
     budget: Budget = _BUDGET,
     limit_s: float = math.inf,
     images_ahead: int | None = None,
@@ -136,7 +136,6 @@ def choose(
         allowed: the default first: another must be clearly faster. The reference (fp32, contiguous, eager) is tried too,
             and chosen where nothing that is allowed can be.
         description: what the probe's images are.
-        minimum_agreement: share of the probe's top-1 that must agree with the reference.
         budget: of each timing.
         limit_s: seconds for compiled ways. Where compiling usually takes longer none is tried; it can't be interrupted,
             so one that has begun may end later.
@@ -173,7 +172,7 @@ def choose(
         if why_not is not None:
             trials.append(Trial(config, rejected=why_not))
             continue
-        trials.append(_try(module, config, probe, expected, best_first_s, minimum_agreement, budget))
+        trials.append(_try(module, config, probe, expected, best_first_s, budget))
         compiling_s += (time.monotonic() - begun) * config.compiled
     best = max((t for t in trials if t.config in allowed), key=lambda trial: _worth(trial, default=allowed[0]))
     return Choice(best.config if best.rejected is None else reference, tuple(trials), description, len(probe))
@@ -209,7 +208,6 @@ def _try(
     probe: torch.Tensor,
     expected: torch.Tensor,
     best_first_s: float,
-    minimum_agreement: float,
     budget: Budget,
 ) -> Trial:
     """One way on the probe; timed where the best first call so far is given, 0 where nothing is."""
@@ -229,8 +227,8 @@ def _try(
         return Trial(config, agreeing=agreeing, rejected="logits are not finite")
     difference = float((logits - expected).abs().max())
     rejected = None
-    if agreeing < minimum_agreement * len(probe):
-        rejected = f"top-1 agrees on {agreeing} of {len(probe)}, less than {minimum_agreement:.0%}"
+    if agreeing < MINIMUM_AGREEMENT * len(probe):
+        rejected = f"top-1 agrees on {agreeing} of {len(probe)}, less than {MINIMUM_AGREEMENT:.0%}"
     if best_first_s:
         timings = measure_throughput(forward, probe[:TIMED_IMAGES], budget)
     return Trial(config, timings, agreeing, difference, rejected, first_call_s)

@@ -36,10 +36,11 @@ class DeviceProjection:
     label_map: np.ndarray
 
     @classmethod
-    def of(cls, spec: LabelSpaceProjection, device: str) -> DeviceProjection:
-        columns = torch.from_numpy(spec.columns)
-        absent = (columns < 0).to(device) if spec.missing else None
-        return cls(spec.name, columns.clamp(min=0).to(device), absent, spec.label_map)
+    def of(cls, projection: LabelSpaceProjection, device: str) -> DeviceProjection:
+        """The projection on a device."""
+        columns = torch.from_numpy(projection.columns)
+        absent = (columns < 0).to(device) if projection.missing else None
+        return cls(projection.name, columns.clamp(min=0).to(device), absent, projection.label_map)
 
     def read(self, logits: torch.Tensor, labels: np.ndarray) -> LabelSpacePredictions:
         """Read logits in this label space.
@@ -89,11 +90,11 @@ def top_classes(scores: torch.Tensor, count: int = TOP) -> tuple[np.ndarray, np.
     return indices.cpu().numpy().astype(np.int32), values.cpu().numpy()
 
 
-def _unread(spec: DeviceProjection, labels: np.ndarray) -> LabelSpacePredictions:
+def _unread(projection: DeviceProjection, labels: np.ndarray) -> LabelSpacePredictions:
     """The rows of images that could not be read: labels only."""
     n = len(labels)
     return LabelSpacePredictions(
-        label=spec.label_map[labels].astype(np.int32),
+        label=projection.label_map[labels].astype(np.int32),
         target_logit=np.full(n, np.nan, np.float32),
         logsumexp=np.full(n, np.nan, np.float32),
         logsumexp2=np.full(n, np.nan, np.float32),
@@ -114,7 +115,7 @@ class Samples:
 
 def predict(
     network: Network,
-    specs: Sequence[LabelSpaceProjection],
+    projections: Sequence[LabelSpaceProjection],
     samples: Samples,
     todo: Sequence[int],
     pixels: Pixels,
@@ -138,13 +139,13 @@ def predict(
     """
     batch_size = network.config.batch_size
     shard_size = -(-shard_size // batch_size) * batch_size
-    projections = [DeviceProjection.of(spec, network.config.device) for spec in specs]
+    on_device = [DeviceProjection.of(projection, network.config.device) for projection in projections]
     shards = [list(members) for _, members in groupby(todo, key=lambda position: position // shard_size)]
     ends = {shard[-1] for shard in shards}
     groups = [shard[at : at + batch_size] for shard in shards for at in range(0, len(shard), batch_size)]
     done: list[ShardRows] = []
     for batch in batches(groups, pixels, workers=network.config.workers):
-        done.append(_run_batch(network, projections, samples, batch, keep_logits))
+        done.append(_run_batch(network, on_device, samples, batch, keep_logits))
         if batch.positions[-1] in ends:
             write(_joined(done))
             done = []
@@ -160,13 +161,13 @@ def _run_batch(
     logits = network(batch.pixels) if readable.any() else None
     if logits is not None:
         _check_finite(logits, [name for name, is_readable in zip(names, readable, strict=True) if is_readable])
-    predictions = {spec.name: _unread(spec, labels) for spec in projections}
+    predictions = {projection.name: _unread(projection, labels) for projection in projections}
     kept = np.full((len(labels), network.outputs), np.nan, np.float16) if keep_logits else None
     if logits is not None:
-        for spec in projections:
-            read = spec.read(logits, labels[readable])
+        for projection in projections:
+            read = projection.read(logits, labels[readable])
             for name in ("target_logit", "logsumexp", "logsumexp2", "top5", "top5_logit"):
-                getattr(predictions[spec.name], name)[readable] = getattr(read, name)
+                getattr(predictions[projection.name], name)[readable] = getattr(read, name)
         if kept is not None:
             kept[readable] = logits.cpu().numpy().astype(np.float16)
     digests = [samples.digest[position] for position in batch.positions]

@@ -20,7 +20,7 @@ class ShardRows:
     label: np.ndarray
     """int32 (n,): class index in the benchmark's label space."""
     error: Sequence[str | None]
-    """Why an image could not be read; its readout columns then hold no prediction (-1 and NaN)."""
+    """Why an image could not be read; its columns of predictions then hold -1 and NaN."""
     predictions: dict[str, LabelSpacePredictions]
     logits: np.ndarray | None = None
     """float16 (n, outputs), where all logits are kept."""

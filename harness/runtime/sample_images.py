@@ -58,7 +58,7 @@ def sample_images(cache: Path) -> SampleImages:
 
 
 def _sizes(encoded: tuple[bytes, ...]) -> str:
-    """Width, height and bytes in words."""
+    """Width, height and bytes."""
     sizes = sorted({load_image(data).size for data in encoded})
     (width, height), kilobytes = sizes[0], np.mean([len(data) for data in encoded]) / 1000
     span = f"{width} × {height}" if len(sizes) == 1 else f"{width} × {height} to {sizes[-1][0]} × {sizes[-1][1]}"

@@ -31,7 +31,7 @@ def test_evaluations_use_the_evaluation_pue() -> None:
 
 def test_training_of_regnety_040() -> None:
     # 8 V100 for 17.5 h at 300 W, PUE 1.59, 475 g/kWh: the upper end of the documented estimate, 31.7 kg.
-    got = training_emissions(8, Range(16.8, 17.5, 17.5), assumptions()["watts.v100-sxm2-16gb"], grid_intensity(), None)
+    got = training_emissions(8, Range(16.8, 17.5, 17.5), assumptions()["watts.v100-sxm2-16gb"], grid_intensity())
     assert got.joules.value / 3.6e6 == pytest.approx(42.0)
     assert got.grams.value / 1000 == pytest.approx(31.7, abs=0.05)
     assert got.grams.low < 24_600 < got.grams.high  # its lower end, with the USA's 369 g/kWh

@@ -52,7 +52,7 @@ class Machine:
 
 def test_sweep_finds_the_best_batch_and_stops_when_throughput_falls(monkeypatch: pytest.MonkeyPatch) -> None:
     machine = Machine(monkeypatch, {1: 0.5, 2: 0.25, 4: 0.2, 8: 0.3, 16: 0.4, 32: 0.1})
-    got = sweep_batches(machine, torch.zeros(1, 3, 2, 2), batches=[1, 2, 4, 8, 16, 32], budget=Budget(limit_s=900))
+    got = sweep_batches(machine, torch.zeros(1, 3, 2, 2), Budget(limit_s=900), [1, 2, 4, 8, 16, 32])
     assert [p.images_per_call for p in got.points] == [1, 2, 4, 8, 16]
     assert got.ended_by == "throughput fell"
     assert got.best.images_per_call == 4
@@ -61,7 +61,7 @@ def test_sweep_finds_the_best_batch_and_stops_when_throughput_falls(monkeypatch:
 
 def test_sweep_stops_where_memory_ends(monkeypatch: pytest.MonkeyPatch) -> None:
     machine = Machine(monkeypatch, {1: 0.5, 2: 0.25})
-    got = sweep_batches(machine, torch.zeros(1, 3, 2, 2), batches=[1, 2, 4], budget=Budget(limit_s=900))
+    got = sweep_batches(machine, torch.zeros(1, 3, 2, 2), Budget(limit_s=900), [1, 2, 4])
     assert got.ended_by == "out of memory"
     assert got.best.images_per_call == 2
 
@@ -69,11 +69,11 @@ def test_sweep_stops_where_memory_ends(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_sweep_does_not_begin_a_batch_that_takes_too_long(monkeypatch: pytest.MonkeyPatch) -> None:
     # A tenth of 60 s for each batch size: four images at 2 s an image would take 8 s.
     machine = Machine(monkeypatch, {1: 3.0, 2: 2.0, 4: 2.0})
-    got = sweep_batches(machine, torch.zeros(1, 3, 2, 2), batches=[1, 2, 4], budget=Budget(limit_s=60))
+    got = sweep_batches(machine, torch.zeros(1, 3, 2, 2), Budget(limit_s=60), [1, 2, 4])
     assert [p.images_per_call for p in got.points] == [1, 2]
     assert got.ended_by == "time limit"
 
 
 def test_no_memory_for_one_image_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(torch.OutOfMemoryError):
-        sweep_batches(Machine(monkeypatch, {}), torch.zeros(1, 3, 2, 2), QUICK, batches=[1])
+        sweep_batches(Machine(monkeypatch, {}), torch.zeros(1, 3, 2, 2), QUICK, [1])

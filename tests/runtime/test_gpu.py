@@ -1,0 +1,58 @@
+"""On a GPU: fp32 is float32, tf32 is what its name says, and pixels arrive as they left."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+from harness.runtime.choosing import candidates, choose
+from harness.runtime.execution import ExecutionConfig
+from harness.runtime.network import Network, prepare, tf32_products
+from harness.settings import Settings
+
+pytestmark = pytest.mark.gpu
+
+
+@pytest.fixture
+def module() -> nn.Module:
+    torch.manual_seed(0)
+    return nn.Sequential(
+        nn.Conv2d(3, 64, 3), nn.ReLU(), nn.Conv2d(64, 64, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(64, 12)
+    )
+
+
+def error_on_gpu(module: nn.Module, config: ExecutionConfig) -> float:
+    """Largest difference from float64 on the processor, as a share of the largest logit."""
+    images = torch.randn(8, 3, 32, 32, generator=torch.Generator().manual_seed(1))
+    with torch.inference_mode():
+        exact = module.double()(images.double())
+    logits = prepare(module.float(), config)(images.to("cuda"))
+    return float((logits.cpu().double() - exact).abs().max() / exact.abs().max())
+
+
+@pytest.mark.parametrize("memory_format", ["contiguous", "channels_last"])
+def test_fp32_is_float32_whatever_the_process_allows(module: nn.Module, memory_format: str) -> None:
+    # float32 has 24 bits (6e-8), TF32 has 11 (5e-4): sums of a few hundred products keep well apart.
+    with tf32_products(True):
+        assert error_on_gpu(module, ExecutionConfig("cuda", memory_format=memory_format)) < 1e-5
+    if torch.cuda.get_device_capability() >= (8, 0):
+        with tf32_products(False):
+            assert error_on_gpu(module, ExecutionConfig("cuda", "tf32", memory_format)) > 1e-5
+
+
+def test_pixels_arrive_as_they_left(module: nn.Module, network_of: Callable[..., Network]) -> None:
+    pixels = torch.randint(0, 256, (8, 8, 8, 3), dtype=torch.uint8).permute(0, 3, 1, 2)
+    expected = network_of(module)(pixels)
+    torch.testing.assert_close(network_of(module, device="cuda")(pixels).cpu(), expected, rtol=1e-4, atol=1e-5)
+
+
+def test_every_way_to_run_is_tried(module: nn.Module) -> None:
+    settings = Settings(home=Path(), device="cuda", precision="auto", layout="auto")
+    allowed = [config for config in candidates(settings, convolutional=True) if not config.compiled]
+    choice = choose(module, torch.randn(8, 3, 32, 32, device="cuda"), allowed, description="noise")
+    assert len(choice.trials) == 4
+    assert choice.chosen.rejected is None
