@@ -57,7 +57,7 @@ def evidence_table(ledger: Ledger) -> str:
     from harness.evidence import show_count, show_interval, show_value
 
     plain = [item for item in ledger if not is_slice(item.key)]
-    cells = [item for item in plain if item.value is not None and item.key.count("/") >= 1]
+    cells = [item for item in plain if item.value is not None and item.name.condition is not None]
     hidden = set(map(id, cells)) if len(cells) > _MOST_CELLS else set()
     measured = [item for item in plain if item.value is not None and id(item) not in hidden]
     waiting = [item for item in plain if item.value is None] + pending_only(ledger)
