@@ -41,7 +41,7 @@ class Arithmetic:
 
 def check_arithmetic(ledger: Ledger) -> Arithmetic:
     """Hold a ledger's numbers against each other."""
-    values = {item.key: item for item in ledger if _is_number(item)}
+    values = {item.key: item for item in ledger if item.is_number}
     faults: list[Fault] = []
     checked: list[str] = []
     for key, item in values.items():
@@ -52,15 +52,6 @@ def check_arithmetic(ledger: Ledger) -> Arithmetic:
             checked.append(key)
     unchecked = [key for key, item in values.items() if key not in checked and item.class_ is EvidenceClass.MEASURED]
     return Arithmetic(faults, checked, unchecked)
-
-
-def _is_number(item: Evidence) -> bool:
-    return isinstance(item.value, int | float) and not isinstance(item.value, bool)
-
-
-def _number(item: Evidence) -> float:
-    assert isinstance(item.value, int | float)
-    return float(item.value)
 
 
 def _same(first: float, other: float) -> bool:
@@ -76,7 +67,7 @@ def _proportion(item: Evidence, values: dict[str, Evidence]) -> str | None:
     interval = item.interval
     if item.unit != "%" or interval is None or not item.n or interval.kind != "wilson":
         return None
-    hits = _number(item) * item.n / 100
+    hits = item.number * item.n / 100
     if not 0 <= round(hits) <= item.n or abs(hits - round(hits)) > _TOLERANCE * item.n + 1e-9:
         return f"{item.value} % of {item.n:,} images is {hits:.6g} images, no whole number from 0 to {item.n:,}"
     low, high = (100 * float(bound) for bound in wilson(round(hits), item.n, interval.level))
@@ -99,7 +90,7 @@ def _flops(item: Evidence, values: dict[str, Evidence]) -> str | None:
     if (item.name.benchmark, item.name.metric) != ("compute", "flops"):
         return None
     macs = values.get(str(item.name.with_metric("macs")))
-    return None if macs is None else _told(item, 2 * _number(macs), f"twice {macs.key}")
+    return None if macs is None else _told(item, 2 * macs.number, f"twice {macs.key}")
 
 
 def _difference(item: Evidence, values: dict[str, Evidence]) -> str | None:
@@ -109,7 +100,7 @@ def _difference(item: Evidence, values: dict[str, Evidence]) -> str | None:
     if len(pair) != 2:
         return None
     first, other = pair
-    return _told(item, _number(first) - _number(other), f"{first.key} minus {other.key}")
+    return _told(item, first.number - other.number, f"{first.key} minus {other.key}")
 
 
 def _corruption(item: Evidence, values: dict[str, Evidence]) -> str | None:
@@ -125,7 +116,7 @@ def _corruption(item: Evidence, values: dict[str, Evidence]) -> str | None:
 
 def _of_corruption(item: Evidence, values: dict[str, Evidence], corruption: str, metric: str) -> str | None:
     cells = [values.get(f"{item.name.prefix}/{severity}.top1") for severity in SEVERITIES]
-    errors = [100 - _number(cell) for cell in cells if cell is not None and cell.n == item.n]
+    errors = [100 - cell.number for cell in cells if cell is not None and cell.n == item.n]
     if len(errors) < len(SEVERITIES):
         return None
     mean = sum(errors) / len(errors)
@@ -143,16 +134,16 @@ def _of_benchmark(item: Evidence, values: dict[str, Evidence], benchmark: Benchm
     if below is None:
         return None
     parts = [values.get(f"{benchmark.name}/{name}.{below}") for name in scored]
-    numbers = [_number(part) for part in parts if part is not None and part.n == item.n]
+    numbers = [part.number for part in parts if part is not None and part.n == item.n]
     if len(numbers) < len(scored):
         return None
     return _told(item, sum(numbers) / len(numbers), f"the mean of {below} over {len(scored)} corruptions")
 
 
 def _told(item: Evidence, expected: float, how: str) -> str:
-    if _same(_number(item), expected):
+    if _same(item.number, expected):
         return ""
-    return f"says {_number(item):.10g}; {how} is {expected:.10g}"
+    return f"says {item.number:.10g}; {how} is {expected:.10g}"
 
 
 def _bounds(item: Evidence, values: dict[str, Evidence]) -> str | None:
@@ -160,7 +151,7 @@ def _bounds(item: Evidence, values: dict[str, Evidence]) -> str | None:
     interval = item.interval
     if item.class_ is not EvidenceClass.ESTIMATED or interval is None:
         return None
-    inside = interval.low <= _number(item) <= interval.high
+    inside = interval.low <= item.number <= interval.high
     return "" if inside else f"{item.value} is outside of its interval, {interval.low:g} to {interval.high:g}"
 
 

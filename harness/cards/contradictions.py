@@ -11,9 +11,11 @@ from __future__ import annotations
 import bisect
 import re
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from harness.cards.answers import Answer, Writer
 from harness.cards.document import Block, Document, Edit, Marker
+from harness.cards.markdown import enumerate_words
 from harness.cards.questions import Question
 from harness.cards.sentences import Span, label_prefix, next_span, sentences
 from harness.evidence import EvidenceClass
@@ -50,158 +52,168 @@ class FilledMarker:
     edit: Edit | None = None
 
 
-@dataclass
-class Neighbours:
-    """Statements that a thing is unknown, which an answer in the same card makes false."""
+class Correction(NamedTuple):
+    """A statement beside the answers that one of them makes false."""
 
+    edit: Edit
+    question: str
+    """Whose answer makes it false."""
+    old: str
+
+
+def contradicted_sentences(
+    document: Document, writer: Writer, rows: list[FilledMarker], edits: list[Edit]
+) -> list[Correction]:
+    """What is called unknown and an answer in the same card tells; no edit overlaps an answer's (`edits`)."""
+    found = _Search(
+        document,
+        _known_topics(writer, rows),
+        asking=[(marker.start, marker.end) for marker in document.markers],
+        written=sorted((edit.start, edit.end) for edit in edits),
+    )
+    answered: dict[Block, list[FilledMarker]] = {}
+    for row in rows:
+        if row.marker.block is not None and row.answer is not None:
+            answered.setdefault(row.marker.block, []).append(row)
+    blocks = (block for block in document.blocks if block.kind in ("paragraph", "cell"))
+    corrections = [made for block in blocks for made in _in_block(found, block, answered.get(block, []))]
+    return [made._replace(edit=_clipped(made.edit, found.written)) for made in corrections]
+
+
+@dataclass(frozen=True)
+class _Search:
     document: Document
-    writer: Writer
-    rows: list[FilledMarker]
-    edits: list[Edit]
+    known: list[tuple[str, re.Pattern[str]]]
+    """Questions that are answered with a value, with how to see that a text speaks of them."""
+    asking: list[Span]
+    """Markers."""
+    written: list[Span]
+    """What answers are written over."""
 
-    def find(self) -> list[tuple[Edit, str, str]]:
-        """Edits with the question that each follows from and the old sentence; none overlaps an answer's."""
-        self.text = self.document.text
-        self.known = self._known_topics()
-        self.asking = [(marker.start, marker.end) for marker in self.document.markers]
-        self.written = sorted((edit.start, edit.end) for edit in self.edits)
-        self.rows_of: dict[Block, list[FilledMarker]] = {}
-        for row in self.rows:
-            if row.marker.block is not None and row.answer is not None:
-                self.rows_of.setdefault(row.marker.block, []).append(row)
-        found = []
-        for block in self.document.blocks:
-            if block.kind in ("paragraph", "cell"):
-                found += self._in_block(block)
-        return [(self._clipped(edit), question, old) for edit, question, old in found]
+    @property
+    def text(self) -> str:
+        return self.document.text
 
-    def _is_answered(self, start: int, end: int) -> bool:
-        """Whether an answer is written over a part of the text."""
-        return any(first < end and start < last for first, last in _within(self.written, start, end))
 
-    def _clipped(self, edit: Edit) -> Edit:
-        """The edit without the white space that an answer's edit has taken already."""
-        near = _within(self.written, edit.start, edit.end)
-        start = max([edit.start, *(last for first, last in near if first <= edit.start < last)])
-        end = min([edit.end, *(first for first, _ in near if start <= first < edit.end)])
-        return Edit(start, end, edit.new)
+def _known_topics(writer: Writer, rows: list[FilledMarker]) -> list[tuple[str, re.Pattern[str]]]:
+    topics = {}
+    for row in rows:
+        if row.answer is None:
+            continue
+        answered = set(row.answer.question.split(" + "))
+        for question in row.questions:
+            has_code = "```" in row.answer.text and question.template.startswith("code")
+            parts = writer.classes.get(question.id)
+            falsifies = question.id in answered and parts in _FALSIFYING and not question.stays_unknown
+            if question.topic and (falsifies or has_code):
+                topics[question.id] = re.compile(question.topic, re.IGNORECASE)
+            if question.topic and has_code:
+                topics["code"] = re.compile(r"code (?:snippet|block|example)s?", re.IGNORECASE)
+    return list(topics.items())
 
-    def _known_topics(self) -> list[tuple[str, re.Pattern[str]]]:
-        topics = {}
-        for row in self.rows:
-            if row.answer is None:
-                continue
-            answered = set(row.answer.question.split(" + "))
-            for question in row.questions:
-                has_code = "```" in row.answer.text and question.template.startswith("code")
-                parts = self.writer.classes.get(question.id)
-                falsifies = question.id in answered and parts in _FALSIFYING and not question.stays_unknown
-                if question.topic and (falsifies or has_code):
-                    topics[question.id] = re.compile(question.topic, re.IGNORECASE)
-                if question.topic and has_code:
-                    topics["code"] = re.compile(r"code (?:snippet|block|example)s?", re.IGNORECASE)
-        return list(topics.items())
 
-    def _in_block(self, block: Block) -> list[tuple[Edit, str, str]]:
-        asking = _within(self.asking, block.start, block.end)
-        spans = sentences(self.text, block.start, block.end, asking)
-        taken = _within(self.written, block.start, block.end) + asking
-        free = [span for span in spans if not any(a < span[1] and span[0] < b for a, b in taken)]
-        here = self.rows_of.get(block, [])
-        found: list[tuple[Edit, str, str]] = []
-        removed: list[tuple[Span, str]] = []
-        for span in free:
-            sentence = self.text[slice(*span)]
-            question = self._false_about(sentence, here)
-            if question is None:
-                continue
-            mended = self._mend(sentence)
-            if mended is not None:
-                found.append((Edit(*span, mended), question, sentence))
-            else:
-                removed.append((span, question))
-        found += self._removals(block, spans, removed)
-        return found + self._connectives(block, spans, here, {edit.start for edit, *_ in found})
+def _clipped(edit: Edit, written: list[Span]) -> Edit:
+    """The edit without the white space that an answer's edit has taken already."""
+    near = _within(written, edit.start, edit.end)
+    start = max([edit.start, *(last for first, last in near if first <= edit.start < last)])
+    end = min([edit.end, *(first for first, _ in near if start <= first < edit.end)])
+    return Edit(start, end, edit.new)
 
-    def _false_about(self, sentence: str, here: list[FilledMarker]) -> str | None:
-        """The question whose answer makes a sentence false."""
-        sentence = sentence[label_prefix(sentence) :]
-        match = _ABSENCE.search(sentence)
-        if _ANAPHOR.search(sentence):
-            row = next((row for row in here if row.answer), None)
-            if row and row.answer and (row.answer.class_ in _FALSIFYING or "```" in row.answer.text):
-                return row.answer.question
-        if match is None:
-            return None
-        cut = _CUT.search(sentence)
-        clause = cut.group() if cut else sentence
-        return next((question for question, topic in self.known if topic.search(clause)), None)
 
-    def _mend(self, sentence: str) -> str | None:
-        """The sentence without what is false in it; None where nothing true is left."""
-        cut = _CUT.search(sentence)
-        if cut:
-            return sentence[: cut.start()] + sentence[cut.end() :]
-        match = _ENUMERATION.search(sentence)
-        if match is None or not re.search(r"\bmore \b", sentence[: match.start()]):
-            return None
-        items = re.split(r",\s*(?:and |or )?|\s+(?:and|or)\s+", match["items"])
-        kept = [item for item in items if not any(topic.search(item) for _, topic in self.known)]
-        if not kept or len(kept) == len(items):
-            return None
-        words = kept[0] if len(kept) == 1 else ", ".join(kept[:-1]) + " and " + kept[-1]
-        return sentence[: match.start("items")] + words + sentence[match.end("items") :]
+def _in_block(search: _Search, block: Block, here: list[FilledMarker]) -> list[Correction]:
+    asking = _within(search.asking, block.start, block.end)
+    spans = sentences(search.text, block.start, block.end, asking)
+    taken = _within(search.written, block.start, block.end) + asking
+    found: list[Correction] = []
+    removed: list[tuple[Span, str]] = []
+    for span in spans:
+        sentence = search.text[slice(*span)]
+        is_free = not any(a < span[1] and span[0] < b for a, b in taken)
+        question = _false_about(sentence, search.known, here) if is_free else None
+        if question is None:
+            continue
+        mended = _mend(sentence, search.known)
+        if mended is not None:
+            found.append(Correction(Edit(*span, mended), question, sentence))
+        else:
+            removed.append((span, question))
+    found += _removals(search.text, block, spans, removed)
+    return found + _connectives(search, spans, here, {made.edit.start for made in found})
 
-    def _removals(
-        self, block: Block, spans: list[Span], removed: list[tuple[Span, str]]
-    ) -> list[tuple[Edit, str, str]]:
-        """Removing sentences with the space that set them apart; a paragraph without any other goes as a whole."""
-        gone = {span for span, _ in removed}
-        if removed and all(span in gone for span in spans):
-            label = label_prefix(self.text[block.start : block.end])
-            if block.in_item or block.kind == "cell" or label:
-                return []
-            begin = len(self.text[: block.start].rstrip())
-            edits = []
-            for index, (span, question) in enumerate(removed):
-                start = begin if index == 0 else removed[index - 1][0][1]
-                end = block.end if index == len(removed) - 1 else span[1]
-                edits.append((Edit(start, end, ""), question, self.text[slice(*span)]))
-            return edits
-        edits = []
-        for span, question in removed:
-            start = span[0] + label_prefix(self.text[slice(*span)])
-            following = next_span(spans, span)
-            end = following[0] if following else span[1]
-            if following is None:
-                start -= len(self.text[block.start : start]) - len(self.text[block.start : start].rstrip(" \t\r\n>"))
-            if following is not None and self.text[span[1] : end].count("\n"):
-                end = span[1]
-                start -= len(self.text[block.start : start]) - len(self.text[block.start : start].rstrip(" \t\r\n>"))
-            start = max([start, *(edit.end for edit, *_ in edits)])
-            edits.append((Edit(start, end, ""), question, self.text[slice(*span)]))
-        return edits
 
-    def _connectives(
-        self, block: Block, spans: list[Span], here: list[FilledMarker], taken: set[int]
-    ) -> list[tuple[Edit, str, str]]:
-        """`However, …` after a sentence that now holds the answer contrasts with nothing: the word goes."""
-        found = []
-        for row in here:
-            assert row.edit is not None
-            assert row.answer is not None
-            following = next((span for span in spans if span[0] >= row.edit.end), None)
-            if following is None or following[0] in taken or row.answer.class_ not in _FALSIFYING:
-                continue
-            if self.text[row.edit.end : following[0]].strip():
-                continue
-            match = _HOWEVER.match(self.text[slice(*following)])
-            if match and not self._is_answered(following[0], following[0] + match.end()):
-                taken.add(following[0])
-                # The word alone: the sentence may hold a marker with an edit of its own.
-                edit = Edit(following[0], following[0] + match.end(), match[1].upper())
-                found.append((edit, row.answer.question, match.group()))
+def _false_about(sentence: str, known: list[tuple[str, re.Pattern[str]]], here: list[FilledMarker]) -> str | None:
+    """The question whose answer makes a sentence false."""
+    sentence = sentence[label_prefix(sentence) :]
+    if _ANAPHOR.search(sentence):
+        answer = next((row.answer for row in here if row.answer), None)
+        if answer and (answer.class_ in _FALSIFYING or "```" in answer.text):
+            return answer.question
+    if _ABSENCE.search(sentence) is None:
+        return None
+    cut = _CUT.search(sentence)
+    clause = cut.group() if cut else sentence
+    return next((question for question, topic in known if topic.search(clause)), None)
+
+
+def _mend(sentence: str, known: list[tuple[str, re.Pattern[str]]]) -> str | None:
+    """The sentence without what is false in it; None where nothing true is left."""
+    cut = _CUT.search(sentence)
+    if cut:
+        return sentence[: cut.start()] + sentence[cut.end() :]
+    match = _ENUMERATION.search(sentence)
+    if match is None or not re.search(r"\bmore \b", sentence[: match.start()]):
+        return None
+    items = re.split(r",\s*(?:and |or )?|\s+(?:and|or)\s+", match["items"])
+    kept = [item for item in items if not any(topic.search(item) for _, topic in known)]
+    if not kept or len(kept) == len(items):
+        return None
+    return sentence[: match.start("items")] + enumerate_words(kept) + sentence[match.end("items") :]
+
+
+def _removals(text: str, block: Block, spans: list[Span], removed: list[tuple[Span, str]]) -> list[Correction]:
+    """Removing sentences with the space that set them apart; a paragraph without any other goes as a whole."""
+    found: list[Correction] = []
+    if removed and len(removed) == len(spans):
+        if block.in_item or block.kind == "cell" or label_prefix(text[block.start : block.end]):
+            return []
+        start = len(text[: block.start].rstrip())
+        for index, (span, question) in enumerate(removed, 1):
+            end = block.end if index == len(removed) else span[1]
+            found.append(Correction(Edit(start, end, ""), question, text[slice(*span)]))
+            start = span[1]
         return found
+    for span, question in removed:
+        start = span[0] + label_prefix(text[slice(*span)])
+        following = next_span(spans, span)
+        end = following[0] if following else span[1]
+        if following is None or "\n" in text[span[1] : end]:  # the last in its block or line: the space before it goes
+            end = span[1]
+            before = text[block.start : start]
+            start -= len(before) - len(before.rstrip(" \t\r\n>"))
+        start = max([start, *(made.edit.end for made in found)])
+        found.append(Correction(Edit(start, end, ""), question, text[slice(*span)]))
+    return found
+
+
+def _connectives(search: _Search, spans: list[Span], here: list[FilledMarker], taken: set[int]) -> list[Correction]:
+    """`However, …` after a sentence that now holds the answer contrasts with nothing: the word goes."""
+    found = []
+    for row in here:
+        assert row.edit is not None
+        assert row.answer is not None
+        end = row.edit.end
+        start, stop = next((span for span in spans if span[0] >= end), (-1, -1))
+        if start < 0 or start in taken or row.answer.class_ not in _FALSIFYING or search.text[end:start].strip():
+            continue
+        match = _HOWEVER.match(search.text[start:stop])
+        if match is None:
+            continue
+        word = (start, start + match.end())
+        if not any(first < word[1] and start < last for first, last in _within(search.written, *word)):
+            taken.add(start)
+            # The word alone: the sentence may hold a marker with an edit of its own.
+            found.append(Correction(Edit(*word, match[1].upper()), row.answer.question, match.group()))
+    return found
 
 
 def _within(spans: list[Span], start: int, end: int) -> list[Span]:

@@ -20,7 +20,7 @@ from typing import Any
 
 from harness.cards.answers import Answer, Form, Writer, join_answers
 from harness.cards.claims import check_claims, replace_contradicted
-from harness.cards.contradictions import FilledMarker, Neighbours
+from harness.cards.contradictions import Correction, FilledMarker, contradicted_sentences
 from harness.cards.document import Block, Document, Edit, Marker, apply_edits, decode, encode
 from harness.cards.knowledge import Knowledge, knowledge_of
 from harness.cards.markdown import one_line, plain_text, short_text
@@ -132,13 +132,13 @@ class _Filler:
             self._fill_group(span, group)
         self._part_adjacent()
         edits = list({row.edit for row in self.rows if row.edit is not None})
-        neighbours = Neighbours(self.document, self.writer, self.rows, edits).find() if self.rows else []
-        self._close_up([edit for edit, *_ in neighbours if not edit.new])
+        corrections = contradicted_sentences(self.document, self.writer, self.rows, edits) if self.rows else []
+        self._close_up([made.edit for made in corrections if not made.edit.new])
         edits = list({row.edit for row in self.rows if row.edit is not None})
-        edits += [edit for edit, *_ in neighbours]
+        edits += [made.edit for made in corrections]
         added = self._added() if self.rows else []
         filled = apply_edits(self.text, edits + [edit for _, edit in added])
-        return FillResult(encode(filled), self._report(neighbours, added), self._is_complete())
+        return FillResult(encode(filled), self._report(corrections, added), self._is_complete())
 
     def _added(self) -> list[tuple[str, Edit]]:
         """What a filled card gets besides answers: front matter that it lacks, and the record of how it was made."""
@@ -442,7 +442,7 @@ class _Filler:
     def _is_complete(self) -> bool:
         return all(row.answer is not None and row.answer.is_complete for row in self.rows)
 
-    def _report(self, neighbours: list[tuple[Edit, str, str]], added: list[tuple[str, Edit]]) -> dict[str, Any]:
+    def _report(self, corrections: list[Correction], added: list[tuple[str, Edit]]) -> dict[str, Any]:
         markers = []
         for row in self.rows:
             assert row.edit is not None
@@ -470,7 +470,7 @@ class _Filler:
                 "new": edit.new,
                 "span": self._byte_span(edit),
             }
-            for edit, question, old in neighbours
+            for edit, question, old in corrections
         ]
         changed += [
             {

@@ -110,7 +110,7 @@ def _result(benchmark: Benchmark, ledger: Ledger) -> Iterable[dict[str, Any]]:
     for spec in metrics().values():
         item = ledger.get(f"{benchmark.name}.{spec.name}") if spec.hub_type is not None else None
         if item is not None and is_publishable(item):
-            value = round(float(item.value), spec.decimals)  # type: ignore[arg-type]
+            value = round(item.number, spec.decimals)
             found.append({"type": spec.hub_type, "name": spec.title, "value": value})
     if found and benchmark.package is None:
         dataset = {"type": benchmark.hub.id if benchmark.hub else benchmark.name, "name": benchmark.title}
@@ -129,7 +129,7 @@ def is_publishable(item: Evidence) -> bool:
     """Whether a value may stand as the benchmark's score: measured here, on all of it, with nothing left out."""
     whole = item.n is not None and item.n == item.N
     here = "imported" not in (item.protocol or {})
-    return item.class_ is EvidenceClass.MEASURED and whole and here and isinstance(item.value, int | float)
+    return item.class_ is EvidenceClass.MEASURED and whole and here and item.is_number
 
 
 def check_metadata(data: Mapping[str, Any]) -> None:

@@ -148,8 +148,7 @@ class Narrative:
     def _measured(self) -> Iterator[Evidence]:
         known = benchmarks()
         for item in self.ledger:
-            number = isinstance(item.value, int | float)
-            if item.class_ is EvidenceClass.MEASURED and number and benchmark_of(item.key) in known:
+            if item.class_ is EvidenceClass.MEASURED and item.is_number and benchmark_of(item.key) in known:
                 yield item
 
     # --- sources ---
@@ -161,7 +160,7 @@ class Narrative:
 
 def _worst(items: Iterable[Evidence], *, least: bool = False) -> Sequence[Evidence]:
     """The items with the highest values, or the lowest ones."""
-    return sorted(items, key=lambda item: float(item.value), reverse=not least)[:_MOST_LIMITS]  # type: ignore[arg-type]
+    return sorted(items, key=lambda item: item.number, reverse=not least)[:_MOST_LIMITS]
 
 
 def _with_word(item: Evidence, word: str) -> str:

@@ -219,9 +219,9 @@ def _view(where: str, name: str, entries: list[Evidence]) -> SlicingView:
         name,
         str(told or _catalog_title(name)),
         disparities,
-        tuple(sorted(groups, key=_number)),
+        tuple(sorted(groups, key=lambda item: item.number)),
         tuple(small),
-        tuple(sorted(ratios, key=_number, reverse=True)),
+        tuple(sorted(ratios, key=lambda item: item.number if item.is_number else 0.0, reverse=True)),
         waiting,
     )
 
@@ -234,10 +234,6 @@ def _catalog_title(name: str) -> str:
 
 def _protocol(item: Evidence) -> dict[str, Any]:
     return item.protocol or {}
-
-
-def _number(item: Evidence) -> float:
-    return float(item.value) if isinstance(item.value, int | float) else 0.0
 
 
 def comparison(item: Evidence) -> dict[str, Any]:

@@ -21,7 +21,7 @@ from typing import Any
 from harness.cards.arithmetic import check_arithmetic
 from harness.cards.document import Document, decode, encode
 from harness.cards.fill import fill_card
-from harness.cards.known import KnownNumbers
+from harness.cards.known_numbers import KnownNumbers, known_numbers, stated_numbers
 from harness.cards.record import CardRecord, ledger_digest, read_record, without_record
 from harness.cards.render import render_card
 from harness.cards.views import View
@@ -113,7 +113,7 @@ def verify_card(
         with_numbers = sum(bool(_NUMBER.search(line)) for line in document.text.splitlines())
         result.checked["lines with numbers, rendered again"] = with_numbers
     else:
-        known = KnownNumbers(name, ledger)
+        known = known_numbers(name, ledger)
         phrases = list(_measured_numbers(document, evidence))
         result.findings += [finding for finding in phrases if finding is not None]
         unknown = list(_unknown_numbers(document, known, evidence))
@@ -215,7 +215,7 @@ def _measured_numbers(document: Document, ledger: Ledger) -> Iterator[Finding | 
 
 def _unknown_numbers(document: Document, known: KnownNumbers, ledger: Ledger) -> Iterator[Finding | None]:
     """For each number in a sentence that names its evidence None, or that no evidence holds it."""
-    for start, stated, word in known.stated(document):
+    for start, stated, word in stated_numbers(document):
         if known.holds(stated):
             yield None
         else:

@@ -233,7 +233,7 @@ class ModelFacts(_Strict):
     def row_value(self, row: str, metric: str) -> float | None:
         """A metric's value in one row of published results; None where the row has none."""
         found = next((fact for fact in self.facts if fact.key == f"documented.{metric}:{row}"), None)
-        return float(found.evidence.value) if found else None  # type: ignore[arg-type]
+        return found.evidence.number if found else None
 
     def get(self, key: str) -> Fact | None:
         """The fact called `key` if it may answer a question about the model; None otherwise."""

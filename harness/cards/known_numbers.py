@@ -7,9 +7,10 @@ import difflib
 import functools
 import re
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 from harness.cards.document import Document
-from harness.cards.knowledge import Knowledge, knowledge_of
+from harness.cards.knowledge import knowledge_of
 from harness.cards.markdown import compact_number
 from harness.cards.sentences import sentences
 from harness.cards.views import View
@@ -24,30 +25,21 @@ _SILENT = re.compile(r"(?<=\]\()[^()\s]*|<https?://[^<>\s]*>|https?://[^\s)>]*|`
 _MINIMUM_LIKENESS = 0.5
 
 
+@dataclass(frozen=True)
 class KnownNumbers:
     """What a model's evidence knows of numbers."""
 
-    def __init__(self, model: str, ledger: Ledger | None) -> None:
-        knowledge = knowledge_of(model, ledger)
-        self._keys: dict[str, str] = {}
-        self._before: dict[str, set[str]] = {}
-        """Numbers by the word that follows them."""
-        for item in ledger or ():
-            self._add(item.key, _shown(item))
-        for fact in knowledge.facts.facts if knowledge.facts else ():
-            self._add(fact.key, _said(fact))
-        self._others = _template_numbers() | _numbers(_names(knowledge))
-
-    def _add(self, key: str, text: str) -> None:
-        for match in _TOKEN.finditer(text):
-            number = _plain(match.group())
-            self._keys.setdefault(number, key)
-            self._before.setdefault(_word_after(text, match.end()), set()).add(number)
+    keys: dict[str, str]
+    """Evidence key by number."""
+    before: dict[str, set[str]]
+    """Numbers by the word that follows them."""
+    wording: frozenset[str]
+    """Numbers that names and the wording of answers hold."""
 
     def holds(self, stated: str) -> bool:
         """Whether some evidence, or the wording of an answer, holds this number."""
         number = _plain(stated)
-        return number in self._keys or number in self._others
+        return number in self.keys or number in self.wording
 
     def nearest(self, stated: str, word: str) -> tuple[str, str] | None:
         """The known number most like a stated one, and its evidence key; None where nothing is like it.
@@ -55,27 +47,40 @@ class KnownNumbers:
         Args:
             word: what follows it in the card: numbers that are followed by the same word come first.
         """
-        for numbers in (self._before.get(word, ()), self._keys):
+        for numbers in (self.before.get(word, ()), self.keys):
             if found := difflib.get_close_matches(_plain(stated), numbers, n=1, cutoff=_MINIMUM_LIKENESS):
-                return found[0], self._keys[found[0]]
+                return found[0], self.keys[found[0]]
         return None
 
-    def stated(self, document: Document) -> Iterator[tuple[int, str, str]]:
-        """Offset and text of each number in the sentences of a card that name the class of their evidence, and the word
-        after it."""
-        for block in document.blocks:
-            if block.kind not in ("paragraph", "cell"):
+
+def known_numbers(model: str, ledger: Ledger | None) -> KnownNumbers:
+    """The numbers of a model's ledger and documented facts."""
+    knowledge = knowledge_of(model, ledger)
+    texts = [(item.key, _shown(item)) for item in ledger or ()]
+    texts += [(fact.key, _said(fact)) for fact in (knowledge.facts.facts if knowledge.facts else ())]
+    names = f"{knowledge.model} {knowledge.name} {knowledge.hub_id}"
+    known = KnownNumbers({}, {}, _template_numbers() | _numbers(names))
+    for key, text in texts:
+        for match in _TOKEN.finditer(text):
+            number = _plain(match.group())
+            known.keys.setdefault(number, key)
+            known.before.setdefault(_word_after(text, match.end()), set()).add(number)
+    return known
+
+
+def stated_numbers(document: Document) -> Iterator[tuple[int, str, str]]:
+    """Offset and text of each number in the sentences of a card that name the class of their evidence, and the word
+    after it."""
+    for block in document.blocks:
+        if block.kind not in ("paragraph", "cell"):
+            continue
+        for start, end in sentences(document.text, block.start, block.end):
+            sentence = document.text[start:end]
+            if not _NAMED_EVIDENCE.search(sentence):
                 continue
-            words = document.text[block.start : block.end]
-            if not _NAMED_EVIDENCE.search(words):
-                continue
-            for start, end in sentences(document.text, block.start, block.end, []):
-                sentence = document.text[start:end]
-                if not _NAMED_EVIDENCE.search(sentence):
-                    continue
-                silenced = _SILENT.sub(lambda match: " " * len(match.group()), sentence)
-                for match in _TOKEN.finditer(silenced):
-                    yield start + match.start(), match.group().rstrip(","), _word_after(sentence, match.end())
+            silenced = _SILENT.sub(lambda match: " " * len(match.group()), sentence)
+            for match in _TOKEN.finditer(silenced):
+                yield start + match.start(), match.group().rstrip(","), _word_after(sentence, match.end())
 
 
 def _plain(number: str) -> str:
@@ -95,8 +100,8 @@ def _shown(item: Evidence) -> str:
     """A piece of evidence in all forms that an answer may show it in."""
     view = View(item)
     parts = [view.measured, view.conditions, view.reason, show_interval(item), item.key]
-    if isinstance(item.value, int | float) and not isinstance(item.value, bool):
-        parts += [view.number, view.interval, compact_number(item.value), f"{item.value / 1e6:,.1f}"]
+    if item.is_number:
+        parts += [view.number, view.interval, compact_number(view.value), f"{view.value / 1e6:,.1f}"]
     return " ".join([*parts, str(item.value)])
 
 
@@ -108,10 +113,6 @@ def _said(fact: Fact) -> str:
     checkpoint = f"{fact.checkpoint.name} {fact.checkpoint.label} {fact.checkpoint.condition}"
     words = f"{fact.says} {fact.note} {' '.join(fact.looked_in)} {fact.setting}"
     return " ".join([_shown(fact.evidence), words, conflicts, places, checkpoint])
-
-
-def _names(knowledge: Knowledge) -> str:
-    return f"{knowledge.model} {knowledge.name} {knowledge.hub_id}"
 
 
 @functools.cache
