@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import bisect
 import difflib
-import html
 import itertools
 import re
 from collections import Counter
@@ -23,17 +22,12 @@ from harness.cards.claims import check_claims, replace_contradicted
 from harness.cards.contradictions import Correction, FilledMarker, contradicted_sentences
 from harness.cards.document import Block, Document, Edit, Marker, apply_edits, decode, encode
 from harness.cards.knowledge import Knowledge, knowledge_of
-from harness.cards.markdown import one_line, plain_text, short_text
 from harness.cards.metadata import card_metadata, complete_metadata, fill_metadata
 from harness.cards.questions import Place, Question, find_questions
 from harness.cards.record import CardRecord, ledger_digest, record_edit
-from harness.cards.sentences import Span, label_prefix, sentences
+from harness.cards.sentences import Span, sentences
+from harness.cards.slots import CardText, Slot, answer_edit, slot_of
 from harness.evidence import Ledger
-
-UNANSWERED = "not answered by this harness"
-_NEAR = 400
-"""How far, in characters, a link text or brackets around a marker are looked for."""
-_COMMENT = {"python": "#", "py": "#", "bash": "#", "sh": "#", "shell": "#", "yaml": "#", "toml": "#", "r": "#"}
 
 
 @dataclass(frozen=True)
@@ -47,19 +41,6 @@ class FillResult:
     mended, with their lines in the filled card."""
     complete: bool
     """Whether every marker was recognised and nothing is pending; otherwise a command ends with exit code 3."""
-
-
-@dataclass
-class _Slot:
-    """Where an answer goes and what fits there."""
-
-    kind: str
-    """`whole`, `line`, `label`, `aside`, `sentence`, `inline`, `link` or `code`."""
-    start: int
-    end: int
-    form: Form
-    is_plain: bool = False
-    """Whether Markdown would not be rendered there, or would break it."""
 
 
 def fill_card(
@@ -116,7 +97,8 @@ class _Filler:
         self.writer = Writer(self.knowledge)
         self.markers = [marker for marker in self.document.markers if not marker.talked_about]
         self.spans = [(marker.start, marker.end) for marker in self.markers]
-        self.talked_about = [marker.start for marker in self.document.markers if marker.talked_about]
+        talked_about = [marker.start for marker in self.document.markers if marker.talked_about]
+        self.card = CardText(self.document, self.spans, talked_about)
         self.block_sentences: dict[Block, list[Span]] = {}
         self.section_texts: dict[tuple[str, ...], str] = {}
         for block in self.document.blocks:
@@ -242,7 +224,7 @@ class _Filler:
         if block.kind == "front-matter":
             self._fill_metadata(block, group[0])
             return
-        slots = [self._slot(marker, sentence, places[i]) for i, marker in enumerate(group)]
+        slots = [slot_of(self.card, marker, sentence) for marker in group]
         rows = []
         for marker, place, slot in zip(group, places, slots, strict=True):
             questions = find_questions(place, self.writer.table)
@@ -254,14 +236,14 @@ class _Filler:
             self._edit_inline(rows, places)
         else:
             for row, slot in zip(rows, slots, strict=True):
-                row.edit = self._edit(row, slot)
+                row.edit = answer_edit(self.card, row.marker, row.answer.text if row.answer else None, slot)
 
-    def _edit_shared(self, rows: list[FilledMarker], places: list[Place], slot: _Slot) -> None:
+    def _edit_shared(self, rows: list[FilledMarker], places: list[Place], slot: Slot) -> None:
         """Several markers in one sentence: one text for all, or each in its own place where one isn't recognised."""
         answers = [row.answer for row in rows if row.answer]
         if len(answers) == len(rows):
-            joined = join_answers(answers, question="", text=" ".join(dict.fromkeys(a.text for a in answers)))
-            edit = self._edit(FilledMarker(rows[0].marker, rows[0].questions, joined), slot)
+            text = " ".join(dict.fromkeys(answer.text for answer in answers))
+            edit = answer_edit(self.card, rows[0].marker, text, slot)
             for row in rows:
                 row.edit = edit
             return
@@ -269,11 +251,11 @@ class _Filler:
 
     def _edit_inline(self, rows: list[FilledMarker], places: list[Place]) -> None:
         for row, place in zip(rows, places, strict=True):
-            inline = _Slot("inline", row.marker.start, row.marker.end, "value")
+            inline = Slot("inline", row.marker.start, row.marker.end, "value")
             row.answer = self._answer(row.questions, inline, place)
-            row.edit = self._edit(row, inline)
+            row.edit = answer_edit(self.card, row.marker, row.answer.text if row.answer else None, inline)
 
-    def _answer(self, questions: Sequence[Question], slot: _Slot, place: Place) -> Answer | None:
+    def _answer(self, questions: Sequence[Question], slot: Slot, place: Place) -> Answer | None:
         form: Form = slot.form
         if slot.kind == "sentence" and any(q.template.startswith(("code", "coco", "subgroup-comp")) for q in questions):
             form = "block"
@@ -294,144 +276,6 @@ class _Filler:
         texts = [answer.text for answer in found]
         text = "\n".join(f"- {text}" for text in texts) if as_list else separator.join(texts)
         return join_answers(found, question=" + ".join(answer.question for answer in found), text=text)
-
-    def _slot(self, marker: Marker, sentence: Span, place: Place) -> _Slot:
-        block = marker.block
-        assert block is not None
-        start, end = sentence
-        if block.kind in ("fence", "indented-code"):
-            return _Slot("code", marker.start, marker.end, "code" if self._is_alone(marker, block) else "value", True)
-        if block.kind == "html":
-            return _Slot("inline", marker.start, marker.end, "value", True)
-        link_end = self._link_end(marker)
-        if link_end > marker.end:
-            return _Slot("link", marker.start, link_end, "value", False)
-        if self._in_link_text(marker, block) or block.kind == "heading":
-            return _Slot("inline", marker.start, marker.end, "value", True)
-        before, after = self.text[start : marker.start], self.text[marker.end : end]
-        first = bisect.bisect_left(self.talked_about, start)
-        talked_about = first < len(self.talked_about) and self.talked_about[first] < end
-        if block.kind == "cell" or talked_about:
-            return _Slot("inline", marker.start, marker.end, "value")
-        if self.text[block.start : marker.start].strip() == "" and not re.search(
-            r"\w", self.text[marker.end : block.end]
-        ):
-            return _Slot("whole", marker.start, block.end, "text" if block.in_item else "block")
-        aside = _aside(self.text, start, marker, end)
-        if aside:
-            return _Slot("aside", *aside, "value")
-        if re.search(r":[*_]*\s*$", before) and not re.search(r"\w", after):
-            own_line = "\n" in before[len(before.rstrip()) :] or "\r" in before[len(before.rstrip()) :]
-            if own_line and not block.in_item:
-                return _Slot("line", marker.start, end, "block")
-            return _Slot("label", marker.start, marker.end, "value")
-        opens = not block.in_item and not self.text[block.start : start].strip() and marker.start == start
-        return _Slot(
-            "sentence", start + label_prefix(self.text[start : marker.start]), end, "block" if opens else "text"
-        )
-
-    def _is_alone(self, marker: Marker, block: Block) -> bool:
-        inside = self.text[block.start : marker.start] + self.text[marker.end : block.end]
-        return not inside.strip(" \t\r\n>")
-
-    def _link_end(self, marker: Marker) -> int:
-        """End of the link whose whole text is the marker; the marker's own end where it is none."""
-        match = re.compile(r"\([^()\s]*(?:\s+\"[^\"]*\")?\)|\[[^\[\]]*\]").match(self.text, marker.end)
-        if match and any(first < match.end() and marker.end < stop for first, stop in self.spans):
-            return marker.end  # what follows holds another marker
-        escaped = self.text[marker.start : marker.end].lstrip("*_~").startswith("\\")
-        return match.end() if match and not escaped else marker.end
-
-    def _in_link_text(self, marker: Marker, block: Block) -> bool:
-        pattern = re.compile(r"\[(?:[^\[\]]|\[[^\[\]]{0,200}\]){0,400}\](?=\(|\[)")
-        start, end = max(block.start, marker.start - _NEAR), min(block.end, marker.end + _NEAR)
-        matches = pattern.finditer(self.text, start, end)
-        return any(match.start() < marker.start and marker.end < match.end() for match in matches)
-
-    def _edit(self, row: FilledMarker, slot: _Slot) -> Edit:
-        """The answer fitted into its place."""
-        marker = row.marker
-        block = marker.block
-        assert block is not None
-        if row.answer is None:
-            return self._unanswered(marker, slot)
-        new = row.answer.text
-        if slot.kind == "link":
-            target = self.text[marker.end : slot.end]
-            new = one_line(new)
-            if self.text[block.start : slot.start].strip() and not self.text[: slot.start].rstrip().endswith(
-                (":", ":**")
-            ):
-                new = new[:1].lower() + new[1:]
-            return Edit(slot.start, slot.end, f"{new} ([link]{target})")
-        if slot.kind == "code":
-            return Edit(slot.start, slot.end, self._in_code(new, slot, block))
-        if slot.kind in ("inline", "aside", "label"):
-            new = one_line(new)
-            if block.kind == "cell":
-                new = re.sub(r"(?<!\\)\|", r"\\|", new)
-            if slot.is_plain:
-                new = plain_text(new) if block.kind == "html" else short_text(new)
-                new = html.escape(new, quote=False) if block.kind == "html" else new
-            if slot.kind == "label":
-                new = self._label_value(new, slot)
-            return Edit(slot.start, slot.end, new)
-        if "\n" in new:
-            if new.startswith("- ") and slot.kind != "line" and self._follows_list(block):
-                new = f"What is known:\n\n{new}"
-            return self._block_edit(new, slot, block)
-        return Edit(slot.start, slot.end, new)
-
-    def _follows_list(self, block: Block) -> bool:
-        """Whether a list before the block would swallow a list at its start."""
-        index = bisect.bisect_left(self.document.blocks, (block.start, block.end), key=lambda b: (b.start, b.end))
-        return index > 0 and self.document.blocks[index - 1].in_item and not block.in_item
-
-    def _label_value(self, new: str, slot: _Slot) -> str:
-        """A value after a label: a full stop where it holds sentences and none follows."""
-        new = new[:1].upper() + new[1:]
-        follows = self.text[slot.end : slot.end + 1]
-        return new + "." if re.search(r"\w{2}[.]\s|\)[.]\s", new) and follows not in (".", ";", ",") else new
-
-    def _block_edit(self, new: str, slot: _Slot, block: Block) -> Edit:
-        """Several lines: with the container's prefix, and set apart from what stands before and after."""
-        newline = self.document.newline
-        prefix = block.prefix
-        start, end = slot.start, slot.end
-        before, after = self.text[block.start : start], self.text[end : block.end]
-        blank = newline + prefix.rstrip() + newline + prefix
-        lines = new.split("\n")
-        body = (newline + prefix).join(lines)
-        body = re.sub(rf"{re.escape(prefix)}(?={newline}|$)", prefix.rstrip(), body) if prefix else body
-        if before.strip():
-            trimmed = block.start + len(re.sub(r"[\s>]+$", "", before))
-            apart = slot.kind != "line" or re.match(r"```|\|", new)
-            body = (blank if apart else newline + prefix) + body
-            start = trimmed
-        if after.strip():
-            end += len(after) - len(after.lstrip())
-            body += blank
-        return Edit(start, end, body)
-
-    def _in_code(self, new: str, slot: _Slot, block: Block) -> str:
-        newline = self.document.newline
-        if slot.form == "code" and "\n" in new:
-            return (newline + block.prefix).join(new.split("\n"))
-        flat = plain_text(one_line(new))
-        mark = _COMMENT.get(block.info) if slot.form == "code" else None
-        return f"{mark} {flat}" if mark else flat
-
-    def _unanswered(self, marker: Marker, slot: _Slot) -> Edit:
-        """Honest words where nothing is known; the sentence around stays."""
-        if slot.kind in ("inline", "label", "link", "code", "aside"):
-            return Edit(marker.start, marker.end, UNANSWERED)
-        if slot.kind in ("whole", "line"):
-            follows = self.text[marker.end : marker.end + 1]
-            return Edit(marker.start, marker.end, UNANSWERED.capitalize() + ("" if follows == "." else "."))
-        rest = re.compile(r"\s+(?:on|for|about|regarding|of)\s+").match(self.text, marker.end)
-        if rest and not self.text[slot.start : marker.start].strip():
-            return Edit(marker.start, rest.end(), f"{UNANSWERED.capitalize()}: ")
-        return Edit(marker.start, marker.end, f"({UNANSWERED})")
 
     def _fill_metadata(self, block: Block, marker: Marker) -> None:
         answer, edit = fill_metadata(self.document, block, marker, self.knowledge, self.writer.table)
@@ -514,17 +358,3 @@ def _printable(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: _printable(item) for key, item in value.items()}
     return value
-
-
-def _aside(text: str, start: int, marker: Marker, end: int) -> Span | None:
-    """The inside of the brackets that a marker stands in, within its sentence; None where it stands in none."""
-    depth = 0
-    for position in range(marker.start - 1, max(start, marker.start - _NEAR) - 1, -1):
-        if text[position] == ")":
-            depth += 1
-        elif text[position] == "(":
-            if depth == 0:
-                close = text.find(")", marker.end, end)
-                return (position + 1, close) if close >= 0 else None
-            depth -= 1
-    return None
