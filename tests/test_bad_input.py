@@ -65,6 +65,7 @@ def truncate(path: Path) -> None:
     path.write_bytes(path.read_bytes()[:4000])
 
 
+@pytest.mark.slow
 def test_one_truncated_image_of_120_is_named_and_left_out(sketches: Path, tmp_path: Path) -> None:
     truncate(images_in(sketches)[7])
     result, told = run(tmp_path / "home", sketch_suite(), data={"imagenet-sketch": str(sketches)})

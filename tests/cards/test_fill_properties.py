@@ -42,6 +42,7 @@ def check(card: bytes, model: str) -> None:
     assert asking == []
 
 
+@pytest.mark.slow
 @example(card="Batch size: [More Information Needed][More Information Needed]", model="regnet-y-040")
 @example(
     card="[More Information Needed]<!-- The references do not give the batch size. [More Information Needed]",

@@ -100,6 +100,7 @@ MONOTONE = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", MONOTONE)
 def test_a_higher_severity_is_further_from_the_picture(name, photographs):
     for number, base in enumerate(photographs):
@@ -111,6 +112,7 @@ def test_a_higher_severity_is_further_from_the_picture(name, photographs):
         assert errors == sorted(errors)
 
 
+@pytest.mark.slow
 def test_the_base_is_left_as_it_is(photographs):
     base = photographs[1].copy()
     base.flags.writeable = False
@@ -118,6 +120,7 @@ def test_the_base_is_left_as_it_is(photographs):
     assert np.array_equal(base, photographs[1])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("level", [0, 255])
 def test_black_and_white_pictures_come_through(level):
     base = np.full((224, 224, 3), level, dtype=np.uint8)

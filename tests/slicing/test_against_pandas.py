@@ -110,6 +110,7 @@ def test_ten_published_models_by_factor_label_count_and_superclass(
         check(found, f"imagenet-val@wordnet/{superclass}.top1", right[below])
 
 
+@pytest.mark.slow
 def test_every_class_of_a_published_model(published: pd.DataFrame, scored_as: Callable[[str], Scored]) -> None:
     found = slices_of(scored_as("resnet50"), "class")
     right = published["resnet50"].str[0] == published["label"]
@@ -162,6 +163,7 @@ def test_lite0_on_the_validation_images_by_every_factor(
     assert (difference.n, difference.N) == (1182, 46110)
 
 
+@pytest.mark.slow
 def test_crossed_slicings_equal_pandas(
     published: pd.DataFrame, scored_as: Callable[[str], Scored], annotations: Callable[[str], pd.DataFrame]
 ) -> None:

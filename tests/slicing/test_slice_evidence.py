@@ -117,6 +117,7 @@ class TestRecords:
         np.testing.assert_allclose([one["p_benjamini_hochberg"] for one in protocols], benjamini_hochberg(p))
         assert {one["correction"] for one in protocols} == {"Holm over 17 groups"}
 
+    @pytest.mark.slow
     def test_the_correction_that_a_suite_asks_for_decides(self, scored_of: Callable[..., Scored]) -> None:
         """Forty groups, some a little worse: Benjamini–Hochberg finds at least what Holm finds, and here more."""
         generator = np.random.default_rng(8)
@@ -151,6 +152,7 @@ class TestRecords:
 
 
 class TestWorstSlices:
+    @pytest.mark.slow
     def test_bounds_allow_for_the_search(self, scored_as: Callable[[str], Scored]) -> None:
         found = slices_of(scored_as("resnet50"), "imagenet-x", "class", "wordnet")
         worst = found["imagenet-val.worst-slices"]
@@ -169,6 +171,7 @@ class TestWorstSlices:
         assert gap.interval.low == pytest.approx(worst.value[0]["gap_at_least"])
         assert gap.value == pytest.approx(worst.value[0]["gap"])
 
+    @pytest.mark.slow
     def test_where_all_are_alike_nothing_is_certain(self, scored_of: Callable[..., Scored]) -> None:
         generator = np.random.default_rng(5)
         labels = np.arange(50_000) % 1000
