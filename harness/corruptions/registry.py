@@ -1,4 +1,10 @@
-"""All corruptions with their sources, parameters and functions. A new corruption is a new entry here; `names` holds the sets."""
+"""All corruptions with their parameters and functions. A new corruption is a new entry here; `names` holds the sets.
+
+Parameters of ImageNet-C: Hendrycks and Dietterich 2019, "Benchmarking neural network robustness to common corruptions and
+perturbations", arXiv 1903.12261; github.com/hendrycks/robustness, ImageNet-C/create_c/make_imagenet_c.py. Of ImageNet-C-bar:
+Mintun, Kirillov and Xie 2021, "On interaction between augmentations and corruptions in natural corruption robustness",
+arXiv 2102.11273; github.com/facebookresearch/augmentation-corruption, imagenet_c_bar/imagenet_c_bar.csv.
+"""
 
 from __future__ import annotations
 
@@ -14,16 +20,6 @@ from harness.corruptions.picture import Picture
 from harness.corruptions.randomness import Stream
 from harness.errors import ExitCode, HarnessError, unknown_name
 
-_HENDRYCKS = (
-    "Hendrycks and Dietterich 2019, 'Benchmarking neural network robustness to common corruptions and perturbations', "
-    "arXiv 1903.12261; parameters: github.com/hendrycks/robustness, ImageNet-C/create_c/make_imagenet_c.py"
-)
-_MINTUN = (
-    "Mintun, Kirillov and Xie 2021, 'On interaction between augmentations and corruptions in natural corruption "
-    "robustness', arXiv 2102.11273; parameters: github.com/facebookresearch/augmentation-corruption, "
-    "imagenet_c_bar/imagenet_c_bar.csv"
-)
-
 
 @dataclass(frozen=True)
 class Corruption:
@@ -33,8 +29,6 @@ class Corruption:
     """As in the official file layout."""
     group: str
     """noise, blur, weather or digital; for the four extra ones the group they resemble; c-bar for ImageNet-C-bar."""
-    citation: str
-    """Where it is defined, and where its parameters come from."""
     parameters: tuple[Any, ...]
     """Its parameters at severities 1 to 5."""
     apply: Callable[[Picture, Any, Any], Bytes]
@@ -49,37 +43,29 @@ def _rows(kind: Callable[..., Any], *rows: tuple[Any, ...]) -> tuple[Any, ...]:
     return tuple(kind(*row) for row in rows)
 
 
-def _imagenet_c(name: str, group: str, parameters: tuple[Any, ...], *functions: Callable[..., Any]) -> Corruption:
-    return Corruption(name, group, _HENDRYCKS, parameters, *functions)
-
-
-def _c_bar(name: str, strengths: tuple[float, ...], *functions: Callable[..., Any]) -> Corruption:
-    return Corruption(name, "c-bar", _MINTUN, strengths, *functions)
-
-
 _ELASTIC = ((2, 0.7, 0.1), (2, 0.08, 0.2), (0.05, 0.01, 0.02), (0.07, 0.01, 0.02), (0.12, 0.01, 0.02))
 """In units of the authors' 244 pixels."""
 
 _ENTRIES = (
-    _imagenet_c(
+    Corruption(
         "gaussian_noise", "noise", (0.08, 0.12, 0.18, 0.26, 0.38), noise.gaussian_noise, noise.draw_normal_field
     ),
-    _imagenet_c("shot_noise", "noise", (60, 25, 12, 5, 3), noise.shot_noise, noise.draw_words),
-    _imagenet_c("impulse_noise", "noise", (0.03, 0.06, 0.09, 0.17, 0.27), noise.impulse_noise, noise.draw_words),
-    _imagenet_c(
+    Corruption("shot_noise", "noise", (60, 25, 12, 5, 3), noise.shot_noise, noise.draw_words),
+    Corruption("impulse_noise", "noise", (0.03, 0.06, 0.09, 0.17, 0.27), noise.impulse_noise, noise.draw_words),
+    Corruption(
         "defocus_blur",
         "blur",
         _rows(blur.Defocus, (3, 0.1), (4, 0.5), (6, 0.5), (8, 0.5), (10, 0.5)),
         blur.defocus_blur,
     ),
-    _imagenet_c(
+    Corruption(
         "glass_blur",
         "blur",
         _rows(blur.Glass, (0.7, 1, 2), (0.9, 2, 1), (1, 2, 3), (1.1, 3, 2), (1.5, 4, 2)),
         blur.glass_blur,
         blur.draw_glass,
     ),
-    _imagenet_c(
+    Corruption(
         "motion_blur",
         "blur",
         _rows(blur.Motion, (10, 3), (15, 5), (15, 8), (15, 12), (20, 15)),
@@ -89,12 +75,11 @@ _ENTRIES = (
     Corruption(
         "zoom_blur",
         "blur",
-        _HENDRYCKS,
         _rows(blur.Zoom, (1.11, 0.01), (1.16, 0.01), (1.21, 0.02), (1.26, 0.02), (1.31, 0.03)),
         blur.zoom_blur,
         apply_to_severities=blur.zoom_blur_severities,
     ),
-    _imagenet_c(
+    Corruption(
         "snow",
         "weather",
         _rows(
@@ -108,34 +93,34 @@ _ENTRIES = (
         weather.snow,
         weather.draw_snow,
     ),
-    _imagenet_c(
+    Corruption(
         "frost",
         "weather",
         _rows(weather.Frost, (1, 0.4), (0.8, 0.6), (0.7, 0.7), (0.65, 0.7), (0.6, 0.75)),
         weather.frost,
         weather.draw_frost,
     ),
-    _imagenet_c(
+    Corruption(
         "fog",
         "weather",
         _rows(weather.Fog, (1.5, 2), (2, 2), (2.5, 1.7), (2.5, 1.5), (3, 1.4)),
         weather.fog,
         weather.draw_fog,
     ),
-    _imagenet_c("brightness", "weather", (0.1, 0.2, 0.3, 0.4, 0.5), weather.brightness),
-    _imagenet_c("contrast", "digital", (0.4, 0.3, 0.2, 0.1, 0.05), digital.contrast),
-    _imagenet_c(
+    Corruption("brightness", "weather", (0.1, 0.2, 0.3, 0.4, 0.5), weather.brightness),
+    Corruption("contrast", "digital", (0.4, 0.3, 0.2, 0.1, 0.05), digital.contrast),
+    Corruption(
         "elastic_transform",
         "digital",
         _rows(digital.Elastic, *((244 * strength, 244 * sigma, 244 * affine) for strength, sigma, affine in _ELASTIC)),
         digital.elastic_transform,
         digital.draw_elastic,
     ),
-    _imagenet_c("pixelate", "digital", (0.6, 0.5, 0.4, 0.3, 0.25), digital.pixelate),
-    _imagenet_c("jpeg_compression", "digital", (25, 18, 15, 10, 7), digital.jpeg_compression),
-    _imagenet_c("speckle_noise", "noise", (0.15, 0.2, 0.35, 0.45, 0.6), noise.speckle_noise, noise.draw_normal_field),
-    _imagenet_c("gaussian_blur", "blur", (1, 2, 3, 4, 6), blur.gaussian_blur),
-    _imagenet_c(
+    Corruption("pixelate", "digital", (0.6, 0.5, 0.4, 0.3, 0.25), digital.pixelate),
+    Corruption("jpeg_compression", "digital", (25, 18, 15, 10, 7), digital.jpeg_compression),
+    Corruption("speckle_noise", "noise", (0.15, 0.2, 0.35, 0.45, 0.6), noise.speckle_noise, noise.draw_normal_field),
+    Corruption("gaussian_blur", "blur", (1, 2, 3, 4, 6), blur.gaussian_blur),
+    Corruption(
         "spatter",
         "weather",
         _rows(
@@ -149,22 +134,24 @@ _ENTRIES = (
         weather.spatter,
         weather.draw_spatter,
     ),
-    _imagenet_c(
+    Corruption(
         "saturate",
         "digital",
         _rows(digital.Saturate, (0.3, 0), (0.1, 0), (2, 0), (5, 0.1), (20, 0.2)),
         digital.saturate,
     ),
-    _c_bar("blue_noise_sample", (0.8, 1.6, 2.4, 4.0, 5.6), cbar.blue_noise_sample, cbar.draw_phases),
-    _c_bar("brownish_noise", (1, 2, 3, 4, 5), cbar.brownish_noise, cbar.draw_phases_of_channels),
-    _c_bar("caustic_refraction", (2.35, 3.2, 4.9, 6.6, 9.15), cbar.caustic_refraction, cbar.draw_caustics),
-    _c_bar("checkerboard_cutout", (2, 3, 4, 5, 6), cbar.checkerboard_cutout, cbar.draw_checkers),
-    _c_bar("cocentric_sine_waves", (3, 5, 8, 9, 10), cbar.cocentric_sine_waves, cbar.draw_rings),
-    _c_bar("inverse_sparkles", (1, 2, 4, 9, 10), cbar.inverse_sparkles, cbar.draw_inverse_sparkle),
-    _c_bar("perlin_noise", (4.6, 5.2, 5.8, 7.6, 8.8), cbar.perlin_noise, cbar.draw_perlin),
-    _c_bar("plasma_noise", (4.75, 7, 8.5, 9.25, 10), cbar.plasma_noise, cbar.draw_plasma),
-    _c_bar("single_frequency_greyscale", (1, 1.5, 2, 4.5, 5), cbar.single_frequency_greyscale, cbar.draw_wave),
-    _c_bar("sparkles", (1, 2, 3, 5, 6), cbar.sparkles, cbar.draw_sparkles),
+    Corruption("blue_noise_sample", "c-bar", (0.8, 1.6, 2.4, 4.0, 5.6), cbar.blue_noise_sample, cbar.draw_phases),
+    Corruption("brownish_noise", "c-bar", (1, 2, 3, 4, 5), cbar.brownish_noise, cbar.draw_phases_of_channels),
+    Corruption("caustic_refraction", "c-bar", (2.35, 3.2, 4.9, 6.6, 9.15), cbar.caustic_refraction, cbar.draw_caustics),
+    Corruption("checkerboard_cutout", "c-bar", (2, 3, 4, 5, 6), cbar.checkerboard_cutout, cbar.draw_checkers),
+    Corruption("cocentric_sine_waves", "c-bar", (3, 5, 8, 9, 10), cbar.cocentric_sine_waves, cbar.draw_rings),
+    Corruption("inverse_sparkles", "c-bar", (1, 2, 4, 9, 10), cbar.inverse_sparkles, cbar.draw_inverse_sparkle),
+    Corruption("perlin_noise", "c-bar", (4.6, 5.2, 5.8, 7.6, 8.8), cbar.perlin_noise, cbar.draw_perlin),
+    Corruption("plasma_noise", "c-bar", (4.75, 7, 8.5, 9.25, 10), cbar.plasma_noise, cbar.draw_plasma),
+    Corruption(
+        "single_frequency_greyscale", "c-bar", (1, 1.5, 2, 4.5, 5), cbar.single_frequency_greyscale, cbar.draw_wave
+    ),
+    Corruption("sparkles", "c-bar", (1, 2, 3, 5, 6), cbar.sparkles, cbar.draw_sparkles),
 )
 
 REGISTRY = MappingProxyType({entry.name: entry for entry in _ENTRIES})
