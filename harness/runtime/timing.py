@@ -123,33 +123,26 @@ def mean_measurement(values: Sequence[float]) -> Measurement:
 
 def stopwatch(device: torch.device) -> Stopwatch:
     """How calls are timed on a device: a function that makes a call, waits for its end and returns seconds."""
-    return _STOPWATCHES.get(device.type, _time_on_cpu)
 
+    def by_events(call: Callable[[], object]) -> float:
+        stream = torch.cuda.current_stream(device)
+        start, end = torch.cuda.Event(enable_timing=True), torch.cuda.Event(enable_timing=True)
+        start.record(stream)
+        call()
+        end.record(stream)
+        torch.cuda.synchronize(device)
+        return start.elapsed_time(end) / 1000
 
-def _time_on_cpu(call: Callable[[], object]) -> float:
-    start = time.perf_counter()
-    call()
-    return time.perf_counter() - start
+    def by_clock(call: Callable[[], object]) -> float:
+        if device.type == "mps":
+            torch.mps.synchronize()
+        start = time.perf_counter()
+        call()
+        if device.type == "mps":
+            torch.mps.synchronize()
+        return time.perf_counter() - start
 
-
-def _time_on_cuda(call: Callable[[], object]) -> float:
-    start, end = torch.cuda.Event(enable_timing=True), torch.cuda.Event(enable_timing=True)
-    start.record()
-    call()
-    end.record()
-    torch.cuda.synchronize()
-    return start.elapsed_time(end) / 1000
-
-
-def _time_on_mps(call: Callable[[], object]) -> float:
-    torch.mps.synchronize()
-    start = time.perf_counter()
-    call()
-    torch.mps.synchronize()
-    return time.perf_counter() - start
-
-
-_STOPWATCHES: dict[str, Stopwatch] = {"cuda": _time_on_cuda, "mps": _time_on_mps}
+    return by_events if device.type == "cuda" else by_clock
 
 
 def time_calls(

@@ -79,7 +79,8 @@ def test_calls_are_timed_by_events_and_waited_for(monkeypatch: pytest.MonkeyPatc
             assert enable_timing
             self.at = 0
 
-        def record(self) -> None:
+        def record(self, stream: str) -> None:
+            assert stream == "stream of cuda:0"
             self.at = len(happened)
             happened.append("event")
 
@@ -88,7 +89,8 @@ def test_calls_are_timed_by_events_and_waited_for(monkeypatch: pytest.MonkeyPatc
             return 12.5  # milliseconds
 
     monkeypatch.setattr(torch.cuda, "Event", Event)
-    monkeypatch.setattr(torch.cuda, "synchronize", lambda: happened.append("synchronise"))
+    monkeypatch.setattr(torch.cuda, "current_stream", lambda device: f"stream of {device}")
+    monkeypatch.setattr(torch.cuda, "synchronize", lambda device: happened.append("synchronise"))
     assert stopwatch(GPU)(lambda: happened.append("call")) == 0.0125
     assert happened == ["event", "call", "event", "synchronise"]
     assert max(DEFAULT_BATCHES["cuda"]) > max(DEFAULT_BATCHES["cpu"])
