@@ -9,7 +9,8 @@ from typing import Annotated
 import typer
 
 import harness
-from harness.cli.common import FormatOption, app, check_format, fails_cleanly, print_json, print_text, say
+from harness.cli import options
+from harness.cli.common import print_json, print_text, say, verb
 from harness.cli.tables import table
 from harness.errors import ExitCode
 
@@ -22,14 +23,13 @@ LedgerOption = Annotated[
 ]
 
 
-@app.command()
-@fails_cleanly
+@verb()
 def render(
     model: Annotated[str | None, typer.Option("--model", "-m", help="A model with evidence in the store.")] = None,
     ledger: Annotated[Path | None, typer.Option("--ledger", help="An evidence.json instead.")] = None,
     template: Annotated[Path | None, typer.Option("--template", help="Your own Jinja template.")] = None,
     output: Annotated[Path | None, typer.Option("--output", "-o", help="File to write; stdout without it.")] = None,
-) -> ExitCode | None:
+) -> None:
     """Write a model card from a ledger, and the ledger beside it, so that the card can be verified anywhere.
 
     Example: `harness render --model efficientnet-lite0 --output card.md`
@@ -39,11 +39,9 @@ def render(
         print_text(card)
     else:
         say(f"Card: {output}, with its ledger beside it: {output.stem}.evidence.json")
-    return None
 
 
-@app.command()
-@fails_cleanly
+@verb()
 def fill(
     card: CardArgument,
     model: CardModelOption,
@@ -84,10 +82,9 @@ def fill(
     return ExitCode.DONE if result.complete else ExitCode.INCOMPLETE
 
 
-@app.command()
-@fails_cleanly
+@verb()
 def claims(
-    card: CardArgument, model: CardModelOption, ledger: LedgerOption = None, output_format: FormatOption = "table"
+    card: CardArgument, model: CardModelOption, ledger: LedgerOption = None, output_format: options.Format = "table"
 ) -> ExitCode:
     """Check what a card says outside its markers against the model's evidence and documented facts.
 
@@ -95,7 +92,6 @@ def claims(
 
     Example: `harness claims README.md --model convnext-base-224-22k`
     """
-    check_format(output_format)
     found = harness.claims(card, model=model, ledger=ledger)
     verdicts = [claim.verdict.value for claim in found]
     if output_format == "json":
@@ -109,8 +105,7 @@ def claims(
     return ExitCode.CHECK_FAILED if "contradicted" in verdicts else ExitCode.DONE
 
 
-@app.command()
-@fails_cleanly
+@verb()
 def verify(
     card: CardArgument,
     ledger: Annotated[
@@ -126,7 +121,7 @@ def verify(
     predictions: Annotated[
         bool, typer.Option("--predictions/--no-predictions", help="Recompute from the predictions in the store.")
     ] = True,
-    output_format: FormatOption = "table",
+    output_format: options.Format = "table",
 ) -> ExitCode:
     """Check every number of a card against its ledger, the ledger's against each other and the stored predictions.
 
@@ -135,7 +130,6 @@ def verify(
 
     Example: `harness verify card.md`
     """
-    check_format(output_format)
     found = harness.verify(card, ledger=ledger, report=report, model=model, template=template, predictions=predictions)
     if output_format == "json":
         print_json(found.to_dict())
@@ -151,8 +145,7 @@ def verify(
     return ExitCode.CHECK_FAILED if found.findings else ExitCode.DONE
 
 
-@app.command()
-@fails_cleanly
+@verb()
 def identify(
     model: CardModelOption,
     ledger: LedgerOption = None,
@@ -160,7 +153,7 @@ def identify(
         Path | None, typer.Option("--image", help="The photograph that logits are documented for, if you have it.")
     ] = None,
     offline: Annotated[bool, typer.Option("--offline/--online", help="Look for weights on this machine only.")] = True,
-    output_format: FormatOption = "table",
+    output_format: options.Format = "table",
 ) -> ExitCode:
     """Find out which training a checkpoint holds, where its name alone does not say.
 
@@ -170,7 +163,6 @@ def identify(
 
     Example: `harness identify --model regnet-y-040`
     """
-    check_format(output_format)
     found = harness.identify(model, ledger=ledger, image=image, offline=offline)
     if output_format == "json":
         print_json(found.to_dict())

@@ -8,12 +8,12 @@ from typing import Annotated
 import typer
 
 import harness
-from harness.cli.common import DataOption, OfflineOption, app, confirm, data_places, fails_cleanly, stay_offline
+from harness.cli import options
+from harness.cli.common import confirm, stay_offline, verb
 from harness.errors import ExitCode
 
 
-@app.command()
-@fails_cleanly
+@verb()
 def corrupt(
     image: Annotated[Path | None, typer.Argument(help="An image file.")] = None,
     corruption: Annotated[
@@ -29,11 +29,11 @@ def corrupt(
     benchmark: Annotated[
         str | None, typer.Option("--benchmark", "-b", help="Corrupt a whole benchmark, e.g. imagenet-val.")
     ] = None,
-    data: DataOption = None,
+    data: options.Data = None,
     limit: Annotated[int | None, typer.Option(min=1, help="Only N images: seeded, class-balanced.")] = None,
     seed: Annotated[int, typer.Option(help="Decides what is random, with the image's name.")] = 0,
-    offline: OfflineOption = False,
-) -> ExitCode | None:
+    offline: options.Offline = False,
+) -> ExitCode:
     """Look at corruptions, or write a corrupted benchmark in ImageNet-C's official layout.
 
     A .png holds the exact pixels; a .jpg is stored at quality 85, as the official files are. Images are cropped as those
@@ -56,7 +56,7 @@ def corrupt(
         output=output,
         sheet=sheet,
         benchmark=benchmark,
-        data=data_places(data),
+        data=options.places(data),
         limit=limit,
         seed=seed,
         offline=offline,

