@@ -40,7 +40,6 @@ USED_BY_CLI = {
     "harness.cards.slices",  # how slices are shown
     "harness.data.catalog",  # --data BENCHMARK=PATH
     "harness.errors",
-    "harness.evaluation.comparing",
     "harness.evidence",  # how values are shown
     "harness.files",
     "harness.metrics.paired",  # the name of the method
