@@ -11,7 +11,7 @@ from __future__ import annotations
 import functools
 import re
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
 from typing import Any
 
@@ -185,38 +185,39 @@ class _Checker:
         step = _last_place(stated) * about.scale if group != "name" else 0.0
         agreeing = [view for view in own if _agrees(value, view.value, step, is_about)]
         others = [fact for fact in self._other_facts(about.keys) if _agrees(value, fact.evidence.value, step, is_about)]
-        line = self.document.line_of(span[0])
-        make = functools.partial(Claim, line=line, text=match.group().strip(), about=about.id, span=span)
+
+        def judged(verdict: Verdict, *views: View, correct: str | None = None, note: str | None = None) -> Claim:
+            return Claim(
+                line=self.document.line_of(span[0]),
+                text=match.group().strip(),
+                about=about.id,
+                verdict=verdict,
+                evidence=[view.key for view in views],
+                source=_source(views[0]) if views else None,
+                correct=correct,
+                note=note,
+                span=span,
+            )
+
         if agreeing:
             rest = [view for view in own if view not in agreeing and view.fact and group == "name"]
             note = f"sources disagree: {rest[0].text}" if rest else None
-            return make(
-                verdict=Verdict.SUPPORTED,
-                evidence=[agreeing[0].key],
-                source=_source(agreeing[0]),
-                correct=None,
-                note=note,
-            )
-        conflict = self._conflicting(own, value, step)
-        if conflict:
-            return make(
-                verdict=Verdict.SUPPORTED, evidence=[conflict.key], source=_source(conflict), correct=None,
-                note="another source gives this value",
-            )  # fmt: skip
+            return judged(Verdict.SUPPORTED, agreeing[0], note=note)
+        for view in own:
+            if any(_agrees(value, other.value, step, False) for other in view.conflicts):
+                return judged(Verdict.SUPPORTED, view, note="another source gives this value")
         correct = _correct(own[0], about, match[group]) if own else None
-        if others and re.search("fine-?tun", match.string, re.IGNORECASE) and "fine-tuned" in others[0].checkpoint.name:
-            correct = None  # the sentence speaks of that checkpoint's training: there is no value to put in its place
         if others:
             name = others[0].checkpoint.name
-            return make(
-                verdict=Verdict.OTHER_CHECKPOINT, evidence=[others[0].key, *(view.key for view in own[:1])],
-                source=_source(View(others[0].evidence, others[0])), correct=correct, note=f"the value of {name}",
-            )  # fmt: skip
+            if re.search("fine-?tun", match.string, re.IGNORECASE) and "fine-tuned" in name:
+                correct = (
+                    None  # the sentence speaks of that checkpoint's training: there is no value to put in its place
+                )
+            other = View(others[0].evidence, others[0])
+            return judged(Verdict.OTHER_CHECKPOINT, other, *own[:1], correct=correct, note=f"the value of {name}")
         if own:
-            return make(
-                verdict=Verdict.CONTRADICTED, evidence=[own[0].key], source=_source(own[0]), correct=correct, note=None
-            )
-        return make(verdict=Verdict.UNSUPPORTED, evidence=[], source=None, correct=None, note=None)
+            return judged(Verdict.CONTRADICTED, own[0], correct=correct)
+        return judged(Verdict.UNSUPPORTED)
 
     def _own_published(self, key: str) -> View | None:
         return self.knowledge.published(key, own=True)
@@ -228,13 +229,6 @@ class _Checker:
         found = [fact for fact in siblings if fact.evidence.name.subject in subjects]
         nearness = list(self.knowledge.facts.checkpoints) if self.knowledge.facts else []
         return sorted(found, key=lambda fact: nearness.index(fact.checkpoint_id))
-
-    def _conflicting(self, own: list[View], value: float | str, step: float) -> View | None:
-        """The evidence of which another source gives the stated value."""
-        for view in own:
-            if any(_agrees(value, other.value, step, False) for other in view.conflicts):
-                return view
-        return None
 
     def _judgements(self) -> Iterator[Claim]:
         """Statements that say how good something is without a number that evidence could confirm."""
@@ -286,26 +280,14 @@ class _Checker:
 
     def _with_inconsistencies(self, claims: list[Claim]) -> Iterator[Claim]:
         """Unsupported claims that another line of the card says otherwise."""
+        unsupported = [claim for claim in claims if claim.verdict is Verdict.UNSUPPORTED]
+        stated = {claim.span: self.document.text[slice(*claim.span)] for claim in unsupported}
         for claim in claims:
-            stated = self.document.text[slice(*claim.span)]
-            other = next(
-                (
-                    c
-                    for c in claims
-                    if c.about == claim.about
-                    and c.verdict is Verdict.UNSUPPORTED
-                    and claim.verdict is Verdict.UNSUPPORTED
-                    and self.document.text[slice(*c.span)] != stated
-                ),
-                None,
-            )
-            if other is None:
-                yield claim
-            else:
-                fields = {name: getattr(claim, name) for name in claim.__dataclass_fields__}
-                yield Claim(
-                    **fields | {"verdict": Verdict.INCONSISTENT, "note": f"line {other.line} says {other.text}"}
-                )
+            rivals = (c for c in unsupported if c.about == claim.about and stated[c.span] != stated.get(claim.span))
+            other = next(rivals, None) if claim.verdict is Verdict.UNSUPPORTED else None
+            if other is not None:
+                claim = replace(claim, verdict=Verdict.INCONSISTENT, note=f"line {other.line} says {other.text}")
+            yield claim
 
 
 def parse_number(text: str) -> float:

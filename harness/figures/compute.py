@@ -30,14 +30,7 @@ def throughput_by_batch(points: Mapping[int, Point], best: int, *, title: str, n
     Args:
         points: images per second by batch size.
         best: the batch size that was taken, marked in the figure.
-        title: what is shown, of which model.
         note: what a reader must know: hardware, precision, how intervals are made.
-
-    Returns:
-        SVG text.
-
-    Raises:
-        ValueError: there are no points.
     """
     if not points:
         raise ValueError("there is nothing to draw")
@@ -82,11 +75,7 @@ def accuracy_against_cost(models: Mapping[str, tuple[Point, Point]], *, cost: st
     Args:
         models: by name, the cost and the accuracy in percent. A cost's low bound may be 0.
         cost: the cost with its unit, in words.
-        title: what is shown.
         note: what a reader must know: benchmark, hardware, how intervals are made.
-
-    Returns:
-        SVG text.
 
     Raises:
         ValueError: there are no models, or a cost is not positive.

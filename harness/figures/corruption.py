@@ -37,16 +37,9 @@ def corruption_small_multiples(
 
     Args:
         errors: for each (corruption, severity) the error in percent. Panels follow the corruptions' first appearance.
-        title: what is shown, of which model.
         note: what a reader must know: benchmark, images, how intervals are made.
         clean: the error without corruption, drawn as a line through all panels.
         groups: corruptions by group, told apart by colour and marker.
-
-    Returns:
-        SVG text.
-
-    Raises:
-        ValueError: there are no errors.
     """
     if not errors:
         raise ValueError("there is nothing to draw")
@@ -113,17 +106,10 @@ def corruption_bars(
     Args:
         errors: CE, or a plain mean error, of each corruption in percent.
         mean: their mean.
-        title: what is shown, of which model.
         note: what a reader must know: benchmark, images, how intervals are made.
         mean_name: what the mean is called.
         axis: what the bars are, with the unit.
         groups: corruptions by group, told apart by colour and hatching.
-
-    Returns:
-        SVG text.
-
-    Raises:
-        ValueError: there are no errors.
     """
     if not errors:
         raise ValueError("there is nothing to draw")

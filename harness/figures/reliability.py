@@ -28,14 +28,7 @@ def reliability_diagrams(bins: Mapping[str, Sequence[Bin]], *, title: str, note:
 
     Args:
         bins: by model, the bins that hold samples, by rising confidence.
-        title: what is shown.
         note: what a reader must know: benchmark, images, bins.
-
-    Returns:
-        SVG text.
-
-    Raises:
-        ValueError: there are no models.
     """
     if not bins:
         raise ValueError("there is nothing to draw")

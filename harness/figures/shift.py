@@ -32,11 +32,7 @@ def shift_scatter(shifts: Sequence[Shift], *, title: str, note: str) -> str:
     Models are numbered, in the order of their first appearance; the numbers stand beside the points and in the legend.
 
     Args:
-        title: what is shown.
         note: what a reader must know: how intervals are made, which models the line was fitted to.
-
-    Returns:
-        SVG text.
 
     Raises:
         ValueError: there are no shifted sets.

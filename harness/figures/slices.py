@@ -26,16 +26,9 @@ def slice_dots(
     Args:
         accuracies: percent, by group.
         overall: accuracy over all covered images, percent.
-        title: what is shown, of which model.
         note: what a reader must know: benchmark, images, how intervals are made.
         marked: groups that differ detectably from the rest, drawn filled and in colour.
         axis: what the dots are, with the unit.
-
-    Returns:
-        SVG text.
-
-    Raises:
-        ValueError: there are no groups.
     """
     if not accuracies:
         raise ValueError("there is nothing to draw")

@@ -7,7 +7,7 @@ single errors, which are computed here from the stored predictions. A part that 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -277,23 +277,19 @@ def _text(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
-def _ledger_rows(models: Sequence[StoredModel], ways: dict[tuple[str, str], Way]) -> list[LedgerRow]:
-    rows = []
+def _ledger_rows(models: Sequence[StoredModel], ways: Mapping[tuple[str, str], Way]) -> Iterator[LedgerRow]:
     for model in models:
         for item in model.ledger:
             way = ways.get((model.name, item.command or "")) if item.class_.has_value else None
-            rows.append(
-                LedgerRow(
-                    model.name,
-                    item,
-                    show_value(item),
-                    item.number if item.is_number else None,
-                    _if_any(show_interval(item)),
-                    _if_any(show_count(item)),
-                    way.number if way else None,
-                )
+            yield LedgerRow(
+                model.name,
+                item,
+                show_value(item),
+                item.number if item.is_number else None,
+                _if_any(show_interval(item)),
+                _if_any(show_count(item)),
+                way.number if way else None,
             )
-    return rows
 
 
 def classes_of(report: Report) -> list[str]:
