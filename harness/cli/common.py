@@ -67,6 +67,14 @@ def print_json(data: object) -> None:
     print_text(json.dumps(data, indent=2, ensure_ascii=False, allow_nan=False))
 
 
+def show(output_format: str, data: object, text: str) -> None:
+    """Print a result for machines or for people."""
+    if output_format == "json":
+        print_json(data)
+    else:
+        print_text(text)
+
+
 def stay_offline() -> None:
     """Tell the Hub's client, which reads this once, when it is imported."""
     os.environ["HF_HUB_OFFLINE"] = "1"

@@ -10,7 +10,7 @@ import typer
 
 import harness
 from harness.cli import options
-from harness.cli.common import confirm, print_json, print_text, say, verb
+from harness.cli.common import confirm, print_json, print_text, say, show, verb
 from harness.cli.tables import push_text
 from harness.errors import ExitCode, HarnessError
 
@@ -110,8 +110,6 @@ def pull(
     Example: `harness pull facebook/regnet-y-040 --output regnet.md`
     """
     pulled = harness.pull(repo_id, output=output, revision=revision)
-    if output_format == "json":
-        print_json({"path": str(pulled.path), "repo_id": repo_id, "commit": pulled.commit, "changed": pulled.changed})
-    else:
-        print_text(str(pulled.path))
+    record = {"path": str(pulled.path), "repo_id": repo_id, "commit": pulled.commit, "changed": pulled.changed}
+    show(output_format, record, str(pulled.path))
     say(f"{'Fetched' if pulled.changed else 'Unchanged:'} the card of {repo_id} at {pulled.commit[:8]}.")

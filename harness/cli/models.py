@@ -9,18 +9,11 @@ import typer
 
 import harness
 from harness.cli import options
-from harness.cli.common import print_json, print_text, say, verb
+from harness.cli.common import print_text, say, show, verb
 from harness.cli.tables import comparison_text, number, table
 from harness.errors import ExitCode, HarnessError
 
-CompareFormat = Annotated[
-    str,
-    typer.Option(
-        "--format",
-        help="table, markdown, csv or json.",
-        callback=options.one_of("format", "table", "markdown", "csv", "json"),
-    ),
-]
+_FORMATS = options.one_of("format", "table", "markdown", "csv", "json")
 
 ModelsOption = Annotated[
     list[str] | None,
@@ -53,7 +46,9 @@ def compare(
         typer.Option(help="Write the images that one gets right and another wrong to this .csv or .parquet file."),
     ] = None,
     output: Annotated[Path | None, typer.Option("--output", "-o", help="File to write; stdout without it.")] = None,
-    output_format: CompareFormat = "table",
+    output_format: Annotated[
+        str, typer.Option("--format", help="table, markdown, csv or json.", callback=_FORMATS)
+    ] = "table",
 ) -> ExitCode:
     """Compare models on the same samples, from stored predictions, in seconds.
 
@@ -117,12 +112,8 @@ def costs(
     Example: `harness costs --cost energy --output costs`
     """
     records = harness.costs(accuracy=accuracy, cost=cost, output=output)
-    if output_format == "json":
-        print_json(records)
-    else:
-        columns = list(records[0])
-        rows = [[number(record[column]) for column in columns] for record in records]
-        print_text(table(columns, rows, numeric=frozenset(range(1, len(columns)))))
+    rows = [[number(value) for value in record.values()] for record in records]
+    show(output_format, records, table(list(records[0]), rows, numeric=frozenset(range(1, len(records[0])))))
     for what, name in {"Table:  ": "benchmark-infer.csv", "Figure: ": "accuracy-cost.svg"}.items():
         if output is not None and (output / name).is_file():
             say(f"{what} {output / name}")

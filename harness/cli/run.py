@@ -10,7 +10,7 @@ import typer
 
 import harness
 from harness.cli import options
-from harness.cli.common import confirm, print_json, print_text, say, stay_offline, verb
+from harness.cli.common import confirm, say, show, stay_offline, verb
 from harness.cli.tables import evidence_table, frame_table, plan_text
 from harness.errors import ExitCode
 
@@ -118,20 +118,15 @@ def run(
     tables = output or Path("harness-results") / f"sweep-{Path(suite).stem}"
     told = _say_where if output_format == "table" else None
     sweep = harness.sweep(model, suite, evaluate, output=tables, finished=told)
-    if output_format == "json":
-        print_json(sweep.to_dict())
-    else:
-        print_text(frame_table(sweep.scores()))
-        for path in sweep.tables:
-            say(f"Table:     {path}")
+    show(output_format, sweep.to_dict(), frame_table(sweep.scores()))
+    for path in sweep.tables if told else ():
+        say(f"Table:     {path}")
     return sweep.exit_code
 
 
 def _report(done: Evaluation, output_format: str) -> ExitCode:
-    if output_format == "json":
-        print_json(done.to_dict())
-    else:
-        print_text(evidence_table(done.ledger))
+    show(output_format, done.to_dict(), evidence_table(done.ledger))
+    if output_format == "table":
         _say_where(done)
     return done.exit_code
 
@@ -207,8 +202,5 @@ def plan(
         offline=offline,
         probe=probe,
     )
-    if output_format == "json":
-        print_json(planned.to_dict())
-    else:
-        print_text(plan_text(planned))
+    show(output_format, planned.to_dict(), plan_text(planned))
     return planned.exit_code

@@ -249,13 +249,9 @@ def _row(c: Comparison) -> list[str]:
         f"{c.low:+.{decimals}f} to {c.high:+.{decimals}f}",
         f"{c.only_first:,}",
         f"{c.only_other:,}",
-        _p_value(c.p_holm),
+        "<0.001" if c.p_holm < 0.001 else f"{c.p_holm:.3f}",
         c.verdict,
     ]
-
-
-def _p_value(p: float) -> str:
-    return "<0.001" if p < 0.001 else f"{p:.3f}"
 
 
 def _below(compared: Compared) -> list[str]:
@@ -293,14 +289,11 @@ def push_text(plan: PushPlan) -> str:
     front, body = plan.diff()
     new = " (to be made)" if plan.head is None else ""
     sections = [
-        f"Hub:         {plan.endpoint}\n"
-        f"Account:     {plan.account.name}\n"
-        f"Repository:  {plan.request.repo_id}{new}\n"
-        f"Goes to:     {plan.target}",
+        f"Hub:         {plan.endpoint}\nAccount:     {plan.account.name}\n"
+        f"Repository:  {plan.request.repo_id}{new}\nGoes to:     {plan.target}",
         table(["file on the Hub", "state", "bytes", "from"], rows, numeric=frozenset({2})),
         f"Changes in the front matter:\n{front or '    none'}",
         f"Changes in the body:\n{body or '    none'}",
+        *(["\n".join(f"Note: {note}" for note in plan.notes)] if plan.notes else []),
     ]
-    if plan.notes:
-        sections.append("\n".join(f"Note: {note}" for note in plan.notes))
     return "\n\n".join(section.rstrip("\n") for section in sections)
