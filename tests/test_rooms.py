@@ -106,8 +106,10 @@ def test_the_command_line_calls_the_public_api() -> None:
     [
         ("harness", {"torch", "numpy", "pandas"}),
         ("harness.metrics", {"torch"}),
+        ("harness.cards.claims", {"torch", "numba", "cv2"}),
         ("harness.cards.fill", {"torch", "numba", "cv2"}),
         ("harness.cards.render", {"torch", "numba", "cv2"}),
+        ("harness.cards.verify", {"torch", "numba", "cv2"}),
     ],
 )
 def test_what_imports_fast_loads_nothing_heavy(module: str, heavy: set[str], python: str) -> None:

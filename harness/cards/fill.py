@@ -13,7 +13,7 @@ import difflib
 import itertools
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -291,62 +291,33 @@ class _Filler:
         for row in self.rows:
             assert row.edit is not None
             assert row.marker.block is not None
-            answer = row.answer
-            markers.append(
-                {
-                    "line": row.marker.line,
-                    "section": list(row.marker.block.section),
-                    "question": answer.question if answer else None,
-                    "class": answer.class_.value if answer else "unanswered",
-                    "evidence": answer.evidence if answer else [],
-                    "old": self.text[row.edit.start : row.edit.end],
-                    "new": row.edit.new,
-                    "span": self._byte_span(row.edit),
-                }
-            )
-        changed = [
-            {
-                "line": self.document.line_of(edit.start + len(self.text[edit.start : edit.end]) - len(old.lstrip())),
-                "section": list(self._section_at(edit)),
-                "question": question,
-                "action": "removed" if not edit.new.strip() else "corrected",
-                "old": self.text[edit.start : edit.end],
-                "new": edit.new,
-                "span": self._byte_span(edit),
-            }
-            for edit, question, old in corrections
-        ]
-        changed += [
-            {
-                "line": self.document.line_of(edit.start),
-                "section": [],
-                "question": what,
-                "action": "added",
-                "old": self.text[edit.start : edit.end],
-                "new": edit.new,
-                "span": self._byte_span(edit),
-            }
-            for what, edit in added
-        ]
+            what: dict[str, Any] = {"question": None, "class": "unanswered", "evidence": []}
+            if row.answer is not None:
+                keys = row.answer.evidence
+                what = {"question": row.answer.question, "class": row.answer.class_.value, "evidence": keys}
+            markers.append(self._row(row.edit, row.marker.line, row.marker.block.section, what))
+        changed = []
+        for edit, question, old in corrections:
+            line = self.document.line_of(edit.end - len(old.lstrip()))
+            action = "corrected" if edit.new.strip() else "removed"
+            changed.append(self._row(edit, line, self._section_at(edit), {"question": question, "action": action}))
+        for words, edit in added:
+            line = self.document.line_of(edit.start)
+            changed.append(self._row(edit, line, (), {"question": words, "action": "added"}))
         left = [{"line": m.line, "why": m.talked_about} for m in self.document.markers if m.talked_about]
         counts = Counter(row["class"] for row in markers)
-        return _printable(
-            {
-                "markers": markers,
-                "neighbours": changed,
-                "left": left,
-                "counts": dict(sorted(counts.items())),
-            }
-        )
+        found = {"markers": markers, "neighbours": changed, "left": left, "counts": dict(sorted(counts.items()))}
+        return _printable(found)
+
+    def _row(self, edit: Edit, line: int, section: Sequence[str], what: Mapping[str, Any]) -> dict[str, Any]:
+        """One change, with where the old text is in the original card, in bytes."""
+        old, start = self.text[edit.start : edit.end], self.document.byte_offset(edit.start)
+        span = {"start": start, "end": start + len(encode(old))}
+        return {"line": line, "section": list(section), **what, "old": old, "new": edit.new, "span": span}
 
     def _section_at(self, edit: Edit) -> tuple[str, ...]:
         block = self.document.block_at(max(edit.start, edit.end - 1), edit.end)
         return block.section if block else ()
-
-    def _byte_span(self, edit: Edit) -> dict[str, int]:
-        """Where the old text is in the original card, in bytes."""
-        start = self.document.byte_offset(edit.start)
-        return {"start": start, "end": start + len(encode(self.text[edit.start : edit.end]))}
 
 
 def _printable(value: Any) -> Any:
