@@ -289,7 +289,8 @@ def plan(
     >>> list(planned.conditions()["condition"])
     ['imagenet-val']
     """
-    from harness.evaluation.plan import estimate, make_plan
+    from harness.evaluation.estimate import estimate
+    from harness.evaluation.plan import dry_plan
     from harness.evaluation.suites import load_suite
     from harness.export.evaluation import PlannedRun
     from harness.models.registry import resolve
@@ -309,7 +310,7 @@ def plan(
     )
     reporter = Reporter()
     spec, loaded = resolve(str(model)), load_suite(str(suite))
-    made = make_plan(spec, loaded, settings, reporter, fetch_weights=False, fetch_data=False)
+    made = dry_plan(spec, loaded, settings, reporter)
     return PlannedRun(made, estimate(made, reporter, probe=probe))
 
 
@@ -591,10 +592,10 @@ def identify(
     >>> found.decided is None, len(found.probabilities)
     (True, 2)
     """
-    from harness.evaluation.run import merge_into_store
     from harness.evidence import Ledger
     from harness.facts.identify import identify_model, lineage_evidence
     from harness.models.registry import resolve
+    from harness.store.ledgers import merge_into_store
 
     spec, home = resolve(model), default_home()
     about = {"name": spec.name, "reference": spec.reference, "title": spec.title}
@@ -648,8 +649,8 @@ def compare(
     [('imagenet-val', 1, 100.0, 1.0)]
     """
     from harness.evaluation.comparing import compare as compare_models
+    from harness.evaluation.reader import stored_model
     from harness.evaluation.slice_requests import request_of
-    from harness.evaluation.stored import stored_model
     from harness.evaluation.suites import load_suite
 
     loaded = load_suite(str(suite)) if suite is not None else None
@@ -722,9 +723,10 @@ def html_report(
     >>> "<h1>Report on mine</h1>" in harness.html_report(["mine"])
     True
     """
-    from harness.evaluation.stored import stored_model, stored_names
+    from harness.evaluation.reader import stored_model
     from harness.files import write_text
     from harness.report import collect, render_report
+    from harness.store.ledgers import stored_names
 
     settings = Settings(data=_data(data), offline=True)
     names = list(dict.fromkeys(models or stored_names(settings.home)))
@@ -974,9 +976,9 @@ def _data(data: Data | None) -> dict[str, str]:
 
 def _ledger(model: str | None, given: str | Path | Ledger | None) -> Ledger | None:
     """The ledger given, else the store's for this model, else None."""
-    from harness.evaluation.run import stored_ledger_path
     from harness.evidence import Ledger
     from harness.models.registry import resolve
+    from harness.store.ledgers import ledger_path
 
     if isinstance(given, Ledger):
         return given
@@ -984,6 +986,6 @@ def _ledger(model: str | None, given: str | Path | Ledger | None) -> Ledger | No
         return Ledger.load(Path(given))
     if model is None:
         return None
-    imported = stored_ledger_path(default_home(), Path(model).name)
-    path = imported if imported.exists() else stored_ledger_path(default_home(), resolve(model).name)
+    imported = ledger_path(default_home(), Path(model).name)
+    path = imported if imported.exists() else ledger_path(default_home(), resolve(model).name)
     return Ledger.load(path) if path.exists() else None

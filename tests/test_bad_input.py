@@ -40,7 +40,7 @@ class Notes(Reporter):
 
 def run(home: Path, suite: Suite, model: str = "efficientnet-lite0", **options: Any) -> tuple[RunResult, list[str]]:
     notes = Notes()
-    settings = Settings(home=home, data_home=None, offline=True, layout="channels_last", **options)
+    settings = Settings(home=home, data_home=None, offline=True, **options)
     return run_suite(resolve(model), suite, settings, notes), notes.told
 
 
@@ -134,11 +134,14 @@ def test_a_damaged_shard_is_put_aside_and_only_its_images_run_again(sketches: Pa
 
 
 def test_missing_class_folders_are_said_and_leave_a_partial_result(sketches: Path, tmp_path: Path) -> None:
-    from harness.evaluation.plan import make_plan
+    from harness.evaluation.plan import dry_plan
 
     settings = Settings(home=tmp_path / "home", data_home=None, offline=True, data={"imagenet-sketch": str(sketches)})
-    plan = make_plan(
-        resolve("efficientnet-lite0"), sketch_suite(), settings, Notes(), fetch_weights=False, fetch_data=False
+    plan = dry_plan(
+        resolve("efficientnet-lite0"),
+        sketch_suite(),
+        settings,
+        Notes(),
     )
     notes = " ".join(plan.conditions[0].notes)
     assert "120 of 50,889" in notes

@@ -16,7 +16,7 @@ from harness.cards.fill import fill_card
 from harness.cards.render import render_card
 from harness.cli import app
 from harness.errors import ExitCode, HarnessError
-from harness.evaluation.run import RunResult, merge_into_store, run_suite
+from harness.evaluation.run import RunResult, run_suite
 from harness.evaluation.suites import MEASUREMENTS, Suite, load_suite, parse_suite
 from harness.evidence import Evidence, EvidenceClass, Ledger
 from harness.models.loading import LoadedModel, ModelState
@@ -26,6 +26,7 @@ from harness.models.specs import ModelSpec
 from harness.progress import Reporter
 from harness.runtime.timing import Budget
 from harness.settings import Settings, parse_input_sizes
+from harness.store.ledgers import merge_into_store
 
 SECONDS = 0.2
 """Time limit of each measurement: enough for values, too little for narrow intervals."""

@@ -10,11 +10,12 @@ from xml.etree import ElementTree
 import pytest
 from typer.testing import CliRunner
 
+from harness.benchmarking.efficiency import accuracies_per_gmac
 from harness.cards.render import render_card
 from harness.cli import app
 from harness.errors import ExitCode
-from harness.evaluation.run import merge_into_store
 from harness.evidence import Evidence, EvidenceClass, Interval, Ledger
+from harness.store.ledgers import merge_into_store
 
 HARDWARE = {"cpu": "A CPU", "threads": 2, "logical_cpus": 2, "virtual_machine": False, "cpu_capability": "AVX2"}
 HARDWARE |= {"memory_bytes": 2**34}
@@ -124,7 +125,7 @@ def test_accuracy_per_gmac_comes_with_the_second_run(home: Path) -> None:
     merge_into_store(home, ledger_of("small", top1=None))
     accuracy = [item for item in ledger_of("small", top1=80.0) if item.key == "imagenet-val.top1"]
     model = {"name": "small", "title": "Small", "reference": "small"}
-    merged = Ledger.load(merge_into_store(home, Ledger(model=model, evidence=accuracy)))
+    merged = Ledger.load(merge_into_store(home, Ledger(model=model, evidence=accuracy), accuracies_per_gmac))
     found = merged.get("imagenet-val.top1-per-gmac")
     assert found is not None
     assert found.value == 20.0

@@ -19,7 +19,8 @@ from harness.data.catalog import get_benchmark
 from harness.data.local import open_dataset
 from harness.data.locations import locate
 from harness.errors import ExitCode
-from harness.evaluation.plan import estimate, make_plan
+from harness.evaluation.estimate import estimate
+from harness.evaluation.plan import dry_plan
 from harness.evaluation.run import RunResult, run_suite
 from harness.evaluation.suites import parse_suite
 from harness.evidence import EvidenceClass
@@ -41,7 +42,7 @@ metrics: [accuracy, corruption]
 
 
 def run(home: Path, **options: object) -> RunResult:
-    settings = Settings(home=home, data_home=None, offline=True, layout="channels_last", **options)  # type: ignore[arg-type]
+    settings = Settings(home=home, data_home=None, offline=True, **options)  # type: ignore[arg-type]
     suite = parse_suite(SUITE, Path("few-cells.yaml"))
     return run_suite(resolve("efficientnet-lite0"), suite, settings, Reporter(quiet=True))
 
@@ -94,7 +95,7 @@ def test_a_second_run_and_other_shards_give_the_same(
     def never(*args: object, **kwargs: object) -> None:
         raise AssertionError("the model was loaded although every prediction is stored")
 
-    monkeypatch.setattr("harness.evaluation.run.load_model", never)
+    monkeypatch.setattr("harness.evaluation.run.load", never)
     assert values(run(home)) == values(first)
 
 
@@ -117,7 +118,7 @@ def test_official_files_without_the_extra_corruptions(tmp_path: Path, foolbox_im
         Path("c.yaml"),
     )
     here = {"imagenet-c": str(official), "imagenet-val": str(validation)}
-    settings = Settings(home=tmp_path / "home", data_home=None, offline=True, layout="channels_last", data=here)
+    settings = Settings(home=tmp_path / "home", data_home=None, offline=True, data=here)
     result = run_suite(resolve("efficientnet-lite0"), suite, settings, Reporter(quiet=True))
     mce = result.ledger.get("imagenet-c.mce")
     assert mce is not None
@@ -155,25 +156,21 @@ def test_another_seed_is_another_protocol(tmp_path: Path) -> None:
 
 def test_without_the_jpeg_step_it_is_another_protocol(done: tuple[Path, RunResult]) -> None:
     """Nothing stored with JPEG serves a run without it."""
-    plan = make_plan(
+    plan = dry_plan(
         resolve("efficientnet-lite0"),
         parse_suite(SUITE, Path("x.yaml")),
         Settings(home=done[0], data_home=None, offline=True, corruption_jpeg=False),
         Reporter(quiet=True),
-        fetch_weights=False,
-        fetch_data=False,
     )
     assert [condition.stored for condition in plan.conditions] == [0] * 5
 
 
 def test_corruption_images_takes_the_same_first_images_in_every_cell(tmp_path: Path) -> None:
-    plan = make_plan(
+    plan = dry_plan(
         resolve("efficientnet-lite0"),
         parse_suite(SUITE, Path("x.yaml")),
         Settings(home=tmp_path, data_home=None, offline=True, corruption_images=6),
         Reporter(quiet=True),
-        fetch_weights=False,
-        fetch_data=False,
     )
     ids = {tuple(condition.samples["sample_id"]) for condition in plan.conditions if condition.samples is not None}
     assert len(ids) == 1
@@ -208,7 +205,7 @@ def test_missing_frost_textures_leave_that_cell_pending(tmp_path: Path, monkeypa
         weather.importlib.util, "find_spec", lambda name: None if name == "imagecorruptions" else real(name)
     )
     suite = parse_suite(SUITE.replace("gaussian_noise, contrast", "frost, contrast"), Path("x.yaml"))
-    settings = Settings(home=tmp_path, data_home=None, offline=True, limit=4, layout="channels_last")
+    settings = Settings(home=tmp_path, data_home=None, offline=True, limit=4)
     try:
         result = run_suite(resolve("efficientnet-lite0"), suite, settings, Reporter(quiet=True))
     finally:

@@ -56,7 +56,7 @@ def run_slowly(home: Path, output: Path, suite_text: str, shard_size: int) -> No
     suite.write_text(suite_text)
     options = ["--suite", str(suite), "--model", "efficientnet-lite0", "--offline", "--output", str(output)]
     sizes = ["--batch-size", str(shard_size), "--shard-size", str(shard_size)]
-    sys.argv = ["harness", "run", *options, "--layout", "channels_last", *sizes]
+    sys.argv = ["harness", "run", *options, *sizes]
     main()
 
 

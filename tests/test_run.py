@@ -14,7 +14,7 @@ import torch
 from PIL import Image
 from sklearn.metrics import log_loss, top_k_accuracy_score
 
-from harness.evaluation.plan import make_plan
+from harness.evaluation.plan import dry_plan
 from harness.evaluation.run import RunResult, run_suite
 from harness.evaluation.suites import Suite, load_suite, parse_suite
 from harness.evidence import EvidenceClass, Ledger, benchmark_of
@@ -41,8 +41,6 @@ def suite_called(name: str) -> Suite:
 
 
 def run(suite: str, home: Path, **options: object) -> RunResult:
-    # One layout throughout: the two differ in the last bits of a logit, and a timing must not decide a test.
-    options = {"layout": "channels_last", **options}
     settings = Settings(home=home, data_home=None, offline=True, **options)  # type: ignore[arg-type]
     return run_suite(resolve(LITE0), suite_called(suite), settings, Reporter(quiet=True))
 
@@ -106,7 +104,7 @@ def test_a_second_run_computes_nothing_and_gives_the_same_values(
     def never(*args: object, **kwargs: object) -> None:
         raise AssertionError("the model was loaded although every prediction is stored")
 
-    monkeypatch.setattr("harness.evaluation.run.load_model", never)
+    monkeypatch.setattr("harness.evaluation.run.load", never)
     assert values(run("photographs", home).ledger) == values(first.ledger)
 
 
@@ -117,9 +115,8 @@ def test_a_subset_run_serves_the_full_run(tmp_path: Path, in_fours: RunResult) -
     assert top1 is not None
     assert top1.is_partial
     assert (top1.n, top1.N) == (12, 20)
-    plan = make_plan(
+    plan = dry_plan(
         resolve(LITE0), suite_called("photographs"), Settings(home=tmp_path, data_home=None, offline=True), Reporter(quiet=True),
-        fetch_weights=False, fetch_data=False,
     )  # fmt: skip
     assert [(c.images, c.stored) for c in plan.conditions if c.missing is None] == [(20, 12)]
     whole = run("photographs", tmp_path, batch_size=4, shard_size=8)

@@ -17,7 +17,7 @@ import pandas as pd
 from harness.data.annotations import real_labels
 from harness.data.catalog import Benchmark, benchmarks
 from harness.errors import HarnessError
-from harness.evaluation.stored import StoredCondition, StoredModel, StoredPredictions, read_predictions
+from harness.evaluation.reader import StoredCondition, StoredModel, StoredPredictions, read_predictions
 from harness.evidence import split_prefix
 from harness.metrics.accuracy import is_correct
 from harness.metrics.types import BoolArray, IntArray

@@ -22,8 +22,8 @@ from harness.data.slicings import slicings, split_reference
 from harness.errors import ExitCode, HarnessError, MissingInputError, nearest
 from harness.evaluation.common_samples import ComparedSet, against_real, common_ids, common_samples, sentences
 from harness.evaluation.groups import Groups, groups_by
+from harness.evaluation.reader import StoredModel
 from harness.evaluation.slice_requests import Request, is_sliced
-from harness.evaluation.stored import StoredModel
 from harness.evaluation.suites import Suite
 from harness.evidence import decimals_for, split_prefix
 from harness.metrics.intervals import (

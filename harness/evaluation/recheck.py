@@ -16,10 +16,10 @@ import pyarrow.compute as pc
 from harness.data.catalog import benchmarks
 from harness.errors import HarnessError
 from harness.evaluation.plan import Condition
+from harness.evaluation.reader import StoredCondition, StoredModel, of_one_copy
 from harness.evaluation.scoring import Scored, score
 from harness.evaluation.slice_evidence import slice_evidence
 from harness.evaluation.slice_requests import request_behind
-from harness.evaluation.stored import StoredCondition, StoredModel, of_one_copy
 from harness.evidence import Evidence, EvidenceClass, Ledger
 from harness.metrics.registry import METRIC_GROUPS
 from harness.settings import Settings

@@ -1,4 +1,4 @@
-"""Executing a plan: predictions, then evidence, then a ledger and a card, each step resumable.
+"""Executing a plan: predictions, then evidence, then a ledger, each step resumable.
 
 A condition that can't run, or fails, becomes pending evidence with its reason; the others go on. Repeating the same
 command does only what is not stored yet.
@@ -6,78 +6,66 @@ command does only what is not stored yet.
 
 from __future__ import annotations
 
+import functools
 import hashlib
-import importlib.metadata
 import json
-import platform
-import re
-import shlex
 import urllib.error
 import urllib.request
-from bisect import bisect_left
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from itertools import groupby
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
-from harness import __version__
 from harness.benchmarking.efficiency import accuracies_per_gmac
-from harness.data.catalog import CLEAN_CROPS
 from harness.data.local import LocalDataset
 from harness.errors import ExitCode, HarnessError, MissingInputError
+from harness.evaluation.pending import pending_of
 from harness.evaluation.plan import (
     Condition,
-    ModelState,
+    Confirm,
     Plan,
-    chosen_samples,
     condition_projections,
     generated_cell,
     make_plan,
-    open_condition,
     sample_keys,
     stored_under,
 )
+from harness.evaluation.provenance import RunProvenance, describe_model, environment, protocol_in_words
 from harness.evaluation.sanity import check_against_chance
-from harness.evaluation.scoring import Scored, pending, score
+from harness.evaluation.scoring import Scored, score
 from harness.evaluation.slice_requests import request_of
-from harness.evaluation.subgroups import check_join, slices_of_run, slices_options
-from harness.evaluation.suites import Suite, suite_names
-from harness.evidence import CODE, Evidence, EvidenceClass, Fingerprints, Ledger, benchmark_of
-from harness.files import write_text
+from harness.evaluation.subgroups import check_join, slices_of_run
+from harness.evaluation.suites import Suite
+from harness.evidence import CODE, Evidence, EvidenceClass, Fingerprints, Ledger
+from harness.facts import LINEAGE_KEY
 from harness.labels.projections import LabelSpaceProjection
-from harness.models.loading import LoadedModel, ModelIdentity, load_model
-from harness.models.sources.hub import FolderCheckpoint
+from harness.models.loading import LoadedModel, ModelIdentity, ModelState, find_model, load
 from harness.models.specs import ModelSpec
 from harness.progress import Reporter
 from harness.runtime.decoding import GeneratedCell, Pixels, default_workers, direct, generated
 from harness.runtime.rows import ShardRows
 from harness.settings import AUTO, Settings
+from harness.store.ledgers import ledger_path
 from harness.store.predictions import PredictionKey, PredictionStore, label_space_names, read_label_space
 
 if TYPE_CHECKING:
     import torch
 
     from harness.benchmarking.energy_tracking import RunEnergy
+    from harness.runtime.choosing import Choice
     from harness.runtime.engine import Samples
+    from harness.runtime.execution import ExecutionConfig
     from harness.runtime.network import Network
-
-_CORRUPTION_HEADLINES = (".mean-error", ".mce", ".relative-mce")
-"""Scores over all cells; the normalised ones are defined for ImageNet-C's corruptions, not for ImageNet-C-bar's."""
-
-_MANY_IMAGES = 10_000
-"""A run of so many images may have another best way to run than a short one, since compiling takes a minute."""
 
 MAX_UNREADABLE = 0.01
 """Share of unreadable images above which a condition fails."""
 
-Confirm = Callable[[str], bool]
-"""Asks a person a yes-or-no question."""
+Load = Callable[[], LoadedModel]
 
 
 @dataclass(frozen=True)
@@ -97,73 +85,93 @@ class RunResult:
         if not any(item.class_.has_value for item in self.ledger):
             return ExitCode.MISSING
         # What no meter here can tell was not asked for, so it leaves nothing undone.
-        asked = (item for item in self.ledger if not item.key.endswith(".this-run"))
+        asked = (item for item in self.ledger if item.name.metric != "this-run")
         waiting = any(item.class_ is EvidenceClass.PENDING for item in asked)
         return ExitCode.INCOMPLETE if waiting else ExitCode.DONE
 
 
 def run_suite(
-    spec: ModelSpec, suite: Suite, settings: Settings, reporter: Reporter, *, confirm: Confirm = lambda question: False
+    model: ModelSpec | ModelState,
+    suite: Suite,
+    settings: Settings,
+    reporter: Reporter,
+    *,
+    confirm: Confirm = lambda question: False,
 ) -> RunResult:
     """Run a suite on a model.
 
     Args:
+        model: where to find it, or what is here of it already, such as a module in memory.
         confirm: asked before data sets are downloaded, unless the settings say yes already.
 
     Raises:
         HarnessError: the model can't be used at all (damaged checkpoint, labels that can't be proven), or the sanity
             gate stopped the run.
     """
-    slices = request_of(suite, settings.slices, settings.by)
+    request = request_of(suite, settings.slices, settings.by)
     settings = _offline_if_unreachable(settings, reporter)
-    fetch_data = settings.yes
-    plan = make_plan(spec, suite, settings, reporter, fetch_weights=True, fetch_data=fetch_data)
-    waiting = [c for c in plan.conditions if c.to_fetch and c.missing is None and c.images is None]
-    if waiting and plan.model.runnable:
-        names = sorted({c.benchmark.name for c in waiting})
-        if confirm(f"Download {', '.join(names)} from the Hub?"):
-            fetch_data = True
-            plan = make_plan(spec, suite, settings, reporter, fetch_weights=True, fetch_data=fetch_data)
-    plan = _without_unfetched(plan)
+    state = find_model(model, settings, fetch=True) if isinstance(model, ModelSpec) else model
+    plan = make_plan(state, suite, settings, reporter, fetch=lambda question: settings.yes or confirm(question))
     report_missing(plan, reporter)
-    check_join(plan, slices, settings, reporter)
-    runner = _Runner(plan, settings, reporter)
-    chosen: list[Evidence] = []
-    if AUTO in (settings.precision, settings.layout) and plan.runnable:
-        settings, chosen = runner.choose_execution()
-        plan = make_plan(spec, suite, settings, reporter, fetch_weights=True, fetch_data=fetch_data)
-        plan = _without_unfetched(plan)
-        runner = _Runner(plan, settings, reporter, loaded=runner.model())
-    scored, failed = runner.all_conditions()
+    check_join(plan, request)
+    load_once = functools.cache(functools.partial(_load, state, settings, reporter))
+    identity = state.identity
+    if identity is None and state.runnable and (plan.runnable or suite.measurements):
+        identity = load_once().identity
+    scored: dict[str, Scored] = {}
+    failed: dict[str, HarnessError] = {}
+    choice_evidence: list[Evidence] = []
+    run: _Run | None = None
+    if identity is not None and plan.runnable:
+        config, choice = _execution(plan, identity, load_once, reporter)
+        if choice is not None:
+            settings = replace(
+                settings, precision=config.precision, layout=config.memory_format, compiled=config.compiled
+            )
+            plan = replace(plan, settings=settings)
+            choice_evidence = _choice_evidence(choice, _provenance(plan), identity)
+        run = _Run(plan, identity, config, _provenance(plan), PredictionStore(settings.home, reporter.note), reporter)
+    provenance = _provenance(plan)
+    jobs = [_job(run, condition) for condition in plan.runnable] if run is not None else []
+    needs_network = any(len(job.todo) for job in jobs)
+    energy = _open_energy(plan, provenance, identity, at_work=needs_network or bool(suite.measurements))
+    if run is not None:
+        network = _network(load_once(), run.config) if needs_network else None
+        scored, failed = _predict_and_read(run, jobs, network, energy)
     evidence = score(scored, suite.metrics, plan.scored)
     have = {item.key for item in evidence}
-    evidence += [item for item in _pending(plan, scored, failed, settings) if item.key not in have]
-    evidence += slices_of_run(plan, slices, scored, evidence, settings, reporter)
+    evidence += [item for item in pending_of(plan, provenance, scored, failed) if item.key not in have]
+    evidence += slices_of_run(plan, request, scored, evidence, reporter)
     if suite.measurements:
         from harness.benchmarking.measure import measure
 
-        command = run_command(plan, settings)
-        energy = runner.energy()
-        have = {item.key for item in chosen}
+        lineage = decided_lineage(settings.home, state.spec.name)
         measured = measure(
             suite.measurements,
-            plan.model,
+            state,
             settings,
             reporter,
-            command,
-            load=runner.model,
+            provenance.command(),
+            load=load_once,
             run=energy,
-            lineage=decided_lineage(settings.home, spec.name),
+            lineage=lineage,
         )
+        have = {item.key for item in choice_evidence}
         evidence += [item for item in measured if item.key not in have]
-    evidence += chosen
-    evidence += runner.energy_evidence({item.key for item in evidence})
+    evidence += choice_evidence
+    if energy is not None:
+        have = {item.key for item in evidence}
+        ran_as = run.config if run is not None and needs_network else None
+        stored_before = sum(len(job.samples) - len(job.todo) for job in jobs)
+        evidence += _energy_evidence(energy, plan, provenance, identity, ran_as, stored_before, have)
     ledger = Ledger(
-        model=describe_model(spec, runner.identity), environment=environment(), evidence=_in_suite_order(evidence, plan)
+        model=describe_model(state.spec, identity), environment=environment(), evidence=_in_suite_order(evidence, plan)
     )
     ledger.add(accuracies_per_gmac(ledger))
     return RunResult(ledger, plan, failed)
 
+
+# --- before anything runs ------------------------------------------------------------------------------------------
 
 _REACH_SECONDS = 5.0
 
@@ -186,32 +194,117 @@ def _offline_if_unreachable(settings: Settings, reporter: Reporter) -> Settings:
     return settings
 
 
-def _without_unfetched(plan: Plan) -> Plan:
-    """Data that nobody agreed to download counts as missing."""
+def _load(state: ModelState, settings: Settings, reporter: Reporter) -> LoadedModel:
+    reporter.note(f"Loading {state.spec.title}")
+    return load(state, settings)
 
-    def settle(condition: Condition) -> Condition:
-        if not condition.to_fetch or condition.missing is not None or condition.images is not None:
-            return condition
-        why = MissingInputError(
-            f"{condition.benchmark.name} is not on this machine; it can be downloaded from the Hub "
-            f"({condition.location}).",
-            remedy=f"Repeat the command with --yes to download it. {condition.benchmark.get}",
-        )
-        return replace(condition, missing=why)
 
-    return replace(plan, conditions=tuple(settle(condition) for condition in plan.conditions))
+def _provenance(plan: Plan) -> RunProvenance:
+    used = [condition.images_benchmark.name for condition in plan.conditions]
+    return RunProvenance.of(plan.model.spec, plan.suite, plan.settings, used)
 
 
 def report_missing(plan: Plan, reporter: Reporter) -> None:
     """Say once what is missing and how to get it."""
     if plan.model.missing is not None:
         reporter.note(f"Missing: {plan.model.missing}")
-    told: set[str] = set()
-    for condition in plan.conditions:
-        if condition.missing is not None and str(condition.missing) not in told:
-            told.add(str(condition.missing))
-            what = "Missing" if isinstance(condition.missing, MissingInputError) else "Not usable"
-            reporter.note(f"{what}: {condition.missing}")
+    kinds = {
+        str(c.missing): "Missing" if isinstance(c.missing, MissingInputError) else "Not usable"
+        for c in plan.conditions
+        if c.missing is not None
+    }
+    for message, kind in kinds.items():
+        reporter.note(f"{kind}: {message}")
+
+
+# --- how the network runs ------------------------------------------------------------------------------------------
+
+_MANY = 10_000
+"""A run of so many images may have another best way to run than a short one, since compiling takes a minute."""
+
+
+def _execution(
+    plan: Plan, identity: ModelIdentity, load_once: Load, reporter: Reporter
+) -> tuple[ExecutionConfig, Choice | None]:
+    """How the network will run; with `auto`, what was chosen by trying it, now or at an earlier start."""
+    from harness.runtime.execution import fixed_config
+
+    settings = plan.settings
+    if AUTO not in (settings.precision, settings.layout):
+        return fixed_config(settings, convolutional=identity.convolutional), None
+
+    import torch
+
+    from harness.runtime.choosing import candidates, choose
+    from harness.runtime.hardware import describe
+    from harness.runtime.network import to_device
+    from harness.store.choices import remember_choice, remembered_choice
+
+    loaded = load_once()
+    allowed = candidates(settings, convolutional=identity.convolutional)
+    device = torch.device(allowed[0].device)
+    images_ahead = sum(condition.images or 0 for condition in plan.runnable)
+    asked = [identity.weights, settings.precision, settings.layout, images_ahead >= _MANY, describe(device)]
+    choice = remembered_choice(settings.home, asked)
+    if choice is None:
+        reporter.note("Timing ways to run the network, and comparing their answers")
+        pixels, description = _probe(plan, identity, reporter)
+        choice = choose(
+            loaded.module.to(device),
+            identity.preprocessing.normalise(to_device(pixels, device)),
+            allowed,
+            description=description,
+            limit_s=settings.measure_seconds,
+            images_ahead=images_ahead,
+        )
+        if choice.skipped is None:
+            remember_choice(settings.home, asked, choice)
+    reporter.note(f"Chosen: {choice.config.label}{f' ({choice.skipped})' if choice.skipped else ''}")
+    return choice.config, choice
+
+
+def _probe(plan: Plan, identity: ModelIdentity, reporter: Reporter) -> tuple[torch.Tensor, str]:
+    """The first images of the run, or sample images where none of them can be read; and what they are."""
+    from harness.runtime.batches import batches
+    from harness.runtime.choosing import AGREEMENT_IMAGES
+    from harness.runtime.sample_images import sample_images
+
+    workers = plan.settings.workers or default_workers()
+    condition = plan.runnable[0]
+    assert condition.dataset is not None
+    pixels = _pixels_of([condition], identity, plan.settings)(condition)
+    (batch,) = batches([range(min(AGREEMENT_IMAGES, len(condition.samples)))], pixels, workers=workers)
+    if batch.readable.any():
+        return batch.pixels, f"the first {len(batch.pixels)} images of {condition.title}"
+    images = sample_images(plan.settings.home / "data")
+    (batch,) = batches([range(len(images.encoded))], images.decoded(identity.preprocessing), workers=workers)
+    return batch.pixels, images.description
+
+
+def _choice_evidence(choice: Choice, provenance: RunProvenance, identity: ModelIdentity) -> list[Evidence]:
+    import torch
+
+    from harness.benchmarking.results import Provenance, execution_evidence
+    from harness.runtime.hardware import describe
+
+    fingerprints = Fingerprints(weights=identity.weights, code=CODE)
+    hardware = describe(torch.device(choice.config.device))
+    return execution_evidence(choice, Provenance(provenance.command(), fingerprints, hardware, choice.config))
+
+
+# --- predictions ---------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _Run:
+    """What all conditions of a run share."""
+
+    plan: Plan
+    identity: ModelIdentity
+    config: ExecutionConfig
+    provenance: RunProvenance
+    store: PredictionStore
+    reporter: Reporter
 
 
 @dataclass(frozen=True)
@@ -219,603 +312,289 @@ class _Job:
     """One condition at work."""
 
     condition: Condition
-    copy: LocalDataset
+    dataset: LocalDataset
     samples: pd.DataFrame
-    specs: list[LabelSpaceProjection]
+    projections: list[LabelSpaceProjection]
     key: PredictionKey
-    todo: list[int]
-    """Positions without a stored prediction, ascending."""
+    todo: np.ndarray
+    """int (n,): positions without a stored prediction, ascending."""
+
+    @property
+    def title(self) -> str:
+        return self.condition.title
 
 
-class _Runner:
-    """Runs the conditions of one plan, loading the model only if a prediction is missing."""
+def _job(run: _Run, condition: Condition) -> _Job:
+    assert condition.dataset is not None
+    samples, projections = condition.samples, condition_projections(condition, run.identity)
+    key, stored = stored_under(run.store, run.identity, condition, projections, run.config, run.plan.settings)
+    todo = np.flatnonzero([name not in stored for name in sample_keys(samples)])
+    return _Job(condition, condition.dataset, samples, projections, key, todo)
 
-    def __init__(
-        self, plan: Plan, settings: Settings, reporter: Reporter, *, loaded: LoadedModel | None = None
-    ) -> None:
-        self._plan = plan
-        self._settings = settings
-        self._reporter = reporter
-        self._store = PredictionStore(settings.home, reporter.note)
-        self._prepared: Network | None = None
-        self._loaded = loaded
-        self._crops: tuple[LocalDataset, Callable[[GeneratedCell], Pixels]] | None = None
-        self._samples: tuple[LocalDataset, Samples] | None = None
-        self._energy: RunEnergy | None = None
-        self._stored_before = 0
-        self.identity: ModelIdentity | None = plan.model.identity
 
-    def all_conditions(self) -> tuple[dict[str, Scored], dict[str, HarnessError]]:
-        scored: dict[str, Scored] = {}
-        failed: dict[str, HarnessError] = {}
-        for _, group in groupby(self._plan.runnable, key=lambda condition: condition.benchmark.name):
-            conditions = list(group)
-            if conditions[0].benchmark.generated_from is None:
-                batches = [[condition] for condition in conditions]
-            else:
-                batches = [conditions]
-            for together in batches:
+def _network(loaded: LoadedModel, config: ExecutionConfig) -> Network:
+    from harness.runtime.network import Network
+
+    return Network.of(loaded, config)
+
+
+def _predict_and_read(
+    run: _Run, jobs: Sequence[_Job], network: Network | None, energy: RunEnergy | None
+) -> tuple[dict[str, Scored], dict[str, HarnessError]]:
+    """Compute what is missing, then read the predictions of every condition; what fails leaves the others to go on."""
+    scored: dict[str, Scored] = {}
+    failed: dict[str, HarnessError] = {}
+    for _, members in groupby(jobs, key=lambda job: job.condition.benchmark.name):
+        group = list(members)
+        # Cells that are generated from the same images take turns on each range of them, so that images decode once.
+        for batch in [group] if group[0].condition.benchmark.generated_from else [[job] for job in group]:
+            failed |= _predict_group(run, batch, network, energy)
+            data = batch[0].dataset.fingerprint(len(batch[0].samples))
+            for job in batch:
                 try:
-                    done, broken = self._conditions(together, self._known_identity())
-                except _StopRunError as stop:
-                    raise stop.error from stop
-                scored |= done
-                failed |= broken
-        for title, error in failed.items():
-            what = "Missing" if isinstance(error, MissingInputError) else "Failed"
-            self._reporter.note(f"{what}: {title}: {error}")
-        return scored, failed
+                    if job.title not in failed:
+                        scored[job.title] = _read(run, job, data)
+                except HarnessError as error:
+                    failed[job.title] = error
+    for title, why in failed.items():
+        run.reporter.note(f"{'Missing' if isinstance(why, MissingInputError) else 'Failed'}: {title}: {why}")
+    return scored, failed
 
-    def _known_identity(self) -> ModelIdentity:
-        if self.identity is None:
-            try:
-                self.identity = self.model().identity
-            except HarnessError as error:
-                raise _StopRunError(error) from error
-        return self.identity
 
-    def model(self) -> LoadedModel:
-        """The model with its weights, loaded once."""
-        if self._loaded is None:
-            state: ModelState = self._plan.model
-            assert state.files is not None
-            self._reporter.note(f"Loading {state.spec.title}")
-            self._loaded = load_model(
-                state.spec,
-                state.files,
-                label_space=self._settings.labels,
-                cache=self._settings.home / "identities",
-            )
-            self.identity = self._loaded.identity
-        return self._loaded
+def _predict_group(
+    run: _Run, jobs: Sequence[_Job], network: Network | None, energy: RunEnergy | None
+) -> dict[str, HarnessError]:
+    """Predict conditions that read the same images, range by range.
 
-    def choose_execution(self) -> tuple[Settings, list[Evidence]]:
-        """What `auto` means here, tried on the first images of the plan's first condition and remembered.
+    Raises:
+        HarnessError: the sanity gate; it ends the whole run.
+    """
+    settings, first = run.plan.settings, jobs[0]
+    failed: dict[str, HarnessError] = {}
+    count, step = len(first.samples), settings.whole_shard
+    ranges = [(0, step), (step, count)] if len(jobs) == 1 else [(at, at + step) for at in range(0, count, step)]
+    title = first.title if len(jobs) == 1 else f"{first.condition.benchmark.name} × {len(jobs)}"
+    pixels_of = _pixels_of([job.condition for job in jobs], run.identity, settings)
+    stored = sum(count - len(job.todo) for job in jobs)
+    with ExitStack() as stack:
+        advance = stack.enter_context(run.reporter.progress(title, count * len(jobs), done=stored))
+        if energy is not None:
+            stack.callback(energy.end)  # whatever ends the forward passes that begin in here, the meters are read
+        samples = _samples(first.dataset) if network is not None else None
+        for start, stop in ranges:
+            for job in jobs:
+                if job.title in failed:
+                    continue
+                todo = job.todo[np.searchsorted(job.todo, start) : np.searchsorted(job.todo, stop)].tolist()
+                try:
+                    if todo and network is not None and samples is not None and energy is not None:
+                        _predict(run, job, todo, network, samples, pixels_of(job.condition), energy, advance)
+                except HarnessError as error:
+                    failed[job.title] = error
+                if start == 0 and job.condition.benchmark.clean and settings.sanity_gate:
+                    _gate(run, job, step)
+    return failed
 
-        Raises:
-            HarnessError: the checkpoint can't be used, or there is no such device.
-        """
-        import torch
 
-        from harness.benchmarking.results import Provenance, execution_evidence
-        from harness.runtime.choosing import candidates, choose
-        from harness.runtime.hardware import describe
-        from harness.store.choices import remember_choice, remembered_choice
+def _samples(dataset: LocalDataset) -> Samples:
+    """The samples as the engine reads them."""
+    from harness.runtime.engine import Samples
 
-        settings, loaded = self._settings, self.model()
-        allowed = candidates(settings, convolutional=loaded.identity.convolutional)
-        device = torch.device(allowed[0].device)
-        hardware = describe(device)
-        images_ahead = sum(c.images or 0 for c in self._plan.runnable)
-        asked = [settings.precision, settings.layout, settings.compiled]
-        made_for = [loaded.identity.weights, *asked, images_ahead >= _MANY_IMAGES, hardware]
-        choice = remembered_choice(settings.home, made_for)
-        if choice is None:
-            self._reporter.note("Timing precisions and memory layouts, and comparing their answers")
-            pixels, description = self._probe(loaded)
-            choice = choose(
-                loaded.module.to(device),
-                loaded.identity.preprocessing.normalise(pixels.to(device)),
-                allowed,
-                description=description,
-                limit_s=settings.measure_seconds,
-                images_ahead=images_ahead,
-            )
-            if choice.skipped is None:
-                remember_choice(settings.home, made_for, choice)
-        config = choice.config
-        self._reporter.note(f"Chosen: {config.label}" + (f" ({choice.skipped})" if choice.skipped else ""))
-        provenance = Provenance(
-            run_command(self._plan, settings),
-            Fingerprints(weights=loaded.identity.weights, code=CODE),
-            hardware,
-            config,
+    frame = dataset.samples
+    return Samples(frame["sample_id"].tolist(), frame["digest"].tolist(), frame["label"].to_numpy())
+
+
+def _pixels_of(
+    conditions: Sequence[Condition], identity: ModelIdentity, settings: Settings
+) -> Callable[[Condition], Pixels]:
+    """Gives each condition's pixels; those that are generated from the same images share the decoded crops."""
+    dataset = conditions[0].dataset
+    assert dataset is not None
+    crops: Callable[[GeneratedCell], Pixels] = generated(dataset, identity.preprocessing)
+
+    def pixels(condition: Condition) -> Pixels:
+        cell = generated_cell(condition, settings)
+        return direct(dataset, identity.preprocessing) if cell is None else crops(cell)
+
+    return pixels
+
+
+def _predict(
+    run: _Run,
+    job: _Job,
+    todo: list[int],
+    network: Network,
+    samples: Samples,
+    pixels: Pixels,
+    energy: RunEnergy,
+    advance: Callable[[int], None],
+) -> None:
+    """Predict the samples at `todo` and store them."""
+    from harness.runtime.engine import predict
+
+    settings = run.plan.settings
+    made_on = environment() | run.config.protocol()
+
+    def write(rows: ShardRows) -> None:
+        run.store.write(job.key, rows, made_on)
+        energy.stored(sum(error is None for error in rows.error))
+
+    def finished(images: int) -> None:
+        energy.tick()
+        advance(images)
+
+    energy.begin()
+    predict(
+        network,
+        job.projections,
+        samples,
+        todo,
+        pixels,
+        write=write,
+        shard_size=settings.whole_shard,
+        keep_logits=settings.keep_logits,
+        progress=finished,
+    )
+
+
+def _gate(run: _Run, job: _Job, first: int) -> None:
+    """Stop the run where the first predictions are no better than chance."""
+    table = run.store.select(job.key, job.samples.iloc[:first])
+    if table is None:
+        return
+    projection = job.projections[0]
+    readable = np.array([error is None for error in table["error"].to_pylist()])
+    predictions = read_label_space(table, projection.name).take(readable)
+    check_against_chance(predictions, int((projection.columns >= 0).sum()), job.title)
+
+
+def _read(run: _Run, job: _Job, data: str) -> Scored:
+    """A condition's stored predictions, ready for scoring.
+
+    Raises:
+        HarnessError: some went missing meanwhile, or too many images can't be read.
+    """
+    condition, count = job.condition, len(job.samples)
+    table = run.store.select(job.key, job.samples)
+    if table is None:
+        raise HarnessError(
+            f"Some predictions of {job.title} went missing while the run was reading them.",
+            remedy="Repeat the command: it computes only what is missing.",
         )
-        settings = replace(settings, precision=config.precision, layout=config.memory_format, compiled=config.compiled)
-        return settings, execution_evidence(choice, provenance)
-
-    def _probe(self, loaded: LoadedModel) -> tuple[torch.Tensor, str]:
-        """uint8 (N, 3, H, W) of images to compare answers on, and what they are."""
-        from harness.runtime.batches import batches
-        from harness.runtime.choosing import AGREEMENT_IMAGES
-        from harness.runtime.sample_images import sample_images
-
-        condition = self._plan.runnable[0]
-        workers = self._settings.workers or default_workers()
-        try:
-            copy = open_condition(condition, self._settings, self._reporter)
-            job = self._job(condition, copy, loaded.identity)
-            first = range(min(AGREEMENT_IMAGES, len(job.samples)))
-            (batch,) = batches([first], self._pixels(job), workers=workers)
-        except HarnessError as error:  # the condition fails later, with the others going on
-            self._reporter.note(f"Not for a probe: {condition.title}: {error.message}")
-        else:
-            if batch.readable.any():
-                return batch.pixels, f"the first {len(batch.pixels)} images of {condition.title}"
-        images = sample_images(self._settings.home / "data")
-        pixels = images.decoded(loaded.identity.preprocessing)
-        (batch,) = batches([range(len(images.encoded))], pixels, workers=workers)
-        return batch.pixels, images.description
-
-    def _network(self) -> Network:
-        if self._prepared is None:
-            from harness.runtime.execution import fixed_config
-            from harness.runtime.network import Network
-
-            loaded = self.model()
-            config = fixed_config(self._settings, convolutional=loaded.identity.convolutional)
-            self._prepared = Network.of(loaded, config)
-        return self._prepared
-
-    def energy(self) -> RunEnergy:
-        """The meters of this run and their journal, opened once."""
-        if self._energy is None:
-            import torch
-
-            from harness.benchmarking.energy_tracking import RunEnergy
-            from harness.runtime.execution import resolve_device
-            from harness.store.energy_journal import EnergyJournal
-
-            self._energy = RunEnergy(
-                EnergyJournal(self._journal()), torch.device(resolve_device(self._settings.device))
-            )
-        return self._energy
-
-    def _journal(self) -> Path:
-        """Where the joules of this very command with these weights are kept until it is done."""
-        what = [
-            run_command(self._plan, self._settings),
-            self._plan.suite.model_dump(mode="json"),
-            sorted(self._settings.data.items()),
-            self.identity.weights if self.identity is not None else None,
-        ]
-        digest = hashlib.sha256(json.dumps(what).encode()).hexdigest()[:16]
-        return self._settings.home / "energy" / f"{self._plan.suite.name}-{self._plan.model.spec.name}-{digest}.json"
-
-    def energy_evidence(self, have: set[str]) -> list[Evidence]:
-        """What the forward passes of this run took; nothing where there were none.
-
-        Args:
-            have: keys that the ledger has already.
-        """
-        if self._energy is None and not self._journal().is_file():
-            return []
-        from harness.benchmarking.results import Provenance
-        from harness.runtime.hardware import describe
-
-        energy = self.energy()
-        weights = self.identity.weights if self.identity is not None else None
-        provenance = Provenance(
-            run_command(self._plan, self._settings),
-            Fingerprints(weights=weights, code=CODE),
-            describe(energy.device),
-            self._prepared.config if self._prepared is not None else None,
-        )
-        predicting = (
-            "decoding, corruptions where they are generated, preprocessing, forward passes and storing the predictions"
-        )
-        work = [predicting] if self._plan.runnable else []
-        work += ["all timed calls of the measurements and their warm-up"] if self._plan.suite.measurements else []
-        found = energy.evidence(
-            provenance,
-            self._settings.region,
-            includes="; ".join(work),
-            stored_before=self._stored_before,
-            idle="energy.idle-power" not in have,
-        )
-        energy.close()
-        return found
-
-    def _conditions(
-        self, conditions: list[Condition], identity: ModelIdentity
-    ) -> tuple[dict[str, Scored], dict[str, HarnessError]]:
-        """Run conditions that read the same images: range by range, every condition on each, so images decode once."""
-        failed: dict[str, HarnessError] = {}
-        try:
-            copy = open_condition(conditions[0], self._settings, self._reporter)
-        except HarnessError as error:
-            return {}, {condition.title: error for condition in conditions}
-        jobs = [self._job(condition, copy, identity) for condition in conditions]
-        count, step = len(jobs[0].samples), self._settings.whole_shard
-        ranges = [(0, step), (step, count)] if len(jobs) == 1 else [(at, at + step) for at in range(0, count, step)]
-        title = jobs[0].condition.title if len(jobs) == 1 else f"{conditions[0].benchmark.name} × {len(jobs)}"
-        stored = sum(count - len(job.todo) for job in jobs)
-        self._stored_before += stored
-        with self._reporter.progress(title, count * len(jobs), done=stored) as advance, self._metered():
-            for start, stop in ranges:
-                for job in jobs:
-                    if job.condition.title in failed:
-                        continue
-                    try:
-                        self._predict(job, start, stop, advance)
-                    except HarnessError as error:
-                        failed[job.condition.title] = error
-                    if start == 0 and job.condition.benchmark.clean and self._settings.sanity_gate:
-                        self._gate(job, step)
-        scored = {}
-        data = copy.fingerprint(count)
-        for job in jobs:
-            try:
-                if job.condition.title not in failed:
-                    scored[job.condition.title] = self._scored(job, identity, data)
-            except HarnessError as error:
-                failed[job.condition.title] = error
-        return scored, failed
-
-    def _job(self, condition: Condition, copy: LocalDataset, identity: ModelIdentity) -> _Job:
-        samples = chosen_samples(condition, copy, self._settings)
-        specs = condition_projections(condition, identity)
-        key, stored = stored_under(self._store, identity, condition, specs, self._settings)
-        todo = [position for position, name in enumerate(sample_keys(samples)) if name not in stored]
-        return _Job(condition, copy, samples, specs, key, todo)
-
-    def _predict(self, job: _Job, start: int, stop: int, advance: Callable[[int], None]) -> None:
-        """Predict what is missing of a range of positions."""
-        todo = job.todo[bisect_left(job.todo, start) : bisect_left(job.todo, stop)]
-        if not todo:
-            return
-        from harness.runtime.engine import predict
-
-        network = self._network()
-        config = network.config
-        made_on = environment() | {"device": config.device, "layout": config.memory_format}
-        if config.compiled:
-            made_on["compiled"] = True
-        energy = self.energy()
-
-        def write(rows: ShardRows) -> None:
-            self._store.write(job.key, rows, made_on)
-            energy.stored(sum(error is None for error in rows.error))
-
-        def finished(images: int) -> None:
-            energy.tick()
-            advance(images)
-
-        energy.begin()
-        predict(
-            network,
-            job.specs,
-            self._rows(job.copy),
-            todo,
-            self._pixels(job),
-            write=write,
-            shard_size=self._settings.whole_shard,
-            keep_logits=self._settings.keep_logits,
-            progress=finished,
-        )
-
-    @contextmanager
-    def _metered(self) -> Iterator[None]:
-        """Whatever ends the forward passes that begin in here, the meters are read."""
-        try:
-            yield
-        finally:
-            if self._energy is not None:
-                self._energy.end()
-
-    def _rows(self, copy: LocalDataset) -> Samples:
-        """The copy's samples as the engine reads them; made once for all cells and ranges of the same images."""
-        from harness.runtime.engine import Samples
-
-        if self._samples is None or self._samples[0] is not copy:
-            frame = copy.samples
-            rows = Samples(frame["sample_id"].tolist(), frame["digest"].tolist(), frame["label"].to_numpy())
-            self._samples = copy, rows
-        return self._samples[1]
-
-    def _pixels(self, job: _Job) -> Pixels:
-        preprocessing = self.model().identity.preprocessing
-        cell = generated_cell(job.condition, self._settings)
-        if cell is None:
-            return direct(job.copy, preprocessing)
-        if self._crops is None or self._crops[0] is not job.copy:
-            self._crops = job.copy, generated(job.copy, preprocessing)
-        return self._crops[1](cell)
-
-    def _gate(self, job: _Job, first: int) -> None:
-        table = self._store.select(job.key, job.samples.iloc[:first])
-        if table is None:
-            return
-        spec = job.specs[0]
-        readable = np.array([error is None for error in table["error"].to_pylist()])
-        readout = read_label_space(table, spec.name).take(readable)
-        try:
-            check_against_chance(readout, int((spec.columns >= 0).sum()), job.condition.title)
-        except HarnessError as error:
-            raise _StopRunError(error) from error
-
-    def _scored(self, job: _Job, identity: ModelIdentity, data: str) -> Scored:
-        condition, count = job.condition, len(job.samples)
-        table = self._store.select(job.key, job.samples)
-        if table is None:
+    errors = table["error"].to_pylist()
+    readable = np.array([error is None for error in errors])
+    ids = np.array(table["sample_id"].to_pylist(), dtype=object)
+    unreadable = int((~readable).sum())
+    if unreadable:
+        first = int(np.argmin(readable))
+        message = f"{job.title}: {unreadable:,} of {count:,} images can't be read, first {ids[first]}: {errors[first]}"
+        if unreadable > MAX_UNREADABLE * count:
             raise HarnessError(
-                f"Some predictions of {condition.title} went missing while the run was reading them.",
-                remedy="Repeat the command: it computes only what is missing.",
+                f"{message} That is more than {MAX_UNREADABLE:.0%}.",
+                remedy="Repair the copy of the data set, then repeat the command.",
             )
-        errors = table["error"].to_pylist()
-        readable = np.array([error is None for error in errors])
-        unreadable = int((~readable).sum())
-        if unreadable:
-            first = next((s, e) for s, e in zip(table["sample_id"].to_pylist(), errors, strict=True) if e is not None)
-            message = (
-                f"{condition.title}: {unreadable:,} of {count:,} images can't be read, first {first[0]}: {first[1]}"
-            )
-            if unreadable > MAX_UNREADABLE * count:
-                raise HarnessError(
-                    f"{message} That is more than {MAX_UNREADABLE:.0%}.",
-                    remedy="Repair the copy of the data set, then repeat the command.",
-                )
-            self._reporter.note(f"{message} They are left out.")
-        ids = np.array(table["sample_id"].to_pylist(), dtype=object)
-        return Scored(
-            benchmark=condition.benchmark,
-            condition=condition.name,
-            sample_ids=ids[readable].tolist(),
-            predictions={name: read_label_space(table, name).take(readable) for name in label_space_names(table)},
-            projections={spec.name: spec for spec in job.specs},
-            outputs=identity.output_labels(),
-            weights=identity.weights,
-            data=data,
-            protocol=readable_protocol(identity, job.key, self._store.made_on(job.key), job.copy),
-            command=run_command(self._plan, self._settings),
-            unreadable=unreadable,
-            variant="+".join(filter(None, (protocol_variant(self._settings), _cell_variant(job)))),
-            table=job.copy.table,
-        )
+        run.reporter.note(f"{message} They are left out.")
+    return Scored(
+        benchmark=condition.benchmark,
+        condition=condition.name,
+        sample_ids=ids[readable].tolist(),
+        predictions={name: read_label_space(table, name).take(readable) for name in label_space_names(table)},
+        projections={projection.name: projection for projection in job.projections},
+        outputs=run.identity.output_labels(),
+        weights=run.identity.weights,
+        data=data,
+        protocol=protocol_in_words(run.identity, job.key, run.store.made_on(job.key), job.dataset),
+        command=run.provenance.command(),
+        unreadable=unreadable,
+        variant="+".join(filter(None, (run.provenance.variant, _cell_variant(job.key)))),
+        table=job.dataset.table,
+    )
 
 
-def _cell_variant(job: _Job) -> str:
+def _cell_variant(key: PredictionKey) -> str:
     """Generated images without the JPEG step, or with another seed, are another protocol."""
-    cell = job.key.protocol.get("generated")
+    cell = key.protocol.get("generated")
     if cell is None:
         return ""
     without = ["no-jpeg"] if cell["jpeg_quality"] is None else []
     return "+".join([*without, *([f"seed-{cell['seed']}"] if cell["seed"] else [])])
 
 
-_GENERATED = (
-    "short side 256 bilinear, centre crop 224×224, corruption, JPEG quality {jpeg}, mean {mean}, std {std}, Pillow"
-)
+# --- energy --------------------------------------------------------------------------------------------------------
 
 
-class _StopRunError(Exception):
-    """Carries an error that must end the whole run, not only one condition."""
+def _open_energy(
+    plan: Plan, provenance: RunProvenance, identity: ModelIdentity | None, *, at_work: bool
+) -> RunEnergy | None:
+    """The meters of this very command with these weights; None where there is no work, now or at an earlier start."""
+    what = [
+        provenance.command(),
+        plan.suite.model_dump(mode="json"),
+        sorted(plan.settings.data.items()),
+        identity.weights if identity is not None else None,
+    ]
+    digest = hashlib.sha256(json.dumps(what).encode()).hexdigest()[:16]
+    path = plan.settings.home / "energy" / f"{plan.suite.name}-{plan.model.spec.name}-{digest}.json"
+    if not at_work and not path.is_file():
+        return None
+    import torch
 
-    def __init__(self, error: HarnessError) -> None:
-        super().__init__(error.message)
-        self.error = error
+    from harness.benchmarking.energy_tracking import RunEnergy
+    from harness.runtime.execution import resolve_device
+    from harness.store.energy_journal import EnergyJournal
 
-
-def readable_protocol(
-    identity: ModelIdentity, key: PredictionKey, made_on: dict[str, Any], copy: LocalDataset
-) -> dict[str, Any]:
-    """What decides a number, in words a reader of the ledger understands."""
-    generated_as = key.protocol.get("generated")
-    if generated_as is not None:
-        how = _GENERATED.format(jpeg=generated_as["jpeg_quality"] or "none", **identity.preprocessing.model_dump())
-    elif copy.benchmark.input == "ready-224":
-        how = "as published, no second resize"
-    else:
-        how = identity.preprocessing.describe()
-    return {
-        "preprocessing": how,
-        **({"generated": generated_as} if generated_as is not None else {}),
-        "precision": key.protocol["precision"],
-        "labels": identity.label_proof,
-        "layout_of_copy": copy.layout,
-        "predictions": key.digest[:16],
-        "made_on": made_on,
-    }
+    return RunEnergy(EnergyJournal(path), torch.device(resolve_device(plan.settings.device)))
 
 
-def environment() -> dict[str, Any]:
-    """Versions of what decides a number, and the platform. Imports none of them."""
-    names = ("torch", "torchvision", "timm", "transformers", "pillow", "numpy")
-    versions = {name: importlib.metadata.version(name) for name in names}
-    return {"harness": __version__, "python": platform.python_version(), "platform": platform.platform(), **versions}
-
-
-def describe_model(spec: ModelSpec, identity: ModelIdentity | None) -> dict[str, Any]:
-    """The ledger's entry on the model: what is known of it without measuring."""
-    entry: dict[str, Any] = {
-        "name": spec.name,
-        "reference": public_reference(spec),
-        "title": spec.title,
-        "checkpoint": spec.checkpoint.model_dump(mode="json", exclude={"path"}),
-    }
-    if identity is None:
-        return entry | {"weights": None}
-    known = identity.model_dump(mode="json", exclude={"synsets", "name", "reference", "title"})
-    return entry | known | {"preprocessing_text": identity.preprocessing.describe()}
-
-
-def public_reference(spec: ModelSpec) -> str:
-    """The model as named in commands that are published: a local folder without its path."""
-    return f"FOLDER/{spec.name}" if isinstance(spec.checkpoint, FolderCheckpoint) else spec.reference
-
-
-def run_command(plan: Plan, settings: Settings, *, also: str | None = None) -> str:
-    """The command that makes this evidence (again). Local paths stay on this machine: `DIR` stands for them.
+def _energy_evidence(
+    energy: RunEnergy,
+    plan: Plan,
+    provenance: RunProvenance,
+    identity: ModelIdentity | None,
+    config: ExecutionConfig | None,
+    stored_before: int,
+    have: set[str],
+) -> list[Evidence]:
+    """What the forward passes of this run consumed; nothing where there were none.
 
     Args:
-        also: a benchmark whose data must be given too, since it is missing here.
+        have: keys that the ledger has already.
     """
-    suite = plan.suite.name if plan.suite.name in suite_names() else f"{plan.suite.name}.yaml"
-    parts = [f"harness run --suite {suite} --model {public_reference(plan.model.spec)}"]
-    used = [name for name in settings.data if any(c.images_benchmark.name == name for c in plan.conditions)]
-    if also is not None and also not in used:
-        used.append(also)
-    parts += [f"--data {name}=DIR" for name in used]
-    if settings.limit is not None:
-        parts.append(f"--limit {settings.limit}")
-    if settings.corruption_images is not None:
-        parts.append(f"--corruption-images {settings.corruption_images}")
-    if not settings.corruption_jpeg:
-        parts.append("--no-corruption-jpeg")
-    if settings.corruption_seed:
-        parts.append(f"--corruption-seed {settings.corruption_seed}")
-    parts += [slices_options(settings).strip()] if settings.slices is not None or settings.by else []
-    if settings.precision != "fp32":
-        parts.append(f"--precision {settings.precision}")
-    if settings.labels is not None:
-        parts.append(f"--labels {settings.labels}")
-    if plan.suite.measurements:
-        parts += [f"--input-size {width}x{height}" for width, height in settings.input_sizes]
-        if settings.region is not None:
-            parts.append(f"--region {shlex.quote(settings.region)}")
-        if settings.measure_seconds != Settings.measure_seconds:
-            parts.append(f"--seconds {settings.measure_seconds:g}")
-    return " ".join(parts)
+    from harness.benchmarking.results import Provenance
+    from harness.runtime.hardware import describe
+
+    weights = identity.weights if identity is not None else None
+    made_by = Provenance(
+        provenance.command(), Fingerprints(weights=weights, code=CODE), describe(energy.device), config
+    )
+    predicting = (
+        "decoding, corruptions where they are generated, preprocessing, forward passes and storing the predictions"
+    )
+    work = [predicting] if plan.runnable else []
+    work += ["all timed calls of the measurements and their warm-up"] if plan.suite.measurements else []
+    found = energy.evidence(
+        made_by,
+        plan.settings.region,
+        includes="; ".join(work),
+        stored_before=stored_before,
+        idle="energy.idle-power" not in have,
+    )
+    energy.close()
+    return found
 
 
-def _pending(
-    plan: Plan, scored: dict[str, Scored], failed: dict[str, HarnessError], settings: Settings
-) -> list[Evidence]:
-    """What the suite asks for and has no number, each with its own reason and the command that would measure it; for a
-    benchmark with corruptions of which nothing ran, one entry a headline score instead of one a cell."""
-    waiting: list[Evidence] = []
-    reasons: dict[str, str] = {}
-    variant = protocol_variant(settings)
-    for name, group in groupby(plan.conditions, key=lambda condition: condition.benchmark.name):
-        conditions = list(group)
-        absent = [condition for condition in conditions if condition.title not in scored]
-        if not absent:
-            continue
-        benchmark = conditions[0].benchmark
-        command = run_command(plan, settings, also=conditions[0].images_benchmark.name if absent[0].missing else None)
-        whys = [_why(condition, plan, failed) for condition in absent]
-        reasons[name] = whys[0]
-        if benchmark.corruptions is None:
-            waiting += pending(benchmark, (".top1", ".top5"), whys[0], command, variant)
-            continue
-        if len(absent) < len(conditions):
-            for condition, why in zip(absent, whys, strict=True):
-                waiting += pending(benchmark, [f"/{condition.name}.top1"], why, command, variant)
-        if all(condition.name == CLEAN_CROPS for condition in conditions):  # beside official files
-            waiting += pending(benchmark, [f"/{CLEAN_CROPS}.top1"], whys[0], command, variant)
-            continue
-        headlines = _CORRUPTION_HEADLINES[: None if benchmark.corruptions.extra else 1]
-        waiting += pending(benchmark, headlines, whys[0], command, variant)
-    for benchmark in plan.scored:
-        if benchmark.scored_from in reasons:
-            command = run_command(plan, settings, also=benchmark.scored_from)
-            waiting += pending(benchmark, (".top1",), reasons[benchmark.scored_from], command, variant)
-    return waiting
-
-
-def _why(condition: Condition, plan: Plan, failed: dict[str, HarnessError]) -> str:
-    """Why a condition has no number: all that is missing, without paths of this machine."""
-    errors = (failed.get(condition.title), condition.missing, plan.model.missing)
-    return public_text(" ".join(error.message for error in errors if error is not None))
-
-
-_LOCAL_PATH = re.compile(r"(?<![\w:/.~])~?/(?:[^/\s:;,'\"()]+/)+([^/\s:;,'\"()]*)")
-
-
-def public_text(message: str) -> str:
-    """A message for the ledger and the card: of a path on this machine only the last part stays."""
-    return _LOCAL_PATH.sub(lambda match: f"…/{match[1]}", message)
-
-
-def protocol_variant(settings: Settings) -> str:
-    """What tells this run's evidence from that of the default protocol; empty for the default."""
-    parts = [settings.precision] if settings.precision not in ("fp32", AUTO) else []
-    return "+".join(parts)
+# --- the ledger ----------------------------------------------------------------------------------------------------
 
 
 def _in_suite_order(evidence: list[Evidence], plan: Plan) -> list[Evidence]:
     """The suite's benchmarks in its own order, what each metric group found below it in the order it was found."""
     order = {entry.name: index for index, entry in enumerate(plan.suite.benchmarks)}
-    return sorted(evidence, key=lambda item: order.get(benchmark_of(item.key), len(order)))
-
-
-# --- what a run leaves behind --------------------------------------------------------------------------------------
-
-
-def stored_ledger_path(home: Path, model_name: str) -> Path:
-    """Where the store keeps all the evidence of a model."""
-    return home / "ledgers" / model_name / "evidence.json"
+    return sorted(evidence, key=lambda item: order.get(item.name.benchmark, len(order)))
 
 
 def decided_lineage(home: Path, model_name: str) -> str | None:
     """The checkpoint that `harness identify` found a model's weights to be; None where that was not decided."""
-    from harness.facts import LINEAGE_KEY
-
-    path = stored_ledger_path(home, model_name)
+    path = ledger_path(home, model_name)
     found = Ledger.load(path).get(LINEAGE_KEY) if path.exists() else None
     decided = found is not None and found.class_ in (EvidenceClass.MEASURED, EvidenceClass.DERIVED)
     return str(found.value) if found is not None and decided else None
-
-
-def merge_into_store(home: Path, ledger: Ledger) -> Path:
-    """Add a run's evidence to the model's ledger in the store; safe for several processes at once.
-
-    Evidence of other weights under the same name waits in a file of its own and comes back with its weights.
-    """
-    from filelock import FileLock
-
-    from harness.files import make_folder
-
-    path = stored_ledger_path(home, str(ledger.model["name"]))
-    make_folder(path.parent)
-    with FileLock(path.with_suffix(".lock")):
-        merged = ledger
-        if path.exists():
-            old = Ledger.load(path)
-            before, now = old.model.get("weights"), ledger.model.get("weights")
-            base: Ledger | None = old
-            if before is not None and now is not None and before != now:
-                old.save(_of_weights(path, before))
-                earlier = _of_weights(path, now)
-                base = Ledger.load(earlier) if earlier.exists() else None
-            if base is not None:
-                model = ledger.model if now is not None else base.model
-                merged = Ledger(model=model, environment=ledger.environment, evidence=list(base.evidence))
-                merged.add(ledger.evidence)
-                merged.add(accuracies_per_gmac(merged))
-        merged.save(path)
-    return path
-
-
-def _of_weights(path: Path, weights: str) -> Path:
-    """Where the evidence of one set of weights waits while another one goes by the same name."""
-    return path.with_name(f"evidence-{hashlib.sha256(weights.encode()).hexdigest()[:16]}.json")
-
-
-def record_run(home: Path, result: RunResult, output: Path | None) -> Path:
-    """Note in the store that this run happened, for `harness list runs`."""
-    now = datetime.now(UTC)
-    plan = result.plan
-    record = {
-        "finished": now.isoformat(timespec="seconds"),
-        "suite": plan.suite.name,
-        "model": plan.model.spec.reference,
-        "limit": plan.settings.limit,
-        "exit_code": int(result.exit_code),
-        "measured": sum(item.class_ is EvidenceClass.MEASURED for item in result.ledger),
-        "pending": sum(item.class_ is EvidenceClass.PENDING for item in result.ledger),
-        "output": str(output.resolve()) if output is not None else "",
-    }
-    path = home / "runs" / f"{now.strftime('%Y%m%dT%H%M%S%f')}-{plan.suite.name}-{plan.model.spec.name}.json"
-    write_text(path, json.dumps(record, indent=2) + "\n")
-    return path

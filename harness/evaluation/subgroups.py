@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Callable, Sequence
 from functools import cache, partial
 
@@ -11,7 +10,7 @@ import pandas as pd
 from harness.data.catalog import Benchmark
 from harness.data.local import LocalDataset
 from harness.data.statistics import image_statistics
-from harness.evaluation.plan import Condition, Plan, chosen_samples, open_condition
+from harness.evaluation.plan import Condition, Plan
 from harness.evaluation.scoring import Conditions, Scored
 from harness.evaluation.slice_evidence import StatisticsOf, pending_slices, slice_evidence
 from harness.evaluation.slice_requests import Request, is_sliced
@@ -21,7 +20,7 @@ from harness.runtime.decoding import default_workers
 from harness.settings import Settings
 
 
-def check_join(plan: Plan, request: Request, settings: Settings, reporter: Reporter) -> None:
+def check_join(plan: Plan, request: Request) -> None:
     """Refuse a user's file that joins with nothing of the run, before the run.
 
     Raises:
@@ -32,8 +31,7 @@ def check_join(plan: Plan, request: Request, settings: Settings, reporter: Repor
     without: list[tuple[Benchmark, list[str]]] = []
     for condition in plan.runnable:
         if is_sliced(condition.benchmark, condition.name, request.options):
-            copy = open_condition(condition, settings, reporter)
-            ids = chosen_samples(condition, copy, settings)["sample_id"].tolist()
+            ids = condition.samples["sample_id"].tolist()
             if request.file.joins(condition.benchmark, ids):
                 return
             without.append((condition.benchmark, ids))
@@ -46,7 +44,6 @@ def slices_of_run(
     request: Request,
     scored: Conditions,
     evidence: Sequence[Evidence],
-    settings: Settings,
     reporter: Reporter,
 ) -> list[Evidence]:
     """Evidence on the slices of a run: measured where there are predictions, pending with the run's reason elsewhere.
@@ -56,7 +53,7 @@ def slices_of_run(
     """
     if not request:
         return []
-    found = slice_evidence(scored, request, _statistics_of(plan, settings, reporter), reporter.note)
+    found = slice_evidence(scored, request, _statistics_of(plan, reporter), reporter.note)
     planned = {c.benchmark.name: c.benchmark for c in plan.conditions}
     waiting = {}
     for item in evidence:
@@ -68,7 +65,7 @@ def slices_of_run(
     return found + pending_slices(waiting, request)
 
 
-def _statistics_of(plan: Plan, settings: Settings, reporter: Reporter) -> StatisticsOf:
+def _statistics_of(plan: Plan, reporter: Reporter) -> StatisticsOf:
     """What computes the image statistics of each condition of a run, once."""
 
     def images_of(scored: Scored) -> Condition | None:
@@ -81,8 +78,8 @@ def _statistics_of(plan: Plan, settings: Settings, reporter: Reporter) -> Statis
     @cache
     def compute(title: str) -> pd.DataFrame:
         condition = next(c for c in plan.runnable if c.title == title)
-        copy = open_condition(condition, settings, reporter)
-        return statistics_with_progress(copy, len(chosen_samples(condition, copy, settings)), settings, reporter)
+        assert condition.dataset is not None
+        return statistics_with_progress(condition.dataset, len(condition.samples), plan.settings, reporter)
 
     def of(scored: Scored) -> Callable[[], pd.DataFrame] | None:
         condition = images_of(scored)
@@ -96,9 +93,3 @@ def statistics_with_progress(copy: LocalDataset, count: int, settings: Settings,
     with reporter.progress(f"Image statistics of {copy.benchmark.name}", count) as advance:
         workers = settings.workers or default_workers()
         return image_statistics(copy, count, settings.home, workers=workers, progress=advance)
-
-
-def slices_options(settings: Settings) -> str:
-    """The options that ask for these slices, as they stand in a command that is published: no path of this machine."""
-    parts = [] if settings.slices is None else [f" --slices {shlex.quote(settings.slices.name)}"]
-    return "".join(parts + [f" --by {shlex.quote(reference)}" for reference in settings.by])

@@ -13,23 +13,29 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from harness.benchmarking.carbon import grid_intensity
+from harness.benchmarking.efficiency import accuracies_per_gmac
 from harness.cards.render import RenderedCard, render_card
 from harness.data.catalog import benchmarks, get_benchmark
 from harness.errors import ExitCode, HarnessError, MissingInputError
-from harness.evaluation.plan import Condition, Estimate, Plan, chosen_samples, open_condition
-from harness.evaluation.run import merge_into_store, record_run, run_suite, stored_ledger_path
-from harness.evaluation.stored import StoredModel
+from harness.evaluation.estimate import CostEstimate
+from harness.evaluation.plan import Condition, Plan
+from harness.evaluation.reader import StoredModel
+from harness.evaluation.run import run_suite
 from harness.evaluation.suites import load_suite
 from harness.evidence import EvidenceClass, Ledger, show_count, show_interval, show_value
 from harness.export.lm_eval import results_file
 from harness.export.predictions import sample_predictions, score_file
 from harness.export.timm import INFERENCE_FILE, inference_csv, inference_row, results_tables, with_parameters
 from harness.files import make_folder, write_text
+from harness.models.loading import ModelState
+from harness.models.modules import from_module, module_state
 from harness.models.registry import resolve
 from harness.models.specs import ModelSpec
 from harness.progress import Reporter
 from harness.settings import Settings
+from harness.store.ledgers import ledger_path, merge_into_store
 from harness.store.predictions import PredictionStore
+from harness.store.runs import record_run
 
 if TYPE_CHECKING:
     import torch
@@ -79,7 +85,7 @@ class Evaluation:
     @property
     def stored(self) -> Path:
         """The ledger in the store with all the evidence of the model."""
-        return stored_ledger_path(self.settings.home, self.name)
+        return ledger_path(self.settings.home, self.name)
 
     @property
     def missing(self) -> dict[str, str]:
@@ -128,7 +134,7 @@ class Evaluation:
         stored = here.get(where)
         planned = next((c for c in self.plan.conditions if c.title == where), None) if self.plan else None
         quiet = Reporter(quiet=True)
-        if stored is None or (self.plan is not None and (planned is None or planned.location is None)):
+        if stored is None or (self.plan is not None and (planned is None or planned.dataset is None)):
             raise MissingInputError(
                 f"This evaluation has no predictions of {where}.",
                 remedy=f"It has those of {', '.join(here)}." if here else None,
@@ -137,8 +143,8 @@ class Evaluation:
         if planned is None:
             table, copy = store.read(stored.key), None
         else:
-            copy = open_condition(planned, self.settings, quiet)
-            table = store.select(stored.key, chosen_samples(planned, copy, self.settings))
+            copy = planned.dataset
+            table = store.select(stored.key, planned.samples)
         if table is None:
             raise MissingInputError(
                 f"The predictions of {where} are no longer in {self.settings.home}.",
@@ -217,14 +223,25 @@ def evaluate_model(
     if settings.region is not None:
         grid_intensity(settings.region)  # an unknown region is worth saying before the run, not after it
     chosen, loaded = _chosen(model, preprocessing, labels, name), load_suite(suite)
+    spec = chosen.spec if isinstance(chosen, ModelState) else chosen
     folder = None
     if output is not None:
-        named = str(output).replace("{model}", chosen.name).replace("{suite}", loaded.name)
+        named = str(output).replace("{model}", spec.name).replace("{suite}", loaded.name)
         folder = make_folder(Path(named))
     result = run_suite(chosen, loaded, settings, Reporter(), confirm=confirm)
-    merge_into_store(settings.home, result.ledger)
+    merge_into_store(settings.home, result.ledger, accuracies_per_gmac)
     done = Evaluation(result.ledger, result.exit_code, result.plan.settings, result.plan, result.failed, folder)
-    record_run(settings.home, result, folder)
+    record_run(
+        settings.home,
+        suite=loaded.name,
+        model=result.plan.model.spec.reference,
+        model_name=done.name,
+        limit=settings.limit,
+        exit_code=int(result.exit_code),
+        measured=sum(item.class_ is EvidenceClass.MEASURED for item in result.ledger),
+        pending=sum(item.class_ is EvidenceClass.PENDING for item in result.ledger),
+        output=str(folder.resolve()) if folder is not None else "",
+    )
     if folder is not None:
         done.save(folder)
     return done
@@ -235,9 +252,20 @@ def _chosen(
     preprocessing: Preprocessing | None,
     labels: str | Sequence[str] | None,
     name: str | None,
-) -> ModelSpec:
+) -> ModelSpec | ModelState:
+    """What to run: a published model, or a module in memory.
+
+    Raises:
+        HarnessError: a name that is none, or what belongs to a module only is given for a model, or missing for one.
+    """
     if not isinstance(model, str | Path):
-        raise NotImplementedError
+        if preprocessing is None or labels is None:
+            raise HarnessError(
+                "A module of your own says neither how images become its input nor what its outputs are.",
+                remedy='Give preprocessing=harness.Preprocessing(…) and labels="imagenet-1k", or a list of synsets.',
+                exit_code=ExitCode.USAGE,
+            )
+        return module_state(from_module(model, preprocessing, labels, name))
     if preprocessing is not None or name is not None or not isinstance(labels, str | None):
         raise HarnessError(
             "A preprocessing, a name and a list of labels are for a module of your own; a published model has them.",
@@ -264,7 +292,7 @@ def score_predictions(
     """
     chosen = load_suite(suite) if suite is not None else None
     ledger = score_file(path, benchmark, name, column, settings, Reporter(), chosen)
-    merge_into_store(settings.home, ledger)
+    merge_into_store(settings.home, ledger, accuracies_per_gmac)
     waiting = any(item.class_ is EvidenceClass.PENDING for item in ledger)
     done = Evaluation(ledger, ExitCode.INCOMPLETE if waiting else ExitCode.DONE, settings, folder=output)
     if output is not None:
@@ -277,7 +305,7 @@ class PlannedRun:
     """What a run would do, and what it would cost."""
 
     plan: Plan
-    cost: Estimate
+    cost: CostEstimate
 
     @property
     def exit_code(self) -> ExitCode:

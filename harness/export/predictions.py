@@ -19,19 +19,13 @@ from harness.data.catalog import Benchmark, benchmarks, get_benchmark
 from harness.data.local import LocalDataset
 from harness.data.locations import locate
 from harness.errors import ExitCode, HarnessError, MissingInputError, unknown_name
-from harness.evaluation.plan import (
-    Condition,
-    condition_projections,
-    find_model,
-    open_condition,
-    stored_under,
-)
-from harness.evaluation.run import environment
+from harness.evaluation.plan import Condition, condition_projections, find_model, open_condition, stored_under
+from harness.evaluation.provenance import environment, slice_options
+from harness.evaluation.reader import of_one_copy
 from harness.evaluation.scoring import Scored, score, without_missing_classes
 from harness.evaluation.slice_evidence import slice_evidence
 from harness.evaluation.slice_requests import request_of
-from harness.evaluation.stored import of_one_copy
-from harness.evaluation.subgroups import slices_options, statistics_with_progress
+from harness.evaluation.subgroups import statistics_with_progress
 from harness.evaluation.suites import Suite
 from harness.evidence import Evidence, Ledger
 from harness.files import atomic_write
@@ -41,6 +35,7 @@ from harness.metrics.accuracy import is_correct, is_in_sets
 from harness.metrics.types import TOP, LabelSpacePredictions
 from harness.models.specs import ModelSpec
 from harness.progress import Reporter
+from harness.runtime.execution import fixed_config
 from harness.runtime.rows import ShardRows
 from harness.settings import Settings
 from harness.store.predictions import PredictionKey, PredictionStore, read_label_space
@@ -93,7 +88,9 @@ def stored_predictions(spec: ModelSpec, benchmark_name: str, condition: str | No
     if model.identity is not None:
         wanted = Condition(benchmark, condition)
         store = PredictionStore(settings.home, Reporter().note)
-        key, _ = stored_under(store, model.identity, wanted, condition_projections(wanted, model.identity), settings)
+        config = fixed_config(settings, convolutional=model.identity.convolutional)
+        projections = condition_projections(wanted, model.identity)
+        key, _ = stored_under(store, model.identity, wanted, projections, config, settings)
         table = store.read(key)
     if table is None:
         raise MissingInputError(
@@ -169,7 +166,7 @@ def score_file(
     command = f"harness score --predictions {path.name} --benchmark {benchmark.name} --name {name}"
     command += f" --column {column}" if column else ""
     command += f" --suite {suite.name}" if suite is not None else ""
-    command += slices_options(settings)
+    command += "".join(f" {option}" for option in slice_options(settings))
     copy = _copy_of(benchmark, settings, reporter) if slices or benchmark.label_sets else None
     if slices.file is not None:
         slices.file.check_join(benchmark, ids.tolist())

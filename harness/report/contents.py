@@ -17,7 +17,7 @@ from harness.cards.render import cost_name, metric_name
 from harness.data.catalog import benchmarks
 from harness.errors import HarnessError
 from harness.evaluation.comparing import Compared, compare
-from harness.evaluation.stored import StoredModel
+from harness.evaluation.reader import StoredModel
 from harness.evidence import Evidence, EvidenceClass, benchmark_of, show_count, show_interval, show_number, show_value
 from harness.report.drawings import Drawing, drawings_of
 from harness.report.mistakes import Mistakes, mistakes_of, reference_predictions

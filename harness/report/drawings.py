@@ -11,8 +11,8 @@ from harness.cards.figures import card_figures, throughput_figure
 from harness.cards.slices import slice_figures, slice_results
 from harness.data.catalog import benchmarks
 from harness.errors import MissingInputError
+from harness.evaluation.reader import StoredModel
 from harness.evaluation.scoring import REFERENCE
-from harness.evaluation.stored import StoredModel
 from harness.export.costs import COSTS, cost_figure
 from harness.figures import Bin, Shift, point, reliability_diagrams, shift_scatter
 from harness.metrics.accuracy import is_correct

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from harness.errors import HarnessError
+from harness.evaluation.reader import StoredCondition, StoredModel, StoredPredictions, read_predictions
 from harness.evaluation.scoring import REFERENCE
-from harness.evaluation.stored import StoredCondition, StoredModel, StoredPredictions, read_predictions
 from harness.labels.spaces import class_name, label_space
 from harness.metrics.accuracy import is_correct
 from harness.metrics.calibration import confidence

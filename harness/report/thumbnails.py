@@ -14,7 +14,7 @@ from harness.data.local import LocalDataset
 from harness.data.locations import locate
 from harness.errors import MissingInputError
 from harness.evaluation.plan import Condition, open_condition
-from harness.evaluation.stored import StoredCondition
+from harness.evaluation.reader import StoredCondition
 from harness.progress import Reporter
 from harness.settings import Settings
 

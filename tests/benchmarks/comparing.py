@@ -18,10 +18,10 @@ from pathlib import Path
 
 import pandas as pd
 
-from harness.evaluation.run import merge_into_store
 from harness.export.predictions import score_file
 from harness.progress import Reporter
 from harness.settings import Settings
+from harness.store.ledgers import merge_into_store
 
 PUBLISHED = Path(__file__).resolve().parents[3] / "shared" / "data" / "published-predictions"
 LIMITS = {"compare": 10.0, "report": 15.0}

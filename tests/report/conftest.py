@@ -13,7 +13,6 @@ import pandas as pd
 import pytest
 
 from harness.data.catalog import get_benchmark
-from harness.evaluation.run import merge_into_store
 from harness.evaluation.scoring import Scored, score
 from harness.evidence import Ledger
 from harness.export.predictions import score_file
@@ -22,6 +21,7 @@ from harness.metrics.types import LabelSpacePredictions
 from harness.progress import Reporter
 from harness.runtime.rows import ShardRows
 from harness.settings import Settings
+from harness.store.ledgers import merge_into_store
 from harness.store.predictions import PredictionKey, PredictionStore
 
 CLASSES = 1000

@@ -15,10 +15,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from harness.evaluation.run import merge_into_store
-from harness.evaluation.stored import stored_model
+from harness.evaluation.reader import stored_model
 from harness.evidence import Evidence, EvidenceClass, Ledger
 from harness.report import collect, render_report
+from harness.store.ledgers import merge_into_store
 from tests.report.conftest import Store
 
 pytest.importorskip("playwright", reason="the playwright package is not installed")

@@ -18,14 +18,14 @@ from typer.testing import CliRunner, Result
 from harness.cli import app
 from harness.errors import ExitCode, HarnessError, MissingInputError
 from harness.evaluation.comparing import Compared, compare
-from harness.evaluation.run import merge_into_store
+from harness.evaluation.reader import read_predictions, stored_model
 from harness.evaluation.slice_requests import request_of
-from harness.evaluation.stored import read_predictions, stored_model, stored_names
 from harness.export.predictions import score_file
 from harness.metrics.intervals import percentile_interval, resampled_sums
 from harness.metrics.paired import paired_counts, paired_interval
 from harness.progress import Reporter
 from harness.settings import Settings
+from harness.store.ledgers import merge_into_store, stored_names
 from tests.report.conftest import Store
 
 V2 = "imagenetv2-matched-frequency"

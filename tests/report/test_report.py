@@ -19,11 +19,11 @@ from typer.testing import CliRunner
 
 from harness.cli import app
 from harness.errors import ExitCode
-from harness.evaluation.run import merge_into_store
-from harness.evaluation.stored import stored_model
+from harness.evaluation.reader import stored_model
 from harness.evidence import Evidence, EvidenceClass, Interval, Ledger
 from harness.report import collect, render_report
 from harness.report.svg_embedding import inline_svg
+from harness.store.ledgers import merge_into_store
 from tests.report.conftest import Store
 
 V2 = "imagenetv2-matched-frequency"
@@ -198,7 +198,7 @@ class TestThumbnails:
     def shown(self, store: Store, images: Path, wanted: bool | None) -> tuple[list[str], str]:
         from dataclasses import replace
 
-        from harness.evaluation.stored import StoredCondition
+        from harness.evaluation.reader import StoredCondition
         from harness.report.thumbnails import Thumbnails
 
         settings = replace(store.settings, data={"imagenet-val": str(images)})

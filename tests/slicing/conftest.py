@@ -77,7 +77,7 @@ def run_with() -> Callable[..., RunResult]:
     """run_with(home, suite, **settings): lite0 run offline; with one layout, since a timing must not decide a test."""
 
     def run(home: Path, suite: Suite, **options: Any) -> RunResult:
-        settings = Settings(home=home, data_home=None, offline=True, **({"layout": "channels_last"} | options))
+        settings = Settings(home=home, data_home=None, offline=True, **options)
         return run_suite(resolve(LITE0), suite, settings, Reporter(quiet=True))
 
     return run

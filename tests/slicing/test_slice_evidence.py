@@ -194,7 +194,7 @@ class TestReadsWhatIsStored:
         def never(*args: object, **kwargs: object) -> None:
             raise AssertionError("something was computed although it is stored")
 
-        monkeypatch.setattr("harness.evaluation.run.load_model", never)
+        monkeypatch.setattr("harness.evaluation.run.load", never)
         monkeypatch.setattr("harness.data.statistics.statistics_of", never)
         again = run_with(home, load_suite("subgroups"), data=data)
 

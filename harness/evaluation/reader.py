@@ -21,7 +21,6 @@ from harness.data.catalog import Benchmark, benchmarks
 from harness.data.locations import locate
 from harness.errors import ExitCode, HarnessError, MissingInputError, unknown_name
 from harness.evaluation.plan import CLEAN, Condition, open_condition, sample_keys
-from harness.evaluation.run import stored_ledger_path
 from harness.evaluation.scoring import without_missing_classes
 from harness.evidence import Evidence, EvidenceClass, Ledger
 from harness.labels.projections import CLOSED
@@ -29,11 +28,11 @@ from harness.metrics.types import LabelSpacePredictions
 from harness.models.registry import registered, resolve
 from harness.progress import Reporter
 from harness.settings import Settings
+from harness.store.ledgers import ledger_path, stored_names
 from harness.store.predictions import PredictionKey, PredictionStore, read_label_space
 
-_PROTOCOL = r"(bf16|fp16|no-jpeg|seed-\d+)"
+_PROTOCOL = re.compile(r"tf32|bf16|fp16|no-jpeg|seed-\d+")
 """Variants of an evidence key that mean other predictions, not another reading of the same ones."""
-_TOP1 = re.compile(rf"(?P<prefix>[^@]+)\.top1(:(?P<variant>{_PROTOCOL}(\+{_PROTOCOL})*))?")
 
 
 @dataclass(frozen=True)
@@ -61,14 +60,14 @@ class StoredModel:
         """
         found: dict[str, StoredCondition] = {}
         for item in self.ledger:
-            match = _TOP1.fullmatch(item.key)
-            if match is None or item.class_ is not EvidenceClass.MEASURED:
+            key = item.name
+            if key.metric != "top1" or key.slice or item.class_ is not EvidenceClass.MEASURED:
                 continue
-            if match["variant"] is not None and match["prefix"] in found:
+            if not all(map(_PROTOCOL.fullmatch, key.variants)) or (key.variants and key.prefix in found):
                 continue
-            condition = _stored_condition(self.home, match["prefix"], item)
+            condition = _stored_condition(self.home, item)
             if condition is not None:
-                found[match["prefix"]] = condition
+                found[key.prefix] = condition
         return found
 
 
@@ -108,10 +107,10 @@ def stored_model(reference: str, home: Path) -> StoredModel:
         MissingInputError: the store has no evidence of it.
         HarnessError: no such model, or a damaged ledger.
     """
-    path = stored_ledger_path(home, Path(reference).name)
+    path = ledger_path(home, Path(reference).name)
     if not path.exists():
         try:
-            path = stored_ledger_path(home, resolve(reference).name)
+            path = ledger_path(home, resolve(reference).name)
         except HarnessError:
             known = sorted({*stored_names(home), *registered()})
             raise unknown_name("model", reference, known, where=f"store {home}") from None
@@ -123,14 +122,9 @@ def stored_model(reference: str, home: Path) -> StoredModel:
     return StoredModel(path.parent.name, Ledger.load(path), home)
 
 
-def stored_names(home: Path) -> list[str]:
-    """The models with a ledger in the store, sorted."""
-    return sorted(path.parent.name for path in (home / "ledgers").glob("*/evidence.json"))
-
-
-def _stored_condition(home: Path, prefix: str, item: Evidence) -> StoredCondition | None:
+def _stored_condition(home: Path, item: Evidence) -> StoredCondition | None:
     """Where the predictions behind a top-1 lie; None where they are not in this store."""
-    name, _, condition = prefix.partition("/")
+    name, condition = item.name.benchmark, item.name.condition
     benchmark = benchmarks().get(name)
     pointer = (item.protocol or {}).get("predictions")
     weights = item.fingerprints.weights
@@ -143,7 +137,7 @@ def _stored_condition(home: Path, prefix: str, item: Evidence) -> StoredConditio
     for path in sorted(places):
         key = _key_of(path)
         if key is not None and (key.digest.startswith(pointer) or key.weights.startswith(f"imported-{pointer}")):
-            return StoredCondition(benchmark, condition or None, key, item)
+            return StoredCondition(benchmark, condition, key, item)
     return None
 
 

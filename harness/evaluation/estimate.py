@@ -1,0 +1,179 @@
+"""What a run would cost: images, time by a short timed probe, disk, and how wide mCE's interval gets."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from harness.evaluation.plan import Plan, generated_cell
+from harness.metrics.corruption import widest_mce_half_width
+from harness.models.loading import ModelState
+from harness.progress import Reporter
+from harness.runtime.decoding import GeneratedCell, default_workers
+from harness.settings import Settings
+
+_PROBE_SECONDS = 4.0
+_BYTES_A_ROW = 130
+"""Measured size of a stored row with one readout, compressed."""
+
+
+@dataclass(frozen=True)
+class CostEstimate:
+    """What running a plan would take on this machine."""
+
+    images: int
+    """Images without a stored prediction, where their number is known."""
+    unknown: int
+    """Conditions whose images are not here to be counted; their published sizes are in `images`."""
+    images_per_second: float | None
+    """Of the forward pass."""
+    probed_on: str
+    """Device of the probe, or why there was none."""
+    bytes: int
+    generated: int
+    """Of the images, those that are corrupted first."""
+    corruption_seconds: float | None
+    """One core's time for one corrupted image, the mean over the planned cells; None where nothing is generated."""
+    workers: int
+    base_images: int | None
+    """Base images in every corruption cell, the most any benchmark has; None without corruptions."""
+    measuring_seconds: float = 0.0
+    """Time limits of what is measured of the model itself, all together; single slow calls come on top."""
+
+    @property
+    def seconds(self) -> float | None:
+        """Time for all; on a CPU the forward pass and the corruptions share its cores."""
+        if self.images_per_second is None:
+            return None
+        forward = self.images / self.images_per_second
+        corruption = self.generated * (self.corruption_seconds or 0.0) / self.workers
+        return forward + corruption if self.probed_on == "cpu" else max(forward, corruption)
+
+    @property
+    def mce_half_width(self) -> float | None:
+        """How far the interval of mCE reaches to either side at most, in points."""
+        return widest_mce_half_width(self.base_images) if self.base_images else None
+
+    @property
+    def time_text(self) -> str:
+        """For people: `about 12 min at 68.1 images/s (cpu)`."""
+        if self.images == 0:
+            return "nothing to compute"
+        seconds = self.seconds
+        if seconds is None:
+            return f"unknown ({self.probed_on})"
+        amount = (
+            f"{seconds:.0f} s"
+            if seconds < 90
+            else f"{seconds / 60:.0f} min"
+            if seconds < 5400
+            else f"{seconds / 3600:.1f} h"
+        )
+        parts = [f"forward pass {self.images_per_second:.1f} images/s on {self.probed_on}"]
+        if self.corruption_seconds is not None:
+            parts.append(f"corruption {1000 * self.corruption_seconds:.1f} ms an image and core")
+        return f"about {amount} ({', '.join(parts)}; decoding comes on top)"
+
+    @property
+    def disk_text(self) -> str:
+        """Megabytes, rounded up."""
+        return f"{max(1, round(self.bytes / 1e6)):,} MB" if self.bytes else "0 MB"
+
+    def to_dict(self) -> dict[str, Any]:
+        return asdict(self) | {"seconds": self.seconds, "mce_half_width": self.mce_half_width}
+
+
+def estimate(plan: Plan, reporter: Reporter, *, probe: bool) -> CostEstimate:
+    """How many images a plan would compute, and how long that takes by a short timed probe of the model.
+
+    Args:
+        probe: load the model and time a few batches; without it the time is unknown.
+    """
+    images = unknown = generated = 0
+    cells: list[GeneratedCell] = []
+    base_images: list[int] = []
+    for condition in plan.conditions:
+        if condition.missing is not None:
+            continue
+        corrupted = condition.benchmark.corruptions is not None
+        count = condition.images
+        if count is None:
+            unknown += 1
+            count = min(
+                condition.benchmark.size, plan.settings.images_of(corrupted=corrupted) or condition.benchmark.size
+            )
+        if corrupted:
+            base_images.append(count)
+        todo = count - (condition.stored or 0)
+        images += todo
+        cell = generated_cell(condition, plan.settings)
+        if cell is not None and todo:
+            generated += todo
+            cells.append(cell)
+    rate, where = None, "no timed probe was asked for"
+    if not plan.model.runnable:
+        where = "the weights are not here"
+    elif probe and images:
+        rate, where = _timed_probe(plan.model, plan.settings, reporter)
+    return CostEstimate(
+        images=images,
+        unknown=unknown,
+        images_per_second=rate,
+        probed_on=where,
+        bytes=images * _BYTES_A_ROW,
+        generated=generated,
+        corruption_seconds=_timed_corruptions(cells) if probe and cells else None,
+        workers=plan.settings.workers or default_workers(),
+        base_images=max(base_images, default=None),
+        measuring_seconds=_measuring_seconds(plan),
+    )
+
+
+_SPANS = {"latency": 1.0, "throughput": 2.0, "decoding": 2.0, "energy": 1.0}
+"""How often each measurement takes its time limit: a throughput is a sweep over batch sizes and its best one again."""
+_CHOICE_SECONDS = 20.0
+
+
+def _measuring_seconds(plan: Plan) -> float:
+    """What the suite's measurements take at most, but for calls longer than their limit."""
+    named = plan.suite.measurements
+    limits = sum(spans for name, spans in _SPANS.items() if name in named) * plan.settings.measure_seconds
+    return limits + (_CHOICE_SECONDS if limits or "execution" in named else 0.0)
+
+
+def _timed_corruptions(cells: list[GeneratedCell]) -> float:
+    """One core's seconds for one corrupted image, the mean over the cells; the second of two rounds counts, since the
+    first one compiles."""
+    crop = np.random.default_rng(0).integers(0, 256, (224, 224, 3), dtype=np.uint8)
+    seconds = 0.0
+    for _ in range(2):
+        start = time.perf_counter()
+        for cell in cells:
+            cell.apply(crop, "probe")
+        seconds = time.perf_counter() - start
+    return seconds / len(cells)
+
+
+def _timed_probe(model: ModelState, settings: Settings, reporter: Reporter) -> tuple[float, str]:
+    """Images per second of the forward pass on random pixels, and the device."""
+    import torch
+
+    from harness.models.loading import load
+    from harness.runtime.execution import fixed_config
+    from harness.runtime.network import Network
+
+    reporter.note("Timing a few batches")
+    loaded = load(model, settings)
+    config = fixed_config(settings, convolutional=loaded.identity.convolutional)
+    network = Network.of(loaded, config)
+    height, width = loaded.identity.preprocessing.crop
+    pixels = torch.randint(0, 256, (min(settings.batch_size, 16), 3, height, width), dtype=torch.uint8)
+    network(pixels).cpu()
+    start, done = time.perf_counter(), 0
+    while time.perf_counter() - start < _PROBE_SECONDS:
+        network(pixels).cpu()
+        done += len(pixels)
+    return done / (time.perf_counter() - start), config.device

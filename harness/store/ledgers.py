@@ -1,0 +1,58 @@
+"""The ledgers of the store: all the evidence of each model, merged over its runs."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+from filelock import FileLock
+
+from harness.evidence import Evidence, Ledger
+from harness.files import make_folder
+
+
+def ledger_path(home: Path, model_name: str) -> Path:
+    """Where the store keeps all the evidence of a model."""
+    return home / "ledgers" / model_name / "evidence.json"
+
+
+def stored_names(home: Path) -> list[str]:
+    """The models with a ledger in the store, sorted."""
+    return sorted(path.parent.name for path in (home / "ledgers").glob("*/evidence.json"))
+
+
+def merge_into_store(
+    home: Path, ledger: Ledger, derive: Callable[[Ledger], Iterable[Evidence]] = lambda merged: ()
+) -> Path:
+    """Add a run's evidence to the model's ledger in the store; safe for several processes at once.
+
+    Evidence of other weights under the same name waits in a file of its own and comes back with its weights.
+
+    Args:
+        derive: gives evidence that follows from the merged ledger.
+    """
+    path = ledger_path(home, str(ledger.model["name"]))
+    make_folder(path.parent)
+    with FileLock(path.with_suffix(".lock")):
+        merged = ledger
+        if path.exists():
+            old = Ledger.load(path)
+            before, now = old.model.get("weights"), ledger.model.get("weights")
+            base: Ledger | None = old
+            if before is not None and now is not None and before != now:
+                old.save(_of_weights(path, before))
+                earlier = _of_weights(path, now)
+                base = Ledger.load(earlier) if earlier.exists() else None
+            if base is not None:
+                model = ledger.model if now is not None else base.model
+                merged = Ledger(model=model, environment=ledger.environment, evidence=list(base.evidence))
+                merged.add(ledger.evidence)
+                merged.add(derive(merged))
+        merged.save(path)
+    return path
+
+
+def _of_weights(path: Path, weights: str) -> Path:
+    """Where the evidence of one set of weights waits while another one goes by the same name."""
+    return path.with_name(f"evidence-{hashlib.sha256(weights.encode()).hexdigest()[:16]}.json")
