@@ -568,11 +568,7 @@ def verify(
 
 
 def identify(
-    model: str,
-    *,
-    ledger: str | Path | Ledger | None = None,
-    image: str | Path | None = None,
-    offline: bool = True,
+    model: str, *, ledger: str | Path | Ledger | None = None, image: str | Path | None = None, offline: bool = True
 ) -> Identification:
     """Which training a checkpoint holds, where its name alone does not say; what comes out goes into the store.
 

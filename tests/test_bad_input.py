@@ -137,12 +137,7 @@ def test_missing_class_folders_are_said_and_leave_a_partial_result(sketches: Pat
     from harness.evaluation.plan import dry_plan
 
     settings = Settings(home=tmp_path / "home", data_home=None, offline=True, data={"imagenet-sketch": str(sketches)})
-    plan = dry_plan(
-        resolve("efficientnet-lite0"),
-        sketch_suite(),
-        settings,
-        Notes(),
-    )
+    plan = dry_plan(resolve("efficientnet-lite0"), sketch_suite(), settings, Notes())
     notes = " ".join(plan.conditions[0].notes)
     assert "120 of 50,889" in notes
     assert "classes have no images" in notes

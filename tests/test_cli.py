@@ -134,12 +134,7 @@ class TestMissing:
 class TestListings:
     @pytest.mark.parametrize(
         ("what", "names"),
-        [
-            ("models", registered()),
-            ("benchmarks", benchmarks()),
-            ("suites", suite_names()),
-            ("slicings", slicings()),
-        ],
+        [("models", registered()), ("benchmarks", benchmarks()), ("suites", suite_names()), ("slicings", slicings())],
     )
     def test_everything_known_is_listed(self, call: Callable[..., Result], what: str, names: list[str]) -> None:
         table, data = call("list", what), call("list", what, "--format", "json")

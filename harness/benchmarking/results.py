@@ -77,10 +77,7 @@ def complexity_evidence(
     """
     _, height, width = complexity.input_size
     suffix = f":{width}x{height}" if variant else ""
-    at_size = {
-        "input_size": list(complexity.input_size),
-        "tool": "torch.utils.flop_counter on the meta device",
-    }
+    at_size = {"input_size": list(complexity.input_size), "tool": "torch.utils.flop_counter on the meta device"}
     arithmetic = at_size | {
         "one_mac": "2 FLOPs",
         "not_counted": NOT_COUNTED,
@@ -178,12 +175,7 @@ def throughput_evidence(
         for point in sweep.points
     ]
     protocol = provenance.protocol(
-        batch=best.images_per_call,
-        steps=steps,
-        sweep=points,
-        sweep_ended_by=sweep.ended_by,
-        **more,
-        **_how_timed(best),
+        batch=best.images_per_call, steps=steps, sweep=points, sweep_ended_by=sweep.ended_by, **more, **_how_timed(best)
     )
     key = provenance.key("compute.throughput", variant)
     return [_measured(key, best.throughput, "images/s", best, provenance, protocol)]
@@ -427,22 +419,14 @@ def _part(reading: Reading) -> dict[str, Any]:
 
 
 def _factors(carbon: Emissions) -> dict[str, Any]:
-    return {
-        "joules": asdict(carbon.joules),
-        "pue": carbon.pue.describe(),
-        "grid": carbon.intensity.describe(),
-    }
+    return {"joules": asdict(carbon.joules), "pue": carbon.pue.describe(), "grid": carbon.intensity.describe()}
 
 
 # --- records ------------------------------------------------------------------------------------------------------
 
 
 def _record(
-    key: str,
-    class_: EvidenceClass,
-    provenance: Provenance,
-    protocol: Mapping[str, Any] | None = None,
-    **fields: Any,
+    key: str, class_: EvidenceClass, provenance: Provenance, protocol: Mapping[str, Any] | None = None, **fields: Any
 ) -> Evidence:
     """A record with what the provenance gives to each."""
     given: dict[str, Any] = {}

@@ -12,11 +12,7 @@ from harness.runtime.network import Forward
 from harness.runtime.timing import Budget, Timings, measure_throughput, quantile_measurement, stopwatch, time_calls
 
 SweepEnd = Literal[
-    "all batch sizes measured",
-    "throughput fell",
-    "out of memory",
-    "time limit",
-    "best batch size of the forward pass",
+    "all batch sizes measured", "throughput fell", "out of memory", "time limit", "best batch size of the forward pass"
 ]
 
 DEFAULT_BATCHES = {"cpu": (1, 2, 4, 8, 16, 32, 64), "cuda": (1, 4, 16, 64, 128, 256, 512, 1024)}

@@ -23,7 +23,7 @@ ThumbnailsOption = Annotated[
     bool | None,
     typer.Option(
         help="Show images of the most confident errors. Without the option: where they are here and openly licensed, so "
-        "none of a gated data set.",
+        "none of a gated data set."
     ),
 ]
 

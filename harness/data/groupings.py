@@ -209,11 +209,7 @@ def _by_wordnet(entry: SlicingEntry, subjects: Subjects, group: str | None) -> G
 
 
 def _by_class_groups(
-    entry: SlicingEntry,
-    subjects: Subjects,
-    classes: dict[str, list[int]],
-    titles: dict[str, str],
-    digest: str,
+    entry: SlicingEntry, subjects: Subjects, classes: dict[str, list[int]], titles: dict[str, str], digest: str
 ) -> Grouping:
     """Groups that are sets of classes, and may overlap."""
     members = np.zeros((len(label_space(subjects.benchmark.label_space)), len(classes)), dtype=bool)

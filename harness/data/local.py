@@ -139,7 +139,6 @@ def _condition_root(benchmark: Benchmark, root: Path, condition: str | None) -> 
     folder = condition_folder(root, condition)
     if folder is None:
         raise MissingInputError(
-            f"{benchmark.name}: {root} has no folder {condition}.",
-            remedy=f"Add {root / condition}. {benchmark.get}",
+            f"{benchmark.name}: {root} has no folder {condition}.", remedy=f"Add {root / condition}. {benchmark.get}"
         )
     return folder

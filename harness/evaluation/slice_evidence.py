@@ -255,12 +255,7 @@ def _disparities(
 
 
 def _by_group(
-    target: _Target,
-    where: str,
-    groups: Groups,
-    found: Audit,
-    described: Mapping[str, Any],
-    options: SliceOptions,
+    target: _Target, where: str, groups: Groups, found: Audit, described: Mapping[str, Any], options: SliceOptions
 ) -> Iterable[Evidence]:
     keys = groups.keys()
     whole, repeated = target.subjects.is_whole, target.outcomes.repeated
@@ -304,11 +299,7 @@ def _by_group(
             value=float(row["accuracy"]),
             unit="%",
             interval=Interval(
-                low=row["low"],
-                high=row["high"],
-                level=LEVEL,
-                method=found.overall.method,
-                kind=found.overall.kind,
+                low=row["low"], high=row["high"], level=LEVEL, method=found.overall.method, kind=found.overall.kind
             ),
             reason=target.reasons(words, part),
             **counts,

@@ -40,11 +40,7 @@ def check_join(plan: Plan, request: Request) -> None:
 
 
 def slices_of_run(
-    plan: Plan,
-    request: Request,
-    scored: Conditions,
-    evidence: Sequence[Evidence],
-    reporter: Reporter,
+    plan: Plan, request: Request, scored: Conditions, evidence: Sequence[Evidence], reporter: Reporter
 ) -> list[Evidence]:
     """Evidence on the slices of a run: measured where there are predictions, pending with the run's reason elsewhere.
 

@@ -86,13 +86,7 @@ def corrupt_benchmark(
     copy = open_dataset(benchmark, location, cache=settings.home / "data")
     with reporter.progress("Base images", min(len(copy), settings.limit or len(copy))) as advance:
         result = write_official_layout(
-            copy,
-            output,
-            names or [*IMAGENET_C, *EXTRA],
-            severities or SEVERITIES,
-            seed,
-            advance,
-            limit=settings.limit,
+            copy, output, names or [*IMAGENET_C, *EXTRA], severities or SEVERITIES, seed, advance, limit=settings.limit
         )
     for why in result.unreadable:
         reporter.note(f"harness: left out: {why}")

@@ -140,10 +140,7 @@ def log_likelihood(hits: int, n: int, published: float, spread: float) -> float:
 
 
 def weight_observations(
-    facts: ModelFacts,
-    load: Callable[[str], LoadedModel | None],
-    photograph: Path | None,
-    model: str,
+    facts: ModelFacts, load: Callable[[str], LoadedModel | None], photograph: Path | None, model: str
 ) -> list[Observation]:
     """What the weights themselves say: the same tensors, or the documented logits.
 
@@ -342,13 +339,7 @@ def loader(*, offline: bool, cache: Path, note: Callable[[str], None]) -> Callab
 
 
 def identify_model(
-    model: str,
-    measured: Ledger,
-    photograph: Path | None,
-    *,
-    offline: bool,
-    cache: Path,
-    note: Callable[[str], None],
+    model: str, measured: Ledger, photograph: Path | None, *, offline: bool, cache: Path, note: Callable[[str], None]
 ) -> Identification:
     """What a model's measured accuracies, and its weights where they are here, say of what it holds.
 

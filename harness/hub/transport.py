@@ -143,8 +143,7 @@ class Connection:
             raise self._sentence(error, doing, repo_id) from error
         except (json.JSONDecodeError, KeyError) as error:
             raise NoAnswerError(
-                f"{self.endpoint} answers as no Hub does: can't {doing}.",
-                remedy="Check HF_ENDPOINT and the network.",
+                f"{self.endpoint} answers as no Hub does: can't {doing}.", remedy="Check HF_ENDPOINT and the network."
             ) from error
 
     def _sentence(self, error: HfHubHTTPError, doing: str, repo_id: str | None) -> HarnessError:

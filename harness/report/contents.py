@@ -124,11 +124,7 @@ class Report:
 
 
 def collect(
-    models: Sequence[StoredModel],
-    settings: Settings,
-    report: Callable[[str], None],
-    *,
-    thumbnails: bool | None = None,
+    models: Sequence[StoredModel], settings: Settings, report: Callable[[str], None], *, thumbnails: bool | None = None
 ) -> Report:
     """Everything there is to say about these models.
 
@@ -228,13 +224,7 @@ def _cell(item: Evidence | None) -> Cell | None:
     detail = " · ".join(
         part for part in (_if_any(show_interval(item)), f"n = {show_count(item)}" if item.n is not None else "") if part
     )
-    return Cell(
-        show_number(item),
-        item.number if item.is_number else None,
-        detail,
-        item.class_.value,
-        item.is_partial,
-    )
+    return Cell(show_number(item), item.number if item.is_number else None, detail, item.class_.value, item.is_partial)
 
 
 def _if_any(text: str) -> str:

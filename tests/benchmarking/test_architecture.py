@@ -9,12 +9,7 @@ from transformers import ConvNextConfig, RegNetConfig
 from harness.benchmarking.architecture import read_architecture
 
 # pycls, configs/dds_baselines/regnety/RegNetY-4.0GF_dds_8gpu.yaml, and the widths after group rounding.
-REGNETY_040 = {
-    "depth": 22,
-    "stage-depths": [2, 6, 12, 2],
-    "stage-widths": [128, 192, 512, 1088],
-    "group-width": 64,
-}
+REGNETY_040 = {"depth": 22, "stage-depths": [2, 6, 12, 2], "stage-widths": [128, 192, 512, 1088], "group-width": 64}
 
 
 def test_transformers_regnet() -> None:

@@ -6,12 +6,7 @@ import pytest
 import timm
 import torch
 from torch import nn
-from transformers import (
-    ConvNextConfig,
-    ConvNextForImageClassification,
-    RegNetConfig,
-    RegNetForImageClassification,
-)
+from transformers import ConvNextConfig, ConvNextForImageClassification, RegNetConfig, RegNetForImageClassification
 
 from harness.benchmarking.complexity import Complexity, count, stage_of, state_dict_bytes
 from harness.errors import HarnessError
@@ -31,11 +26,7 @@ class Logits(nn.Module):
 @pytest.fixture(scope="module")
 def regnet() -> nn.Module:
     config = RegNetConfig(
-        depths=[2, 6, 12, 2],
-        hidden_sizes=[128, 192, 512, 1088],
-        groups_width=64,
-        layer_type="y",
-        num_labels=1000,
+        depths=[2, 6, 12, 2], hidden_sizes=[128, 192, 512, 1088], groups_width=64, layer_type="y", num_labels=1000
     )
     with torch.device("meta"):
         return Logits(RegNetForImageClassification(config))

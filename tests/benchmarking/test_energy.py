@@ -344,12 +344,7 @@ class Fixed:
 
     def __init__(self, joules: float | None, metered: bool = True) -> None:
         self._reading = Reading(
-            "fixed",
-            self.covers,
-            metered,
-            1.0,
-            Range.exact(joules) if joules else None,
-            None if joules else "absent",
+            "fixed", self.covers, metered, 1.0, Range.exact(joules) if joules else None, None if joules else "absent"
         )
 
     def start(self) -> None:

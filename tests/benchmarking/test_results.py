@@ -139,10 +139,7 @@ def test_throughput_tells_its_sweep() -> None:
     assert got.protocol["batch"] == 8
     assert got.protocol["sweep"] == [{"batch": 8, "calls": 2, "images_per_second": 16.0, "low": 16.0, "high": 16.0}]
     (decoded,) = results.throughput_evidence(
-        Sweep((quick,), best, "all batch sizes measured"),
-        PROVENANCE,
-        steps="decoding too",
-        variant="with-decoding",
+        Sweep((quick,), best, "all batch sizes measured"), PROVENANCE, steps="decoding too", variant="with-decoding"
     )
     assert decoded.key == "compute.throughput:with-decoding"
 

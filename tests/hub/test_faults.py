@@ -26,10 +26,7 @@ def commits_sent(hub: Hub) -> int:
     return sum(COMMIT in path for path in hub.sent("POST"))
 
 
-WAYS = {
-    "a pull request": ["--create-pr"],
-    "a branch": ["--no-create-pr"],
-}
+WAYS = {"a pull request": ["--create-pr"], "a branch": ["--no-create-pr"]}
 
 
 class TestACommitWithoutAnAnswer:

@@ -101,10 +101,7 @@ def test_sets_must_match_samples() -> None:
 
 @given(
     st.lists(
-        st.tuples(
-            st.lists(st.integers(0, 6), min_size=0, max_size=5, unique=True),
-            st.sets(st.integers(0, 6)),
-        ),
+        st.tuples(st.lists(st.integers(0, 6), min_size=0, max_size=5, unique=True), st.sets(st.integers(0, 6))),
         min_size=1,
     ),
     st.integers(1, 5),

@@ -13,14 +13,7 @@ from sklearn.metrics import accuracy_score
 from harness.metrics import fairness
 from harness.metrics.fairness import _largest_pair, audit, resampled_groups
 from harness.metrics.multiplicity import smallest_detectable_difference
-from harness.metrics.slices import (
-    Outcomes,
-    Slicing,
-    disjoint_slicing,
-    interaction,
-    outcomes_of,
-    slicing_from_frame,
-)
+from harness.metrics.slices import Outcomes, Slicing, disjoint_slicing, interaction, outcomes_of, slicing_from_frame
 from harness.metrics.types import MetricUnavailable
 
 

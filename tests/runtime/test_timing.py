@@ -12,14 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from harness.runtime.timing import (
-    Budget,
-    Timings,
-    mean_measurement,
-    quantile_measurement,
-    stopwatch,
-    time_calls,
-)
+from harness.runtime.timing import Budget, Timings, mean_measurement, quantile_measurement, stopwatch, time_calls
 
 
 def replay(*seconds: float) -> Callable[[Callable[[], object]], float]:
@@ -75,10 +68,7 @@ def test_a_wider_tolerance_needs_fewer_calls() -> None:
     calls = [
         len(
             time_calls(
-                lambda: None,
-                images_per_call=1,
-                watch=replay(1.0, 1.2),
-                budget=Budget(relative=r, limit_s=1e6),
+                lambda: None, images_per_call=1, watch=replay(1.0, 1.2), budget=Budget(relative=r, limit_s=1e6)
             ).seconds
         )
         for r in (0.20, 0.03)

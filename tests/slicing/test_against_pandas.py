@@ -84,10 +84,7 @@ def check(found: dict[str, Evidence], key: str, right: pd.Series) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("model", MODELS)
 def test_ten_published_models_by_factor_label_count_and_superclass(
-    published: pd.DataFrame,
-    scored_as: Callable[[str], Scored],
-    annotations: Callable[[str], pd.DataFrame],
-    model: str,
+    published: pd.DataFrame, scored_as: Callable[[str], Scored], annotations: Callable[[str], pd.DataFrame], model: str
 ) -> None:
     found = slices_of(scored_as(model), "imagenet-x", "real", "wordnet")
     right = pd.Series(published[model].str[0].to_numpy() == published["label"].to_numpy(), index=published["sample_id"])

@@ -107,8 +107,7 @@ def flat_folder(place: Place) -> LabelledFiles | None:
             remedy=_LABELS_REMEDY,
         )
     raise MissingInputError(
-        f"{folder} has images without class folders, and no labels are known for them.",
-        remedy=_LABELS_REMEDY,
+        f"{folder} has images without class folders, and no labels are known for them.", remedy=_LABELS_REMEDY
     )
 
 
