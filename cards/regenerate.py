@@ -19,7 +19,7 @@ from pathlib import Path
 
 from harness.cards.record import sidecar_name
 from harness.cards.render import render_card
-from harness.evidence import Evidence, EvidenceClass, Ledger, benchmark_of
+from harness.evidence import Evidence, EvidenceClass, Ledger
 
 FOLDER = Path(__file__).resolve().parent
 SUITES = {
@@ -80,7 +80,7 @@ def run(model: str, suites: tuple[str, ...], ledger: Path, arguments: argparse.N
 
 def resized(item: Evidence) -> Evidence:
     """A value from the resized images, with that said beside it."""
-    if item.class_ is not EvidenceClass.MEASURED or benchmark_of(item.key) not in ("imagenet-val", "imagenet-real"):
+    if item.class_ is not EvidenceClass.MEASURED or item.name.benchmark not in ("imagenet-val", "imagenet-real"):
         return item
     return item.model_copy(update={"reason": "; ".join(filter(None, [RESIZED, item.reason]))})
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import math
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+import harness
 from harness.errors import HarnessError
 from harness.evidence import (
     Evidence,
@@ -361,3 +364,48 @@ class TestDisplay:
         item = make(value=value, interval=Interval(low=value - below, high=value + above, method="m"), unit=None)
         low, high = (float(part.replace(",", "")) for part in show_interval(item).split("–"))
         assert low <= float(show_value(item).replace(",", "")) <= high
+
+
+CUTTING = {
+    "partition",
+    "rpartition",
+    "split",
+    "rsplit",
+    "startswith",
+    "endswith",
+    "removeprefix",
+    "removesuffix",
+    "count",
+}
+"""Methods of text that a key must not be asked by."""
+
+
+def cuts(tree: ast.AST) -> Iterator[int]:
+    """Lines that take an evidence key (`item.key`, or a name for one) apart as text."""
+
+    def is_key(node: ast.AST) -> bool:
+        return isinstance(node, ast.Attribute) and node.attr == "key"
+
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+            method = node.func.attr
+            if is_key(node.func.value) and method in CUTTING:
+                yield node.lineno
+            if method in ("match", "fullmatch", "search") and any(is_key(argument) for argument in node.args):
+                yield node.lineno
+        elif (
+            isinstance(node, ast.Compare)
+            and isinstance(node.ops[0], ast.In | ast.NotIn)
+            and is_key(node.comparators[0])
+        ):
+            yield node.lineno
+
+
+def test_no_module_but_the_grammars_own_takes_keys_apart() -> None:
+    package = Path(harness.__file__).parent
+    paths = [path for path in package.rglob("*.py") if path.relative_to(package).as_posix() != "evidence/key.py"]
+    found = [
+        f"{path.relative_to(package)}:{line}" for path in paths for line in cuts(ast.parse(path.read_text("utf-8")))
+    ]
+    assert found == [], "ask item.name, an EvidenceKey"
+    assert list(cuts(ast.parse('item.key.rpartition(".")\n_CELL.fullmatch(item.key)\n"@" in item.key'))) == [1, 2, 3]

@@ -17,7 +17,7 @@ from sklearn.metrics import log_loss, top_k_accuracy_score
 from harness.evaluation.plan import dry_plan
 from harness.evaluation.run import RunResult, run_suite
 from harness.evaluation.suites import Suite, load_suite, parse_suite
-from harness.evidence import EvidenceClass, Ledger, benchmark_of
+from harness.evidence import EvidenceClass, Ledger
 from harness.export.predictions import stored_predictions, write_predictions
 from harness.labels.projections import CLOSED
 from harness.models.loading import LoadedModel
@@ -82,7 +82,7 @@ def test_every_measured_number_has_interval_count_protocol_and_fingerprints(
     measured = [
         item
         for item in photographs_home[1].ledger
-        if item.class_ is EvidenceClass.MEASURED and benchmark_of(item.key) == "foolbox-imagenet-20"
+        if item.class_ is EvidenceClass.MEASURED and item.name.benchmark == "foolbox-imagenet-20"
     ]
     assert len(measured) == 7
     for item in measured:
@@ -136,7 +136,7 @@ def values(ledger: Ledger) -> list[tuple[object, ...]]:
     return [
         (item.key, item.value, item.interval, item.n, item.fingerprints.data, item.fingerprints.weights)
         for item in ledger
-        if item.class_ is EvidenceClass.MEASURED and benchmark_of(item.key) not in ("energy", "carbon")
+        if item.class_ is EvidenceClass.MEASURED and item.name.benchmark not in ("energy", "carbon")
     ]
 
 

@@ -20,7 +20,7 @@ from harness.cards.knowledge import Knowledge, knowledge_of
 from harness.cards.questions import QuestionTable
 from harness.data.catalog import Benchmark, benchmarks
 from harness.errors import HarnessError
-from harness.evidence import Evidence, EvidenceClass, EvidenceKey, Ledger, benchmark_of
+from harness.evidence import Evidence, EvidenceClass, EvidenceKey, Ledger
 from harness.metrics.registry import metrics
 
 _SOURCE = {"name": "Measured with harness; see the card", "url": "https://github.com/harness-cards/harness"}
@@ -100,7 +100,7 @@ def training_emissions(knowledge: Knowledge) -> dict[str, Any] | None:
 def model_index(ledger: Ledger) -> list[dict[str, Any]]:
     """`model-index`: accuracies measured by harness on whole published benchmarks, and nothing else."""
     known = benchmarks()
-    names = dict.fromkeys(benchmark_of(item.key) for item in ledger)
+    names = dict.fromkeys(item.name.benchmark for item in ledger)
     results = [result for name in names if name in known for result in _result(known[name], ledger)]
     return [{"name": str(ledger.model.get("title") or ledger.model["name"]), "results": results}] if results else []
 

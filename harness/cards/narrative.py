@@ -15,7 +15,7 @@ from harness.cards.knowledge import Knowledge
 from harness.cards.questions import Place
 from harness.cards.views import View, link
 from harness.data.catalog import Benchmark, benchmarks
-from harness.evidence import Evidence, EvidenceClass, Ledger, benchmark_of, show, show_interval, show_value
+from harness.evidence import Evidence, EvidenceClass, Ledger, show, show_interval, show_value
 from harness.facts import Fact
 
 _NOWHERE = Place(sentence="", label=None, label_is_own=False, beside=(), section=())
@@ -106,7 +106,7 @@ class Narrative:
     def _drops(self) -> Iterator[str]:
         drops = [item for item in self._measured() if (item.name.metric, item.name.variant) == ("accuracy-drop", None)]
         for item in _worst(drops):
-            title = benchmarks()[benchmark_of(item.key)].title
+            title = benchmarks()[item.name.benchmark].title
             yield f"On {title} its top-1 accuracy is {show(item)} lower than on the same classes of ImageNet's validation set."
 
     def _corruptions(self) -> Iterator[str]:
@@ -133,7 +133,7 @@ class Narrative:
 
     def _confidence(self) -> Iterator[str]:
         """Confidence above or below accuracy, where the accuracy's interval leaves no doubt."""
-        for name in dict.fromkeys(benchmark_of(item.key) for item in self._measured()):
+        for name in dict.fromkeys(item.name.benchmark for item in self._measured()):
             confidence, accuracy = self.ledger.get(f"{name}.mean-confidence"), self.ledger.get(f"{name}.top1")
             if confidence is None or accuracy is None or accuracy.interval is None or name not in benchmarks():
                 continue
@@ -148,7 +148,7 @@ class Narrative:
     def _measured(self) -> Iterator[Evidence]:
         known = benchmarks()
         for item in self.ledger:
-            if item.class_ is EvidenceClass.MEASURED and item.is_number and benchmark_of(item.key) in known:
+            if item.class_ is EvidenceClass.MEASURED and item.is_number and item.name.benchmark in known:
                 yield item
 
     # --- sources ---

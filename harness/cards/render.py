@@ -42,7 +42,6 @@ from harness.evidence import (
     EvidenceClass,
     EvidenceKey,
     Ledger,
-    benchmark_of,
     show,
     show_count,
     show_interval,
@@ -228,10 +227,10 @@ def _row(item: Evidence) -> Row:
 def sections(ledger: Ledger) -> list[Section]:
     """The ledger's benchmarks in the order of their first evidence."""
     known, drawn = benchmarks(), card_figures(ledger)
-    names = dict.fromkeys(name for item in ledger if (name := benchmark_of(item.key)) in known)
+    names = dict.fromkeys(name for item in ledger if (name := item.name.benchmark) in known)
     found = []
     for name in names:
-        items = [item for item in ledger if benchmark_of(item.key) == name and not is_slice(item.key)]
+        items = [item for item in ledger if item.name.benchmark == name and not is_slice(item.key)]
         cells: dict[str, dict[int, Evidence]] = {}
         for (corruption, severity), item in corruption_cells(ledger, name).items():
             cells.setdefault(corruption, {})[severity] = item
@@ -249,7 +248,7 @@ def _methods(ledger: Ledger) -> list[dict[str, str]]:
     lines: dict[tuple[str, ...], dict[str, str]] = {}
     known = benchmarks()
     for item in ledger:
-        name = benchmark_of(item.key)
+        name = item.name.benchmark
         if item.class_ is not EvidenceClass.MEASURED or item.protocol is None or name not in known:
             continue
         data = item.fingerprints.data or ""

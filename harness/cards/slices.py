@@ -19,7 +19,6 @@ from harness.evidence import (
     EvidenceClass,
     EvidenceKey,
     Ledger,
-    benchmark_of,
     show_count,
     show_interval,
     show_value,
@@ -334,7 +333,7 @@ def _row(view: SlicingView, item: Evidence) -> dict[str, Any]:
     interval = item.interval
     return {
         "key": item.key,
-        "benchmark": benchmark_of(item.key),
+        "benchmark": item.name.benchmark,
         "slicing": view.title,
         "group": group_of(item),
         "accuracy": item.value,

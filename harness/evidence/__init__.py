@@ -9,7 +9,7 @@ from harness.evidence.display import (
     show_number,
     show_value,
 )
-from harness.evidence.key import EvidenceKey, benchmark_of, split_prefix
+from harness.evidence.key import EvidenceKey, split_prefix
 from harness.evidence.ledger import LEDGER_SCHEMA, Ledger
 from harness.evidence.record import CODE, Evidence, EvidenceClass, Fingerprints, Interval, Scalar, Source
 
@@ -24,7 +24,6 @@ __all__ = [
     "Ledger",
     "Scalar",
     "Source",
-    "benchmark_of",
     "decimals_for",
     "format_number",
     "show",

@@ -125,8 +125,3 @@ def split_prefix(prefix: str) -> tuple[str, str | None]:
     """Benchmark and condition of what was run as a unit: `imagenet-c/fog/3` is `fog/3` of `imagenet-c`."""
     benchmark, _, condition = prefix.partition("/")
     return benchmark, condition or None
-
-
-def benchmark_of(key: str) -> str:
-    """The benchmark, or family such as `compute`, that an evidence key is about."""
-    return _parse(key).benchmark

@@ -26,7 +26,7 @@ from scipy import special, stats
 
 from harness.data.catalog import benchmarks
 from harness.errors import ExitCode, HarnessError, MissingInputError
-from harness.evidence import Evidence, EvidenceClass, Fingerprints, Interval, Ledger, benchmark_of
+from harness.evidence import Evidence, EvidenceClass, Fingerprints, Interval, Ledger
 from harness.facts import LineageCandidate, ModelFacts, facts_for
 from harness.models.registry import resolve
 
@@ -100,21 +100,21 @@ def accuracy_observations(facts: ModelFacts, ledger: Ledger) -> list[Observation
     found, used = [], set()
     known = benchmarks()
     for item in ledger:
-        name = benchmark_of(item.key)
+        name = item.name.benchmark
         benchmark = known.get(name)
         if item.class_ is not EvidenceClass.MEASURED or benchmark is None or item.key != f"{name}.top1" or not item.n:
             continue
         photographs = benchmark.scored_from or benchmark.same_images_as or name
         published = {c.checkpoint: facts.row_value(c.published, item.key) for c in facts.lineage.candidates}
         values = {id_: value for id_, value in published.items() if value is not None}
-        if photographs in used or len(values) < len(published) or not isinstance(item.value, int | float):
+        if photographs in used or len(values) < len(published) or not item.is_number:
             continue
         used.add(photographs)
-        hits = round(item.value * item.n / 100)
+        hits = round(item.number * item.n / 100)
         spread = {c.checkpoint: c.spread for c in facts.lineage.candidates}
         likelihoods = {id_: log_likelihood(hits, item.n, value, spread[id_]) for id_, value in values.items()}
         stated = "; ".join(f"{value:g} % for {facts.checkpoints[id_].name}" for id_, value in values.items())
-        text = f"{item.key} is {item.value:.2f} % (n = {item.n:,}); published: {stated}"
+        text = f"{item.key} is {item.number:.2f} % (n = {item.n:,}); published: {stated}"
         found.append(Observation("accuracy", text, likelihoods, n=item.n))
     return found
 

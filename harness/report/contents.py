@@ -18,7 +18,7 @@ from harness.data.catalog import benchmarks
 from harness.errors import HarnessError
 from harness.evaluation.comparing import Compared, compare
 from harness.evaluation.reader import StoredModel
-from harness.evidence import Evidence, EvidenceClass, benchmark_of, show_count, show_interval, show_number, show_value
+from harness.evidence import Evidence, EvidenceClass, EvidenceKey, show_count, show_interval, show_number, show_value
 from harness.report.drawings import Drawing, drawings_of
 from harness.report.mistakes import Mistakes, mistakes_of, reference_predictions
 from harness.report.thumbnails import Thumbnails
@@ -210,7 +210,7 @@ def _grid(models: Sequence[StoredModel], keys: Sequence[str]) -> Grid:
 
 
 def _in_words(key: str) -> str:
-    name = benchmark_of(key)
+    name = EvidenceKey.parse(key).benchmark
     if name not in benchmarks():
         return cost_name(key)
     return f"{name} · {metric_name(key)}"

@@ -12,7 +12,7 @@ from harness.cards.metadata import check_metadata
 from harness.cards.record import sidecar_name
 from harness.cards.render import render_card
 from harness.cards.verify import verify_card
-from harness.evidence import EvidenceClass, Ledger, benchmark_of
+from harness.evidence import EvidenceClass, Ledger
 
 FOLDER = Path(__file__).resolve().parents[2] / "cards"
 CARDS = sorted(FOLDER.glob("*.md"))
@@ -54,7 +54,7 @@ def test_nothing_of_a_machine_is_inside(file: Path) -> None:
 
 def test_values_from_the_resized_images_say_so() -> None:
     ledger = Ledger.load(FOLDER / "efficientnet-lite0.evidence.json")
-    values = [item for item in ledger if benchmark_of(item.key) in ("imagenet-val", "imagenet-real")]
+    values = [item for item in ledger if item.name.benchmark in ("imagenet-val", "imagenet-real")]
     measured = [item for item in values if item.class_ is EvidenceClass.MEASURED]
     assert measured
     assert all(item.reason and "227" in item.reason for item in measured)
