@@ -174,6 +174,15 @@ def evaluate(
     >>> result = harness.evaluate("regnet-y-040", "imagenet", offline=True)
     >>> result.exit_code.name, "imagenet-val.top1" in result.missing
     ('MISSING', True)
+
+    A module of your own:
+
+    >>> import torch
+    >>> pixels = harness.Preprocessing(resize=36, crop=32, interpolation="bilinear", mean=(0.5,) * 3, std=(0.25,) * 3)
+    >>> module = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(3 * 32 * 32, 1000))
+    >>> result = harness.evaluate(module, "imagenet", preprocessing=pixels, labels="imagenet-1k", name="linear", offline=True)
+    >>> result.exit_code.name, result.missing["imagenet-val.top1"]
+    ('MISSING', 'imagenet-val is not on this machine, and the Hub is not asked (offline).')
     """
     from harness.export.evaluation import evaluate_model
 

@@ -198,6 +198,35 @@ class TestEvaluation:
         assert len(some) == 5
         pd.testing.assert_frame_equal(some, every[every["sample_id"].isin(some["sample_id"])].reset_index(drop=True))
 
+    def test_a_module_of_one_s_own_is_evaluated_like_a_published_model(
+        self,
+        evaluated: tuple[harness.Evaluation, Path],
+        lite0: LoadedModel,
+        home: Path,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        result, folder = evaluated
+        monkeypatch.chdir(folder)
+        own = harness.evaluate(
+            lite0.module,
+            "photographs.yaml",
+            preprocessing=lite0.identity.preprocessing,
+            labels="imagenet-1k",
+            name="mine",
+            offline=True,
+        )
+        pd.testing.assert_frame_equal(*(e.predictions("foolbox-imagenet-20") for e in (own, result)))
+        for item in result.ledger:
+            if item.name.benchmark == "foolbox-imagenet-20":
+                same = own.ledger.get(item.key)
+                assert same is not None
+                assert (same.value, same.interval, same.n) == (item.value, item.interval, item.n)
+        assert own.name == "mine"
+
+    def test_a_module_needs_its_preprocessing_and_labels(self, lite0: LoadedModel, home: Path) -> None:
+        with pytest.raises(HarnessError, match="Give preprocessing="):
+            harness.evaluate(lite0.module, "imagenet")
+
     def test_predictions_of_something_else_are_missing(self, evaluated: tuple[harness.Evaluation, Path]) -> None:
         with pytest.raises(HarnessError, match=r"no predictions of imagenet-val[\s\S]*foolbox-imagenet-20"):
             evaluated[0].predictions("imagenet-val")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib.metadata
 import importlib.util
-import json
 import os
 import platform
 import re
@@ -21,6 +20,7 @@ from harness.errors import HarnessError
 from harness.evaluation.suites import load_suite, suite_names
 from harness.models.registry import registered
 from harness.settings import Settings, default_home, hub_is_offline
+from harness.store.runs import recorded_runs
 
 
 def list_models() -> list[dict[str, Any]]:
@@ -74,25 +74,12 @@ def list_slicings() -> list[dict[str, Any]]:
     ]
 
 
-def list_runs() -> list[dict[str, Any]]:
-    """Finished runs in the store, newest first; a record that can't be read says so."""
-    fields = ("finished", "suite", "model", "limit", "measured", "pending", "exit_code", "output")
-    records = []
-    for path in sorted((default_home() / "runs").glob("*.json"), reverse=True):
-        try:
-            record = json.loads(path.read_text(encoding="utf-8"))
-        except (OSError, ValueError):
-            record = {"finished": f"unreadable: {path.name}"}
-        records.append({field: record.get(field, "") for field in fields})
-    return records
-
-
 LISTINGS: dict[str, Callable[[], list[dict[str, Any]]]] = {
     "models": list_models,
     "benchmarks": list_benchmarks,
     "suites": list_suites,
     "slicings": list_slicings,
-    "runs": list_runs,
+    "runs": lambda: recorded_runs(default_home()),
 }
 
 
