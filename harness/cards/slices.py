@@ -24,8 +24,7 @@ from harness.evidence import (
     show_value,
     split_prefix,
 )
-from harness.figures import point
-from harness.figures.slices import slice_dots
+from harness.figures import point, slice_dots
 from harness.labels.spaces import LABEL_SPACES
 
 _DISPARITIES = ("difference", "ratio", "min", "max")

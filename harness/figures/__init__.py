@@ -10,10 +10,9 @@ matplotlib is imported when a figure is drawn, not before, and its pyplot is nev
 for the time of drawing, so two figures can't be drawn in two threads at once.
 """
 
+from harness.figures.accuracy import Bin, Shift, reliability_diagrams, shift_scatter, slice_dots
 from harness.figures.compute import accuracy_against_cost, throughput_by_batch
 from harness.figures.corruption import corruption_bars, corruption_small_multiples
-from harness.figures.reliability import Bin, reliability_diagrams
-from harness.figures.shift import Shift, shift_scatter
 from harness.figures.style import Point, error_of, point
 
 __all__ = [
@@ -27,5 +26,6 @@ __all__ = [
     "point",
     "reliability_diagrams",
     "shift_scatter",
+    "slice_dots",
     "throughput_by_batch",
 ]

@@ -3,24 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from harness.figures.style import (
-    INK,
     LOOKS,
     MUTED,
     PLAIN,
     WIDTH,
     Point,
-    finish,
+    check_any,
     line,
     numbered_legend,
     numbered_point,
     reach,
     svg,
+    told,
 )
 
 if TYPE_CHECKING:
+    from matplotlib.artist import Artist
     from matplotlib.figure import Figure
 
 
@@ -32,12 +33,12 @@ def throughput_by_batch(points: Mapping[int, Point], best: int, *, title: str, n
         best: the batch size that was taken, marked in the figure.
         note: what a reader must know: hardware, precision, how intervals are made.
     """
-    if not points:
-        raise ValueError("there is nothing to draw")
+    check_any(points)
     sizes = sorted(points)
     values = [points[size] for size in sizes]
+    ring: dict[str, Any] = {"color": LOOKS[0].colour, "marker": "o", "markerfacecolor": "none"}
 
-    def draw(figure: Figure) -> None:
+    def draw(figure: Figure) -> list[Artist]:
         axes = figure.subplots()
         axes.errorbar(
             sizes,
@@ -50,21 +51,17 @@ def throughput_by_batch(points: Mapping[int, Point], best: int, *, title: str, n
             elinewidth=0.8,
             capsize=2,
         )
-        axes.plot(best, points[best].value, marker="o", markersize=9, markerfacecolor="none", color=LOOKS[0].colour)
+        axes.plot(best, points[best].value, markersize=9, **ring)
         axes.set_xscale("log", base=2)
         axes.set_xticks(sizes, [f"{size:,}" for size in sizes])
         axes.minorticks_off()
-        axes.set_ylim(0, 1.1 * max(p.value if p.high is None else p.high for p in values))
+        axes.set_ylim(0, 1.1 * max(p.end for p in values))
         axes.set_xlabel("images a batch")
         axes.set_ylabel("images/s")
-        ring = line(
-            f"taken: {best:,}", color=LOOKS[0].colour, marker="o", markerfacecolor="none", markersize=7, linewidth=0
-        )
-        finish(figure, title, note, [ring])
+        return [line(f"taken: {best:,}", markersize=7, linewidth=0, **ring)]
 
-    described = [f"{size:,} images a batch: {_told(points[size])} images/s" for size in sizes]
-    text = ". ".join(["Throughput", *described, f"Taken: {best:,}", note])
-    return svg(draw, (0.7 * WIDTH, 3.0), title, text)
+    described = [f"{size:,} images a batch: {told(points[size], '.3g')} images/s" for size in sizes]
+    return svg(draw, (0.7 * WIDTH, 3.0), title, note, ["Throughput", *described, f"Taken: {best:,}"])
 
 
 def accuracy_against_cost(models: Mapping[str, tuple[Point, Point]], *, cost: str, title: str, note: str) -> str:
@@ -82,13 +79,11 @@ def accuracy_against_cost(models: Mapping[str, tuple[Point, Point]], *, cost: st
     """
     if not models or any(x.value <= 0 for x, _ in models.values()):
         raise ValueError("accuracy against cost needs models with a positive cost")
-    number = {name: at + 1 for at, name in enumerate(models)}
 
-    def draw(figure: Figure) -> None:
+    def draw(figure: Figure) -> list[Artist]:
         axes = figure.subplots()
-        for name, (x, y) in models.items():
-            bar = {"markersize": 4.5, "capsize": 2}
-            numbered_point(axes, number[name], x, y, (5, 5), bar=bar, text={"color": INK})
+        for number, (x, y) in enumerate(models.values(), 1):
+            numbered_point(axes, number, x, y, (5, 5), markersize=4.5, capsize=2)
         values = [x.value for x, _ in models.values()]
         axes.set_xscale("log")
         axes.set_xlim(min(values) / 3, max(values) * 3)
@@ -97,13 +92,8 @@ def accuracy_against_cost(models: Mapping[str, tuple[Point, Point]], *, cost: st
         axes.set_xlabel(cost)
         axes.set_ylabel("top-1 %")
         axes.tick_params(which="minor", color=MUTED, labelsize=5.5)
-        finish(figure, title, note, numbered_legend(list(models)), columns=4)
+        return numbered_legend(list(models))
 
-    described = [f"{name}: {_told(y)} % at {_told(x)}" for name, (x, y) in models.items()]
-    text = ". ".join([f"Top-1 accuracy against {cost}", *described, note])
-    return svg(draw, (0.8 * WIDTH, 3.2 + 0.16 * (-(-len(models) // 4))), title, text)
-
-
-def _told(p: Point) -> str:
-    """A value with its interval in words, to three digits."""
-    return f"{p.value:.3g}" if p.low is None or p.high is None else f"{p.value:.3g} ({p.low:.3g} to {p.high:.3g})"
+    told_models = [f"{name}: {told(y, '.3g')} % at {told(x, '.3g')}" for name, (x, y) in models.items()]
+    size = (0.8 * WIDTH, 3.2 + 0.16 * -(-len(models) // 4))
+    return svg(draw, size, title, note, [f"Top-1 accuracy against {cost}", *told_models], columns=4)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import io
+import itertools
 import math
 import re
 import textwrap
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from xml.sax.saxutils import escape
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from matplotlib.artist import Artist
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+    from matplotlib.text import Annotation
 
     from harness.evidence import Evidence
 
@@ -71,6 +73,8 @@ LOOKS = (
 )
 PLAIN = Look("#56606b", "o", "")
 """For what belongs to no group."""
+DASHED = (0, (4, 2))
+DOTTED = (0, (1, 2))
 
 
 @dataclass(frozen=True)
@@ -82,6 +86,11 @@ class Point:
     """None, as `high`, where there is no interval."""
     high: float | None = None
 
+    @property
+    def end(self) -> float:
+        """How far the mark reaches."""
+        return self.value if self.high is None else self.high
+
 
 def point(item: Evidence) -> Point:
     """What a figure shows of a piece of evidence.
@@ -91,9 +100,8 @@ def point(item: Evidence) -> Point:
     """
     if not isinstance(item.value, int | float):
         raise ValueError(f"{item.key} has no numeric value")
-    if item.interval is None:
-        return Point(item.value)
-    return Point(item.value, item.interval.low, item.interval.high)
+    interval = item.interval
+    return Point(item.value, *((interval.low, interval.high) if interval is not None else ()))
 
 
 def error_of(accuracy: Point) -> Point:
@@ -103,33 +111,74 @@ def error_of(accuracy: Point) -> Point:
     return Point(100 - accuracy.value, 100 - accuracy.high, 100 - accuracy.low)
 
 
-def svg(draw: Callable[[Figure], None], size: tuple[float, float], title: str, description: str) -> str:
-    """Draw a figure of `size` inches and return it as SVG with its text alternative."""
+def svg(
+    draw: Callable[[Figure], Sequence[Artist]],
+    size: tuple[float, float],
+    title: str,
+    note: str,
+    described: Sequence[str],
+    *,
+    columns: int | None = None,
+) -> str:
+    """A figure of `size` inches as SVG, with title above, note and legend below, and its text alternative.
+
+    Args:
+        draw: draws it and returns the legend's entries.
+        described: the sentences of the text alternative, which the note ends.
+        columns: of the legend; None for one row.
+    """
     import matplotlib as mpl
     from matplotlib.figure import Figure
 
     with mpl.rc_context(_STYLE):
         figure = Figure(figsize=size, layout="constrained")
-        draw(figure)
+        handles = draw(figure)
+        figure.suptitle(textwrap.fill(title, 95), fontsize=9, fontweight="bold", x=0.01, ha="left")
+        legend = figure.legend(
+            handles=handles,
+            loc="outside lower left",
+            ncols=columns or max(1, len(handles)),
+            handlelength=2.2,
+            alignment="left",
+        )
+        legend.set_title(textwrap.fill(note, 140))
+        legend.get_title().set(fontsize=6.5, color=MUTED)
         buffer = io.StringIO()
         figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
     svg = buffer.getvalue().replace("'DejaVu Sans'", f"'DejaVu Sans', {_FALLBACK_FONTS}")
-    alternative = f"<title>{escape(title)}</title>\n <desc>{escape(description)}.</desc>"
+    alternative = f"<title>{escape(title)}</title>\n <desc>{escape('. '.join([*described, note]))}.</desc>"
     return re.sub(r"<svg ([^>]*)>", lambda tag: f'<svg role="img" {tag[1]}>\n {alternative}', svg, count=1)
 
 
-def finish(figure: Figure, title: str, note: str, handles: Sequence[Artist], *, columns: int | None = None) -> None:
-    """Title above; note and legend below, the legend in one row or in so many columns."""
-    figure.suptitle(textwrap.fill(title, 95), fontsize=9, fontweight="bold", x=0.01, ha="left")
-    legend = figure.legend(
-        handles=handles,
-        loc="outside lower left",
-        ncols=columns or max(1, len(handles)),
-        handlelength=2.2,
-        alignment="left",
-    )
-    legend.set_title(textwrap.fill(note, 140))
-    legend.get_title().set(fontsize=6.5, color=MUTED)
+def check_any(records: Collection[object]) -> None:
+    if not records:
+        raise ValueError("there is nothing to draw")
+
+
+def panels(figure: Figure, titles: Sequence[str], most: int, *, y: str, shared: bool = True) -> list[Axes]:
+    """One small panel a title, at most so many in a row; shared, on one scale, the first of each row says what `y` is."""
+    check_any(titles)
+    columns = min(most, len(titles))
+    every = figure.subplots(-(-len(titles) // columns), columns, sharex=shared, sharey=shared, squeeze=False).ravel()
+    found: list[Axes] = every[: len(titles)].tolist()
+    for axes in every[len(titles) :]:
+        axes.set_visible(False)
+    for axes, title in zip(found, titles, strict=True):
+        axes.set_title(title, pad=3)
+    for axes in found[:: columns if shared else 1]:
+        axes.set_ylabel(y)
+    for axes in found[-columns:]:
+        axes.tick_params(labelbottom=True)
+    return found
+
+
+def rows(axes: Axes, names: Sequence[str]) -> None:
+    """One row a name, the first on top."""
+    check_any(names)
+    axes.set_yticks(range(len(names)), names)
+    axes.tick_params(axis="y", length=0)
+    axes.grid(visible=False, axis="y")
+    axes.set_ylim(len(names) - 0.4, -0.6)
 
 
 def legend_of_groups(groups: Mapping[str, Sequence[str]], names: Sequence[str], *, bars: bool = False) -> list[Artist]:
@@ -172,37 +221,31 @@ def tint(colour: str, share: float = 0.55) -> str:
     return "#" + "".join(f"{round(255 - share * (255 - part)):02x}" for part in parts)
 
 
-def told(p: Point) -> str:
-    """A value with its interval in words, to one decimal."""
-    return f"{p.value:.1f}" if p.low is None or p.high is None else f"{p.value:.1f} ({p.low:.1f} to {p.high:.1f})"
+def told(p: Point, digits: str = ".1f") -> str:
+    """A value with its interval in words, by default to one decimal."""
+    value = f"{p.value:{digits}}"
+    return value if p.low is None or p.high is None else f"{value} ({p.low:{digits}} to {p.high:{digits}})"
 
 
 def numbered_point(
-    axes: Axes,
-    number: int,
-    x: Point,
-    y: Point,
-    offset: tuple[float, float],
-    bar: Mapping[str, Any],
-    text: Mapping[str, Any],
-) -> None:
+    axes: Axes, number: int, x: Point, y: Point, offset: tuple[float, float], **bar: float
+) -> Annotation:
     """One model of several: a point with both intervals, in the look of its number, which stands beside it.
 
     Args:
         offset: from the point to the number, in points.
         bar: what `errorbar` takes beside the look.
-        text: what `annotate` takes for the number.
     """
     look = LOOKS[(number - 1) % len(LOOKS)]
-    drawn = {"color": look.colour, "marker": look.marker, "elinewidth": 0.8, "linestyle": "none", **bar}
+    drawn: dict[str, Any] = {"color": look.colour, "marker": look.marker, "elinewidth": 0.8, "linestyle": "none", **bar}
     axes.errorbar(x.value, y.value, xerr=reach([x]), yerr=reach([y]), **drawn)
-    axes.annotate(str(number), (x.value, y.value), xytext=offset, textcoords="offset points", **text)
+    return axes.annotate(str(number), (x.value, y.value), xytext=offset, textcoords="offset points")
 
 
 def numbered_legend(models: Sequence[str]) -> list[Artist]:
     """One entry a model, with its number from 1 in the given order."""
-    looked = ((number, name, LOOKS[(number - 1) % len(LOOKS)]) for number, name in enumerate(models, 1))
+    looked = zip(models, itertools.cycle(LOOKS), strict=False)
     return [
         line(f"{number} {name}", color=look.colour, marker=look.marker, markersize=3.5, linewidth=0)
-        for number, name, look in looked
+        for number, (name, look) in enumerate(looked, 1)
     ]

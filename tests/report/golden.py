@@ -5,20 +5,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 from unittest import mock
 
-import matplotlib as mpl
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from PIL import Image
 
-from harness.figures import Bin, Point, Shift, compute, corruption, reliability, shift, slices, style
+from harness.figures import (
+    Bin,
+    Point,
+    Shift,
+    accuracy_against_cost,
+    corruption_bars,
+    corruption_small_multiples,
+    reliability_diagrams,
+    shift_scatter,
+    slice_dots,
+)
 
 FOLDER = Path(__file__).with_name("golden")
 DOTS_PER_INCH = 40
@@ -34,7 +41,7 @@ def severities() -> str:
     errors = {
         (name, s): interval(12.0 + 4 * at + 11 * s, 2.0) for at, name in enumerate(NAMES) for s in (1, 2, 3, 4, 5)
     }
-    return corruption.corruption_small_multiples(
+    return corruption_small_multiples(
         errors,
         title="A model: error by corruption and severity",
         note="500 images a cell",
@@ -45,69 +52,55 @@ def severities() -> str:
 
 def bars() -> str:
     errors = {name: interval(60.0 + 7 * at, 2.0) for at, name in enumerate(NAMES)}
-    return corruption.corruption_bars(
-        errors, interval(77.5, 1), title="A model: corruption error", note="n = 500", groups=GROUPS
-    )
+    return corruption_bars(errors, interval(77.5, 1), title="A model: corruption error", note="n = 500", groups=GROUPS)
 
 
 def shifted(moved: float = 0.0) -> str:
     points = {f"model {at}": (interval(60.0 + 5 * at, 0.4), interval(47.0 + 6 * at + moved, 0.9)) for at in range(4)}
     line = [(55.0 + step, 40.0 + 1.2 * step) for step in range(0, 26, 5)]
     panels = [Shift(name, "imagenet-val", points, line) for name in ("imagenetv2", "imagenet-sketch")]
-    return shift.shift_scatter(panels, title="Accuracy on shifted sets", note="Bars are 95 % intervals.")
+    return shift_scatter(panels, title="Accuracy on shifted sets", note="Bars are 95 % intervals.")
 
 
 def calibration() -> str:
     found = [Bin(5.0 + 10 * at, min(97.0, 2.0 + 9 * at), 4.0 + 6 * (at == 9)) for at in range(10)]
-    return reliability.reliability_diagrams(
+    return reliability_diagrams(
         {"first": found, "second": found[3:]}, title="Is the model as right as it is sure?", note="imagenet-val"
     )
 
 
 def groups() -> str:
     accuracies = {name: interval(55.0 + 5 * at, 6.0 - at) for at, name in enumerate(NAMES)}
-    return slices.slice_dots(accuracies, 72.0, title="A model by kind of image", note="imagenet-val", marked={NAMES[0]})
+    return slice_dots(accuracies, 72.0, title="A model by kind of image", note="imagenet-val", marked={NAMES[0]})
 
 
 def costs() -> str:
     models = {f"model {at}": (Point(1.5 * 2**at), interval(68.0 + 4 * at, 0.4)) for at in range(4)}
-    return compute.accuracy_against_cost(models, cost="billion multiply-adds an image", title="Cost", note="n = 50,000")
+    return accuracy_against_cost(models, cost="billion multiply-adds an image", title="Cost", note="n = 50,000")
 
 
-FIGURES: dict[str, tuple[ModuleType, Callable[..., str]]] = {
-    "severities": (corruption, severities),
-    "bars": (corruption, bars),
-    "shifted": (shift, shifted),
-    "calibration": (reliability, calibration),
-    "groups": (slices, groups),
-    "costs": (compute, costs),
+FIGURES: dict[str, Callable[..., str]] = {
+    "severities": severities,
+    "bars": bars,
+    "shifted": shifted,
+    "calibration": calibration,
+    "groups": groups,
+    "costs": costs,
 }
-"""By name: the module whose drawing is caught, and what draws."""
-
-
-@contextmanager
-def caught(module: ModuleType) -> Iterator[list[np.ndarray]]:
-    """Catches what a figure function hands over to be written as SVG, as pixels: uint8 (height, width, 3)."""
-    pictures: list[np.ndarray] = []
-
-    def rasterise(draw: Callable[[Figure], None], size: tuple[float, float], title: str, description: str) -> str:
-        with mpl.rc_context(style._STYLE):
-            figure = Figure(figsize=size, dpi=DOTS_PER_INCH, layout="constrained")
-            canvas = FigureCanvasAgg(figure)
-            draw(figure)
-            canvas.draw()
-        pictures.append(np.asarray(canvas.buffer_rgba())[:, :, :3].copy())
-        return ""
-
-    with mock.patch.object(module, "svg", rasterise):
-        yield pictures
 
 
 def picture(name: str, **arguments: Any) -> np.ndarray:
-    """A figure's pixels."""
-    module, draw = FIGURES[name]
-    with caught(module) as pictures:
-        draw(**arguments)
+    """A figure's pixels as it is handed over to be written as SVG: uint8 (height, width, 3)."""
+    pictures: list[np.ndarray] = []
+
+    def rasterise(figure: Figure, *_: object, **__: object) -> None:
+        figure.set_dpi(DOTS_PER_INCH)
+        canvas = FigureCanvasAgg(figure)
+        canvas.draw()
+        pictures.append(np.asarray(canvas.buffer_rgba())[:, :, :3].copy())
+
+    with mock.patch.object(Figure, "savefig", rasterise):
+        FIGURES[name](**arguments)
     return pictures[0]
 
 

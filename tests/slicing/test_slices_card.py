@@ -20,8 +20,7 @@ from harness.evaluation.slice_evidence import slice_evidence
 from harness.evaluation.slice_requests import request_of
 from harness.evaluation.suites import load_suite
 from harness.evidence import Ledger
-from harness.figures import Point
-from harness.figures.slices import slice_dots
+from harness.figures import Point, slice_dots
 from harness.metrics.types import TOP
 
 MODEL = {"name": "made", "reference": "made", "title": "Made model", "weights": "weights"}
