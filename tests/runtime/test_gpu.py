@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from copy import deepcopy
 from pathlib import Path
 
 import pytest
@@ -29,8 +30,8 @@ def error_on_gpu(module: nn.Module, config: ExecutionConfig) -> float:
     """Largest difference from float64 on the processor, as a share of the largest logit."""
     images = torch.randn(8, 3, 32, 32, generator=torch.Generator().manual_seed(1))
     with torch.inference_mode():
-        exact = module.double()(images.double())
-    logits = prepare(module.float(), config)(images.to("cuda"))
+        exact = deepcopy(module).double()(images.double())
+    logits = prepare(deepcopy(module), config)(images.to("cuda"))
     return float((logits.cpu().double() - exact).abs().max() / exact.abs().max())
 
 
