@@ -5,57 +5,15 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Sequence
-from typing import NamedTuple
 
 import numpy as np
 from numba import njit
 
-from harness.corruptions.filters import (
-    Bytes,
-    Floats,
-    Integers,
-    gaussian_taps,
-    line_blur,
-    linear_zoom_axis,
-    motion_kernel,
-    separable_blur,
-    to_byte,
-    truncated,
-)
-from harness.corruptions.picture import SIDE, Picture
+from harness.corruptions.filters import gaussian, line_blur, linear_zoom_axis, motion_kernel, to_byte, truncated
+from harness.corruptions.picture import SIDE, Bytes, Floats, Integers, Picture
 from harness.corruptions.randomness import Stream, Words
 
-_SKIMAGE_TRUNCATE = 4.0  # the default of skimage.filters.gaussian, which the authors call
 _NEGLIGIBLE_WEIGHT = 1e-12
-
-
-class Defocus(NamedTuple):
-    """A defocused lens."""
-
-    radius: int  # radius of the disk, pixels
-    alias_blur: float  # standard deviation of the Gaussian that smooths the disk's edge, pixels
-
-
-class Glass(NamedTuple):
-    """A pane of frosted glass."""
-
-    sigma: float  # standard deviation of the Gaussian before and after the shuffle, pixels
-    reach: int  # offsets of the shuffle are drawn from [-reach, reach), pixels
-    rounds: int  # how often all pixels are visited
-
-
-class Motion(NamedTuple):
-    """A moving camera."""
-
-    radius: int  # radius of the half Gaussian along the line, pixels; it has 2 * radius + 1 taps
-    sigma: float  # its standard deviation, pixels
-
-
-class Zoom(NamedTuple):
-    """A lens that zooms while the shutter is open."""
-
-    stop: float  # zoom factors run from 1 to below this (as ``numpy.arange`` counts)
-    step: float  # distance between zoom factors
 
 
 @functools.cache
@@ -77,22 +35,18 @@ def disk_kernel(radius: int, alias_blur: float) -> Floats:
     return np.asarray(disk, dtype=np.float32)
 
 
-class _DiskPlan(NamedTuple):
-    """A disk kernel as ``_convolve_disk`` takes it; the kernel is symmetric about both axes."""
-
-    quarter: Floats  # weights from the centre outwards, float32 (reach + 1, reach + 1)
-    plateau: Integers
-    """How many weights of each of its rows, from the left, are the disk's own, which the smoothing left as they were."""
-    extents: Integers  # how many of each row, from the left, are not negligible
-
-
 @functools.cache
-def _plan_disk(lens: Defocus) -> _DiskPlan:
-    kernel = disk_kernel(*lens)
+def _plan_disk(radius: int, alias_blur: float) -> tuple[Floats, Integers, Integers]:
+    """A disk kernel, which is symmetric about both axes, as ``_convolve_disk`` takes it.
+
+    Returns its weights from the centre outwards, float32 (reach + 1, reach + 1); how many of each row, from the left,
+    are the disk's own, which the smoothing left as they were; and how many of each row are not negligible.
+    """
+    kernel = disk_kernel(radius, alias_blur)
     reach = kernel.shape[0] // 2
     quarter = np.ascontiguousarray(kernel[reach:, reach:])
     whole = np.isclose(quarter, quarter[0, 0], rtol=1e-6, atol=0)
-    return _DiskPlan(quarter, whole.sum(axis=1), (quarter > _NEGLIGIBLE_WEIGHT).sum(axis=1))
+    return quarter, whole.sum(axis=1), (quarter > _NEGLIGIBLE_WEIGHT).sum(axis=1)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -157,17 +111,17 @@ def _convolve_disk(base: Bytes, quarter: Floats, plateau: Integers, extents: Int
             target[x] = to_byte(sums[x] + quarter[0, 0] * np.float32(np.int32(whole[x])))
 
 
-def defocus_blur(picture: Picture, _: None, lens: Defocus) -> Bytes:
-    """Convolve with a disk whose edge is smoothed."""
+def defocus_blur(picture: Picture, _: None, radius: int, alias_blur: float) -> Bytes:
+    """Convolve with a disk whose edge is smoothed by a Gaussian of standard deviation ``alias_blur`` (pixels)."""
     out = np.empty_like(picture.base)
-    _convolve_disk(picture.base, *_plan_disk(lens), out)
+    _convolve_disk(picture.base, *_plan_disk(radius, alias_blur), out)
     return out
 
 
-def draw_glass(stream: Stream, glass: Glass) -> Words:
+def draw_glass(stream: Stream, _: float, reach: int, rounds: int) -> Words:
     """One word for each visit of the shuffle, uint32 (rounds, side, side), in the order of the visits."""
-    side = SIDE - 2 * glass.reach
-    return stream.words(glass.rounds * side * side).reshape(glass.rounds, side, side)
+    side = SIDE - 2 * reach
+    return stream.words(rounds * side * side).reshape(rounds, side, side)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -192,48 +146,41 @@ def _shuffle(picture: Bytes, words: Words, reach: int) -> None:
                 flat[target + two] = flat[source + two]
 
 
-def glass_blur(picture: Picture, words: Words, glass: Glass) -> Bytes:
-    """Blur, move pixels about, blur again.
+def glass_blur(picture: Picture, words: Words, sigma: float, reach: int, rounds: int) -> Bytes:
+    """Blur, move pixels about by offsets in [-reach, reach), in ``rounds`` visits of all pixels, blur again.
 
     The authors mean to swap a pixel with its neighbour, but ``a, b = b, a`` on views of NumPy rows copies the
     neighbour to the pixel and leaves the neighbour as it is; the official files have that, and so has this. A word's
     upper half gives the offset to the side, its lower half the offset down; the probability of an offset is off by
     less than 2**-16.
     """
-    taps = gaussian_taps(glass.sigma, _SKIMAGE_TRUNCATE)
-    moved = truncated(separable_blur(picture.floats, taps, False))
-    _shuffle(moved, words, glass.reach)
-    return truncated(separable_blur(moved.astype(np.float32), taps, False))
+    moved = truncated(gaussian(picture.floats, sigma))
+    _shuffle(moved, words, reach)
+    return truncated(gaussian(moved.astype(np.float32), sigma))
 
 
-def draw_motion(stream: Stream, _: Motion) -> float:
+def draw_motion(stream: Stream, *_: float) -> float:
     """The direction of the motion, degrees, uniform in [-45, 45)."""
-    return float(stream.uniform(-45, 45, (1,))[0])
+    return stream.one(-45, 45)
 
 
-def motion_blur(picture: Picture, angle: float, motion: Motion) -> Bytes:
-    """Blur along a line by ImageMagick's motion blur, which rounds to the nearest byte and so isn't truncated."""
-    return line_blur(picture.base, *motion_kernel(motion.radius, motion.sigma, angle))
+def motion_blur(picture: Picture, angle: float, radius: int, sigma: float) -> Bytes:
+    """Blur along a line by ImageMagick's motion blur, which rounds to the nearest byte and so isn't truncated.
 
-
-class _ZoomPlan(NamedTuple):
-    """What ``_zoom_rows`` needs for a set of severities: the zoom factors of all of them, without repetition."""
-
-    lower: Integers  # lower source pixel of each target pixel, int64 (factors, 224)
-    weights: Floats  # weight of the source pixel after it, float32 (factors, 224)
-    member: Integers  # which factors each severity has, int64 (severities, factors)
+    ``radius`` and ``sigma`` are those of half a Gaussian, pixels, of 2 * radius + 1 taps.
+    """
+    return line_blur(picture.base, *motion_kernel(radius, sigma, angle))
 
 
 @functools.cache
-def _plan_zoom(zooms: tuple[Zoom, ...]) -> _ZoomPlan:
-    series = [np.arange(1, zoom.stop, zoom.step) for zoom in zooms]
+def _plan_zoom(zooms: tuple[tuple[float, float], ...]) -> tuple[Integers, Floats, Integers]:
+    """The zoom factors of a set of severities, without repetition: the lower source pixel of each target pixel, int64
+    (factors, 224); the weight of the one after it; and which factors each severity has, int64 (severities, factors)."""
+    series = [np.arange(1, stop, step) for stop, step in zooms]
     factors = np.unique(np.concatenate(series))
-    axes = [linear_zoom_axis(SIDE, factor) for factor in factors]
-    return _ZoomPlan(
-        np.stack([lower for lower, _ in axes]),
-        np.stack([weight for _, weight in axes]),
-        np.stack([np.isin(factors, one) for one in series]).astype(np.int64),
-    )
+    lower, weights = zip(*(linear_zoom_axis(SIDE, factor) for factor in factors), strict=True)
+    member = np.stack([np.isin(factors, one) for one in series]).astype(np.int64)
+    return np.stack(lower), np.stack(weights), member
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -276,18 +223,18 @@ def _zoom_rows(picture: Floats, lower: Integers, weights: Floats, member: Intege
                     out[severity, y, x, channel] = to_byte(sums[severity, x * 3 + channel] * scale)
 
 
-def zoom_blur_severities(picture: Picture, zooms: Sequence[Zoom]) -> list[Bytes]:
+def zoom_blur_severities(picture: Picture, zooms: Sequence[tuple[float, float]]) -> list[Bytes]:
     """The zoom blur of several severities at once; the same bits as one by one."""
     out = np.empty((len(zooms), *picture.base.shape), dtype=np.uint8)
     _zoom_rows(picture.floats, *_plan_zoom(tuple(zooms)), out)
     return list(out)
 
 
-def zoom_blur(picture: Picture, _: None, zoom: Zoom) -> Bytes:
-    """Mean of the picture and its enlargements about the centre, the picture itself counted twice."""
-    return zoom_blur_severities(picture, [zoom])[0]
+def zoom_blur(picture: Picture, _: None, stop: float, step: float) -> Bytes:
+    """Mean of the picture and its enlargements about the centre by factors from 1 to below ``stop``; it counts twice."""
+    return zoom_blur_severities(picture, [(stop, step)])[0]
 
 
 def gaussian_blur(picture: Picture, _: None, sigma: float) -> Bytes:
     """Convolve with a Gaussian of standard deviation ``sigma`` pixels, cut off at 4 sigma; the border is repeated."""
-    return truncated(separable_blur(picture.floats, gaussian_taps(sigma, _SKIMAGE_TRUNCATE), False))
+    return truncated(gaussian(picture.floats, sigma))

@@ -10,21 +10,18 @@ about once in 10**10 values.
 
 from __future__ import annotations
 
-import functools
 import math
-from typing import NamedTuple
 
 import numpy as np
 import scipy.fft
 from numba import njit
-from numpy.typing import NDArray
 
-from harness.corruptions.filters import Bytes, gaussian_taps, separable_blur
-from harness.corruptions.picture import SIDE, Picture
+from harness.corruptions.filters import gaussian
+from harness.corruptions.picture import SIDE, Bytes, Doubles, Floats, Integers, Picture
 from harness.corruptions.randomness import Stream
 
-Doubles = NDArray[np.float64]
-
+_AXIS = np.arange(SIDE)
+_FREQUENCY = np.hypot(_AXIS[:, np.newaxis] - SIDE / 2, _AXIS - SIDE / 2)  # distance from the lowest, in the middle
 _GREY = 128
 _SPARKLES = 5
 _RAY_SPREAD = 0.25  # standard deviation of a ray's length, in radii
@@ -32,66 +29,6 @@ _PERLIN_LATTICE = 256
 _PERLIN_CELL = 32.0  # pixels a lattice cell, at 224 pixels
 _PERLIN_OCTAVES = 5  # frequencies 1, 2, 4, 8, 16
 _REFRACTIVE_INDEX = 4.0
-
-
-class Wave(NamedTuple):
-    """A plane wave."""
-
-    frequency: tuple[float, float]  # radians a pixel to the right and down
-    phase: float  # radians
-
-
-class Rings(NamedTuple):
-    """Concentric sawtooth rings whose radius wobbles with the angle."""
-
-    centre: tuple[float, float]  # column and row
-    lobes: float  # periods of the wobble a turn
-    wobble: float  # its amplitude, pixels
-    width: float  # distance between rings, pixels
-
-
-class Plasma(NamedTuple):
-    """A folded interference pattern."""
-
-    time: float  # where on its path the pattern stands, [0, 6 pi)
-    folds: int  # 4, 5 or 6
-    sharpness: float  # 0.5 to 1
-    scale: float  # pixels a unit of the pattern
-
-
-class Sparkle(NamedTuple):
-    """One star of rays."""
-
-    centre: tuple[float, float]  # row and column
-    rays: Doubles  # standard normal value of each ray, which sets its length
-
-
-class Perlin(NamedTuple):
-    """A gradient lattice."""
-
-    permutation: NDArray[np.int64]
-    """Hash of the sum of a hash and a lattice coordinate, a permutation of 0 to 255 repeated twice, (512,)."""
-    gradients: Doubles  # unit vectors, (256, 2)
-
-
-class Checkers(NamedTuple):
-    """A turned checkerboard of which some squares are covered."""
-
-    angle: float  # radians
-    scale: float  # side of a square, pixels
-    squares: Doubles
-    """Uniform in [0, 1), (squares, squares): a square is covered where the value is below the covered share."""
-
-
-class Caustics(NamedTuple):
-    """Light on the floor of a pool."""
-
-    time: float  # 0.5 to 2
-    size: float  # pixels a period
-
-
-def _one(stream: Stream, low: float, high: float) -> float:
-    return float(stream.uniform(low, high, (1,))[0])
 
 
 @njit(cache=True, nogil=True, error_model="numpy", inline="always")
@@ -109,12 +46,6 @@ def draw_phases_of_channels(stream: Stream, _: float) -> Doubles:
     return stream.uniform(0, 2 * math.pi, (3, SIDE, SIDE // 2))
 
 
-@functools.cache
-def _frequency_distance() -> Doubles:
-    axis = np.arange(SIDE) - SIDE / 2
-    return np.hypot(axis[:, np.newaxis], axis)
-
-
 def _noise_of_spectrum(amplitude: Doubles, phases: Doubles) -> Doubles:
     """Noise with the given amplitude at each frequency and random phases, (224, 224), standard deviation 1.
 
@@ -129,50 +60,43 @@ def _noise_of_spectrum(amplitude: Doubles, phases: Doubles) -> Doubles:
 
 def blue_noise_sample(picture: Picture, phases: Doubles, strength: float) -> Bytes:
     """Blacken the pixels where blue noise, whose amplitude grows with frequency, is at or below a threshold."""
-    noise = _noise_of_spectrum(_frequency_distance(), phases[0])
+    noise = _noise_of_spectrum(_FREQUENCY, phases[0])
     kept = noise > 0.3 * strength - 2.5
     return np.asarray(picture.base * kept[..., np.newaxis])
 
 
-@functools.cache
-def _brown_amplitude() -> Doubles:
-    return 1 / (_frequency_distance() ** 2 + 1)
-
-
 def brownish_noise(picture: Picture, phases: Doubles, strength: float) -> Bytes:
     """Add noise whose amplitude falls with the square of frequency, drawn for each channel."""
-    noise = np.stack([_noise_of_spectrum(_brown_amplitude(), channel) for channel in phases], axis=2)
+    amplitude = 1 / (_FREQUENCY**2 + 1)
+    noise = np.stack([_noise_of_spectrum(amplitude, channel) for channel in phases], axis=2)
     return np.clip(picture.base + 6.4 * strength * noise, 0, 255).astype(np.uint8)
 
 
-def draw_wave(stream: Stream, _: float) -> Wave:
-    """One frequency in [-pi, pi), the other no larger, in random order, and a phase."""
-    first = _one(stream, -math.pi, math.pi)
-    second = _one(stream, -abs(first), abs(first))
-    swapped = stream.integers(0, 2, 1)[0] == 1
-    frequency = (second, first) if swapped else (first, second)
-    return Wave(frequency, _one(stream, 0, 2 * math.pi))
+def draw_wave(stream: Stream, _: float) -> tuple[float, float, float]:
+    """Frequencies to the right and down, radians a pixel, one in [-pi, pi), the other no larger; and a phase."""
+    first = stream.one(-math.pi, math.pi)
+    second = stream.one(-abs(first), abs(first))
+    across, down = (second, first) if stream.integers(0, 2, 1)[0] == 1 else (first, second)
+    return across, down, stream.one(0, 2 * math.pi)
 
 
-def single_frequency_greyscale(picture: Picture, wave: Wave, strength: float) -> Bytes:
+def single_frequency_greyscale(picture: Picture, wave: tuple[float, float, float], strength: float) -> Bytes:
     """Add a grey plane wave."""
-    axis = np.arange(SIDE)
-    across, down = wave.frequency
-    noise = np.sin(axis * across + axis[:, np.newaxis] * down + wave.phase)
+    across, down, phase = wave
+    noise = np.sin(_AXIS * across + _AXIS[:, np.newaxis] * down + phase)
     return np.clip(picture.base + 19.6 * strength * noise[..., np.newaxis], 0, 255).astype(np.uint8)
 
 
-def draw_rings(stream: Stream, _: float) -> Rings:
-    """Centre, lobes, wobble, width."""
-    column, row = stream.uniform(0, SIDE, (2,))
-    lobes = _one(stream, 0, 10)
-    wobble = _one(stream, 0, SIDE / 10)
-    width = SIDE / 10 - _one(stream, 0, SIDE / 10)  # so that it can't be 0, by which the rings are divided
-    return Rings((float(column), float(row)), lobes, wobble, width)
+def draw_rings(stream: Stream, _: float) -> tuple[float, ...]:
+    """Column and row of the centre, lobes a turn, their amplitude, and the distance between rings (all in pixels)."""
+    column, row = stream.uniform(0, SIDE, (2,)).tolist()
+    lobes, wobble = stream.one(0, 10), stream.one(0, SIDE / 10)
+    return column, row, lobes, wobble, SIDE / 10 - stream.one(0, SIDE / 10)  # not 0, by which the rings are divided
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def _rings(column: float, row: float, lobes: float, wobble: float, width: float) -> Doubles:
+    """Sawtooth rings whose radius wobbles with the angle, (224, 224), -0.5 to 0.5."""
     out = np.empty((SIDE, SIDE))
     for y in range(SIDE):
         for x in range(SIDE):
@@ -182,18 +106,16 @@ def _rings(column: float, row: float, lobes: float, wobble: float, width: float)
     return out
 
 
-def cocentric_sine_waves(picture: Picture, rings: Rings, strength: float) -> Bytes:
+def cocentric_sine_waves(picture: Picture, rings: tuple[float, ...], strength: float) -> Bytes:
     """Add grey rings about a random centre (the authors' spelling of the name is kept)."""
-    noise = _rings(*rings.centre, rings.lobes, rings.wobble, rings.width)
-    return np.clip(picture.base + 12.8 * strength * noise[..., np.newaxis], 0, 255).astype(np.uint8)
+    noise = _rings(*rings)[..., np.newaxis]
+    return np.clip(picture.base + 12.8 * strength * noise, 0, 255).astype(np.uint8)
 
 
-def draw_plasma(stream: Stream, _: float) -> Plasma:
-    """Time, folds, sharpness, scale."""
-    time = _one(stream, 0, 6 * math.pi)
-    folds = int(stream.integers(4, 7, 1)[0])
-    sharpness = _one(stream, 0.5, 1)
-    return Plasma(time, folds, sharpness, _one(stream, 0.075, 0.2) * SIDE)
+def draw_plasma(stream: Stream, _: float) -> tuple[float, int, float, float]:
+    """Where on its path the pattern stands, [0, 6 pi); 4 to 6 folds; sharpness, 0.5 to 1; pixels a unit."""
+    time, folds = stream.one(0, 6 * math.pi), int(stream.integers(4, 7, 1)[0])
+    return time, folds, stream.one(0.5, 1), stream.one(0.075, 0.2) * SIDE
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -221,17 +143,20 @@ def _plasma_over(
             out[y, x, 2] = _byte(kept * base[y, x, 2] + weight * blue)
 
 
-def plasma_noise(picture: Picture, plasma: Plasma, strength: float) -> Bytes:
+def plasma_noise(picture: Picture, plasma: tuple[float, int, float, float], strength: float) -> Bytes:
     """Mix in a coloured interference pattern whose coordinates are folded several times."""
     out = np.empty_like(picture.base)
     _plasma_over(picture.base, *plasma, 6.4 * strength, out)
     return out
 
 
+Sparkle = tuple[float, float, Doubles]
+"""A star of rays: row and column of its centre, and the standard normal value of each ray, which sets its length."""
+
+
 def _draw_sparkle(stream: Stream, low: float, high: float) -> Sparkle:
-    row, column = stream.uniform(low, high, (2,))
-    rays = int(stream.integers(50, 200, 1)[0])
-    return Sparkle((float(row), float(column)), stream.normal((rays,)).astype(np.float64))
+    row, column = stream.uniform(low, high, (2,)).tolist()
+    return row, column, stream.normal((int(stream.integers(50, 200, 1)[0]),)).astype(np.float64)
 
 
 def draw_sparkles(stream: Stream, _: float) -> list[Sparkle]:
@@ -264,22 +189,22 @@ def sparkles(picture: Picture, stars: list[Sparkle], strength: float) -> Bytes:
     """Outshine the picture with five white stars."""
     radius = 0.01 * strength * SIDE
     dimmed = np.ones((SIDE, SIDE))
-    for star in stars:
-        lengths = np.maximum(1, radius + _RAY_SPREAD * radius * star.rays)
-        _glow(*star.centre, lengths, 1.0, dimmed)
+    for row, column, rays in stars:
+        _glow(row, column, np.maximum(1, radius + _RAY_SPREAD * radius * rays), 1.0, dimmed)
     return np.clip(255 - (255.0 - picture.base) * dimmed[..., np.newaxis], 0, 255).astype(np.uint8)
 
 
 def inverse_sparkles(picture: Picture, star: Sparkle, strength: float) -> Bytes:
     """Show the picture within one star only, white around it."""
+    row, column, rays = star
     radius = 0.25 * SIDE
     dimmed = np.ones((SIDE, SIDE))
-    _glow(*star.centre, radius + _RAY_SPREAD * radius * star.rays, 6.5 * strength / 50, dimmed)
+    _glow(row, column, radius + _RAY_SPREAD * radius * rays, 6.5 * strength / 50, dimmed)
     return np.clip(255 - (255.0 - picture.base) * (1 - dimmed[..., np.newaxis]), 0, 255).astype(np.uint8)
 
 
-def draw_perlin(stream: Stream, _: float) -> Perlin:
-    """Gradients of random direction and a shuffled hash.
+def draw_perlin(stream: Stream, _: float) -> tuple[Integers, Doubles]:
+    """A shuffled hash of a sum of hash and lattice coordinate, repeated twice, (512,), and unit gradients (256, 2).
 
     The authors divide a null gradient, one in 2**18, by its length and get a picture of NaN; here it stays null.
     """
@@ -289,11 +214,11 @@ def draw_perlin(stream: Stream, _: float) -> Perlin:
     permutation = np.arange(size)
     for i, j in zip(range(size - 1, -1, -1), stream.integers(0, size, size), strict=True):
         permutation[i], permutation[j] = permutation[j], permutation[i]
-    return Perlin(np.resize(permutation, 2 * size), gradients)
+    return np.resize(permutation, 2 * size), gradients
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _perlin(across: float, down: float, hashes: NDArray[np.int64], gradients: Doubles) -> float:
+def _perlin(across: float, down: float, hashes: Integers, gradients: Doubles) -> float:
     left, top = int(across) % _PERLIN_LATTICE, int(down) % _PERLIN_LATTICE
     right, bottom = (left + 1) % _PERLIN_LATTICE, (top + 1) % _PERLIN_LATTICE
     from_left, from_top = across % 1, down % 1
@@ -311,7 +236,7 @@ def _perlin(across: float, down: float, hashes: NDArray[np.int64], gradients: Do
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _turbulence_over(base: Bytes, hashes: NDArray[np.int64], gradients: Doubles, weight: float, out: Bytes) -> None:
+def _turbulence_over(base: Bytes, hashes: Integers, gradients: Doubles, weight: float, out: Bytes) -> None:
     for y in range(SIDE):
         for x in range(SIDE):
             turbulence = 0.0
@@ -324,44 +249,42 @@ def _turbulence_over(base: Bytes, hashes: NDArray[np.int64], gradients: Doubles,
                 out[y, x, channel] = _byte((1 - weight) * base[y, x, channel] + grey)
 
 
-def perlin_noise(picture: Picture, lattice: Perlin, strength: float) -> Bytes:
+def perlin_noise(picture: Picture, lattice: tuple[Integers, Doubles], strength: float) -> Bytes:
     """Mix in grey Perlin turbulence of five octaves."""
     out = np.empty_like(picture.base)
     _turbulence_over(picture.base, *lattice, 0.05 * strength, out)
     return out
 
 
-def draw_checkers(stream: Stream, _: float) -> Checkers:
-    """Angle, side of a square, and one value a square."""
-    angle = _one(stream, 0, 2 * math.pi)
-    scale = _one(stream, 0.1, 0.25) * SIDE
+def draw_checkers(stream: Stream, _: float) -> tuple[float, float, Doubles]:
+    """Angle in radians, side of a square in pixels, and a value in [0, 1) for each of (squares, squares)."""
+    angle, scale = stream.one(0, 2 * math.pi), stream.one(0.1, 0.25) * SIDE
     count = int(4 * SIDE // scale)
-    return Checkers(angle, scale, stream.uniform(0, 1, (count, count)))
+    return angle, scale, stream.uniform(0, 1, (count, count))
 
 
-def checkerboard_cutout(picture: Picture, checkers: Checkers, strength: float) -> Bytes:
+def checkerboard_cutout(picture: Picture, checkers: tuple[float, float, Doubles], strength: float) -> Bytes:
     """Cover a share of the squares of one colour of a turned checkerboard with grey.
 
     Squares at negative coordinates take their value from the other end of the table, and those between -1 and 1
     share one, since the authors index with coordinates truncated towards zero.
     """
-    axis = np.arange(SIDE)
-    cosine, sine = np.cos(checkers.angle), np.sin(checkers.angle)
-    first = (cosine * axis[:, np.newaxis] + sine * axis) / checkers.scale
-    second = (-sine * axis[:, np.newaxis] + cosine * axis) / checkers.scale
+    angle, scale, squares = checkers
+    cosine, sine = np.cos(angle), np.sin(angle)
+    first = (cosine * _AXIS[:, np.newaxis] + sine * _AXIS) / scale
+    second = (-sine * _AXIS[:, np.newaxis] + cosine * _AXIS) / scale
     same_colour = (first % 2).astype(int) == (second % 2).astype(int)
-    covered = same_colour & (checkers.squares < 0.1 * strength)[first.astype(int), second.astype(int)]
+    covered = same_colour & (squares < 0.1 * strength)[first.astype(int), second.astype(int)]
     return np.where(covered[..., np.newaxis], np.uint8(_GREY), picture.base)
 
 
-def draw_caustics(stream: Stream, _: float) -> Caustics:
-    """Time and size."""
-    time = _one(stream, 0.5, 2)
-    return Caustics(time, _one(stream, 0.75, 1.25) * SIDE)
+def draw_caustics(stream: Stream, _: float) -> tuple[float, float]:
+    """Time, 0.5 to 2, and pixels a period."""
+    return stream.one(0.5, 2), stream.one(0.75, 1.25) * SIDE
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _caustic_light(time: float, size: float) -> NDArray[np.float64]:
+def _caustic_light(time: float, size: float) -> Doubles:
     """Brightness of the pool's floor, float64 (224, 224), 0 to 1."""
     out = np.empty((SIDE, SIDE))
     for y in range(SIDE):
@@ -391,7 +314,7 @@ def _texel(base: Bytes, row: int, column: int, channel: int) -> float:
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _refract_over(base: Bytes, light: NDArray[np.float32], reach: float, glare: float, out: Bytes) -> None:
+def _refract_over(base: Bytes, light: Floats, reach: float, glare: float, out: Bytes) -> None:
     """Read each pixel through a surface whose slope is that of the light, and lighten it by the slope."""
     for y in range(SIDE):
         for x in range(SIDE):
@@ -421,10 +344,9 @@ def _refract_over(base: Bytes, light: NDArray[np.float32], reach: float, glare: 
                 out[y, x, channel] = _byte(255 * min(max(value, 0.0), 1.0))
 
 
-def caustic_refraction(picture: Picture, caustics: Caustics, strength: float) -> Bytes:
+def caustic_refraction(picture: Picture, caustics: tuple[float, float], strength: float) -> Bytes:
     """See the picture through wavy water: displaced by refraction, lightened and darkened by the waves."""
-    light = _caustic_light(*caustics).astype(np.float32)[..., np.newaxis]
-    light = separable_blur(light, gaussian_taps(1.0, 4.0), True)[..., 0]
+    light = gaussian(_caustic_light(*caustics).astype(np.float32)[..., np.newaxis], 1.0, reflect=True)[..., 0]
     out = np.empty_like(picture.base)
     _refract_over(picture.base, light, 0.05 * strength * SIDE, 0.2 * strength, out)
     return out

@@ -5,51 +5,19 @@ from __future__ import annotations
 
 import functools
 from io import BytesIO
-from typing import NamedTuple
 
 import numpy as np
 from numba import njit
-from numpy.typing import NDArray
 from PIL import Image
 
-from harness.corruptions.filters import (
-    Bytes,
-    Floats,
-    gaussian_taps,
-    sample_bilinear,
-    separable_blur,
-    to_byte,
-    truncated,
-)
-from harness.corruptions.picture import SIDE, Picture
+from harness.corruptions.filters import gaussian_taps, sample_bilinear, separable_blur, to_byte, truncated
+from harness.corruptions.picture import SIDE, Bytes, Doubles, Floats, Picture
 from harness.corruptions.randomness import Stream
 
 _ELASTIC_TRUNCATE = 3.0
 _HALF = SIDE // 2
 _DENSE_RADIUS = SIDE // 4
 _WAVES = 32
-
-
-class Elastic(NamedTuple):
-    """A random affine map and a smooth random displacement of every pixel."""
-
-    strength: float  # what the smoothed field, drawn from [-1, 1), is multiplied by, pixels
-    sigma: float  # standard deviation of the Gaussian that smooths it, pixels
-    affine: float  # the three anchor points of the affine map move by up to this along each axis, pixels
-
-
-class ElasticDraws(NamedTuple):
-    """What is random in one elastic transform."""
-
-    anchors: NDArray[np.float64]  # movement of the anchors, (3, 2), in [-1, 1) of ``Elastic.affine``; x before y
-    fields: Floats  # displacement to the right and down before smoothing, float32 (2, 224, 224), in [-1, 1)
-
-
-class Saturate(NamedTuple):
-    """A change of saturation."""
-
-    factor: float  # what the saturation is multiplied by
-    offset: float  # what is added to it afterwards
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -70,10 +38,10 @@ def contrast(picture: Picture, _: None, share: float) -> Bytes:
     return out
 
 
-def draw_elastic(stream: Stream, _: Elastic) -> ElasticDraws:
-    """Anchors first, then both fields."""
-    anchors = stream.uniform(-1, 1, (3, 2))
-    return ElasticDraws(anchors, stream.uniform(-1, 1, (2, SIDE, SIDE)).astype(np.float32))
+def draw_elastic(stream: Stream, *_: float) -> tuple[Doubles, Floats]:
+    """Movement of the three anchors (3, 2), x before y, and displacement of the pixels to the right and down before
+    smoothing, float32 (2, 224, 224); both in [-1, 1)."""
+    return stream.uniform(-1, 1, (3, 2)), stream.uniform(-1, 1, (2, SIDE, SIDE)).astype(np.float32)
 
 
 @functools.cache
@@ -165,7 +133,7 @@ def _smooth_columns(field: Floats, sigma: float) -> Floats:
     return np.concatenate([half * (even + odd), (half * (even - odd))[::-1]])
 
 
-def _inverse_affine(anchors: NDArray[np.float64], reach: float) -> NDArray[np.float64]:
+def _inverse_affine(anchors: Doubles, reach: float) -> Doubles:
     """The map from target to source (2, 3): OpenCV's ``warpAffine`` inverts the map of the anchors."""
     centre, span = np.float32(SIDE // 2), np.float32(SIDE // 3)
     start = np.array(
@@ -175,18 +143,22 @@ def _inverse_affine(anchors: NDArray[np.float64], reach: float) -> NDArray[np.fl
     return np.asarray(np.linalg.solve(np.column_stack([end, np.ones(3)]), start).T)
 
 
-def elastic_transform(picture: Picture, draws: ElasticDraws, elastic: Elastic) -> Bytes:
+def elastic_transform(
+    picture: Picture, draws: tuple[Doubles, Floats], strength: float, sigma: float, affine: float
+) -> Bytes:
     """Warp by a random affine map, then displace each pixel by a smooth random field.
 
-    The parameters keep the authors' 244 where 224 was meant, as the official files have it.
+    The anchors of the map move by up to ``affine`` pixels along each axis; the field is smoothed by a Gaussian of
+    ``sigma`` pixels and multiplied by ``strength`` pixels. The parameters keep the authors' 244 where 224 was meant, as
+    the official files have it.
     """
     across = np.arange(SIDE, dtype=np.float32)[np.newaxis]
     down = np.arange(SIDE, dtype=np.float32)[:, np.newaxis]
-    to_source = _inverse_affine(draws.anchors, elastic.affine).astype(np.float32)
+    to_source = _inverse_affine(draws[0], affine).astype(np.float32)
     columns = to_source[0, 0] * across + to_source[0, 1] * down + to_source[0, 2]
     rows = to_source[1, 0] * across + to_source[1, 1] * down + to_source[1, 2]
     warped = sample_bilinear(picture.floats, rows, columns, False)
-    shifts = _smooth(draws.fields, elastic.sigma) * np.float32(elastic.strength)
+    shifts = _smooth(draws[1], sigma) * np.float32(strength)
     return truncated(sample_bilinear(warped, down + shifts[1], across + shifts[0], True))
 
 
@@ -233,8 +205,8 @@ def _saturate(base: Bytes, highest: Bytes, lowest: Bytes, factor: float, offset:
         target[i] = to_byte(value - value * changed * share)
 
 
-def saturate(picture: Picture, _: None, change: Saturate) -> Bytes:
-    """Change the saturation in HSV space, at the same hue and value; a grey pixel has the hue of red."""
+def saturate(picture: Picture, _: None, factor: float, offset: float) -> Bytes:
+    """Multiply the saturation in HSV space and add to it, at the same hue and value; a grey pixel has the hue of red."""
     out = np.empty_like(picture.base)
-    _saturate(picture.base, *picture.channel_extremes, change.factor, change.offset, out)
+    _saturate(picture.base, *picture.channel_extremes, factor, offset, out)
     return out

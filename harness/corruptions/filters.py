@@ -14,11 +14,8 @@ import math
 
 import numpy as np
 from numba import njit
-from numpy.typing import NDArray
 
-Bytes = NDArray[np.uint8]
-Floats = NDArray[np.float32]
-Integers = NDArray[np.int64]
+from harness.corruptions.picture import Bytes, Floats, Integers
 
 WHOLE_NUMBER_GUARD = np.float32(2.0**-10)
 _ZERO = np.float32(0)
@@ -105,6 +102,11 @@ def separable_blur(picture: Floats, taps: Floats, reflect: bool) -> Floats:
     return out
 
 
+def gaussian(picture: Floats, sigma: float, *, reflect: bool = False) -> Floats:
+    """Filter with a Gaussian cut off at 4 sigma, the default of ``skimage.filters.gaussian``, which the authors call."""
+    return separable_blur(picture, gaussian_taps(sigma, 4.0), reflect)
+
+
 def motion_kernel(radius: int, sigma: float, angle: float) -> tuple[Floats, Integers]:
     """Weights (float32) and (row, column) offsets of ImageMagick's motion blur, of 2 * radius + 1 taps.
 
@@ -153,7 +155,7 @@ def line_blur(picture: Bytes, weights: Floats, offsets: Integers) -> Bytes:
     return out
 
 
-def linear_zoom_axis(size: int, factor: float) -> tuple[NDArray[np.int64], Floats]:
+def linear_zoom_axis(size: int, factor: float) -> tuple[Integers, Floats]:
     """How one axis of ``size`` pixels is cropped about its centre and enlarged by ``factor`` to ``size`` again.
 
     Returns the lower source pixel of each target pixel, int64 (size,), and the weight of the one after it, float32.

@@ -7,8 +7,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from PIL import Image
 
-from harness.corruptions.filters import Bytes
-from harness.corruptions.picture import SIDE, Picture
+from harness.corruptions.picture import SIDE, Bytes, Picture
 from harness.corruptions.randomness import Stream
 from harness.corruptions.registry import Corruption, find
 
@@ -79,17 +78,15 @@ def corrupt_cells(base: Bytes, cells: Sequence[tuple[str, int]], *, sample_id: s
 def _generate(
     picture: Picture, cells: Sequence[tuple[str, int]], corruptions: Sequence[Corruption], sample_id: str, seed: int
 ) -> Iterator[Bytes]:
-    by_severity: dict[str, dict[int, Bytes]] = {}
+    several: dict[str, dict[int, Bytes]] = {}
     for (name, severity), corruption in zip(cells, corruptions, strict=True):
-        parameters = corruption.parameters[severity - 1]
-        if corruption.apply_to_severities is not None:
-            if name not in by_severity:
-                wanted = sorted({s for n, s in cells if n == name})
-                results = corruption.apply_to_severities(picture, [corruption.parameters[s - 1] for s in wanted])
-                by_severity[name] = dict(zip(wanted, results, strict=True))
-            yield by_severity[name][severity].copy()
-        elif corruption.draw is not None:
-            draws = corruption.draw(Stream(sample_id, name, severity, seed), parameters)
-            yield corruption.apply(picture, draws, parameters)
-        else:
-            yield corruption.apply(picture, None, parameters)
+        parameters = corruption.at(severity)
+        if corruption.apply_to_severities is None:
+            draws = corruption.draw and corruption.draw(Stream(sample_id, name, severity, seed), *parameters)
+            yield corruption.apply(picture, draws, *parameters)
+            continue
+        if name not in several:
+            wanted = sorted({s for n, s in cells if n == name})
+            results = corruption.apply_to_severities(picture, [corruption.at(s) for s in wanted])
+            several[name] = dict(zip(wanted, results, strict=True))
+        yield several[name][severity].copy()

@@ -10,8 +10,8 @@ from numba import njit
 from numpy.typing import NDArray
 from scipy.special import pdtr
 
-from harness.corruptions.filters import Bytes, Floats, truncated
-from harness.corruptions.picture import SHAPE, Picture
+from harness.corruptions.filters import truncated
+from harness.corruptions.picture import SHAPE, Bytes, Floats, Picture
 from harness.corruptions.randomness import Stream, Words
 
 _GUIDE_BITS = 8

@@ -7,7 +7,10 @@ import functools
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.corruptions.filters import Bytes, Floats
+Bytes = NDArray[np.uint8]
+Floats = NDArray[np.float32]
+Doubles = NDArray[np.float64]
+Integers = NDArray[np.int64]
 
 SIDE = 224
 SHAPE = (SIDE, SIDE, 3)
@@ -42,6 +45,6 @@ class Picture:
         return np.repeat(highest[..., np.newaxis], 3, axis=2), np.repeat(lowest[..., np.newaxis], 3, axis=2)
 
     @functools.cached_property
-    def channel_means(self) -> NDArray[np.float64]:
+    def channel_means(self) -> Doubles:
         """Mean of each channel, (3,), 0 to 255."""
         return np.asarray(self.base.reshape(-1, 3).sum(axis=0, dtype=np.int64) / (SIDE * SIDE))

@@ -137,6 +137,10 @@ class Stream:
         _uniforms(self.words(out.size), low, high - low, out.reshape(-1))
         return out
 
+    def one(self, low: float, high: float) -> float:
+        """One uniform value in [low, high)."""
+        return float(self.uniform(low, high, (1,))[0])
+
     def integers(self, low: int, high: int, count: int) -> NDArray[np.int64]:
         """Integers in [low, high), int64 (count,); a value's probability is off by less than 2**-32."""
         scaled = self.words(count).astype(np.uint64) * np.uint64(high - low)

@@ -8,31 +8,17 @@ import hashlib
 import importlib.util
 import math
 from pathlib import Path
-from typing import NamedTuple
 
 import cv2
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from harness.corruptions.filters import (
-    Bytes,
-    Floats,
-    gaussian_taps,
-    line_blur,
-    linear_zoom_axis,
-    motion_kernel,
-    separable_blur,
-    to_byte,
-    truncated,
-)
-from harness.corruptions.picture import SIDE, Picture
+from harness.corruptions.filters import gaussian, line_blur, linear_zoom_axis, motion_kernel, to_byte, truncated
+from harness.corruptions.picture import SIDE, Bytes, Doubles, Floats, Integers, Picture
 from harness.corruptions.randomness import Stream
 from harness.errors import MissingInputError
 
-Doubles = NDArray[np.float64]
-
-_SKIMAGE_TRUNCATE = 4.0  # the default of skimage.filters.gaussian, which the authors call
 _PLASMA_SIDE = 256
 
 # The five textures that the authors' script draws from, as its repository and both imagecorruptions packages have them.
@@ -47,76 +33,25 @@ _FROST_PACKAGE = "imagecorruptions"
 _FROST_REMEDY = "Install the package that carries them: pip install imagecorruptions-imaug"
 
 
-class Snow(NamedTuple):
-    """Falling snow and a whitened scene."""
-
-    mean: float  # mean of the flakes' field, before it is cut
-    deviation: float  # its standard deviation
-    zoom: float  # how much the field is enlarged: the size of the flakes
-    threshold: float  # what is below is no flake
-    radius: int  # radius of the flakes' motion blur, pixels
-    sigma: float  # its standard deviation, pixels
-    scene: float  # share of the picture that is not whitened
-
-
-class SnowDraws(NamedTuple):
-    """What is random in one snowfall."""
-
-    field: Floats  # standard normal values of the field's visible part, float32 (side, side), side = ceil(224 / zoom)
-    angle: float  # direction of the fall, degrees, in [-135, -45)
-
-
-class Frost(NamedTuple):
-    """A frozen window pane."""
-
-    scene: float  # weight of the picture
-    ice: float  # weight of the texture
-
-
-class FrostDraws(NamedTuple):
-    """Which part of which texture."""
-
-    texture: int  # 0 to 4
-    row: float  # position of the crop in [0, 1) of the rows at which it can begin
-    column: float  # likewise for columns
-
-
-class Fog(NamedTuple):
-    """A bank of fog."""
-
-    density: float  # weight of the fog
-    decay: float  # by what the fractal's amplitude is divided from level to level
-
-
-class Spatter(NamedTuple):
-    """Drops on the lens."""
-
-    mean: float  # mean of the liquid's field
-    deviation: float  # its standard deviation
-    sigma: float  # standard deviation of the Gaussian that smooths it, pixels
-    threshold: float  # what is below is dry
-    strength: float  # for water the opacity; for mud the standard deviation of the second Gaussian, pixels
-    mud: bool  # whether it is mud rather than water
-
-
-def draw_snow(stream: Stream, snow: Snow) -> SnowDraws:
-    """The visible part of the field, then the angle.
+def draw_snow(stream: Stream, mean: float, deviation: float, zoom: float, *_: float) -> tuple[Floats, float]:
+    """Standard normal values of the flakes' field, float32 (side, side) with side = ceil(224 / zoom), and the direction
+    of the fall, degrees in [-135, -45).
 
     The authors draw 224 x 224 values and crop them before the enlargement; the values outside are never seen and
     not drawn here.
     """
-    side = math.ceil(SIDE / snow.zoom)
-    return SnowDraws(stream.normal((side, side)), float(stream.uniform(-135, -45, (1,))[0]))
+    side = math.ceil(SIDE / zoom)
+    return stream.normal((side, side)), stream.one(-135, -45)
 
 
 @functools.cache
-def _flake_axis(zoom: float) -> tuple[NDArray[np.int64], Floats]:
+def _flake_axis(zoom: float) -> tuple[Integers, Floats]:
     lower, weights = linear_zoom_axis(SIDE, zoom)
     return lower - (SIDE - math.ceil(SIDE / zoom)) // 2, weights
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _flakes(field: Floats, lower: NDArray[np.int64], weights: Floats, threshold: float) -> Bytes:
+def _flakes(field: Floats, lower: Integers, weights: Floats, threshold: float) -> Bytes:
     """Enlarge the field, cut it at the threshold and truncate it to uint8 (224, 224, 1)."""
     side = lower.size
     out = np.empty((side, side, 1), dtype=np.uint8)
@@ -151,21 +86,37 @@ def _snow_over(base: Bytes, flakes: Bytes, scene: float, out: Bytes) -> None:
         target[b] = to_byte(kept * blue + whitened * max(blue, white) + snow)
 
 
-def snow(picture: Picture, draws: SnowDraws, snow: Snow) -> Bytes:
-    """Whiten the scene and let one layer of flakes fall over it twice, the second time turned by 180 degrees."""
-    field = np.float32(snow.mean) + np.float32(snow.deviation) * draws.field
-    flakes = _flakes(field, *_flake_axis(snow.zoom), snow.threshold)
-    flakes = line_blur(flakes, *motion_kernel(snow.radius, snow.sigma, draws.angle))
+def snow(
+    picture: Picture,
+    draws: tuple[Floats, float],
+    mean: float,
+    deviation: float,
+    zoom: float,
+    threshold: float,
+    radius: int,
+    sigma: float,
+    scene: float,
+) -> Bytes:
+    """Whiten the scene and let one layer of flakes fall over it twice, the second time turned by 180 degrees.
+
+    Args:
+        mean: of the flakes' field, before it is cut; ``deviation`` is its standard deviation.
+        zoom: how much the field is enlarged: the size of the flakes.
+        threshold: what is below is no flake.
+        radius: of the flakes' motion blur, pixels; ``sigma`` is its standard deviation.
+        scene: share of the picture that is not whitened.
+    """
+    field, angle = draws
+    flakes = _flakes(np.float32(mean) + np.float32(deviation) * field, *_flake_axis(zoom), threshold)
+    flakes = line_blur(flakes, *motion_kernel(radius, sigma, angle))
     out = np.empty_like(picture.base)
-    _snow_over(picture.base, flakes, snow.scene, out)
+    _snow_over(picture.base, flakes, scene, out)
     return out
 
 
-def draw_frost(stream: Stream, _: Frost) -> FrostDraws:
-    """Texture and place of the crop."""
-    texture = int(stream.integers(0, len(_FROST_SHA256), 1)[0])
-    row, column = stream.uniform(0, 1, (2,))
-    return FrostDraws(texture, float(row), float(column))
+def draw_frost(stream: Stream, *_: float) -> tuple[int, Doubles]:
+    """The texture, and the place of the crop as shares [0, 1) of the rows and columns at which it can begin."""
+    return int(stream.integers(0, len(_FROST_SHA256), 1)[0]), stream.uniform(0, 1, (2,))
 
 
 @functools.cache
@@ -193,16 +144,15 @@ def _read_texture(path: Path, digest: str) -> Bytes:
     return np.ascontiguousarray(decoded[..., ::-1])
 
 
-def frost(picture: Picture, draws: FrostDraws, frost: Frost) -> Bytes:
-    """Add a random crop of a random texture."""
-    texture = frost_textures()[draws.texture]
-    row = int(draws.row * (texture.shape[0] - SIDE))
-    column = int(draws.column * (texture.shape[1] - SIDE))
-    ice = texture[row : row + SIDE, column : column + SIDE]
-    return truncated(np.float32(frost.scene) * picture.floats + np.float32(frost.ice) * ice.astype(np.float32))
+def frost(picture: Picture, draws: tuple[int, Doubles], scene: float, ice: float) -> Bytes:
+    """Add a random crop of a random texture, weighted by ``ice``, to the picture, weighted by ``scene``."""
+    texture = frost_textures()[draws[0]]
+    row, column = (int(share * (side - SIDE)) for share, side in zip(draws[1], texture.shape, strict=False))
+    crop = texture[row : row + SIDE, column : column + SIDE]
+    return truncated(np.float32(scene) * picture.floats + np.float32(ice) * crop.astype(np.float32))
 
 
-def draw_fog(stream: Stream, _: Fog) -> Doubles:
+def draw_fog(stream: Stream, *_: float) -> Doubles:
     """Uniform values in [-1, 1) for all points of the fractal but its corner, in the order of its levels."""
     return stream.uniform(-1, 1, (_PLASMA_SIDE * _PLASMA_SIDE - 1,))
 
@@ -212,7 +162,8 @@ def plasma_fractal(draws: Doubles, decay: float) -> Doubles:
     """A height map by the diamond-square algorithm on a torus, float64 (256, 256), scaled to [0, 1].
 
     ``draws`` (65535,) are uniform in [-1, 1). At each level they go to the squares' centres, then to the midpoints
-    of the squares' upper edges, then to those of their left edges. The authors multiply an amplitude ("wibble", 100
+    of the squares' upper edges, then to those of their left edges. From level to level the amplitude is divided by
+    ``decay``. The authors multiply an amplitude ("wibble", 100
     at the start) into a draw that they already scale by it, so it counts squared.
     """
     side = _PLASMA_SIDE
@@ -252,10 +203,10 @@ def plasma_fractal(draws: Doubles, decay: float) -> Doubles:
     return heights
 
 
-def fog(picture: Picture, draws: Doubles, fog: Fog) -> Bytes:
+def fog(picture: Picture, draws: Doubles, density: float, decay: float) -> Bytes:
     """Add a plasma fractal and scale back, so that the brightest value of the picture can't be exceeded."""
-    weight, highest = 255.0 * fog.density, float(picture.base.max())
-    added = (weight * plasma_fractal(draws, fog.decay)[:SIDE, :SIDE]).astype(np.float32)
+    weight, highest = 255.0 * density, float(picture.base.max())
+    added = (weight * plasma_fractal(draws, decay)[:SIDE, :SIDE]).astype(np.float32)
     return truncated((picture.floats + added[..., np.newaxis]) * np.float32(highest / (highest + weight)))
 
 
@@ -272,19 +223,34 @@ def brightness(picture: Picture, _: None, amount: float) -> Bytes:
     return truncated(np.where(peaks > 0, picture.floats * ratios[peaks], np.float32(raised[0])))
 
 
-def draw_spatter(stream: Stream, _: Spatter) -> Floats:
+def draw_spatter(stream: Stream, *_: float) -> Floats:
     """A standard normal field, float32 (224, 224)."""
     return stream.normal((SIDE, SIDE))
 
 
-def spatter(picture: Picture, field: Floats, spatter: Spatter) -> Bytes:
-    """Splash pale turquoise water or brown mud over the picture."""
-    liquid = (np.float32(spatter.mean) + np.float32(spatter.deviation) * field)[..., np.newaxis]
-    liquid = separable_blur(liquid, gaussian_taps(spatter.sigma, _SKIMAGE_TRUNCATE), False)[..., 0]
-    liquid[liquid < spatter.threshold] = 0
-    if spatter.mud:
-        return _mud(picture, liquid > spatter.threshold, spatter.strength)
-    return _water(picture, (liquid * 255).astype(np.uint8), spatter.strength)
+def spatter(
+    picture: Picture,
+    field: Floats,
+    mean: float,
+    deviation: float,
+    sigma: float,
+    threshold: float,
+    strength: float,
+    mud: bool,
+) -> Bytes:
+    """Splash pale turquoise water or brown mud over the picture.
+
+    Args:
+        mean: of the liquid's field, which has the standard deviation ``deviation`` and is smoothed by ``sigma`` pixels.
+        threshold: what is below is dry.
+        strength: for water the opacity; for mud the standard deviation of a second Gaussian, pixels.
+        mud: whether it is mud rather than water.
+    """
+    liquid = gaussian((np.float32(mean) + np.float32(deviation) * field)[..., np.newaxis], sigma)[..., 0]
+    liquid[liquid < threshold] = 0
+    if mud:
+        return _mud(picture, liquid > threshold, strength)
+    return _water(picture, (liquid * 255).astype(np.uint8), strength)
 
 
 _MUD = np.array([63, 42, 20], dtype=np.float32)
@@ -293,7 +259,7 @@ _EMBOSS = np.array([[-2, -1, 0], [-1, 1, 1], [0, 1, 2]], dtype=np.float32)
 
 
 def _mud(picture: Picture, wet: NDArray[np.bool_], sigma: float) -> Bytes:
-    opacity = separable_blur(wet[..., np.newaxis].astype(np.float32), gaussian_taps(sigma, _SKIMAGE_TRUNCATE), False)
+    opacity = gaussian(wet[..., np.newaxis].astype(np.float32), sigma)
     opacity[opacity < 0.8] = 0
     return truncated(picture.floats * (1 - opacity) + _MUD * opacity)
 

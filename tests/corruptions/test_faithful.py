@@ -40,9 +40,9 @@ def assert_agree(ours: np.ndarray, theirs: np.ndarray) -> None:
 def drawn(name: str, severity: int, base: np.ndarray):
     """What is random in one cell, and its pixels."""
     corruption = REGISTRY[name]
-    parameters = corruption.parameters[severity - 1]
-    draws = corruption.draw(Stream("faithful", name, severity, 0), parameters)
-    return draws, corruption.apply(Picture(base), draws, parameters), parameters
+    parameters = corruption.at(severity)
+    draws = corruption.draw(Stream("faithful", name, severity, 0), *parameters)
+    return draws, corruption.apply(Picture(base), draws, *parameters), parameters
 
 
 FIXED = (
@@ -82,7 +82,7 @@ def test_shot_noise(severity, photographs, monkeypatch):
 
 @pytest.mark.parametrize("severity", SEVERITIES)
 def test_impulse_noise(severity, photographs, monkeypatch):
-    words, ours, amount = drawn("impulse_noise", severity, photographs[0])
+    words, ours, (amount,) = drawn("impulse_noise", severity, photographs[0])
     # scikit-image draws whether a value is replaced and then, separately, whether by white.
     answers = iter([words / 2.0**32, np.where(words < amount * 2.0**31, 0.0, 1.0)])
 
@@ -96,9 +96,9 @@ def test_impulse_noise(severity, photographs, monkeypatch):
 
 @pytest.mark.parametrize("severity", SEVERITIES)
 def test_glass_blur(severity, photographs, monkeypatch):
-    words, ours, glass = drawn("glass_blur", severity, photographs[0])
-    across = ((words >> 16) * (2 * glass.reach) >> 16).astype(int) - glass.reach
-    down = ((words & 0xFFFF) * (2 * glass.reach) >> 16).astype(int) - glass.reach
+    words, ours, (_, reach, _) = drawn("glass_blur", severity, photographs[0])
+    across = ((words >> 16) * (2 * reach) >> 16).astype(int) - reach
+    down = ((words & 0xFFFF) * (2 * reach) >> 16).astype(int) - reach
 
     def shuffle(height, width, x, c, seed):
         # The loop of the authors' script, on NumPy rows as there.
@@ -149,28 +149,28 @@ def test_spatter(severity, photographs, monkeypatch):
 @pytest.mark.parametrize("severity", SEVERITIES)
 def test_snow(severity, photographs):
     """The reference keeps a 225th row and column and does not truncate the flakes before it blurs them."""
-    draws, ours, snow = drawn("snow", severity, photographs[0])
-    field = snow.mean + snow.deviation * draws.field.astype(float)
-    flakes = scipy_zoom(field, snow.zoom, order=1)
+    (field, angle), ours, parameters = drawn("snow", severity, photographs[0])
+    mean, deviation, zoom, threshold, radius, sigma, kept = parameters
+    flakes = scipy_zoom(mean + deviation * field.astype(float), zoom, order=1)
     excess = (flakes.shape[0] - 224) // 2
     flakes = flakes[excess : excess + 224, excess : excess + 224]
-    flakes[flakes < snow.threshold] = 0
+    flakes[flakes < threshold] = 0
     flakes = (np.clip(flakes, 0, 1) * 255).astype(np.uint8)
-    blurred = np.round(reference._motion_blur(flakes, snow.radius, snow.sigma, draws.angle))[..., np.newaxis] / 255
+    blurred = np.round(reference._motion_blur(flakes, radius, sigma, angle))[..., np.newaxis] / 255
     scene = photographs[0].astype(np.float32) / 255
     white = cv2.cvtColor(scene, cv2.COLOR_RGB2GRAY)[..., np.newaxis] * 1.5 + 0.5
-    scene = snow.scene * scene + (1 - snow.scene) * np.maximum(scene, white)
+    scene = kept * scene + (1 - kept) * np.maximum(scene, white)
     assert_agree(ours, (np.clip(scene + blurred + np.rot90(blurred, k=2), 0, 1) * 255).astype(np.uint8))
 
 
 @pytest.mark.parametrize("severity", SEVERITIES)
 def test_frost(severity, photographs):
     """The reference enlarges the textures and draws from six; the authors crop one of the first five as it is."""
-    draws, ours, frost = drawn("frost", severity, photographs[0])
-    texture = frost_textures()[draws.texture]
-    row, column = int(draws.row * (texture.shape[0] - 224)), int(draws.column * (texture.shape[1] - 224))
-    ice = texture[row : row + 224, column : column + 224].astype(float)
-    theirs = np.clip(frost.scene * photographs[0] + frost.ice * ice, 0, 255).astype(np.uint8)
+    (number, (down, across)), ours, (scene, ice) = drawn("frost", severity, photographs[0])
+    texture = frost_textures()[number]
+    row, column = int(down * (texture.shape[0] - 224)), int(across * (texture.shape[1] - 224))
+    crop = texture[row : row + 224, column : column + 224].astype(float)
+    theirs = np.clip(scene * photographs[0] + ice * crop, 0, 255).astype(np.uint8)
     assert_agree(ours, theirs)
 
 
@@ -187,16 +187,13 @@ def test_frost_textures_are_read_as_pillow_reads_them():
 @pytest.mark.parametrize("severity", SEVERITIES)
 def test_elastic_transform(severity, photographs):
     """The reference leaves the affine map out and has other parameters."""
-    draws, ours, elastic = drawn("elastic_transform", severity, photographs[0])
+    (anchors, fields), ours, (strength, sigma, affine) = drawn("elastic_transform", severity, photographs[0])
     centre, span = np.float32((224, 224)) // 2, 224 // 3
     start = np.float32([centre + span, [centre[0] + span, centre[1] - span], centre - span])
-    end = (start + draws.anchors * elastic.affine).astype(np.float32)
+    end = (start + anchors * affine).astype(np.float32)
     picture = photographs[0].astype(np.float32) / 255
     picture = cv2.warpAffine(picture, cv2.getAffineTransform(start, end), (224, 224), borderMode=cv2.BORDER_REFLECT_101)
-    dx, dy = (
-        gaussian(field.astype(float), elastic.sigma, mode="reflect", truncate=3) * elastic.strength
-        for field in draws.fields
-    )
+    dx, dy = (gaussian(field.astype(float), sigma, mode="reflect", truncate=3) * strength for field in fields)
     x, y = np.meshgrid(np.arange(224), np.arange(224))
     theirs = np.stack(
         [map_coordinates(picture[..., c], (y + dy, x + dx), order=1, mode="reflect") for c in range(3)], axis=2
