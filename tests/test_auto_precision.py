@@ -65,7 +65,9 @@ def test_the_chosen_precision_names_the_keys_and_a_second_start_keeps_it(
     assert top1 is not None
     assert top1.protocol is not None
     assert top1.protocol["precision"] == "bf16"
-    assert top1.command == "harness run --suite photographs.yaml --model efficientnet-lite0 --limit 8 --precision bf16"
+    assert top1.command == (
+        "harness run --suite photographs.yaml --model efficientnet-lite0 --limit 8 --precision bf16 --layout channels_last"
+    )
     assert execution is not None
     assert execution.protocol is not None
     assert str(execution.value).startswith("bf16, ")

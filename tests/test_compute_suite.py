@@ -164,7 +164,8 @@ def test_a_run_without_weights_is_done_and_gives_its_command(without_weights: Ru
     assert without_weights.exit_code is (ExitCode.INCOMPLETE if waiting else ExitCode.DONE)
     command = of(without_weights, "compute.macs").command
     assert command == (
-        "harness run --suite compute --model regnet-y-040 --input-size 320x160 --region FRA --seconds 0.2"
+        "harness run --suite compute --model regnet-y-040 --layout contiguous --input-size 320x160 --region FRA "
+        "--seconds 0.2"
     )
 
 

@@ -109,9 +109,9 @@ class RunEnergy:
             "images_by_starts": [part.images for part in starts],
             "images_stored_before_and_not_covered": max(0, stored_before - earlier),
         }
-        found = [results.run_energy_evidence(use, provenance, covers)]
+        found = [results.run_energy_evidence(use, provenance, **covers)]
         carbon = None if use.joules is None else emissions(use.joules, grid_intensity(region))
-        found.append(results.carbon_evidence("carbon.this-run", carbon, use.images, use.reason, provenance, covers))
+        found.append(results.carbon_evidence("carbon.this-run", carbon, use.images, use.reason, provenance, **covers))
         if idle and self._meters:
             found.append(results.idle_evidence([meter.idle(_IDLE_SECONDS) for meter in self._meters], provenance))
         return found

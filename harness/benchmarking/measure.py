@@ -108,7 +108,7 @@ def _complexity(subject: _Subject) -> list[Evidence]:
         try:
             at_size = count(subject.module, (3, height, width))
         except HarnessError as error:
-            found.append(results.pending(f"compute.macs:{width}x{height}", error.message, subject.provenance))
+            found.append(subject.provenance.pending(f"compute.macs:{width}x{height}", error.message))
             continue
         found += results.complexity_evidence(at_size, subject.provenance, variant=True)
     return found
@@ -374,6 +374,6 @@ def _single_file(model: ModelState) -> Path | None:
 def _waiting(name: str, why: str, provenance: Provenance) -> list[Evidence]:
     """What is pending where a benchmark can't be made."""
     return [
-        results.pending(provenance.key(metric, variant) if name in _BY_PRECISION else metric, why, provenance)
+        provenance.pending(provenance.key(metric, variant) if name in _BY_PRECISION else metric, why)
         for metric, variant in PENDING_KEYS[name]
     ]

@@ -22,9 +22,9 @@ from harness.benchmarking.ranges import Range
 from harness.benchmarking.speed import Sweep
 from harness.evidence import Evidence, EvidenceClass, Fingerprints, Interval
 from harness.models.preprocessing import Preprocessing
-from harness.runtime.choosing import Choice, Trial
+from harness.runtime.choosing import Choice
 from harness.runtime.execution import ExecutionConfig
-from harness.runtime.timing import LEVEL, Measurement, Timings, mean_measurement
+from harness.runtime.timing import LEVEL, Measurement, Timings, mean_measurement, quantile_measurement
 
 BOUNDS = "product of the bounds of energy, PUE and grid intensity; not a sampling interval"
 FORWARD_ONLY = "forward pass only, input already on the device"
@@ -32,7 +32,6 @@ WITH_DECODING = "JPEG decoding and preprocessing by Pillow, then the forward pas
 
 _RAN = (EvidenceClass.MEASURED, EvidenceClass.ESTIMATED, EvidenceClass.PENDING)
 """Classes of values for which a network ran, or would run."""
-_QUANTILES = {"p50": 0.50, "p95": 0.95, "p99": 0.99}
 
 
 @dataclass(frozen=True)
@@ -61,6 +60,23 @@ class Provenance:
         variants = [part for part in (variant, precision if precision != "fp32" else None) if part]
         return metric + (f":{'+'.join(variants)}" if variants else "")
 
+    def record(
+        self, key: str, class_: EvidenceClass, protocol: Mapping[str, Any] | None = None, **fields: Any
+    ) -> Evidence:
+        """A record with what all evidence of the run shares."""
+        given: dict[str, Any] = {}
+        if self.weights is not None:
+            given["weights"] = self.weights
+        if self.input is not None and class_ in _RAN:
+            given["input"] = self.input
+        if protocol is not None or given:
+            fields["protocol"] = given | dict(protocol or {})
+        return Evidence(key=key, class_=class_, fingerprints=self.fingerprints, command=self.command, **fields)
+
+    def pending(self, key: str, reason: str | None, protocol: Mapping[str, Any] | None = None) -> Evidence:
+        """A value that can be measured and has not been, with the reason."""
+        return self.record(key, EvidenceClass.PENDING, protocol, reason=reason)
+
 
 # --- derived ------------------------------------------------------------------------------------------------------
 
@@ -75,49 +91,43 @@ def complexity_evidence(
             `compute.macs:1280x800` (width x height).
         checkpoint: the weights' file; without it the bytes are those of the tensors, and the record says so.
     """
-    _, height, width = complexity.input_size
+    found, (_, height, width) = complexity, complexity.input_size
     suffix = f":{width}x{height}" if variant else ""
-    at_size = {"input_size": list(complexity.input_size), "tool": "torch.utils.flop_counter on the meta device"}
-    arithmetic = at_size | {
-        "one_mac": "2 FLOPs",
-        "not_counted": NOT_COUNTED,
-        "bias_additions": complexity.bias_additions,
-    }
-    by_stage = arithmetic | {"by_stage": complexity.macs_by_stage}
-    acts = at_size | {"definition": ACTIVATIONS_DEFINITION}
-    records = [
-        _derived(f"compute.macs{suffix}", complexity.macs, "MACs", provenance, by_stage),
-        _derived(f"compute.flops{suffix}", complexity.flops, "FLOPs", provenance, arithmetic),
-        _derived(f"compute.activations{suffix}", complexity.activations, "elements", provenance, acts),
+    at_size = {"input_size": list(found.input_size), "tool": "torch.utils.flop_counter on the meta device"}
+    how = {"one_mac": "2 FLOPs", "not_counted": NOT_COUNTED, "bias_additions": found.bias_additions}
+    arithmetic = at_size | how
+    rows: list[tuple[str, Any, str | None, dict[str, Any]]] = [
+        (f"macs{suffix}", found.macs, "MACs", arithmetic | {"by_stage": found.macs_by_stage}),
+        (f"flops{suffix}", found.flops, "FLOPs", arithmetic),
+        (f"activations{suffix}", found.activations, "elements", at_size | {"definition": ACTIVATIONS_DEFINITION}),
     ]
-    return records if variant else _size_evidence(complexity, checkpoint, provenance) + records
-
-
-def _size_evidence(complexity: Complexity, checkpoint: Path | None, provenance: Provenance) -> list[Evidence]:
-    counts = {"outputs": complexity.outputs, "trainable": complexity.trainable, "buffers": complexity.buffers}
-    head = complexity.head_parameters
+    if not variant:
+        size, read_from = (
+            found.checkpoint_bytes,
+            "dtypes and shapes of the state dict; a file adds its format's own bytes",
+        )
+        if checkpoint is not None:
+            size, read_from = checkpoint.stat().st_size, f"size of the file {checkpoint.name}"
+        outputs = {"outputs": found.outputs}
+        rows = [
+            (
+                "parameters",
+                found.parameters,
+                "parameters",
+                outputs | {"trainable": found.trainable, "buffers": found.buffers},
+            ),
+            ("parameters:head", found.head_parameters or None, "parameters", outputs),
+            ("parameters:by-stage", found.parameters_by_stage, None, {}),
+            ("checkpoint-bytes", size, "B", {"tensor_bytes_by_dtype": found.state_bytes, "read_from": read_from}),
+            *rows,
+        ]
+    unknown_head = "no module of this architecture is known as its classifier"
     return [
-        _derived("compute.parameters", complexity.parameters, "parameters", provenance, counts),
-        _derived("compute.parameters:head", head, "parameters", provenance, {"outputs": complexity.outputs})
-        if head
-        else _record(
-            "compute.parameters:head",
-            EvidenceClass.NOT_APPLICABLE,
-            provenance,
-            reason="no module of this architecture is known as its classifier",
-        ),
-        _derived("compute.parameters:by-stage", complexity.parameters_by_stage, None, provenance, {}),
-        _checkpoint_bytes(complexity, checkpoint, provenance),
+        _derived(f"compute.{name}", value, unit, provenance, protocol)
+        if value is not None
+        else provenance.record(f"compute.{name}", EvidenceClass.NOT_APPLICABLE, reason=unknown_head)
+        for name, value, unit, protocol in rows
     ]
-
-
-def _checkpoint_bytes(complexity: Complexity, checkpoint: Path | None, provenance: Provenance) -> Evidence:
-    by_dtype = {"tensor_bytes_by_dtype": complexity.state_bytes}
-    if checkpoint is not None:
-        protocol = by_dtype | {"read_from": f"size of the file {checkpoint.name}"}
-        return _derived("compute.checkpoint-bytes", checkpoint.stat().st_size, "B", provenance, protocol)
-    protocol = by_dtype | {"read_from": "dtypes and shapes of the state dict; a file adds its format's own bytes"}
-    return _derived("compute.checkpoint-bytes", complexity.checkpoint_bytes, "B", provenance, protocol)
 
 
 def architecture_evidence(architecture: Mapping[str, Any], provenance: Provenance) -> list[Evidence]:
@@ -130,6 +140,10 @@ def preprocessing_evidence(preprocessing: Preprocessing, read_from: str, provena
     """`architecture.preprocessing` as a description, its fields in the protocol."""
     protocol = preprocessing.model_dump(mode="json") | {"read_from": read_from}
     return _derived("architecture.preprocessing", preprocessing.describe(), None, provenance, protocol)
+
+
+def _derived(key: str, value: Any, unit: str | None, provenance: Provenance, protocol: Mapping[str, Any]) -> Evidence:
+    return provenance.record(key, EvidenceClass.DERIVED, protocol, value=value, unit=unit)
 
 
 # --- measured -----------------------------------------------------------------------------------------------------
@@ -145,17 +159,18 @@ def latency_evidence(
         variant: names another kind of call, e.g. "with-decoding".
         more: for the protocol.
     """
-    protocol = provenance.protocol(batch=timings.images_per_call, steps=steps, **more, **_how_timed(timings))
     return [
-        _measured(
-            provenance.key(f"compute.latency-{name}", variant),
-            _scaled(timings.latency(quantile), 1000),
+        _timed(
+            provenance.key(f"compute.latency-p{percent}", variant),
+            quantile_measurement(timings.seconds, percent / 100),
             "ms",
             timings,
             provenance,
-            protocol,
+            factor=1000.0,
+            steps=steps,
+            **more,
         )
-        for name, quantile in _QUANTILES.items()
+        for percent in (50, 95, 99)
     ]
 
 
@@ -169,16 +184,13 @@ def throughput_evidence(
         variant: names another kind of call, e.g. "with-decoding".
         more: for the protocol.
     """
-    best = sweep.best
     points = [
         {"batch": point.images_per_call, "calls": len(point.seconds)} | _throughput_values(point.throughput)
         for point in sweep.points
     ]
-    protocol = provenance.protocol(
-        batch=best.images_per_call, steps=steps, sweep=points, sweep_ended_by=sweep.ended_by, **more, **_how_timed(best)
-    )
-    key = provenance.key("compute.throughput", variant)
-    return [_measured(key, best.throughput, "images/s", best, provenance, protocol)]
+    more |= {"steps": steps, "sweep": points, "sweep_ended_by": sweep.ended_by}
+    key, best = provenance.key("compute.throughput", variant), sweep.best
+    return [_timed(key, best.throughput, "images/s", best, provenance, **more)]
 
 
 def memory_evidence(peak: PeakMemory, batch: int, calls: int, provenance: Provenance) -> list[Evidence]:
@@ -186,19 +198,10 @@ def memory_evidence(peak: PeakMemory, batch: int, calls: int, provenance: Proven
     key = provenance.key("compute.peak-memory")
     protocol = provenance.protocol(batch=batch, what=peak.what, bytes_before=peak.before)
     if peak.bytes is None:
-        return [pending(key, peak.reason, provenance, protocol)]
-    return [
-        _record(
-            key,
-            EvidenceClass.MEASURED,
-            provenance,
-            value=peak.bytes,
-            unit="B",
-            n=batch * calls,
-            protocol=protocol,
-            reason=f"the highest of {calls} forward passes: a maximum has no interval",
-        )
-    ]
+        return [provenance.pending(key, peak.reason, protocol)]
+    reason = f"the highest of {calls} forward passes: a maximum has no interval"
+    fields = {"value": peak.bytes, "unit": "B", "n": batch * calls, "reason": reason}
+    return [provenance.record(key, EvidenceClass.MEASURED, protocol, **fields)]
 
 
 def execution_evidence(choice: Choice, provenance: Provenance) -> list[Evidence]:
@@ -207,59 +210,63 @@ def execution_evidence(choice: Choice, provenance: Provenance) -> list[Evidence]
     Where choosing was skipped, there is the way to run alone, with the reason.
     """
     n, chosen = choice.probe_images, choice.chosen
+    trials = [
+        {
+            "config": trial.config.label,
+            "agreeing": trial.agreeing,
+            "largest_logit_difference": trial.largest_difference,
+            "rejected": trial.rejected,
+        }
+        | (_throughput_values(trial.throughput) if trial.throughput else {})
+        for trial in choice.trials
+    ]
     protocol = provenance.protocol(
-        reference=choice.trials[0].config.label,
-        input=choice.description,
-        probe_images=n,
-        trials=[_trial_values(trial) for trial in choice.trials],
+        reference=choice.trials[0].config.label, input=choice.description, probe_images=n, trials=trials
     )
-    measured = partial(_record, class_=EvidenceClass.MEASURED, provenance=provenance, n=n, protocol=protocol)
+    measured = partial(provenance.record, class_=EvidenceClass.MEASURED, n=n, protocol=protocol)
     way = measured("compute.execution", value=choice.config.label, reason=choice.skipped)
     if chosen.agreeing is None:
         return [way]
     wilson = stats.binomtest(chosen.agreeing, n).proportion_ci(LEVEL, method="wilson")
+    interval = Interval(low=100 * wilson.low, high=100 * wilson.high, level=LEVEL, method="Wilson")
+    maximum = "the largest over the probe: a maximum has no interval"
     return [
         way,
-        measured(
-            "compute.execution-agreement",
-            value=100 * chosen.agreeing / n,
-            unit="%",
-            interval=Interval(low=100 * wilson.low, high=100 * wilson.high, level=LEVEL, method="Wilson"),
-        ),
-        measured(
-            "compute.execution-logit-difference",
-            value=chosen.largest_difference,
-            reason="the largest over the probe: a maximum has no interval",
-        ),
+        measured("compute.execution-agreement", value=100 * chosen.agreeing / n, unit="%", interval=interval),
+        measured("compute.execution-logit-difference", value=chosen.largest_difference, reason=maximum),
     ]
-
-
-def _trial_values(trial: Trial) -> dict[str, Any]:
-    speed = _throughput_values(trial.throughput) if trial.throughput else {}
-    return {
-        "config": trial.config.label,
-        "agreeing": trial.agreeing,
-        "largest_logit_difference": trial.largest_difference,
-        "rejected": trial.rejected,
-    } | speed
 
 
 def _throughput_values(throughput: Measurement) -> dict[str, Any]:
     return {"images_per_second": throughput.value, "low": throughput.low, "high": throughput.high}
 
 
-def _how_timed(timings: Timings) -> dict[str, Any]:
-    return {
-        "calls": len(timings.seconds),
-        "warm_up_calls_discarded": timings.warm_up_calls,
-        "repeated_until": timings.ended_by,
-    }
-
-
-def _scaled(measurement: Measurement, factor: float) -> Measurement:
-    low = None if measurement.low is None else measurement.low * factor
-    high = None if measurement.high is None else measurement.high * factor
-    return Measurement(measurement.value * factor, low, high, measurement.method)
+def _timed(
+    key: str,
+    measurement: Measurement,
+    unit: str,
+    timings: Timings,
+    provenance: Provenance,
+    *,
+    factor: float = 1.0,
+    **more: Any,
+) -> Evidence:
+    """A measurement of timed calls, times `factor` in its unit."""
+    calls = len(timings.seconds)
+    interval = None
+    if measurement.low is not None and measurement.high is not None:
+        low, high = measurement.low * factor, measurement.high * factor
+        interval = Interval(low=low, high=high, level=LEVEL, method=measurement.method)
+    reason = None if interval is not None else f"{calls} calls are too few for an interval at {LEVEL:.0%}"
+    protocol = provenance.protocol(
+        batch=timings.images_per_call,
+        calls=calls,
+        warm_up_calls_discarded=timings.warm_up_calls,
+        repeated_until=timings.ended_by,
+        **more,
+    )
+    fields = {"value": measurement.value * factor, "unit": unit, "interval": interval, "reason": reason}
+    return provenance.record(key, EvidenceClass.MEASURED, protocol, n=calls * timings.images_per_call, **fields)
 
 
 # --- energy and carbon --------------------------------------------------------------------------------------------
@@ -303,91 +310,49 @@ def _over_repeats(
 ) -> Evidence:
     parts = [[_part(reading) for reading in use.readings] for use in repeats]
     protocol = provenance.protocol(repeats=len(repeats), images_per_repeat=[u.images for u in repeats], parts=parts)
-    joules = per_1000_images(repeats)
-    if joules is None:
-        reason = next((use.reason for use in repeats if use.reason is not None), "nothing was run")
-        return pending(key, reason, provenance, protocol)
-    if inverse and joules.low == 0:
-        return pending(key, "the energy's low bound is 0, so this has no high bound", provenance, protocol)
-    metered = all(use.metered for use in repeats)
-    single = metered and len(repeats) == 1
+    joules, metered = per_1000_images(repeats), all(use.metered for use in repeats)
+    why = next((use.reason for use in repeats if use.reason is not None), "nothing was run")
+    if inverse and joules is not None:
+        why = "the energy's low bound is 0, so this has no high bound"
+        joules = joules.reciprocal() * 1000 if joules.low > 0 else None
     method = "Student's t over repeats" if metered else "bounds of the power model and Student's t over repeats"
-    shown = joules.reciprocal() * 1000 if inverse else joules
-    return _record(
-        key,
-        EvidenceClass.MEASURED if metered else EvidenceClass.ESTIMATED,
-        provenance,
-        value=shown.value,
-        unit=unit,
-        interval=None if single else shown.interval(method),
-        n=sum(use.images for use in repeats),
-        protocol=protocol,
-        reason="a single repeat has no interval" if single else None,
-    )
+    exact = "a single repeat has no interval" if metered and len(repeats) == 1 else None
+    n = sum(use.images for use in repeats)
+    return _of_range(key, unit, joules, why, provenance, protocol, method, n=n, metered=metered, exact=exact)
 
 
 def idle_evidence(readings: Sequence[Reading], provenance: Provenance) -> Evidence:
     """`energy.idle-power` in watts: what the same meters read without work; no energy leaves it out."""
-    idle = EnergyUse(images=0, readings=tuple(readings))
     watts = sum((r.watts for r in readings if r.watts is not None), Range.exact(0.0))
-    return _once("energy.idle-power", "W", idle, watts, 1, provenance)
+    return _once("energy.idle-power", "W", EnergyUse(1, tuple(readings)), watts, provenance)
 
 
-def run_energy_evidence(use: EnergyUse, provenance: Provenance, covers: Mapping[str, Any] | None = None) -> Evidence:
+def run_energy_evidence(use: EnergyUse, provenance: Provenance, **covers: Any) -> Evidence:
     """`energy.this-run` in joules: all forward passes of one run of any suite.
 
     Args:
         covers: what was metered and what was not, for the protocol.
     """
-    return _once("energy.this-run", "J", use, use.joules, use.images, provenance, covers)
+    return _once("energy.this-run", "J", use, use.joules, provenance, **covers)
 
 
-def _once(
-    key: str,
-    unit: str,
-    use: EnergyUse,
-    total: Range | None,
-    n: int,
-    provenance: Provenance,
-    covers: Mapping[str, Any] | None = None,
-) -> Evidence:
-    protocol = provenance.protocol(**(covers or {}), parts=[_part(reading) for reading in use.readings])
-    if use.reason is not None or total is None:
-        return pending(key, use.reason, provenance, protocol)
-    return _record(
-        key,
-        EvidenceClass.MEASURED if use.metered else EvidenceClass.ESTIMATED,
-        provenance,
-        value=total.value,
-        unit=unit,
-        interval=None if use.metered else total.interval("bounds of the power model"),
-        n=n,
-        protocol=protocol,
-        reason="one span, read off hardware counters" if use.metered else None,
+def _once(key: str, unit: str, use: EnergyUse, total: Range | None, provenance: Provenance, **covers: Any) -> Evidence:
+    protocol = provenance.protocol(**covers, parts=[_part(reading) for reading in use.readings])
+    exact = "one span, read off hardware counters" if use.metered else None
+    total = total if use.reason is None else None
+    method = "bounds of the power model"
+    return _of_range(
+        key, unit, total, use.reason, provenance, protocol, method, n=use.images, metered=use.metered, exact=exact
     )
 
 
 def carbon_evidence(
-    key: str,
-    carbon: Emissions | None,
-    images: int,
-    reason: str | None,
-    provenance: Provenance,
-    covers: Mapping[str, Any] | None = None,
+    key: str, carbon: Emissions | None, images: int, reason: str | None, provenance: Provenance, **covers: Any
 ) -> Evidence:
     """`carbon.per-1000-images` or `carbon.this-run` in grams of CO2e; without energy it is pending, with `reason`."""
-    if carbon is None:
-        return pending(key, reason, provenance, provenance.protocol(**(covers or {})))
-    return _record(
-        key,
-        EvidenceClass.ESTIMATED,
-        provenance,
-        value=carbon.grams.value,
-        unit="g CO2e",
-        interval=carbon.grams.interval(BOUNDS),
-        n=images,
-        protocol=provenance.protocol(**(covers or {}), **_factors(carbon)),
-    )
+    protocol = provenance.protocol(**covers, **(_factors(carbon) if carbon is not None else {}))
+    grams = carbon.grams if carbon is not None else None
+    return _of_range(key, "g CO2e", grams, reason, provenance, protocol, BOUNDS, n=images)
 
 
 def training_evidence(
@@ -402,15 +367,13 @@ def training_evidence(
     """
     if carbon is None:
         keys = ("energy.training", "carbon.training")
-        return [_record(key, EvidenceClass.UNDISCLOSED, provenance, reason=reason) for key in keys]
+        return [provenance.record(key, EvidenceClass.UNDISCLOSED, reason=reason) for key in keys]
     protocol = {"documented": dict(facts), **_factors(carbon)}
     kwh = carbon.joules * carbon.pue.range * (1 / JOULES_PER_KWH)
-    kilograms = carbon.grams * 0.001
-    estimated = partial(_record, class_=EvidenceClass.ESTIMATED, provenance=provenance, protocol=protocol)
     of_energy = "product of the bounds of hours, device power and PUE; not a sampling interval"
     return [
-        estimated("energy.training", value=kwh.value, unit="kWh", interval=kwh.interval(of_energy)),
-        estimated("carbon.training", value=kilograms.value, unit="kg CO2e", interval=kilograms.interval(BOUNDS)),
+        _of_range("energy.training", "kWh", kwh, None, provenance, protocol, of_energy),
+        _of_range("carbon.training", "kg CO2e", carbon.grams * 0.001, None, provenance, protocol, BOUNDS),
     ]
 
 
@@ -422,49 +385,28 @@ def _factors(carbon: Emissions) -> dict[str, Any]:
     return {"joules": asdict(carbon.joules), "pue": carbon.pue.describe(), "grid": carbon.intensity.describe()}
 
 
-# --- records ------------------------------------------------------------------------------------------------------
-
-
-def _record(
-    key: str, class_: EvidenceClass, provenance: Provenance, protocol: Mapping[str, Any] | None = None, **fields: Any
+def _of_range(
+    key: str,
+    unit: str,
+    total: Range | None,
+    why: str | None,
+    provenance: Provenance,
+    protocol: Mapping[str, Any],
+    method: str,
+    *,
+    n: int | None = None,
+    metered: bool = False,
+    exact: str | None = None,
 ) -> Evidence:
-    """A record with what the provenance gives to each."""
-    given: dict[str, Any] = {}
-    if provenance.weights is not None:
-        given["weights"] = provenance.weights
-    if provenance.input is not None and class_ in _RAN:
-        given["input"] = provenance.input
-    if protocol is not None or given:
-        fields["protocol"] = given | dict(protocol or {})
-    shared = {"class": class_, "fingerprints": provenance.fingerprints, "command": provenance.command}
-    return Evidence.model_validate({"key": key, **shared, **fields})
+    """A quantity within bounds, measured where it was metered, else estimated.
 
-
-def _derived(key: str, value: Any, unit: str | None, provenance: Provenance, protocol: Mapping[str, Any]) -> Evidence:
-    return _record(key, EvidenceClass.DERIVED, provenance, value=value, unit=unit, protocol=protocol)
-
-
-def _measured(
-    key: str, measurement: Measurement, unit: str, timings: Timings, provenance: Provenance, protocol: Mapping[str, Any]
-) -> Evidence:
-    interval, reason = None, f"{len(timings.seconds)} calls are too few for an interval at {LEVEL:.0%}"
-    if measurement.low is not None and measurement.high is not None:
-        interval = Interval(low=measurement.low, high=measurement.high, level=LEVEL, method=measurement.method)
-    return _record(
-        key,
-        EvidenceClass.MEASURED,
-        provenance,
-        value=measurement.value,
-        unit=unit,
-        interval=interval,
-        n=len(timings.seconds) * timings.images_per_call,
-        protocol=protocol,
-        reason=reason if interval is None else None,
-    )
-
-
-def pending(
-    key: str, reason: str | None, provenance: Provenance, protocol: Mapping[str, Any] | None = None
-) -> Evidence:
-    """A value that can be measured and has not been, with the reason."""
-    return _record(key, EvidenceClass.PENDING, provenance, protocol, reason=reason)
+    Args:
+        why: there is no total, where that is None.
+        method: what the bounds are.
+        exact: why it has no interval.
+    """
+    if total is None:
+        return provenance.pending(key, why, protocol)
+    class_ = EvidenceClass.MEASURED if metered else EvidenceClass.ESTIMATED
+    interval = total.interval(method) if exact is None else None
+    return provenance.record(key, class_, protocol, value=total.value, unit=unit, interval=interval, n=n, reason=exact)

@@ -125,11 +125,11 @@ def run_suite(
     if identity is not None and plan.runnable:
         config, choice = _execution(plan, identity, load_once, reporter)
         if choice is not None:
+            choice_evidence = _choice_evidence(choice, _provenance(plan), identity)  # by the command that asked
             settings = replace(
                 settings, precision=config.precision, layout=config.memory_format, compiled=config.compiled
             )
             plan = replace(plan, settings=settings)
-            choice_evidence = _choice_evidence(choice, _provenance(plan), identity)
         run = _Run(plan, identity, config, _provenance(plan), PredictionStore(settings.home, reporter.note), reporter)
     provenance = _provenance(plan)
     jobs = [_job(run, condition) for condition in plan.runnable] if run is not None else []

@@ -27,13 +27,13 @@ from scipy import special, stats
 from harness.data.catalog import benchmarks
 from harness.errors import ExitCode, HarnessError, MissingInputError
 from harness.evidence import Evidence, EvidenceClass, Fingerprints, Interval, Ledger
-from harness.facts import LineageCandidate, ModelFacts, facts_for
+from harness.facts import LINEAGE_KEY, LineageCandidate, ModelFacts, facts_for
+from harness.facts.loader import KnownLogits
 from harness.models.registry import resolve
 
 if TYPE_CHECKING:
     from harness.models.loading import LoadedModel
 
-LINEAGE = "identity.lineage"
 _SURE = 0.99
 """Least probability, with the least favourable prior, at which accuracy decides."""
 _SAME_SHARE = 0.99
@@ -64,9 +64,8 @@ class Observation:
 class Identification:
     """What the observations add up to."""
 
-    candidates: Mapping[str, LineageCandidate]
-    """By checkpoint id of the facts file."""
     names: Mapping[str, str]
+    """By checkpoint id of the facts file."""
     observations: list[Observation]
     probabilities: dict[str, float]
     bounds: dict[str, tuple[float, float]]
@@ -97,8 +96,8 @@ def accuracy_observations(facts: ModelFacts, ledger: Ledger) -> list[Observation
     Of several benchmarks with the same photographs the first in the ledger counts: the same mistakes are no second witness.
     """
     assert facts.lineage is not None
-    found, used = [], set()
-    known = benchmarks()
+    found, used, known = [], set(), benchmarks()
+    spread = {c.checkpoint: c.spread for c in facts.lineage.candidates}
     for item in ledger:
         name = item.name.benchmark
         benchmark = known.get(name)
@@ -111,7 +110,6 @@ def accuracy_observations(facts: ModelFacts, ledger: Ledger) -> list[Observation
             continue
         used.add(photographs)
         hits = round(item.number * item.n / 100)
-        spread = {c.checkpoint: c.spread for c in facts.lineage.candidates}
         likelihoods = {id_: log_likelihood(hits, item.n, value, spread[id_]) for id_, value in values.items()}
         stated = "; ".join(f"{value:g} % for {facts.checkpoints[id_].name}" for id_, value in values.items())
         text = f"{item.key} is {item.number:.2f} % (n = {item.n:,}); published: {stated}"
@@ -151,20 +149,32 @@ def weight_observations(
     """
     assert facts.lineage is not None
     mine = load(model)
-    own_tensors = tensor_digests(mine) if mine is not None else None
+    own_tensors = _tensor_digests(mine) if mine is not None else None
     found = []
     for candidate in facts.lineage.candidates:
         other = load(candidate.weights) if candidate.weights else None
         if other is None:
             continue
         if own_tensors is not None:
-            found.append(_compare_tensors(candidate, own_tensors, tensor_digests(other)))
-        if photograph is not None and facts.lineage.logits is not None:
-            found.append(_compare_logits(facts, candidate, other, photograph))
+            theirs = _tensor_digests(other)
+            share = sum(n for digest, n in own_tensors.items() if digest in theirs) / max(1, sum(own_tensors.values()))
+            text = f"{share:.1%} of the weights are number for number those of {candidate.weights}"
+            found.append(_verdict("tensors", text, candidate, share >= _SAME_SHARE, share <= _OTHER_SHARE))
+        if photograph is not None and (known := facts.lineage.logits) is not None:
+            difference = _logit_difference(known, other, photograph)
+            text = f"{candidate.weights} gives logits up to {difference:.2g} from those documented for this checkpoint"
+            # Another resize or decoder moves logits a little; only what is far off is another training.
+            is_far = difference > max(0.5, 100 * known.tolerance)
+            found.append(_verdict("logits", text, candidate, difference <= known.tolerance, is_far))
     return found
 
 
-def tensor_digests(model: LoadedModel) -> dict[str, int]:
+def _verdict(kind: str, text: str, candidate: LineageCandidate, is_same: bool, is_other: bool) -> Observation:
+    excluded = {candidate.checkpoint: -math.inf} if is_other and not is_same else {}
+    return Observation(kind, text, excluded, decides=candidate.checkpoint if is_same else None)
+
+
+def _tensor_digests(model: LoadedModel) -> dict[str, int]:
     """Numbers by digest of each large tensor's content, whatever the library calls it."""
     digests: dict[str, int] = {}
     for tensor in model.module.state_dict().values():
@@ -174,40 +184,21 @@ def tensor_digests(model: LoadedModel) -> dict[str, int]:
     return digests
 
 
-def _compare_tensors(candidate: LineageCandidate, mine: Mapping[str, int], other: Mapping[str, int]) -> Observation:
-    share = sum(count for digest, count in mine.items() if digest in other) / max(1, sum(mine.values()))
-    text = f"{share:.1%} of the weights are number for number those of {candidate.weights}"
-    if share >= _SAME_SHARE:
-        return Observation("tensors", text, {}, decides=candidate.checkpoint)
-    return Observation("tensors", text, {candidate.checkpoint: -math.inf} if share <= _OTHER_SHARE else {})
-
-
-def _compare_logits(
-    facts: ModelFacts, candidate: LineageCandidate, model: LoadedModel, photograph: Path
-) -> Observation:
+def _logit_difference(known: KnownLogits, model: LoadedModel, photograph: Path) -> float:
+    """The largest difference of a logit on the photograph from the one that is documented."""
     import torch
     from PIL import Image
 
-    assert facts.lineage is not None
-    known = facts.lineage.logits
-    assert known is not None
     try:
         image = Image.open(photograph).convert("RGB")
     except OSError as error:
-        raise HarnessError(
-            f"Can't read {photograph} as a picture: {error}.", remedy=f"Give {known.photograph}."
-        ) from error
+        message = f"Can't read {photograph} as a picture: {error}."
+        raise HarnessError(message, remedy=f"Give {known.photograph}.") from error
     preprocessing = model.identity.preprocessing
     with torch.inference_mode():
         pixels = torch.tensor(preprocessing.pixels(image)).permute(2, 0, 1)[None]
         logits = model.module(preprocessing.normalise(pixels))[0, : len(known.values)].tolist()
-    difference = max(abs(stated - found) for stated, found in zip(known.values, logits, strict=True))
-    text = f"{candidate.weights} gives logits up to {difference:.2g} from those documented for this checkpoint"
-    if difference <= known.tolerance:
-        return Observation("logits", text, {}, decides=candidate.checkpoint)
-    # Another resize or decoder moves logits a little; only what is far off is another training.
-    far = difference > max(0.5, 100 * known.tolerance)
-    return Observation("logits", text, {candidate.checkpoint: -math.inf} if far else {})
+    return max(abs(stated - found) for stated, found in zip(known.values, logits, strict=True))
 
 
 # --- what they add up to ------------------------------------------------------------------------------------------
@@ -233,12 +224,15 @@ def identify(facts: ModelFacts, observations: list[Observation]) -> Identificati
             f"The weights are neither {neither}.",
             remedy="They may have been trained further, or the file was replaced.",
         )
-    likely = _posterior({name: candidate.prior for name, candidate in candidates.items()}, scores)
-    ends = [
-        _posterior(_shifted(candidates, name, prior), scores)
-        for name in candidates
-        for prior in candidates[name].prior_range
-    ]
+    priors = {name: candidate.prior for name, candidate in candidates.items()}
+    likely = _posterior(priors, scores)
+
+    def shifted(moved: str, prior: float) -> dict[str, float]:
+        """The priors with one of them moved, the others sharing the rest as before."""
+        rest = sum(own for name, own in priors.items() if name != moved)
+        return {name: prior if name == moved else (1 - prior) * own / rest for name, own in priors.items()}
+
+    ends = [_posterior(shifted(name, prior), scores) for name in candidates for prior in candidates[name].prior_range]
     bounds = {name: (min(end[name] for end in ends), max(end[name] for end in ends)) for name in candidates}
     decided = deciding.pop() if deciding else None
     if decided is not None:
@@ -247,7 +241,7 @@ def identify(facts: ModelFacts, observations: list[Observation]) -> Identificati
     else:
         decided = next((name for name, (low, _) in bounds.items() if low >= _SURE), None)
     names = {name: facts.checkpoints[name].name for name in candidates}
-    return Identification(candidates, names, observations, likely, bounds, decided, facts.lineage.would_decide)
+    return Identification(names, observations, likely, bounds, decided, facts.lineage.would_decide)
 
 
 def _posterior(priors: Mapping[str, float], scores: Mapping[str, float]) -> dict[str, float]:
@@ -256,86 +250,49 @@ def _posterior(priors: Mapping[str, float], scores: Mapping[str, float]) -> dict
     return dict(zip(priors, shares.tolist(), strict=True))
 
 
-def _shifted(candidates: Mapping[str, LineageCandidate], name: str, prior: float) -> dict[str, float]:
-    """The priors with one of them moved, the others sharing the rest as before."""
-    rest = sum(candidate.prior for other, candidate in candidates.items() if other != name)
-    return {
-        other: prior if other == name else (1 - prior) * candidate.prior / rest
-        for other, candidate in candidates.items()
-    }
-
-
 def lineage_evidence(found: Identification, command: str, weights: str | None) -> list[Evidence]:
     """The lineage as evidence: decided or pending, and the probability of each candidate with its bounds."""
-    seen = "; ".join(observation.text for observation in found.observations) or "no observation yet"
-    n = sum(observation.n or 0 for observation in found.observations)
+    texts = [observation.text for observation in found.observations]
+    seen = "; ".join(texts) or "no observation yet"
     fingerprints = Fingerprints(weights=weights)
-    items = []
     if found.decided is None:
-        likely = max(found.probabilities, key=lambda name: found.probabilities[name])
+        likely, probability = max(found.probabilities.items(), key=lambda candidate: candidate[1])
         reason = (
-            f"not decided: {found.names[likely]} with a probability of {found.probabilities[likely]:.3f} ({seen}). "
-            f"{found.would_decide}"
+            f"not decided: {found.names[likely]} with a probability of {probability:.3f} ({seen}). {found.would_decide}"
         )
-        items.append(Evidence(key=LINEAGE, class_=EvidenceClass.PENDING, reason=reason, command=command))
+        lineage = Evidence(key=LINEAGE_KEY, class_=EvidenceClass.PENDING, reason=reason, command=command)
     else:
         by_weights = any(observation.decides for observation in found.observations)
         low, _ = found.bounds[found.decided]
         how = "" if by_weights else f"; at least {low:.4f} probable, whatever the prior within its range"
-        items.append(
-            Evidence(
-                key=LINEAGE,
-                class_=EvidenceClass.DERIVED if by_weights else EvidenceClass.MEASURED,
-                value=found.decided,
-                n=None if by_weights else n,
-                protocol={"observations": [observation.text for observation in found.observations]},
-                fingerprints=fingerprints,
-                reason=f"{found.names[found.decided]}{how}: {seen}",
-                command=command,
-            )
+        lineage = Evidence(
+            key=LINEAGE_KEY,
+            class_=EvidenceClass.DERIVED if by_weights else EvidenceClass.MEASURED,
+            value=found.decided,
+            n=None if by_weights else sum(observation.n or 0 for observation in found.observations),
+            protocol={"observations": texts},
+            fingerprints=fingerprints,
+            reason=f"{found.names[found.decided]}{how}: {seen}",
+            command=command,
         )
-    for name, probability in found.probabilities.items():
-        low, high = found.bounds[name]
-        interval = Interval(
-            low=min(low, probability),
-            high=max(high, probability),
-            method="least and most favourable prior",
-            kind="bounds",
-        )
-        items.append(
+    method = "least and most favourable prior"
+    return [
+        lineage,
+        *(
             Evidence(
-                key=f"{LINEAGE}-probability:{name}",
+                key=f"{LINEAGE_KEY}-probability:{name}",
                 class_=EvidenceClass.ESTIMATED,
                 value=probability,
                 unit="probability",
-                interval=interval,
+                interval=Interval(low=min(low, probability), high=max(high, probability), method=method, kind="bounds"),
                 fingerprints=fingerprints,
                 reason=seen,
                 command=command,
             )
-        )
-    return items
-
-
-def loader(*, offline: bool, cache: Path, note: Callable[[str], None]) -> Callable[[str], LoadedModel | None]:
-    """Loads models whose weights are on this machine; says what is not here, once each.
-
-    Args:
-        offline: whether nothing may be downloaded.
-        cache: folder of known identities.
-    """
-    from harness.models.loading import load_model
-
-    def load(reference: str) -> LoadedModel | None:
-        spec = resolve(reference)
-        try:
-            files = spec.checkpoint.locate(spec, offline=offline)
-        except MissingInputError as missing:
-            note(f"The weights of {reference} are not here: {missing}")
-            return None
-        return load_model(spec, files, label_space=None, cache=cache)
-
-    return load
+            for name, probability in found.probabilities.items()
+            for low, high in (found.bounds[name],)
+        ),
+    ]
 
 
 def identify_model(
@@ -358,6 +315,18 @@ def identify_model(
             remedy="Only a model whose facts file has `lineage` can be identified; see harness/facts.",
             exit_code=ExitCode.USAGE,
         )
-    load = loader(offline=offline, cache=cache, note=note)
+
+    def load(reference: str) -> LoadedModel | None:
+        """A model whose weights are on this machine; says what is not here."""
+        from harness.models.loading import load_model
+
+        spec = resolve(reference)
+        try:
+            files = spec.checkpoint.locate(spec, offline=offline)
+        except MissingInputError as missing:
+            note(f"The weights of {reference} are not here: {missing}")
+            return None
+        return load_model(spec, files, label_space=None, cache=cache)
+
     observations = accuracy_observations(facts, measured) + weight_observations(facts, load, photograph, model)
     return identify(facts, observations)

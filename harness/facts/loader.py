@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Iterator
 from datetime import date
 from enum import StrEnum
 from importlib.resources import files
@@ -34,6 +34,8 @@ from harness.evidence import Evidence, EvidenceClass, EvidenceKey, Interval, Sca
 _COMMIT_PLACE = re.compile(r"^commit (?P<sha>[0-9a-f]{7,40})$")
 _FILE_PLACE = re.compile(r"^(?P<path>[\w./-]+\.\w+|LICENSE)(?::(?P<first>\d+)(?:-(?P<last>\d+))?)?$")
 
+_Where = tuple[str | int, ...]
+_Fail = Callable[..., HarnessError]
 
 LINEAGE_KEY = "identity.lineage"
 """Evidence that names the checkpoint (an id of the facts file) that the weights were found to be."""
@@ -97,7 +99,18 @@ class _Conflict(_Place):
     says: str
 
 
-class _FactEntry(_Strict):
+class _Words(_Strict):
+    says: str | None = None
+    """The value as a phrase for running text, Markdown; None where value and unit say enough."""
+    note: str | None = None
+    """What a careful reader must know beside it."""
+    looked_in: tuple[str, ...] = ()
+    """For what is undisclosed: where was looked."""
+    denies: str | None = None
+    """Regular expression of statements that the fact says are wrong for this checkpoint."""
+
+
+class _FactEntry(_Words):
     key: str
     class_: EvidenceClass = EvidenceClass.DOCUMENTED
     checkpoint: str
@@ -107,12 +120,8 @@ class _FactEntry(_Strict):
     unit: str | None = None
     interval: Interval | None = None
     reason: str | None = None
-    says: str | None = None
-    note: str | None = None
-    looked_in: list[str] = []
     conflicts: list[_Conflict] = []
     also: list[_Place] = []
-    denies: str | None = None
 
 
 class _PublishedRow(_Strict):
@@ -166,19 +175,6 @@ class Lineage(_Strict):
         return self
 
 
-class _FactsFile(_Strict):
-    schema_: Literal[1]
-    model: str
-    hub_id: str | None
-    short_name: str
-    read: date
-    checkpoints: dict[str, Checkpoint]
-    sources: dict[str, _SourceEntry]
-    facts: list[_FactEntry]
-    published: list[_PublishedRow] = []
-    lineage: Lineage | None = None
-
-
 class Conflict(_Strict):
     """Another value that another source gives for the same thing."""
 
@@ -187,25 +183,17 @@ class Conflict(_Strict):
     source: Source
 
 
-class Fact(_Strict):
+class Fact(_Words):
     """One documented value, or the documented absence of one."""
 
     evidence: Evidence
     checkpoint_id: str
     checkpoint: Checkpoint
-    says: str | None = None
-    """The value as a phrase for running text, Markdown; None where value and unit say enough."""
-    note: str | None = None
-    """What a careful reader must know beside it."""
-    looked_in: tuple[str, ...] = ()
-    """For what is undisclosed: where was looked."""
     conflicts: tuple[Conflict, ...] = ()
     also: tuple[Source, ...] = ()
     """Further places that say the same or give an input."""
     setting: str | None = None
     """For a published result: how it was evaluated."""
-    denies: str | None = None
-    """Regular expression of statements that the fact says are wrong for this checkpoint."""
 
     @property
     def key(self) -> str:
@@ -217,9 +205,7 @@ class Fact(_Strict):
         return self.checkpoint.relation.answers
 
 
-class ModelFacts(_Strict):
-    """All documented facts for one model."""
-
+class _About(_Strict):
     model: str
     """Registry name, e.g. `regnet-y-040`."""
     hub_id: str | None
@@ -227,8 +213,21 @@ class ModelFacts(_Strict):
     short_name: str
     """The family's own name for the network, e.g. `RegNetY-4.0GF`."""
     checkpoints: dict[str, Checkpoint]
-    facts: tuple[Fact, ...]
     lineage: Lineage | None = None
+
+
+class _FactsFile(_About):
+    schema_: Literal[1]
+    read: date
+    sources: dict[str, _SourceEntry]
+    facts: list[_FactEntry]
+    published: list[_PublishedRow] = []
+
+
+class ModelFacts(_About):
+    """All documented facts for one model."""
+
+    facts: tuple[Fact, ...]
 
     def row_value(self, row: str, metric: str) -> float | None:
         """A metric's value in one row of published results; None where the row has none."""
@@ -296,169 +295,108 @@ def parse_facts(text: str, *, origin: str) -> ModelFacts:
         raise HarnessError(f"{origin}, line {line}: not YAML: {error.problem}.", remedy="Mend that line.") from error
     if root is None:
         raise HarnessError(f"{origin} is empty.", remedy="Write the facts, or remove the file.")
+
+    def fail(where: _Where, message: str, remedy: str = "Mend that entry.") -> HarnessError:
+        return HarnessError(f"{origin}, line {_line_of(root, where)}: {message}.", remedy=remedy)
+
     try:
         file = _FactsFile.model_validate(data)
     except ValidationError as error:
         first = error.errors()[0]
-        line = _line_of(root, first["loc"])
-        field = ".".join(str(part) for part in first["loc"])
-        raise HarnessError(f"{origin}, line {line}: {field}: {first['msg']}.", remedy="Mend that entry.") from error
-    return _Resolver(file, root, origin).resolve()
+        raise fail(first["loc"], f"{'.'.join(map(str, first['loc']))}: {first['msg']}") from error
+    facts: dict[str, Fact] = {}
+    for where, entry, setting in _entries(file):
+        if entry.key in facts:
+            message = f"two facts are called {entry.key}"
+            raise fail(where, message, "Give one of them a variant (`key:variant`).")
+        facts[entry.key] = _resolved(file, entry, setting, where, fail)
+    rows = [row.id for row in file.published]
+    for index, candidate in enumerate(file.lineage.candidates if file.lineage else ()):
+        where = ("lineage", "candidates", index)
+        _check("checkpoint", candidate.checkpoint, file.checkpoints, (*where, "checkpoint"), fail)
+        _check("row of published results", candidate.published, rows, (*where, "published"), fail)
+    about = {name: getattr(file, name) for name in _About.model_fields}
+    return ModelFacts(facts=tuple(facts.values()), **about)
 
 
-def _line_of(node: yaml.Node | None, location: Sequence[int | str]) -> int:
+def _line_of(node: yaml.Node, location: _Where) -> int:
     """Line of the entry that a validation error is about: the deepest part of its location that is in the text."""
-    line = 1
     for part in location:
-        if node is not None:
-            line = node.start_mark.line + 1
+        inner = None
         if isinstance(node, yaml.MappingNode):
-            pairs = {key.value: (key, value) for key, value in node.value}
-            if part not in pairs:
-                return line
-            key, node = pairs[part]
-            line = key.start_mark.line + 1
+            inner = next((value for key, value in node.value if key.value == part), None)
         elif isinstance(node, yaml.SequenceNode) and isinstance(part, int):
-            node = node.value[part]
-        else:
-            return line
-    return node.start_mark.line + 1 if node is not None else line
+            inner = node.value[part]
+        if inner is None:
+            break
+        node = inner
+    return node.start_mark.line + 1
 
 
-class _Resolver:
-    """Turns file entries into facts: names become sources and checkpoints, places become addresses."""
+def _entries(file: _FactsFile) -> Iterator[tuple[_Where, _FactEntry, str | None]]:
+    """All facts of a file: where each stands, and for a published result how it was evaluated."""
+    for index, entry in enumerate(file.facts):
+        yield ("facts", index), entry, None
+    for index, row in enumerate(file.published):
+        shared = {"checkpoint": row.checkpoint, "source": row.source, "place": row.place, "unit": "%"}
+        for metric, value in row.values.items():
+            entry = _FactEntry.model_validate({"key": f"documented.{metric}:{row.id}", "value": value, **shared})
+            yield ("published", index), entry, row.setting
 
-    def __init__(self, file: _FactsFile, root: yaml.Node, origin: str) -> None:
-        self.file = file
-        self.root = root
-        self.origin = origin
-        self.seen: set[str] = set()
 
-    def resolve(self) -> ModelFacts:
-        facts = [self._fact(index, entry) for index, entry in enumerate(self.file.facts)]
-        for index, row in enumerate(self.file.published):
-            facts += self._published(index, row)
-        return ModelFacts(
-            model=self.file.model,
-            hub_id=self.file.hub_id,
-            short_name=self.file.short_name,
-            checkpoints=self.file.checkpoints,
-            facts=tuple(facts),
-            lineage=self._lineage(),
-        )
+def _check(kind: str, name: str, known: Collection[str], where: _Where, fail: _Fail) -> None:
+    if name not in known:
+        hits = " or ".join(nearest(name, known)) or ", ".join(known)
+        raise fail(where, f"no {kind} is called '{name}'", f"Known: {hits}.")
 
-    def _lineage(self) -> Lineage | None:
-        rows = {row.id for row in self.file.published}
-        for index, candidate in enumerate(self.file.lineage.candidates if self.file.lineage else ()):
-            where = ("lineage", "candidates", index)
-            self._checkpoint(candidate.checkpoint, (*where, "checkpoint"))
-            if candidate.published not in rows:
-                message = f"no row of published results is called '{candidate.published}'"
-                raise self._fail((*where, "published"), message, f"Known: {', '.join(sorted(rows))}.")
-        return self.file.lineage
 
-    def _fail(self, where: tuple[str | int, ...], message: str, remedy: str) -> HarnessError:
-        return HarnessError(f"{self.origin}, line {_line_of(self.root, where)}: {message}.", remedy=remedy)
+def _resolved(file: _FactsFile, entry: _FactEntry, setting: str | None, where: _Where, fail: _Fail) -> Fact:
+    """A file's entry as a fact: names become sources and checkpoints, places become addresses."""
+    _check("checkpoint", entry.checkpoint, file.checkpoints, (*where, "checkpoint"), fail)
+    checkpoint, read = file.checkpoints[entry.checkpoint], file.read.isoformat()
 
-    def _checkpoint(self, name: str, where: tuple[str | int, ...]) -> Checkpoint:
-        try:
-            return self.file.checkpoints[name]
-        except KeyError:
-            hits = " or ".join(nearest(name, self.file.checkpoints)) or ", ".join(self.file.checkpoints)
-            raise self._fail(where, f"no checkpoint is called '{name}'", f"Known: {hits}.") from None
+    def source(name: str, place: str | None, field: str) -> Source:
+        _check("source", name, file.sources, (*where, field), fail)
+        found = file.sources[name]
+        url = _address(found, place)
+        return Source(title=found.title, url=url, place=place, read=read, checkpoint=checkpoint.name)
 
-    def _source(self, name: str, place: str | None, where: tuple[str | int, ...], checkpoint: str) -> Source:
-        entry = self.file.sources.get(name)
-        if entry is None:
-            hits = " or ".join(nearest(name, self.file.sources)) or ", ".join(self.file.sources)
-            raise self._fail(where, f"no source is called '{name}'", f"Known: {hits}.")
-        return Source(
-            title=entry.title,
-            url=_address(entry, place),
-            place=place,
-            read=self.file.read.isoformat(),
-            checkpoint=checkpoint,
-        )
-
-    def _evidence(self, where: tuple[str | int, ...], **fields: Any) -> Evidence:
-        if fields["key"] in self.seen:
-            message = f"two facts are called {fields['key']}"
-            raise self._fail(where, message, "Give one of them a variant (`key:variant`).")
-        self.seen.add(fields["key"])
-        try:
-            return Evidence(created=self.file.read.isoformat(), **fields)
-        except ValidationError as error:
-            raise self._fail(where, error.errors()[0]["msg"], "Mend that entry.") from error
-
-    def _fact(self, index: int, entry: _FactEntry) -> Fact:
-        where = ("facts", index)
-        checkpoint = self._checkpoint(entry.checkpoint, (*where, "checkpoint"))
-        source = None
-        if entry.source is not None:
-            source = self._source(entry.source, entry.place, (*where, "source"), checkpoint.name)
-        if entry.class_ is EvidenceClass.UNDISCLOSED and not entry.looked_in:
-            raise self._fail(where, f"{entry.key} is undisclosed", "Say where was looked (`looked-in`).")
-        evidence = self._evidence(
-            where,
-            key=entry.key,
-            class_=entry.class_,
-            value=entry.value,
-            unit=entry.unit,
-            interval=entry.interval,
+    if entry.class_ is EvidenceClass.UNDISCLOSED and not entry.looked_in:
+        raise fail(where, f"{entry.key} is undisclosed", "Say where was looked (`looked-in`).")
+    try:
+        evidence = Evidence(
+            created=read,
             reason=entry.reason or entry.note,
-            source=source,
+            source=source(entry.source, entry.place, "source") if entry.source is not None else None,
+            **entry.model_dump(include={"key", "class_", "value", "unit", "interval"}),
         )
-        return Fact(
-            evidence=evidence,
-            checkpoint_id=entry.checkpoint,
-            checkpoint=checkpoint,
-            says=entry.says,
-            note=entry.note,
-            looked_in=tuple(entry.looked_in),
-            conflicts=tuple(
-                Conflict(
-                    value=other.value,
-                    says=other.says,
-                    source=self._source(other.source, other.place, (*where, "conflicts"), checkpoint.name),
-                )
-                for other in entry.conflicts
-            ),
-            denies=entry.denies,
-            also=tuple(self._source(p.source, p.place, (*where, "also"), checkpoint.name) for p in entry.also),
-        )
-
-    def _published(self, index: int, row: _PublishedRow) -> list[Fact]:
-        where = ("published", index)
-        checkpoint = self._checkpoint(row.checkpoint, (*where, "checkpoint"))
-        source = self._source(row.source, row.place, (*where, "source"), checkpoint.name)
-        return [
-            Fact(
-                evidence=self._evidence(
-                    where,
-                    key=f"documented.{metric}:{row.id}",
-                    class_=EvidenceClass.DOCUMENTED,
-                    value=value,
-                    unit="%",
-                    source=source,
-                ),
-                checkpoint_id=row.checkpoint,
-                checkpoint=checkpoint,
-                setting=row.setting,
-            )
-            for metric, value in row.values.items()
-        ]
+    except ValidationError as error:
+        raise fail(where, error.errors()[0]["msg"]) from error
+    return Fact(
+        evidence=evidence,
+        checkpoint_id=entry.checkpoint,
+        checkpoint=checkpoint,
+        conflicts=tuple(
+            Conflict(value=other.value, says=other.says, source=source(other.source, other.place, "conflicts"))
+            for other in entry.conflicts
+        ),
+        also=tuple(source(other.source, other.place, "also") for other in entry.also),
+        setting=setting,
+        **entry.model_dump(include=set(_Words.model_fields)),
+    )
 
 
 def _address(entry: _SourceEntry, place: str | None) -> str:
     """The address of the place itself where the source is a repository and the place a file of it."""
-    commit = _COMMIT_PLACE.match(place or "")
-    if entry.files is not None and commit is not None:
-        return f"{entry.url}/commit/{commit['sha']}"
-    match = _FILE_PLACE.match(place or "")
-    if entry.files is None or match is None:
+    if entry.files is None or place is None:
         return entry.url
-    lines = ""
-    if match["first"]:
-        lines = f"#L{match['first']}" + (f"-L{match['last']}" if match["last"] else "")
-    plain = "?plain=1" if match["path"].endswith((".md", ".mdx")) and lines else ""
-    return f"{entry.files}{match['path']}{plain}{lines}"
+    if commit := _COMMIT_PLACE.match(place):
+        return f"{entry.url}/commit/{commit['sha']}"
+    match = _FILE_PLACE.match(place)
+    if match is None:
+        return entry.url
+    if not match["first"]:
+        return f"{entry.files}{match['path']}"
+    plain = "?plain=1" if match["path"].endswith((".md", ".mdx")) else ""
+    last = f"-L{match['last']}" if match["last"] else ""
+    return f"{entry.files}{match['path']}{plain}#L{match['first']}{last}"
