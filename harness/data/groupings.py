@@ -26,8 +26,7 @@ from harness.data.catalog import Benchmark
 from harness.data.slicings import SlicingEntry, check_reference, slicings, split_reference
 from harness.data.statistics import quantile_codes
 from harness.errors import ExitCode, HarnessError, MissingInputError, unknown_name
-from harness.labels.spaces import class_name, label_space
-from harness.labels.wordnet import classes_under, name_of
+from harness.labels.spaces import class_name, classes_under, label_space, name_of
 
 _FIFTHS = 5
 _QUARTERS = 4

@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict
 
 from harness.data.catalog import Benchmark
 from harness.errors import ExitCode, HarnessError, unknown_name
-from harness.labels.wordnet import name_of
+from harness.labels.spaces import name_of
 
 _CATALOG_FILE = Path(__file__).with_name("slicings.yaml")
 

@@ -7,6 +7,7 @@ gives other labels, and names that fit no order give an error.
 from __future__ import annotations
 
 import re
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -62,9 +63,7 @@ def declared_outputs(name: str, num_outputs: int, *, proof: str) -> OutputLabels
         HarnessError: unknown space, or its length is not `num_outputs`.
     """
     base = name.removesuffix("+background")
-    synsets: tuple[str | None, ...] = label_space(base).synsets
-    if base != name:
-        synsets = (None, *synsets)
+    synsets = (*((None,) if base != name else ()), *label_space(base).synsets)
     if len(synsets) != num_outputs:
         raise HarnessError(
             f"The model has {num_outputs:,} outputs, but {name} has {len(synsets):,} classes.",
@@ -103,25 +102,21 @@ def _fold(name: str) -> str:
 @cache
 def _by_lemma(space: str) -> Mapping[str, frozenset[int]]:
     """Class indices of a space that go by a name: by the whole lemma string, or by any one of its lemmas."""
-    known: dict[str, set[int]] = {}
+    known = defaultdict[str, set[int]](set)
     for index, synset in enumerate(label_space(space).synsets):
         text = lemmas().get(synset, "")
         for name in {text, *text.split(",")}:
             if name.strip():
-                known.setdefault(_fold(name), set()).add(index)
+                known[_fold(name)].add(index)
     return {name: frozenset(indices) for name, indices in known.items()}
 
 
 def _candidates(name: str, space: str) -> frozenset[int]:
     """Classes that `name` can mean. A list of lemmas means the classes that share the most of them."""
     known = _by_lemma(space)
-    whole = known.get(_fold(name))
-    if whole:
+    if whole := known.get(_fold(name)):
         return whole
-    votes: dict[int, int] = {}
-    for part in name.split(","):
-        for index in known.get(_fold(part), ()):
-            votes[index] = votes.get(index, 0) + 1
+    votes = Counter(index for part in name.split(",") for index in known.get(_fold(part), ()))
     most = max(votes.values(), default=0)
     return frozenset(index for index, count in votes.items() if count == most)
 
@@ -137,22 +132,19 @@ def prove_outputs(names: Sequence[str], note: str | None = None) -> OutputLabels
         UnprovenLabelsError: the names are placeholders, belong to other data, or contradict every known order; the
             message shows the first contradictions.
     """
-    suffix = f"; {note}" if note else ""
     offset = 1 if names and _fold(names[0]) in _BACKGROUND else 0
     background: tuple[None, ...] = (None,) * offset
     body = list(names[offset:])
-    with_background = ", after a background class" if offset else ""
+    note = f"; {note}" if note else ""
+    remarks = (", after a background class" if offset else "") + note
 
     if body and all(_WNID.fullmatch(name.strip()) for name in body):
         synsets = tuple(name.strip() for name in body)
         if len(set(synsets)) != len(synsets):
             raise UnprovenLabelsError("The checkpoint's label names are WordNet ids, but some occur twice.")
         space = next((s for s in LABEL_SPACES if label_space(s).synsets == synsets), "custom")
-        return OutputLabels(
-            space + "+background" * offset,
-            background + synsets,
-            f"the checkpoint's labels are WordNet ids{with_background}{suffix}",
-        )
+        proof = f"the checkpoint's labels are WordNet ids{remarks}"
+        return OutputLabels(space + "+background" * offset, background + synsets, proof)
 
     problems: list[str] = []
     for space in LABEL_SPACES:
@@ -163,19 +155,15 @@ def prove_outputs(names: Sequence[str], note: str | None = None) -> OutputLabels
         matched = [index for index, found in enumerate(candidates) if index in found]
         wrong = [index for index, found in enumerate(candidates) if found and index not in found]
         if not wrong and len(matched) >= _MIN_MATCHED * len(body):
-            return OutputLabels(
-                space + "+background" * offset,
-                background + target.synsets,
+            proof = (
                 f"{len(matched):,} of {len(body):,} label names are lemmas of the {space} synset at their index, "
-                f"none is a lemma of another{with_background}{suffix}",
+                f"none is a lemma of another{remarks}"
             )
+            return OutputLabels(space + "+background" * offset, background + target.synsets, proof)
         order = _unique_order(candidates)
         if order is not None:
-            return OutputLabels(
-                "custom",
-                background + tuple(target.synsets[index] for index in order),
-                f"every label name is the lemma of one {space} synset, in another order{with_background}{suffix}",
-            )
+            proof = f"every label name is the lemma of one {space} synset, in another order{remarks}"
+            return OutputLabels("custom", background + tuple(target.synsets[index] for index in order), proof)
         if wrong:
             shown = "; ".join(
                 f"output {index + offset} is called '{body[index]}', that class is '{lemmas()[target.synsets[index]]}'"
@@ -187,31 +175,26 @@ def prove_outputs(names: Sequence[str], note: str | None = None) -> OutputLabels
     if not problems:
         sizes = ", ".join(f"{s}: {len(label_space(s)):,}" for s in LABEL_SPACES)
         problems.append(f"no known label space has {len(body):,} classes ({sizes})")
-    raise UnprovenLabelsError(f"The label space of this model can't be proven: {'; '.join(problems)}{suffix}.")
+    raise UnprovenLabelsError(f"The label space of this model can't be proven: {'; '.join(problems)}{note}.")
 
 
 def _unique_order(candidates: Sequence[frozenset[int]]) -> list[int] | None:
     """The one assignment of names to classes, found by eliminating taken classes; None where it is not unique."""
     open_sets = [set(found) for found in candidates]
-    order: list[int | None] = [None] * len(open_sets)
-    holders: dict[int, list[int]] = {}
+    holders = defaultdict[int, list[int]](list)
     for position, found in enumerate(open_sets):
         for index in found:
-            holders.setdefault(index, []).append(position)
+            holders[index].append(position)
+    order: dict[int, int] = {}
     ready = [position for position, found in enumerate(open_sets) if len(found) == 1]
     while ready:
         position = ready.pop()
-        if order[position] is not None:
-            continue
-        if len(open_sets[position]) != 1:
+        if not open_sets[position]:  # another name took its only class
             return None
-        (index,) = open_sets[position]
-        order[position] = index
-        for other in holders[index]:
-            if order[other] is None and index in open_sets[other]:
-                open_sets[other].discard(index)
-                if not open_sets[other]:
-                    return None
+        (order[position],) = open_sets[position]
+        for other in holders[order[position]]:
+            if other != position and order[position] in open_sets[other]:
+                open_sets[other].remove(order[position])
                 if len(open_sets[other]) == 1:
                     ready.append(other)
-    return None if any(index is None for index in order) else [index for index in order if index is not None]
+    return [order[position] for position in range(len(candidates))] if len(order) == len(candidates) else None

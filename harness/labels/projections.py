@@ -15,8 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from harness.labels.outputs import OutputLabels, UnprovenLabelsError
-from harness.labels.spaces import LABEL_SPACES, LabelSpace, label_space
-from harness.labels.wordnet import descendants
+from harness.labels.spaces import LABEL_SPACES, LabelSpace, descendants, label_space
 
 CLOSED, OPEN = "closed", "open"
 
@@ -35,10 +34,7 @@ class LabelSpaceProjection:
     @property
     def fingerprint(self) -> str:
         """Hash of the two maps: part of the key of stored predictions."""
-        digest = hashlib.sha256()
-        digest.update(np.ascontiguousarray(self.columns, dtype="<i8").tobytes())
-        digest.update(np.ascontiguousarray(self.label_map, dtype="<i8").tobytes())
-        return digest.hexdigest()[:16]
+        return hashlib.sha256(np.concatenate([self.columns, self.label_map]).astype("<i8").tobytes()).hexdigest()[:16]
 
     @property
     def missing(self) -> int:
@@ -79,18 +75,12 @@ def label_space_projections(
     closed = project(labels, space, CLOSED, space)
     found = [closed]
     if len(closed.columns) - closed.missing < len(labels):
-        everything = np.arange(len(labels), dtype=np.int64)
         proof = f"all {len(labels):,} outputs; {labels.proof}"
-        found.append(LabelSpaceProjection(OPEN, everything, closed.columns, proof))
+        found.append(LabelSpaceProjection(OPEN, np.arange(len(labels), dtype=np.int64), closed.columns, proof))
     if with_subsets:
-        found += [project(labels, space, subset.name, subset) for subset in _subspaces(space)]
+        smaller = [other for other in map(label_space, LABEL_SPACES) if set(other.synsets) < set(space.synsets)]
+        found += [project(labels, space, subset.name, subset) for subset in smaller]
     return found
-
-
-def _subspaces(space: LabelSpace) -> list[LabelSpace]:
-    """Known smaller spaces whose classes all belong to `space`."""
-    others = map(label_space, LABEL_SPACES)
-    return [other for other in others if len(other) < len(space) and all(s in space for s in other.synsets)]
 
 
 def descendant_outputs(labels: OutputLabels, space: LabelSpace) -> list[frozenset[int]]:

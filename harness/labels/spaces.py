@@ -1,16 +1,20 @@
-"""Label spaces: ordered lists of WordNet ids (synsets), each under one name.
+"""Label spaces: ordered lists of WordNet ids (synsets), each under one name; and the WordNet hierarchy above them.
 
 The lists of ImageNet-1k, ImageNet-22k (fall 2011) and the 200 classes of ImageNet-A and ImageNet-R are the files that
 the timm package ships. They are read without importing timm (which would import torch), and their SHA-256 is checked,
-so that a changed list can never quietly renumber a benchmark.
+so that a changed list can never quietly renumber a benchmark. The hierarchy is one packaged file (data/README.md):
+the 21,842 synsets of ImageNet-1k and -22k with all their ancestors in WordNet 3.0.
 """
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import importlib.util
+from collections import defaultdict
 from dataclasses import dataclass
 from functools import cache, cached_property
+from importlib.resources import files
 from pathlib import Path
 
 from harness.errors import HarnessError, unknown_name
@@ -49,17 +53,19 @@ _LIST_FILES = {
 LABEL_SPACES = tuple(_LIST_FILES)
 
 
+def installed_folder(package: str) -> Path | None:
+    """The folder of an installed Python package, found without importing it; None where it isn't installed."""
+    spec = importlib.util.find_spec(package)
+    return None if spec is None or spec.origin is None else Path(spec.origin).parent
+
+
 @cache
 def timm_info_folder() -> Path:
-    """Folder of timm's synset lists, lemmas and ReaL labels; timm itself is not imported.
-
-    Raises:
-        HarnessError: timm is not installed.
-    """
-    spec = importlib.util.find_spec("timm")
-    if spec is None or spec.origin is None:
+    """Folder of timm's synset lists, lemmas and ReaL labels. Raises HarnessError where timm is not installed."""
+    folder = installed_folder("timm")
+    if folder is None:
         raise HarnessError("The timm package is not installed.", remedy="Run: pip install timm")
-    return Path(spec.origin).parent / "data" / "_info"
+    return folder / "data" / "_info"
 
 
 @cache
@@ -99,3 +105,49 @@ def lemmas() -> dict[str, str]:
 def class_name(synset: str) -> str:
     """First lemma of a synset, for people to read; the id itself where it has none."""
     return lemmas().get(synset, synset).split(",")[0].strip()
+
+
+# --- the hierarchy of synsets ---------------------------------------------------------------------------------------
+
+
+@cache
+def _wordnet() -> tuple[dict[str, str], dict[str, list[str]]]:
+    """First lemma of every synset in the file, and its children."""
+    raw = (files("harness.labels") / "data" / "wordnet-3.0-hypernyms.tsv.gz").read_bytes()
+    names: dict[str, str] = {}
+    below = defaultdict[str, list[str]](list)
+    for line in gzip.decompress(raw).decode("utf-8").splitlines():
+        synset, name, parents = line.split("\t")
+        names[synset] = name
+        for parent in parents.split():
+            below[parent].append(synset)
+    return names, below
+
+
+def name_of(synset: str) -> str:
+    """First lemma of `synset` in WordNet 3.0. Raises HarnessError for an unknown synset."""
+    names, _ = _wordnet()
+    if synset not in names:
+        raise HarnessError(
+            f"{synset} is not a synset of ImageNet or an ancestor of one.",
+            remedy="Give a WordNet 3.0 noun id such as n02084071 (dog).",
+        )
+    return names[synset]
+
+
+@cache
+def descendants(synset: str) -> frozenset[str]:
+    """`synset` and everything below it. Raises HarnessError for an unknown synset."""
+    name_of(synset)
+    _, below = _wordnet()
+    found, todo = set[str](), [synset]
+    while todo:
+        current = todo.pop()
+        found.add(current)
+        todo += set(below.get(current, ())) - found
+    return frozenset(found)
+
+
+def classes_under(synset: str, space: LabelSpace) -> tuple[int, ...]:
+    """Indices of the classes of `space` that are `synset` or below it, ascending."""
+    return tuple(sorted(space.index(s) for s in descendants(synset) if s in space))

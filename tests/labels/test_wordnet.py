@@ -5,8 +5,7 @@ from __future__ import annotations
 import pytest
 
 from harness.errors import HarnessError
-from harness.labels.spaces import label_space
-from harness.labels.wordnet import classes_under, descendants, name_of
+from harness.labels.spaces import classes_under, descendants, label_space, name_of
 
 ENTITY = "n00001740"
 """The root of WordNet's nouns."""
