@@ -13,7 +13,7 @@ from typing import Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from harness.errors import ExitCode, HarnessError, unknown_name
+from harness.errors import UsageError, unknown_name
 from harness.labels.spaces import LABEL_SPACES
 
 _CATALOG_FILE = Path(__file__).with_name("benchmarks.yaml")
@@ -191,13 +191,11 @@ def parse_data_options(options: list[str]) -> dict[str, str]:
     for option in options:
         name, equals, path = option.partition("=")
         if not equals or not name or not path:
-            raise HarnessError(
-                f"--data {option} is not BENCHMARK=PATH.",
-                remedy="Example: --data imagenet-val=/data/imagenet/val",
-                exit_code=ExitCode.USAGE,
+            raise UsageError(
+                f"--data {option} is not BENCHMARK=PATH.", remedy="Example: --data imagenet-val=/data/imagenet/val"
             )
         get_benchmark(name)
         if name in given:
-            raise HarnessError(f"--data {name} is given twice.", remedy="Give it once.", exit_code=ExitCode.USAGE)
+            raise UsageError(f"--data {name} is given twice.", remedy="Give it once.")
         given[name] = path
     return given

@@ -25,7 +25,7 @@ from harness.data.annotations import IMAGENET_X, imagenet_x_folder, real_labels
 from harness.data.catalog import Benchmark
 from harness.data.slicings import SlicingEntry, check_reference, slicings, split_reference
 from harness.data.statistics import quantile_codes
-from harness.errors import ExitCode, HarnessError, MissingInputError, unknown_name
+from harness.errors import HarnessError, MissingInputError, UsageError, unknown_name
 from harness.labels.spaces import class_name, classes_under, label_space, name_of
 
 _FIFTHS = 5
@@ -198,10 +198,9 @@ def _by_wordnet(entry: SlicingEntry, subjects: Subjects, group: str | None) -> G
     wanted = entry.synsets if group is None else (group,)
     classes = {synset: list(classes_under(synset, space)) for synset in wanted}
     if group is not None and not classes[group]:
-        raise HarnessError(
+        raise UsageError(
             f"No class of {space.name} is {group} ({name_of(group)}) or below it.",
             remedy="Choose a synset with classes below it, e.g. wordnet/n02084071 (dog).",
-            exit_code=ExitCode.USAGE,
         )
     digest = hashlib.sha256(json.dumps([space.name, classes]).encode()).hexdigest()
     return _by_class_groups(entry, subjects, classes, {s: name_of(s) for s in wanted}, digest)
@@ -308,10 +307,9 @@ def cut(name: str, title: str, values: pd.DataFrame, parts: int, digest: str) ->
     """
     known = values.iloc[:, 0].dropna().astype(np.float64)
     if known.nunique() < 2:
-        raise HarnessError(
+        raise UsageError(
             f"All {len(known):,} samples have the same value, so there is nothing to compare.",
             remedy="Choose another slicing.",
-            exit_code=ExitCode.USAGE,
         )
     # Bounds are those of the whole column, so that a part of the samples is cut where all of them are.
     codes, edges = quantile_codes(known.to_numpy(), parts)

@@ -118,7 +118,9 @@ def _source(
 ) -> tuple[Source, list[str]]:
     if location.found == "package" and benchmark.package is not None:
         assert location.path is not None  # it was located
-        return PackageFiles(location.path, benchmark.package, space), []
+        return PackageFiles(
+            location.path, f"files of the package {benchmark.package.module}", benchmark.package, space
+        ), []
     root = location.path
     if location.repository is not None:
         hub = benchmark.hub

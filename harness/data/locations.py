@@ -11,7 +11,7 @@ from typing import Literal
 
 from harness.data.catalog import Benchmark
 from harness.data.layouts.package import package_folder
-from harness.errors import ExitCode, HarnessError, MissingInputError
+from harness.errors import HarnessError, MissingInputError, UsageError
 
 _HUB_PREFIX = "hf:"
 
@@ -93,10 +93,9 @@ def _given(benchmark: Benchmark, given: str | Path, offline: bool) -> Location:
         return Location(benchmark.name, "given", repository=repository, revision=revision)
     path = Path(given).expanduser()
     if not path.exists():
-        raise HarnessError(
+        raise UsageError(
             f"{path}, given for {benchmark.name}, does not exist.",
             remedy=f"Mend the path, or give a Hub data set as --data {benchmark.name}=hf:OWNER/NAME.",
-            exit_code=ExitCode.USAGE,
         )
     return Location(benchmark.name, "given", path)
 

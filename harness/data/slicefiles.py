@@ -17,7 +17,7 @@ from harness.data.catalog import Benchmark
 from harness.data.groupings import Grouping, cut, named, narrowed
 from harness.data.manifest import sample_id
 from harness.data.slicings import slicings, split_reference
-from harness.errors import ExitCode, HarnessError, nearest, unknown_name
+from harness.errors import HarnessError, UsageError, nearest, unknown_name
 
 KEYS = ("sample_id", "file_name")
 """Columns that rows are joined on, the first one that the file has."""
@@ -79,12 +79,11 @@ class SliceFile:
     def check_join(self, benchmark: Benchmark, sample_ids: Sequence[str]) -> None:
         """Refuse a file of which no row belongs to the samples. Raises HarnessError with examples of both."""
         if not self.joins(benchmark, sample_ids):
-            raise HarnessError(
+            raise UsageError(
                 f"{self.path}: no row joins with {benchmark.name}. Its {self.key} reads {', '.join(self.ids[:_EXAMPLES])}; "
                 f"the samples are {', '.join(sample_ids[:_EXAMPLES])}.",
                 remedy=f"Give the samples' ids in a column sample_id, or their file names in file_name "
                 f"(harness predictions --benchmark {benchmark.name} shows the ids).",
-                exit_code=ExitCode.USAGE,
             )
 
     def _sample_ids(self, benchmark: Benchmark) -> pd.Index:
@@ -94,11 +93,7 @@ class SliceFile:
         index = pd.Index([_as_sample_id(name, benchmark) for name in self.ids])
         if index.has_duplicates:
             twice = str(index[index.duplicated()][0])
-            raise HarnessError(
-                f"{self.path}: several rows are of sample {twice}.",
-                remedy="One row a sample.",
-                exit_code=ExitCode.USAGE,
-            )
+            raise UsageError(f"{self.path}: several rows are of sample {twice}.", remedy="One row a sample.")
         return index
 
     def _note(self, values: pd.Series, index: pd.Index, sample_ids: Sequence[str]) -> str | None:
@@ -239,4 +234,4 @@ def _listed(names: Sequence[str], most: int = 8) -> str:
 
 
 def _fault(message: str, remedy: str) -> HarnessError:
-    return HarnessError(message, remedy=remedy, exit_code=ExitCode.USAGE)
+    return UsageError(message, remedy=remedy)

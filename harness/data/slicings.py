@@ -14,7 +14,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict
 
 from harness.data.catalog import Benchmark
-from harness.errors import ExitCode, HarnessError, unknown_name
+from harness.errors import HarnessError, UsageError, unknown_name
 from harness.labels.spaces import name_of
 
 _CATALOG_FILE = Path(__file__).with_name("slicings.yaml")
@@ -97,4 +97,4 @@ def check_reference(reference: str, also: Sequence[str] = ()) -> None:
         try:
             name_of(group)
         except HarnessError as error:
-            raise HarnessError(error.message, remedy=error.remedy, exit_code=ExitCode.USAGE) from error
+            raise UsageError(error.message, remedy=error.remedy) from error

@@ -1,4 +1,4 @@
-"""What every layout of a copy of a benchmark has in common: one protocol, and the checks of labels and paths.
+"""What every layout of a copy of a benchmark has in common: one base class, and the checks of labels and paths.
 
 A source lists its files (`stamps`, cheap: no image is opened), says which images it holds with which labels (`index`)
 and reads one image's bytes (`read`). Labels are proven by synset wherever the layout carries synsets; a bare number is
@@ -12,11 +12,12 @@ from __future__ import annotations
 
 import os
 import re
+from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from functools import cached_property
 from operator import attrgetter
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from harness.data.catalog import Benchmark
 from harness.errors import HarnessError
@@ -76,46 +77,31 @@ class Index:
     """Oddities a reader of the results must know, such as ignored files."""
 
 
-class Source(Protocol):
-    """One copy in one layout."""
+@dataclass(frozen=True)
+class Source(ABC):
+    """One copy in one layout, whose images are files below one folder, or parts of such files."""
 
-    @property
-    def root(self) -> Path:
-        """The folder (or file) that was found, for messages."""
+    root: Path
+    """The folder (or file) that was found."""
+    layout: str
+    """The layout that was seen, in words."""
 
-    @property
-    def layout(self) -> str:
-        """The layout that was seen, in words."""
-
+    @abstractmethod
     def stamps(self) -> list[FileStamp]:
         """The files that the copy consists of; empty where there are none."""
 
+    @abstractmethod
     def index(self) -> Index:
         """The images with their labels. Raises HarnessError where a label can't be trusted."""
 
     def read(self, file: str, start: int, length: int) -> bytes:
-        """The encoded bytes of one image. Raises OSError."""
-
-    def annotations(self) -> pd.DataFrame | None:
-        """Annotations that the copy comes with, indexed by sample id. Raises HarnessError where they are damaged."""
-
-
-@dataclass(frozen=True)
-class FileSource:
-    """A source whose images are files below one folder, or parts of such files."""
-
-    root: Path
-
-    def read(self, file: str, start: int, length: int) -> bytes:
-        """A file, or `length` bytes of it from `start`."""
+        """The encoded bytes of one image: a file, or `length` bytes of it from `start`. Raises OSError."""
         with (self.root / file).open("rb") as opened:
-            if length == WHOLE_FILE:
-                return opened.read()
             opened.seek(start)
             return opened.read(length)
 
     def annotations(self) -> pd.DataFrame | None:
-        """Most layouts carry none."""
+        """Annotations that the copy comes with, indexed by sample id. Raises HarnessError where they are damaged."""
         return None
 
 
@@ -124,42 +110,37 @@ class FileSource:
 
 @dataclass(frozen=True)
 class Listing:
-    """One folder's content without what operating systems leave behind (".x", "__MACOSX")."""
+    """One folder's content, sorted by name, without what operating systems leave behind (".x", "__MACOSX")."""
 
-    folders: list[str]
-    images: list[FileStamp]
-    others: list[FileStamp]
+    folders: list[str] = field(default_factory=list)
+    images: list[FileStamp] = field(default_factory=list)
+    others: list[FileStamp] = field(default_factory=list)
 
 
 def list_folder(folder: Path, prefix: str = "") -> Listing:
-    """The content of one folder, sorted by name; paths are `prefix` + name. Raises HarnessError where it can't be read."""
-    folders: list[str] = []
-    images: list[FileStamp] = []
-    others: list[FileStamp] = []
+    """The content of one folder; paths are `prefix` + name. Raises HarnessError where it can't be read."""
+    listing = Listing()
     try:
         with os.scandir(folder) as entries:
-            for entry in entries:
+            for entry in sorted(entries, key=attrgetter("name")):
                 if entry.name.startswith((".", "__MACOSX")):
                     continue
                 if entry.is_dir():
-                    folders.append(entry.name)
+                    listing.folders.append(entry.name)
                     continue
-                status = entry.stat()
-                stamp = FileStamp(prefix + entry.name, status.st_size, status.st_mtime_ns)
                 is_image = os.path.splitext(entry.name)[1].lower() in IMAGE_SUFFIXES
-                (images if is_image else others).append(stamp)
+                (listing.images if is_image else listing.others).append(stamp_of(entry, prefix + entry.name))
     except OSError as error:
         raise HarnessError(
             f"Can't list {error.filename or folder}: {error.strerror}.", remedy="Mend the folder or its permissions."
         ) from error
-    by_path = attrgetter("path")
-    return Listing(sorted(folders), sorted(images, key=by_path), sorted(others, key=by_path))
+    return listing
 
 
-def stamp_of(path: Path, name: str | None = None) -> FileStamp:
+def stamp_of(file: Path | os.DirEntry[str], name: str | None = None) -> FileStamp:
     """The stamp of one file, under its absolute path or another name."""
-    status = path.stat()
-    return FileStamp(name or str(path), status.st_size, status.st_mtime_ns)
+    status = file.stat()
+    return FileStamp(name or os.fspath(file), status.st_size, status.st_mtime_ns)
 
 
 @dataclass(frozen=True)
@@ -175,7 +156,7 @@ class Place:
     @cached_property
     def listing(self) -> Listing:
         """What is in the folder; nothing for a file."""
-        return list_folder(self.path) if self.path.is_dir() else Listing([], [], [])
+        return list_folder(self.path) if self.path.is_dir() else Listing()
 
     @property
     def others(self) -> set[str]:

@@ -7,7 +7,7 @@ import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Literal, NoReturn
 
-from harness.errors import ExitCode, HarnessError, MissingInputError
+from harness.errors import HarnessError, MissingInputError, UsageError
 from harness.labels.outputs import OutputLabels, UnprovenLabelsError, declared_outputs, prove_outputs
 from harness.labels.spaces import LABEL_SPACES
 from harness.models.loading import LoadedModel, ModelState, identified
@@ -75,10 +75,9 @@ def from_module(
     """
     name = type(module).__name__ if name is None else name
     if not _NAME.fullmatch(name):
-        raise HarnessError(
+        raise UsageError(
             f"'{name}' can't be the name of a model, since files are named after it.",
             remedy="Use letters, digits, '.', '_' and '-'.",
-            exit_code=ExitCode.USAGE,
         )
     _check_weights(module)
     core = copy.deepcopy(module).cpu().eval()

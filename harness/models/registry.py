@@ -11,7 +11,7 @@ from pathlib import Path
 
 import yaml
 
-from harness.errors import ExitCode, HarnessError, unknown_name
+from harness.errors import UsageError, unknown_name
 from harness.models.sources.hub import (
     HUB_ID,
     FolderCheckpoint,
@@ -68,11 +68,7 @@ def resolve(reference: str) -> ModelSpec:
     if HUB_ID.fullmatch(reference) and reference.count("/") == 1:
         short = reference.split("/")[1]
         hint = f"{short} or hf:{reference}" if short in registered() else f"hf:{reference}"
-        raise HarnessError(
-            f"There is no folder {reference} here.",
-            remedy=f"For the model on the Hub write {hint}.",
-            exit_code=ExitCode.USAGE,
-        )
+        raise UsageError(f"There is no folder {reference} here.", remedy=f"For the model on the Hub write {hint}.")
     raise unknown_name(
         "model", reference, registered(), where="also: hf:ORG/NAME, timm:NAME, torchvision:NAME, a folder"
     )

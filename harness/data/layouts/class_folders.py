@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from harness.data.sources import (
     SYNSET,
     Entry,
-    FileSource,
     FileStamp,
     Index,
     Place,
+    Source,
     checked_class,
     ignored_note,
     list_folder,
@@ -19,10 +19,9 @@ from harness.data.sources import (
 
 
 @dataclass(frozen=True)
-class ClassFolders(FileSource):
+class ClassFolders(Source):
     """A folder a class."""
 
-    layout: str
     labels: dict[str, int]
     """Class index of each class folder, in the order of the classes."""
 
@@ -42,14 +41,10 @@ class ClassFolders(FileSource):
 
 
 def class_folders(place: Place) -> ClassFolders | None:
-    """Folders named by synset, else folders named by number.
-
-    Raises:
-        HarnessError: a folder's name is no class of the label space.
-    """
+    """Folders named by synset, else by number. Raises HarnessError where a name is no class of the label space."""
     path, space = place.path, place.space
     if synsets := [name for name in place.listing.folders if SYNSET.fullmatch(name)]:
-        labels = {name: checked_class(name, space, str(path / name)) for name in synsets}
+        labels = {name: checked_class(name, space, f"{path / name}") for name in synsets}
         return ClassFolders(path, "class folders named by synset", labels)
     # As strings, 10 would come before 2.
     numbers = sorted((name for name in place.listing.folders if name.isascii() and name.isdigit()), key=int)

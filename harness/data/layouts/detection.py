@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 from harness.data.layouts.class_folders import class_folders
 from harness.data.layouts.dollar_street import dollar_street
@@ -53,8 +52,7 @@ LAYOUTS = (
 def detect(place: Place) -> tuple[Source, list[str]]:
     """The source at a place, with notes on how it was found.
 
-    Raises:
-        HarnessError: nothing there, or no known layout; the message shows what was found and what is expected.
+    Raises HarnessError where nothing or no known layout is there; its message shows what was found and what is expected.
     """
     found = place
     for _ in range(3):  # archives wrap the copy in a folder or two of their own (val/, imagenet-a/)
@@ -67,7 +65,7 @@ def detect(place: Place) -> tuple[Source, list[str]]:
         found = replace(found, path=found.path / found.listing.folders[0])
     expected = "\n    ".join(["one of", *(layout.example for layout in LAYOUTS)])
     raise HarnessError(
-        f"No images of {place.benchmark.name} in {place.path}: {_content(place.path)}. Expected {expected}",
+        f"No images of {place.benchmark.name} in {place.path}: {_content(place)}. Expected {expected}",
         remedy=f"Give the folder that directly holds the copy: --data {place.benchmark.name}=DIR. {place.benchmark.get}",
     )
 
@@ -86,13 +84,12 @@ def _source_at(place: Place) -> Source | None:
     return None
 
 
-def _content(path: Path) -> str:
+def _content(place: Place) -> str:
     """What is in a folder, in a few words."""
-    if path.is_file():
+    if place.path.is_file():
         return "it is a file of another kind"
-    listing = list_folder(path)
+    listing = list_folder(place.path)
     names = [f"{name}/" for name in listing.folders] + [s.path for s in listing.images + listing.others]
     if not names:
         return "the folder is empty"
-    shown = ", ".join(names[:5])
-    return f"it holds {shown}" + (f" and {len(names) - 5:,} more" if len(names) > 5 else "")
+    return f"it holds {', '.join(names[:5])}" + (f" and {len(names) - 5:,} more" if len(names) > 5 else "")

@@ -14,7 +14,7 @@ from pathlib import Path, PurePosixPath
 
 import pandas as pd
 
-from harness.data.sources import Entry, FileSource, FileStamp, Index, Place, checked_index, ignored_note, stamp_of
+from harness.data.sources import Entry, FileStamp, Index, Place, Source, checked_index, ignored_note, stamp_of
 from harness.errors import HarnessError
 from harness.labels.spaces import LabelSpace
 
@@ -29,52 +29,37 @@ _REMEDY = "Give the publisher's folder unchanged: dataset_dollarstreet/ with ass
 
 
 @dataclass(frozen=True)
-class DollarStreet(FileSource):
+class DollarStreet(Source):
     """A copy of Dollar Street."""
 
+    table_path: Path
     space: LabelSpace
 
-    @property
-    def layout(self) -> str:
-        return f"Dollar Street as MLCommons publishes it, classes from {self._table_path.name}"
-
     def stamps(self) -> list[FileStamp]:
-        images = [stamp_of(self.root / path, path) for path in self._table["path"] if (self.root / path).is_file()]
-        return [stamp_of(self._table_path, self._table_path.name), *images] if images else []
+        images = [stamp_of(self.root / path, path) for path in self._read[0]["path"] if (self.root / path).is_file()]
+        return [stamp_of(self.table_path, self.table_path.name), *images] if images else []
 
     def index(self) -> Index:
-        here = [(self.root / path).is_file() for path in self._table["path"]]
-        present = self._table[here]
+        table, unlabelled = self._read
+        here = table["path"].map(lambda path: (self.root / path).is_file())
+        present, missing = table[here], table.index[~here]
         entries = [
             Entry(f"{sample_id}.jpg", classes[0], path)
             for sample_id, classes, path in zip(present.index, present["classes"], present["path"], strict=True)
         ]
-        missing = self._table.index[[not found for found in here]]
         notes = ignored_note(len(missing), "rows without their image were", str(missing[0]) if len(missing) else "")
-        notes += ignored_note(self._unlabelled, "rows without an ImageNet class were", "those with an empty list")
+        notes += ignored_note(unlabelled, "rows without an ImageNet class were", "those with an empty list")
         return Index(entries, notes)
 
     def annotations(self) -> pd.DataFrame:
         """`classes` (tuples of class indices), `region`, `country` and `income` (monthly, in dollars by purchasing power),
         indexed by sample id."""
-        return self._table[["classes", "region", "country", "income"]]
-
-    @property
-    def _table_path(self) -> Path:
-        return next(self.root / name for name in TABLES if (self.root / name).is_file())
-
-    @property
-    def _table(self) -> pd.DataFrame:
-        return self._read[0]
-
-    @property
-    def _unlabelled(self) -> int:
-        return self._read[1]
+        return self._read[0][["classes", "region", "country", "income"]]
 
     @cached_property
     def _read(self) -> tuple[pd.DataFrame, int]:
         """The rows with at least one class, and how many have none."""
-        path = self._table_path
+        path = self.table_path
         try:
             # "NA" is a name here; only an empty cell is missing.
             raw = pd.read_csv(path, keep_default_na=False, na_values=[""], dtype={"id": str, "imageRelPath": str})
@@ -86,16 +71,17 @@ class DollarStreet(FileSource):
         twice = raw["id"][raw["id"].duplicated()]
         if len(twice):
             raise HarnessError(f"{path}: the image {twice.iloc[0]} comes twice.", remedy=_REMEDY)
+        classes = []
         rows = zip(raw["imagenet_sysnet_id"], raw["imageRelPath"], raw["id"], strict=True)
-        classes, paths = [], []
         for number, (listed, image, sample_id) in enumerate(rows, start=1):
             where = f"{path}, row {number} ({sample_id})"
             classes.append(self._classes(listed, where))
-            paths.append(_checked_path(image, where))
+            if not isinstance(image, str) or PurePosixPath(image).is_absolute() or ".." in PurePosixPath(image).parts:
+                raise HarnessError(f"{where}: imageRelPath '{image}' is no path inside the copy.", remedy=_REMEDY)
         frame = pd.DataFrame(
             {
                 "classes": classes,
-                "path": paths,
+                "path": raw["imageRelPath"].to_numpy(),
                 "region": [REGIONS.get(str(region), str(region)) for region in raw["region.id"]],
                 "country": raw["country.name"].to_numpy(),
                 "income": pd.to_numeric(raw["income"], errors="coerce").to_numpy(),
@@ -118,15 +104,10 @@ class DollarStreet(FileSource):
         return tuple(sorted({checked_index(value, self.space, where) for value in values}))
 
 
-def _checked_path(image: object, where: str) -> str:
-    """A path inside the copy. Raises HarnessError for one that leads elsewhere."""
-    path = PurePosixPath(str(image))
-    if not isinstance(image, str) or path.is_absolute() or ".." in path.parts:
-        raise HarnessError(f"{where}: imageRelPath '{image}' is no path inside the copy.", remedy=_REMEDY)
-    return image
-
-
 def dollar_street(place: Place) -> DollarStreet | None:
     """A folder with one of the tables."""
-    here = any((place.path / name).is_file() for name in TABLES)
-    return DollarStreet(place.path, place.space) if here else None
+    table = next((place.path / name for name in TABLES if (place.path / name).is_file()), None)
+    if table is None:
+        return None
+    layout = f"Dollar Street as MLCommons publishes it, classes from {table.name}"
+    return DollarStreet(place.path, layout, table, place.space)

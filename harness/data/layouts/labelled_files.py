@@ -6,15 +6,16 @@ import csv
 import os
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from harness.data.annotations import IMAGENET_X, validation_labels, validation_labels_file
 from harness.data.sources import (
     Entry,
-    FileSource,
     FileStamp,
     Index,
     Place,
+    Source,
     checked_synset,
     ignored_note,
     list_folder,
@@ -31,12 +32,11 @@ _LABELS_REMEDY = (
 
 
 @dataclass(frozen=True)
-class LabelledFiles(FileSource):
+class LabelledFiles(Source):
     """Images in one folder, with their labels in one table beside it (or in a package)."""
 
     table: Path
-    layout: str
-    read_table: Callable[[Path], Mapping[str, int]]
+    read_labels: Callable[[], Mapping[str, int]]
     """Reads the table: file name -> class index."""
 
     def stamps(self) -> list[FileStamp]:
@@ -44,21 +44,19 @@ class LabelledFiles(FileSource):
         return [*images, stamp_of(self.table)] if images else []
 
     def index(self) -> Index:
-        labels = self.read_table(self.table)
-        images = list_folder(self.root).images
-        entries = [Entry(i.path, labels[i.path], i.path) for i in images if i.path in labels]
-        unlabelled = [image.path for image in images if image.path not in labels]
+        labels = self.read_labels()
+        images = [stamp.path for stamp in list_folder(self.root).images]
+        entries = [Entry(image, labels[image], image) for image in images if image in labels]
+        unlabelled = [image for image in images if image not in labels]
         if not entries:
             raise HarnessError(
-                f"None of the {len(images):,} images in {self.root} is named in {self.table} (e.g. {images[0].path}).",
+                f"None of the {len(images):,} images in {self.root} is named in {self.table} (e.g. {images[0]}).",
                 remedy="Give the images their published names, or the table that belongs to them.",
             )
-        missing = len(labels) - len(entries)
-        notes = [f"Labels from {self.table.name}."]
-        notes += ignored_note(
-            len(unlabelled), f"images without a row in {self.table.name} were", min(unlabelled, default="")
-        )
-        notes += [f"{self.table.name} names {missing:,} more images that are not in this copy."] if missing else []
+        table, missing = self.table.name, len(labels) - len(entries)
+        notes = [f"Labels from {table}."]
+        notes += ignored_note(len(unlabelled), f"images without a row in {table} were", min(unlabelled, default=""))
+        notes += [f"{table} names {missing:,} more images that are not in this copy."] if missing else []
         return Index(entries, notes)
 
 
@@ -66,39 +64,32 @@ def images_and_labels(place: Place) -> LabelledFiles | None:
     """A folder images/ beside labels.csv."""
     if "labels.csv" not in place.others or "images" not in place.listing.folders:
         return None
-    table, space = place.path / "labels.csv", place.space
-    return LabelledFiles(
-        place.path / "images", table, "images/ with labels.csv", lambda path: read_labels_csv(path, space)
-    )
+    table = place.path / "labels.csv"
+    read = partial(read_labels_csv, table, place.space)
+    return LabelledFiles(place.path / "images", "images/ with labels.csv", table, read)
 
 
 def flat_folder(place: Place) -> LabelledFiles | None:
     """The flat ILSVRC2012_val folder with the best table of labels there is.
 
-    Raises:
-        HarnessError: there is none, or only one whose numbers mean something else.
+    Raises HarnessError where there is none, or only one whose numbers mean something else.
     """
     if not place.listing.images:
         return None
     folder, space = place.path, place.space
     for table in (folder / "labels.csv", folder.parent / "labels.csv"):
         if table.is_file():
-            return LabelledFiles(folder, table, f"images with {table.name}", lambda path: read_labels_csv(path, space))
+            return LabelledFiles(folder, "images with labels.csv", table, partial(read_labels_csv, table, space))
     # Kaggle keeps the table four levels above the images: ILSVRC/Data/CLS-LOC/val.
     for above in (folder, *list(folder.resolve().parents)[:4]):
         table = above / "LOC_val_solution.csv"
         if table.is_file():
-            return LabelledFiles(
-                folder,
-                table,
-                "flat folder with Kaggle's LOC_val_solution.csv",
-                lambda path: read_kaggle_csv(path, space),
-            )
+            layout = "flat folder with Kaggle's LOC_val_solution.csv"
+            return LabelledFiles(folder, layout, table, partial(read_kaggle_csv, table, space))
     installed = validation_labels_file()
     if installed is not None and space.name == "imagenet-1k":
-        return LabelledFiles(
-            folder, installed, "flat folder with the labels of the imagenet-x package", lambda _: validation_labels()
-        )
+        layout = "flat folder with the labels of the imagenet-x package"
+        return LabelledFiles(folder, layout, installed, validation_labels)
     if any((above / _GROUND_TRUTH).is_file() for above in (folder, folder.parent)):
         raise HarnessError(
             f"{folder} has images without folders, and of labels only {_GROUND_TRUTH}. Its numbers are "
@@ -134,26 +125,18 @@ def read_labels_csv(path: Path, space: LabelSpace) -> dict[str, int]:
         try:
             label = int(row["label"])
         except ValueError:
-            raise HarnessError(
-                f"{where}: label '{row['label']}' is not an integer.", remedy="Give class indices from 0."
-            ) from None
+            why = f"{where}: label '{row['label']}' is not an integer."
+            raise HarnessError(why, remedy="Give class indices from 0.") from None
         expected = checked_synset(synset, space, where)
         if label != expected:
+            one_based = all(r["wnid"] in space and r["label"] == str(space.index(r["wnid"]) + 1) for _, r in rows)
             raise HarnessError(
                 f"{where}: {name} has label {label} and wnid {synset}, but {synset} is class {expected} of "
-                f"{space.name}.{_one_based(row_labels=rows, space=space)}",
+                f"{space.name}." + (" Every row is one too high: the labels count from 1." if one_based else ""),
                 remedy="Mend the label column: class indices count from 0, in the order of the sorted synsets.",
             )
         labels[name] = label
     return labels
-
-
-def _one_based(row_labels: list[tuple[int, dict[str, str]]], space: LabelSpace) -> str:
-    """A sentence for the usual mistake: every label is one too high."""
-    pairs = [(row["label"], row["wnid"]) for _, row in row_labels]
-    if all(synset in space and label == str(space.index(synset) + 1) for label, synset in pairs):
-        return " Every row is one too high: the labels count from 1."
-    return ""
 
 
 def read_kaggle_csv(path: Path, space: LabelSpace) -> dict[str, int]:
@@ -170,12 +153,12 @@ def _read_csv(path: Path, columns: Iterable[str]) -> list[tuple[int, dict[str, s
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
             reader = csv.DictReader(file, restval="")
-            missing = [column for column in columns if column not in (reader.fieldnames or ())]
-            if missing:
+            names = reader.fieldnames or ()
+            if missing := [column for column in columns if column not in names]:
                 raise HarnessError(
-                    f"{path} lacks the column {', '.join(missing)}; it has: {', '.join(reader.fieldnames or ())}.",
+                    f"{path} lacks the column {', '.join(missing)}; it has: {', '.join(names)}.",
                     remedy=f"Its first line must name: {', '.join(columns)}.",
                 )
-            return [(number, row) for number, row in enumerate(reader, start=2)]
+            return list(enumerate(reader, start=2))
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise HarnessError(f"Can't read {path}: {error}.", remedy="Give a CSV file in UTF-8.") from error

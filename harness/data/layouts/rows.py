@@ -11,11 +11,12 @@ import re
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from harness.data.catalog import Benchmark
-from harness.data.sources import SYNSET, Entry, FileStamp, Index, Place, checked_class, stamp_of
+from harness.data.sources import SYNSET, Entry, FileStamp, Index, Place, Source, checked_class, stamp_of
 from harness.errors import HarnessError, MissingInputError
 from harness.labels.spaces import LabelSpace
 
@@ -23,12 +24,10 @@ _DAMAGED = "If a file is damaged, fetch it again."
 _SPLIT = re.compile(r"(train|validation|val|test)(?=[-_.]|$)")
 
 
-@dataclass
-class DatasetRows:
+@dataclass(frozen=True)
+class DatasetRows(Source):
     """A data set with an image column and a label column. Loaded at the first need, once, whichever thread asks."""
 
-    root: Path
-    layout: str
     benchmark: Benchmark
     space: LabelSpace
     remedy: str
@@ -39,18 +38,11 @@ class DatasetRows:
     """Files whose stamps identify the content; None for those that the loaded data set names."""
     notes: list[str] = field(default_factory=list)
     _lock: threading.Lock = field(default_factory=threading.Lock)
-    _loaded: Any = None
 
     @property
     def image(self) -> str:
         """Column with the encoded image."""
         return self.benchmark.hub.image if self.benchmark.hub is not None else "image"
-
-    @property
-    def labels(self) -> list[str]:
-        """Columns that may hold the class, the first one present counts."""
-        hub = self.benchmark.hub
-        return list(dict.fromkeys((hub.label, "label"))) if hub is not None and hub.label is not None else ["label"]
 
     def stamps(self) -> list[FileStamp]:
         files = self.files
@@ -59,33 +51,27 @@ class DatasetRows:
         return [stamp_of(path) for path in files]
 
     def index(self) -> Index:
-        dataset = self._dataset()
-        label = next((column for column in self.labels if column in dataset.column_names), None)
+        dataset, hub = self._dataset(), self.benchmark.hub
+        columns = dict.fromkeys((hub.label, "label") if hub is not None and hub.label is not None else ("label",))
+        label = next((column for column in columns if column in dataset.column_names), None)
         if label is None:
-            raise self._no_column(" or ".join(self.labels), dataset)
-        paths = dataset.select_columns([self.image]).flatten().select_columns([f"{self.image}.path"])
-        names = paths[:][f"{self.image}.path"]
-        classes = self._classes(dataset, label)
-        entries = [
-            Entry(name or "", index, "", row, 0) for row, (name, index) in enumerate(zip(names, classes, strict=True))
-        ]
-        return Index(entries, list(self.notes))
+            raise self._no_column(" or ".join(columns), dataset)
+        path = f"{self.image}.path"
+        names = dataset.select_columns([self.image]).flatten().select_columns([path])[:][path]
+        rows = enumerate(zip(names, self._classes(dataset, label), strict=True))
+        return Index([Entry(name or "", index, "", row, 0) for row, (name, index) in rows], list(self.notes))
 
     def read(self, file: str, start: int, length: int) -> bytes:
         value = self._dataset()[start][self.image]
         data = value["bytes"]
         return data if data is not None else Path(value["path"]).read_bytes()
 
-    def annotations(self) -> None:
-        """Rows carry none."""
-
     def _dataset(self) -> Any:
         with self._lock:
-            if self._loaded is None:
-                self._loaded = self._load()
             return self._loaded
 
-    def _load(self) -> Any:
+    @cached_property
+    def _loaded(self) -> Any:
         import datasets
 
         try:
@@ -113,9 +99,8 @@ class DatasetRows:
             if value not in index:
                 where = f"{self.root}, row {row + 1}, column {column}"
                 if not isinstance(value, str | int):
-                    raise HarnessError(
-                        f"{where}: {value!r} is no class.", remedy="Give a class index or a synset in each row."
-                    )
+                    remedy = "Give a class index or a synset in each row."
+                    raise HarnessError(f"{where}: {value!r} is no class.", remedy=remedy)
                 index[value] = checked_class(value, self.space, where)
         return [index[value] for value in values]
 
@@ -129,16 +114,14 @@ def parquet_files(place: Place) -> DatasetRows | None:
         root, files = path, sorted([*path.glob("*.parquet"), *path.glob("*/*.parquet")])  # the Hub keeps them in data/
     if not files:
         return None
-    chosen = _files_of_split(root, files, _wanted_split(place.benchmark))
+    chosen = _files_of_split(root, files, place.benchmark)
     skipped = len(files) - len(chosen)
 
     def load() -> Any:
         import datasets
 
-        data_files = [str(file) for file in chosen]
-        return datasets.load_dataset(
-            "parquet", data_files=data_files, split="train", cache_dir=str(place.cache / "rows")
-        )
+        files, cache = [str(file) for file in chosen], str(place.cache / "rows")
+        return datasets.load_dataset("parquet", data_files=files, split="train", cache_dir=cache)
 
     notes = [f"{skipped:,} Parquet files of other splits were ignored."] if skipped else []
     layout = "Parquet in the Hub's image layout"
@@ -166,7 +149,7 @@ def hub_dataset(repository: str, revision: str | None, benchmark: Benchmark, spa
     def load() -> Any:
         import datasets
 
-        split = entry.split if entry else _only_split(repository, revision, _wanted_split(benchmark))
+        split = entry.split if entry else _only_split(repository, revision, benchmark)
         # Naming the files keeps `datasets` from fetching the other splits too; it then misses those in its check.
         files = {split: entry.files} if entry and entry.files else None
         return datasets.load_dataset(
@@ -183,12 +166,12 @@ def hub_dataset(repository: str, revision: str | None, benchmark: Benchmark, spa
 
 
 def _wanted_split(benchmark: Benchmark) -> str:
-    hub = benchmark.hub
-    return hub.split if hub is not None and hub.split is not None else "validation"
+    return (benchmark.hub and benchmark.hub.split) or "validation"
 
 
-def _files_of_split(root: Path, files: list[Path], wanted: str) -> list[Path]:
+def _files_of_split(root: Path, files: list[Path], benchmark: Benchmark) -> list[Path]:
     """The files of the wanted split; all of them where their names say nothing about splits."""
+    wanted = _wanted_split(benchmark)
     splits = {file: _split_of(file.relative_to(root)) for file in files}
     chosen = [file for file in files if splits[file] == wanted] or files
     several = sorted({str(splits[file]) for file in chosen})
@@ -208,18 +191,18 @@ def _split_of(file: Path) -> str | None:
     return None
 
 
-def _only_split(repository: str, revision: str | None, wanted: str) -> str:
+def _only_split(repository: str, revision: str | None, benchmark: Benchmark) -> str:
     """The wanted split where the data set has it, else the only one it has."""
     import datasets
 
+    wanted = _wanted_split(benchmark)
     names: list[str] = datasets.get_dataset_split_names(repository, revision=revision)
     if wanted in names:
         return wanted
     if len(names) == 1:
         return names[0]
-    raise HarnessError(
-        f"{repository} has the splits {', '.join(names)}, and not {wanted}.", remedy="Give a data set with that split."
-    )
+    why = f"{repository} has the splits {', '.join(names)}, and not {wanted}."
+    raise HarnessError(why, remedy="Give a data set with that split.")
 
 
 def _loading_error(place: Path, error: Exception, remedy: str) -> HarnessError:

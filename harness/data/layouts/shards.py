@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import tarfile
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
@@ -11,10 +12,10 @@ from harness.data.sources import (
     IMAGE_SUFFIXES,
     SYNSET,
     Entry,
-    FileSource,
     FileStamp,
     Index,
     Place,
+    Source,
     checked_class,
     ignored_note,
     list_folder,
@@ -24,7 +25,7 @@ from harness.labels.spaces import LabelSpace
 
 
 @dataclass(frozen=True)
-class TarShards(FileSource):
+class TarShards(Source):
     """WebDataset shards: in each tar, files that share a name up to its first dot are one sample (NAME.jpg, NAME.cls).
 
     Only headers and labels are read for the index; images are read from inside the tar, nothing is extracted.
@@ -34,8 +35,6 @@ class TarShards(FileSource):
     shards: frozenset[str]
     """Names of the tar files in `root`."""
 
-    layout = "WebDataset tar shards"
-
     def stamps(self) -> list[FileStamp]:
         return [stamp for stamp in list_folder(self.root).others if stamp.path in self.shards]
 
@@ -43,10 +42,10 @@ class TarShards(FileSource):
         entries: list[Entry] = []
         ignored: list[str] = []
         for shard in self.stamps():
-            self._index_shard(shard, entries, ignored)
+            entries += self._entries(shard, ignored)
         return Index(entries, ignored_note(len(ignored), "members of the shards were", min(ignored, default="")))
 
-    def _index_shard(self, shard: FileStamp, entries: list[Entry], ignored: list[str]) -> None:
+    def _entries(self, shard: FileStamp, ignored: list[str]) -> Iterator[Entry]:
         path = self.root / shard.path
         images: dict[str, tarfile.TarInfo] = {}
         classes: dict[str, str] = {}
@@ -73,30 +72,28 @@ class TarShards(FileSource):
             raise HarnessError(f"{path} is not a readable tar: {error}.", remedy="Fetch this shard again.") from error
         for key, member in images.items():
             if member.offset_data + member.size > shard.size:
-                raise HarnessError(
-                    f"{path} ends inside {member.name}: it is cut off.", remedy="Fetch this shard again."
-                )
+                why = f"{path} ends inside {member.name}: it is cut off."
+                raise HarnessError(why, remedy="Fetch this shard again.")
             if key not in classes:
                 raise HarnessError(
                     f"{path}: {member.name} has no label ({PurePosixPath(key).name}.cls is not in the shard).",
                     remedy="If this is an archive of class folders, not WebDataset shards: unpack it, give the folder.",
                 )
             label = self._label(classes[key], f"{path}: {PurePosixPath(key).name}.cls")
-            entries.append(Entry(member.name, label, shard.path, member.offset_data, member.size))
+            yield Entry(member.name, label, shard.path, member.offset_data, member.size)
 
     def _label(self, text: str, where: str) -> int:
-        if SYNSET.fullmatch(text):
-            return checked_class(text, self.space, where)
-        if not re.fullmatch(r"-?\d{1,9}", text):
-            raise HarnessError(
-                f"{where}: '{text[:40]}' is neither a class index nor a synset.", remedy="Mend this label."
-            )
-        return checked_class(int(text), self.space, where)
+        is_number = re.fullmatch(r"-?\d{1,9}", text) is not None
+        if not is_number and not SYNSET.fullmatch(text):
+            why = f"{where}: '{text[:40]}' is neither a class index nor a synset."
+            raise HarnessError(why, remedy="Mend this label.")
+        return checked_class(int(text) if is_number else text, self.space, where)
 
 
 def tar_shards(place: Place) -> TarShards | None:
     """One tar file, or a folder with tar files."""
+    layout = "WebDataset tar shards"
     if place.path.is_file() and place.path.suffix == ".tar":
-        return TarShards(place.path.parent, place.space, frozenset({place.path.name}))
+        return TarShards(place.path.parent, layout, place.space, frozenset({place.path.name}))
     shards = frozenset(name for name in place.others if name.endswith(".tar"))
-    return TarShards(place.path, place.space, shards) if shards else None
+    return TarShards(place.path, layout, place.space, shards) if shards else None

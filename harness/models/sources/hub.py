@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from harness.errors import ExitCode, HarnessError, MissingInputError, unknown_name
+from harness.errors import ExitCode, HarnessError, MissingInputError, UsageError, unknown_name
 from harness.labels.outputs import names_by_output
 from harness.models.preprocessing import from_hub_processor, from_timm
 from harness.models.specs import BuiltModel, Checkpoint, CheckpointFiles, ModelSpec
@@ -59,10 +59,8 @@ def resolve_hub(rest: str, prefix: str = "hf") -> ModelSpec:
         HarnessError: malformed.
     """
     if not HUB_ID.fullmatch(rest):
-        raise HarnessError(
-            f"'{prefix}:{rest}' is not {prefix}:ORG/NAME[@REVISION].",
-            remedy="Example: hf:facebook/regnet-y-040@main",
-            exit_code=ExitCode.USAGE,
+        raise UsageError(
+            f"'{prefix}:{rest}' is not {prefix}:ORG/NAME[@REVISION].", remedy="Example: hf:facebook/regnet-y-040@main"
         )
     repo, _, revision = rest.partition("@")
     if prefix == "timm":
@@ -82,10 +80,9 @@ def resolve_timm(rest: str) -> ModelSpec:
         HarnessError: an architecture without the tag of its weights.
     """
     if "." not in rest:
-        raise HarnessError(
+        raise UsageError(
             f"'timm:{rest}' names an architecture, not a checkpoint.",
             remedy=f"Add the tag of the weights, e.g. timm:{rest}.in1k; the names are listed by timm.list_pretrained().",
-            exit_code=ExitCode.USAGE,
         )
     return resolve_hub(rest, "timm")
 
