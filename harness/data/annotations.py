@@ -6,7 +6,6 @@ Both ship inside installed packages and are read as files: neither package is im
 from __future__ import annotations
 
 import csv
-import importlib.util
 import json
 from collections.abc import Mapping
 from functools import cache
@@ -14,7 +13,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 from harness.errors import HarnessError, MissingInputError
-from harness.labels.spaces import timm_info_folder
+from harness.labels.spaces import installed_folder, timm_info_folder
 
 VALIDATION_IMAGES = 50_000
 IMAGENET_X = "imagenet-x==0.0.7"
@@ -33,8 +32,7 @@ def real_labels() -> Mapping[str, tuple[int, ...]]:
     Source: Beyer et al. 2020, "Are we done with ImageNet?"; the list as shipped with timm, in file-name order.
     46,837 of the 50,000 images have at least one label, the other 3,163 are left out of the score.
 
-    Raises:
-        HarnessError: timm is missing or its file is damaged.
+    Raises HarnessError: timm is missing or its file is damaged.
     """
     path = timm_info_folder() / "imagenet_real_labels.json"
     try:
@@ -54,11 +52,8 @@ def real_labels() -> Mapping[str, tuple[int, ...]]:
 
 def imagenet_x_folder() -> Path | None:
     """The annotations that ship with the imagenet-x package; None where it isn't installed."""
-    spec = importlib.util.find_spec("imagenet_x")
-    if spec is None or spec.origin is None:
-        return None
-    folder = Path(spec.origin).parent / "annotations"
-    return folder if folder.is_dir() else None
+    package = installed_folder("imagenet_x")
+    return package / "annotations" if package is not None and (package / "annotations").is_dir() else None
 
 
 def validation_labels_file() -> Path | None:
@@ -71,8 +66,7 @@ def validation_labels_file() -> Path | None:
 def validation_labels() -> Mapping[str, int]:
     """Published labels: sample id -> class (0-999) of all 50,000 validation images.
 
-    Raises:
-        MissingInputError: the imagenet-x package is not installed.
+    Raises MissingInputError: the imagenet-x package is not installed.
     """
     path = validation_labels_file()
     if path is None:

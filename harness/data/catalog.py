@@ -161,8 +161,7 @@ class Benchmark(_Entry):
 def benchmarks() -> dict[str, Benchmark]:
     """All benchmarks by name, in the order of the catalog.
 
-    Raises:
-        pydantic.ValidationError, ValueError: the shipped catalog is damaged.
+    Raises pydantic.ValidationError, ValueError: the shipped catalog is damaged.
     """
     entries = yaml.safe_load(_CATALOG_FILE.read_text(encoding="utf-8"))
     known = {name: Benchmark(name=name, **entry) for name, entry in entries.items()}
@@ -184,8 +183,7 @@ def get_benchmark(name: str) -> Benchmark:
 def parse_data_options(options: list[str]) -> dict[str, str]:
     """`BENCHMARK=PATH` options as a mapping.
 
-    Raises:
-        HarnessError: an option without `=`, an unknown benchmark, or one that is given twice.
+    Raises HarnessError: an option without `=`, an unknown benchmark, or one that is given twice.
     """
     given: dict[str, str] = {}
     for option in options:

@@ -91,14 +91,13 @@ def grouping(reference: str, subjects: Subjects) -> Grouping:
 def narrowed(found: Grouping, group: str | None) -> Grouping:
     """Only one of the groups, as a flag on the samples that are covered; all of them for None.
 
-    Raises:
-        HarnessError: there is no such group.
+    Raises HarnessError: there is no such group.
     """
     if group is None:
         return found
-    if pd.api.types.is_bool_dtype(found.frame.iloc[:, 0]):
-        return replace(found, frame=found.frame[[group]])
     names = found.frame.iloc[:, 0]
+    if pd.api.types.is_bool_dtype(names):
+        return replace(found, frame=found.frame[[group]])
     known = names.cat.categories if isinstance(names.dtype, pd.CategoricalDtype) else sorted(names.unique())
     if group not in known:
         raise unknown_name(f"group of {found.name}", group, known)
@@ -111,11 +110,14 @@ def narrowed(found: Grouping, group: str | None) -> Grouping:
 def _installed() -> Path:
     folder = imagenet_x_folder()
     if folder is None:
-        raise MissingInputError(
-            "The ImageNet-X annotations are not installed.",
-            remedy=f"Run: pip install {IMAGENET_X} (they are CC-BY-NC-4.0)",
-        )
+        remedy = f"Run: pip install {IMAGENET_X} (they are CC-BY-NC-4.0)"
+        raise MissingInputError("The ImageNet-X annotations are not installed.", remedy=remedy)
     return folder
+
+
+def _damaged(what: str, error: Exception) -> HarnessError:
+    remedy = f"Install them again: pip install --force-reinstall {IMAGENET_X}"
+    return HarnessError(f"Can't read the ImageNet-X {what}: {error}.", remedy=remedy)
 
 
 @cache
@@ -142,10 +144,7 @@ def imagenet_x_annotations(which: str, factors: tuple[str, ...]) -> tuple[pd.Dat
         left_out = pd.read_csv(prototypes)["file_name"]
         digest = hashlib.sha256(rows.read_bytes() + prototypes.read_bytes()).hexdigest()
     except (OSError, KeyError, ValueError, pa.ArrowException) as error:
-        raise HarnessError(
-            f"Can't read the ImageNet-X annotations {rows}: {error}.",
-            remedy=f"Install them again: pip install --force-reinstall {IMAGENET_X}",
-        ) from error
+        raise _damaged(f"annotations {rows}", error) from error
     return frame[~frame.index.isin(left_out)].astype(bool), digest
 
 
@@ -164,10 +163,7 @@ def metaclasses() -> tuple[dict[str, str], str]:
         # The rows are in class order.
         mapping = dict(zip(label_space("imagenet-1k").synsets, names, strict=True))
     except (OSError, KeyError, ValueError) as error:
-        raise HarnessError(
-            f"Can't read the ImageNet-X meta-classes {path}: {error}.",
-            remedy=f"Install them again: pip install --force-reinstall {IMAGENET_X}",
-        ) from error
+        raise _damaged(f"meta-classes {path}", error) from error
     return mapping, hashlib.sha256(text.encode()).hexdigest()
 
 
@@ -177,7 +173,7 @@ def metaclasses() -> tuple[dict[str, str], str]:
 def _by_imagenet_x(entry: SlicingEntry, subjects: Subjects) -> Grouping:
     frame, digest = imagenet_x_annotations(entry.option or "multi", entry.names)
     titles = {factor: factor.replace("_", " ") for factor in entry.names}
-    published = {str(factor): int(count) for factor, count in frame.sum().items()}
+    published = _counts(frame.sum())
     note = "the 3,000 prototypical images are left out, as in the published accuracies"
     return Grouping(entry.name, entry.title, frame, digest, titles, published, total=len(frame), note=note)
 
@@ -225,9 +221,7 @@ def _by_class(entry: SlicingEntry, subjects: Subjects) -> Grouping:
     per_class = _images_a_class(subjects.benchmark)
     published = None if per_class is None else dict.fromkeys(space.synsets, per_class)
     names_of = Counter(class_name(synset) for synset in space.synsets)
-    titles = {
-        synset: name if names_of[name := class_name(synset)] == 1 else f"{name} ({synset})" for synset in space.synsets
-    }
+    titles = {s: name if names_of[name := class_name(s)] == 1 else f"{name} ({s})" for s in space.synsets}
     names = pd.Categorical.from_codes(subjects.labels, categories=pd.Index(space.synsets))
     frame = pd.DataFrame({"class": names}, index=pd.Index(subjects.sample_ids))
     return Grouping(entry.name, entry.title, frame, digest, titles=titles, published=published)
@@ -247,7 +241,7 @@ def _by_real(entry: SlicingEntry, subjects: Subjects) -> Grouping:
     frame = pd.DataFrame({"one-label": sizes == 1, "several-labels": sizes > 1})
     digest = hashlib.sha256(json.dumps(list(real_labels().values())).encode()).hexdigest()
     titles = {"one-label": "one label", "several-labels": "several labels"}
-    published = {str(name): int(count) for name, count in frame.sum().items()}
+    published = _counts(frame.sum())
     note = "images without a right label are left out"
     return Grouping(entry.name, entry.title, frame, digest, titles, published, total=len(frame), note=note)
 
@@ -288,22 +282,23 @@ _KINDS: dict[str, Callable[[SlicingEntry, Subjects], Grouping]] = {
 }
 
 
+def _counts(column: pd.Series) -> dict[str, int]:
+    return {str(name): int(count) for name, count in column.items()}
+
+
 # --- from one column of values --------------------------------------------------------------------------------------
 
 
 def named(name: str, title: str, column: pd.DataFrame, digest: str) -> Grouping:
     """Groups by the names in a column; rows without one are not covered."""
     values = column.iloc[:, 0].dropna().astype(str)
-    counts = {str(value): int(count) for value, count in values.value_counts().items()}
-    frame = pd.DataFrame({name: values})
-    return Grouping(name, title, frame, digest, published=counts)
+    return Grouping(name, title, pd.DataFrame({name: values}), digest, published=_counts(values.value_counts()))
 
 
 def cut(name: str, title: str, values: pd.DataFrame, parts: int, digest: str) -> Grouping:
     """Groups q1, q2, … of equal size by increasing value; rows without a value are not covered.
 
-    Raises:
-        HarnessError: all values are the same.
+    Raises HarnessError: all values are the same.
     """
     known = values.iloc[:, 0].dropna().astype(np.float64)
     if known.nunique() < 2:

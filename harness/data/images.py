@@ -30,8 +30,7 @@ def load_image(data: bytes) -> Image.Image:
     Returns:
         A loaded image of mode "RGB" (8 bits a channel).
 
-    Raises:
-        UnreadableImageError: empty, truncated, unknown format, damaged, or more than `MAX_PIXELS` pixels.
+    Raises UnreadableImageError: empty, truncated, unknown format, damaged, or more than `MAX_PIXELS` pixels.
     """
     if not data:
         raise UnreadableImageError("The image is empty (0 bytes).")

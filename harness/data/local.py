@@ -1,9 +1,19 @@
-"""Copies of benchmarks on this machine: their samples in a fixed order with proven labels, the same for every layout."""
+"""Copies of benchmarks on this machine: their samples in a fixed order with proven labels, the same for every layout.
+
+An archive on the Hub that holds a publisher's folder (ImageNetV2, ImageNet-Sketch) is fetched and unpacked once, to a
+folder of another name, which is renamed when it is whole: a folder that is there is complete. Members that would lead
+outside the folder are refused by tarfile's data filter and skipped by shutil's zip reader.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import json
+import shutil
+import tarfile
+import tempfile
+import zipfile
+import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +21,6 @@ from typing import Any
 
 import pandas as pd
 
-from harness.data.archives import unpacked_archive
 from harness.data.catalog import Benchmark
 from harness.data.images import UnreadableImageError
 from harness.data.layouts.detection import detect
@@ -21,6 +30,7 @@ from harness.data.locations import Location, condition_folder
 from harness.data.manifest import build_manifest, coverage_notes, load_manifest, manifest_key, no_images, save_table
 from harness.data.sources import Place, Source
 from harness.errors import HarnessError, MissingInputError, unknown_name
+from harness.files import make_folder
 from harness.labels.spaces import LabelSpace, label_space
 
 
@@ -58,8 +68,7 @@ class LocalDataset:
     def read(self, position: int) -> bytes:
         """Encoded bytes of the sample at `position` in condition order; safe to call from many threads and processes.
 
-        Raises:
-            UnreadableImageError: the file has gone or can't be read.
+        Raises UnreadableImageError: the file has gone or can't be read.
         """
         places = self._places
         try:
@@ -70,11 +79,8 @@ class LocalDataset:
 
     def fingerprint(self, n: int | None = None) -> str:
         """SHA-256 (hex) over the sorted (sample_id, label, digest) of the first `n` samples, or of all."""
-        rows = self.samples.iloc[:n]
-        lines = sorted(
-            f"{sample_id}\t{label}\t{digest}\n"
-            for sample_id, label, digest in zip(rows["sample_id"], rows["label"], rows["digest"], strict=True)
-        )
+        rows = self.samples[["sample_id", "label", "digest"]].iloc[:n].itertuples(index=False)
+        lines = sorted(f"{sample_id}\t{label}\t{digest}\n" for sample_id, label, digest in rows)
         return hashlib.sha256("".join(lines).encode()).hexdigest()
 
 
@@ -118,9 +124,8 @@ def _source(
 ) -> tuple[Source, list[str]]:
     if location.found == "package" and benchmark.package is not None:
         assert location.path is not None  # it was located
-        return PackageFiles(
-            location.path, f"files of the package {benchmark.package.module}", benchmark.package, space
-        ), []
+        layout = f"files of the package {benchmark.package.module}"
+        return PackageFiles(location.path, layout, benchmark.package, space), []
     root = location.path
     if location.repository is not None:
         hub = benchmark.hub
@@ -129,18 +134,64 @@ def _source(
         root = unpacked_archive(hub.id, hub.archive, location.revision, cache / "unpacked")
     assert root is not None  # a location without a repository has a path
     if benchmark.corruptions is not None:
-        root = _condition_root(benchmark, root, condition)
+        if condition is None or condition not in benchmark.conditions:
+            raise unknown_name(f"condition of {benchmark.name}", condition or "", benchmark.conditions)
+        folder = condition_folder(root, condition)
+        if folder is None:
+            why = f"{benchmark.name}: {root} has no folder {condition}."
+            raise MissingInputError(why, remedy=f"Add {root / condition}. {benchmark.get}")
+        root = folder
     elif condition is not None:
         raise HarnessError(f"{benchmark.name} has no conditions, but '{condition}' was asked for.")
     return detect(Place(root, benchmark, space, cache))
 
 
-def _condition_root(benchmark: Benchmark, root: Path, condition: str | None) -> Path:
-    if condition is None or condition not in benchmark.conditions:
-        raise unknown_name(f"condition of {benchmark.name}", condition or "", benchmark.conditions)
-    folder = condition_folder(root, condition)
-    if folder is None:
+def unpacked_archive(repository: str, archive: str, revision: str | None, folder: Path) -> Path:
+    """The unpacked content of `archive` in a Hub data set, fetched if need be.
+
+    Args:
+        archive: path in the repository, .tar.gz or .zip.
+        folder: where unpacked archives are kept.
+
+    Raises:
+        MissingInputError: no network, no access, or no such file.
+        HarnessError: the archive is damaged, or the disk is full.
+    """
+    from huggingface_hub import hf_hub_download
+
+    try:
+        file = Path(hf_hub_download(repository, archive, repo_type="dataset", revision=revision))
+    except (OSError, ValueError) as error:  # the Hub's errors are one or the other
         raise MissingInputError(
-            f"{benchmark.name}: {root} has no folder {condition}.", remedy=f"Add {root / condition}. {benchmark.get}"
-        )
-    return folder
+            f"Can't fetch {archive} of {repository} from the Hub: {' '.join(str(error).split())}",
+            remedy=f"Check the network, or fetch it from https://huggingface.co/datasets/{repository}, unpack it, "
+            "and give the folder with --data NAME=DIR.",
+        ) from error
+    commit = file.resolve().name if file.is_symlink() else str(file.stat().st_size)
+    return unpack(file, folder / f"{repository.replace('/', '--')}--{Path(archive).name}--{commit[:16]}")
+
+
+def unpack(file: Path, target: Path) -> Path:
+    """Unpack `file` (.tar, .tar.gz, .zip) to `target`, whole or not at all; an existing target is kept.
+
+    Raises HarnessError: the archive is damaged or unsafe, or the disk is full.
+    """
+    if target.is_dir():
+        return target
+    make_folder(target.parent)
+    partial = Path(tempfile.mkdtemp(prefix=f".{target.name}.", suffix=".tmp", dir=target.parent))
+    try:
+        if file.suffix == ".zip":
+            shutil.unpack_archive(file, partial, "zip")
+        else:
+            shutil.unpack_archive(file, partial, "gztar" if file.suffix in (".gz", ".tgz") else "tar", filter="data")
+        partial.rename(target)
+    except (OSError, EOFError, ValueError, shutil.ReadError, tarfile.TarError, zipfile.BadZipFile, zlib.error) as error:
+        if target.is_dir():  # another process was faster
+            return target
+        raise HarnessError(
+            f"Can't unpack {file} to {target}: {error}.", remedy="Free some space or fetch the archive again."
+        ) from error
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+    return target

@@ -58,32 +58,30 @@ def locate(
         return _given(benchmark, given, offline)
     if data_home is not None and (data_home / benchmark.name).exists():
         return Location(benchmark.name, "data-home", data_home / benchmark.name)
-    if benchmark.package is not None and package_folder(benchmark.package) is not None:
-        return Location(benchmark.name, "package", package_folder(benchmark.package))
-    how = f"{benchmark.get} Then give it with --data {benchmark.name}=DIR, or put it at HARNESS_DATA/{benchmark.name}."
+    missing = f"{benchmark.name} is not on this machine"
     if benchmark.package is not None:
-        raise MissingInputError(f"{benchmark.name} is not on this machine.", remedy=benchmark.get)
+        if (folder := package_folder(benchmark.package)) is None:
+            raise MissingInputError(f"{missing}.", remedy=benchmark.get)
+        return Location(benchmark.name, "package", folder)
     if benchmark.hub is None:
-        raise MissingInputError(f"{benchmark.name} is not on this machine.", remedy=how)
-    if offline:
-        raise MissingInputError(
-            f"{benchmark.name} is not on this machine, and the Hub is not asked (offline).", remedy=how
-        )
-    if benchmark.hub.gated and not _has_token():
-        raise MissingInputError(
-            f"{benchmark.name} is not on this machine, and {benchmark.hub.id} is gated on the Hub: no token is set.",
-            remedy=how,
-        )
-    return Location(benchmark.name, "hub", repository=benchmark.hub.id)
+        why = ""
+    elif offline:
+        why = ", and the Hub is not asked (offline)"
+    elif benchmark.hub.gated and not _has_token():
+        why = f", and {benchmark.hub.id} is gated on the Hub: no token is set"
+    else:
+        return Location(benchmark.name, "hub", repository=benchmark.hub.id)
+    remedy = (
+        f"{benchmark.get} Then give it with --data {benchmark.name}=DIR, or put it at HARNESS_DATA/{benchmark.name}."
+    )
+    raise MissingInputError(f"{missing}{why}.", remedy=remedy)
 
 
 def _given(benchmark: Benchmark, given: str | Path, offline: bool) -> Location:
     text = str(given)
     if text.startswith(_HUB_PREFIX):
-        repository = text.removeprefix(_HUB_PREFIX)
-        local = Path(repository).exists()
-        revision = None
-        if not local and "@" in repository:
+        repository, revision = text.removeprefix(_HUB_PREFIX), None
+        if not (local := Path(repository).exists()) and "@" in repository:
             repository, revision = repository.rsplit("@", 1)
         if offline and not local:
             raise MissingInputError(
@@ -108,10 +106,8 @@ def _has_token() -> bool:
 
 def available_conditions(benchmark: Benchmark, location: Location) -> tuple[str, ...]:
     """The benchmark's conditions that the copy has a folder for; empty for benchmarks without conditions."""
-    if location.path is None:
-        return ()
     root = location.path
-    return tuple(condition for condition in benchmark.conditions if condition_folder(root, condition) is not None)
+    return () if root is None else tuple(name for name in benchmark.conditions if condition_folder(root, name))
 
 
 def condition_folder(root: Path, condition: str) -> Path | None:
@@ -119,7 +115,5 @@ def condition_folder(root: Path, condition: str) -> Path | None:
 
     The official archives may lie unpacked in one folder, or each in a folder of its own (noise/, blur/, ...).
     """
-    for folder in (root / condition, *sorted(root.glob(f"*/{condition}"))):
-        if folder.is_dir():
-            return folder
-    return None
+    folders = (root / condition, *sorted(root.glob(f"*/{condition}")))
+    return next((folder for folder in folders if folder.is_dir()), None)

@@ -58,14 +58,8 @@ _SCHEMA = pa.schema(
 
 def manifest_key(benchmark: Benchmark, condition: str | None, source: Source, stamps: Sequence[FileStamp]) -> str:
     """SHA-256 over all that decides the manifest: what was asked, how it was read, and which files are there."""
-    asked = [
-        MANIFEST_VERSION,
-        benchmark.name,
-        benchmark.sample_id,
-        condition,
-        source.layout,
-        str(source.root.absolute()),
-    ]
+    root = str(source.root.absolute())
+    asked = [MANIFEST_VERSION, benchmark.name, benchmark.sample_id, condition, source.layout, root]
     digest = hashlib.sha256(json.dumps(asked).encode())
     installed = validation_labels_file()
     if installed is not None:  # labels are checked against it
@@ -103,27 +97,37 @@ def build_manifest(
     if not entries:
         raise no_images(benchmark, source)
     names = [sample_id(benchmark.sample_id, entry.name, space.synsets[entry.label]) for entry in entries]
-    _check_duplicates(names, entries, source)
+    seen: dict[str, Entry] = {}
+    for name, entry in zip(names, entries, strict=True):
+        if name is not None and (first := seen.setdefault(name, entry)) is not entry:
+            raise HarnessError(
+                f"{source.root}: {first.place} and {entry.place} are both sample {name}.",
+                remedy="Remove one of them; a copy holds each image once.",
+            )
     if benchmark.sample_id == "ilsvrc":
         _check_labels(names, entries, source, space)
     digests = _digests(source, entries, progress)
+    notes = list(index.notes)
+    if unnamed := names.count(None):
+        notes.append(
+            f"{unnamed:,} of {len(names):,} images carry no published name; their sample ids are made from their content."
+        )
+        if benchmark.sample_id == "ilsvrc":
+            notes[-1] += (
+                " They can't be joined with annotations by name (ReaL, ImageNet-X), and their labels couldn't be checked."
+            )
     labels = [entry.label for entry in entries]
     ids = _ids_with_fallback(names, labels, digests)
-    order = condition_order(ids, labels)
-    columns = {
-        "sample_id": ids,
-        "digest": digests,
-        **{name: [getattr(entry, name) for entry in entries] for name in ("label", "place", "file", "start", "length")},
-    }
-    table = pa.table(columns, schema=_SCHEMA).take(pa.array(order))
-    return table.replace_schema_metadata({"notes": json.dumps(index.notes + _naming_notes(names, benchmark))})
+    fields = ("label", "place", "file", "start", "length")
+    columns = {"sample_id": ids, "digest": digests, **{name: [getattr(e, name) for e in entries] for name in fields}}
+    table = pa.table(columns, schema=_SCHEMA).take(pa.array(condition_order(ids, labels)))
+    return table.replace_schema_metadata({"notes": json.dumps(notes)})
 
 
 def sample_id(rule: SampleIdRule, name: str, synset: str) -> str | None:
     """The sample id of an image by its published name; None where the name doesn't carry one.
 
-    Raises:
-        HarnessError: the name is that of an ImageNet training image.
+    Raises HarnessError: the name is that of an ImageNet training image.
     """
     base = PurePosixPath(name).name
     if rule == "ilsvrc":
@@ -149,28 +153,10 @@ def condition_order(sample_ids: Sequence[str], labels: Sequence[int]) -> np.ndar
     Returns:
         int64 array of shape (len(sample_ids),), a permutation.
     """
-    frame = pd.DataFrame(
-        {
-            "label": np.asarray(labels, dtype=np.int32),
-            "key": [hashlib.sha256((ORDER_SEED + sample_id).encode()).hexdigest() for sample_id in sample_ids],
-        }
-    )
-    frame = frame.sort_values("key", kind="stable")
+    keys = [hashlib.sha256((ORDER_SEED + sample_id).encode()).hexdigest() for sample_id in sample_ids]
+    frame = pd.DataFrame({"label": np.asarray(labels, dtype=np.int32), "key": keys}).sort_values("key", kind="stable")
     frame["rank"] = frame.groupby("label").cumcount()
     return frame.sort_values(["rank", "key"], kind="stable").index.to_numpy(dtype=np.int64)
-
-
-def _check_duplicates(names: Sequence[str | None], entries: Sequence[Entry], source: Source) -> None:
-    seen: dict[str, Entry] = {}
-    for name, entry in zip(names, entries, strict=True):
-        if name is None:
-            continue
-        first = seen.setdefault(name, entry)
-        if first is not entry:
-            raise HarnessError(
-                f"{source.root}: {first.place} and {entry.place} are both sample {name}.",
-                remedy="Remove one of them; a copy holds each image once.",
-            )
 
 
 def _check_labels(names: Sequence[str | None], entries: Sequence[Entry], source: Source, space: LabelSpace) -> None:
@@ -197,22 +183,19 @@ def _check_labels(names: Sequence[str | None], entries: Sequence[Entry], source:
 def _digests(source: Source, entries: Sequence[Entry], progress: Callable[[int, int], None] | None) -> list[str]:
     """SHA-256 (hex) of each image's encoded bytes, in the order of `entries`."""
 
-    def digests_of(chunk: Sequence[Entry]) -> list[str]:
-        hashes = []
-        for entry in chunk:
-            try:
-                hashes.append(hashlib.sha256(source.read(entry.file, entry.start, entry.length)).hexdigest())
-            except OSError as error:
-                raise HarnessError(
-                    f"Can't read {source.root}/{entry.place}: {error.strerror or error}.",
-                    remedy="Mend its permissions or the disk, or remove the file from the copy.",
-                ) from error
-        return hashes
+    def digest_of(entry: Entry) -> str:
+        try:
+            return hashlib.sha256(source.read(entry.file, entry.start, entry.length)).hexdigest()
+        except OSError as error:
+            raise HarnessError(
+                f"Can't read {source.root}/{entry.place}: {error.strerror or error}.",
+                remedy="Mend its permissions or the disk, or remove the file from the copy.",
+            ) from error
 
     chunks = [entries[start : start + _HASH_CHUNK] for start in range(0, len(entries), _HASH_CHUNK)]
     digests: list[str] = []
     with ThreadPoolExecutor(_HASH_THREADS) as pool:
-        for found in pool.map(digests_of, chunks):
+        for found in pool.map(lambda chunk: [digest_of(entry) for entry in chunk], chunks):
             digests += found
             if progress is not None:
                 progress(len(digests), len(entries))
@@ -222,9 +205,8 @@ def _digests(source: Source, entries: Sequence[Entry], progress: Callable[[int, 
 def _ids_with_fallback(names: Sequence[str | None], labels: Sequence[int], digests: Sequence[str]) -> list[str]:
     """The names as ids; images without one get an id from their content, numbered where the same bytes recur."""
     ids = [name or "" for name in names]
-    unnamed = sorted((digests[i], labels[i], i) for i, name in enumerate(names) if name is None)
     seen: Counter[str] = Counter()
-    for digest, _, i in unnamed:
+    for digest, _, i in sorted((digests[i], labels[i], i) for i, name in enumerate(names) if name is None):
         seen[digest] += 1
         ids[i] = f"sha256-{digest[:32]}" + (f"-{seen[digest]}" if seen[digest] > 1 else "")
     return ids
@@ -237,24 +219,6 @@ def no_images(benchmark: Benchmark, source: Source) -> HarnessError:
         f"No images of {benchmark.name} in {source.root} (seen as: {source.layout}).",
         remedy=f"Expected a tree such as DIR/{folder}/IMAGE.JPEG. {benchmark.get}",
     )
-
-
-# --- notes ------------------------------------------------------------------------------------------------------------
-
-
-def _naming_notes(names: Sequence[str | None], benchmark: Benchmark) -> list[str]:
-    unnamed = sum(name is None for name in names)
-    if not unnamed:
-        return []
-    consequence = (
-        " They can't be joined with annotations by name (ReaL, ImageNet-X), and their labels couldn't be checked."
-        if benchmark.sample_id == "ilsvrc"
-        else ""
-    )
-    return [
-        f"{unnamed:,} of {len(names):,} images carry no published name; their sample ids are made from their content."
-        + consequence
-    ]
 
 
 def coverage_notes(benchmark: Benchmark, samples: pd.DataFrame, space: LabelSpace) -> list[str]:

@@ -47,11 +47,7 @@ class SliceFile:
     """SHA-256 of the file."""
 
     def grouping(self, reference: str, benchmark: Benchmark, sample_ids: Sequence[str]) -> Grouping:
-        """The groups by one column, or by one group of it (`COLUMN/GROUP`).
-
-        Raises:
-            HarnessError: an unknown group.
-        """
+        """The groups by one column, or by one group of it (`COLUMN/GROUP`). Raises HarnessError: an unknown group."""
         name, group = split_reference(reference)
         values = self.columns[name]
         frame = pd.DataFrame({name: values.to_numpy()}, index=self._sample_ids(benchmark))

@@ -80,8 +80,7 @@ def check_reference(reference: str, also: Sequence[str] = ()) -> None:
     Args:
         also: further names, such as the columns of a user's file; their groups are checked when they are read.
 
-    Raises:
-        HarnessError: with the nearest known names.
+    Raises HarnessError: with the nearest known names.
     """
     name, group = split_reference(reference)
     if name in also:

@@ -83,8 +83,7 @@ def image_statistics(
     Returns:
         float64, indexed by sample id, one column for each of `STATISTICS`; NaN where an image can't be read.
 
-    Raises:
-        HarnessError: full disk, read-only store.
+    Raises HarnessError: full disk, read-only store.
     """
     samples = dataset.samples.iloc[:count]
     values = np.empty((count, len(STATISTICS)))
@@ -129,8 +128,7 @@ def quantile_codes(
     Returns:
         int64 (n,), -1 where the value is NaN; float64 (parts - 1,), each the largest value of its group.
 
-    Raises:
-        ValueError: all values are NaN.
+    Raises ValueError: all values are NaN.
     """
     known = ~np.isnan(values)
     if not known.any():

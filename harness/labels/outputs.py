@@ -59,8 +59,7 @@ def declared_outputs(name: str, num_outputs: int, *, proof: str) -> OutputLabels
         name: a label space, or one followed by "+background" for a head with a background class at index 0.
         num_outputs: length of the model's logits.
 
-    Raises:
-        HarnessError: unknown space, or its length is not `num_outputs`.
+    Raises HarnessError: unknown space, or its length is not `num_outputs`.
     """
     base = name.removesuffix("+background")
     synsets = (*((None,) if base != name else ()), *label_space(base).synsets)
@@ -80,8 +79,7 @@ def names_by_output(id2label: Mapping[int, str], num_outputs: int) -> tuple[list
     output indices, but their order still is the order of the outputs; whether that reading is right is proven
     afterwards, name by name.
 
-    Raises:
-        UnprovenLabelsError: another number of names than of outputs.
+    Raises UnprovenLabelsError: another number of names than of outputs.
     """
     if len(id2label) != num_outputs:
         raise UnprovenLabelsError(

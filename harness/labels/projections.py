@@ -45,8 +45,7 @@ class LabelSpaceProjection:
 def project(labels: OutputLabels, space: LabelSpace, name: str, read_in: LabelSpace) -> LabelSpaceProjection:
     """Look up each class of `read_in` among a model's outputs, by synset, for samples labelled in `space`.
 
-    Raises:
-        UnprovenLabelsError: the model has none of these classes.
+    Raises UnprovenLabelsError: the model has none of these classes.
     """
     position = labels.position()
     columns = np.array([position.get(synset, -1) for synset in read_in.synsets], dtype=np.int64)
@@ -68,8 +67,7 @@ def label_space_projections(
     Args:
         with_subsets: also read the smaller label spaces inside the benchmark's.
 
-    Raises:
-        UnprovenLabelsError: the model has none of the benchmark's classes.
+    Raises UnprovenLabelsError: the model has none of the benchmark's classes.
     """
     space = label_space(benchmark_space)
     closed = project(labels, space, CLOSED, space)

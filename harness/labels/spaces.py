@@ -72,8 +72,7 @@ def timm_info_folder() -> Path:
 def label_space(name: str) -> LabelSpace:
     """The label space called `name`.
 
-    Raises:
-        HarnessError: unknown name, or the installed list differs from the published one.
+    Raises HarnessError: unknown name, or the installed list differs from the published one.
     """
     if name not in _LIST_FILES:
         raise unknown_name("label space", name, LABEL_SPACES)

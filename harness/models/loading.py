@@ -185,8 +185,7 @@ def build_architecture(spec: ModelSpec, *, seed: int = 0) -> torch.nn.Module:
     Returns:
         A module from normalised images (N, 3, H, W) to logits (N, outputs).
 
-    Raises:
-        HarnessError: the registry states no architecture for this model.
+    Raises HarnessError: the registry states no architecture for this model.
     """
     import torch
 

@@ -141,8 +141,7 @@ def from_timm(config: dict[str, Any], origin: str) -> Preprocessing:
 
     Follows timm/data/transforms_factory.py, `transforms_imagenet_eval`.
 
-    Raises:
-        HarnessError: a field is missing, or a crop mode that is not "center" or "squash".
+    Raises HarnessError: a field is missing, or a crop mode that is not "center" or "squash".
     """
     try:
         _, height, width = config["input_size"]
@@ -181,8 +180,7 @@ def from_hub_processor(config: dict[str, Any], origin: str) -> Preprocessing:
     Only what the file states counts: a class's default mean and std can differ from the ones a checkpoint was
     trained with, so a file that leaves them out is refused.
 
-    Raises:
-        HarnessError: an unknown processor, a missing field, or a switched-off step that the model needs.
+    Raises HarnessError: an unknown processor, a missing field, or a switched-off step that the model needs.
     """
     named = config.get("image_processor_type") or config.get("feature_extractor_type") or ""
     family = named.removesuffix("Fast").removesuffix("Pil").removesuffix("ImageProcessor")

@@ -54,8 +54,7 @@ def registered() -> dict[str, ModelSpec]:
 def resolve(reference: str) -> ModelSpec:
     """The model that `reference` means.
 
-    Raises:
-        HarnessError: no such name or folder, or a malformed reference; suggests the nearest known names.
+    Raises HarnessError: no such name or folder, or a malformed reference; suggests the nearest known names.
     """
     prefix, colon, rest = reference.partition(":")
     if colon and prefix in _PREFIXES:

@@ -74,16 +74,14 @@ class Checkpoint(_Strict):
     def locate(self, spec: ModelSpec, *, offline: bool) -> CheckpointFiles:
         """Find, and unless offline fetch, the files.
 
-        Raises:
-            MissingInputError: not here and not to be had: says why and what to do.
+        Raises MissingInputError: not here and not to be had: says why and what to do.
         """
 
     @abstractmethod
     def build(self, spec: ModelSpec, found: CheckpointFiles) -> BuiltModel:
         """Build the network and load its tensors.
 
-        Raises:
-            HarnessError: a damaged or incomplete checkpoint, or preprocessing that is not stated.
+        Raises HarnessError: a damaged or incomplete checkpoint, or preprocessing that is not stated.
         """
 
 

@@ -43,8 +43,7 @@ def explaining(path: Path) -> Iterator[None]:
 def read_tensors(file: Path) -> dict[str, torch.Tensor]:
     """A state dict from safetensors, or from a pickle that may hold tensors only.
 
-    Raises:
-        HarnessError: the file is damaged or holds something else.
+    Raises HarnessError: the file is damaged or holds something else.
     """
     import safetensors.torch
     import torch

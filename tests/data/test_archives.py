@@ -9,9 +9,8 @@ from typing import Any
 
 import pytest
 
-from harness.data.archives import unpack
 from harness.data.catalog import get_benchmark
-from harness.data.local import open_dataset
+from harness.data.local import open_dataset, unpack
 from harness.data.locations import locate
 from harness.errors import HarnessError
 

@@ -110,8 +110,7 @@ def read_labels_csv(path: Path, space: LabelSpace) -> dict[str, int]:
 
     Every row must be consistent: the label's synset in `space` is the row's wnid.
 
-    Raises:
-        HarnessError: a column is missing, a name leads elsewhere or comes twice, or label and wnid disagree.
+    Raises HarnessError: a column is missing, a name leads elsewhere or comes twice, or label and wnid disagree.
     """
     rows = _read_csv(path, ("file_name", "label", "wnid"))
     labels: dict[str, int] = {}

@@ -53,11 +53,7 @@ class HubCheckpoint(Checkpoint):
 
 
 def resolve_hub(rest: str, prefix: str = "hf") -> ModelSpec:
-    """The model of `hf:ORG/NAME[@REVISION]`.
-
-    Raises:
-        HarnessError: malformed.
-    """
+    """The model of `hf:ORG/NAME[@REVISION]`. Raises HarnessError: malformed."""
     if not HUB_ID.fullmatch(rest):
         raise UsageError(
             f"'{prefix}:{rest}' is not {prefix}:ORG/NAME[@REVISION].", remedy="Example: hf:facebook/regnet-y-040@main"
@@ -76,8 +72,7 @@ def resolve_hub(rest: str, prefix: str = "hf") -> ModelSpec:
 def resolve_timm(rest: str) -> ModelSpec:
     """The model of `timm:NAME.TAG`, which is the repository of that name in timm's organisation.
 
-    Raises:
-        HarnessError: an architecture without the tag of its weights.
+    Raises HarnessError: an architecture without the tag of its weights.
     """
     if "." not in rest:
         raise UsageError(
@@ -88,11 +83,7 @@ def resolve_timm(rest: str) -> ModelSpec:
 
 
 def resolve_folder(path: Path) -> ModelSpec:
-    """The model in a folder.
-
-    Raises:
-        HarnessError: it has no config.json.
-    """
+    """The model in a folder. Raises HarnessError: it has no config.json."""
     if not (path / "config.json").is_file():
         raise HarnessError(
             f"The folder {path} holds no config.json, so it is no model in the Hub's layout.",
