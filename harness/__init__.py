@@ -36,8 +36,7 @@ if TYPE_CHECKING:
     from harness.export.evaluation import Card, Evaluation, PlannedRun, Sweep
     from harness.facts.identify import Identification
     from harness.hub.plan import PushPlan
-    from harness.hub.publish import Pulled
-    from harness.hub.send import Sent
+    from harness.hub.publish import Pulled, Sent
     from harness.models.preprocessing import Preprocessing
 
 __version__ = "0.1.0"
@@ -926,19 +925,11 @@ def push(
     Raises:
         HarnessError: no rights, a card that is not fit for the Hub, or changes that contradict each other.
     """
+    from harness.hub.plan import PushRequest
     from harness.hub.publish import publish
 
-    return publish(
-        card,
-        repo_id,
-        revision=revision,
-        ledger=ledger,
-        create_pr=create_pr,
-        create_repo=create_repo,
-        message=message,
-        dry_run=dry_run,
-        confirm=confirm,
-    )
+    request = PushRequest(Path(card), repo_id, revision, create_pr, create_repo, _path(ledger), message)
+    return publish(request, dry_run=dry_run, confirm=confirm)
 
 
 def pull(repo_id: str, *, output: str | Path | None = None, revision: str = "main") -> Pulled:

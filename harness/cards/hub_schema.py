@@ -7,9 +7,8 @@ a card has to come through unharmed, not what tells whether it is right.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
-from functools import cache
+from collections.abc import Iterator, Mapping
+from functools import cache, partial
 from importlib import resources
 from typing import Annotated, Any, TypeVar
 
@@ -31,18 +30,6 @@ from harness.cards.document import Document, decode
 from harness.errors import nearest
 
 
-@dataclass(frozen=True)
-class Fault:
-    """What the Hub's schema doesn't allow."""
-
-    where: str
-    """E.g. `license`, `model-index[0].results[1].dataset.name`."""
-    message: str
-
-    def __str__(self) -> str:
-        return f"{self.where}: {self.message}" if self.where else self.message
-
-
 @cache
 def hub_vocabulary() -> dict[str, frozenset[str]]:
     """Words that the Hub takes in a front matter: `licences` and `pipeline-tags`; their sources are in the file."""
@@ -50,18 +37,13 @@ def hub_vocabulary() -> dict[str, frozenset[str]]:
     return {name: frozenset(words) for name, words in yaml.safe_load(text).items()}
 
 
-def _one_of(kind: str) -> Callable[[object], object]:
-    def check(value: object) -> object:
-        known = hub_vocabulary()[kind]
-        if not isinstance(value, str) or value not in known:
-            hits = nearest(str(value), known)
-            hint = f"; did you mean {' or '.join(hits)}?" if hits else ""
-            raise PydanticCustomError(
-                "word", "'{word}' is unknown to the Hub{hint}", {"word": str(value), "hint": hint}
-            )
-        return value
-
-    return check
+def _known(kind: str, value: object) -> object:
+    known = hub_vocabulary()[kind]
+    if not isinstance(value, str) or value not in known:
+        hits = nearest(str(value), known)
+        hint = f"; did you mean {' or '.join(hits)}?" if hits else ""
+        raise PydanticCustomError("word", "'{word}' is unknown to the Hub{hint}", {"word": str(value), "hint": hint})
+    return value
 
 
 # --- the schema ----------------------------------------------------------------------------------------------------
@@ -72,8 +54,8 @@ _by_shape = Discriminator(lambda value: "block" if isinstance(value, list | dict
 Text = Annotated[str, StringConstraints(strict=True, strip_whitespace=True, min_length=1)]
 Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
 Grams = Annotated[Number, Field(ge=0)]
-Licence = Annotated[Any, AfterValidator(_one_of("licences"))]
-PipelineTag = Annotated[Any, AfterValidator(_one_of("pipeline-tags"))]
+Licence = Annotated[Any, AfterValidator(partial(_known, "licences"))]
+PipelineTag = Annotated[Any, AfterValidator(partial(_known, "pipeline-tags"))]
 OneOrMore = Annotated[Annotated[_Kind, Tag("plain")] | Annotated[list[_Kind], Tag("block")], _by_shape]
 
 
@@ -157,43 +139,41 @@ class FrontMatter(_Block):
 # --- what is wrong with one ----------------------------------------------------------------------------------------
 
 
-def card_faults(card: bytes) -> list[Fault]:
-    """What the front matter of a card has that the Hub's schema doesn't allow."""
+def card_faults(card: bytes) -> list[str]:
+    """What the front matter of a card has that the Hub's schema doesn't allow, each with its place."""
     text = decode(card)
     span = Document(text).front_matter
     if span is None:
-        if text.lstrip("\ufeff").startswith("---"):
-            return [Fault("", "the front matter's closing line '---' is missing")]
-        return []
+        opened = text.lstrip("\ufeff").startswith("---")
+        return ["the front matter's closing line '---' is missing"] if opened else []
     try:
         root = yaml.compose(text[slice(*span)], Loader=yaml.SafeLoader)
         data = yaml.safe_load(text[slice(*span)])
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         line = f"line {mark.line + 2}: " if mark else ""
-        return [Fault("", f"{line}the front matter is not valid YAML: {getattr(error, 'problem', None) or error}")]
+        return [f"{line}the front matter is not valid YAML: {getattr(error, 'problem', None) or error}"]
     if data is None:
         return []
     if not isinstance(root, yaml.MappingNode) or not isinstance(data, dict):
-        return [Fault("", "the front matter is not a list of keys and values")]
+        return ["the front matter is not a list of keys and values"]
     counted = Counter(str(key.value) for key, _ in root.value)
-    twice = [Fault(key, "is given more than once") for key, count in counted.items() if count > 1]
-    return twice + metadata_faults(data)
+    return [f"{key}: is given more than once" for key, n in counted.items() if n > 1] + metadata_faults(data)
 
 
-def metadata_faults(data: Mapping[str, Any]) -> list[Fault]:
-    """What a front matter's values have that the Hub's schema doesn't allow.
+def metadata_faults(data: Mapping[str, Any]) -> list[str]:
+    """What a front matter's values have that the Hub's schema doesn't allow, each with its place.
 
-    >>> [str(fault) for fault in metadata_faults({"license": "mit", "tags": ["vision", 2024]})]
+    >>> metadata_faults({"license": "mit", "tags": ["vision", 2024]})
     ['tags[1]: 2024 is not text; put it in quotes']
     """
-    found: list[Fault] = []
+    found: list[str] = []
     try:
         FrontMatter.model_validate(dict(data))
     except ValidationError as error:
-        found = [Fault(_place(item["loc"]), _message(item)) for item in error.errors(include_url=False)]
+        found = [f"{_place(item['loc'])}: {_message(item)}" for item in error.errors(include_url=False)]
     if data.get("license") == "other" and not data.get("license_name"):
-        found.append(Fault("license_name", "is needed where the licence is 'other'"))
+        found.append("license_name: is needed where the licence is 'other'")
     return found + _repeated(data.get("model-index"))
 
 
@@ -210,40 +190,39 @@ def _message(error: ErrorDetails) -> str:
         case "string_type" | "string_too_short":
             return f"{value!r} is not text" + ("; put it in quotes" if isinstance(value, bool | int | float) else "")
         case "float_type" | "finite_number" | "greater_than_equal":
-            kind = "number of grams" if error["loc"][0] == "co2_eq_emissions" else "plain number"
-            return f"{value!r} is not a {kind}"
+            return (
+                f"{value!r} is not a {'number of grams' if error['loc'][0] == 'co2_eq_emissions' else 'plain number'}"
+            )
+        case "list_type" | "model_type" if value is None:
+            return "is missing"
         case "list_type":
-            return "is not a list" if value is not None else "is missing"
+            return "is not a list"
         case "model_type":
-            return "is not a mapping" if value is not None else "is missing"
+            return "is not a mapping"
         case "too_short":
             return "needs at least one metric"
     return error["msg"]
 
 
-def _repeated(index: object) -> list[Fault]:
+def _repeated(index: object) -> list[str]:
     """Results that the Hub's client would take for one."""
-    sound = [result for result in results_of(index) if isinstance(result.get("dataset"), dict)]
     found = []
-    for (_, dataset, config, split, revision), count in Counter(map(identity, sound)).items():
+    sound = (identity(result) for result in results_of(index) if isinstance(result.get("dataset"), dict))
+    for (_, dataset, *parts), count in Counter(sound).items():
         if count > 1:
-            parts = ", ".join(str(part) for part in (config, split, revision) if part)
-            about = f"{dataset}: {parts}" if parts else dataset
-            message = (
-                f"{count} results are about the same thing ({about}): the Hub's client makes one of them, and loses a "
-                "source; give config or split"
+            about = ": ".join(filter(None, (str(dataset), ", ".join(filter(None, parts)))))
+            found.append(
+                f"model-index: {count} results are about the same thing ({about}): the Hub's client makes one of them, and "
+                "loses a source; give config or split"
             )
-            found.append(Fault("model-index", message))
     return found
 
 
 def identity(result: Mapping[str, Any]) -> tuple[str | None, ...]:
     """What the Hub's client tells results apart by (`EvalResult.unique_identifier`): task, data set, configuration,
     split, revision."""
-    task, dataset = result.get("task"), result.get("dataset")
-    dataset = dataset if isinstance(dataset, dict) else {}
-    parts = [task.get("type") if isinstance(task, dict) else None]
-    parts += [dataset.get(name) for name in ("type", "config", "split", "revision")]
+    task, dataset = (part if isinstance(part, dict) else {} for part in (result.get("task"), result.get("dataset")))
+    parts = [task.get("type"), *(dataset.get(name) for name in ("type", "config", "split", "revision"))]
     return tuple(None if part is None else str(part) for part in parts)
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import yaml
@@ -18,7 +18,7 @@ from harness.cards.document import Block, Document, Edit, Marker, without_marker
 from harness.cards.hub_schema import hub_vocabulary, metadata_faults
 from harness.cards.knowledge import Knowledge, knowledge_of
 from harness.cards.questions import QuestionTable
-from harness.data.catalog import Benchmark, benchmarks
+from harness.data.catalog import benchmarks
 from harness.errors import HarnessError
 from harness.evidence import Evidence, EvidenceClass, EvidenceKey, Ledger
 from harness.metrics.registry import metrics
@@ -41,28 +41,27 @@ def card_metadata(ledger: Ledger | None, *, model: str) -> dict[str, Any]:
         HarnessError: the Hub would not accept what came out (an entry of the ledger is odd).
     """
     knowledge = knowledge_of(model, ledger)
-    checkpoint = (ledger.model.get("checkpoint") or {}) if ledger else {}
-    found: dict[str, Any] = {}
-    licence = checkpoint.get("licence") or _first(knowledge, "documented.license.hub-tag", "documented.license.code")
-    if licence:
-        found |= _licence(str(licence))
-    if library := (ledger.model.get("library") if ledger else None) or _first(knowledge, "documented.model.library"):
-        found["library_name"] = str(library)
-    found["pipeline_tag"] = "image-classification"
-    found["tags"] = ["image-classification", "vision"]
-    if training_set := _first(knowledge, "documented.data.hub-tag"):
-        found["datasets"] = [training_set]
-    if (base := _first(knowledge, "documented.model.finetuned-from")) and base != "none":
-        found["base_model"] = base
-    emissions = training_emissions(knowledge)
-    if emissions is not None:
-        found["co2_eq_emissions"] = emissions
+    about = ledger.model if ledger else {}
+    licence = (about.get("checkpoint") or {}).get("licence")
+    licence = str(licence or _first(knowledge, "documented.license.hub-tag", "documented.license.code") or "")
+    has_identifier = licence.lower() in hub_vocabulary()["licences"]  # of the Hub; another licence goes by its name
+    training_set = _first(knowledge, "documented.data.hub-tag")
+    base = _first(knowledge, "documented.model.finetuned-from")
     index = model_index(ledger) if ledger is not None else []
-    if index:
-        found["metrics"] = list(
-            dict.fromkeys(metric["type"] for result in index[0]["results"] for metric in result["metrics"])
-        )
-        found["model-index"] = index
+    types = [metric["type"] for entry in index for result in entry["results"] for metric in result["metrics"]]
+    found = {
+        "license": licence.lower() if has_identifier else licence and "other",
+        "license_name": None if has_identifier else licence,
+        "library_name": about.get("library") or _first(knowledge, "documented.model.library"),
+        "pipeline_tag": "image-classification",
+        "tags": ["image-classification", "vision"],
+        "datasets": [training_set] if training_set else None,
+        "base_model": None if base == "none" else base,
+        "co2_eq_emissions": training_emissions(knowledge),
+        "metrics": list(dict.fromkeys(types)),
+        "model-index": index,
+    }
+    found = {key: value for key, value in found.items() if value}
     check_metadata(found)
     return found
 
@@ -70,12 +69,6 @@ def card_metadata(ledger: Ledger | None, *, model: str) -> dict[str, Any]:
 def _first(knowledge: Knowledge, *keys: str) -> str | None:
     view = next((view for view in map(knowledge.find, keys) if view is not None), None)
     return str(view.value) if view else None
-
-
-def _licence(name: str) -> dict[str, str]:
-    """The Hub's identifier; a licence that the Hub has no identifier for goes by its name."""
-    known = name.lower()
-    return {"license": known} if known in hub_vocabulary()["licences"] else {"license": "other", "license_name": name}
 
 
 def training_emissions(knowledge: Knowledge) -> dict[str, Any] | None:
@@ -99,30 +92,29 @@ def training_emissions(knowledge: Knowledge) -> dict[str, Any] | None:
 
 def model_index(ledger: Ledger) -> list[dict[str, Any]]:
     """`model-index`: accuracies measured by harness on whole published benchmarks, and nothing else."""
-    known = benchmarks()
-    names = dict.fromkeys(item.name.benchmark for item in ledger)
-    results = [result for name in names if name in known for result in _result(known[name], ledger)]
+    known = {name: benchmark for name, benchmark in benchmarks().items() if benchmark.package is None}
+    results = []
+    for name in dict.fromkeys(item.name.benchmark for item in ledger):
+        items = [(spec, ledger.get(f"{name}.{spec.name}")) for spec in metrics().values() if spec.hub_type is not None]
+        found = [
+            {"type": spec.hub_type, "name": spec.title, "value": round(item.number, spec.decimals)}
+            for spec, item in items
+            if item is not None and is_publishable(item)
+        ]
+        if found and name in known:
+            hub = known[name].hub
+            dataset = {"type": hub.id if hub else name, "name": known[name].title}
+            if hub:  # the three sets of ImageNetV2 are archives of one repository: the name tells them apart
+                config = hub.config or (name if hub.archive else None)
+                dataset |= {key: value for key, value in (("config", config), ("split", hub.split)) if value}
+            result = {
+                "task": {"type": "image-classification", "name": "Image classification"},
+                "dataset": dataset,
+                "metrics": found,
+                "source": dict(_SOURCE),  # one of its own, or YAML writes references
+            }
+            results.append(result)
     return [{"name": str(ledger.model.get("title") or ledger.model["name"]), "results": results}] if results else []
-
-
-def _result(benchmark: Benchmark, ledger: Ledger) -> Iterable[dict[str, Any]]:
-    found = []
-    for spec in metrics().values():
-        item = ledger.get(f"{benchmark.name}.{spec.name}") if spec.hub_type is not None else None
-        if item is not None and is_publishable(item):
-            value = round(item.number, spec.decimals)
-            found.append({"type": spec.hub_type, "name": spec.title, "value": value})
-    if found and benchmark.package is None:
-        dataset = {"type": benchmark.hub.id if benchmark.hub else benchmark.name, "name": benchmark.title}
-        if benchmark.hub:
-            config = benchmark.hub.config or (benchmark.name if benchmark.hub.archive else None)
-            dataset |= {k: v for k, v in (("config", config), ("split", benchmark.hub.split)) if v}
-        yield {
-            "task": {"type": "image-classification", "name": "Image classification"},
-            "dataset": dataset,  # the three sets of ImageNetV2 are archives of one repository: the name tells them apart
-            "metrics": found,
-            "source": dict(_SOURCE),  # one of its own, or YAML writes references
-        }
 
 
 def is_publishable(item: Evidence) -> bool:
@@ -161,19 +153,18 @@ def complete_metadata(document: Document, data: Mapping[str, Any]) -> tuple[list
         text = f"---\n{dump_metadata(data)}\n---\n\n".replace("\n", newline)
         return list(data), Edit(begin, begin, text)
     start, end = document.front_matter
-    there = _read(document.text[start:end])
-    missing = {key: value for key, value in data.items() if there is not None and key not in there}
-    if there is None or not missing:
+    there = read_metadata(document.text[start:end])
+    if there is None or not (missing := {key: value for key, value in data.items() if key not in there}):
         return [], None
     before = "" if end == start or document.text[end - 1] in "\r\n" else newline
     added = before + f"{dump_metadata(missing)}\n".replace("\n", newline)
-    together = _read(document.text[start:end] + added)
-    if together is None or any(key not in together for key in (*there, *missing)):
+    together = read_metadata(document.text[start:end] + added)
+    if together is None or not together.keys() >= {*there, *missing}:
         return [], None  # written in a way that can't be added to line by line, such as one pair of braces
     return list(missing), Edit(end, end, added)
 
 
-def _read(text: str) -> dict[Any, Any] | None:
+def read_metadata(text: str) -> dict[Any, Any] | None:
     """A front matter's keys; None where it can't be read as such."""
     try:
         data = yaml.safe_load(text)
@@ -204,29 +195,23 @@ def fill_metadata(
     """
     if block.label is None:
         return None, Edit(marker.start, marker.end, "not answered by this harness")
-    value = _value(document, block.label, knowledge, table)
+    value = _value(document, block.label.split("."), knowledge, table)
     if value is None:
-        return _why_gone(block.label, knowledge), _removal(document, block)
+        question, key = _GONE.get(block.label.partition(".")[0], ("", ""))
+        view = (knowledge.absent(key) or knowledge.find(key)) if key else None
+        why = Answer(question, view.class_, [view.key], "", True) if view else None
+        return why, _removal(document, block.label.split("."))
     class_, key, text = value
-    whole = document.text[block.start : block.end]
-    around = whole.replace(document.text[marker.start : marker.end], "").strip("\"' ")
-    if around:
-        words = whole.replace(document.text[marker.start : marker.end], text).strip("\"'")
-        text = json.dumps(words, ensure_ascii=False)
+    whole, asked = document.text[block.start : block.end], document.text[marker.start : marker.end]
+    if whole.replace(asked, "").strip("\"' "):
+        text = json.dumps(whole.replace(asked, text).strip("\"'"), ensure_ascii=False)
     return Answer(f"front matter: {block.label}", class_, [key], text, True), Edit(block.start, block.end, text)
 
 
-def _why_gone(path: str, knowledge: Knowledge) -> Answer | None:
-    question, key = _GONE.get(path.partition(".")[0], ("", ""))
-    view = (knowledge.absent(key) or knowledge.find(key)) if key else None
-    return Answer(question, view.class_, [view.key], "", True) if view else None
-
-
-def _value(document: Document, path: str, knowledge: Knowledge, table: QuestionTable) -> Value | None:
-    parts = path.split(".")
-    top, last = parts[0], parts[-1]
+def _value(document: Document, path: list[str], knowledge: Knowledge, table: QuestionTable) -> Value | None:
+    top, last = path[0], path[-1]
     if top == "model-index":
-        return _metric_value(document, path, knowledge, table)
+        return _metric_value(document, path, knowledge, table) if last == "value" else None
     for key in table.metadata.get(top, ()):
         view = knowledge.find(key)
         if view is None:
@@ -238,14 +223,12 @@ def _value(document: Document, path: str, knowledge: Knowledge, table: QuestionT
     return None
 
 
-def _metric_value(document: Document, path: str, knowledge: Knowledge, table: QuestionTable) -> Value | None:
+def _metric_value(document: Document, path: list[str], knowledge: Knowledge, table: QuestionTable) -> Value | None:
     """A result's value: measured on the whole benchmark, or none."""
-    if not path.endswith(".value"):
-        return None
     assert document.front_matter is not None
     data: Any = yaml.safe_load(document.text[slice(*document.front_matter)])
     dataset: dict[str, Any] = {}
-    for part in path.split(".")[:-1]:
+    for part in path[:-1]:
         data = data[int(part)] if isinstance(data, list) else data[part]
         dataset = data.get("dataset", dataset) if isinstance(data, dict) else dataset
     metric = f"{data.get('type', '')} {data.get('name', '')}".lower()
@@ -259,34 +242,25 @@ def _metric_value(document: Document, path: str, knowledge: Knowledge, table: Qu
     return None
 
 
-def _removal(document: Document, block: Block) -> Edit:
-    """Remove the lines of the smallest entry that makes sense without the value."""
+def _removal(document: Document, path: list[str]) -> Edit:
+    """Remove the lines of the smallest entry that makes sense without the value at `path`: its key, or the list item or
+    parent that it empties."""
     assert document.front_matter is not None
-    assert block.label is not None
     offset, stop = document.front_matter
-    root = yaml.compose(document.text[offset:stop], Loader=yaml.SafeLoader)
-    assert root is not None
-    start, end = _entry_span(root, block.label.split("."))
-    end = start + len(document.text[offset + start : offset + end].rstrip())
-    first = document.line_start(document.line_of(offset + start))
-    last = document.line_of(max(offset + start, offset + end - 1))
-    return Edit(first, min(document.line_start(last + 1), stop), "")
-
-
-def _entry_span(root: yaml.Node, path: list[str]) -> tuple[int, int]:
-    """Offsets of the entry to remove for a value at `path`: its key, or the list item or parent that it empties."""
-    node = root
-    span = (root.start_mark.index, root.end_mark.index)
+    node = yaml.compose(document.text[offset:stop], Loader=yaml.SafeLoader)
+    assert node is not None
+    first = last = node
     for depth, part in enumerate(path):
+        is_metric = False
         if isinstance(node, yaml.MappingNode):
             key, value = next((k, v) for k, v in node.value if str(k.value) == part)
             is_metric = path[0] == "model-index" and depth == len(path) - 1
-            if len(node.value) > 1 and not is_metric:
-                span = (key.start_mark.index, value.end_mark.index)
-            node = value
-        elif isinstance(node, yaml.SequenceNode):
-            child = node.value[int(part)]
-            if len(node.value) > 1:
-                span = (child.start_mark.index, child.end_mark.index)
-            node = child
-    return span
+        else:
+            key = value = node.value[int(part)]
+        if len(node.value) > 1 and not is_metric:
+            first, last = key, value
+        node = value
+    start, end = offset + first.start_mark.index, offset + last.end_mark.index
+    end = start + len(document.text[start:end].rstrip())
+    after = document.line_start(document.line_of(max(start, end - 1)) + 1)
+    return Edit(document.line_start(document.line_of(start)), min(after, stop), "")

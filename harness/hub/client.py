@@ -86,9 +86,8 @@ class _PatientClient(httpx2.Client):
         self._patience = patience
 
     def send(self, request: httpx2.Request, **options: Any) -> httpx2.Response:
-        given = request.extensions.get("timeout", {})
-        ours = self.timeout.as_dict()  # some of the client's calls pass "no time-out" on
-        limits = {name: ours[name] if given.get(name) is None else given[name] for name in ours}
+        given = {name: limit for name, limit in request.extensions.get("timeout", {}).items() if limit is not None}
+        limits = self.timeout.as_dict() | given  # some of the client's calls pass "no time-out" on
         request.extensions = {**request.extensions, "timeout": limits}
         if not _is_repeatable(request):
             return super().send(request, **options)
@@ -103,7 +102,7 @@ class _PatientClient(httpx2.Client):
             else:
                 if response.status_code not in BUSY:
                     return response
-                wait = max(pause, _asked_pause(response.headers) or 0.0)
+                wait = max(pause, _asked_pause(response.headers))
                 if not left or wait > self._patience.longest_pause:
                     raise busy(response.status_code, response.headers)
                 response.close()
@@ -119,24 +118,23 @@ def _is_repeatable(request: httpx2.Request) -> bool:
     return request.method in ("GET", "HEAD") and request.url.path != _TELEMETRY
 
 
-def _asked_pause(headers: Mapping[str, str]) -> float | None:
-    """Seconds that the Hub asks to wait, by `Retry-After` (seconds, or a date) or its rate limit headers."""
+def _asked_pause(headers: Mapping[str, str]) -> float:
+    """Seconds that the Hub asks to wait, by `Retry-After` (seconds, or a date) or its rate limit headers; or 0."""
     asked = headers.get("Retry-After", "").strip()
     if asked.isdigit():
         return float(asked)
     with suppress(ValueError, TypeError):
         return max(0.0, (parsedate_to_datetime(asked) - datetime.now(UTC)).total_seconds())
     limit = re.search(r";\s*r\s*=\s*0\s*;\s*t\s*=\s*(\d+)", headers.get("RateLimit", ""))
-    return float(limit[1]) if limit else None
+    return float(limit[1]) if limit else 0.0
 
 
 def no_answer(url: object, error: Exception) -> str:
     """What is said when no answer came."""
-    host = urlsplit(str(url)).hostname or str(url)
     what = "gave no answer in time" if isinstance(error, httpx2.TimeoutException) else "can't be reached"
     if isinstance(error, httpx2.RemoteProtocolError | httpx2.ReadError | httpx2.WriteError):
         what = "closed the connection without an answer"
-    return f"{host} {what}."
+    return f"{urlsplit(str(url)).hostname or url} {what}."
 
 
 def busy(status: int, headers: Mapping[str, str]) -> HarnessError:

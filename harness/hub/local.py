@@ -1,4 +1,9 @@
-"""What is sent: a card, the figures that it shows, and the ledger that it was made from."""
+"""What is sent: a card, the figures that it shows, and the ledger that it was made from; and what is checked before.
+
+The Hub's own endpoint is asked about the card as well, when a commit is sent. The checks here are for what it doesn't look at
+(two results under one identity, of which a reader of the card keeps one source; a number that isn't in the ledger) and for
+an answer without network.
+"""
 
 from __future__ import annotations
 
@@ -8,14 +13,18 @@ from pathlib import Path
 from urllib.parse import unquote
 
 from harness.cards.document import Document, apply_edits, decode, encode
-from harness.cards.record import CardRecord, ledger_digest, read_record, record_edit
+from harness.cards.hub_schema import card_faults, identity, results_of
+from harness.cards.metadata import model_index, read_metadata
+from harness.cards.record import ledger_digest, read_record, record_edit
+from harness.data.catalog import benchmarks
 from harness.errors import CheckFailedError, UsageError
 from harness.evidence import Ledger
 from harness.hub.transport import CARD, holds_token
-from harness.hub.validation import check_content
 
 LEDGER = "evidence.json"
 """Where a card's ledger is in a repository."""
+_LARGEST_CARD = 10_000_000
+"""Bytes; the Hub stores larger files apart, and doesn't show them as a card."""
 _FIGURE = re.compile(r"""(?:\]\(\s*<?|\bsrc\s*=\s*["']?)(?:\./)?(figures/[^\s)>"'#?]+)""")
 
 
@@ -43,8 +52,9 @@ def local_files(card: Path, ledger: Path | None, token: str | None) -> tuple[lis
             from, or a file holds a token.
     """
     content = _read(card, "card")
-    check_content(content, str(card))
-    record = read_record(decode(content))
+    _check_content(content, str(card))
+    text = decode(content)
+    record = read_record(text)
     beside = card.parent / Path(record.ledger if record and record.ledger else LEDGER).name
     path = ledger or (beside if beside.is_file() else None)
     evidence = Ledger.load(path) if path is not None else None
@@ -54,7 +64,8 @@ def local_files(card: Path, ledger: Path | None, token: str | None) -> tuple[lis
                 f"{path} isn't the ledger that {card} was made from.",
                 remedy="Fill or render the card again, or give its own ledger with --ledger.",
             )
-        content = _naming(content, replace(record, ledger=LEDGER))
+        edit = record_edit(Document(text), replace(record, ledger=LEDGER))  # as it is called on the Hub
+        content = encode(apply_edits(text, [edit] if edit else []))
     files = [LocalFile(CARD, card, content)]
     shown = [(name, card.parent / name) for name in figures_of(content)]
     files += [LocalFile(name, source, source.read_bytes()) for name, source in shown if source.is_file()]
@@ -75,15 +86,75 @@ def figures_of(card: bytes) -> list[str]:
     return [name for name in dict.fromkeys(names) if ".." not in name.split("/")]
 
 
-def _naming(card: bytes, record: CardRecord) -> bytes:
-    """The card with a record that names the ledger as it is called on the Hub."""
-    text = decode(card)
-    edit = record_edit(Document(text), record)
-    return encode(apply_edits(text, [edit])) if edit is not None else card
-
-
 def _read(path: Path, what: str) -> bytes:
     try:
         return path.read_bytes()
     except OSError as error:
         raise UsageError(f"Can't read the {what} {path}: {error.strerror}.", remedy="Give its path.") from error
+
+
+def _check_content(card: bytes, name: str) -> None:
+    """Refuse what is no card at all: empty, not UTF-8, or too large."""
+    if not card.strip():
+        raise CheckFailedError(f"{name} is empty.", remedy="Give a card with content.")
+    if len(card) > _LARGEST_CARD:
+        raise CheckFailedError(
+            f"{name} has {len(card):,} bytes; the Hub shows no card over {_LARGEST_CARD:,}.",
+            remedy="Move large parts to files of their own.",
+        )
+    try:
+        card.decode("utf-8")
+    except UnicodeDecodeError as error:
+        line = card.count(b"\n", 0, error.start) + 1
+        raise CheckFailedError(
+            f"{name}, line {line}: byte 0x{card[error.start]:02x} is not UTF-8, and the Hub takes nothing else.",
+            remedy="Save the card as UTF-8.",
+        ) from error
+
+
+def check_card(card: bytes, theirs: bytes | None, name: str, ledger: Ledger | None, ledger_name: str) -> None:
+    """Refuse a card whose front matter has faults that the one on the Hub doesn't have.
+
+    Raises:
+        HarnessError: names the faults.
+    """
+    there = card_faults(theirs or b"")
+    faults = [fault for fault in card_faults(card) if fault not in there]
+    for score in unproven_scores(card, theirs, ledger) if ledger is not None else ():
+        faults.append(f"model-index: {score} is not in {ledger_name} as measured on the whole benchmark")
+    if faults:
+        raise CheckFailedError(
+            f"{name} has a front matter that the Hub wouldn't take:\n    " + "\n    ".join(faults),
+            remedy="Mend it, then repeat the command.",
+        )
+
+
+def unproven_scores(card: bytes, there: bytes | None, ledger: Ledger) -> list[str]:
+    """Scores on known benchmarks that a card adds to what is on the Hub and that its ledger doesn't hold as measured on
+    the whole benchmark.
+
+    Args:
+        card: the card to send.
+        there: the card on the Hub now.
+    """
+    known = {name for b in benchmarks().values() for name in (b.name, b.hub.id if b.hub else None) if name}
+    added = _scores(_index_of(card)) - _scores(_index_of(there or b"")) - _scores(model_index(ledger))
+    found = [f"{score[1]}{f', {score[5]}' if score[5] else ''}: {score[6]}" for score in added if score[1] in known]
+    return sorted(found)
+
+
+def _index_of(card: bytes) -> object:
+    """A card's `model-index`; None where there is none, or none that can be read."""
+    text = decode(card)
+    span = Document(text).front_matter
+    return (read_metadata(text[slice(*span)]) or {}).get("model-index") if span else None
+
+
+def _scores(index: object) -> set[tuple[str | None, ...]]:
+    return {
+        (*identity(result), str(metric.get("name") or ""), str(metric.get("value")))
+        for result in results_of(index)
+        if isinstance(result.get("metrics"), list)
+        for metric in result["metrics"]
+        if isinstance(metric, dict)
+    }

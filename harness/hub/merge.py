@@ -4,7 +4,8 @@ A three-way merge: what only one side changed since the common base is taken fro
 taken once; where both changed the same place, or places without a line between them, there is a conflict and nobody
 wins. The body is merged by lines. The front matter is merged by its top-level keys, each with the comments above it, so
 that a key added here and another added there don't collide; inside a key that both changed, by lines again. Keys keep the
-order they have on the Hub.
+order they have on the Hub. The merge of lines is written here, on difflib, because the library for it, merge3, is under the
+GPL, which a package under the Apache licence can't ask its users to take on.
 """
 
 from __future__ import annotations
@@ -13,10 +14,8 @@ import difflib
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import partial
 
 import yaml
-from merge3 import Merge3
 
 from harness.cards.document import Document, apply_edits, decode, encode
 from harness.cards.record import read_record, record_edit, without_record
@@ -131,19 +130,11 @@ def merges_by_lines(base: bytes, theirs: bytes, ours: bytes) -> bool:
 
 def _with_line_ends_of(model: bytes, card: bytes) -> bytes:
     """A card with the line ends of another, where each keeps to one kind."""
-    plain = card.replace(b"\r\n", b"\n")
-    if model.count(b"\n") and model.count(b"\r\n") == model.count(b"\n"):
-        return plain.replace(b"\n", b"\r\n") if card.count(b"\r\n") in (0, card.count(b"\n")) else card
-    if b"\r\n" not in model and card.count(b"\r\n") == card.count(b"\n") and model.count(b"\n"):
-        return plain
-    return card
+    kinds, own = (set(re.findall(rb"\r?\n", text)) for text in (model, card))
+    return re.sub(rb"\r?\n", kinds.pop(), card) if len(kinds) == len(own) == 1 else card
 
 
 # --- lines -----------------------------------------------------------------------------------------------------------
-
-
-_matcher = partial(difflib.SequenceMatcher, autojunk=False)
-"""Without difflib's guess that a line which comes often, such as an empty one, is junk."""
 
 
 def _merge_lines(base: str, theirs: str, ours: str, where: Callable[[int], str]) -> tuple[str, list[Conflict], int]:
@@ -153,19 +144,28 @@ def _merge_lines(base: str, theirs: str, ours: str, where: Callable[[int], str])
         where: the place of a conflict by its line in ours, counted from 0.
     """
     common, there, here = (text.splitlines(keepends=True) for text in (base, theirs, ours))
+    kept_there, kept_here = _kept(common, there), _kept(common, here)
+    anchors = [(line, kept_there[line], kept_here[line]) for line in sorted(kept_there.keys() & kept_here.keys())]
     merged: list[str] = []
     conflicts: list[Conflict] = []
-    taken = 0
-    merge = Merge3(common, here, there, sequence_matcher=_matcher)  # type: ignore[arg-type]  # asks for a class
-    for region in merge.merge_regions():
-        if region[0] == "conflict":
-            _, _, _, a, a_end, b, b_end = region
-            conflicts.append(Conflict(where(a), "".join(here[a:a_end]), "".join(there[b:b_end])))
-            continue
-        source = {"unchanged": common, "same": here, "a": here, "b": there}[region[0]]
-        merged += source[region[1] : region[2]]
-        taken += region[0] == "b"
+    taken = a = b = c = 0
+    for i, j, k in [
+        *anchors,
+        (len(common), len(there), len(here)),
+    ]:  # what stands between two lines that all three have
+        old, new, mine = common[a:i], there[b:j], here[c:k]
+        if old != mine != new != old:
+            conflicts.append(Conflict(where(c), "".join(mine), "".join(new)))
+        taken += mine == old != new
+        merged += (new if mine == old else mine) + common[i : i + 1]
+        a, b, c = i + 1, j + 1, k + 1
     return "".join(merged), conflicts, taken
+
+
+def _kept(base: list[str], side: list[str]) -> dict[int, int]:
+    """The lines of the base that a side still has: index there by index in the base."""
+    matcher = difflib.SequenceMatcher(None, base, side, autojunk=False)
+    return {block.a + n: block.b + n for block in matcher.get_matching_blocks() for n in range(block.size)}
 
 
 # --- front matter ----------------------------------------------------------------------------------------------------

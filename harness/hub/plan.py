@@ -14,14 +14,11 @@ from pydantic import ValidationError
 from harness.errors import CheckFailedError, MissingInputError, UsageError
 from harness.evidence import Ledger
 from harness.hub.client import git_hash
-from harness.hub.local import LEDGER, LocalFile, figures_of, local_files
+from harness.hub.local import LEDGER, LocalFile, check_card, figures_of, local_files
 from harness.hub.merge import card_diff
 from harness.hub.origin import load_origin
 from harness.hub.reconcile import Place, merge_with_branch, merge_with_pull_request
 from harness.hub.transport import CARD, Account, Connection, check_repo_id
-from harness.hub.validation import check_card
-
-_PULL_REQUEST = re.compile(r"refs/pr/([1-9]\d*)")
 
 
 @dataclass(frozen=True)
@@ -128,9 +125,8 @@ def plan_push(hub: Connection, request: PushRequest) -> PushPlan:
             f"The token of {account.name} has read rights only.",
             remedy="Make one with write rights in the Hub's settings, then set HF_TOKEN or run: hf auth login",
         )
-    number = _pull_request_number(request)
-    branch = _branch(hub, request, account)
-    place = branch if number is None else _open_pull_request(hub, repo_id, number, account)
+    branch, place = _places(hub, request, account)
+    number = place.pull_request
     notes = []
     if branch.head is None:
         notes.append(f"The repository {repo_id} is made first; everyone will see it.")
@@ -150,14 +146,23 @@ def plan_push(hub: Connection, request: PushRequest) -> PushPlan:
     there = hub.hashes(repo_id, place.head) if place.head else {}
     files = [_compared(file, there) for file in (replace(local[0], content=merge.text), *local[1:])]
     known = {*there, *(file.path for file in files)}
-    notes += [
-        f"The card shows {name}, which is neither beside it nor on the Hub."
-        for name in figures_of(merge.text)
-        if name not in known
-    ]
+    missing = [name for name in figures_of(merge.text) if name not in known]
+    notes += [f"The card shows {name}, which is neither beside it nor on the Hub." for name in missing]
     if ledger is not None and place.head is not None and files[-1].state == "changed":
         notes += _lost_evidence(hub, repo_id, place.head, ledger)
-    plan = PushPlan(
+    nothing_to_do = None
+    if all(file.state == "same" for file in files):
+        where = f"pull request #{number}" if number else branch.revision
+        nothing_to_do = f"{where} of {repo_id} holds exactly this already."
+    elif place.head is not None and request.create_pr and number is None:
+        for other in hub.open_pull_requests(repo_id, account.name):
+            proposed = hub.hashes(repo_id, f"refs/pr/{other}")
+            if all(_compared(file, proposed).state == "same" for file in files):
+                nothing_to_do = f"Your pull request #{other} proposes exactly this already."
+                break
+            change = f"to change it instead of opening another: --revision refs/pr/{other}"
+            notes.append(f"Your pull request #{other} is open; {change}")
+    return PushPlan(
         request=request,
         endpoint=hub.endpoint,
         account=account,
@@ -168,51 +173,37 @@ def plan_push(hub: Connection, request: PushRequest) -> PushPlan:
         ours=ours,
         theirs=place.card,
         taken=merge.taken,
-        nothing_to_do=None,
+        nothing_to_do=nothing_to_do,
         notes=tuple(notes),
     )
-    return _with_what_is_there(hub, plan)
 
 
-# --- where it goes ---------------------------------------------------------------------------------------------------
-
-
-def _pull_request_number(request: PushRequest) -> int | None:
-    if not (request.revision or "").startswith("refs/"):
-        return None
-    match = _PULL_REQUEST.fullmatch(request.revision or "")
-    if match is None:
+def _places(hub: Connection, request: PushRequest, account: Account) -> tuple[Place, Place]:
+    """The branch that is committed to, or that the pull request goes to, and where the commit goes. Raises HarnessError
+    where they aren't there and can't be made, or the pull request isn't open, or not ours."""
+    repo_id, revision = request.repo_id, request.revision or "main"
+    proposal = re.fullmatch(r"refs/pr/([1-9]\d*)", revision)
+    if revision.startswith("refs/") and proposal is None:
         raise UsageError(
-            f"--revision {request.revision} is neither a branch nor refs/pr/N.",
+            f"--revision {revision} is neither a branch nor refs/pr/N.",
             remedy="Give the name of a branch, or refs/pr/N for an open pull request.",
         )
-    return int(match[1])
-
-
-def _branch(hub: Connection, request: PushRequest, account: Account) -> Place:
-    """The branch that is committed to, or that the pull request goes to. Raises HarnessError where it isn't there and
-    can't be made."""
-    revision = request.revision
-    if revision is None or revision.startswith("refs/"):
-        revision = "main"
+    name = "main" if proposal else revision
     try:
-        head = hub.head(request.repo_id, revision)
+        head = hub.head(repo_id, name)
     except MissingInputError as error:
         if not (request.create_repo and isinstance(error.__cause__, RepositoryNotFoundError)):
             raise
-        _check_that_it_can_be_made(request, account)
-        return Place(request.repo_id, "main", None, None)
-    return Place(request.repo_id, revision, head, hub.read(request.repo_id, CARD, head))
-
-
-def _check_that_it_can_be_made(request: PushRequest, account: Account) -> None:
-    if "/" not in request.repo_id:
-        raise UsageError(
-            f"--create-repo needs a full id, not '{request.repo_id}'.",
-            remedy=f"Perhaps {account.name}/{request.repo_id}?",
-        )
-    if request.revision not in (None, "main"):
-        raise UsageError(f"A new repository has no {request.revision}.", remedy="Leave --revision out.")
+        if "/" not in repo_id:
+            raise UsageError(
+                f"--create-repo needs a full id, not '{repo_id}'.", remedy=f"Perhaps {account.name}/{repo_id}?"
+            ) from error
+        if revision != "main":
+            raise UsageError(f"A new repository has no {revision}.", remedy="Leave --revision out.") from error
+        branch = Place(repo_id, name, None, None)
+    else:
+        branch = Place(repo_id, name, head, hub.read(repo_id, CARD, head))
+    return branch, _open_pull_request(hub, repo_id, int(proposal[1]), account) if proposal else branch
 
 
 def _open_pull_request(hub: Connection, repo_id: str, number: int, account: Account) -> Place:
@@ -231,9 +222,6 @@ def _open_pull_request(hub: Connection, repo_id: str, number: int, account: Acco
     revision = f"refs/pr/{number}"
     head = hub.head(repo_id, revision)
     return Place(repo_id, revision, head, hub.read(repo_id, CARD, head), number)
-
-
-# --- what goes there -------------------------------------------------------------------------------------------------
 
 
 def _compared(file: LocalFile, there: dict[str, str]) -> LocalFile:
@@ -257,23 +245,3 @@ def _lost_evidence(hub: Connection, repo_id: str, head: str, ours: Ledger) -> li
     gone = [item.key for item in theirs if item.key not in known]
     shown = ", ".join(gone[:5]) + (f" and {len(gone) - 5} more" if len(gone) > 5 else "")
     return [f"The ledger on the Hub holds evidence that this one doesn't: {shown}."] if gone else []
-
-
-def _with_what_is_there(hub: Connection, plan: PushPlan) -> PushPlan:
-    """The plan, knowing whether all of it is on the Hub already."""
-    repo_id = plan.request.repo_id
-    if all(file.state == "same" for file in plan.files):
-        where = f"pull request #{plan.pull_request}" if plan.pull_request else plan.branch
-        return replace(plan, nothing_to_do=f"{where} of {repo_id} holds exactly this already.")
-    if plan.head is None or not plan.opens_pull_request:
-        return plan
-    notes = list(plan.notes)
-    for number in hub.open_pull_requests(repo_id, plan.account.name):
-        there = hub.hashes(repo_id, f"refs/pr/{number}")
-        if all(_compared(file, there).state == "same" for file in plan.files):
-            reason = f"Your pull request #{number} proposes exactly this already."
-            return replace(plan, nothing_to_do=reason, notes=tuple(notes))
-        notes.append(
-            f"Your pull request #{number} is open; to change it instead of opening another: --revision refs/pr/{number}"
-        )
-    return replace(plan, notes=tuple(notes))

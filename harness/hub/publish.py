@@ -2,22 +2,44 @@
 
 Nothing is sent before there is a plan (`harness.hub.plan`), which only reads. What others changed on the Hub stays: our card
 is merged with theirs (`harness.hub.reconcile`), and where both changed the same place nothing is sent. A commit is sent
-once (`harness.hub.send`); sending the same again does nothing.
+once; when no answer comes back, what is on the Hub is compared with what was sent before anything else is said. Our commits
+carry the card's hash in their message, by which they are known again. Sending the same again does nothing.
 """
 
 from __future__ import annotations
 
+import itertools
+import time
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness.errors import MissingInputError, UsageError
+from huggingface_hub import CommitOperationAdd
+
+from harness import __version__
+from harness.errors import CheckFailedError, HarnessError, MissingInputError, UsageError
 from harness.files import write_bytes
-from harness.hub.client import git_hash
-from harness.hub.origin import Origin, load_origin, save_origin
+from harness.hub.client import git_hash, is_ignored
+from harness.hub.origin import Origin, Pushed, load_origin, save_origin
 from harness.hub.plan import PushPlan, PushRequest, plan_push
-from harness.hub.send import Sent, push
-from harness.hub.transport import CARD, check_repo_id, connect
+from harness.hub.transport import CARD, Connection, NoAnswerError, check_repo_id, connect
+
+_LOOKS = (0.0, 1.0, 2.0, 4.0)
+"""Seconds before each look at whether a commit without an answer landed."""
+
+
+@dataclass(frozen=True)
+class Sent:
+    """What a push did."""
+
+    commit: str
+    url: str
+    """Of the pull request, or of the commit."""
+    pull_request: int | None
+    left_out: tuple[str, ...]
+    """Files that the repository's .gitignore keeps out."""
+    notes: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -32,21 +54,11 @@ class Pulled:
 
 
 def publish(
-    card: str | Path,
-    repo_id: str,
-    *,
-    revision: str | None = None,
-    ledger: str | Path | None = None,
-    create_pr: bool = True,
-    create_repo: bool = False,
-    message: str = "Update the model card",
-    dry_run: bool = False,
-    confirm: Callable[[PushPlan], bool] | None = None,
+    request: PushRequest, *, dry_run: bool = False, confirm: Callable[[PushPlan], bool] | None = None
 ) -> tuple[PushPlan, Sent | None]:
     """Publish a card with its figures and its ledger on the Hub, as one commit.
 
     Args:
-        revision, ledger, create_pr, create_repo, message: as in `PushRequest`.
         dry_run: send nothing.
         confirm: called with the plan, also where nothing is sent after it; nothing is where it says no.
 
@@ -54,16 +66,127 @@ def publish(
         What was planned, and what was sent: None for a dry run, where there was nothing to do, or where `confirm` said no.
 
     Raises:
-        HarnessError: as `plan_push` and `push` do.
+        HarnessError: as `plan_push` does; the Hub refused it, or gave no answer and doesn't have it; exit code 5 where the
+            repository changed since the plan was made.
     """
-    if not message.strip():
+    if not request.message.strip():
         raise UsageError("--message is empty.", remedy="Give a title.")
     with connect("push a card") as hub:
-        evidence = Path(ledger) if ledger is not None else None
-        request = PushRequest(Path(card), repo_id, revision, create_pr, create_repo, evidence, message)
         plan = plan_push(hub, request)
         agreed = confirm is None or confirm(plan)
-        return plan, push(hub, plan) if agreed and not dry_run and plan.nothing_to_do is None else None
+        return plan, _push(hub, plan) if agreed and not dry_run and plan.nothing_to_do is None else None
+
+
+def _push(hub: Connection, plan: PushPlan) -> Sent:
+    repo_id = plan.request.repo_id
+    head = plan.head
+    if head is None:
+        with hub.explained(f"make the repository {repo_id}", repo_id):
+            hub.api.create_repo(repo_id, repo_type="model", exist_ok=False)
+        head = hub.head(repo_id, plan.branch)
+    revision = f"refs/pr/{plan.pull_request}" if plan.pull_request is not None else plan.branch
+    known = set(hub.open_pull_requests(repo_id, plan.account.name)) if plan.opens_pull_request else set()
+    operations, left_out = _uploaded(hub, plan, revision)
+    if not operations:
+        return Sent(head, f"{hub.endpoint}/{repo_id}", plan.pull_request, left_out, ())
+    try:
+        with hub.explained("send the commit", repo_id), warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            answer = hub.api.create_commit(
+                repo_id,
+                operations,
+                commit_message=plan.request.message,
+                commit_description=f"Written with harness {__version__}.\n\n{_mark(plan)}",
+                revision=revision,
+                create_pr=plan.opens_pull_request,
+                parent_commit=head,
+            )
+        commit, url = answer.oid, answer.pr_url or answer.commit_url
+        number = answer.pr_num if plan.opens_pull_request else plan.pull_request
+        notes = tuple(hub.clean(item.message) for item in caught)
+    except NoAnswerError as error:
+        commit, number = _find(hub, plan, head, known, error)
+        place = f"discussions/{number}" if number is not None else f"commit/{commit}"
+        url = f"{hub.endpoint}/{repo_id}/{place}"
+        notes = ("The connection failed while the commit was sent, but it is there.",)
+    except ValueError as error:
+        raise CheckFailedError(
+            f"The Hub refused the card: {hub.clean(error)}", remedy="Mend what it names, then repeat the command."
+        ) from error
+    _remember(plan, head, commit, number)
+    return Sent(commit, url, number, left_out, notes)
+
+
+def _mark(plan: PushPlan) -> str:
+    """By which our commit of this card is known again, in its message."""
+    return f"Harness-Card: {git_hash(plan.card)}"
+
+
+def _uploaded(hub: Connection, plan: PushPlan, revision: str) -> tuple[list[CommitOperationAdd], tuple[str, ...]]:
+    """The commit's operations, with large files stored already, and the files that the repository's .gitignore keeps
+    out."""
+    repo_id = plan.request.repo_id
+    operations = [CommitOperationAdd(file.path, file.content) for file in plan.files if file.state != "same"]
+    try:
+        with hub.explained("upload the files", repo_id):
+            hub.api.preupload_lfs_files(
+                repo_id, operations, revision=revision, create_pr=plan.opens_pull_request, free_memory=False
+            )
+    except (RuntimeError, OSError) as error:
+        raise HarnessError(
+            f"A file could not be uploaded: {hub.clean(error.__cause__ or error).rstrip('.')}. Nothing was committed.",
+            remedy="Repeat the command.",
+        ) from error
+    ignored = tuple(file.path_in_repo for file in operations if is_ignored(file))
+    if CARD in ignored:
+        raise HarnessError(
+            f"The .gitignore of {repo_id} keeps {CARD} out. Nothing was committed.",
+            remedy="Change the .gitignore on the Hub, then repeat the command.",
+        )
+    return [file for file in operations if not is_ignored(file)], ignored
+
+
+def _find(hub: Connection, plan: PushPlan, head: str, known: set[int], error: HarnessError) -> tuple[str, int | None]:
+    """The commit that got no answer, and its pull request: looked for by our mark among what is newer than `head`.
+
+    Args:
+        known: open pull requests from before.
+
+    Raises:
+        HarnessError: it isn't there.
+    """
+    repo_id = plan.request.repo_id
+    for pause in _LOOKS:
+        time.sleep(pause)
+        numbers: list[int | None] = [plan.pull_request]
+        if plan.opens_pull_request:
+            numbers = [n for n in hub.open_pull_requests(repo_id, plan.account.name) if n not in known]
+        for number in numbers:
+            commits = hub.commits(repo_id, plan.branch if number is None else f"refs/pr/{number}")
+            for commit in itertools.takewhile(lambda commit: commit.commit_id != head, commits):
+                if _mark(plan) in commit.message:
+                    return commit.commit_id, number
+    raise HarnessError(
+        f"{error.message} The commit was sent once, and isn't on the Hub: looked {len(_LOOKS)} times.",
+        remedy="Repeat the command: it looks at what is there before it sends anything.",
+    ) from error
+
+
+def _remember(plan: PushPlan, head: str, commit: str, number: int | None) -> None:
+    """Write beside the card what was sent, and our version of it."""
+    card, repo_id = plan.request.card, plan.request.repo_id
+    origin = load_origin(card)
+    if origin is None or not origin.is_of(plan.endpoint, repo_id):
+        origin = Origin(endpoint=plan.endpoint, repo_id=repo_id, revision=plan.branch, commit=head, blob=None)
+    pushed = Pushed(
+        commit=commit,
+        blob=git_hash(plan.card),
+        branch=plan.branch,
+        pull_request=number,
+        made_from=origin.commit,
+        card=plan.ours.decode(),
+    )
+    save_origin(card, origin.model_copy(update={"pushed": pushed}))
 
 
 def fetch_card(repo_id: str, output: str | Path | None = None, *, revision: str = "main") -> Pulled:
@@ -89,18 +212,15 @@ def fetch_card(repo_id: str, output: str | Path | None = None, *, revision: str 
     if output.is_dir():
         raise UsageError(f"{output} is a folder.", remedy="Give a file with --output.")
     there = output.read_bytes() if output.is_file() else None
-    if there is not None and there != content and not _is_untouched(output, there):
-        raise UsageError(
-            f"{output} is there, and isn't the card as it was pulled: it would be lost.",
-            remedy="Give another file with --output, or move that one away.",
-        )
+    if there is not None and there != content:
+        before = load_origin(output)
+        if before is None or before.blob != git_hash(there):
+            raise UsageError(
+                f"{output} is there, and isn't the card as it was pulled: it would be lost.",
+                remedy="Give another file with --output, or move that one away.",
+            )
     if there != content:
         write_bytes(output, content)
     blob = git_hash(content)
     save_origin(output, Origin(endpoint=hub.endpoint, repo_id=repo_id, revision=revision, commit=commit, blob=blob))
     return Pulled(output, repo_id, commit, there != content)
-
-
-def _is_untouched(path: Path, content: bytes) -> bool:
-    origin = load_origin(path)
-    return origin is not None and origin.blob == git_hash(content)

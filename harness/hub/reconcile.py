@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from harness.errors import CheckFailedError, HarnessError
+from harness.errors import CheckFailedError
 from harness.hub.client import git_hash
 from harness.hub.merge import Merge, merge_cards, merges_by_lines
 from harness.hub.origin import Origin, Pushed
@@ -53,8 +53,8 @@ def merge_with_pull_request(
     second = first
     if proposal.card is not None:
         base = _common_base(hub, proposal, proposal.card, origin) if is_from_it else fork
-        pushed = origin.pushed if origin is not None else None
-        if origin is not None and pushed is not None and pushed.pull_request == proposal.pull_request:
+        pushed = origin.pushed if origin else None
+        if origin and pushed and pushed.pull_request == proposal.pull_request:
             pulled_since = is_from_it and pushed.made_from != origin.commit
             base = base if pulled_since else pushed.card.encode()
         second = _merged(base, proposal, proposal.card, first.text)
@@ -64,9 +64,20 @@ def merge_with_pull_request(
 
 def _merged(base: bytes | None, place: Place, theirs: bytes, ours: bytes) -> Merge:
     merge = merge_cards(base, theirs, ours)
-    if merge.conflicts:
-        raise _stale(place, merge, made_from_it=base is not None or place.pull_request is not None)
-    return merge
+    if not merge.conflicts:
+        return merge
+    made_from_it = base is not None or place.pull_request is not None
+    why = (
+        "changed since this card was made from it, in the same places" if made_from_it else "wasn't made into this one"
+    )
+    places = "\n".join(map(str, merge.conflicts[:5]))
+    more = f"\n    and {len(merge.conflicts) - 5} more" if len(merge.conflicts) > 5 else ""
+    option = "" if place.revision == "main" else f" --revision {place.revision}"
+    raise CheckFailedError(
+        f"Nothing was sent: the card on {place.revision} of {place.repo_id} {why}:\n{places}{more}",
+        remedy=f"Start from the card that is there now: harness pull {place.repo_id}{option} --output NEW.md; "
+        f"then harness fill NEW.md, or bring your changes over; then push the result{f' with{option}' if option else ''}.",
+    )
 
 
 def _common_base(hub: Connection, place: Place, theirs: bytes, origin: Origin | None) -> bytes | None:
@@ -116,18 +127,3 @@ def _check_that_git_can_merge(branch: Place, proposal: Place, fork: bytes | None
             f"#{proposal.pull_request} does, so it can't be merged any more.",
             remedy="Close it on the Hub, and push without --revision: that opens a new one upon what is there now.",
         )
-
-
-def _stale(place: Place, merge: Merge, *, made_from_it: bool) -> HarnessError:
-    """What is said where both sides changed the same places."""
-    places = "\n".join(map(str, merge.conflicts[:5]))
-    more = f"\n    and {len(merge.conflicts) - 5} more" if len(merge.conflicts) > 5 else ""
-    why = (
-        "changed since this card was made from it, in the same places" if made_from_it else "wasn't made into this one"
-    )
-    option = "" if place.revision == "main" else f" --revision {place.revision}"
-    return CheckFailedError(
-        f"Nothing was sent: the card on {place.revision} of {place.repo_id} {why}:\n{places}{more}",
-        remedy=f"Start from the card that is there now: harness pull {place.repo_id}{option} --output NEW.md; "
-        f"then harness fill NEW.md, or bring your changes over; then push the result{f' with{option}' if option else ''}.",
-    )

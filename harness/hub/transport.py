@@ -99,10 +99,8 @@ class Connection:
     def open_pull_requests(self, repo_id: str, author: str) -> list[int]:
         """The numbers of an author's open pull requests."""
         with self.explained("list open pull requests", repo_id):
-            found = self.api.get_repo_discussions(
-                repo_id, author=author, discussion_type="pull_request", discussion_status="open"
-            )
-            return [item.num for item in found]
+            found = self.api.get_repo_discussions(repo_id, author=author, discussion_status="open")
+            return [item.num for item in found if item.is_pull_request]
 
     def read(self, repo_id: str, path: str, commit: str) -> bytes | None:
         """A file's content at a commit; None where there is no such file."""
@@ -119,7 +117,7 @@ class Connection:
         if re.fullmatch(r"[0-9a-f]{40}", etag) and etag != git_hash(content):  # of a large file it is something else
             raise HarnessError(
                 f"{path} of {repo_id} doesn't have the hash that the Hub announced: it changed on the way.",
-                remedy="Check the network (and HF_ENDPOINT), then repeat the command.",
+                remedy=NETWORK_REMEDY,
             )
         return content
 
@@ -149,43 +147,34 @@ class Connection:
     def _sentence(self, error: HfHubHTTPError, doing: str, repo_id: str | None) -> HarnessError:
         status = error.response.status_code
         said = self.clean(error.server_message or "")
-        told = f" The Hub says: {said}" if said else ""
         if isinstance(error, GatedRepoError):
-            return MissingInputError(
-                f"{repo_id} is gated, and this account has no access to it.",
-                remedy=f"Accept its terms at {self.endpoint}/{repo_id}, then repeat the command.",
-            )
-        if isinstance(error, DisabledRepoError):
-            return MissingInputError(f"Access to {repo_id} is disabled on the Hub.", remedy="Ask its owner.")
-        if isinstance(error, RevisionNotFoundError):
-            return MissingInputError(
-                f"{repo_id} has no such revision on the Hub: can't {doing}.", remedy="Check --revision."
-            )
-        if isinstance(error, RepositoryNotFoundError):
+            problem = f"{repo_id} is gated, and this account has no access to it."
+            remedy = f"Accept its terms at {self.endpoint}/{repo_id}, then repeat the command."
+        elif isinstance(error, DisabledRepoError):
+            problem, remedy = f"Access to {repo_id} is disabled on the Hub.", "Ask its owner."
+        elif isinstance(error, RevisionNotFoundError):
+            problem, remedy = f"{repo_id} has no such revision on the Hub: can't {doing}.", "Check --revision."
+        elif isinstance(error, RepositoryNotFoundError):
             hidden = "this account may not see it" if self.token else "it is private, and there is no token"
-            return MissingInputError(
-                f"The Hub has no model {repo_id}, or {hidden}: can't {doing}.",
-                remedy="Check the spelling and the token; to make a new repository, push with --create-repo.",
-            )
-        if status == 401:
-            problem = "doesn't accept this token" if self.token else "wants a token"
-            return MissingInputError(f"The Hub {problem}: can't {doing} (HTTP 401).", remedy=_TOKEN_REMEDY)
-        if status in BUSY:
+            problem = f"The Hub has no model {repo_id}, or {hidden}: can't {doing}."
+            remedy = "Check the spelling and the token; to make a new repository, push with --create-repo."
+        elif status == 401:
+            refused = "doesn't accept this token" if self.token else "wants a token"
+            problem, remedy = f"The Hub {refused}: can't {doing} (HTTP 401).", _TOKEN_REMEDY
+        elif status in BUSY:
             passing = busy(status, error.response.headers)
             return passing if status == 429 else NoAnswerError(passing.message, remedy=passing.remedy)
-        problem, remedy, code = _REFUSALS.get(
-            status, ("The Hub refused", "Repeat the command; if it stays, look at the Hub's status.", ExitCode.FAILED)
-        )
-        return HarnessError(f"{problem}: can't {doing} (HTTP {status}).{told}", remedy=remedy, exit_code=code)
+        else:
+            refused, remedy, code = _REFUSALS.get(status, _REFUSED)
+            told = f" The Hub says: {said}" if said else ""
+            return HarnessError(f"{refused}: can't {doing} (HTTP {status}).{told}", remedy=remedy, exit_code=code)
+        return MissingInputError(problem, remedy=remedy)
 
 
-_REFUSED_CONTENT = (
-    "The Hub refused the content",
-    "Mend what it names, then repeat the command.",
-    ExitCode.CHECK_FAILED,
-)
+_REFUSED = ("The Hub refused", "Repeat the command; if it stays, look at the Hub's status.", ExitCode.FAILED)
+_CONTENT = ("The Hub refused the content", "Mend what it names, then repeat the command.", ExitCode.CHECK_FAILED)
 _REFUSALS: dict[int, tuple[str, str, ExitCode]] = {
-    400: _REFUSED_CONTENT,
+    400: _CONTENT,
     403: (
         "This account may not do that",
         "Use a token with write rights, or leave --no-create-pr out to open a pull request.",
@@ -203,7 +192,7 @@ _REFUSALS: dict[int, tuple[str, str, ExitCode]] = {
         ExitCode.CHECK_FAILED,
     ),
     413: ("That is too large for the Hub", "Make the card or its figures smaller.", ExitCode.FAILED),
-    422: _REFUSED_CONTENT,
+    422: _CONTENT,
 }
 """By status: what is wrong, what to do, exit code."""
 

@@ -13,7 +13,7 @@ from typer.testing import CliRunner, Result
 
 from harness.cli import app
 from harness.errors import ExitCode
-from harness.hub import send, transport
+from harness.hub import publish, transport
 from harness.hub.client import Patience
 
 
@@ -38,7 +38,7 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> Patience:
     """Short waits, so that what is injected takes no long time."""
     patience = Patience(connect=2.0, read=2.0, attempts=3, first_pause=0.01, longest_pause=2.0)
     monkeypatch.setattr(transport, "PATIENCE", patience)
-    monkeypatch.setattr(send, "_LOOKS", (0.0, 0.05, 0.1))
+    monkeypatch.setattr(publish, "_LOOKS", (0.0, 0.05, 0.1))
     return patience
 
 

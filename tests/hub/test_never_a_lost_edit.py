@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 from scene import ALICE, REPO
 from server import Hub, HubError, RunningHub
 
+import harness
 from harness.errors import ExitCode, HarnessError
-from harness.hub.publish import fetch_card, publish
+from harness.hub.publish import fetch_card
 
 STEPS = ("we edit", "bob edits main", "bob edits the pull request", "propose", "update", "commit", "merge", "pull")
 OURS, BOBS_ON_MAIN, BOBS_ON_PULL_REQUESTS = 0, 1, 2
@@ -33,7 +34,6 @@ def change(hub: Hub, line: int, value: str, ref: str) -> None:
     hub.edit(REPO, {"README.md": card(lines)}, author="bob", ref=ref)
 
 
-@pytest.mark.slow
 @pytest.mark.slow
 @settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(steps=st.lists(st.sampled_from(STEPS), min_size=3, max_size=12))
@@ -78,7 +78,7 @@ def test_what_somebody_else_wrote_stays(
                 revision = f"refs/pr/{still_open}" if step == "update" else None
                 refused = None
                 try:
-                    publish(path, REPO, revision=revision, create_pr=step == "propose")
+                    harness.push(path, REPO, revision=revision, create_pr=step == "propose")
                 except HarnessError as error:
                     refused = error.exit_code
                 assert refused in (None, ExitCode.CHECK_FAILED)  # stopping loses nothing

@@ -49,7 +49,6 @@ class TestThePlan:
         assert hub.sent("POST", "PUT") == []
 
     @pytest.mark.slow
-    @pytest.mark.slow
     @pytest.mark.parametrize("answer", ["y", "n"])
     def test_on_a_terminal_it_asks(self, pulled: Path, hub: Hub, python: str, answer: str) -> None:
         here, there = pty.openpty()

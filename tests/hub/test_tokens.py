@@ -72,7 +72,6 @@ class TestNowhereElse:
         assert hub.sent("POST") == []
 
     @pytest.mark.slow
-    @pytest.mark.slow
     def test_not_in_a_crash(self, hub: Hub, python: str, tmp_path: Path) -> None:
         """A defect of ours, in a process of its own, with the client's debug log on."""
         (tmp_path / "card.md").write_text(FILLED)
