@@ -1,19 +1,21 @@
 """From joules to grams of CO2e: energy × PUE × grid intensity, each with its bounds.
 
 Grid intensities come from the tables that an installed CodeCarbon carries (annual averages, life-cycle, by country;
-direct emissions by state for the USA), read as files. Without a region the world's range stands, which needs no
-package. Nothing here asks the network where this machine is.
+direct emissions by state for the USA). They are read as files and the package is never imported: its tracker looks its
+own location and version up over the network, and it brings along a command line and an API client that nothing here needs.
+Without a region the world's range stands, which needs no package.
 """
 
 from __future__ import annotations
 
+import importlib.metadata
+import importlib.util
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from harness.benchmarking.codecarbon_tables import CodeCarbonTables, codecarbon_tables
 from harness.benchmarking.ranges import Assumption, Range, assumptions
 from harness.errors import MissingInputError, unknown_name
 
@@ -23,6 +25,44 @@ _KG_PER_POUND = 0.45359237
 # The energy mix's words for sources of electricity where the intensity table uses another one.
 _SOURCE_NAMES = {"gas": "natural_gas", "oil": "petroleum"}
 _SOURCES = ("coal", "gas", "oil", "nuclear", "hydroelectricity", "solar", "wind", "biofuel")
+
+
+@dataclass(frozen=True)
+class CodeCarbonTables:
+    """The data folder of an installed CodeCarbon."""
+
+    folder: Path
+    version: str
+
+    @property
+    def cpu_power(self) -> Path:
+        """CSV with columns Name and TDP (watts)."""
+        return self.folder / "hardware" / "cpu_power.csv"
+
+    @property
+    def energy_mix(self) -> Path:
+        """JSON by ISO 3166 alpha-3 code: carbon_intensity (g CO2e/kWh), generation by source (TWh), year."""
+        return self.folder / "private_infra" / "global_energy_mix.json"
+
+    @property
+    def intensity_per_source(self) -> Path:
+        """JSON: g CO2e/kWh by source of electricity, and the world average."""
+        return self.folder / "private_infra" / "carbon_intensity_per_source.json"
+
+    @property
+    def us_states(self) -> Path | None:
+        """JSON by state: emissions (lbs/MWh); the newest year's, None where the version ships none."""
+        found = sorted(self.folder.glob("private_infra/[0-9][0-9][0-9][0-9]/usa_emissions.json"))
+        return found[-1] if found else None
+
+
+def codecarbon_tables() -> CodeCarbonTables | None:
+    """The tables of the installed CodeCarbon, or None where it is not installed."""
+    spec = importlib.util.find_spec("codecarbon")
+    if spec is None or not spec.submodule_search_locations:
+        return None
+    folder = Path(next(iter(spec.submodule_search_locations))) / "data"
+    return CodeCarbonTables(folder=folder, version=importlib.metadata.version("codecarbon"))
 
 
 @dataclass(frozen=True)
@@ -39,16 +79,8 @@ class Intensity:
 
     def describe(self) -> dict[str, object]:
         """The JSON form that stands in an evidence's protocol."""
-        return {
-            "region": self.region,
-            "value": self.range.value,
-            "low": self.range.low,
-            "high": self.range.high,
-            "unit": "g CO2e/kWh",
-            "year": self.year,
-            "bounds": self.bounds,
-            "source": self.source,
-        }
+        words = {"region": self.region, "year": self.year, "bounds": self.bounds, "source": self.source}
+        return asdict(self.range) | {"unit": "g CO2e/kWh"} | words
 
 
 @dataclass(frozen=True)
@@ -96,76 +128,49 @@ def grid_intensity(region: str | None = None) -> Intensity:
         HarnessError: no table has this region; the nearest names are given.
     """
     if region is None or region.casefold() == "world":
-        return _world()
+        world = assumptions()["grid.world"]
+        return Intensity(
+            region="world (region not known)",
+            range=world.range,
+            year="2019 (value), 2023 (bounds)",
+            source=world.source,
+            bounds="2.5th and 97.5th percentile of the world's electricity by country",
+        )
     tables = codecarbon_tables()
     if tables is None:
         raise MissingInputError(
             f"The grid intensity of '{region}' is in CodeCarbon's tables, which are not installed.",
             remedy="pip install codecarbon (its files are read, it is never run), or leave the region out.",
         )
-    country, _, part = region.partition("/")
+    name, _, state = region.partition("/")
     mixes = _load(tables.energy_mix)
-    code = _country_code(country, mixes)
-    return _state(code, part, mixes, tables) if part else _country(code, mixes, tables)
-
-
-def _world() -> Intensity:
-    world = assumptions()["grid.world"]
-    return Intensity(
-        region="world (region not known)",
-        range=world.range,
-        year="2019 (value), 2023 (bounds)",
-        source=world.source,
-        bounds="2.5th and 97.5th percentile of the world's electricity by country",
-    )
-
-
-def _country_code(name: str, mixes: Mapping[str, Any]) -> str:
     codes = {code.casefold(): code for code in mixes}
     codes |= {entry["country_name"].casefold(): code for code, entry in mixes.items()}
     code = codes.get(name.casefold())
     if code is None:
-        known = [f"{code}" for code in mixes] + [entry["country_name"] for entry in mixes.values()]
-        raise unknown_name("region", name, known)
-    if not mixes[code]["carbon_intensity"]:
+        raise unknown_name("region", name, [*mixes, *(entry["country_name"] for entry in mixes.values())])
+    mix = mixes[code]
+    country = mix["country_name"]
+    if not mix["carbon_intensity"]:
         raise MissingInputError(
-            f"CodeCarbon's table has 0 g CO2e/kWh for {mixes[code]['country_name']}, which can't be true.",
+            f"CodeCarbon's table has 0 g CO2e/kWh for {country}, which can't be true.",
             remedy="Leave the region out; the world's range then stands.",
         )
-    return code
-
-
-def _country(code: str, mixes: Mapping[str, Any], tables: CodeCarbonTables) -> Intensity:
-    """The country's published intensity; the bounds take in what its mix gives and, for the USA, its states."""
-    entry = mixes[code]
-    value = float(entry["carbon_intensity"])
-    candidates = [value, _from_mix(entry, _load(tables.intensity_per_source))]
-    bounds = "the table's intensity and the one from its generation mix and per-source factors"
-    states = _states(tables) if code == "USA" else {}
-    if states:
-        candidates += list(states.values())
-        bounds = "the states' lowest and highest"
+    value, states = float(mix["carbon_intensity"]), _states(tables)
+    if not state:
+        others, bounds = [], "the table's intensity and the one from its generation mix and per-source factors"
+        if code == "USA" and states:
+            others, bounds = list(states.values()), "the states' lowest and highest"
+        every = [value, _from_mix(mix, _load(tables.intensity_per_source)), *others]
+        source = f"CodeCarbon {tables.version}, {tables.energy_mix.name}"
+        return Intensity(country, Range(min(every), value, max(every)), str(mix["year"]), source, bounds)
+    if code != "USA" or state.casefold() not in states:
+        raise unknown_name("region", f"{code}/{state}", [f"USA/{name}" for name in states])
+    own, path = states[state.casefold()], tables.us_states
+    assert path is not None  # the state was found in it
     return Intensity(
-        region=entry["country_name"],
-        range=Range(min(candidates), value, max(candidates)),
-        year=str(entry["year"]),
-        source=f"CodeCarbon {tables.version}, {tables.energy_mix.name}",
-        bounds=bounds,
-    )
-
-
-def _state(code: str, name: str, mixes: Mapping[str, Any], tables: CodeCarbonTables) -> Intensity:
-    """A state's intensity; the bounds reach to the country's, since electricity crosses state lines."""
-    states = _states(tables) if code == "USA" else {}
-    if name.casefold() not in states:
-        raise unknown_name("region", f"{code}/{name}", [f"USA/{state}" for state in _states(tables)])
-    value = states[name.casefold()]
-    country = float(mixes[code]["carbon_intensity"])
-    path = tables.us_states
-    assert path is not None  # a state was found in it
-    return Intensity(
-        region=f"{name.casefold()}, {mixes[code]['country_name']}",
-        range=Range(min(value, country), value, max(value, country)),
+        region=f"{state.casefold()}, {country}",
+        range=Range(min(own, value), own, max(own, value)),  # electricity crosses state lines
         year=path.parent.name,
         source=f"CodeCarbon {tables.version}, {path.parent.name}/{path.name}",
         bounds="the state's and the country's intensity",

@@ -20,13 +20,13 @@ import re
 import resource
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
 import torch
 
-from harness.benchmarking.codecarbon_tables import codecarbon_tables
+from harness.benchmarking.carbon import codecarbon_tables
 from harness.benchmarking.ranges import Range
 from harness.runtime.hardware import Cpu, machine_memory_bytes, read_cpu
 
@@ -121,57 +121,41 @@ class UnreadableCounterError(Exception):
     """A hardware counter gave nothing; says why."""
 
 
+@dataclass
 class CounterMeter:
     """A meter over counters that only rise, until they wrap."""
 
-    def __init__(
-        self,
-        name: str,
-        covers: str,
-        counters: Callable[[], dict[str, int]],
-        joules_per_unit: float,
-        *,
-        wraps_at: Mapping[str, int] | None = None,
-        clock: Callable[[], float] = time.monotonic,
-        sleep: Callable[[float], None] = time.sleep,
-    ) -> None:
-        """
-        Args:
-            counters: reads each counter; raises UnreadableCounterError.
-            wraps_at: by counter, what it has counted when it begins anew; without, a counter never wraps.
-        """
-        self.covers = covers
-        self._name = name
-        self._counters = counters
-        self._joules_per_unit = joules_per_unit
-        self._wraps_at = wraps_at or {}
-        self._clock = clock
-        self._sleep = sleep
-        self._last: dict[str, int] = {}
-        self._units = 0
-        self._started = 0.0
-        self._fault: str | None = None
+    meter: str
+    covers: str
+    counters: Callable[[], dict[str, int]]
+    """Reads each counter; raises UnreadableCounterError."""
+    joules_per_unit: float
+    wraps_at: Mapping[str, int] = field(default_factory=dict)
+    """By counter, what it has counted when it begins anew; one that is not here never wraps."""
+    clock: Callable[[], float] = time.monotonic
+    sleep: Callable[[float], None] = time.sleep
 
     def start(self) -> None:
         """Begin a span of time."""
-        self._units, self._fault, self._last = 0, None, {}
+        self._units, self._last = 0, dict[str, int]()
+        self._fault: str | None = None
         self._count()
-        self._started = self._clock()
+        self._started = self.clock()
 
     def read(self) -> Reading:
         """What was counted since `start`."""
-        seconds = self._clock() - self._started
+        seconds = self.clock() - self._started
         self._count()
         reason = self._fault
         if reason is None and not self._units:
             reason = f"the counter didn't move in {seconds:.3g} s, and 0 J can't be true"
-        joules = Range.exact(self._units * self._joules_per_unit) if reason is None else None
-        return Reading(self._name, self.covers, True, seconds, joules, reason)
+        joules = Range.exact(self._units * self.joules_per_unit) if reason is None else None
+        return Reading(self.meter, self.covers, True, seconds, joules, reason)
 
     def idle(self, seconds: float) -> Reading:
         """What is counted in a pause of `seconds`."""
         self.start()
-        self._sleep(seconds)
+        self.sleep(seconds)
         return self.read()
 
     def _count(self) -> None:
@@ -179,13 +163,13 @@ class CounterMeter:
         if self._fault is not None:
             return
         try:
-            now = self._counters()
+            now = self.counters()
         except UnreadableCounterError as error:
             self._fault = str(error)
             return
         for name, value in now.items():
             rise = value - self._last.get(name, value)
-            self._units += rise if rise >= 0 else rise + self._wraps_at.get(name, 0)
+            self._units += rise if rise >= 0 else rise + self.wraps_at.get(name, 0)
         self._last = now
 
 
@@ -202,7 +186,7 @@ def rapl_meter(domains: Mapping[str, Path], **clocks: Callable[..., Any]) -> Cou
             raise UnreadableCounterError(f"{error.filename} could not be read: {error.strerror}") from error
 
     wraps_at = {name: _read_number(path / "max_energy_range_uj") for name, path in domains.items()}
-    return CounterMeter("RAPL", "CPU: " + ", ".join(sorted(domains)), counters, 1e-6, wraps_at=wraps_at, **clocks)
+    return CounterMeter("RAPL", "CPU: " + ", ".join(sorted(domains)), counters, 1e-6, wraps_at, **clocks)
 
 
 def nvml_meter(library: Any, handle: Any, covers: str) -> CounterMeter:
@@ -217,6 +201,20 @@ def nvml_meter(library: Any, handle: Any, covers: str) -> CounterMeter:
     return CounterMeter("NVML", covers, counters, 1e-3)
 
 
+def _cpu_seconds() -> float:
+    children = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return time.process_time() + children.ru_utime + children.ru_stime
+
+
+def _resident_bytes() -> int:
+    """Resident memory now where the kernel tells (Linux), else its peak."""
+    statm = Path("/proc/self/statm")
+    if statm.is_file():
+        return int(statm.read_text(encoding="ascii").split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+
+
+@dataclass
 class CpuEstimate:
     """Processor and memory by CodeCarbon's power model, for this process and the children it has waited for.
 
@@ -225,50 +223,36 @@ class CpuEstimate:
     the time, which is also what covers workers that are still running.
     """
 
+    watts: Range
+    logical_cpus: int
+    clock: Callable[[], float] = time.monotonic
+    cpu_clock: Callable[[], float] = _cpu_seconds
+    process_bytes: Callable[[], int] = _resident_bytes
+    machine_bytes: int = field(default_factory=machine_memory_bytes)
     covers = "CPU and memory"
-
-    def __init__(
-        self,
-        watts: Range,
-        logical_cpus: int,
-        *,
-        clock: Callable[[], float] = time.monotonic,
-        cpu_clock: Callable[[], float] | None = None,
-        process_bytes: Callable[[], int] | None = None,
-        machine_bytes: int | None = None,
-    ) -> None:
-        self._watts = watts
-        self._logical_cpus = logical_cpus
-        self._clock = clock
-        self._cpu_clock = cpu_clock or _cpu_seconds
-        self._process_bytes = process_bytes or _resident_bytes
-        self._machine_bytes = machine_bytes or machine_memory_bytes()
-        self._started = (0.0, 0.0)
 
     def start(self) -> None:
         """Begin a span of time."""
-        self._started = (self._clock(), self._cpu_clock())
+        self._started = (self.clock(), self.cpu_clock())
 
     def read(self) -> Reading:
         """The estimate since `start`."""
-        seconds = self._clock() - self._started[0]
-        busy = (self._cpu_clock() - self._started[1]) / self._logical_cpus
+        seconds = self.clock() - self._started[0]
+        busy = (self.cpu_clock() - self._started[1]) / self.logical_cpus
         if seconds <= 0 or busy <= 0:
             reason = f"no processor time was counted in {seconds:.3g} s"
             return Reading("estimate", self.covers, False, seconds, None, reason)
-        memory = memory_watts(self._process_bytes())
-        high = self._watts.high * seconds + memory_watts(self._machine_bytes) * seconds
         joules = Range(
-            low=AVERAGE_SHARE_OF_DESIGN_POWER * self._watts.low * min(busy, seconds),
-            value=self._watts.value * min(busy, seconds) + memory * seconds,
-            high=high,
+            low=AVERAGE_SHARE_OF_DESIGN_POWER * self.watts.low * min(busy, seconds),
+            value=self.watts.value * min(busy, seconds) + memory_watts(self.process_bytes()) * seconds,
+            high=self.watts.high * seconds + memory_watts(self.machine_bytes) * seconds,
         )
         return Reading("estimate", self.covers, False, seconds, joules)
 
     def idle(self, seconds: float) -> Reading:
         """The model's floor for the whole machine; nothing is waited for."""
-        processor = self._watts * (IDLE_SHARE_OF_DESIGN_POWER * seconds)
-        machine = memory_watts(self._machine_bytes) * seconds
+        processor = self.watts * (IDLE_SHARE_OF_DESIGN_POWER * seconds)
+        machine = memory_watts(self.machine_bytes) * seconds
         joules = Range(processor.low, processor.value + machine, processor.high + machine)
         return Reading("estimate", self.covers, False, seconds, joules)
 
@@ -290,14 +274,12 @@ def cpu_watts(cpu: Cpu, table: dict[str, float]) -> Range:
     A processor in the table counts with its sockets. A virtual machine owns a part of it that nobody tells, so there
     the value is 4 W a logical CPU and the table's figure only bounds it; likewise a processor that is in no table.
     """
-    by_threads = WATTS_PER_LOGICAL_CPU * cpu.logical_cpus
-    known = table.get(_cpu_name(cpu.model))
+    by_threads, known = WATTS_PER_LOGICAL_CPU * cpu.logical_cpus, table.get(_cpu_name(cpu.model))
     if known is None:
         return Range(by_threads, by_threads, max(by_threads, WATTS_UNKNOWN_CPU * cpu.sockets))
     design = known * cpu.sockets
-    if cpu.virtual:
-        return Range(min(by_threads, design), min(by_threads, design), design)
-    return Range.exact(design)
+    least = min(by_threads, design) if cpu.virtual else design
+    return Range(least, least, design)
 
 
 def cpu_power_table() -> dict[str, float]:
@@ -316,27 +298,24 @@ def open_rapl(root: Path = _POWERCAP) -> Meter:
     Packages and memory are taken; "core" and "uncore" lie inside their package, "psys" overlaps it, and a package
     whose counter stands where another's does is the same counter shown twice, as on some multi-die processors.
     """
-    covers = "CPU: package, dram"
-    found = sorted(root.glob("intel-rapl:*")) if root.is_dir() else []
     domains: dict[str, Path] = {}
     values: list[int] = []
+    reason = f"this machine shows no processor energy counters ({root})"
     try:
-        for path in found:
+        for path in sorted(root.glob("intel-rapl:*")):
             name = (path / "name").read_text(encoding="ascii").strip()
-            if not name.startswith(("package", "dram")):
-                continue
-            value = _read_number(path / "energy_uj")
-            if not any(abs(value - other) < 1_000_000 for other in values):
-                values.append(value)
-                domains[f"{name} ({path.name})"] = path
+            if name.startswith(("package", "dram")):
+                value = _read_number(path / "energy_uj")
+                if not any(abs(value - other) < 1_000_000 for other in values):
+                    values.append(value)
+                    domains[f"{name} ({path.name})"] = path
         if domains:
             return rapl_meter(domains)
     except PermissionError as error:
         reason = f"{error.filename} may be read by root only; `chmod o+r` it, or run as root"
-        return NoMeter(covers, reason)
     except OSError as error:
-        return NoMeter(covers, f"{error.filename} could not be read: {error.strerror}")
-    return NoMeter(covers, f"this machine shows no processor energy counters ({root})")
+        reason = f"{error.filename} could not be read: {error.strerror}"
+    return NoMeter("CPU: package, dram", reason)
 
 
 def open_nvml(uuid: str, covers: str, library: Any = None) -> Meter:
@@ -441,17 +420,16 @@ def merged(uses: Sequence[EnergyUse]) -> EnergyUse:
     for use in uses:
         for reading in use.readings:
             by_meter.setdefault((reading.meter, reading.covers, reading.metered), []).append(reading)
-    return EnergyUse(sum(use.images for use in uses), tuple(_sum_of(readings) for readings in by_meter.values()))
-
-
-def _sum_of(readings: Sequence[Reading]) -> Reading:
-    """The readings of one meter as one."""
-    first, seconds = readings[0], sum(reading.seconds for reading in readings)
-    spans = [reading.joules for reading in readings if reading.joules is not None]
-    silent = [reading for reading in readings if reading.joules is None]
-    if not spans or sum(reading.seconds for reading in silent) > NEGLIGIBLE_SHARE * seconds:
-        return Reading(first.meter, first.covers, first.metered, seconds, None, silent[0].reason)
-    return Reading(first.meter, first.covers, first.metered, seconds, sum(spans, Range.exact(0.0)))
+    totals = []
+    for meter, readings in by_meter.items():
+        seconds = sum(reading.seconds for reading in readings)
+        spans = [reading.joules for reading in readings if reading.joules is not None]
+        silent = [reading for reading in readings if reading.joules is None]
+        if not spans or sum(reading.seconds for reading in silent) > NEGLIGIBLE_SHARE * seconds:
+            totals.append(Reading(*meter, seconds, None, silent[0].reason))
+        else:
+            totals.append(Reading(*meter, seconds, sum(spans, Range.exact(0.0))))
+    return EnergyUse(sum(use.images for use in uses), tuple(totals))
 
 
 def _read_number(path: Path) -> int:
@@ -462,16 +440,3 @@ def _cpu_name(model: str) -> str:
     """A processor's name without marks and clock, as both the table and the operating system write it."""
     name = model.replace("(R)", "").replace("(TM)", "").partition("@")[0]
     return " ".join(word for word in name.split() if not _FILLER.fullmatch(word)).casefold()
-
-
-def _cpu_seconds() -> float:
-    children = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return time.process_time() + children.ru_utime + children.ru_stime
-
-
-def _resident_bytes() -> int:
-    """Resident memory now where the kernel tells (Linux), else its peak."""
-    statm = Path("/proc/self/statm")
-    if statm.is_file():
-        return int(statm.read_text(encoding="ascii").split()[1]) * os.sysconf("SC_PAGE_SIZE")
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import math
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
 
@@ -67,14 +67,7 @@ class Assumption:
 
     def describe(self) -> dict[str, object]:
         """The JSON form that stands in an evidence's protocol."""
-        return {
-            "value": self.range.value,
-            "low": self.range.low,
-            "high": self.range.high,
-            "unit": self.unit,
-            "meaning": self.meaning,
-            "source": self.source,
-        }
+        return asdict(self.range) | {"unit": self.unit, "meaning": self.meaning, "source": self.source}
 
 
 @cache
@@ -82,12 +75,6 @@ def assumptions() -> dict[str, Assumption]:
     """The stated assumptions by name, from `assumptions.json` beside this module."""
     entries = json.loads(_ASSUMPTIONS.read_text(encoding="utf-8"))
     return {
-        name: Assumption(
-            name=name,
-            range=Range(entry["low"], entry["value"], entry["high"]),
-            unit=entry["unit"],
-            meaning=entry["meaning"],
-            source=entry["source"],
-        )
+        name: Assumption(name, Range(entry.pop("low"), entry.pop("value"), entry.pop("high")), **entry)
         for name, entry in entries.items()
     }

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from harness.benchmarking.codecarbon_tables import CodeCarbonTables, codecarbon_tables
+from harness.benchmarking.carbon import CodeCarbonTables, codecarbon_tables
 
 
 @pytest.fixture

@@ -8,8 +8,7 @@ import sys
 
 import pytest
 
-from harness.benchmarking.carbon import emissions, grid_intensity, training_emissions
-from harness.benchmarking.codecarbon_tables import CodeCarbonTables
+from harness.benchmarking.carbon import CodeCarbonTables, emissions, grid_intensity, training_emissions
 from harness.benchmarking.ranges import Assumption, Range, assumptions
 from harness.errors import HarnessError, MissingInputError
 

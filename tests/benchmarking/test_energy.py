@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import torch
 
-from harness.benchmarking.codecarbon_tables import CodeCarbonTables
+from harness.benchmarking.carbon import CodeCarbonTables
 from harness.benchmarking.energy import (
     CounterMeter,
     CpuEstimate,
