@@ -21,34 +21,12 @@ from harness.data.groupings import Subjects
 from harness.data.slicings import slicings, split_reference
 from harness.errors import ExitCode, HarnessError, MissingInputError, nearest
 from harness.evaluation.common_samples import ComparedSet, against_real, common_ids, common_samples, sentences
-from harness.evaluation.groups import Groups, groups_by
 from harness.evaluation.reader import StoredModel
-from harness.evaluation.slice_requests import Request, is_sliced
+from harness.evaluation.slice_requests import Groups, Request, groups_by, is_sliced
 from harness.evaluation.suites import Suite
 from harness.evidence import decimals_for, split_prefix
-from harness.metrics.intervals import (
-    LEVEL,
-    RESAMPLES,
-    SEED,
-    bootstrap_method,
-    percentile_interval,
-    resampled_sums,
-    wilson,
-)
+from harness.metrics import intervals, paired
 from harness.metrics.multiplicity import holm
-from harness.metrics.paired import (
-    METHOD,
-    Agreement,
-    PairedCounts,
-    agreement,
-    compact_letters,
-    mcnemar,
-    paired_counts,
-    paired_counts_by_group,
-    paired_interval,
-    rank_intervals,
-    smallest_detectable_difference,
-)
 from harness.metrics.slices import MIN_UNITS
 from harness.settings import Settings
 
@@ -158,10 +136,10 @@ class Compared:
         return ExitCode.INCOMPLETE if self.missing else ExitCode.DONE
 
     @cached_property
-    def agreements(self) -> dict[tuple[str, str, str], Agreement]:
+    def agreements(self) -> dict[tuple[str, str, str], paired.Agreement]:
         """By (first, other, where) for each pair of models on each whole benchmark."""
         return {
-            (a, b, s.where): agreement(s.answers[a], s.answers[b], s.correct[a], s.correct[b])
+            (a, b, s.where): paired.agreement(s.answers[a], s.answers[b], s.correct[a], s.correct[b])
             for s in self.sets
             if s.condition is None
             for a, b in combinations(self.models, 2)
@@ -174,7 +152,7 @@ class Compared:
         for compared in (s for s in self.sets if s.condition is None):
             right = np.array([np.count_nonzero(compared.correct[name]) for name in self.models])
             n = len(compared.sample_ids)
-            low, high = wilson(right, np.full(len(right), n), self.level)
+            low, high = intervals.wilson(right, np.full(len(right), n), self.level)
             different = np.zeros((len(right), len(right)), dtype=bool)
             index = {name: at for at, name in enumerate(self.models)}
             for c in self.comparisons:
@@ -182,7 +160,7 @@ class Compared:
                     i, j = index[c.first], index[c.other]
                     different[i, j] = different[j, i] = c.detected
             values = (100 * right / n).tolist()
-            letters, ranks = compact_letters(values, different), rank_intervals(values, different)
+            letters, ranks = paired.compact_letters(values, different), paired.rank_intervals(values, different)
             ranked = [
                 Ranked(name, values[at], 100 * float(low[at]), 100 * float(high[at]), letters[at], *ranks[at])
                 for name, at in index.items()
@@ -209,14 +187,14 @@ class Compared:
 
     def frame(self) -> pd.DataFrame:
         """One row a comparison: the fields of `Comparison`, and whether they differ in `detected` and `verdict`."""
-        return pd.DataFrame([asdict(c) | {"detected": c.detected, "verdict": c.verdict} for c in self.comparisons])
+        return pd.DataFrame(self._rows())
+
+    def _rows(self) -> list[dict[str, Any]]:
+        return [asdict(c) | {"detected": c.detected, "verdict": c.verdict} for c in self.comparisons]
 
     def _repr_html_(self) -> str:
-        return str(
-            self.frame()[["where", "first", "other", "n", "difference", "low", "high", "p_holm", "verdict"]].to_html(
-                index=False
-            )
-        )
+        columns = ["where", "first", "other", "n", "difference", "low", "high", "p_holm", "verdict"]
+        return str(self.frame()[columns].to_html(index=False))
 
     def to_dict(self) -> dict[str, Any]:
         """For `--format json`."""
@@ -224,11 +202,11 @@ class Compared:
             "models": list(self.models),
             "level": self.level,
             "test": "McNemar, exact, two-sided; Holm over whole benchmarks and, apart, over their parts",
-            "interval": METHOD,
+            "interval": paired.METHOD,
             "notes": list(self.notes),
             "missing": list(self.missing),
             "means": [asdict(mean) for mean in self.means],
-            "comparisons": [asdict(c) | {"detected": c.detected, "verdict": c.verdict} for c in self.comparisons],
+            "comparisons": self._rows(),
             "agreement": [
                 {"first": a, "other": b, "where": where} | asdict(found)
                 for (a, b, where), found in self.agreements.items()
@@ -246,7 +224,7 @@ def compare(
     only: Sequence[str] = (),
     slices: Request | None = None,
     allow_different_protocols: bool = False,
-    level: float = LEVEL,
+    level: float = intervals.LEVEL,
 ) -> Compared:
     """Compare models on everything that all of them have predictions of.
 
@@ -289,7 +267,9 @@ def compare(
         )
     groups, without = _groups_of(sets, slices)
     comparisons = _compare_all(names, sets, groups, level)
-    said = [*_imports(models), *sentences(common.notes), *sentences(common.differences)]
+    imported = ", ".join(model.name for model in models if model.imported)
+    said = [f"How the imported predictions of {imported} were made is not known to harness."] if imported else []
+    said += [*sentences(common.notes), *sentences(common.differences)]
     gaps = sentences(missing)
     if wanted is None:  # nobody asked for what is not compared: worth a note, not a fault
         said, gaps = said + gaps, []
@@ -321,13 +301,6 @@ def _with_images(names: Sequence[str]) -> list[str]:
     return [name for name in names if benchmarks()[name].scored_from is None]
 
 
-def _imports(models: Sequence[StoredModel]) -> list[str]:
-    names = [model.name for model in models if model.imported]
-    if not names:
-        return []
-    return [f"How the imported predictions of {', '.join(names)} were made is not known to harness."]
-
-
 def _groups_of(sets: Sequence[ComparedSet], slices: Request | None) -> tuple[dict[str, list[Groups]], list[str]]:
     """The groups of each set by each slicing that fits it, and what could not be sliced, as sentences."""
     found: dict[str, list[Groups]] = {}
@@ -354,27 +327,27 @@ def _compare_all(
 ) -> tuple[Comparison, ...]:
     """All pairs on all sets and their slices, corrected by family."""
     places: list[tuple[str, str, str, bool]] = []
-    counts: list[PairedCounts] = []
+    counts: list[paired.PairedCounts] = []
     for compared in sets:
         parts = sliced.get(compared.where, ())
         for first, other in combinations(names, 2):
             a, b = compared.correct[first], compared.correct[other]
-            counts.append(paired_counts(a, b))
+            counts.append(paired.paired_counts(a, b))
             places.append((first, other, compared.where, compared.condition is None))
             for groups in parts:
-                found = paired_counts_by_group(a, b, groups.slicing.membership)
+                found = paired.paired_counts_by_group(a, b, groups.slicing.membership)
                 kept = np.flatnonzero(found.n >= MIN_UNITS)
                 counts.append(found.take(kept))
                 keys = [f"{compared.where}@{groups.name}/{key}" for key in groups.keys().values()]
                 places += [(first, other, keys[group], False) for group in kept]
-    table = PairedCounts.concatenate(counts)
+    table = paired.PairedCounts.concatenate(counts)
     whole = np.array([place[3] for place in places])
-    low, high = paired_interval(table, level)
-    p_values = mcnemar(table)
+    low, high = paired.paired_interval(table, level)
+    p_values = paired.mcnemar(table)
     corrected, smallest = np.empty(len(table)), np.empty(len(table))
     for family in (whole, ~whole):
         corrected[family] = holm(p_values[family])
-        detectable = smallest_detectable_difference(table, level=level, comparisons=int(family.sum()))
+        detectable = paired.smallest_detectable_difference(table, level=level, comparisons=int(family.sum()))
         smallest[family] = detectable[family]
     return tuple(
         Comparison(
@@ -419,9 +392,9 @@ def _means(names: Sequence[str], sets: Sequence[ComparedSet], level: float) -> I
         }
         pairs = list(combinations(names, 2))
         columns = np.column_stack([right[first] - right[other] for first, other in pairs])
-        resampled = resampled_sums(columns) / len(ids)
+        resampled = intervals.resampled_sums(columns) / len(ids)
         for at, (first, other) in enumerate(pairs):
             value = float(columns[:, at].mean())
-            low, high = percentile_interval(value, resampled[:, at], level)
-            method = bootstrap_method("percentile", seed=SEED, resamples=RESAMPLES)
+            low, high = intervals.percentile_interval(value, resampled[:, at], level)
+            method = intervals.bootstrap_method("percentile")
             yield MeanDifference(first, other, name, len(group), len(ids), 100 * value, 100 * low, 100 * high, method)

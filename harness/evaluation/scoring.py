@@ -63,6 +63,11 @@ class Scored:
         return self.benchmark.name if self.condition is None else f"{self.benchmark.name}/{self.condition}"
 
     @property
+    def left_out(self) -> str | None:
+        """What is not among the samples, for a reader."""
+        return f"{self.unreadable} unreadable image(s) left out" if self.unreadable else None
+
+    @property
     def cell(self) -> Cell | None:
         """Corruption and severity; None for images without corruption."""
         corruption, slash, severity = (self.condition or "").partition("/")
@@ -221,21 +226,14 @@ def real_group(conditions: Conditions, benchmark: Benchmark) -> Iterator[ScoredM
     if scored is None:
         return
     sets = real_labels()
-    known = [sets.get(sample_id) for sample_id in scored.sample_ids]
-    missing = [sample_id for sample_id, found in zip(scored.sample_ids, known, strict=True) if found is None]
     estimate: Estimate | MetricUnavailable
-    if missing:
+    if missing := [sample_id for sample_id in scored.sample_ids if sample_id not in sets]:
         estimate = MetricUnavailable(f"{len(missing)} sample ids have no ReaL entry, first {missing[0]}.")
     else:
-        estimate = _attempt(top1_real, scored.predictions[CLOSED], [found or () for found in known])
+        estimate = _attempt(top1_real, scored.predictions[CLOSED], [sets[i] for i in scored.sample_ids])
     published = sum(len(found) > 0 for found in sets.values())
     notes = {"reading": "right if the prediction is in the image's ReaL label set; images with an empty set left out"}
     yield ScoredMetric(scored, EvidenceKey(benchmark.name, "top1"), estimate, published, notes)
-
-
-_SCORED_FROM_OTHERS: dict[str, Callable[[Conditions, Benchmark], Iterator[ScoredMetric]]] = {
-    "imagenet-real": real_group
-}
 
 
 def calibration_group(conditions: Conditions) -> Iterator[ScoredMetric]:
@@ -374,7 +372,7 @@ def score(conditions: Conditions, metrics: Sequence[str], scored_from_others: Se
     scored = [metric for name in metrics for metric in _GROUPS[name](conditions)]
     if "accuracy" in metrics:
         for benchmark in scored_from_others:
-            scored += _SCORED_FROM_OTHERS[benchmark.name](conditions, benchmark)
+            scored += real_group(conditions, benchmark)
     return [to_evidence(metric) for metric in scored]
 
 
@@ -402,8 +400,7 @@ def to_evidence(metric: ScoredMetric) -> Evidence:
     if isinstance(estimate, MetricUnavailable):
         return Evidence(**common, class_=EvidenceClass.PENDING, reason=estimate.reason)
     interval = to_interval(estimate)
-    unreadable = f"{scored.unreadable} unreadable image(s) left out" if scored.unreadable else None
-    reasons = (metric.reason, unreadable, None if interval else estimate.method)
+    reasons = (metric.reason, scored.left_out, None if interval else estimate.method)
     return Evidence(
         **common,
         class_=EvidenceClass.MEASURED,

@@ -18,9 +18,8 @@ from harness.data.catalog import get_benchmark
 from harness.data.groupings import Subjects
 from harness.data.slicings import slicings
 from harness.errors import HarnessError, MissingInputError
-from harness.evaluation.groups import Groups, groups_by
 from harness.evaluation.scoring import Conditions, Scored, pooled, to_interval
-from harness.evaluation.slice_requests import Request, fits, is_sliced, slicing_name
+from harness.evaluation.slice_requests import Groups, Request, fits, groups_by, is_sliced, slicing_name
 from harness.evaluation.suites import SliceOptions
 from harness.evidence import CODE, Evidence, EvidenceClass, EvidenceKey, Fingerprints, Interval
 from harness.labels.projections import CLOSED
@@ -58,7 +57,6 @@ class _Target:
         self,
         key: str,
         *,
-        groups: Groups | None = None,
         annotations: str | None = None,
         estimate: Estimate | None = None,
         protocol: Mapping[str, Any] | None = None,
@@ -69,8 +67,6 @@ class _Target:
         if estimate is not None:
             fields |= {"value": estimate.value, "interval": to_interval(estimate), "n": estimate.n}
             fields["class_"] = EvidenceClass.MEASURED
-        if groups is not None:
-            annotations = groups.fingerprint
         return Evidence(
             key=str(EvidenceKey.parse(key).with_variant(scored.variant)),
             fingerprints=Fingerprints(weights=scored.weights, data=scored.data, code=CODE, annotations=annotations),
@@ -79,15 +75,13 @@ class _Target:
             **fields,
         )
 
-    def without_value(self, *, more_would_do: bool) -> EvidenceClass:
+    def without_value(self, more_would_do: bool = True) -> EvidenceClass:
         """The class of what these samples can't say: pending where other samples of the benchmark could."""
         waits = more_would_do and not self.subjects.is_whole
         return EvidenceClass.PENDING if waits else EvidenceClass.NOT_APPLICABLE
 
     def reasons(self, *reasons: str | None) -> str | None:
-        unreadable = self.scored.unreadable
-        left = f"{unreadable} unreadable image(s) left out" if unreadable else None
-        return "; ".join(filter(None, (*reasons, left))) or None
+        return "; ".join(filter(None, (*reasons, self.scored.left_out))) or None
 
     def published_total(self, groups: Groups | None, n: int) -> int | None:
         """Samples that the whole benchmark has under a slicing, where that is more than what was run."""
@@ -201,25 +195,26 @@ def _without_groups(target: _Target, references: Sequence[str], error: HarnessEr
 
 def _of_slicing(target: _Target, groups: Groups, left_out: str | None, options: SliceOptions) -> Iterable[Evidence]:
     """The disparities of one slicing, then its groups."""
-    where = f"{target.prefix}@{groups.name}"
     described: dict[str, Any] = {"slicing": groups.title, "smallest_group": options.smallest_group}
     described |= {name: text for name, text in (("left_out", left_out), ("note", groups.note)) if text}
     try:
         found = audit(target.outcomes, groups.slicing, min_units=options.smallest_group, correction=options.correction)
     except MetricUnavailable as unavailable:
-        reason = unavailable.reason
-        yield target.evidence(f"{where}.top1:difference", groups=groups, class_=EvidenceClass.PENDING, reason=reason)
+        yield target.evidence(
+            f"{target.prefix}@{groups.name}.top1:difference",
+            annotations=groups.fingerprint,
+            class_=EvidenceClass.PENDING,
+            reason=unavailable.reason,
+        )
         return
-    yield from _disparities(target, where, groups, found, described)
-    yield from _by_group(target, where, groups, found, described, options)
+    yield from _disparities(target, groups, found, described)
+    yield from _by_group(target, groups, found, described, options)
     entry = slicings().get(groups.name)
     if entry is not None and entry.error_ratio:
-        yield from _error_ratios(target, where, groups, found, described)
+        yield from _error_ratios(target, groups, found, described)
 
 
-def _disparities(
-    target: _Target, where: str, groups: Groups, found: Audit, described: Mapping[str, Any]
-) -> Iterable[Evidence]:
+def _disparities(target: _Target, groups: Groups, found: Audit, described: Mapping[str, Any]) -> Iterable[Evidence]:
     if len(found.groups) < 2:
         return
     protocol = {
@@ -231,10 +226,10 @@ def _disparities(
     }
     if not found.disparity:
         yield target.evidence(
-            f"{where}.top1:difference",
-            groups=groups,
+            f"{target.prefix}@{groups.name}.top1:difference",
+            annotations=groups.fingerprint,
             protocol=protocol,
-            class_=target.without_value(more_would_do=True),
+            class_=target.without_value(),
             reason=f"fewer than two groups have {described['smallest_group']} images, so there is nothing to compare",
             n=found.overall.n,
         )
@@ -244,8 +239,8 @@ def _disparities(
         alike = NO_DIFFERENCE.format(points=found.smallest_detectable)
     for name, estimate in found.disparity.items():
         yield target.evidence(
-            f"{where}.top1:{name}",
-            groups=groups,
+            f"{target.prefix}@{groups.name}.top1:{name}",
+            annotations=groups.fingerprint,
             protocol=protocol,
             estimate=estimate,
             unit=DISPARITY_UNITS[name],
@@ -255,7 +250,7 @@ def _disparities(
 
 
 def _by_group(
-    target: _Target, where: str, groups: Groups, found: Audit, described: Mapping[str, Any], options: SliceOptions
+    target: _Target, groups: Groups, found: Audit, described: Mapping[str, Any], options: SliceOptions
 ) -> Iterable[Evidence]:
     keys = groups.keys()
     whole, repeated = target.subjects.is_whole, target.outcomes.repeated
@@ -266,14 +261,14 @@ def _by_group(
     for group, row in zip(table.index, table.to_dict("records"), strict=True):
         n, units = int(row["n"]), int(row["units"])
         published = groups.published(group, units, whole=whole)
-        key = f"{where}/{keys[group]}.top1"
+        key = f"{target.prefix}@{groups.name}/{keys[group]}.top1"
         protocol = {**described, "group": groups.words(group)}
-        counts: dict[str, Any] = {"n": n, "N": None if repeated else published}
+        common: dict[str, Any] = {"annotations": groups.fingerprint, "protocol": protocol, "n": n}
+        common["N"] = None if repeated else published
         if row["too_small"]:
-            class_ = target.without_value(more_would_do=published is None or published >= options.smallest_group)
+            class_ = target.without_value(published is None or published >= options.smallest_group)
             reason = f"too small to report: {units:,} images, at least {options.smallest_group} are needed"
-            reasons = target.reasons(reason)
-            yield target.evidence(key, groups=groups, protocol=protocol, class_=class_, reason=reasons, **counts)
+            yield target.evidence(key, class_=class_, reason=target.reasons(reason), **common)
             continue
         words = None
         if not np.isnan(row["p_value"]):
@@ -293,8 +288,6 @@ def _by_group(
             part = f"on {len(target.outcomes):,} of {target.subjects.benchmark.size:,} images of the benchmark"
         yield target.evidence(
             key,
-            groups=groups,
-            protocol=protocol,
             class_=EvidenceClass.MEASURED,
             value=float(row["accuracy"]),
             unit="%",
@@ -302,7 +295,7 @@ def _by_group(
                 low=row["low"], high=row["high"], level=LEVEL, method=found.overall.method, kind=found.overall.kind
             ),
             reason=target.reasons(words, part),
-            **counts,
+            **common,
         )
 
 
@@ -314,9 +307,7 @@ def _difference_words(row: Mapping[Any, Any], correction: str) -> str:
     return f"{abs(row['gap']):.1f} points {side} the rest ({correction}, {p})"
 
 
-def _error_ratios(
-    target: _Target, where: str, groups: Groups, found: Audit, described: Mapping[str, Any]
-) -> Iterable[Evidence]:
+def _error_ratios(target: _Target, groups: Groups, found: Audit, described: Mapping[str, Any]) -> Iterable[Evidence]:
     keys = groups.keys()
     try:
         ratios = error_ratio(target.outcomes, groups.slicing)
@@ -329,8 +320,8 @@ def _error_ratios(
         published = groups.published(group, int(units[group]), whole=target.subjects.is_whole)
         words = {"group": groups.words(group), "reading": "error rate over that of all covered images"}
         yield target.evidence(
-            f"{where}/{keys[group]}.error-ratio",
-            groups=groups,
+            f"{target.prefix}@{groups.name}/{keys[group]}.error-ratio",
+            annotations=groups.fingerprint,
             protocol={**described, **words},
             estimate=estimate,
             N=None if target.outcomes.repeated else published,
@@ -347,9 +338,7 @@ def _worst(target: _Target, made: Sequence[Groups], options: SliceOptions) -> It
         found = worst_slices(target.outcomes, numbered, min_units=options.smallest_group)
     except MetricUnavailable as unavailable:
         yield target.evidence(
-            f"{target.prefix}.worst-slice-gap",
-            class_=target.without_value(more_would_do=True),
-            reason=unavailable.reason,
+            f"{target.prefix}.worst-slice-gap", class_=target.without_value(), reason=unavailable.reason
         )
         return
     table, overall = found.table.head(WORST).to_dict("records"), found.overall

@@ -1,19 +1,26 @@
-"""What is to be sliced by what: asked for by a suite, by `--by`, by a file of the user's own, or by a ledger again."""
+"""What is to be sliced by what (asked for by a suite, `--by`, a user's file, or a ledger again), and the groups that samples
+fall into by one slicing, or by several that are crossed."""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import reduce
 from pathlib import Path
 from typing import Literal
 
 from harness.data.catalog import Benchmark, get_benchmark
-from harness.data.groupings import Subjects
+from harness.data.groupings import Grouping, Subjects, grouping
 from harness.data.slicefiles import SliceFile, read_slice_file, slug
 from harness.data.slicings import check_reference, slicings, split_reference
+from harness.errors import ExitCode, HarnessError, MissingInputError
 from harness.evaluation.suites import SliceOptions, Suite
 from harness.evidence import Ledger
-from harness.metrics.slices import MIN_UNITS
+from harness.metrics.slices import MIN_UNITS, Slicing, interaction, slicing_from_frame
+
+MOST_PAIRS = 5000
+"""Groups that an interaction may have; more are too small to say anything, and take long."""
 
 
 @dataclass(frozen=True)
@@ -60,14 +67,13 @@ def request_behind(ledger: Ledger) -> Request:
     """The slicings of the catalog that a ledger has evidence on, as far as they can be made again from predictions alone."""
     items = [item for item in ledger if item.name.slice and "slicing" in (item.protocol or {})]
     names = dict.fromkeys(str(item.name.slicing) for item in items)
-    clean = all(is_sliced(get_benchmark(item.name.benchmark), None, SliceOptions()) for item in items)
-    conditions: Literal["clean", "shifted", "cells"] = "clean" if clean else "shifted"
+    conditions: Literal["clean", "shifted", "cells"] = "clean"
     if any(item.name.condition for item in items):
         conditions = "cells"
-    smallest = [
-        item.protocol["smallest_group"] for item in items if item.protocol and "smallest_group" in item.protocol
-    ]
-    options = SliceOptions(conditions=conditions, smallest_group=smallest[0] if smallest else MIN_UNITS)
+    elif not all(is_sliced(get_benchmark(item.name.benchmark), None, SliceOptions()) for item in items):
+        conditions = "shifted"
+    smallest = ((item.protocol or {}).get("smallest_group") for item in items)
+    options = SliceOptions(conditions=conditions, smallest_group=next(filter(None, smallest), MIN_UNITS))
     return Request(tuple((name,) for name in names if name in slicings()), options)
 
 
@@ -91,4 +97,87 @@ def fits(references: Sequence[str], subjects: Subjects, file: SliceFile | None) 
 
 
 def slicing_name(references: Sequence[str]) -> str:
+    """As in evidence keys."""
     return "+".join(split_reference(reference)[0] for reference in references)
+
+
+@dataclass(frozen=True, eq=False)
+class Groups:
+    """The groups of a target by one slicing, or by several that are crossed."""
+
+    name: str
+    """As in evidence keys."""
+    slicing: Slicing
+    parts: tuple[Grouping, ...]
+    is_from_file: bool
+
+    @property
+    def title(self) -> str:
+        return " × ".join(part.title for part in self.parts)
+
+    @property
+    def fingerprint(self) -> str:
+        return "+".join(part.fingerprint for part in self.parts)
+
+    @property
+    def note(self) -> str | None:
+        return "; ".join(dict.fromkeys(part.note for part in self.parts if part.note)) or None
+
+    @property
+    def file_note(self) -> str | None:
+        return f"{self.title}: {self.note}." if self.is_from_file and self.note else None
+
+    def words(self, group: str) -> str:
+        """What a group is called for people."""
+        pairs = zip(self._names(group), self.parts, strict=True)
+        return " × ".join((part.titles or {}).get(name, name) for name, part in pairs)
+
+    def _names(self, group: str) -> list[str]:
+        return group.split(" × ") if len(self.parts) > 1 else [group]
+
+    def published(self, group: str, n: int, *, whole: bool) -> int | None:
+        """Samples that the whole benchmark has in a group."""
+        counts = self.parts[0].published
+        if counts is None or len(self.parts) > 1:
+            return n if whole else None
+        return counts.get(group)
+
+    def keys(self) -> dict[str, str]:
+        """Each group's name in evidence keys; names that become alike are numbered."""
+        made: Counter[str] = Counter()
+        keys = {}
+        for group in self.slicing.groups:
+            key = "+".join(map(slug, self._names(group)))
+            made[key] += 1
+            keys[group] = key if made[key] == 1 else f"{key}-{made[key]}"
+        return keys
+
+
+def groups_by(references: Sequence[str], subjects: Subjects, file: SliceFile | None) -> Groups:
+    """The groups of samples by one slicing, or by several that are crossed.
+
+    Raises:
+        MissingInputError: annotations or images that it needs are not here.
+        HarnessError: a fault in the user's file, an unknown slicing or group, or too many pairs of groups.
+    """
+    of_file = [file is not None and split_reference(reference)[0] in file.columns for reference in references]
+    parts = tuple(
+        file.grouping(reference, subjects.benchmark, subjects.sample_ids)
+        if file is not None and from_file
+        else grouping(reference, subjects)
+        for reference, from_file in zip(references, of_file, strict=True)
+    )
+    try:
+        made = [slicing_from_frame(part.name, part.frame, subjects.sample_ids) for part in parts]
+    except ValueError as error:
+        raise MissingInputError(
+            f"{str(error)[0].upper()}{str(error)[1:]}.", remedy="Give images under their published names."
+        ) from error
+    slicing = reduce(interaction, made)
+    if len(made) > 1 and len(slicing.groups) > MOST_PAIRS:
+        raise HarnessError(
+            f"{' × '.join(references)} gives {len(slicing.groups):,} groups; {MOST_PAIRS:,} at most are compared.",
+            remedy="Cross coarser slicings, or one group: --by wordnet/n02084071.",
+            exit_code=ExitCode.USAGE,
+        )
+    return Groups(slicing_name(references), slicing, parts, any(of_file))

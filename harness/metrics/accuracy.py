@@ -7,6 +7,7 @@ Leave such samples out with `LabelSpacePredictions.take` where the protocol says
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -99,20 +100,8 @@ def _ranks(predictions: LabelSpacePredictions, k: int) -> IntArray:
 TOP_K = {"top1": 1, "top5": TOP}
 """The accuracies that also have a meaning where a sample has several right classes, by metric."""
 
-METRICS = tuple(
-    MetricSpec(
-        name,
-        title,
-        unit="%",
-        higher_is_better=True,
-        range=(0, 100),
-        group="accuracy",
-        compute=compute,
-        lm_eval=lm_eval,
-        hub_type="accuracy",
-    )
-    for name, title, compute, lm_eval in (
-        ("top1", "Top-1 accuracy", top1, "acc"),
-        ("top5", "Top-5 accuracy", top5, "acc_top5"),
-    )
+_SHARED: dict[str, Any] = {"unit": "%", "higher_is_better": True, "range": (0, 100), "hub_type": "accuracy"}
+METRICS = (
+    MetricSpec("top1", "Top-1 accuracy", group="accuracy", compute=top1, lm_eval="acc", **_SHARED),
+    MetricSpec("top5", "Top-5 accuracy", group="accuracy", compute=top5, lm_eval="acc_top5", **_SHARED),
 )

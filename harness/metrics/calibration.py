@@ -12,15 +12,8 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
+from harness.metrics import intervals
 from harness.metrics.accuracy import is_correct
-from harness.metrics.intervals import (
-    LEVEL,
-    RESAMPLES,
-    bootstrap_method,
-    normal_quantile,
-    percentile_interval,
-    resampled_sums,
-)
 from harness.metrics.types import (
     BoolArray,
     Estimate,
@@ -106,7 +99,7 @@ def reliability_table(confidences: FloatArray, correct: BoolArray) -> pd.DataFra
     )
 
 
-def calibration(predictions: LabelSpacePredictions, resamples: int = RESAMPLES) -> dict[str, Estimate]:
+def calibration(predictions: LabelSpacePredictions, resamples: int = intervals.RESAMPLES) -> dict[str, Estimate]:
     """Every probabilistic score of predictions, from one set of bootstrap resamples.
 
     Returns:
@@ -126,28 +119,28 @@ def calibration(predictions: LabelSpacePredictions, resamples: int = RESAMPLES) 
         "ece": _gaps_by_bin(confidences, correct, "equal-width"),
         "ece:equal-mass": _gaps_by_bin(confidences, correct, "equal-mass"),
     }
-    sums = resampled_sums(
+    sums = intervals.resampled_sums(
         np.column_stack([np.where(scored, nll, 0.0), scored, *means.values(), *gaps.values()]), resamples=resamples
     )
     n, estimates = len(predictions), {}
 
     def mean(values: FloatArray, resampled: FloatArray) -> Estimate:
         value = float(values.mean())
-        low, high = percentile_interval(value, resampled)
-        method = bootstrap_method("percentile", resamples=resamples)
-        return Estimate(value, low, high, LEVEL, method, len(values), "bootstrap")
+        low, high = intervals.percentile_interval(value, resampled)
+        method = intervals.bootstrap_method("percentile", resamples=resamples)
+        return Estimate(value, low, high, intervals.LEVEL, method, len(values), "bootstrap")
 
     # A resample of a set where hardly any class is in the space may hold none of them: it says nothing about NLL.
     has_scored = sums[:, 1] > 0
     estimates["nll"] = mean(nll[scored], sums[has_scored, 0] / sums[has_scored, 1])
     for position, (name, values) in enumerate(means.items(), start=2):
         estimates[name] = mean(values, sums[:, position] / n)
-    method = bootstrap_method("standard error with binning bias", resamples=resamples)
+    method = intervals.bootstrap_method("standard error with binning bias", resamples=resamples)
     for start, (name, gap) in zip((4, 4 + BINS), gaps.items(), strict=True):
         observed = gap.sum(axis=0) / n
         low, high = _calibration_error_interval(observed, sums[:, start : start + BINS] / n)
         value = float(np.abs(observed).sum())
-        estimates[name] = Estimate(100 * value, 100 * low, 100 * high, LEVEL, method, n, "bootstrap")
+        estimates[name] = Estimate(100 * value, 100 * low, 100 * high, intervals.LEVEL, method, n, "bootstrap")
     return estimates
 
 
@@ -169,7 +162,7 @@ def _calibration_error_interval(observed: FloatArray, resampled: FloatArray) -> 
     well: E|N(g, s)| - |g| a bin, which falls as |g| grows, at the smallest |g| that the level leaves plausible. In a
     clearly miscalibrated bin that is nearly 0; in a bin that may be calibrated it is s √(2/π).
     """
-    z = normal_quantile(LEVEL)
+    z = intervals.normal_quantile(intervals.LEVEL)
     s = resampled.std(axis=0, ddof=1)
     noisy = s > 0
     t = np.maximum(np.abs(observed[noisy]) / s[noisy] - z, 0.0)
@@ -179,27 +172,13 @@ def _calibration_error_interval(observed: FloatArray, resampled: FloatArray) -> 
     return max(0.0, value - bias - noise), min(1.0, value + noise)
 
 
-_SHARED: dict[str, Any] = {"group": "calibration", "compute": calibration}
+_ERROR: dict[str, Any] = {"higher_is_better": False, "group": "calibration", "compute": calibration}
+_ECE, _EQUAL_MASS = (f"Expected calibration error, {BINS} equal-{kind} bins" for kind in ("width", "mass"))
 METRICS = (
+    MetricSpec("nll", "Negative log-likelihood", unit="nats", range=(0, math.inf), lm_eval="nll", **_ERROR),
+    MetricSpec("brier", "Brier score", range=(0, 2), lm_eval="brier", **_ERROR),
+    MetricSpec("ece", _ECE, unit="%", range=(0, 100), variants={"equal-mass": _EQUAL_MASS}, lm_eval="ece", **_ERROR),
     MetricSpec(
-        "nll",
-        "Negative log-likelihood",
-        unit="nats",
-        higher_is_better=False,
-        range=(0, math.inf),
-        lm_eval="nll",
-        **_SHARED,
+        "mean-confidence", "Mean confidence", unit="%", range=(0, 100), group="calibration", compute=calibration
     ),
-    MetricSpec("brier", "Brier score", higher_is_better=False, range=(0, 2), lm_eval="brier", **_SHARED),
-    MetricSpec(
-        "ece",
-        "Expected calibration error, 15 equal-width bins",
-        unit="%",
-        higher_is_better=False,
-        range=(0, 100),
-        variants={"equal-mass": "Expected calibration error, 15 equal-mass bins"},
-        lm_eval="ece",
-        **_SHARED,
-    ),
-    MetricSpec("mean-confidence", "Mean confidence", unit="%", range=(0, 100), **_SHARED),
 )

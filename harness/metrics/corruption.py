@@ -19,15 +19,7 @@ import numpy as np
 import yaml
 
 from harness.corruptions.names import GROUPS, IMAGENET_C, SEVERITIES
-from harness.metrics.intervals import (
-    LEVEL,
-    RESAMPLES,
-    SEED,
-    bootstrap_method,
-    normal_quantile,
-    percentile_interval,
-    resampled_sums,
-)
+from harness.metrics import intervals
 from harness.metrics.types import BoolArray, Estimate, MetricSpec, MetricUnavailable
 
 Cell = tuple[str, int]
@@ -91,8 +83,8 @@ class CorruptionErrors:
         correct: Mapping[Cell, BoolArray],
         clean: BoolArray | None = None,
         *,
-        seed: int = SEED,
-        resamples: int = RESAMPLES,
+        seed: int = intervals.SEED,
+        resamples: int = intervals.RESAMPLES,
     ) -> None:
         if not correct:
             raise ValueError("there are no cells")
@@ -109,8 +101,8 @@ class CorruptionErrors:
         self._column = {cell: i for i, cell in enumerate(columns)}
         wrong = ~np.column_stack(list(columns.values())).astype(bool)
         self._rates = wrong.sum(axis=0) / self.n
-        self._resampled_rates = resampled_sums(wrong, seed=seed, resamples=resamples) / self.n
-        self._method = bootstrap_method("percentile over base images", seed=seed, resamples=resamples)
+        self._resampled_rates = intervals.resampled_sums(wrong, seed=seed, resamples=resamples) / self.n
+        self._method = intervals.bootstrap_method("percentile over base images", seed=seed, resamples=resamples)
 
     def severities(self, name: str) -> tuple[int, ...]:
         """The severities at which a corruption was run, increasing."""
@@ -176,11 +168,11 @@ class CorruptionErrors:
         for cell, weight in weights.items():
             coefficients[self._column[cell]] = 100 * weight
         value = float(self._rates @ coefficients)
-        low, high = percentile_interval(value, self._resampled_rates @ coefficients)
+        low, high = intervals.percentile_interval(value, self._resampled_rates @ coefficients)
         if low == high:  # nothing varies between images: the bootstrap would claim certainty it doesn't have
             why = "no interval: every resample of the base images gives the same value"
-            return Estimate(value, None, None, LEVEL, why, self.n)
-        return Estimate(value, low, high, LEVEL, self._method, self.n, "bootstrap")
+            return Estimate(value, None, None, intervals.LEVEL, why, self.n)
+        return Estimate(value, low, high, intervals.LEVEL, self._method, self.n, "bootstrap")
 
 
 class Score(NamedTuple):
@@ -275,7 +267,7 @@ def widest_mce_half_width(n: int) -> float:
     if n < 1:
         raise ValueError("a width needs at least one image")
     widest = np.mean([1 / alexnet().mean(name) for name in IMAGENET_C])
-    return float(100 * normal_quantile(LEVEL) * widest / 2 / np.sqrt(n))
+    return float(100 * intervals.normal_quantile(intervals.LEVEL) * widest / 2 / np.sqrt(n))
 
 
 def _listed(words: Sequence[str]) -> str:

@@ -16,15 +16,8 @@ import numpy as np
 import pandas as pd
 from scipy import sparse
 
+from harness.metrics import multiplicity
 from harness.metrics.intervals import LEVEL, RESAMPLES, SEED, bootstrap_method, percentile_interval
-from harness.metrics.multiplicity import (
-    CORRECTIONS,
-    Correction,
-    clopper_pearson,
-    exact_p_values,
-    score_p_values,
-    smallest_detectable_difference,
-)
 from harness.metrics.slices import MIN_UNITS, Outcomes, Slicing, by_group, interval_method, totals
 from harness.metrics.types import Estimate, FloatArray, MetricSpec, MetricUnavailable
 
@@ -61,7 +54,7 @@ def audit(
     slicing: Slicing,
     *,
     min_units: int = MIN_UNITS,
-    correction: Correction = "holm",
+    correction: multiplicity.Correction = "holm",
     seed: int = SEED,
     resamples: int = RESAMPLES,
 ) -> Audit:
@@ -89,7 +82,7 @@ def audit(
 
 
 def _against_the_rest(
-    outcomes: Outcomes, groups: pd.DataFrame, overall: pd.Series, correction: Correction
+    outcomes: Outcomes, groups: pd.DataFrame, overall: pd.Series, correction: multiplicity.Correction
 ) -> pd.DataFrame:
     """The columns that `Audit.groups` adds to `by_group`."""
     n, successes = groups["n"].to_numpy(), groups["successes"].to_numpy()
@@ -100,13 +93,13 @@ def _against_the_rest(
     # The rest is close to everything: its design effect is that of all covered units.
     effective_rest = n_rest * (overall["effective_n"] / overall["n"])
     if outcomes.repeated:
-        p_values = score_p_values(p, effective, p_rest, effective_rest)
+        p_values = multiplicity.score_p_values(p, effective, p_rest, effective_rest)
     else:
-        p_values = exact_p_values(successes, n, int(overall["successes"]), int(overall["n"]))
+        p_values = multiplicity.exact_p_values(successes, n, int(overall["successes"]), int(overall["n"]))
     comparable = ~groups["too_small"].to_numpy() & ~np.isnan(p_values)
     p_values = np.where(comparable, p_values, np.nan)
-    adjusted = CORRECTIONS[correction](p_values)
-    detectable_size = smallest_detectable_difference(
+    adjusted = multiplicity.CORRECTIONS[correction](p_values)
+    detectable_size = multiplicity.smallest_detectable_difference(
         overall["accuracy"] / 100, effective, effective_rest, level=LEVEL, comparisons=int(comparable.sum())
     )
     return pd.DataFrame(
@@ -317,8 +310,8 @@ def worst_slices(outcomes: Outcomes, slicings: Sequence[Slicing], *, min_units: 
     overall = totals(outcomes, np.ones(len(outcomes), dtype=bool))
     comparisons = len(table) + 1
     effective = table["effective_n"].to_numpy()
-    low, high = clopper_pearson(table["accuracy"] / 100 * effective, effective, LEVEL, comparisons)
-    overall_low, overall_high = clopper_pearson(
+    low, high = multiplicity.clopper_pearson(table["accuracy"] / 100 * effective, effective, LEVEL, comparisons)
+    overall_low, overall_high = multiplicity.clopper_pearson(
         overall["accuracy"] / 100 * overall["effective_n"], overall["effective_n"], LEVEL, comparisons
     )
     table = table.assign(

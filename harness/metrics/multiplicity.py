@@ -101,15 +101,15 @@ def score_p_values(p: FloatArray, n: FloatArray, p_rest: FloatArray, n_rest: Flo
 
 
 def smallest_detectable_difference(
-    rate: float, n: FloatArray, n_rest: FloatArray, *, level: float, comparisons: int, power: float = POWER
+    rate: float, n: FloatArray, n_rest: FloatArray, *, level: float, comparisons: int
 ) -> FloatArray:
-    """The difference (m,), as a fraction, that a comparison finds with chance `power`; NaN where a side is empty.
+    """The difference (m,), as a fraction, that a comparison finds with chance `POWER`; NaN where a side is empty.
 
     Two-sample normal formula (Fleiss, Levin & Paik 2003, "Statistical methods for rates and proportions", chapter 4) at
     the significance that remains for one of `comparisons` under Bonferroni, which is Holm's first step. The rest has
     `rate`, and the group lies on the side towards one half, where its spread is larger.
     """
-    z_alpha, z_power = stats.norm.isf((1 - level) / max(comparisons, 1) / 2), stats.norm.ppf(power)
+    z_alpha, z_power = stats.norm.isf((1 - level) / max(comparisons, 1) / 2), stats.norm.ppf(POWER)
     towards_half = -1.0 if rate > 0.5 else 1.0
     size = np.zeros(np.shape(n))
     with np.errstate(divide="ignore", invalid="ignore"):

@@ -52,15 +52,12 @@ class PairedCounts:
 
     def take(self, which: IntArray) -> PairedCounts:
         """The tables at these positions."""
-        return PairedCounts(*(getattr(self, name)[which] for name in _CELLS))
+        return PairedCounts(*(cell[which] for cell in vars(self).values()))
 
     @classmethod
     def concatenate(cls, parts: Sequence[PairedCounts]) -> PairedCounts:
         """The tables of all parts, in order."""
-        return cls(*(np.concatenate([getattr(part, name) for part in parts]) for name in _CELLS))
-
-
-_CELLS = ("both", "only_first", "only_other", "neither")
+        return cls(*map(np.concatenate, zip(*(vars(part).values() for part in parts), strict=True)))
 
 
 def paired_counts(first: BoolArray, other: BoolArray) -> PairedCounts:
@@ -106,10 +103,8 @@ def mcnemar(counts: PairedCounts) -> FloatArray:
     return np.where(total > 0, np.minimum(2 * stats.binom.cdf(fewer, total, 0.5), 1.0), 1.0)
 
 
-def smallest_detectable_difference(
-    counts: PairedCounts, *, level: float = LEVEL, comparisons: int = 1, power: float = POWER
-) -> FloatArray:
-    """The difference (m,) in percentage points that the test finds with chance `power`, given how many samples and how many
+def smallest_detectable_difference(counts: PairedCounts, *, level: float = LEVEL, comparisons: int = 1) -> FloatArray:
+    """The difference (m,) in percentage points that the test finds with chance `POWER`, given how many samples and how many
     discordant ones there are; NaN where no difference could be found on so few samples.
 
     Connor 1987, "Sample size for testing differences in proportions for the paired-sample design", solved for the
@@ -118,7 +113,7 @@ def smallest_detectable_difference(
     """
     n = counts.n.astype(np.float64)
     alpha = (1 - level) / max(comparisons, 1)
-    z_alpha, z_power = stats.norm.isf(alpha / 2), stats.norm.ppf(power)
+    z_alpha, z_power = stats.norm.isf(alpha / 2), stats.norm.ppf(POWER)
     one_way = np.ceil(1 - np.log2(alpha))  # 2 · ½ᵏ ≤ α
     with np.errstate(divide="ignore", invalid="ignore"):
         discordant = np.maximum(counts.discordant, one_way) / n
@@ -181,12 +176,8 @@ def compact_letters(values: Sequence[float], different: BoolArray) -> list[str]:
     order = sorted(range(len(values)), key=lambda k: (-values[k], k))
     rank = {model: position for position, model in enumerate(order)}
     columns.sort(key=lambda column: sorted(rank[k] for k in column))
-    return ["".join(_letter(at) for at, column in enumerate(columns) if k in column) for k in range(len(values))]
-
-
-def _letter(position: int) -> str:
-    """a … z, then `(27)` and so on."""
-    return chr(ord("a") + position) if position < 26 else f"({position + 1})"
+    letters = [chr(ord("a") + at) if at < 26 else f"({at + 1})" for at in range(len(columns))]
+    return ["".join(a for a, column in zip(letters, columns, strict=True) if k in column) for k in range(len(values))]
 
 
 def rank_intervals(values: Sequence[float], different: BoolArray) -> list[tuple[int, int]]:

@@ -51,16 +51,13 @@ class Baseline:
     pieces: tuple[Line, ...]
     """By increasing `above`; more than one where the set was filtered against a model."""
 
-    def piece(self, reference_accuracy: float) -> Line:
-        """The line that holds at a reference accuracy in percent."""
-        return [line for line in self.pieces if reference_accuracy > line.above or line.above == 0][-1]
-
     def predict(self, reference_accuracy: npt.ArrayLike) -> FloatArray:
         """Accuracy on the shifted set that the baseline gives, in percent, at reference accuracies in percent."""
         accuracies = np.atleast_1d(np.asarray(reference_accuracy, dtype=np.float64))
-        slopes, intercepts = (
-            np.array([(line.slope, line.intercept) for line in (self.piece(a) for a in accuracies)]).reshape(-1, 2).T
-        )
+        piece = np.searchsorted(
+            [line.above for line in self.pieces[1:]], accuracies
+        )  # a knot belongs to the lower piece
+        slopes, intercepts = np.array([(line.slope, line.intercept) for line in self.pieces])[piece].T
         return (100 * expit(slopes * logit(accuracies / 100) + intercepts)).reshape(np.shape(reference_accuracy))
 
     def covers(self, reference_accuracy: float) -> bool:
@@ -132,21 +129,8 @@ def effective_robustness(benchmark: str, reference: BoolArray, shifted: BoolArra
     return Estimate(value, value - below, value + above, LEVEL, method, n, "newcombe")
 
 
+_SHARED: dict[str, Any] = {"unit": "points", "range": (-100, 100), "group": "shift"}
 METRICS = (
-    MetricSpec(
-        "accuracy-drop",
-        "Accuracy drop from imagenet-val",
-        unit="points",
-        higher_is_better=False,
-        range=(-100, 100),
-        group="shift",
-    ),
-    MetricSpec(
-        "effective-robustness",
-        "Effective robustness",
-        unit="points",
-        higher_is_better=True,
-        range=(-100, 100),
-        group="shift",
-    ),
+    MetricSpec("accuracy-drop", "Accuracy drop from imagenet-val", higher_is_better=False, **_SHARED),
+    MetricSpec("effective-robustness", "Effective robustness", higher_is_better=True, **_SHARED),
 )
