@@ -230,7 +230,7 @@ def test_real_accuracy_equals_the_definition(
     assert item.value == pytest.approx(100 * right / judged)
 
 
-def test_the_store_has_one_row_an_image_with_all_readouts(validation_run: tuple[Path, RunResult, Path]) -> None:
+def test_the_store_has_one_row_an_image_with_all_label_spaces(validation_run: tuple[Path, RunResult, Path]) -> None:
     home = validation_run[0]
     tables = [pq.read_table(path) for path in (home / "predictions").rglob("*.parquet")]
     assert sum(len(table) for table in tables) == 400

@@ -154,20 +154,20 @@ def _join(
     other_bytes = np.zeros(len(common), dtype=bool)
     for name, predictions in read.items():
         rows = indexes[name].get_indexer(common)
-        readout = predictions.readout.take(rows)
-        known = (label >= 0) & (readout.label >= 0)
-        if (label[known] != readout.label[known]).any():
-            first = common[known][np.flatnonzero(label[known] != readout.label[known])[0]]
+        found = predictions.predictions.take(rows)
+        known = (label >= 0) & (found.label >= 0)
+        if (label[known] != found.label[known]).any():
+            first = common[known][np.flatnonzero(label[known] != found.label[known])[0]]
             raise HarnessError(
                 f"{where}: the stored labels of {first} differ between the models.",
                 remedy="One of the imported files has other labels; score it again with the published ones.",
             )
-        label = np.where(readout.label >= 0, readout.label, label)
+        label = np.where(found.label >= 0, found.label, label)
         found = predictions.digests[rows]
         other_bytes |= (digests != "") & (found != "") & (digests != found)
         digests = np.where(found != "", found, digests)
-        answers[name] = readout.top5[:, 0]
-        correct[name] = is_correct(readout)
+        answers[name] = found.top5[:, 0]
+        correct[name] = is_correct(found)
     differences: list[Remark] = []
     if other_bytes.any():
         differences.append(

@@ -17,7 +17,7 @@ from harness.settings import Settings
 
 _PROBE_SECONDS = 4.0
 _BYTES_A_ROW = 130
-"""Measured size of a stored row with one readout, compressed."""
+"""Measured size of a stored row with predictions in one label space, compressed."""
 
 
 @dataclass(frozen=True)
@@ -65,13 +65,8 @@ class CostEstimate:
         seconds = self.seconds
         if seconds is None:
             return f"unknown ({self.probed_on})"
-        amount = (
-            f"{seconds:.0f} s"
-            if seconds < 90
-            else f"{seconds / 60:.0f} min"
-            if seconds < 5400
-            else f"{seconds / 3600:.1f} h"
-        )
+        minutes = f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+        amount = f"{seconds:.0f} s" if seconds < 90 else minutes
         parts = [f"forward pass {self.images_per_second:.1f} images/s on {self.probed_on}"]
         if self.corruption_seconds is not None:
             parts.append(f"corruption {1000 * self.corruption_seconds:.1f} ms an image and core")
@@ -95,16 +90,13 @@ def estimate(plan: Plan, reporter: Reporter, *, probe: bool) -> CostEstimate:
     images = unknown = generated = 0
     cells: list[GeneratedCell] = []
     base_images: list[int] = []
-    for condition in plan.conditions:
-        if condition.missing is not None:
-            continue
+    for condition in (c for c in plan.conditions if c.missing is None):
         corrupted = condition.benchmark.corruptions is not None
         count = condition.images
         if count is None:
             unknown += 1
-            count = min(
-                condition.benchmark.size, plan.settings.images_of(corrupted=corrupted) or condition.benchmark.size
-            )
+            size = condition.benchmark.size
+            count = min(size, plan.settings.images_of(corrupted=corrupted) or size)
         if corrupted:
             base_images.append(count)
         todo = count - (condition.stored or 0)

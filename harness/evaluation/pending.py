@@ -8,7 +8,7 @@ from itertools import groupby
 from harness.data.catalog import CLEAN_CROPS
 from harness.errors import HarnessError
 from harness.evaluation.plan import Condition, Plan
-from harness.evaluation.provenance import RunProvenance, public_text
+from harness.evaluation.provenance import public_text
 from harness.evaluation.scoring import pending
 from harness.evidence import Evidence
 
@@ -16,9 +16,7 @@ _CORRUPTION_HEADLINES = (".mean-error", ".mce", ".relative-mce")
 """Scores over all cells; the normalised ones are defined for ImageNet-C's corruptions, not for ImageNet-C-bar's."""
 
 
-def pending_of(
-    plan: Plan, provenance: RunProvenance, scored: Container[str], failed: Mapping[str, HarnessError]
-) -> list[Evidence]:
+def pending_of(plan: Plan, scored: Container[str], failed: Mapping[str, HarnessError]) -> list[Evidence]:
     """Pending evidence of a run; for a benchmark with corruptions of which nothing ran, one entry a headline score
     instead of one a cell.
 
@@ -26,7 +24,7 @@ def pending_of(
         scored: titles of the conditions that have predictions.
         failed: errors of those that were tried and failed.
     """
-    waiting: list[Evidence] = []
+    provenance, waiting = plan.provenance, list[Evidence]()
     reasons: dict[str, str] = {}
     for name, group in groupby(plan.conditions, key=lambda condition: condition.benchmark.name):
         conditions = list(group)

@@ -16,6 +16,7 @@ from harness.data.catalog import CLEAN_CROPS, Benchmark, get_benchmark
 from harness.data.local import LocalDataset, open_dataset
 from harness.data.locations import Location, available_conditions, locate
 from harness.errors import HarnessError, MissingInputError
+from harness.evaluation.provenance import RunProvenance
 from harness.evaluation.suites import Suite, SuiteBenchmark
 from harness.labels.projections import LabelSpaceProjection, label_space_projections
 from harness.models.loading import ModelIdentity, ModelState, find_model
@@ -66,15 +67,19 @@ class Condition:
     @property
     def to_fetch(self) -> bool:
         """Whether its images have to come from the Hub first."""
-        return (
-            self.dataset is None and self.missing is None and self.location is not None and self.location.found == "hub"
-        )
+        on_hub = self.location is not None and self.location.found == "hub"
+        return on_hub and self.dataset is None and self.missing is None
+
+    @property
+    def opened(self) -> LocalDataset:
+        """Its images, which have been opened."""
+        assert self.dataset is not None
+        return self.dataset
 
     @property
     def samples(self) -> pd.DataFrame:
         """The samples this run would use: sample_id, label, digest."""
-        assert self.dataset is not None
-        return self.dataset.samples.iloc[: self.images]
+        return self.opened.samples.iloc[: self.images]
 
     @property
     def notes(self) -> list[str]:
@@ -95,6 +100,12 @@ class Plan:
     @property
     def runnable(self) -> tuple[Condition, ...]:
         return tuple(c for c in self.conditions if c.missing is None) if self.model.runnable else ()
+
+    @property
+    def provenance(self) -> RunProvenance:
+        """What was asked for, as far as it decides a number."""
+        used = [condition.images_benchmark.name for condition in self.conditions]
+        return RunProvenance.of(self.model.spec, self.suite, self.settings, used)
 
     def to_dict(self) -> dict[str, Any]:
         """For `--format json`."""
@@ -180,11 +191,13 @@ def _at_one_place(benchmark: Benchmark, names: tuple[str | None, ...], settings:
     if location.found == "hub" or benchmark.generated_from:
         return [Condition(benchmark, name, location) for name in names]
     here = available_conditions(benchmark, location)
-    absent = [name for name in names if name is not None and location.path is not None and name not in here]
-    why = {
-        n: MissingInputError(f"{benchmark.name}: {location} has no folder {n}.", remedy=benchmark.get) for n in absent
-    }
-    return [Condition(benchmark, name, location, missing=why.get(name or "")) for name in names]
+
+    def missing(name: str | None) -> MissingInputError | None:
+        if name is None or location.path is None or name in here:
+            return None
+        return MissingInputError(f"{benchmark.name}: {location} has no folder {name}.", remedy=benchmark.get)
+
+    return [Condition(benchmark, name, location, missing=missing(name)) for name in names]
 
 
 def _or_generated(missing: HarnessError | None, images: str) -> HarnessError | None:
@@ -201,14 +214,13 @@ def _asked(conditions: list[Condition], fetch: Confirm) -> list[Condition]:
     if not names or fetch(f"Download {', '.join(names)} from the Hub?"):
         return conditions
 
-    def refused(condition: Condition) -> MissingInputError:
-        return MissingInputError(
-            f"{condition.benchmark.name} is not on this machine; it can be downloaded from the Hub "
-            f"({condition.location}).",
-            remedy=f"Repeat the command with --yes to download it. {condition.benchmark.get}",
-        )
+    def refused(condition: Condition) -> Condition:
+        where = f"it can be downloaded from the Hub ({condition.location})"
+        remedy = f"Repeat the command with --yes to download it. {condition.benchmark.get}"
+        message = f"{condition.benchmark.name} is not on this machine; {where}."
+        return replace(condition, missing=MissingInputError(message, remedy=remedy))
 
-    return [replace(c, missing=refused(c)) if c.to_fetch else c for c in conditions]
+    return [refused(condition) if condition.to_fetch else condition for condition in conditions]
 
 
 def _opened(conditions: list[Condition], settings: Settings, reporter: Reporter, *, fetch: bool) -> list[Condition]:
@@ -263,26 +275,20 @@ def sample_keys(samples: pd.DataFrame) -> Iterator[tuple[str, str, int]]:
 
 
 def dry_plan(spec: ModelSpec, suite: Suite, settings: Settings, reporter: Reporter) -> Plan:
-    """What a run would do, with the predictions that are stored already counted; nothing is fetched or loaded."""
+    """What a run would do, with the predictions that are stored already counted where the weights are known; nothing is
+    fetched or loaded."""
     plan = make_plan(find_model(spec, settings, fetch=False), suite, settings, reporter)
     identity = plan.model.identity
     if identity is None:
         return plan
-    return count_stored(plan, fixed_config(settings, convolutional=identity.convolutional), reporter)
-
-
-def count_stored(plan: Plan, config: ExecutionConfig, reporter: Reporter) -> Plan:
-    """The plan with the number of predictions that are stored already, where the weights are known."""
-    identity = plan.model.identity
-    if identity is None:
-        return plan
-    store = PredictionStore(plan.settings.home, reporter.note)
+    config = fixed_config(settings, convolutional=identity.convolutional)
+    store = PredictionStore(settings.home, reporter.note)
 
     def counted(condition: Condition) -> Condition:
         if condition.dataset is None:
             return condition
         projections = condition_projections(condition, identity)
-        _, found = stored_under(store, identity, condition, projections, config, plan.settings)
+        _, found = stored_under(store, identity, condition, projections, config, settings)
         return replace(condition, stored=sum(row in found for row in sample_keys(condition.samples)))
 
     return replace(plan, conditions=tuple(counted(condition) for condition in plan.conditions))
@@ -303,29 +309,6 @@ def generated_cell(condition: Condition, settings: Settings) -> GeneratedCell | 
     return GeneratedCell.parse(condition.name, seed=settings.corruption_seed, jpeg_quality=quality)
 
 
-def prediction_key(
-    condition: Condition,
-    identity: ModelIdentity,
-    projections: list[LabelSpaceProjection],
-    config: ExecutionConfig,
-    settings: Settings,
-    *,
-    logits: bool,
-) -> PredictionKey:
-    """Under what a condition's predictions are stored: everything but the samples that decides them."""
-    cell = generated_cell(condition, settings)
-    protocol = {
-        "preprocessing": identity.preprocessing.model_dump(mode="json"),
-        "decoder": DECODER,
-        "input": condition.benchmark.input,
-        "execution": config.protocol(),
-        "projections": {projection.name: projection.fingerprint for projection in projections},
-        "logits": logits,
-        **({"generated": cell.protocol()} if cell is not None else {}),
-    }
-    return PredictionKey(identity.weights, condition.benchmark.name, condition.name or CLEAN, protocol)
-
-
 def stored_under(
     store: PredictionStore,
     identity: ModelIdentity,
@@ -334,10 +317,25 @@ def stored_under(
     config: ExecutionConfig,
     settings: Settings,
 ) -> tuple[PredictionKey, set[tuple[str, str, int]]]:
-    """The key to use and what is stored under it; predictions kept with all logits serve a run that needs none."""
-    with_logits, plain = (
-        prediction_key(condition, identity, projections, config, settings, logits=logits) for logits in (True, False)
-    )
+    """The key of a condition's predictions, everything but the samples that decides them, and what is stored under it.
+
+    Predictions kept with all logits serve a run that needs none.
+    """
+    cell = generated_cell(condition, settings)
+
+    def key(logits: bool) -> PredictionKey:
+        protocol = {
+            "preprocessing": identity.preprocessing.model_dump(mode="json"),
+            "decoder": DECODER,
+            "input": condition.benchmark.input,
+            "execution": config.protocol(),
+            "projections": {projection.name: projection.fingerprint for projection in projections},
+            "logits": logits,
+            **({"generated": cell.protocol()} if cell is not None else {}),
+        }
+        return PredictionKey(identity.weights, condition.benchmark.name, condition.name or CLEAN, protocol)
+
+    with_logits, plain = key(True), key(False)
     more = store.stored(with_logits)
     if settings.keep_logits:
         return with_logits, more

@@ -10,7 +10,7 @@ import importlib.metadata
 import platform
 import re
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -51,19 +51,11 @@ class RunProvenance:
         Args:
             used: benchmarks whose images the run reads.
         """
-        default = Settings()
-        asked = _OPTIONS | (_BENCHMARKING_OPTIONS if suite.measurements else {})
-        options = [
-            part
-            for name, flag in asked.items()
-            if (value := getattr(settings, name)) != getattr(default, name)
-            for part in _as_options(flag, value)
-        ]
         return cls(
             suite=suite.name if suite.name in suite_names() else f"{suite.name}.yaml",
             model=public_reference(spec),
             data=tuple(name for name in settings.data if name in used),
-            options=tuple(options),
+            options=tuple(_changed(settings, _OPTIONS | (_BENCHMARKING_OPTIONS if suite.measurements else {}))),
             in_memory=isinstance(spec.checkpoint, ModuleCheckpoint),
             variant="" if settings.precision in ("fp32", AUTO) else settings.precision,
         )
@@ -74,7 +66,7 @@ class RunProvenance:
         Args:
             also: a benchmark whose data must be given too, since it is missing here.
         """
-        data = [*self.data, *([also] if also is not None and also not in self.data else [])]
+        data = dict.fromkeys([*self.data, *([also] if also is not None else [])])
         options = [*(f"--data {name}=DIR" for name in data), *self.options]
         if self.in_memory:
             call = f'harness.evaluate(module, "{self.suite}", preprocessing=…, labels=…)  # {self.model}'
@@ -104,11 +96,17 @@ _BENCHMARKING_OPTIONS = {"input_sizes": "--input-size", "region": "--region", "m
 
 def slice_options(settings: Settings) -> list[str]:
     """The options that ask for slices, as in a command."""
+    return _changed(settings, {name: _OPTIONS[name] for name in ("slices", "by")})
+
+
+def _changed(settings: Settings, options: Mapping[str, str]) -> list[str]:
+    """Those of these options that differ from the defaults, as in a command."""
+    default = Settings()
     return [
         part
-        for name in ("slices", "by")
-        if (value := getattr(settings, name))
-        for part in _as_options(_OPTIONS[name], value)
+        for name, flag in options.items()
+        if (value := getattr(settings, name)) != getattr(default, name)
+        for part in _as_options(flag, value)
     ]
 
 
@@ -121,12 +119,10 @@ def _as_options(flag: str, value: object) -> list[str]:
             return [f"{flag} {width}x{height}"]
         case tuple():
             return [part for one in value for part in _as_options(flag, one)]
-        case Path():
-            return [f"{flag} {shlex.quote(value.name)}"]
         case float():
             return [f"{flag} {value:g}"]
         case _:
-            return [f"{flag} {shlex.quote(str(value))}"]
+            return [f"{flag} {shlex.quote(value.name if isinstance(value, Path) else str(value))}"]
 
 
 _GENERATED = (

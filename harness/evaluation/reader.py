@@ -96,7 +96,7 @@ class StoredPredictions:
     """object (n,), sorted."""
     digests: np.ndarray
     """object (n,): SHA-256 of each encoded image; empty text where that is not known (imports)."""
-    readout: LabelSpacePredictions
+    predictions: LabelSpacePredictions
     """In the benchmark's own label space; label -1, and so wrong, where the model has no output for the class."""
 
 
@@ -124,30 +124,21 @@ def stored_model(reference: str, home: Path) -> StoredModel:
 
 def _stored_condition(home: Path, item: Evidence) -> StoredCondition | None:
     """Where the predictions behind a top-1 lie; None where they are not in this store."""
-    name, condition = item.name.benchmark, item.name.condition
-    benchmark = benchmarks().get(name)
-    pointer = (item.protocol or {}).get("predictions")
-    weights = item.fingerprints.weights
+    protocol, weights = item.protocol or {}, item.fingerprints.weights
+    benchmark, pointer = benchmarks().get(item.name.benchmark), protocol.get("predictions")
     if benchmark is None or benchmark.scored_from is not None or pointer is None or weights is None:
         return None
-    if "imported" in (item.protocol or {}):
-        places = (home / "predictions").glob(f"imported-{pointer[:7]}/{name}/{condition or CLEAN}/*/protocol.json")
-    else:
-        places = (home / "predictions").glob(f"{weights[:16]}/{name}/{condition or CLEAN}/{pointer}/protocol.json")
-    for path in sorted(places):
-        key = _key_of(path)
-        if key is not None and (key.digest.startswith(pointer) or key.weights.startswith(f"imported-{pointer}")):
-            return StoredCondition(benchmark, condition, key, item)
+    of, last = (f"imported-{pointer[:7]}", "*") if "imported" in protocol else (weights[:16], pointer)
+    place = f"{of}/{benchmark.name}/{item.name.condition or CLEAN}/{last}/protocol.json"
+    for path in sorted((home / "predictions").glob(place)):
+        try:
+            record = json.loads(path.read_text(encoding="utf-8"))
+            key = PredictionKey(record["weights"], record["benchmark"], record["condition"], record["protocol"])
+        except (OSError, ValueError, KeyError):
+            continue
+        if key.digest.startswith(pointer) or key.weights.startswith(f"imported-{pointer}"):
+            return StoredCondition(benchmark, item.name.condition, key, item)
     return None
-
-
-def _key_of(path: Path) -> PredictionKey | None:
-    """The key that a folder's `protocol.json` describes; None where it can't be read."""
-    try:
-        record = json.loads(path.read_text(encoding="utf-8"))
-        return PredictionKey(record["weights"], record["benchmark"], record["condition"], record["protocol"])
-    except (OSError, ValueError, KeyError):
-        return None
 
 
 def read_predictions(stored: StoredCondition, settings: Settings, report: Callable[[str], None]) -> StoredPredictions:
@@ -183,8 +174,8 @@ def of_one_copy(table: pa.Table, condition: Condition, settings: Settings) -> pa
     given = settings.data.get(condition.images_benchmark.name)
     if given is not None:
         located = locate(condition.images_benchmark, given=given, offline=True)
-        copy = open_condition(replace(condition, location=located), settings, Reporter())
-        wanted = set(sample_keys(copy.samples))
+        dataset = open_condition(replace(condition, location=located), settings, Reporter())
+        wanted = set(sample_keys(dataset.samples))
         rows = zip(*(table[name].to_pylist() for name in ("sample_id", "digest", "label")), strict=True)
         return table.filter(pa.array([row in wanted for row in rows]))
     ids = table["sample_id"].to_pylist()

@@ -74,8 +74,7 @@ def _statistics_of(plan: Plan, reporter: Reporter) -> StatisticsOf:
     @cache
     def compute(title: str) -> pd.DataFrame:
         condition = next(c for c in plan.runnable if c.title == title)
-        assert condition.dataset is not None
-        return statistics_with_progress(condition.dataset, len(condition.samples), plan.settings, reporter)
+        return statistics_with_progress(condition.opened, len(condition.samples), plan.settings, reporter)
 
     def of(scored: Scored) -> Callable[[], pd.DataFrame] | None:
         condition = images_of(scored)

@@ -3,8 +3,9 @@ or name is an error with its line."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -143,47 +144,44 @@ def parse_suite(text: str, path: Path) -> Suite:
 
 
 def _check_names(suite: Suite, tree: yaml.Node | None, path: Path) -> None:
-    def check(kind: str, name: str, known: Any, loc: tuple[int | str, ...]) -> None:
-        if name not in known:
-            error = unknown_name(kind, name, [str(k) for k in known])
-            raise _fault(path, _line(tree, loc), error.message.rstrip("."), error.remedy)
+    def fault(loc: tuple[int | str, ...], why: str, hint: str | None = None) -> HarnessError:
+        return _fault(path, _line(tree, loc), why, hint)
+
+    def check(kind: str, name: str, known: Iterable[str], *loc: int | str) -> None:
+        if name not in (names := list(known)):
+            error = unknown_name(kind, name, names)
+            raise fault(loc, error.message.rstrip("."), error.remedy)
 
     if not suite.benchmarks and not suite.measurements:
-        why = "benchmarks: needs at least 1 item where there are no measurements"
-        raise _fault(path, _line(tree, ("benchmarks",)), why, None)
+        raise fault(("benchmarks",), "benchmarks: needs at least 1 item where there are no measurements")
     if suite.benchmarks and not suite.metrics:
         why = "metrics: needs at least 1 item where there are benchmarks"
-        raise _fault(path, _line(tree, ("metrics",)), why, f"Known: {', '.join(METRIC_GROUPS)}.")
+        raise fault(("metrics",), why, f"Known: {', '.join(METRIC_GROUPS)}.")
     for index, metric in enumerate(suite.metrics):
-        check("metric", metric, METRIC_GROUPS, ("metrics", index))
+        check("metric", metric, METRIC_GROUPS, "metrics", index)
     for index, measurement in enumerate(suite.measurements):
-        check("measurement", measurement, MEASUREMENTS, ("measurements", index))
+        check("measurement", measurement, MEASUREMENTS, "measurements", index)
     for index, references in enumerate(suite.slicings):
         for reference in references:
             try:
                 check_reference(reference)
             except HarnessError as error:
-                line = _line(tree, ("slicings", index))
-                raise _fault(path, line, error.message.rstrip("."), error.remedy) from error
+                raise fault(("slicings", index), error.message.rstrip("."), error.remedy) from error
     for index, entry in enumerate(suite.benchmarks):
         loc = ("benchmarks", index)
-        check("benchmark", entry.name, benchmarks(), loc)
+        check("benchmark", entry.name, benchmarks(), *loc)
         if entry.fallback is not None:
-            check("benchmark", entry.fallback, benchmarks(), (*loc, "fallback"))
+            check("benchmark", entry.fallback, benchmarks(), *loc, "fallback")
         axes = benchmarks()[entry.name].corruptions
-        if axes is None and (entry.corruptions or entry.severities):
-            raise _fault(path, _line(tree, loc), f"{entry.name} has no corruptions or severities", "Leave them out.")
-        if axes is not None:
-            for corruption in entry.corruptions or ():
-                check(f"corruption of {entry.name}", corruption, axes.names, (*loc, "corruptions"))
-            for severity in entry.severities or ():
-                if severity not in axes.severities:
-                    raise _fault(
-                        path,
-                        _line(tree, (*loc, "severities")),
-                        f"{entry.name} has no severity {severity}",
-                        f"Severities: {', '.join(map(str, axes.severities))}.",
-                    )
+        if axes is None:
+            if entry.corruptions or entry.severities:
+                raise fault(loc, f"{entry.name} has no corruptions or severities", "Leave them out.")
+            continue
+        for corruption in entry.corruptions or ():
+            check(f"corruption of {entry.name}", corruption, axes.names, *loc, "corruptions")
+        if unknown := [severity for severity in entry.severities or () if severity not in axes.severities]:
+            known = f"Severities: {', '.join(map(str, axes.severities))}."
+            raise fault((*loc, "severities"), f"{entry.name} has no severity {unknown[0]}", known)
 
 
 def _line(tree: yaml.Node | None, loc: tuple[int | str, ...]) -> int | None:

@@ -108,10 +108,10 @@ def _reliability_figure(models: Sequence[StoredModel], read: Mapping[str, Refere
             continue
         condition, predictions = found
         try:
-            sure = confidence(predictions.readout)
+            sure = confidence(predictions.predictions)
         except MetricUnavailable:
             continue
-        table = reliability_table(sure, is_correct(predictions.readout))
+        table = reliability_table(sure, is_correct(predictions.predictions))
         kept = table[table["n"] > 0]
         total = int(kept["n"].sum())
         columns = (kept[name].tolist() for name in ("confidence", "accuracy", "n"))

@@ -34,7 +34,7 @@ def answers(labels: np.ndarray, correct: np.ndarray) -> np.ndarray:
     return np.stack([(best + step) % CLASSES for step in range(5)], axis=1).astype(np.int32)
 
 
-def readout_of(labels: np.ndarray, correct: np.ndarray, seed: int) -> LabelSpacePredictions:
+def predictions_of(labels: np.ndarray, correct: np.ndarray, seed: int) -> LabelSpacePredictions:
     """Predictions with logits: the best class leads by a random margin, the others share what is left."""
     ranked = answers(labels, correct)
     generator = np.random.default_rng(seed)
@@ -96,17 +96,17 @@ class Store:
     ) -> None:
         """A model as if `harness run` had run it, with logits."""
         labels, ids = np.arange(len(correct)) % CLASSES, sample_ids(len(correct))
-        readout = readout_of(labels, correct, seed=len(name))
+        predictions = predictions_of(labels, correct, seed=len(name))
         digests = [hashlib.sha256(f"{bytes_of} {i}".encode()).hexdigest() for i in ids]
         weights = hashlib.sha256(name.encode()).hexdigest()
         key = PredictionKey(weights, benchmark, condition or "clean", {**PROTOCOL, **(protocol or {})})
-        rows = ShardRows(ids, digests, readout.label, [None] * len(ids), {CLOSED: readout})
+        rows = ShardRows(ids, digests, predictions.label, [None] * len(ids), {CLOSED: predictions})
         PredictionStore(self.home, lambda message: None).write(key, rows, {})
         scored = Scored(
             benchmark=get_benchmark(benchmark),
             condition=condition,
             sample_ids=ids,
-            predictions={CLOSED: readout},
+            predictions={CLOSED: predictions},
             projections={},
             outputs=None,
             weights=weights,

@@ -50,14 +50,14 @@ class TestWhatIsStored:
         assert list(model.conditions) == [V2]
         read = read_predictions(model.conditions[V2], store.settings, pytest.fail)
         assert len(read.sample_ids) == 50
-        assert (read.readout.top5[:, 0] == read.readout.label).tolist() == right(50, 0.7).tolist()
+        assert (read.predictions.top5[:, 0] == read.predictions.label).tolist() == right(50, 0.7).tolist()
 
     def test_an_import_that_is_repeated_with_other_answers_counts_alone(self, store: Store, right: Right) -> None:
         store.imports("one", right(50, 0.2))
         store.imports("one", right(50, 0.9))
         model = stored_model("one", store.home)
         read = read_predictions(model.conditions[V2], store.settings, pytest.fail)
-        assert (read.readout.top5[:, 0] == read.readout.label).tolist() == right(50, 0.9).tolist()
+        assert (read.predictions.top5[:, 0] == read.predictions.label).tolist() == right(50, 0.9).tolist()
 
     def test_the_default_protocol_counts_where_there_are_several(self, store: Store, right: Right) -> None:
         store.ran("one", right(50, 0.2), variant="no-jpeg+seed-7", protocol={"precision": "other"})

@@ -1,0 +1,355 @@
+"""The part of a run that needs the network: how it runs, the predictions that are not stored yet, and what they consumed."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from itertools import groupby
+
+import numpy as np
+import torch
+
+from harness.benchmarking.energy_tracking import RunEnergy
+from harness.benchmarking.results import Provenance, execution_evidence
+from harness.data.local import LocalDataset
+from harness.errors import HarnessError, MissingInputError
+from harness.evaluation.plan import Condition, Plan, condition_projections, generated_cell, sample_keys, stored_under
+from harness.evaluation.provenance import environment, protocol_in_words
+from harness.evaluation.sanity import check_against_chance
+from harness.evaluation.scoring import Scored
+from harness.evidence import CODE, Evidence, Fingerprints
+from harness.labels.projections import LabelSpaceProjection
+from harness.models.loading import LoadedModel, ModelIdentity
+from harness.progress import Reporter
+from harness.runtime.batches import batches
+from harness.runtime.choosing import AGREEMENT_IMAGES, Choice, candidates, choose
+from harness.runtime.decoding import Pixels, default_workers, direct, generated
+from harness.runtime.engine import Samples, predict
+from harness.runtime.execution import ExecutionConfig, fixed_config, resolve_device
+from harness.runtime.hardware import describe
+from harness.runtime.network import Network, to_device
+from harness.runtime.rows import ShardRows
+from harness.runtime.sample_images import sample_images
+from harness.settings import AUTO, Settings
+from harness.store.choices import remember_choice, remembered_choice
+from harness.store.energy_journal import EnergyJournal
+from harness.store.predictions import PredictionKey, PredictionStore, label_space_names, read_label_space
+
+MAX_UNREADABLE = 0.01
+"""Share of unreadable images above which a condition fails."""
+_MANY = 10_000
+"""A run of so many images may have another best way to run than a short one, since compiling takes a minute."""
+
+Load = Callable[[], LoadedModel]
+
+
+@dataclass(frozen=True)
+class Predicted:
+    """What the forward passes of a run gave."""
+
+    plan: Plan
+    """As it ran: with the precision and the layout that `auto` came to."""
+    scored: dict[str, Scored]
+    failed: dict[str, HarnessError]
+    """By condition, as `scored`."""
+    choice: list[Evidence]
+    """How the network ran, where that was chosen."""
+    energy: RunEnergy | None
+    """None where there was no work, now or at an earlier start."""
+    made_by: Provenance
+    stored_before: int
+    """Images that needed no forward pass at this start."""
+
+    def energy_evidence(self, *, idle: bool) -> list[Evidence]:
+        """What the forward passes consumed; nothing where there were none. Closes the journal.
+
+        Args:
+            idle: whether the power of the idle machine is wanted too.
+        """
+        if self.energy is None:
+            return []
+        work = []
+        if self.plan.runnable:
+            work.append(
+                "decoding, corruptions where they are generated, preprocessing, forward passes and storing the predictions"
+            )
+        if self.plan.suite.measurements:
+            work.append("all timed calls of the measurements and their warm-up")
+        region, includes = self.plan.settings.region, "; ".join(work)
+        made_by = replace(self.made_by, hardware=describe(self.energy.device))
+        found = self.energy.evidence(made_by, region, includes=includes, stored_before=self.stored_before, idle=idle)
+        self.energy.close()
+        return found
+
+
+@dataclass(frozen=True)
+class _Run:
+    """What all conditions of a run share."""
+
+    plan: Plan
+    identity: ModelIdentity
+    config: ExecutionConfig
+    store: PredictionStore
+    reporter: Reporter
+    network: Network | None
+    """None where all predictions are stored, as `energy`."""
+    energy: RunEnergy | None
+
+
+@dataclass(frozen=True)
+class _Job:
+    """One condition at work."""
+
+    condition: Condition
+    projections: list[LabelSpaceProjection]
+    key: PredictionKey
+    todo: np.ndarray
+    """int (n,): positions without a stored prediction, ascending."""
+
+    @property
+    def title(self) -> str:
+        return self.condition.title
+
+
+def predict_conditions(plan: Plan, identity: ModelIdentity | None, load_once: Load, reporter: Reporter) -> Predicted:
+    """Compute what is missing, then read the predictions of every condition; what fails leaves the others to go on.
+
+    Raises:
+        HarnessError: the sanity gate; it ends the whole run.
+    """
+    asked = Provenance(
+        plan.provenance.command(), Fingerprints(weights=identity.weights if identity else None, code=CODE)
+    )
+    if identity is None or not plan.runnable:
+        return Predicted(plan, {}, {}, [], _open_energy(plan, identity, at_work=True), asked, 0)
+    config, choice = _execution(plan, identity, load_once, reporter)
+    chosen: list[Evidence] = []
+    if (
+        choice is not None
+    ):  # its evidence is made again by the command that asked for it, the others' by what was chosen
+        device = torch.device(config.device)
+        chosen = execution_evidence(choice, replace(asked, hardware=describe(device), config=config))
+        settings = replace(
+            plan.settings, precision=config.precision, layout=config.memory_format, compiled=config.compiled
+        )
+        plan = replace(plan, settings=settings)
+    store = PredictionStore(plan.settings.home, reporter.note)
+    jobs = [_job(condition, plan, identity, config, store) for condition in plan.runnable]
+    at_work = any(len(job.todo) for job in jobs)
+    energy = _open_energy(plan, identity, at_work=at_work or bool(plan.suite.measurements))
+    network = Network.of(load_once(), config) if at_work else None
+    run = _Run(plan, identity, config, store, reporter, network, energy)
+    scored: dict[str, Scored] = {}
+    failed: dict[str, HarnessError] = {}
+    # Cells that are generated from the same images take turns on each range of them, so that images decode once.
+    for _, members in groupby(
+        jobs, lambda j: j.condition.benchmark.name if j.condition.benchmark.generated_from else j.title
+    ):
+        group = list(members)
+        failed |= _predict(run, group)
+        data = group[0].condition.opened.fingerprint(len(group[0].condition.samples))
+        for job in group:
+            try:
+                if job.title not in failed:
+                    scored[job.title] = _read(run, job, data)
+            except HarnessError as error:
+                failed[job.title] = error
+    for title, why in failed.items():
+        reporter.note(f"{'Missing' if isinstance(why, MissingInputError) else 'Failed'}: {title}: {why}")
+    made_by = replace(asked, command=plan.provenance.command(), config=config if at_work else None)
+    stored_before = sum(len(job.condition.samples) - len(job.todo) for job in jobs)
+    return Predicted(plan, scored, failed, chosen, energy, made_by, stored_before)
+
+
+def _job(
+    condition: Condition, plan: Plan, identity: ModelIdentity, config: ExecutionConfig, store: PredictionStore
+) -> _Job:
+    projections = condition_projections(condition, identity)
+    key, stored = stored_under(store, identity, condition, projections, config, plan.settings)
+    todo = np.flatnonzero([row not in stored for row in sample_keys(condition.samples)])
+    return _Job(condition, projections, key, todo)
+
+
+def _open_energy(plan: Plan, identity: ModelIdentity | None, *, at_work: bool) -> RunEnergy | None:
+    """The meters of this very command with these weights; None where there is no work, now or at an earlier start."""
+    what = [
+        plan.provenance.command(),
+        plan.suite.model_dump(mode="json"),
+        sorted(plan.settings.data.items()),
+        identity.weights if identity is not None else None,
+    ]
+    digest = hashlib.sha256(json.dumps(what).encode()).hexdigest()[:16]
+    path = plan.settings.home / "energy" / f"{plan.suite.name}-{plan.model.spec.name}-{digest}.json"
+    if not at_work and not path.is_file():
+        return None
+    return RunEnergy(EnergyJournal(path), torch.device(resolve_device(plan.settings.device)))
+
+
+# --- predictions ---------------------------------------------------------------------------------------------------
+
+
+def _predict(run: _Run, jobs: Sequence[_Job]) -> dict[str, HarnessError]:
+    """Predict conditions that read the same images, range by range; gives the errors of those that failed."""
+    settings, first = run.plan.settings, jobs[0]
+    failed: dict[str, HarnessError] = {}
+    count, shard = len(first.condition.samples), settings.whole_shard
+    step = shard if len(jobs) > 1 else count  # one condition stops only after its first shard, for the sanity gate
+    ranges = [(0, shard), *((at, at + step) for at in range(shard, count, step))]
+    title = first.title if len(jobs) == 1 else f"{first.condition.benchmark.name} × {len(jobs)}"
+    pixels_of = _pixels_of(first.condition.opened, run.identity, settings)
+    frame, made_on = first.condition.opened.samples, environment() | run.config.protocol()
+    samples = Samples(frame["sample_id"].tolist(), frame["digest"].tolist(), frame["label"].to_numpy())
+
+    def compute(job: _Job, todo: list[int], network: Network, energy: RunEnergy) -> None:
+        def write(rows: ShardRows) -> None:
+            run.store.write(job.key, rows, made_on)
+            energy.stored(sum(error is None for error in rows.error))
+
+        def finished(images: int) -> None:
+            energy.tick()
+            advance(images)
+
+        energy.begin()
+        predict(
+            network,
+            job.projections,
+            samples,
+            todo,
+            pixels_of(job.condition),
+            write=write,
+            shard_size=shard,
+            keep_logits=settings.keep_logits,
+            progress=finished,
+        )
+
+    with ExitStack() as stack:
+        stored = sum(count - len(job.todo) for job in jobs)
+        advance = stack.enter_context(run.reporter.progress(title, count * len(jobs), done=stored))
+        if run.energy is not None:
+            stack.callback(run.energy.end)  # whatever ends the forward passes that begin in here, the meters are read
+        for start, stop in ranges:
+            for job in jobs:
+                if job.title in failed:
+                    continue
+                todo = job.todo[np.searchsorted(job.todo, start) : np.searchsorted(job.todo, stop)].tolist()
+                try:
+                    if todo and run.network is not None and run.energy is not None:
+                        compute(job, todo, run.network, run.energy)
+                except HarnessError as error:
+                    failed[job.title] = error
+                if start == 0 and job.condition.benchmark.clean and settings.sanity_gate:
+                    _gate(run, job, shard)
+    return failed
+
+
+def _gate(run: _Run, job: _Job, first: int) -> None:
+    """Stop the run where the first predictions are no better than chance."""
+    table = run.store.select(job.key, job.condition.samples.iloc[:first])
+    if table is not None:
+        projection = job.projections[0]
+        predictions = read_label_space(table, projection.name).take(table["error"].is_null().to_numpy())
+        check_against_chance(predictions, int((projection.columns >= 0).sum()), job.title)
+
+
+def _read(run: _Run, job: _Job, data: str) -> Scored:
+    """A condition's stored predictions, ready for scoring.
+
+    Raises:
+        HarnessError: some went missing meanwhile, or too many images can't be read.
+    """
+    condition, count = job.condition, len(job.condition.samples)
+    table = run.store.select(job.key, condition.samples)
+    if table is None:
+        raise HarnessError(
+            f"Some predictions of {job.title} went missing while the run was reading them.",
+            remedy="Repeat the command: it computes only what is missing.",
+        )
+    ids, readable = table["sample_id"].to_numpy(), table["error"].is_null().to_numpy()
+    unreadable = int((~readable).sum())
+    if unreadable:
+        first = int(np.argmin(readable))
+        message = f"{job.title}: {unreadable:,} of {count:,} images can't be read, first {ids[first]}: {table['error'][first]}"
+        if unreadable > MAX_UNREADABLE * count:
+            raise HarnessError(
+                f"{message} That is more than {MAX_UNREADABLE:.0%}.",
+                remedy="Repair the copy of the data set, then repeat the command.",
+            )
+        run.reporter.note(f"{message} They are left out.")
+    variants, cell = [run.plan.provenance.variant], generated_cell(condition, run.plan.settings)
+    if cell is not None:  # without the JPEG step, or with another seed, it is another protocol
+        variants += ["no-jpeg" if cell.jpeg_quality is None else "", f"seed-{cell.seed}" if cell.seed else ""]
+    return Scored(
+        benchmark=condition.benchmark,
+        condition=condition.name,
+        sample_ids=ids[readable].tolist(),
+        predictions={name: read_label_space(table, name).take(readable) for name in label_space_names(table)},
+        projections={projection.name: projection for projection in job.projections},
+        outputs=run.identity.output_labels(),
+        weights=run.identity.weights,
+        data=data,
+        protocol=protocol_in_words(run.identity, job.key, run.store.made_on(job.key), condition.opened),
+        command=run.plan.provenance.command(),
+        unreadable=unreadable,
+        variant="+".join(filter(None, variants)),
+        table=condition.opened.table,
+    )
+
+
+# --- how the network runs ------------------------------------------------------------------------------------------
+
+
+def _execution(
+    plan: Plan, identity: ModelIdentity, load_once: Load, reporter: Reporter
+) -> tuple[ExecutionConfig, Choice | None]:
+    """How the network will run; with `auto`, what was chosen by trying it, now or at an earlier start."""
+    settings = plan.settings
+    if AUTO not in (settings.precision, settings.layout):
+        return fixed_config(settings, convolutional=identity.convolutional), None
+    module = load_once().module
+    allowed = candidates(settings, convolutional=identity.convolutional)
+    device = torch.device(allowed[0].device)
+    images_ahead = sum(condition.images or 0 for condition in plan.runnable)
+    asked = [identity.weights, settings.precision, settings.layout, images_ahead >= _MANY, describe(device)]
+    choice = remembered_choice(settings.home, asked)
+    if choice is None:
+        reporter.note("Timing ways to run the network, and comparing their answers")
+        pixels, description = _probe(plan, identity)
+        choice = choose(
+            module.to(device),
+            identity.preprocessing.normalise(to_device(pixels, device)),
+            allowed,
+            description=description,
+            limit_s=settings.measure_seconds,
+            images_ahead=images_ahead,
+        )
+        if choice.skipped is None:
+            remember_choice(settings.home, asked, choice)
+    reporter.note(f"Chosen: {choice.config.label}{f' ({choice.skipped})' if choice.skipped else ''}")
+    return choice.config, choice
+
+
+def _probe(plan: Plan, identity: ModelIdentity) -> tuple[torch.Tensor, str]:
+    """The first images of the run, or sample images where none of them can be read; and what they are."""
+    workers = plan.settings.workers or default_workers()
+    condition = plan.runnable[0]
+    pixels = _pixels_of(condition.opened, identity, plan.settings)(condition)
+    (batch,) = batches([range(min(AGREEMENT_IMAGES, len(condition.samples)))], pixels, workers=workers)
+    if batch.readable.any():
+        return batch.pixels, f"the first {len(batch.pixels)} images of {condition.title}"
+    images = sample_images(plan.settings.home / "data")
+    (batch,) = batches([range(len(images.encoded))], images.decoded(identity.preprocessing), workers=workers)
+    return batch.pixels, images.description
+
+
+def _pixels_of(dataset: LocalDataset, identity: ModelIdentity, settings: Settings) -> Callable[[Condition], Pixels]:
+    """Gives the pixels of each condition of a data set; those that are generated share the decoded crops."""
+    crops = generated(dataset, identity.preprocessing)
+
+    def pixels(condition: Condition) -> Pixels:
+        cell = generated_cell(condition, settings)
+        return direct(dataset, identity.preprocessing) if cell is None else crops(cell)
+
+    return pixels
