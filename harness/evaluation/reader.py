@@ -19,7 +19,7 @@ import pyarrow.compute as pc
 
 from harness.data.catalog import Benchmark, benchmarks
 from harness.data.locations import locate
-from harness.errors import ExitCode, HarnessError, MissingInputError, unknown_name
+from harness.errors import HarnessError, MissingInputError, UsageError, unknown_name
 from harness.evaluation.plan import CLEAN, Condition, open_condition, sample_keys
 from harness.evaluation.scoring import without_missing_classes
 from harness.evidence import Evidence, EvidenceClass, Ledger
@@ -180,10 +180,9 @@ def of_one_copy(table: pa.Table, condition: Condition, settings: Settings) -> pa
         return table.filter(pa.array([row in wanted for row in rows]))
     ids = table["sample_id"].to_pylist()
     if len(set(ids)) < len(ids):
-        raise HarnessError(
+        raise UsageError(
             f"The store has predictions of several copies of {condition.benchmark.name}: {len(ids):,} rows of "
             f"{len(set(ids)):,} samples.",
             remedy=f"Name the copy: --data {condition.images_benchmark.name}=DIR",
-            exit_code=ExitCode.USAGE,
         )
     return table

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from harness.data.catalog import Benchmark, benchmarks
 from harness.data.slicings import check_reference
-from harness.errors import ExitCode, HarnessError, nearest, unknown_name
+from harness.errors import HarnessError, UsageError, nearest, unknown_name
 from harness.files import shipped_folder
 from harness.metrics.multiplicity import Correction
 from harness.metrics.registry import METRIC_GROUPS
@@ -203,4 +203,4 @@ def _line(tree: yaml.Node | None, loc: tuple[int | str, ...]) -> int | None:
 
 def _fault(path: Path, line: int | None, why: str, hint: str | None) -> HarnessError:
     where = f"{path}, line {line}" if line else str(path)
-    return HarnessError(f"The suite {where}: {why}.", remedy=hint, exit_code=ExitCode.USAGE)
+    return UsageError(f"The suite {where}: {why}.", remedy=hint)
