@@ -152,22 +152,22 @@ def _join(
     label, digests = np.full(len(common), -1, dtype=np.int32), np.full(len(common), "", dtype=object)
     answers, correct = {}, {}
     other_bytes = np.zeros(len(common), dtype=bool)
-    for name, predictions in read.items():
+    for name, kept in read.items():
         rows = indexes[name].get_indexer(common)
-        found = predictions.predictions.take(rows)
-        known = (label >= 0) & (found.label >= 0)
-        if (label[known] != found.label[known]).any():
-            first = common[known][np.flatnonzero(label[known] != found.label[known])[0]]
+        predictions = kept.predictions.take(rows)
+        known = (label >= 0) & (predictions.label >= 0)
+        if (label[known] != predictions.label[known]).any():
+            first = common[known][np.flatnonzero(label[known] != predictions.label[known])[0]]
             raise HarnessError(
                 f"{where}: the stored labels of {first} differ between the models.",
                 remedy="One of the imported files has other labels; score it again with the published ones.",
             )
-        label = np.where(found.label >= 0, found.label, label)
-        found = predictions.digests[rows]
+        label = np.where(predictions.label >= 0, predictions.label, label)
+        found = kept.digests[rows]
         other_bytes |= (digests != "") & (found != "") & (digests != found)
         digests = np.where(found != "", found, digests)
-        answers[name] = found.top5[:, 0]
-        correct[name] = is_correct(found)
+        answers[name] = predictions.top5[:, 0]
+        correct[name] = is_correct(predictions)
     differences: list[Remark] = []
     if other_bytes.any():
         differences.append(

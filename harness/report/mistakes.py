@@ -82,19 +82,17 @@ def reference_predictions(
         return None
 
 
-def mistakes_of(
-    model: str, condition: StoredCondition, predictions: StoredPredictions, thumbnails: Thumbnails
-) -> Mistakes:
+def mistakes_of(model: str, condition: StoredCondition, stored: StoredPredictions, thumbnails: Thumbnails) -> Mistakes:
     """The confusion pairs and the most confident wrong answers of one model."""
-    found = predictions.predictions
+    predictions = stored.predictions
     space = label_space(condition.benchmark.label_space)
     names = _unique_names(space.synsets)
-    correct = is_correct(found)
-    wrong = ~correct & (found.label >= 0) & (found.top5[:, 0] >= 0)
-    label, answer = found.label[wrong].astype(np.int64), found.top5[wrong, 0].astype(np.int64)
+    correct = is_correct(predictions)
+    wrong = ~correct & (predictions.label >= 0) & (predictions.top5[:, 0] >= 0)
+    label, answer = predictions.label[wrong].astype(np.int64), predictions.top5[wrong, 0].astype(np.int64)
     pairs, counts = np.unique(label * len(space) + answer, return_counts=True)
     order = np.lexsort((pairs, -counts))[:_PAIRS]
-    per_class = np.bincount(found.label[found.label >= 0], minlength=len(space))
+    per_class = np.bincount(predictions.label[predictions.label >= 0], minlength=len(space))
     confusion = tuple(
         ConfusionPair(
             names[pairs[at] // len(space)],
@@ -107,23 +105,23 @@ def mistakes_of(
     confident: tuple[ConfidentError, ...] = ()
     unavailable = None
     try:
-        sure = np.where(wrong, confidence(found), -1.0)
+        sure = np.where(wrong, confidence(predictions), -1.0)
         top = [at for at in np.argsort(-sure, kind="stable")[:_ERRORS] if wrong[at]]
-        shown = thumbnails.of(condition, [(predictions.sample_ids[at], predictions.digests[at]) for at in top])
+        shown = thumbnails.of(condition, [(stored.sample_ids[at], stored.digests[at]) for at in top])
         confident = tuple(
             ConfidentError(
-                str(predictions.sample_ids[at]),
-                names[found.label[at]],
-                names[found.top5[at, 0]],
+                str(stored.sample_ids[at]),
+                names[predictions.label[at]],
+                names[predictions.top5[at, 0]],
                 100 * float(sure[at]),
-                shown.get(predictions.sample_ids[at]),
+                shown.get(stored.sample_ids[at]),
             )
             for at in top
         )
     except MetricUnavailable as error:
         unavailable = error.reason
     return Mistakes(
-        model, condition.benchmark.name, len(found), int((~correct).sum()), confusion, confident, unavailable
+        model, condition.benchmark.name, len(predictions), int((~correct).sum()), confusion, confident, unavailable
     )
 
 
