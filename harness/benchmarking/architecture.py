@@ -8,7 +8,7 @@ doesn't show is absent, never guessed: transformers keeps RegNet's stage widths 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, is_dataclass
+from dataclasses import asdict
 from typing import Any
 
 # The modules of timm's `feature_info` whose widths are stage widths.
@@ -38,12 +38,15 @@ def read_architecture(config: Any) -> dict[str, Any]:
 
     Args:
         config: a transformers configuration, a timm model (its generating configuration is looked up by
-            architecture name where timm keeps one), a dataclass, or a mapping.
+            architecture name where timm keeps one), or a mapping.
 
     Returns:
         Words such as "depth", "stage-depths", "stage-widths", "group-width" to plain values; only what is shown.
     """
-    values = _as_mapping(config)
+    if hasattr(config, "pretrained_cfg"):
+        values = _timm_shape(config)
+    else:
+        values = config if isinstance(config, Mapping) else config.to_dict()
     found: dict[str, Any] = {}
     for word, names in _FIELDS.items():
         value = next((values[name] for name in names if values.get(name) is not None), None)
@@ -55,34 +58,15 @@ def read_architecture(config: Any) -> dict[str, Any]:
     return ({"depth": depth} if depth is not None else {}) | found
 
 
-def _as_mapping(config: Any) -> Mapping[str, Any]:
-    if isinstance(config, Mapping):
-        return config
-    if is_dataclass(config) and not isinstance(config, type):
-        return asdict(config)
-    if hasattr(config, "pretrained_cfg"):
-        return _timm_mapping(config)
-    return config.to_dict()
-
-
-def _timm_mapping(model: Any) -> Mapping[str, Any]:
-    """A timm model's shape: the generating configuration where there is one, and what its modules report."""
-    architecture = model.pretrained_cfg.get("architecture", "")
-    reports = getattr(model, "feature_info", [])
-    widths = [entry["num_chs"] for entry in reports if entry.get("module", "").startswith(_STAGE_MODULES)]
-    shape: dict[str, Any] = {"dims": widths or None, "depths": _timm_depths(model) or None}
-    return shape | _timm_generator(architecture)
-
-
-def _timm_depths(model: Any) -> list[int]:
-    numbered = (f"s{number}" for number in range(1, 5))
-    stages = getattr(model, "stages", None) or [getattr(model, name) for name in numbered if hasattr(model, name)]
-    return [len(list(getattr(stage, "blocks", stage.children()))) for stage in stages]
-
-
-def _timm_generator(architecture: str) -> dict[str, Any]:
-    """The RegNet parameters that timm generates `architecture` from; empty for any other family."""
+def _timm_shape(model: Any) -> Mapping[str, Any]:
+    """What a timm model's modules report, and the RegNet parameters that timm generates the architecture from."""
     from timm.models.regnet import model_cfgs
 
-    generator: Any = model_cfgs.get(architecture)
-    return {} if generator is None else asdict(generator)
+    reports = getattr(model, "feature_info", [])
+    widths = [entry["num_chs"] for entry in reports if entry.get("module", "").startswith(_STAGE_MODULES)]
+    numbered = (f"s{number}" for number in range(1, 5))
+    stages = getattr(model, "stages", None) or [getattr(model, name) for name in numbered if hasattr(model, name)]
+    depths = [len(list(getattr(stage, "blocks", stage.children()))) for stage in stages]
+    generator: Any = model_cfgs.get(model.pretrained_cfg.get("architecture", ""))
+    shape: dict[str, Any] = {"dims": widths or None, "depths": depths or None}
+    return shape | (asdict(generator) if generator is not None else {})

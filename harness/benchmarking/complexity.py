@@ -13,6 +13,7 @@ memory nor weights. What is counted:
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -37,41 +38,26 @@ HEAD = "head"
 OTHER = "other"
 
 
-@dataclass(frozen=True)
-class StageRule:
-    """Modules whose dotted name matches `pattern` belong to `stage`; the pattern's group, if any, is its number."""
-
-    pattern: re.Pattern[str]
-    stage: str
-    first: int = 1
-    """The number that the library gives its first stage; ours is always 1."""
-
-    def label(self, name: str) -> str | None:
-        """The stage of the module or parameter called `name`, which ends in a dot; None where the rule is silent."""
-        match = self.pattern.search(name)
-        if match is None:
-            return None
-        if not match.groups():
-            return self.stage
-        return f"{self.stage}-{int(match.group(1)) - self.first + 1}"
-
-
-# The first rule that speaks wins, so names inside a stage never reach the rules for stem and head.
-STAGE_RULES = (
-    StageRule(re.compile(r"(?:^|\.)stages\.(\d+)\."), "stage", first=0),  # transformers; timm's ConvNeXt
-    StageRule(re.compile(r"(?:^|\.)s([1-4])\."), "stage"),  # timm's RegNet
-    StageRule(re.compile(r"(?:^|\.)trunk_output\.block(\d+)\."), "stage"),  # torchvision's RegNet
-    StageRule(re.compile(r"(?:^|\.)layer([1-4])\."), "stage"),  # ResNet in timm and torchvision
-    StageRule(re.compile(r"(?:^|\.)blocks\.(\d+)\."), "block", first=0),  # timm's EfficientNet and ViT
-    StageRule(re.compile(r"(?:^|\.)encoder\.layer\.(\d+)\."), "block", first=0),  # transformers' ViT
-    StageRule(re.compile(r"(?:^|\.)(?:classifier\.|fc\.|heads\.|head\.(?:fc\.)?(?=weight|bias|$))"), HEAD),
-    StageRule(re.compile(r"(?:^|\.)(?:stem|embedder|embeddings|patch_embed|conv_stem|conv1|bn1)\."), "stem"),
+# A module's dotted name, its stage, and the number that the library gives its first stage, where the pattern has one; ours
+# is always 1. The first rule that speaks wins, so names inside a stage never reach the rules for stem and head.
+_STAGE_RULES = (
+    (re.compile(r"(?:^|\.)stages\.(\d+)\."), "stage", 0),  # transformers; timm's ConvNeXt
+    (re.compile(r"(?:^|\.)s([1-4])\."), "stage", 1),  # timm's RegNet
+    (re.compile(r"(?:^|\.)trunk_output\.block(\d+)\."), "stage", 1),  # torchvision's RegNet
+    (re.compile(r"(?:^|\.)layer([1-4])\."), "stage", 1),  # ResNet in timm and torchvision
+    (re.compile(r"(?:^|\.)blocks\.(\d+)\."), "block", 0),  # timm's EfficientNet and ViT
+    (re.compile(r"(?:^|\.)encoder\.layer\.(\d+)\."), "block", 0),  # transformers' ViT
+    (re.compile(r"(?:^|\.)(?:classifier\.|fc\.|heads\.|head\.(?:fc\.)?(?=weight|bias|$))"), HEAD, 1),
+    (re.compile(r"(?:^|\.)(?:stem|embedder|embeddings|patch_embed|conv_stem|conv1|bn1)\."), "stem", 1),
 )
 
 
 def stage_of(name: str) -> str:
     """The stage that a module or parameter belongs to, by its dotted name: stem, stage-1 …, head, or other."""
-    return next((label for rule in STAGE_RULES if (label := rule.label(name + "."))), OTHER)
+    for pattern, stage, first in _STAGE_RULES:
+        if match := pattern.search(name + "."):
+            return f"{stage}-{int(match[1]) - first + 1}" if match.groups() else stage
+    return OTHER
 
 
 @dataclass(frozen=True)
@@ -130,8 +116,9 @@ def count(module: nn.Module, input_size: tuple[int, int, int] = (3, 224, 224)) -
         with evaluating(module), torch.no_grad(), flops, outputs:
             logits = functional_call(module, state, (image,))
     except (RuntimeError, NotImplementedError, ValueError) as error:
+        channels, height, width = input_size
         raise HarnessError(
-            f"Can't count {type(module).__name__} at {_size(input_size)}: {error}",
+            f"Can't count {type(module).__name__} at {width} × {height} × {channels}: {error}",
             remedy="Give an input size that the architecture accepts.",
         ) from error
     total = flops.get_total_flops()
@@ -140,11 +127,14 @@ def count(module: nn.Module, input_size: tuple[int, int, int] = (3, 224, 224)) -
             f"{type(module).__name__} ran without any convolution or matrix product that could be counted.",
             remedy="Report the model: its MACs would be wrong, so none are given.",
         )
+    parameters: Counter[str] = Counter()
+    for name, tensor in module.named_parameters():
+        parameters[stage_of(name)] += tensor.numel()
     return Complexity(
         input_size=input_size,
-        parameters=sum(p.numel() for p in module.parameters()),
+        parameters=parameters.total(),
         trainable=sum(p.numel() for p in module.parameters() if p.requires_grad),
-        parameters_by_stage=_by_stage(dict(module.named_parameters())),
+        parameters_by_stage=dict(parameters),
         buffers=sum(b.numel() for b in module.buffers()),
         macs=total // 2,
         macs_by_stage=_macs_by_stage(flops),
@@ -157,14 +147,10 @@ def count(module: nn.Module, input_size: tuple[int, int, int] = (3, 224, 224)) -
 
 def state_dict_bytes(module: nn.Module) -> dict[str, int]:
     """Bytes of the state dict's tensors by dtype, each storage once: tied weights are saved once."""
-    sizes: dict[str, int] = {}
-    seen: set[int] = set()
-    for tensor in module.state_dict(keep_vars=True).values():
-        if id(tensor) not in seen:
-            seen.add(id(tensor))
-            name = str(tensor.dtype).removeprefix("torch.")
-            sizes[name] = sizes.get(name, 0) + tensor.numel() * tensor.element_size()
-    return sizes
+    sizes: Counter[str] = Counter()
+    for tensor in {id(tensor): tensor for tensor in module.state_dict(keep_vars=True).values()}.values():
+        sizes[str(tensor.dtype).removeprefix("torch.")] += tensor.numel() * tensor.element_size()
+    return dict(sizes)
 
 
 @contextmanager
@@ -204,27 +190,13 @@ class _OutputCounter(TorchDispatchMode):
         return output
 
 
-def _by_stage(tensors: dict[str, torch.Tensor]) -> dict[str, int]:
-    sizes: dict[str, int] = {}
-    for name, tensor in tensors.items():
-        stage = stage_of(name)
-        sizes[stage] = sizes.get(stage, 0) + tensor.numel()
-    return sizes
-
-
 def _macs_by_stage(flops: FlopCounterMode) -> dict[str, int]:
     """MACs by stage: of nested modules the outermost that a rule knows counts; what lies in none is `other`."""
-    macs: dict[str, int] = {}
+    macs: Counter[str] = Counter()
     for name, operations in flops.get_flop_counts().items():
         path = name.partition(".")[2]  # without the class of the whole network, which comes first
         outer = accumulate(path.split("."), lambda above, part: f"{above}.{part}")
         if path and path == next((p for p in outer if stage_of(p) != OTHER), None):
-            stage = stage_of(path)
-            macs[stage] = macs.get(stage, 0) + sum(operations.values()) // 2
-    rest = flops.get_total_flops() // 2 - sum(macs.values())
-    return macs | ({OTHER: rest} if rest else {})
-
-
-def _size(input_size: tuple[int, int, int]) -> str:
-    channels, height, width = input_size
-    return f"{width} × {height} × {channels}"
+            macs[stage_of(path)] += sum(operations.values()) // 2
+    rest = flops.get_total_flops() // 2 - macs.total()
+    return dict(macs) | ({OTHER: rest} if rest else {})

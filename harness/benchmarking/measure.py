@@ -38,7 +38,7 @@ from harness.runtime.execution import fixed_config
 from harness.runtime.hardware import describe
 from harness.runtime.network import Forward, prepare, to_device
 from harness.runtime.sample_images import SampleImages, sample_images
-from harness.runtime.timing import Budget, Timings, quantile_measurement, stopwatch, time_calls
+from harness.runtime.timing import Budget, Timings, stopwatch, time_calls
 from harness.settings import Settings
 
 _NOISE_IMAGES = 8
@@ -122,11 +122,6 @@ def _architecture(subject: _Subject) -> list[Evidence]:
     return results.architecture_evidence(read_architecture(shown), subject.provenance)
 
 
-def _preprocessing(subject: _Subject) -> list[Evidence]:
-    read_from = subject.loaded.identity.preprocessing_origin if subject.loaded is not None else _REGISTRY
-    return [results.preprocessing_evidence(subject.preprocessing, read_from, subject.provenance)]
-
-
 # --- measured on the network as it runs -----------------------------------------------------------------------------
 
 
@@ -158,15 +153,12 @@ def _start(subject: _Subject) -> _Running:
     )
 
 
-def _latency(running: _Running) -> list[Evidence]:
-    timings = measure_latency(running.forward, batch_of(running.noise, 1), _latency_budget(running))
-    running.timed(timings)
-    return results.latency_evidence(timings, running.provenance, steps=running.steps())
-
-
-def _latency_budget(running: _Running) -> Budget:
+def _latency(running: _Running, call: Callable[[], object], steps: str, **more: Any) -> list[Evidence]:
     """At least 400 calls, so that p99 has an interval, unless the time is over before."""
-    return Budget(minimum_calls=400, warm_up_calls=10, limit_s=running.limit_s)
+    budget = Budget(minimum_calls=400, warm_up_calls=10, limit_s=running.limit_s)
+    timings = measure_latency(call, running.device, budget)
+    running.timed(timings)
+    return results.latency_evidence(timings, running.provenance, steps=steps, **more)
 
 
 def _sweep(running: _Running) -> Sweep:
@@ -184,31 +176,21 @@ def _decoding(running: _Running, batch_size: int) -> list[Evidence]:
     def run(batch: Batch) -> torch.Tensor:
         return running.forward(preprocessing.normalise(to_device(batch.pixels, running.device)))
 
+    steps = running.steps(results.WITH_DECODING)
+    more = {"variant": _DECODED, "input": running.sample_images.description}
     one_by_one = itertools.count()
-    latency = time_calls(
-        lambda: run(decode_batch([next(one_by_one)], pixels)),
-        images_per_call=1,
-        watch=watch,
-        budget=_latency_budget(running),
-        watched=lambda seconds: quantile_measurement(seconds, 0.5),
+    found = _latency(
+        running, lambda: run(decode_batch([next(one_by_one)], pixels)), f"{steps}, one after the other", **more
     )
     groups = (range(first, first + batch_size) for first in itertools.count(0, batch_size))
     with closing(batches(groups, pixels, workers=workers)) as stream:
         throughput = time_calls(
             lambda: run(next(stream)), images_per_call=batch_size, watch=watch, budget=Budget(limit_s=running.limit_s)
         )
-    running.timed(latency, throughput)
-    steps = running.steps(results.WITH_DECODING)
-    more = {"variant": _DECODED, "input": running.sample_images.description}
-    return [
-        *results.latency_evidence(latency, running.provenance, steps=f"{steps}, one after the other", **more),
-        *results.throughput_evidence(
-            Sweep((throughput,), throughput, "best batch size of the forward pass"),
-            running.provenance,
-            steps=f"{steps}; {workers} threads decode the next batches meanwhile",
-            **more,
-        ),
-    ]
+    running.timed(throughput)
+    sweep = Sweep((throughput,), throughput, "best batch size of the forward pass")
+    steps += f"; {workers} threads decode the next batches meanwhile"
+    return found + results.throughput_evidence(sweep, running.provenance, steps=steps, **more)
 
 
 def _memory(running: _Running) -> list[Evidence]:
@@ -270,12 +252,12 @@ _BY_PRECISION = ("latency", "throughput", "decoding", "memory", "energy", "carbo
 
 def _takes_of(running: _Running) -> dict[str, Callable[[], list[Evidence]]]:
     """How what runs the network is benchmarked; what several benchmarks need is made once."""
-    sweep = cache(lambda: _sweep(running))
+    image, sweep = batch_of(running.noise, 1), cache(lambda: _sweep(running))
     meters = cache(lambda: meters_for(running.device))
     uses = cache(lambda: _energy_uses(running, sweep().best.images_per_call, meters()))
     return {
         "execution": lambda: results.execution_evidence(running.choice, running.provenance),
-        "latency": partial(_latency, running),
+        "latency": lambda: _latency(running, lambda: running.forward(image), running.steps()),
         "throughput": lambda: results.throughput_evidence(sweep(), running.provenance, steps=running.steps()),
         "decoding": lambda: _decoding(running, sweep().best.images_per_call),
         "memory": partial(_memory, running),
@@ -320,6 +302,7 @@ def measure(
     preprocessing = loaded.identity.preprocessing if loaded is not None else model.spec.preprocessing
     assert preprocessing is not None  # the registry states one with each architecture
     height, width = preprocessing.crop
+    read_from = loaded.identity.preprocessing_origin if loaded is not None else _REGISTRY
     which = "the checkpoint's" if loaded is not None else "random: the checkpoint is not here"
     provenance = replace(bare, weights=which, input=f"random pixels, {width} × {height}")
     subject = _Subject(model, loaded, module, preprocessing, settings, provenance)
@@ -327,7 +310,7 @@ def measure(
     takes: dict[str, Callable[[], list[Evidence]]] = {
         "complexity": lambda: _complexity(subject),
         "architecture": lambda: _architecture(subject),
-        "preprocessing": lambda: _preprocessing(subject),
+        "preprocessing": lambda: [results.preprocessing_evidence(preprocessing, read_from, subject.provenance)],
         "training": lambda: training_cost(facts, bare, lineage=lineage) if facts is not None else [],
     }
     provenance = replace(provenance, config=fixed_config(settings, convolutional=_is_convolutional(module)))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -30,17 +30,16 @@ class Sweep:
     ended_by: SweepEnd
 
 
-def measure_latency(forward: Forward, image: torch.Tensor, budget: Budget) -> Timings:
-    """Seconds per image at batch 1.
+def measure_latency(call: Callable[[], object], device: torch.device, budget: Budget) -> Timings:
+    """Seconds per image at batch 1, until the median's interval is narrow enough.
 
     Args:
-        forward: the prepared network (see `harness.runtime.network.prepare`).
-        image: (1, C, H, W), on the device.
+        call: one image through the network.
     """
     return time_calls(
-        lambda: forward(image),
+        call,
         images_per_call=1,
-        watch=stopwatch(image.device),
+        watch=stopwatch(device),
         budget=budget,
         watched=lambda seconds: quantile_measurement(seconds, 0.5),
     )
@@ -58,12 +57,8 @@ def sweep_batches(forward: Forward, images: torch.Tensor, budget: Budget, sizes:
         budget: for the best batch size; the others get a tenth of its time and a wider interval.
         sizes: rising batch sizes.
     """
-    quick = Budget(
-        relative=max(0.1, budget.relative),
-        limit_s=budget.limit_s / 10,
-        minimum_calls=min(3, budget.minimum_calls),
-        warm_up_calls=1,
-    )
+    relative, calls = max(0.1, budget.relative), min(3, budget.minimum_calls)
+    quick = Budget(relative=relative, limit_s=budget.limit_s / 10, minimum_calls=calls, warm_up_calls=1)
     points: list[Timings] = []
     ended_by: SweepEnd = "all batch sizes measured"
     for size in sizes:
@@ -77,11 +72,12 @@ def sweep_batches(forward: Forward, images: torch.Tensor, budget: Budget, sizes:
                 raise
             ended_by = "out of memory"
             break
-        if len(points) - 1 - _best(points) >= 2:
+        best = max(range(len(points)), key=lambda i: points[i].throughput.value)
+        if len(points) - 1 - best >= 2:
             ended_by = "throughput fell"
             break
-    size = points[_best(points)].images_per_call
-    return Sweep(tuple(points), measure_throughput(forward, batch_of(images, size), budget), ended_by)
+    batch = batch_of(images, points[best].images_per_call)
+    return Sweep(tuple(points), measure_throughput(forward, batch, budget), ended_by)
 
 
 def batch_of(images: torch.Tensor, size: int) -> torch.Tensor:
@@ -90,7 +86,3 @@ def batch_of(images: torch.Tensor, size: int) -> torch.Tensor:
     channels_last = images.is_contiguous(memory_format=torch.channels_last) and not images.is_contiguous()
     layout = torch.channels_last if channels_last else torch.contiguous_format
     return images[index].contiguous(memory_format=layout)
-
-
-def _best(points: Sequence[Timings]) -> int:
-    return max(range(len(points)), key=lambda i: points[i].throughput.value)

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -72,21 +72,13 @@ class Timings:
         """Images of all calls, warm-up included."""
         return (len(self.seconds) + self.warm_up_calls) * self.images_per_call
 
-    def latency(self, quantile: float) -> Measurement:
-        """A quantile of the seconds per call."""
-        return quantile_measurement(self.seconds, quantile)
-
     @property
     def throughput(self) -> Measurement:
         """Images per second: images over mean seconds, the interval from the mean's."""
-        mean = mean_measurement(self.seconds)
-        images = self.images_per_call
-        return Measurement(
-            value=images / mean.value,
-            low=None if mean.high is None else images / mean.high,
-            high=None if mean.low is None or mean.low <= 0 else images / mean.low,
-            method=mean.method,
-        )
+        mean, images = mean_measurement(self.seconds), self.images_per_call
+        low = None if mean.high is None else images / mean.high
+        high = None if mean.low is None or mean.low <= 0 else images / mean.low
+        return Measurement(images / mean.value, low, high, mean.method)
 
 
 def quantile_measurement(seconds: Sequence[float], quantile: float) -> Measurement:
@@ -102,12 +94,8 @@ def quantile_measurement(seconds: Sequence[float], quantile: float) -> Measureme
     lower = int(stats.binom.ppf(tail, n, quantile))
     upper = int(stats.binom.ppf(1 - tail, n, quantile)) + 1
     known = lower >= 1 and upper <= n
-    return Measurement(
-        value=float(np.quantile(ordered, quantile)),
-        low=float(ordered[lower - 1]) if known else None,
-        high=float(ordered[upper - 1]) if known else None,
-        method=f"order statistics, n = {n} calls",
-    )
+    low, high = (float(ordered[lower - 1]), float(ordered[upper - 1])) if known else (None, None)
+    return Measurement(float(np.quantile(ordered, quantile)), low, high, f"order statistics, n = {n} calls")
 
 
 def mean_measurement(values: Sequence[float]) -> Measurement:
@@ -165,27 +153,18 @@ def time_calls(
     while warmed < budget.warm_up_calls and warming < WARM_UP_SHARE * budget.limit_s:
         warming += watch(call)
         warmed += 1
+    # The interval is looked at rarely, since looking often stops at lucky moments.
     seconds: list[float] = []
-    checks = _checkpoints(budget.minimum_calls)
-    next_check = next(checks)
-    spent = 0.0
+    spent, next_check = 0.0, float(budget.minimum_calls)
     while True:
         seconds.append(watch(call))
         spent += seconds[-1]
-        if len(seconds) >= next_check:
-            next_check = next(checks)
+        if len(seconds) >= int(next_check):
+            next_check *= 1.5
             if watched(seconds).relative_width < budget.relative:
                 return Timings(tuple(seconds), images_per_call, warmed, "interval")
         if spent >= budget.limit_s:
             return Timings(tuple(seconds), images_per_call, warmed, "time limit")
-
-
-def _checkpoints(first: int) -> Iterator[int]:
-    """Call counts at which to look at the interval: rarely, since looking often stops at lucky moments."""
-    count = float(first)
-    while True:
-        yield int(count)
-        count *= 1.5
 
 
 def measure_throughput(forward: Forward, images: torch.Tensor, budget: Budget) -> Timings:
