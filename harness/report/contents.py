@@ -7,7 +7,7 @@ single errors, which are computed here from the stored predictions. A part that 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -18,8 +18,8 @@ from harness.data.catalog import benchmarks
 from harness.errors import HarnessError
 from harness.evaluation.comparing import Compared, compare
 from harness.evaluation.reader import StoredModel
-from harness.evidence import Evidence, EvidenceClass, EvidenceKey, show_count, show_interval, show_number, show_value
-from harness.report.drawings import Drawing, drawings_of
+from harness.evidence import Evidence, EvidenceClass, EvidenceKey, show_count, show_interval
+from harness.report.drawings import drawings_of
 from harness.report.mistakes import Mistakes, mistakes_of, reference_predictions
 from harness.report.thumbnails import Thumbnails
 from harness.settings import Settings
@@ -41,40 +41,13 @@ _HEADLINES = (".top1", ".mce", ".mean-error", ".ece")
 
 
 @dataclass(frozen=True)
-class Cell:
-    """One value in a table over models."""
-
-    text: str
-    """The value, or the class of evidence that stands where there is none."""
-    sort: float | None
-    detail: str
-    """Interval and count, or the reason why there is no value."""
-    class_: str
-    partial: bool
-
-
-@dataclass(frozen=True)
 class Grid:
     """A table of models by pieces of evidence."""
 
     columns: tuple[tuple[str, str], ...]
     """Evidence key, and what it is in words with its unit."""
-    rows: tuple[tuple[str, tuple[Cell | None, ...]], ...]
-    """Model, and one cell a column; None where the ledger says nothing."""
-
-
-@dataclass(frozen=True)
-class LedgerRow:
-    """One piece of evidence in the searchable ledger."""
-
-    model: str
-    evidence: Evidence
-    value: str
-    sort: float | None
-    interval: str
-    count: str
-    how: int | None
-    """Number of the way it was made, in `Report.ways`."""
+    rows: tuple[tuple[str, tuple[Evidence | None, ...]], ...]
+    """Model, and one piece of evidence a column; None where the ledger says nothing."""
 
 
 @dataclass(frozen=True)
@@ -103,14 +76,16 @@ class Report:
     compared: Compared | None
     not_compared: str | None
     """Why models are not compared, where there are several."""
-    drawings: tuple[Drawing, ...]
+    drawings: Mapping[str, Sequence[str]]
+    """Figures by the section of the page."""
     undrawn: tuple[str, ...]
     """Models whose figures of corruptions and slices are left out, to keep the page small."""
     costs: Grid
     mistakes: tuple[Mistakes, ...]
     thumbnails: str
     """Whether there are some, and why not."""
-    ledger: tuple[LedgerRow, ...]
+    ledger: tuple[tuple[str, Evidence, int | None], ...]
+    """Model, evidence, and the number of the way in which it was made, in `ways`."""
     ways: tuple[Way, ...]
 
     @property
@@ -118,9 +93,11 @@ class Report:
         """The models whose predictions were made elsewhere."""
         return [model.title for model in self.models if model.imported]
 
-    def drawn(self, part: str) -> list[str]:
-        """The figures of one section."""
-        return [drawing.svg for drawing in self.drawings if drawing.part == part]
+    @property
+    def classes(self) -> list[str]:
+        """The classes of evidence that occur, in the order of their definition."""
+        seen = {item.class_ for _, item, _ in self.ledger}
+        return [kind.value for kind in EvidenceClass if kind in seen]
 
 
 def collect(
@@ -136,77 +113,68 @@ def collect(
     Raises:
         HarnessError: a data set that --data names can't be opened.
     """
-    compared, problem = _compared(models, settings, report)
+    compared, problem = None, None
+    if len(models) > 1:
+        try:
+            compared = compare(models, settings, report, allow_different_protocols=True)
+        except HarnessError as error:
+            problem = error.message
     read = {model.name: reference_predictions(model, settings, report) for model in models}
     shown = Thumbnails(settings, thumbnails)
     mistakes = [mistakes_of(name, *found, shown) for name, found in read.items() if found is not None]
     ways = _ways(models)
+    numbers: dict[tuple[str, str | None], int] = {(way.model, way.command): way.number for way in ways}
     drawings, undrawn = drawings_of(models, read)
+    headlines = [f"{name}{metric}" for name in benchmarks() for metric in _HEADLINES]  # in the catalog's order
     return Report(
         models=tuple(models),
         created=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
         version=__version__,
-        overview=_grid(models, _with_values(models, _headline_keys())),
-        without=tuple(_without_values(models, _headline_keys())),
+        overview=_grid(models, headlines),
+        without=tuple(_without_values(models, headlines)),
         compared=compared,
         not_compared=problem,
-        drawings=tuple(drawings),
+        drawings=drawings,
         undrawn=tuple(undrawn),
-        costs=_grid(models, _with_values(models, _COST_KEYS)),
+        costs=_grid(models, _COST_KEYS),
         mistakes=tuple(mistakes),
         thumbnails=shown.told(),
-        ledger=tuple(_ledger_rows(models, ways)),
-        ways=tuple(ways.values()),
+        ledger=tuple(
+            (model.name, item, numbers.get((model.name, item.command)) if item.class_.has_value else None)
+            for model in models
+            for item in model.ledger
+        ),
+        ways=tuple(ways),
     )
-
-
-def _compared(
-    models: Sequence[StoredModel], settings: Settings, report: Callable[[str], None]
-) -> tuple[Compared | None, str | None]:
-    """The comparison of all models, or why there is none."""
-    if len(models) < 2:
-        return None, None
-    try:
-        return compare(models, settings, report, allow_different_protocols=True), None
-    except HarnessError as error:
-        return None, error.message
 
 
 # --- tables -----------------------------------------------------------------------------------------------------------
 
 
-def _headline_keys() -> list[str]:
-    """Scores of whole benchmarks, in the catalog's order."""
-    return [f"{name}{metric}" for name in benchmarks() for metric in _HEADLINES]
-
-
-def _with_values(models: Sequence[StoredModel], keys: Sequence[str]) -> list[str]:
-    """The keys that have a value for some model."""
-    return [key for key in keys if any(_is_known(model.ledger.get(key)) for model in models)]
-
-
-def _is_known(item: Evidence | None) -> bool:
-    return item is not None and item.class_.has_value
+def _found(models: Sequence[StoredModel], key: str) -> list[Evidence]:
+    return [item for model in models if (item := model.ledger.get(key)) is not None]
 
 
 def _without_values(models: Sequence[StoredModel], keys: Sequence[str]) -> list[tuple[str, str]]:
     """The keys that ledgers name and none has a value of, by the class that stands there."""
-    found: dict[str, list[str]] = {}
+    names: dict[str, list[str]] = {}
     for key in keys:
-        items = [item for model in models if (item := model.ledger.get(key)) is not None]
+        items = _found(models, key)
         if items and not any(item.class_.has_value for item in items):
-            found.setdefault(items[0].class_.value, []).append(key)
-    return [(kind, ", ".join(names)) for kind, names in found.items()]
+            names.setdefault(items[0].class_.value, []).append(key)
+    return [(kind, ", ".join(keys)) for kind, keys in names.items()]
 
 
 def _grid(models: Sequence[StoredModel], keys: Sequence[str]) -> Grid:
-    columns = []
+    """The keys that have a value for some model."""
+    columns = {}
     for key in keys:
-        found = [item for model in models if (item := model.ledger.get(key)) is not None]
-        unit = next((item.unit for item in found if item.unit), None)
-        columns.append((key, f"{_in_words(key)}{f', {unit}' if unit else ''}"))
-    rows = [(model.name, tuple(_cell(model.ledger.get(key)) for key in keys)) for model in models]
-    return Grid(tuple(columns), tuple(rows))
+        items = _found(models, key)
+        if any(item.class_.has_value for item in items):
+            unit = next((f", {item.unit}" for item in items if item.unit), "")
+            columns[key] = f"{_in_words(key)}{unit}"
+    rows = [(model.name, tuple(model.ledger.get(key) for key in columns)) for model in models]
+    return Grid(tuple(columns.items()), tuple(rows))
 
 
 def _in_words(key: str) -> str:
@@ -216,32 +184,30 @@ def _in_words(key: str) -> str:
     return f"{name} · {metric_name(key)}"
 
 
-def _cell(item: Evidence | None) -> Cell | None:
-    if item is None:
-        return None
+def detail(item: Evidence) -> str:
+    """Interval and count, or the reason why there is no value."""
     if item.value is None:
-        return Cell(item.class_.value, None, item.reason or "", item.class_.value, False)
-    detail = " · ".join(
-        part for part in (_if_any(show_interval(item)), f"n = {show_count(item)}" if item.n is not None else "") if part
+        return item.reason or ""
+    return " · ".join(
+        filter(None, [if_any(show_interval(item)), f"n = {show_count(item)}" if item.n is not None else ""])
     )
-    return Cell(show_number(item), item.number if item.is_number else None, detail, item.class_.value, item.is_partial)
 
 
-def _if_any(text: str) -> str:
+def if_any(text: str) -> str:
+    """Nothing instead of a dash."""
     return "" if text == "—" else text
 
 
-def _ways(models: Sequence[StoredModel]) -> dict[tuple[str, str], Way]:
+def _ways(models: Sequence[StoredModel]) -> list[Way]:
     """The ways in which the models' numbers were made, by model and command."""
     found: dict[tuple[str, str], list[Evidence]] = {}
     for model in models:
         for item in model.ledger:
             if item.command and item.class_.has_value:
                 found.setdefault((model.name, item.command), []).append(item)
-    return {
-        place: Way(number, *place, len(items), tuple(_facts(items)))
-        for number, (place, items) in enumerate(found.items(), start=1)
-    }
+    return [
+        Way(number, *place, len(items), tuple(_facts(items))) for number, (place, items) in enumerate(found.items(), 1)
+    ]
 
 
 _FACTS = ("preprocessing", "imported", "precision", "labels", "hardware", "made_on", "weights")
@@ -265,24 +231,3 @@ def _text(value: Any) -> str:
     if isinstance(value, dict):
         return ", ".join(f"{key} {_text(part)}" for key, part in value.items())
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-
-
-def _ledger_rows(models: Sequence[StoredModel], ways: Mapping[tuple[str, str], Way]) -> Iterator[LedgerRow]:
-    for model in models:
-        for item in model.ledger:
-            way = ways.get((model.name, item.command or "")) if item.class_.has_value else None
-            yield LedgerRow(
-                model.name,
-                item,
-                show_value(item),
-                item.number if item.is_number else None,
-                _if_any(show_interval(item)),
-                _if_any(show_count(item)),
-                way.number if way else None,
-            )
-
-
-def classes_of(report: Report) -> list[str]:
-    """The classes of evidence that occur, in the order of their definition."""
-    seen = {row.evidence.class_ for row in report.ledger}
-    return [kind.value for kind in EvidenceClass if kind in seen]

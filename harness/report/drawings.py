@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
@@ -28,34 +27,29 @@ _MOST_THROUGHPUTS = 4
 """Models whose throughput by batch size is drawn."""
 
 
-@dataclass(frozen=True)
-class Drawing:
-    """A figure and where it belongs."""
-
-    part: str
-    """corruptions, slices, …: the section of the page."""
-    svg: str
-
-
 def drawings_of(
     models: Sequence[StoredModel], read: Mapping[str, ReferencePredictions | None]
-) -> tuple[list[Drawing], list[str]]:
-    """The figures, and the models whose own ones are left out since the page has enough."""
-    drawings = [Drawing("shift", svg) for svg in _shift_figure(models)]
-    own: list[Drawing] = []
+) -> tuple[dict[str, list[str]], list[str]]:
+    """The figures by section, and the models whose own ones are left out since the page has enough."""
+    corruptions: list[str] = []
+    slices: list[str] = []
     undrawn = []
     for model in models:
         if all(item.name.is_whole for item in model.ledger):
             continue
-        if len(own) >= _MOST_FIGURES:
+        if len(corruptions) + len(slices) >= _MOST_FIGURES:
             undrawn.append(model.title)
             continue
-        for figures in card_figures(model.ledger).values():
-            own += [Drawing("corruptions", figure.svg) for figure in figures]
-        sliced = slice_figures(slice_results(model.ledger), model.title)
-        own += [Drawing("slices", figure.svg) for figure in sliced.values()]
-    drawings += [*own, *(Drawing("calibration", svg) for svg in _reliability_figure(models, read))]
-    return [*drawings, *(Drawing("costs", svg) for svg in _cost_figures(models))], undrawn
+        corruptions += [figure.svg for figures in card_figures(model.ledger).values() for figure in figures]
+        slices += [figure.svg for figure in slice_figures(slice_results(model.ledger), model.title).values()]
+    drawings = {
+        "shift": _shift_figure(models),
+        "corruptions": corruptions,
+        "slices": slices,
+        "calibration": _reliability_figure(models, read),
+        "costs": _cost_figures(models),
+    }
+    return drawings, undrawn
 
 
 def _shift_figure(models: Sequence[StoredModel]) -> list[str]:

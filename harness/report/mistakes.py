@@ -91,17 +91,11 @@ def mistakes_of(model: str, condition: StoredCondition, stored: StoredPrediction
     wrong = ~correct & (predictions.label >= 0) & (predictions.top5[:, 0] >= 0)
     label, answer = predictions.label[wrong].astype(np.int64), predictions.top5[wrong, 0].astype(np.int64)
     pairs, counts = np.unique(label * len(space) + answer, return_counts=True)
-    order = np.lexsort((pairs, -counts))[:_PAIRS]
     per_class = np.bincount(predictions.label[predictions.label >= 0], minlength=len(space))
-    confusion = tuple(
-        ConfusionPair(
-            names[pairs[at] // len(space)],
-            names[pairs[at] % len(space)],
-            int(counts[at]),
-            int(per_class[pairs[at] // len(space)]),
-        )
-        for at in order
-    )
+    confusion = []
+    for at in np.lexsort((pairs, -counts))[:_PAIRS]:
+        true, predicted = divmod(int(pairs[at]), len(space))
+        confusion.append(ConfusionPair(names[true], names[predicted], int(counts[at]), int(per_class[true])))
     confident: tuple[ConfidentError, ...] = ()
     unavailable = None
     try:
@@ -120,9 +114,8 @@ def mistakes_of(model: str, condition: StoredCondition, stored: StoredPrediction
         )
     except MetricUnavailable as error:
         unavailable = error.reason
-    return Mistakes(
-        model, condition.benchmark.name, len(predictions), int((~correct).sum()), confusion, confident, unavailable
-    )
+    n, where = len(predictions), condition.benchmark.name
+    return Mistakes(model, where, n, int((~correct).sum()), tuple(confusion), confident, unavailable)
 
 
 def _unique_names(synsets: Sequence[str]) -> list[str]:

@@ -38,12 +38,6 @@ def make_server(text: str, port: int) -> ThreadingHTTPServer:
         sys_version = ""
 
         def do_GET(self) -> None:
-            self._answer(with_body=True)
-
-        def do_HEAD(self) -> None:
-            self._answer(with_body=False)
-
-        def _answer(self, *, with_body: bool) -> None:
             if self.headers.get("Host") not in allowed:
                 self.send_error(HTTPStatus.MISDIRECTED_REQUEST, "This page is for this machine only")
                 return
@@ -53,14 +47,14 @@ def make_server(text: str, port: int) -> ThreadingHTTPServer:
             takes_gzip = "gzip" in self.headers.get("Accept-Encoding", "")
             body = packed if takes_gzip else plain
             self.send_response(HTTPStatus.OK)
-            for name, value in _HEADERS.items():
+            encoding = {"Content-Encoding": "gzip"} if takes_gzip else {}
+            for name, value in (_HEADERS | encoding | {"Content-Length": str(len(body))}).items():
                 self.send_header(name, value)
-            if takes_gzip:
-                self.send_header("Content-Encoding", "gzip")
-            self.send_header("Content-Length", str(len(body)))
             self.end_headers()
-            if with_body:
+            if self.command == "GET":
                 self.wfile.write(body)
+
+        do_HEAD = do_GET  # noqa: N815 - the server's name for it
 
         def log_message(self, format: str, *args: object) -> None:
             """Nobody reads a log of one page."""

@@ -6,6 +6,7 @@ import base64
 import io
 from collections.abc import Sequence
 
+import numpy as np
 from PIL import Image
 
 from harness.data.catalog import Benchmark
@@ -32,7 +33,7 @@ class Thumbnails:
         """
         self._settings = settings
         self._wanted = wanted
-        self._copies: dict[str, LocalDataset | None] = {}
+        self._datasets: dict[str, LocalDataset | None] = {}
         self._why: dict[str, None] = {}
         self._shown = 0
 
@@ -41,20 +42,19 @@ class Thumbnails:
         benchmark = condition.benchmark
         if not self._may_show(benchmark):
             return {}
-        copy = self._copy(benchmark)
-        if copy is None:
+        dataset = self._dataset(benchmark)
+        if dataset is None:
             return {}
-        frame = copy.samples
-        at = {(i, d): position for position, (i, d) in enumerate(zip(frame["sample_id"], frame["digest"], strict=True))}
+        ids, digests = dataset.samples["sample_id"], dataset.samples["digest"]
         shown = {}
         for sample_id, digest in samples:
             # Imported predictions have no digests: then the name is all there is to go by.
-            position = at.get((sample_id, digest)) if digest else _by_name(frame["sample_id"].tolist(), sample_id)
-            if position is None:
+            places = np.flatnonzero((ids == sample_id) & (digests == digest if digest else True))
+            if len(places) == 0:
                 self._why[f"{benchmark.name}: some images are not in the copy on this machine."] = None
                 continue
             try:
-                shown[sample_id] = _data_uri(load_image(copy.read(position)))
+                shown[sample_id] = _data_uri(load_image(dataset.read(int(places[0]))))
             except UnreadableImageError:
                 self._why[f"{benchmark.name}: some images can't be read."] = None
         self._shown += len(shown)
@@ -76,25 +76,18 @@ class Thumbnails:
             return False
         return True
 
-    def _copy(self, benchmark: Benchmark) -> LocalDataset | None:
-        if benchmark.name not in self._copies:
+    def _dataset(self, benchmark: Benchmark) -> LocalDataset | None:
+        if benchmark.name not in self._datasets:
+            self._datasets[benchmark.name] = None
+            given, data_home = self._settings.data.get(benchmark.name), self._settings.data_home
             try:
-                location = locate(
-                    benchmark,
-                    given=self._settings.data.get(benchmark.name),
-                    data_home=self._settings.data_home,
-                    offline=True,
+                condition = Condition(
+                    benchmark, None, locate(benchmark, given=given, data_home=data_home, offline=True)
                 )
-                condition = Condition(benchmark, None, location)
-                self._copies[benchmark.name] = open_condition(condition, self._settings, Reporter(quiet=True))
+                self._datasets[benchmark.name] = open_condition(condition, self._settings, Reporter(quiet=True))
             except MissingInputError:
                 self._why[f"{benchmark.name} is not on this machine."] = None
-                self._copies[benchmark.name] = None
-        return self._copies[benchmark.name]
-
-
-def _by_name(names: Sequence[str], sample_id: str) -> int | None:
-    return names.index(sample_id) if sample_id in names else None
+        return self._datasets[benchmark.name]
 
 
 def _data_uri(image: Image.Image) -> str:

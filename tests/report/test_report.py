@@ -22,7 +22,7 @@ from harness.errors import ExitCode
 from harness.evaluation.reader import stored_model
 from harness.evidence import Evidence, EvidenceClass, Interval, Ledger
 from harness.report import collect, render_report
-from harness.report.svg_embedding import inline_svg
+from harness.report.page import inline_svg
 from harness.store.ledgers import merge_into_store
 from tests.report.conftest import Store
 
