@@ -6,8 +6,10 @@ from __future__ import annotations
 import functools
 from collections.abc import Sequence
 
+import cv2
 import numpy as np
 from numba import njit
+from numpy.typing import NDArray
 
 from harness.corruptions.filters import gaussian, line_blur, linear_zoom_axis, motion_kernel, to_byte, truncated
 from harness.corruptions.picture import SIDE, Bytes, Floats, Integers, Picture
@@ -50,27 +52,15 @@ def _plan_disk(radius: int, alias_blur: float) -> tuple[Floats, Integers, Intege
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _convolve_disk(base: Bytes, quarter: Floats, plateau: Integers, extents: Integers, out: Bytes) -> None:
-    """Convolve with a symmetric kernel, the picture mirrored about its outermost pixels.
+def _convolve_disk(rows: NDArray[np.uint16], quarter: Floats, plateau: Integers, extents: Integers, out: Bytes) -> None:
+    """Convolve with a symmetric kernel; ``rows`` (height + 2 * reach, (width + 2 * reach) * 3) are the mirrored picture's.
 
     The plateau is summed in 16 bits, which are enough for the 257 pixels that no disk here exceeds, and weighted once.
     """
-    height, width, channels = base.shape
+    height, width, channels = out.shape
     length = width * channels
     reach = quarter.shape[0] - 1
     margin = reach * channels
-    rows = np.empty((height + 2 * reach, length + 2 * margin), dtype=np.uint16)
-    for y in range(height + 2 * reach):
-        source = abs(y - reach)
-        source = source if source < height else 2 * (height - 1) - source
-        pixels, row = base[source].reshape(-1), rows[y]
-        inner = row[margin : margin + length]
-        for x in range(length):
-            inner[x] = pixels[x]
-        for x in range(1, reach + 1):
-            for channel in range(channels):
-                row[margin - x * channels + channel] = inner[x * channels + channel]
-                row[margin + length + (x - 1) * channels + channel] = inner[length - (x + 1) * channels + channel]
     pair = np.empty(length + 2 * margin, dtype=np.uint16)
     pair_floats = np.empty(length + 2 * margin, dtype=np.float32)
     whole = np.empty(length, dtype=np.uint16)
@@ -113,8 +103,11 @@ def _convolve_disk(base: Bytes, quarter: Floats, plateau: Integers, extents: Int
 
 def defocus_blur(picture: Picture, _: None, radius: int, alias_blur: float) -> Bytes:
     """Convolve with a disk whose edge is smoothed by a Gaussian of standard deviation ``alias_blur`` (pixels)."""
+    quarter, plateau, extents = _plan_disk(radius, alias_blur)
+    reach = quarter.shape[0] - 1
+    mirrored = cv2.copyMakeBorder(picture.base, reach, reach, reach, reach, cv2.BORDER_REFLECT_101)
     out = np.empty_like(picture.base)
-    _convolve_disk(picture.base, *_plan_disk(radius, alias_blur), out)
+    _convolve_disk(mirrored.reshape(len(mirrored), -1).astype(np.uint16), quarter, plateau, extents, out)
     return out
 
 

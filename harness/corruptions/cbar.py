@@ -47,11 +47,8 @@ def draw_phases_of_channels(stream: Stream, _: float) -> Doubles:
 
 
 def _noise_of_spectrum(amplitude: Doubles, phases: Doubles) -> Doubles:
-    """Noise with the given amplitude at each frequency and random phases, (224, 224), standard deviation 1.
-
-    The other half of the phases is the first, turned by 180 degrees and not negated, as the authors have it; so the
-    spectrum is not that of a real signal, and the real part is taken.
-    """
+    """Noise with the given amplitude at each frequency and random phases, (224, 224), standard deviation 1."""
+    # The authors turn the phases by 180 degrees and don't negate them: not the spectrum of a real signal.
     full = np.concatenate((phases, phases[::-1, ::-1]), axis=1)
     spectrum = scipy.fft.ifftshift(amplitude * np.exp(1j * full))
     noise = scipy.fft.ifft2(spectrum).real

@@ -6,6 +6,7 @@ from __future__ import annotations
 import functools
 from io import BytesIO
 
+import cv2
 import numpy as np
 from numba import njit
 from PIL import Image
@@ -20,22 +21,11 @@ _DENSE_RADIUS = SIDE // 4
 _WAVES = 32
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
-def _look_up(base: Bytes, table: Bytes, out: Bytes) -> None:
-    pixels, target = base.reshape(-1, 3), out.reshape(-1, 3)
-    for i in range(pixels.shape[0]):
-        target[i, 0] = table[pixels[i, 0], 0]
-        target[i, 1] = table[pixels[i, 1], 1]
-        target[i, 2] = table[pixels[i, 2], 2]
-
-
 def contrast(picture: Picture, _: None, share: float) -> Bytes:
     """Bring every value nearer to its channel's mean; ``share`` of the distance is left."""
     means = picture.channel_means
     values = (np.arange(256)[:, np.newaxis] - means) * share + means
-    out = np.empty_like(picture.base)
-    _look_up(picture.base, truncated(values.astype(np.float32)), out)
-    return out
+    return np.asarray(cv2.LUT(picture.base, truncated(values.astype(np.float32))[np.newaxis]))
 
 
 def draw_elastic(stream: Stream, *_: float) -> tuple[Doubles, Floats]:
@@ -46,11 +36,8 @@ def draw_elastic(stream: Stream, *_: float) -> tuple[Doubles, Floats]:
 
 @functools.cache
 def _folded_gaussian(sigma: float) -> tuple[Floats, Floats]:
-    """The Gaussian filter of one axis with mirrored borders as a matrix on even and on odd signals.
-
-    The matrix is the same upside down and left to right, so a signal that is even or odd about the middle stays so,
-    and half of it suffices: two matrices, float32 (112, 112).
-    """
+    """The Gaussian filter of one axis with mirrored borders as two matrices, float32 (112, 112), on half of a signal that
+    is even about the middle and of one that is odd: the filter is symmetric and leaves either as it is."""
     taps = gaussian_taps(sigma, _ELASTIC_TRUNCATE).astype(np.float64)
     radius = taps.size - 1
     reach = np.arange(-radius, radius + 1)
@@ -64,10 +51,7 @@ def _folded_gaussian(sigma: float) -> tuple[Floats, Floats]:
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def _multiply(left: Floats, right: Floats) -> Floats:
-    """Matrix product with a fixed order of summation, which a BLAS does not promise.
-
-    The inner size must be a multiple of 4, and the number of rows of 2.
-    """
+    """Matrix product in a fixed order, which a BLAS does not promise; of an even number of rows, inner size 4 k."""
     rows, inner = left.shape
     columns = right.shape[1]
     out = np.zeros((rows, columns), dtype=np.float32)
@@ -102,10 +86,8 @@ def _smooth(fields: Floats, sigma: float) -> Floats:
 
 @functools.cache
 def _wave_filter(sigma: float) -> tuple[Floats, Floats, Floats]:
-    """The mirrored Gaussian filter of one axis in the waves of the discrete cosine transform, which it only scales.
-
-    Returns the waves, float32 (32, 224) and as (224, 32), and the products of two waves' scales, float32 (32, 32).
-    """
+    """The waves of the discrete cosine transform, float32 (32, 224) and as (224, 32), which the mirrored Gaussian filter of
+    one axis only scales, and the products of two waves' scales, float32 (32, 32)."""
     taps = gaussian_taps(sigma, _ELASTIC_TRUNCATE).astype(np.float64)
     order = np.arange(_WAVES)[:, np.newaxis]
     waves = np.cos(np.pi / SIDE * order * (np.arange(SIDE) + 0.5)) * np.sqrt(np.where(order, 2.0, 1.0) / SIDE)
@@ -115,10 +97,7 @@ def _wave_filter(sigma: float) -> tuple[Floats, Floats, Floats]:
 
 
 def _smooth_by_waves(field: Floats, sigma: float) -> Floats:
-    """The filter of a wide kernel; a cut-off kernel's scales fall as 1 / order, so that what is left out is small.
-
-    For the one lens that needs it (sigma 171) it moves a pixel by 0.001 pixels, root mean square.
-    """
+    """The filter of a wide kernel; what is left out at sigma 171 moves a pixel by 0.001 pixels, root mean square."""
     lines, columns, scales = _wave_filter(sigma)
     amounts = _multiply(_multiply(lines, field), columns)
     return _multiply(_multiply(columns, amounts * scales), lines)

@@ -86,29 +86,18 @@ def _snow_over(base: Bytes, flakes: Bytes, scene: float, out: Bytes) -> None:
         target[b] = to_byte(kept * blue + whitened * max(blue, white) + snow)
 
 
-def snow(
-    picture: Picture,
-    draws: tuple[Floats, float],
-    mean: float,
-    deviation: float,
-    zoom: float,
-    threshold: float,
-    radius: int,
-    sigma: float,
-    scene: float,
-) -> Bytes:
+def snow(picture: Picture, draws: tuple[Floats, float], *parameters: float) -> Bytes:
     """Whiten the scene and let one layer of flakes fall over it twice, the second time turned by 180 degrees.
 
     Args:
-        mean: of the flakes' field, before it is cut; ``deviation`` is its standard deviation.
-        zoom: how much the field is enlarged: the size of the flakes.
-        threshold: what is below is no flake.
-        radius: of the flakes' motion blur, pixels; ``sigma`` is its standard deviation.
-        scene: share of the picture that is not whitened.
+        parameters: mean and standard deviation of the flakes' field; how much it is enlarged, which is the size of the
+            flakes; the threshold below which there is none; radius and standard deviation of their motion blur, pixels;
+            share of the picture that is not whitened.
     """
+    mean, deviation, zoom, threshold, radius, sigma, scene = parameters
     field, angle = draws
     flakes = _flakes(np.float32(mean) + np.float32(deviation) * field, *_flake_axis(zoom), threshold)
-    flakes = line_blur(flakes, *motion_kernel(radius, sigma, angle))
+    flakes = line_blur(flakes, *motion_kernel(int(radius), sigma, angle))
     out = np.empty_like(picture.base)
     _snow_over(picture.base, flakes, scene, out)
     return out
@@ -228,24 +217,15 @@ def draw_spatter(stream: Stream, *_: float) -> Floats:
     return stream.normal((SIDE, SIDE))
 
 
-def spatter(
-    picture: Picture,
-    field: Floats,
-    mean: float,
-    deviation: float,
-    sigma: float,
-    threshold: float,
-    strength: float,
-    mud: bool,
-) -> Bytes:
+def spatter(picture: Picture, field: Floats, *parameters: float) -> Bytes:
     """Splash pale turquoise water or brown mud over the picture.
 
     Args:
-        mean: of the liquid's field, which has the standard deviation ``deviation`` and is smoothed by ``sigma`` pixels.
-        threshold: what is below is dry.
-        strength: for water the opacity; for mud the standard deviation of a second Gaussian, pixels.
-        mud: whether it is mud rather than water.
+        parameters: mean and standard deviation of the liquid's field, and of the Gaussian that smooths it, pixels; the
+            threshold below which it is dry; for water the opacity, for mud the standard deviation of a second Gaussian,
+            pixels; whether it is mud.
     """
+    mean, deviation, sigma, threshold, strength, mud = parameters
     liquid = gaussian((np.float32(mean) + np.float32(deviation) * field)[..., np.newaxis], sigma)[..., 0]
     liquid[liquid < threshold] = 0
     if mud:

@@ -170,13 +170,8 @@ def _join(
         correct[name] = is_correct(predictions)
     differences: list[Remark] = []
     if other_bytes.any():
-        differences.append(
-            (
-                where,
-                f"{int(other_bytes.sum()):,} of {len(common):,} images have other bytes for one model than for another, "
-                f"first {common[other_bytes][0]} (another copy of the data set).",
-            )
-        )
+        words = f"{int(other_bytes.sum()):,} of {len(common):,} images have other bytes for one model than for another"
+        differences.append((where, f"{words}, first {common[other_bytes][0]} (another copy of the data set)."))
     ids = common.to_numpy(dtype=object)
     return ComparedSet(benchmark, stored.condition, ids, label, answers, correct), notes, differences
 

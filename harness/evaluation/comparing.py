@@ -349,28 +349,13 @@ def _compare_all(
         corrected[family] = holm(p_values[family])
         detectable = paired.smallest_detectable_difference(table, level=level, comparisons=int(family.sum()))
         smallest[family] = detectable[family]
+    right = np.stack([table.both + table.only_first, table.both + table.only_other])
+    integers = np.column_stack([table.n, table.both, table.only_first, table.only_other, table.neither]).tolist()
+    numbers = np.column_stack([*(100 * right / table.n), table.difference, low, high, p_values, corrected]).tolist()
+    known = (None if np.isnan(points) else points for points in smallest.tolist())
     return tuple(
-        Comparison(
-            first,
-            other,
-            where,
-            is_whole,
-            n=int(table.n[at]),
-            both=int(table.both[at]),
-            only_first=int(table.only_first[at]),
-            only_other=int(table.only_other[at]),
-            neither=int(table.neither[at]),
-            first_accuracy=100 * float(table.both[at] + table.only_first[at]) / float(table.n[at]),
-            other_accuracy=100 * float(table.both[at] + table.only_other[at]) / float(table.n[at]),
-            difference=float(table.difference[at]),
-            low=float(low[at]),
-            high=float(high[at]),
-            p=float(p_values[at]),
-            p_holm=float(corrected[at]),
-            smallest_detectable=None if np.isnan(smallest[at]) else float(smallest[at]),
-            level=level,
-        )
-        for at, (first, other, where, is_whole) in enumerate(places)
+        Comparison(*place, *counted, *computed, smallest_detectable=points, level=level)
+        for place, counted, computed, points in zip(places, integers, numbers, known, strict=True)
     )
 
 

@@ -147,7 +147,11 @@ def slice_evidence(
             try:
                 groups = groups_by(references, target.subjects, request.file)
             except HarnessError as error:
-                items.append(_without_groups(target, references, error))
+                waiting = isinstance(error, MissingInputError)
+                key = f"{target.prefix}@{slicing_name(references)}.top1:difference"
+                class_ = EvidenceClass.PENDING if waiting else EvidenceClass.NOT_APPLICABLE
+                reason = f"{error.message} {error.remedy}" if waiting and error.remedy else error.message
+                items.append(target.evidence(key, class_=class_, reason=reason))
                 continue
             made.append(groups)
             left_out = groups.slicing.left_out(target.subjects.sample_ids)
@@ -181,16 +185,6 @@ def pending_slices(benchmarks: Mapping[str, Evidence], request: Request) -> list
                     N=nothing.benchmark.size,
                 )
     return list(waiting.values())
-
-
-def _without_groups(target: _Target, references: Sequence[str], error: HarnessError) -> Evidence:
-    """Evidence that a slicing could not be made: pending where something is missing, else not applicable."""
-    waiting = isinstance(error, MissingInputError)
-    return target.evidence(
-        f"{target.prefix}@{slicing_name(references)}.top1:difference",
-        class_=EvidenceClass.PENDING if waiting else EvidenceClass.NOT_APPLICABLE,
-        reason=" ".join(filter(None, (error.message, error.remedy if waiting else None))),
-    )
 
 
 def _of_slicing(target: _Target, groups: Groups, left_out: str | None, options: SliceOptions) -> Iterable[Evidence]:

@@ -7,7 +7,6 @@ from functools import cache, partial
 
 import pandas as pd
 
-from harness.data.catalog import Benchmark
 from harness.data.local import LocalDataset
 from harness.data.statistics import image_statistics
 from harness.evaluation.plan import Condition, Plan
@@ -28,15 +27,10 @@ def check_join(plan: Plan, request: Request) -> None:
     """
     if request.file is None:
         return
-    without: list[tuple[Benchmark, list[str]]] = []
-    for condition in plan.runnable:
-        if is_sliced(condition.benchmark, condition.name, request.options):
-            ids = condition.samples["sample_id"].tolist()
-            if request.file.joins(condition.benchmark, ids):
-                return
-            without.append((condition.benchmark, ids))
-    for benchmark, ids in without[:1]:
-        request.file.check_join(benchmark, ids)
+    sliced = [c for c in plan.runnable if is_sliced(c.benchmark, c.name, request.options)]
+    samples = [(c.benchmark, c.samples["sample_id"].tolist()) for c in sliced]
+    if samples and not any(request.file.joins(benchmark, ids) for benchmark, ids in samples):
+        request.file.check_join(*samples[0])
 
 
 def slices_of_run(
@@ -64,21 +58,19 @@ def slices_of_run(
 def _statistics_of(plan: Plan, reporter: Reporter) -> StatisticsOf:
     """What computes the image statistics of each condition of a run, once."""
 
-    def images_of(scored: Scored) -> Condition | None:
-        """The condition whose images are measured: an official corrupted set has its clean originals in another one."""
-        own = next(c for c in plan.runnable if c.title == scored.prefix)
-        if own.benchmark.corruptions is None or own.benchmark.generated_from is not None:
-            return own
-        return next((c for c in plan.runnable if c.benchmark.name == own.benchmark.same_images_as), None)
-
     @cache
     def compute(title: str) -> pd.DataFrame:
         condition = next(c for c in plan.runnable if c.title == title)
         return statistics_with_progress(condition.opened, len(condition.samples), plan.settings, reporter)
 
     def of(scored: Scored) -> Callable[[], pd.DataFrame] | None:
-        condition = images_of(scored)
-        return None if condition is None else partial(compute, condition.title)
+        own: Condition | None = next(c for c in plan.runnable if c.title == scored.prefix)
+        benchmark = scored.benchmark
+        if (
+            benchmark.corruptions is not None and benchmark.generated_from is None
+        ):  # its clean originals are another set
+            own = next((c for c in plan.runnable if c.benchmark.name == benchmark.same_images_as), None)
+        return None if own is None else partial(compute, own.title)
 
     return of
 
