@@ -489,8 +489,7 @@ def fill(
     (False, 1)
     """
     from harness.cards.fill import fill_card
-    from harness.cards.reading import read_card
-    from harness.cards.record import sidecar_name
+    from harness.cards.record import read_card, sidecar_name
     from harness.files import write_bytes
     from harness.hub.origin import carry_origin
 
@@ -520,7 +519,7 @@ def claims(card: str | bytes | Path, *, model: str, ledger: str | Path | Ledger 
     [(1, 'contradicted')]
     """
     from harness.cards.claims import check_claims
-    from harness.cards.reading import read_card
+    from harness.cards.record import read_card
 
     return check_claims(read_card(card)[0], model=model, ledger=_ledger(model, ledger))
 
@@ -553,8 +552,7 @@ def verify(
     >>> harness.verify("card.md").findings
     []
     """
-    from harness.cards.reading import ledger_beside, read_card, read_report
-    from harness.cards.record import read_record
+    from harness.cards.record import ledger_beside, read_card, read_record, read_report
     from harness.cards.verify import verify_card
     from harness.evaluation.recheck import recheck
 
@@ -572,7 +570,7 @@ def verify(
     if evidence is None or not predictions:
         return found
     again = recheck(evidence, Settings(), Reporter().note)
-    return found.with_recheck(again.differences, again.same, again.not_here)
+    return found.with_recheck(again)
 
 
 def identify(

@@ -36,7 +36,7 @@ ROOMS = (
 )
 USED_BY_CLI = {
     "harness.cards.fill",  # the difference that `fill --diff` prints
-    "harness.cards.reading",
+    "harness.cards.record",
     "harness.cards.slices",  # how slices are shown
     "harness.data.catalog",  # --data BENCHMARK=PATH
     "harness.errors",

@@ -18,7 +18,7 @@ from jinja2.sandbox import SandboxedEnvironment
 from harness.cards.knowledge import Knowledge
 from harness.cards.markdown import capital, compact_number, enumerate_words
 from harness.cards.questions import Place, Question, QuestionTable, question_table, search
-from harness.cards.views import View, attribution, further_links, link
+from harness.cards.views import View, attribution
 from harness.evidence import EvidenceClass, show_count
 from harness.files import shipped_folder
 
@@ -54,14 +54,6 @@ class ResultRow:
     """Published for another checkpoint, where there is neither."""
 
     @property
-    def is_known(self) -> bool:
-        return bool(self.own or self.paper or self.reference)
-
-    @property
-    def measured(self) -> str:
-        return self.own.text if self.own else ""
-
-    @property
     def published(self) -> str:
         view = self.paper or self.reference
         return _percent(view) if view else ""
@@ -72,50 +64,34 @@ class ResultRow:
         if view is None or view.fact is None:
             return ""
         prefix = "another checkpoint: " if view is self.reference else ""
-        return f"{prefix}{view.label or 'this checkpoint'}, {view.fact.setting} ({link(view)})"
+        return f"{prefix}{view.label or 'this checkpoint'}, {view.fact.setting} ({view.link})"
 
 
-@dataclass(frozen=True)
-class Results:
-    """Values of several metrics as sentences and as table rows."""
-
-    rows: list[ResultRow]
-
-    @property
-    def missing(self) -> list[str]:
-        """Metrics of what is not measured here."""
-        return [row.metric for row in self.rows if row.own is None]
-
-    @property
-    def tested(self) -> list[str]:
-        """The benchmarks that are measured here, with their sample counts."""
-        return [f"{row.name.rsplit(' ', 1)[0]} (n = {show_count(row.own.evidence)})" for row in self.rows if row.own]
-
-    @property
-    def missing_names(self) -> list[str]:
-        return [row.name for row in self.rows if row.own is None]
-
-    @property
-    def sentences(self) -> list[str]:
-        """What is measured, then what is published for this checkpoint."""
-        measured = [f"{row.name} {row.measured}" for row in self.rows if row.own]
-        own = _published_phrase([(row.name, row.paper) for row in self.rows if row.paper])
-        return ([f"measured here: {'; '.join(measured)}"] if measured else []) + ([f"published{own}"] if own else [])
-
-    @property
-    def references(self) -> list[str]:
-        """What is published for other checkpoints."""
-        phrase = _published_phrase([(row.name, row.reference) for row in self.rows if row.reference])
-        return [f"Published for other checkpoints only:{phrase}"] if phrase else []
+def _tested(rows: list[ResultRow]) -> list[str]:
+    """The benchmarks that are measured here, with their sample counts."""
+    return [f"{row.name.rsplit(' ', 1)[0]} (n = {show_count(row.own.evidence)})" for row in rows if row.own]
 
 
-def _published_phrase(values: Sequence[tuple[str, View | None]]) -> str:
+def _sentences(rows: list[ResultRow]) -> list[str]:
+    """What is measured, then what is published for this checkpoint."""
+    measured = "; ".join(f"{row.name} {row.own.text}" for row in rows if row.own)
+    published = _published_phrase([(row.name, row.paper) for row in rows if row.paper])
+    parts = (measured and f"measured here: {measured}", published and f"published{published}")
+    return [part for part in parts if part]
+
+
+def _references(rows: list[ResultRow]) -> str:
+    """What is published for other checkpoints; empty where nothing is."""
+    phrase = _published_phrase([(row.name, row.reference) for row in rows if row.reference])
+    return phrase and f"Published for other checkpoints only:{phrase}"
+
+
+def _published_phrase(values: list[tuple[str, View]]) -> str:
     """` for A: x 1 % and y 2 % (setting; link); z 3 % (…). For B: …` by checkpoint and row of origin."""
     by_checkpoint: dict[str, dict[str | None, list[tuple[str, View]]]] = {}
     for name, view in values:
-        if view is not None:
-            rows = by_checkpoint.setdefault(view.about or " for this checkpoint", {})
-            rows.setdefault(view.name.variant, []).append((name, view))
+        rows = by_checkpoint.setdefault(view.about or " for this checkpoint", {})
+        rows.setdefault(view.name.variant, []).append((name, view))
     phrases = []
     for about, rows in by_checkpoint.items():
         parts = []
@@ -123,7 +99,7 @@ def _published_phrase(values: Sequence[tuple[str, View | None]]) -> str:
             first = entries[0][1]
             setting = first.fact.setting if first.fact else None
             numbers = enumerate_words(f"{name} {_percent(view)}" for name, view in entries)
-            parts.append(f"{numbers} ({'; '.join(filter(None, [setting, link(first)]))})")
+            parts.append(f"{numbers} ({'; '.join(filter(None, [setting, first.link]))})")
         phrases.append(f"{about}: {'; '.join(parts)}")
     return "; ".join(phrases).replace(";  for", "; for")
 
@@ -134,19 +110,18 @@ def _percent(view: View) -> str:
 
 @dataclass
 class Writer:
-    """Writes answers for one model."""
+    """Writes answers for one model, and remembers what it wrote."""
 
     knowledge: Knowledge
     table: QuestionTable = field(default_factory=question_table)
-
-    def __post_init__(self) -> None:
-        self.environment = answer_environment()
-        self.used: list[View] = []
-        self.is_pending = False
-        self.asked: set[tuple[str, tuple[str, ...]]] = set()
-        """Questions asked so far, with their section."""
-        self.classes: dict[str, EvidenceClass] = {}
-        """Class of the answer to each question asked so far."""
+    used: list[View] = field(default_factory=list)
+    """What the last answer was written from."""
+    is_pending: bool = False
+    """Whether something in the last answer is."""
+    asked: set[tuple[str, tuple[str, ...]]] = field(default_factory=set)
+    """Questions asked so far, with their section."""
+    classes: dict[str, EvidenceClass] = field(default_factory=dict)
+    """Class of the answer to each question asked so far."""
 
     def answer(
         self, question: Question, form: Form, place: Place, *, brackets: bool = True, is_part: bool = False
@@ -162,45 +137,50 @@ class Writer:
         """
         if question.parts:
             return self._answer_parts(question, form, place)
-        self.used = []
-        self.is_pending = False
-        class_, main = self._decide(question, place)
+        # The metrics whose benchmark the section speaks of, or all where it names none.
+        named = [m for m in question.metrics if search(self.table.benchmarks[m].mention, place.section_text)]
+        metrics = tuple(named) or question.metrics
+        class_, main = self._decide(question, metrics)
         if class_ is None:
             return None
-        if main is not None:
-            self.used.append(main)
-        absent = class_ in (EvidenceClass.UNDISCLOSED, EvidenceClass.NOT_APPLICABLE)
+        self.used = [main] if main else []
+        self.is_pending = class_ is EvidenceClass.PENDING
         template = question.template
+        absent = class_ in (EvidenceClass.UNDISCLOSED, EvidenceClass.NOT_APPLICABLE)
         if absent and template in ("fact", "number", "testing-data"):
             template = "absent"
-        if class_ is EvidenceClass.PENDING and template in ("fact", "number", "macs", "checkpoint-size"):
+        if self.is_pending and template in ("fact", "number", "macs", "checkpoint-size"):
             template = "pending"
-        text = self.environment.get_template(f"{template}.md.j2").render(
-            form=form,
-            question=question,
-            main=main,
-            is_part=is_part,
-            is_repeated=(question.id, place.section) in self.asked,
-            answer_class=class_.value,
-            model=self.knowledge.model,
-            hub_id=self.knowledge.hub_id,
-            name=self.knowledge.name,
-            metrics=self._metrics(question, place),
-            asked=_plain_words(place),
-            find=self._find,
-            published=lambda metric: self._note(self.knowledge.published(metric, own=True)),
-            reference=lambda metric: self._note(self.knowledge.published(metric, own=False)),
-            absent=lambda key: self._note(self.knowledge.absent(key)),
-            slices=lambda slicing: self._all(self.knowledge.family(slicing, "top1")),
-            corruptions=lambda: self._all(self._corruption_errors()),
-            results=self._results,
-            note=self.knowledge.note,
-            command=self._command,
-            measure=self._measure,
-            needs=lambda suite: self.table.suites[suite],
-            by=functools.partial(attribution, brackets=brackets),
-            links=lambda view: [link(view), *further_links(view)],
-            link=link,
+        text = (
+            answer_environment()
+            .get_template(f"{template}.md.j2")
+            .render(
+                form=form,
+                question=question,
+                main=main,
+                is_part=is_part,
+                is_repeated=(question.id, place.section) in self.asked,
+                answer_class=class_.value,
+                model=self.knowledge.facts.model,
+                hub_id=self.knowledge.facts.hub_id,
+                metrics=metrics,
+                asked=f"{place.label or ''} {place.sentence}",
+                find=lambda key: self._use(self.knowledge.find(key)),
+                published=lambda metric: self._use(self.knowledge.published(metric, own=True)),
+                reference=lambda metric: self._use(self.knowledge.published(metric, own=False)),
+                absent=lambda key: self._use(self.knowledge.absent(key)),
+                slices=lambda slicing: self._use_all(self.knowledge.family(slicing, "top1")),
+                corruptions=self._corruption_errors,
+                results=self._results,
+                sentences=_sentences,
+                references=_references,
+                tested=_tested,
+                note=self.knowledge.note,
+                command=self._command,
+                measure=self._measure,
+                needs=self.table.suites.__getitem__,
+                by=functools.partial(attribution, brackets=brackets),
+            )
         )
         self.classes[question.id] = class_
         self.asked.add((question.id, place.section))
@@ -211,108 +191,81 @@ class Writer:
         inner: Form = "text" if form == "block" else form
         parts = [self.answer(self.table.get(part), inner, place, is_part=True) for part in question.parts]
         found = [part for part in parts if part is not None]
-        if not found:
-            return None
-        if form == "block":
-            text = "\n".join(f"- {part.text}" for part in found)
-        else:
-            text = ("; " if form == "value" else " ").join(part.text for part in found)
-        return join_answers(found, question=question.id, text=text)
+        texts = [f"- {part.text}" if form == "block" else part.text for part in found]
+        separator = {"block": "\n", "value": "; "}.get(form, " ")
+        return join_answers(found, question=question.id, text=separator.join(texts)) if found else None
 
-    def _note(self, view: View | None) -> View | None:
-        if view is not None:
-            self.used.append(view)
+    def _decide(
+        self, question: Question, metrics: tuple[str, ...]
+    ) -> tuple[EvidenceClass, View | None] | tuple[None, None]:
+        """The class of the answer and the evidence that decides it."""
+        known = self.knowledge
+        unknown = next(filter(None, map(known.absent, question.absent)), None)
+        found = [known.find(key) for key in question.evidence]
+        found += [unknown] if question.stays_unknown else []
+        found += [known.find(metric) for metric in metrics]
+        found += [known.published(metric, own=True) for metric in metrics]
+        found += [] if question.prefer == "suite" else [unknown]
+        main = next(filter(None, found), None)
+        if main is not None:
+            return main.class_, main
+        if question.prefer == "suite":
+            return EvidenceClass.PENDING, None
+        if question.suite:
+            return EvidenceClass.PENDING, next(filter(None, map(known.pending, (*question.evidence, *metrics))), None)
+        return None, None
+
+    def _use(self, view: View | None) -> View | None:
+        self.used += [view] if view else []
         return view
 
-    def _all(self, views: list[View]) -> list[View]:
+    def _use_all(self, views: list[View]) -> list[View]:
         self.used += views
         return views
 
     def _corruption_errors(self) -> list[View]:
         """Corruption errors, highest first, of the official images or else of the generated ones."""
-        for family in ("imagenet-c", "imagenet-c-generated"):
-            found = self.knowledge.family(family, "ce")
-            if found:
-                return found[::-1]
-        return []
+        known = self.knowledge
+        return self._use_all((known.family("imagenet-c", "ce") or known.family("imagenet-c-generated", "ce"))[::-1])
 
-    def _results(self, metrics: Sequence[str]) -> Results:
+    def _results(self, metrics: Sequence[str]) -> list[ResultRow]:
         """What is measured, published for this checkpoint, and published for others, for each metric."""
         rows = []
+        known = set()
         for metric in metrics:
-            own = self.knowledge.find(metric)
-            published = self.knowledge.published(metric, own=True)
-            reference = None if own or published else self.knowledge.published(metric, own=False)
-            rows.append(ResultRow(metric, self.table.benchmarks[metric].name, own, published, reference))
-            self.used += [view for view in (own, published, reference) if view]
-        known = {row.name.replace(" (generated)", "") for row in rows if row.own or row.paper or row.reference}
-        rows = [row for row in rows if row.is_known or (row.name not in known and "(generated)" not in row.name)]
-        return Results(rows)
-
-    def _find(self, key: str) -> View | None:
-        return self._note(self.knowledge.find(key))
+            name = self.table.benchmarks[metric].name
+            own = self._use(self.knowledge.find(metric))
+            published = self._use(self.knowledge.published(metric, own=True))
+            reference = None if own or published else self._use(self.knowledge.published(metric, own=False))
+            rows.append(ResultRow(metric, name, own, published, reference))
+            known |= {name.replace(" (generated)", "")} if own or published or reference else set()
+        return [
+            row
+            for row in rows
+            if row.own or row.paper or row.reference or (row.name not in known and "(generated)" not in row.name)
+        ]
 
     def _command(self, *suites: str) -> str:
         """The commands that measure; an answer that names one is incomplete."""
         self.is_pending = True
-        commands = [f"`harness run --suite {suite} --model {self.knowledge.model}`" for suite in dict.fromkeys(suites)]
-        return enumerate_words(commands)
+        model = self.knowledge.facts.model
+        return enumerate_words(f"`harness run --suite {suite} --model {model}`" for suite in dict.fromkeys(suites))
 
-    def _measure(self, metrics: Sequence[str]) -> str:
+    def _measure(self, rows: list[ResultRow]) -> str:
         """Which commands measure what is missing, and what they need, as the end of a sentence."""
-        suites = list(dict.fromkeys(self.table.benchmarks[metric].suite for metric in metrics))
-        needs = self.table.suites[suites[0]] if len(suites) == 1 else "the weights and the images of these benchmarks"
-        does = "does it" if len(suites) == 1 else "do it"
-        return f"{self._command(*suites)} {does}, given {needs}"
-
-    def _decide(self, question: Question, place: Place) -> tuple[EvidenceClass | None, View | None]:
-        """The class of the answer and the evidence that decides it."""
-        metrics = self._metrics(question, place)
-        for key in question.evidence:
-            view = self.knowledge.find(key)
-            if view is not None:
-                return view.class_, view
-        unknown = next((view for view in map(self.knowledge.absent, question.absent) if view), None)
-        if question.stays_unknown and unknown is not None:
-            return unknown.class_, unknown
-        own = [self.knowledge.find(metric) for metric in metrics]
-        published = [self.knowledge.published(metric, own=True) for metric in metrics]
-        for view in (*own, *published):
-            if view is not None:
-                return view.class_, view
-        if question.prefer == "suite":
-            self.is_pending = True
-            return EvidenceClass.PENDING, None
-        if unknown is not None:
-            return unknown.class_, unknown
-        if question.suite:
-            pending = (self.knowledge.pending(key) for key in (*question.evidence, *metrics))
-            self.is_pending = True
-            return EvidenceClass.PENDING, next((view for view in pending if view), None)
-        return None, None
-
-    def _metrics(self, question: Question, place: Place) -> tuple[str, ...]:
-        """The question's metrics: those whose benchmark the section speaks of, or all where it names none."""
-        named = [m for m in question.metrics if search(self.table.benchmarks[m].mention, place.section_text)]
-        return tuple(named) or question.metrics
-
-
-def _plain_words(place: Place) -> str:
-    return f"{place.label or ''} {place.sentence}"
+        suites = list(dict.fromkeys(self.table.benchmarks[row.metric].suite for row in rows))
+        if len(suites) == 1:
+            return f"{self._command(*suites)} does it, given {self.table.suites[suites[0]]}"
+        return f"{self._command(*suites)} do it, given the weights and the images of these benchmarks"
 
 
 def join_answers(answers: Sequence[Answer], *, question: str, text: str) -> Answer:
     """Several answers as one: pending where any part is, otherwise of the class of the first part with a value."""
     classes = [answer.class_ for answer in answers]
-    if EvidenceClass.PENDING in classes:
-        class_ = EvidenceClass.PENDING
-    else:
-        class_ = next((class_ for class_ in classes if class_.has_value), classes[0])
+    class_ = next((class_ for class_ in classes if class_.has_value), classes[0])
+    class_ = EvidenceClass.PENDING if EvidenceClass.PENDING in classes else class_
     keys = list(dict.fromkeys(key for answer in answers for key in answer.evidence))
     return Answer(question, class_, keys, text, all(answer.is_complete for answer in answers))
-
-
-# --- words ------------------------------------------------------------------------------------------------------
 
 
 @functools.cache

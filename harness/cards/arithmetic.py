@@ -24,7 +24,7 @@ _TOLERANCE = 1e-9
 class Fault:
     """One number of a ledger that can't be right beside the others."""
 
-    key: str
+    item: Evidence
     message: str
 
 
@@ -42,16 +42,15 @@ class Arithmetic:
 def check_arithmetic(ledger: Ledger) -> Arithmetic:
     """Hold a ledger's numbers against each other."""
     values = {item.key: item for item in ledger if item.is_number}
-    faults: list[Fault] = []
-    checked: list[str] = []
+    result = Arithmetic([], [], [])
     for key, item in values.items():
-        found = [rule(item, values) for rule in _RULES]
-        told = [result for result in found if result is not None]
-        faults += [Fault(key, message) for message in told if message]
+        told = [message for rule in _RULES if (message := rule(item, values)) is not None]
+        result.faults.extend(Fault(item, message) for message in told if message)
         if told:
-            checked.append(key)
-    unchecked = [key for key, item in values.items() if key not in checked and item.class_ is EvidenceClass.MEASURED]
-    return Arithmetic(faults, checked, unchecked)
+            result.checked.append(key)
+        elif item.class_ is EvidenceClass.MEASURED:
+            result.unchecked.append(key)
+    return result
 
 
 def _same(first: float, other: float) -> bool:

@@ -49,7 +49,7 @@ class FilledMarker:
     marker: Marker
     questions: list[Question]
     answer: Answer | None
-    edit: Edit | None = None
+    edit: Edit
 
 
 class Correction(NamedTuple):
@@ -61,19 +61,17 @@ class Correction(NamedTuple):
     old: str
 
 
-def contradicted_sentences(
-    document: Document, writer: Writer, rows: list[FilledMarker], edits: list[Edit]
-) -> list[Correction]:
-    """What is called unknown and an answer in the same card tells; no edit overlaps an answer's (`edits`)."""
+def contradicted_sentences(document: Document, writer: Writer, rows: list[FilledMarker]) -> list[Correction]:
+    """What is called unknown and an answer in the same card tells; no edit overlaps an answer's."""
     found = _Search(
         document,
         _known_topics(writer, rows),
         asking=[(marker.start, marker.end) for marker in document.markers],
-        written=sorted((edit.start, edit.end) for edit in edits),
+        written=sorted({(row.edit.start, row.edit.end) for row in rows}),
     )
     answered: dict[Block, list[FilledMarker]] = {}
     for row in rows:
-        if row.marker.block is not None and row.answer is not None:
+        if row.answer is not None:
             answered.setdefault(row.marker.block, []).append(row)
     blocks = (block for block in document.blocks if block.kind in ("paragraph", "cell"))
     corrections = [made for block in blocks for made in _in_block(found, block, answered.get(block, []))]
@@ -199,7 +197,6 @@ def _connectives(search: _Search, spans: list[Span], here: list[FilledMarker], t
     """`However, …` after a sentence that now holds the answer contrasts with nothing: the word goes."""
     found = []
     for row in here:
-        assert row.edit is not None
         assert row.answer is not None
         end = row.edit.end
         start, stop = next((span for span in spans if span[0] >= end), (-1, -1))

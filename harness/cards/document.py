@@ -14,9 +14,10 @@ from __future__ import annotations
 import bisect
 import itertools
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Any
 
 import yaml
 from markdown_it import MarkdownIt
@@ -56,7 +57,7 @@ class Block:
     """A leaf of the card: one run of text that edits stay inside."""
 
     kind: str
-    """`paragraph`, `heading`, `cell`, `fence`, `indented-code`, `html` or `front-matter`."""
+    """`paragraph`, `heading`, `cell`, `fence`, `indented-code`, `html`, `front-matter` or `link-definition`."""
     start: int
     end: int
     """Offsets in the card's text, without the line end."""
@@ -81,8 +82,8 @@ class Marker:
     start: int
     end: int
     line: int
-    block: Block | None
-    """None where no block holds it, e.g. in a link definition."""
+    block: Block
+    """What holds it; in a link definition the marker itself."""
     talked_about: str | None = None
     """Why it is left alone: `inline code`, `HTML comment`, `link definition`; None where it asks."""
 
@@ -146,7 +147,7 @@ class Document:
         if match:
             self.front_matter = match.span(1)
             body = match.end()
-            self.blocks += _front_matter_blocks(self.text, *match.span(1), line_of=self.line_of)
+            self.blocks += _front_matter_blocks(self, *match.span(1))
         self.blocks += _BlockReader(self, body).read()
         self.blocks.sort(key=lambda block: (block.start, block.end))
 
@@ -161,16 +162,7 @@ class Document:
 
     def byte_offset(self, offset: int) -> int:
         """Where an offset in the text is in the card's bytes."""
-        line = self.line_of(offset)
-        first = self._line_bytes[line - 1] if line else 0
-        return first + len(encode(self.text[self._starts[line - 1] if line else 0 : offset]))
-
-    @cached_property
-    def _line_bytes(self) -> list[int]:
-        """For each line the bytes before it."""
-        ends = [*self._starts[1:], len(self.text)]
-        sizes = [len(encode(self.text[start:end])) for start, end in zip(self._starts, ends, strict=True)]
-        return [len(encode(self.text[: self._starts[0]])), *itertools.accumulate(sizes)][: len(sizes)]
+        return len(encode(self.text[:offset]))
 
     def line_start(self, line: int) -> int:
         """Offset of the start of a line (from 1); the end of the text for the line after the last."""
@@ -183,29 +175,28 @@ class Document:
         silent = _talked_about_spans(self.text, self.blocks)
         for match in _MARKER.finditer(self.text):
             start, end = _whole_emphasis(match)
-            block = self.block_at(start, end)
+            line, block = self.line_of(start), self.block_at(start, end)
             reason = next((why for a, b, why in silent if a <= start and end <= b), None)
-            if (
-                block
-                and block.kind == "front-matter"
-                and "#" in self.text[self.line_start(self.line_of(start)) : start]
-            ):
+            if block and block.kind == "front-matter" and "#" in self.text[self.line_start(line) : start]:
                 reason = "YAML comment"
-            if block is None and reason is None:
+            elif block is None and reason is None:
                 reason = "link definition"
-            found.append(Marker(start, end, self.line_of(start), block, reason))
+            block = block or Block("link-definition", start, end, line, ())
+            found.append(Marker(start, end, line, block, reason))
         return found
+
+    @cached_property
+    def asking(self) -> list[tuple[int, int]]:
+        """Spans of the markers to fill, in order of their place."""
+        return [(marker.start, marker.end) for marker in self.markers if not marker.talked_about]
 
     def block_at(self, start: int, end: int) -> Block | None:
         """The innermost block that holds a span."""
-        index = bisect.bisect_right(self.blocks, start, key=lambda block: block.start) - 1
-        while index >= 0:
-            block = self.blocks[index]
+        for block in reversed(self.blocks[: bisect.bisect_right(self.blocks, start, key=lambda block: block.start)]):
             if block.start <= start and end <= block.end:
                 return block
             if block.end < start and block.kind != "front-matter":
                 return None
-            index -= 1
         return None
 
 
@@ -230,10 +221,10 @@ def _talked_about_spans(text: str, blocks: list[Block]) -> list[tuple[int, int, 
     for block in blocks:
         if block.kind in ("fence", "indented-code", "front-matter"):
             continue
-        patterns = (_TALKED_ABOUT, _COMMENT_BLOCK) if block.kind == "html" else (_TALKED_ABOUT,)
-        for match in itertools.chain.from_iterable(p.finditer(text, block.start, block.end) for p in patterns):
-            why = "HTML comment" if match.group().startswith("<!--") else "inline code"
-            spans.append((match.start(), match.end(), why))
+        for pattern in (_TALKED_ABOUT, _COMMENT_BLOCK) if block.kind == "html" else (_TALKED_ABOUT,):
+            for match in pattern.finditer(text, block.start, block.end):
+                why = "HTML comment" if match.group().startswith("<!--") else "inline code"
+                spans.append((match.start(), match.end(), why))
     return spans
 
 
@@ -244,61 +235,55 @@ class _BlockReader:
         self.document = document
         self.text = document.text
         self.body = body
-        self.first_line = document.line_of(body) if body < len(self.text) else len(document._starts)
+        self.first_line = document.line_of(body)
         self.headings: list[tuple[int, str]] = []
         self.lead_in: str | None = None
         self.item_labels: list[tuple[str, bool] | None] = []
         """Of the open list items: label, and whether it is bold."""
-        self.last_item_label: tuple[str, bool] | None = None
+        self.last_item_label: str | None = None
         """A bold label of a list item goes on for the paragraphs after it, as in the Hub's template."""
 
     def read(self) -> Iterator[Block]:
-        body = self.text[self.body :]
-        tokens = _PARSER.parse(body)
+        tokens = _PARSER.parse(self.text[self.body :])
         containers: list[Token] = []
-        table: Token | None = None
-        column = 0
+        row: list[str] = []
         header: list[str] = []
-        for index, token in enumerate(tokens):
+        for before, token in itertools.pairwise([Token("", "", 0), *tokens]):
             if token.type in ("blockquote_open", "list_item_open"):
                 containers.append(token)
-                if token.type == "list_item_open":
-                    self.item_labels.append(None)
+                self.item_labels += [None] if token.type == "list_item_open" else []
             elif token.type in ("blockquote_close", "list_item_close"):
                 containers.pop()
                 if token.type == "list_item_close":
                     label = self.item_labels.pop()
-                    self.last_item_label = label if label and label[1] else None
+                    self.last_item_label = label[0] if label and label[1] else None
             elif token.type in ("bullet_list_close", "ordered_list_close") and not self.item_labels:
                 self.lead_in = None
-            elif token.type == "table_open":
-                table, header = token, []
-            elif token.type == "table_close":
-                table = None
             elif token.type == "tr_open":
-                column = 0
-            elif token.type == "inline" and table is not None:
-                if tokens[index - 1].type == "th_open":
-                    header.append(token.content)
-                yield from self._cell(token, column, header)
-                column += 1
+                row = []
+            elif token.type == "thead_close":
+                header = row
+            elif before.type in ("th_open", "td_open"):
+                row.append(token.content)
+                yield from self._cell(token, len(row) - 1, row if before.type == "th_open" else header)
+            elif before.type == "heading_open":
+                yield from self._heading(token, int(before.tag[1:]))
             elif token.type == "inline":
-                if tokens[index - 1].type == "heading_open":
-                    yield from self._heading(token, int(tokens[index - 1].tag[1:]))
-                else:
-                    yield from self._paragraph(token, containers)
+                yield from self._paragraph(token, containers)
             elif token.type in ("fence", "code_block", "html_block"):
                 yield from self._verbatim(token)
+
+    def _block(self, kind: str, start: int, end: int, **more: Any) -> Block:
+        section = tuple(title for _, title in self.headings)
+        return Block(kind, start, end, self.document.line_of(start), section, **more)
 
     def _raw_lines(self, token: Token) -> list[tuple[int, int]]:
         """Offsets of the token's lines in the card's text, without their line ends."""
         assert token.map is not None
         lines = []
-        for number in range(token.map[0], token.map[1]):
-            line = self.first_line + number
+        for line in range(self.first_line + token.map[0], self.first_line + token.map[1]):
             start = max(self.document.line_start(line), self.body)
-            end = self.document.line_start(line + 1)
-            lines.append((start, start + len(self.text[start:end].rstrip("\r\n"))))
+            lines.append((start, start + len(self.text[start : self.document.line_start(line + 1)].rstrip("\r\n"))))
         return lines
 
     def _locate(self, token: Token) -> tuple[int, int] | None:
@@ -308,21 +293,16 @@ class _BlockReader:
         if not token.content or len(raw) < len(content):
             return None
         first, last = content[0].rstrip(), content[-1].rstrip()
-        start, stop = raw[0]
-        begin = self.text.rfind(first, start, stop) if first else start
-        start, stop = raw[len(content) - 1]
-        finish = self.text.rfind(last, start, stop) if last else -1
+        begin = self.text.rfind(first, *raw[0]) if first else raw[0][0]
+        finish = self.text.rfind(last, *raw[len(content) - 1]) if last else -1
         return (begin, finish + len(last)) if begin >= 0 and finish >= 0 else None
-
-    def _section(self) -> tuple[str, ...]:
-        return tuple(title for _, title in self.headings)
 
     def _heading(self, token: Token, level: int) -> Iterator[Block]:
         self.headings = [heading for heading in self.headings if heading[0] < level]
         self.lead_in = self.last_item_label = None
         span = self._locate(token)
         if span:
-            yield Block("heading", *span, self.document.line_of(span[0]), self._section())
+            yield self._block("heading", *span)
         self.headings.append((level, _plain(token.content)))
 
     def _paragraph(self, token: Token, containers: list[Token]) -> Iterator[Block]:
@@ -334,18 +314,10 @@ class _BlockReader:
         in_item = bool(self.item_labels)
         if in_item and label and self.item_labels[-1] is None:
             self.item_labels[-1] = (label, bool(match and match["bold"]))
-        inherited = next((item for item in reversed(self.item_labels) if item), None)
-        if inherited is None and not in_item:
-            inherited = self.last_item_label
-        yield Block(
-            "paragraph",
-            *span,
-            self.document.line_of(span[0]),
-            self._section(),
-            prefix=self._prefix(token, span[0], containers),
-            label=label or (inherited[0] if inherited else self.lead_in),
-            in_item=in_item,
-        )
+        around = next((item[0] for item in reversed(self.item_labels) if item), None)
+        inherited = around or (self.lead_in if in_item else self.last_item_label or self.lead_in)
+        prefix = self._prefix(token, span[0], containers) if containers else ""
+        yield self._block("paragraph", *span, prefix=prefix, label=label or inherited, in_item=in_item)
         last_line = token.content.rstrip().rpartition("\n")[2]
         if last_line.rstrip("*_").endswith(":"):
             self.lead_in = _plain(last_line)
@@ -354,47 +326,36 @@ class _BlockReader:
 
     def _prefix(self, token: Token, start: int, containers: list[Token]) -> str:
         """What a new line in the same containers begins with."""
-        if not containers:
-            return ""
-        number = self.document.line_of(start)
-        line_start = max(self.document.line_start(number), self.body)
-        before = self.text[line_start:start]
-        if token.map and containers[-1].map and token.map[0] == containers[-1].map[0]:
+        before = self.text[max(self.document.line_start(self.document.line_of(start)), self.body) : start]
+        is_first = token.map and containers[-1].map and token.map[0] == containers[-1].map[0]
+        if is_first or re.fullmatch(r"[ \t>]*", before):
             return re.sub(r"[^>\s]", " ", before)
-        if re.fullmatch(r"[ \t>]*", before):
-            return before
         return " " * len(before)
 
     def _cell(self, token: Token, column: int, header: list[str]) -> Iterator[Block]:
-        (start, stop), *_ = self._raw_lines(token)
-        cells = _cells(self.text, start, stop)
+        cells = _cells(self.text, *self._raw_lines(token)[0])
         if column >= len(cells) or not token.content:
             return
-        begin, end = cells[column]
         head = self.text[slice(*cells[0])] if column > 0 else ""
         title = header[column] if column < len(header) else ""
         label = " — ".join(_plain(part) for part in (head, title) if part and not _MARKER.fullmatch(part.strip()))
-        yield Block("cell", begin, end, self.document.line_of(begin), self._section(), label=label or None)
+        yield self._block("cell", *cells[column], label=label or None)
 
     def _verbatim(self, token: Token) -> Iterator[Block]:
         lines = self._raw_lines(token)
         kind = {"fence": "fence", "code_block": "indented-code", "html_block": "html"}[token.type]
-        inner = lines
         if kind == "fence":
             closed = len(lines) > 1 and self.text[slice(*lines[-1])].strip(" \t>").startswith(token.markup)
-            inner = lines[1:-1] if closed else lines[1:]
-        if not inner:
+            lines = lines[1:-1] if closed else lines[1:]
+        if not lines:
             return
-        first = self.text[slice(*inner[0])]
-        prefix = re.match(r"[ \t>]*" if kind != "html" else r"[>]*", first)
-        yield Block(
+        prefix = re.match(r">*" if kind == "html" else r"[ \t>]*", self.text[slice(*lines[0])])
+        yield self._block(
             kind,
-            inner[0][0],
-            inner[-1][1],
-            self.document.line_of(inner[0][0]),
-            self._section(),
+            lines[0][0],
+            lines[-1][1],
             prefix=prefix.group() if prefix else "",
-            label=self.lead_in or (self.last_item_label[0] if self.last_item_label else None),
+            label=self.lead_in or self.last_item_label,
             info=token.info.strip().split(" ")[0].lower(),
             in_item=bool(self.item_labels),
         )
@@ -402,36 +363,31 @@ class _BlockReader:
 
 def _cells(text: str, start: int, stop: int) -> list[tuple[int, int]]:
     """Spans of a GFM table row's cells, trimmed; an escaped pipe doesn't split."""
-    line = text[start:stop]
-    bars = [start + match.start() for match in re.finditer(r"(?<!\\)\|", line)]
+    bars = [start + match.start() for match in re.finditer(r"(?<!\\)\|", text[start:stop])]
     edges = [start - 1, *bars, stop]
-    lead = text[start : edges[1]].strip(" \t>") if bars else line
-    if bars and not lead:
+    if bars and not text[start : bars[0]].strip(" \t>"):
         edges = edges[1:]
     if bars and not text[bars[-1] + 1 : stop].strip():
         edges = edges[:-1]
     cells = []
     for left, right in itertools.pairwise(edges):
-        begin, end = left + 1, right
-        while begin < end and text[begin] in " \t>":
-            begin += 1
-        while end > begin and text[end - 1] in " \t":
-            end -= 1
-        cells.append((begin, end))
+        inner = text[left + 1 : right]
+        begin = right - len(inner.lstrip(" \t>"))
+        cells.append((begin, max(begin, left + 1 + len(inner.rstrip(" \t")))))
     return cells
 
 
-def _front_matter_blocks(text: str, start: int, end: int, *, line_of: Callable[[int], int]) -> list[Block]:
+def _front_matter_blocks(document: Document, start: int, end: int) -> list[Block]:
     """One block for each scalar or flow list of the YAML, labelled with its path, e.g. `model-index.0.name`.
 
     Where the YAML can't be read, one block holds it all: its markers are still found.
     """
-    whole = Block("front-matter", start, end, line_of(start), (), label=None)
+    text = document.text
+    blocks = [Block("front-matter", start, end, document.line_of(start), ())]
     try:
         root = yaml.compose(text[start:end].translate(_YAML_SAFE), Loader=yaml.SafeLoader)
     except yaml.YAMLError:
-        return [whole]
-    blocks = [whole]
+        return blocks
 
     def walk(node: yaml.Node, path: str) -> None:
         if isinstance(node, yaml.MappingNode):
@@ -441,10 +397,9 @@ def _front_matter_blocks(text: str, start: int, end: int, *, line_of: Callable[[
             for index, value in enumerate(node.value):
                 walk(value, f"{path}.{index}")
         else:
-            first, last = start + node.start_mark.index, start + node.end_mark.index
-            while last > first and text[last - 1] in "\r\n \t":
-                last -= 1
-            blocks.append(Block("front-matter", first, last, line_of(first), (), label=path))
+            first = start + node.start_mark.index
+            last = first + len(text[first : start + node.end_mark.index].rstrip("\r\n \t"))
+            blocks.append(Block("front-matter", first, last, document.line_of(first), (), label=path))
 
     if root is not None:
         walk(root, "")

@@ -37,12 +37,10 @@ class Question(BaseModel):
     subject: str = ""
     verb: str = ""
     lead: str = ""
-    capital: bool = False
     items: tuple[str, ...] | dict[str, str] = ()
     values: tuple[str, ...] = ()
-    values_if: str | None = None
 
-    @field_validator("topic", "label", "section", "alone_if", "values_if")
+    @field_validator("topic", "label", "section", "alone_if")
     @classmethod
     def _compiles(cls, pattern: str | None) -> str | None:
         if pattern is not None:

@@ -1,7 +1,8 @@
-"""The record that a card carries of how it was made: an HTML comment at its end, which no page shows and the Hub keeps.
+"""Cards on disk, and the record that one carries of how it was made: an HTML comment at its end, which no page shows and
+the Hub keeps.
 
-It names the ledger beside the card and that ledger's SHA-256, so that the card can be verified on another machine with
-these two files alone. Front matter would not do: the Hub's own tools write it anew.
+The record names the ledger beside the card and that ledger's SHA-256, so that the card can be verified on another machine
+with these two files alone. Front matter would not do: the Hub's own tools write it anew.
 """
 
 from __future__ import annotations
@@ -11,11 +12,11 @@ import json
 import re
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from harness import __version__
 from harness.cards.document import Document, Edit
-from harness.errors import HarnessError
+from harness.errors import ExitCode, HarnessError
 from harness.evidence import Ledger
 
 _RECORD = re.compile(r"(?:\r\n|\n|\r){0,2}<!-- harness card (?P<fields>\{[^\r\n]*\}) -->(?:\r\n|\n|\r)?")
@@ -86,3 +87,62 @@ def record_edit(document: Document, record: CardRecord) -> Edit | None:
         return None
     blank = "" if not text.strip() else newline if text.endswith(("\n", "\r")) else newline * 2
     return Edit(len(text), len(text), f"{blank}{record}{newline}")
+
+
+# --- files ---
+
+
+def read_card(card: str | bytes | Path) -> tuple[bytes, Path | None]:
+    """A card's bytes, and the file they were read from.
+
+    Args:
+        card: a path; or the card itself, as bytes or as text of more than one line.
+
+    Raises:
+        HarnessError: the file can't be read.
+    """
+    if isinstance(card, bytes):
+        return card, None
+    if isinstance(card, str) and "\n" in card:
+        return card.encode(), None
+    path = Path(card)
+    try:
+        return path.read_bytes(), path
+    except OSError as error:
+        raise HarnessError(f"Can't read the card {path}: {error.strerror}.", exit_code=ExitCode.USAGE) from error
+
+
+def ledger_beside(card: Path | None, record: CardRecord | None) -> Ledger | None:
+    """The ledger that a card names or that lies beside it; None where it was made without one.
+
+    Raises:
+        HarnessError: the card was made from a ledger that is not there.
+    """
+    if record is None or record.sha256 is None:
+        return None
+    sidecar = sidecar_name(card) if card is not None else None
+    names = filter(None, [record.ledger, sidecar, "evidence.json"])
+    paths = [card.with_name(Path(name).name) for name in names] if card is not None else []
+    found = next((path for path in paths if path.is_file()), None)
+    if found is None:
+        raise HarnessError(
+            f"The ledger that {card or 'the card'} was made from, {record.ledger or sidecar}, is not beside it.",
+            remedy="Put it there, or name it with --ledger.",
+            exit_code=ExitCode.MISSING,
+        )
+    return Ledger.load(found)
+
+
+def read_report(path: Path) -> dict[str, Any]:
+    """What `harness fill --report` wrote. Raises HarnessError for another file."""
+    try:
+        told = json.loads(path.read_text(encoding="utf-8"))
+        if not isinstance(told, dict) or not {"markers", "neighbours"} <= told.keys():
+            raise ValueError("no `markers` and `neighbours` in it")
+    except (OSError, ValueError) as error:
+        raise HarnessError(
+            f"{path} is not the report of a fill: {error}.",
+            remedy="Give the file that `harness fill --report` wrote.",
+            exit_code=ExitCode.USAGE,
+        ) from error
+    return told

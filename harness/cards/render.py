@@ -17,11 +17,12 @@ import jinja2
 import jinja2.sandbox
 
 from harness.benchmarking.efficiency import PER_GMAC
+from harness.cards.answers import Writer
 from harness.cards.figures import Figure, card_figures, corruption_cells, throughput_figure
 from harness.cards.knowledge import knowledge_of
 from harness.cards.markdown import cell, code
 from harness.cards.metadata import card_metadata, dump_metadata
-from harness.cards.narrative import Narrative
+from harness.cards.narrative import Narrative, limitations
 from harness.cards.record import CardRecord, ledger_digest
 from harness.cards.slices import (
     against_the_rest,
@@ -73,15 +74,11 @@ SLICES_FILE = "figures/slices.csv"
 
 @dataclass(frozen=True)
 class Row:
-    """One line of a results table."""
+    """One line of a table of results or costs."""
 
     evidence: Evidence
-    metric: str
+    what: str
     """What was measured, in words."""
-    value: str
-    interval: str
-    n: str
-    partial: bool
 
 
 _COST_NAMES = {
@@ -114,61 +111,50 @@ _SPEED = ("latency", "throughput", "peak-memory", "execution", "checkpoint-bytes
 
 
 @dataclass(frozen=True)
-class Cost:
-    """One line of a table on what the model costs."""
-
-    evidence: Evidence
-    what: str
-    """In words."""
-
-
-@dataclass(frozen=True)
 class Costs:
     """What is known of the model's cost, by the section of the card it belongs to."""
 
-    architecture: tuple[Cost, ...]
-    speed: tuple[Cost, ...]
-    impact: tuple[Cost, ...]
+    architecture: list[Row] = field(default_factory=list)
+    speed: list[Row] = field(default_factory=list)
+    impact: list[Row] = field(default_factory=list)
 
     def __bool__(self) -> bool:
-        return any(cost.evidence.class_.has_value for cost in (*self.architecture, *self.speed, *self.impact))
+        return any(row.evidence.class_.has_value for row in (*self.architecture, *self.speed, *self.impact))
 
     @property
     def hardware(self) -> dict[str, Any] | None:
         """The machine that speed and energy were measured on, as the first such record has it."""
-        protocols = (cost.evidence.protocol or {} for cost in (*self.speed, *self.impact))
+        protocols = (row.evidence.protocol or {} for row in (*self.speed, *self.impact))
         return next((protocol["hardware"] for protocol in protocols if "hardware" in protocol), None)
 
     @property
     def random_weights(self) -> bool:
         """Whether something was measured without the checkpoint."""
         every = (*self.architecture, *self.speed, *self.impact)
-        return any(str((cost.evidence.protocol or {}).get("weights", "")).startswith("random") for cost in every)
+        return any(str((row.evidence.protocol or {}).get("weights", "")).startswith("random") for row in every)
 
 
 def costs(ledger: Ledger) -> Costs:
     """The ledger's evidence on size, speed, energy and carbon."""
-    found: dict[str, list[Cost]] = {"architecture": [], "speed": [], "impact": []}
+    found = Costs()
     for item in ledger:
         family, metric = item.name.benchmark, item.name.metric
         if metric == PER_GMAC:
-            found["speed"].append(Cost(item, f"{metric_name(item.key)}, {family}"))
+            found.speed.append(Row(item, f"{metric_name(item.key)}, {family}"))
         elif family in ("energy", "carbon"):
-            found["impact"].append(Cost(item, cost_name(item.key)))
-        elif family == "compute" and metric.startswith(_SPEED):
-            found["speed"].append(Cost(item, cost_name(item.key)))
+            found.impact.append(Row(item, cost_name(item.key)))
         elif family in ("compute", "architecture"):
-            found["architecture"].append(Cost(item, cost_name(item.key)))
-    return Costs(**{name: tuple(lines) for name, lines in found.items()})
+            is_speed = family == "compute" and metric.startswith(_SPEED)
+            (found.speed if is_speed else found.architecture).append(Row(item, cost_name(item.key)))
+    return found
 
 
 def cost_name(key: str) -> str:
     """The cost that an evidence key is about, e.g. `compute.macs:1280x800` -> "Multiply-adds for one image, 1280x800"."""
     name = EvidenceKey.parse(key)
     plain = str(name.plain)
-    words = _COST_NAMES.get(plain, plain)
-    if name.benchmark == "architecture":
-        words = name.metric.replace("-", " ").capitalize()
+    is_part = name.benchmark == "architecture"
+    words = name.metric.replace("-", " ").capitalize() if is_part else _COST_NAMES.get(plain, plain)
     return _COST_NAMES.get(key) or words + "".join(f", {_VARIANT_NAMES.get(v, v)}" for v in name.variants)
 
 
@@ -177,11 +163,11 @@ class Section:
     """What is known on one benchmark."""
 
     benchmark: Benchmark
-    rows: tuple[Row, ...]
-    pending: tuple[Evidence, ...]
+    rows: list[Row]
+    pending: list[Evidence]
     cells: dict[str, dict[int, Evidence]]
     """Top-1 by corruption and severity, for a benchmark with corruptions."""
-    figures: tuple[Figure, ...]
+    figures: list[Figure]
 
     @property
     def severities(self) -> list[int]:
@@ -217,11 +203,11 @@ def _variant_words(variant: str) -> str:
 
 def _row(item: Evidence) -> Row:
     words, condition = metric_name(item.key), item.name.condition
-    if condition == CLEAN_CROPS:
-        words += ", the same crops without corruption"
-    elif condition is not None:
-        words += f", {condition.replace('_', ' ')}"
-    return Row(item, words, show_value(item), show_interval(item), show_count(item), item.is_partial)
+    if condition is not None:
+        words += (
+            ", the same crops without corruption" if condition == CLEAN_CROPS else f", {condition.replace('_', ' ')}"
+        )
+    return Row(item, words)
 
 
 def sections(ledger: Ledger) -> list[Section]:
@@ -235,77 +221,68 @@ def sections(ledger: Ledger) -> list[Section]:
         for (corruption, severity), item in corruption_cells(ledger, name).items():
             cells.setdefault(corruption, {})[severity] = item
         in_grid = {item.key for by_severity in cells.values() for item in by_severity.values()}
-        apart = {*in_grid, *(item.key for item in items if item.name.metric == PER_GMAC)}
-        measured = [item for item in items if item.class_ is EvidenceClass.MEASURED and item.key not in apart]
-        waiting = tuple(item for item in items if item.class_ is EvidenceClass.PENDING)
-        figures = tuple(drawn.get(name, ()))
-        found.append(Section(known[name], tuple(_row(item) for item in measured), waiting, cells, figures))
+        waiting = [item for item in items if item.class_ is EvidenceClass.PENDING]
+        rows = [
+            _row(item)
+            for item in items
+            if item.class_ is EvidenceClass.MEASURED and item.name.metric != PER_GMAC and item.key not in in_grid
+        ]
+        found.append(Section(known[name], rows, waiting, cells, drawn.get(name, [])))
     return found
 
 
 def _methods(ledger: Ledger) -> list[dict[str, str]]:
     """One line for each way in which numbers on benchmarks were made."""
-    lines: dict[tuple[str, ...], dict[str, str]] = {}
+    lines: dict[str, dict[str, str]] = {}
     known = benchmarks()
     for item in ledger:
-        name = item.name.benchmark
-        if item.class_ is not EvidenceClass.MEASURED or item.protocol is None or name not in known:
+        name, protocol = item.name.benchmark, item.protocol
+        if item.class_ is not EvidenceClass.MEASURED or protocol is None or name not in known:
             continue
-        data = item.fingerprints.data or ""
-        lines.setdefault(
-            (
-                name,
-                data,
-                str(item.protocol.get("preprocessing")),
-                str(item.protocol.get("precision")),
-                item.command or "",
-            ),
-            {
-                "benchmark": name,
-                "preprocessing": str(item.protocol.get("preprocessing", item.protocol.get("imported", "not stated"))),
-                "precision": str(item.protocol.get("precision", "not stated")),
-                "data": data[:16],
-                "n": show_count(item),
-                "command": item.command or "",
-            },
-        )
+        line = {
+            "benchmark": name,
+            "preprocessing": str(protocol.get("preprocessing", protocol.get("imported", "not stated"))),
+            "precision": str(protocol.get("precision", "not stated")),
+            "data": (item.fingerprints.data or "")[:16],
+            "n": show_count(item),
+            "command": item.command or "",
+        }
+        decided_by = (item.fingerprints.data, protocol.get("preprocessing"), protocol.get("precision"), item.command)
+        lines.setdefault(str((name, *decided_by)), line)
     return list(lines.values())
 
 
-def _environment(path: Path | None) -> tuple[jinja2.Environment, str]:
-    folders = [shipped_folder("templates")]
-    name = "model_card.md.j2"
-    if path is not None:
-        if not path.is_file():
-            raise HarnessError(
-                f"There is no template {path}.", remedy="Give the path of a Jinja file.", exit_code=ExitCode.USAGE
-            )
-        folders.insert(0, path.resolve().parent)
-        name = path.name
+def _environment(path: Path | None) -> jinja2.Environment:
+    """Where the shipped templates are found, and before them the user's own."""
+    if path is not None and not path.is_file():
+        raise HarnessError(
+            f"There is no template {path}.", remedy="Give the path of a Jinja file.", exit_code=ExitCode.USAGE
+        )
+    folders = [path.resolve().parent] if path is not None else []
     environment = jinja2.sandbox.SandboxedEnvironment(
-        loader=jinja2.FileSystemLoader(folders),
+        loader=jinja2.FileSystemLoader([*folders, shipped_folder("templates")]),
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
         keep_trailing_newline=True,
         autoescape=False,
     )
-    environment.filters.update(
-        cell=cell,
-        code=code,
-        show=show,
-        count=show_count,
-        interval=show_interval,
-        number=show_number,
-        value=show_value,
-        finding=finding,
-        group=group_of,
-        against=against_the_rest,
-        shown=shown_groups,
-        certain=certain,
-        place=where_title,
-    )
-    return environment, name
+    environment.filters |= {
+        "cell": cell,
+        "code": code,
+        "show": show,
+        "count": show_count,
+        "interval": show_interval,
+        "number": show_number,
+        "value": show_value,
+        "finding": finding,
+        "group": group_of,
+        "against": against_the_rest,
+        "shown": shown_groups,
+        "certain": certain,
+        "place": where_title,
+    }
+    return environment
 
 
 @dataclass(frozen=True)
@@ -337,21 +314,23 @@ def render_card(ledger: Ledger, template: Path | None = None, *, sidecar: str | 
     Raises:
         HarnessError: the template is missing, has a syntax error, or uses a name that is not defined.
     """
-    environment, name = _environment(template)
+    environment = _environment(template)
+    template_name = template.name if template is not None else "model_card.md.j2"
     found, drawn = sections(ledger), throughput_figure(ledger)
-    model = ledger.model
+    model, name = ledger.model, str(ledger.model["name"])
     slices = slice_results(ledger)
     by_slice = slice_figures(slices, str(model["title"]))
+    rows = [row.evidence for section in found for row in section.rows]
     try:
-        text = environment.get_template(name).render(
+        text = environment.get_template(template_name).render(
             model=model,
-            spec=registered().get(str(model["name"])),
+            spec=registered().get(name),
             environment=ledger.environment,
             sections=found,
             measured=[section for section in found if section.rows or section.cells],
             pending=[section for section in found if section.pending],
-            partial=any(row.partial for section in found for row in section.rows),
-            smallest_n=min((row.evidence.n or 0 for section in found for row in section.rows), default=0),
+            partial=any(item.is_partial for item in rows),
+            smallest_n=min((item.n or 0 for item in rows), default=0),
             methods=_methods(ledger),
             costs=costs(ledger),
             throughput_figure=drawn,
@@ -359,22 +338,22 @@ def render_card(ledger: Ledger, template: Path | None = None, *, sidecar: str | 
             slice_figures=by_slice,
             slices_file=SLICES_FILE,
             evidence={item.key: item for item in ledger},
-            words=Narrative(knowledge_of(str(model["name"]), ledger), ledger),
-            front_matter=dump_metadata(card_metadata(ledger, model=str(model["name"]))),
+            words=Narrative(Writer(knowledge_of(name, ledger))),
+            limitations=limitations(ledger),
+            front_matter=dump_metadata(card_metadata(ledger, model=name)),
         )
     except (jinja2.TemplateError, TypeError, ValueError, AttributeError, LookupError, ArithmeticError) as error:
         line = getattr(error, "lineno", None)
-        where = f"{getattr(error, 'filename', None) or name}" + (f", line {line}" if line else "")
+        where = f"{getattr(error, 'filename', None) or template_name}" + (f", line {line}" if line else "")
         raise HarnessError(f"The template {where}: {error}.", remedy="Mend the template.") from error
-    figures: tuple[Figure, ...] = () if drawn is None else (drawn,)
-    figures += tuple(figure for section in found for figure in section.figures) + tuple(by_slice.values())
-    table = slices_csv(ledger)
-    record = CardRecord("render", str(model["name"]), sidecar, ledger_digest(ledger))
-    tidy = _without_gaps(text).rstrip("\n")
-    return RenderedCard(f"{tidy}\n\n{record}\n", figures, {SLICES_FILE: table} if table else {})
-
-
-def _without_gaps(text: str) -> str:
-    """The text with one empty line where sections that render nothing leave several; code stays as it is."""
+    by_section = [figure for section in found for figure in section.figures]
+    table = slices_csv(slices)
+    # One empty line where sections that render nothing leave several; code stays as it is.
     parts = re.split(r"(?ms)^(```.*?^```$)", text)
-    return "".join(part if part.startswith("```") else re.sub(r"\n{3,}", "\n\n", part) for part in parts)
+    tidy = "".join(part if part.startswith("```") else re.sub(r"\n{3,}", "\n\n", part) for part in parts)
+    record = CardRecord("render", name, sidecar, ledger_digest(ledger))
+    return RenderedCard(
+        tidy.rstrip("\n") + f"\n\n{record}\n",
+        (*([drawn] if drawn else []), *by_section, *by_slice.values()),
+        {SLICES_FILE: table} if table else {},
+    )

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import bisect
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+
+from harness.cards.document import Document
 
 Span = tuple[int, int]
 
@@ -64,6 +66,13 @@ def sentences(text: str, start: int, end: int, markers: Sequence[Span] = ()) -> 
     if position < end:
         bounds.append((position, end))
     return [(a, b) for a, b in ((a, _trim(text, a, b)) for a, b in bounds) if a < b]
+
+
+def prose_sentences(document: Document, markers: Sequence[Span] = ()) -> Iterator[Span]:
+    """Spans of the sentences in a card's paragraphs and cells."""
+    for block in document.blocks:
+        if block.kind in ("paragraph", "cell"):
+            yield from sentences(document.text, block.start, block.end, markers)
 
 
 def _is_within(at: int, spans: Sequence[Span], starts: Sequence[int]) -> bool:

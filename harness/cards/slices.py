@@ -33,25 +33,8 @@ _MOST_DOTS = 40
 _NAMED = 3
 """Groups that a sentence names."""
 
-COLUMNS = (
-    "key",
-    "benchmark",
-    "slicing",
-    "group",
-    "accuracy",
-    "low",
-    "high",
-    "n",
-    "N",
-    "gap",
-    "p_value",
-    "p_holm",
-    "p_benjamini_hochberg",
-    "detectable",
-    "smallest_detectable",
-    "note",
-)
-"""Of the table of every group; accuracies and gaps in percent and points, gap against the rest of the covered images."""
+_COMPARED = ("gap", "p_value", "p_holm", "p_benjamini_hochberg", "detectable", "smallest_detectable")
+"""How a group compares with the rest of the covered images, in the table of every group; the gap in points."""
 
 
 def is_slice(key: str) -> bool:
@@ -86,10 +69,10 @@ class SlicingView:
     title: str
     disparities: dict[str, Evidence]
     """`difference`, `ratio`, `min`, `max`, as far as they have a value."""
-    groups: tuple[Evidence, ...]
+    groups: list[Evidence]
     """Accuracies with a value, lowest first."""
-    too_small: tuple[Evidence, ...]
-    error_ratios: tuple[Evidence, ...]
+    too_small: list[Evidence]
+    error_ratios: list[Evidence]
     """Highest first."""
     waiting: Evidence | None
     """Why there are no disparities."""
@@ -100,33 +83,25 @@ class SlicingView:
         return next((_protocol(item).get("overall") for item in self.disparities.values()), None)
 
     @property
-    def waiting_is_pending(self) -> bool:
-        return self.waiting is not None and self.waiting.class_ is EvidenceClass.PENDING
-
-    @property
     def difference(self) -> Evidence | None:
         return self.disparities.get("difference")
 
     @property
-    def ratio(self) -> Evidence | None:
-        return self.disparities.get("ratio")
-
-    @property
     def verdict(self) -> str | None:
         """That no group differs from the rest, where that is what the data say."""
-        spread = self.difference
-        if spread is None or _protocol(spread).get("detectable", True):
+        protocol = _protocol(self.difference) if self.difference else {}
+        if protocol.get("detectable", True):
             return None
-        return f"no detectable difference (smallest detectable here: {_protocol(spread)['smallest_detectable']:.1f} points)"
+        return f"no detectable difference (smallest detectable here: {protocol['smallest_detectable']:.1f} points)"
 
     @property
     def note(self) -> str | None:
         return next((_protocol(item).get("note") for item in (*self.disparities.values(), *self.groups)), None)
 
     @property
-    def detectable(self) -> tuple[Evidence, ...]:
+    def detectable(self) -> list[Evidence]:
         """Groups that differ detectably from the rest, lowest first."""
-        return tuple(item for item in self.groups if comparison(item).get("detectable"))
+        return [item for item in self.groups if comparison(item).get("detectable")]
 
 
 @dataclass(frozen=True)
@@ -137,50 +112,45 @@ class Waiting:
     class_: str
     """`pending` or `not-applicable`."""
     reason: str
-    titles: tuple[str, ...]
+    titles: list[str]
     command: str | None
     """What would measure them, where that is known."""
-
-
-def _command_of(views: list[SlicingView]) -> str | None:
-    commands = (view.waiting.command for view in views if view.waiting is not None)
-    return next(filter(None, commands), None) if views[0].waiting_is_pending else None
 
 
 @dataclass(frozen=True)
 class SliceResults:
     """All that a ledger says on slices."""
 
-    views: tuple[SlicingView, ...]
-    worst: dict[str, tuple[WorstSlice, ...]]
+    views: list[SlicingView]
+    worst: dict[str, list[WorstSlice]]
     """By set of images."""
-    worst_gap: dict[str, Evidence]
 
     def __bool__(self) -> bool:
         return any(view.groups or view.disparities for view in self.views)
 
     @property
-    def measured(self) -> tuple[SlicingView, ...]:
-        return tuple(view for view in self.views if view.groups)
+    def measured(self) -> list[SlicingView]:
+        return [view for view in self.views if view.groups]
 
     @property
-    def waiting(self) -> tuple[Waiting, ...]:
+    def waiting(self) -> list[Waiting]:
         """What has no numbers, slicings with one reason together."""
-        together: dict[tuple[str, str, str], list[SlicingView]] = {}
+        together: dict[tuple[str, str, str], list[tuple[str, Evidence]]] = {}
         for view in self.views:
             if not view.groups and (item := view.waiting) is not None:
-                together.setdefault((view.where, item.class_.value, item.reason or ""), []).append(view)
-        return tuple(
-            Waiting(where, class_, reason, tuple(view.title for view in views), _command_of(views))
-            for (where, class_, reason), views in together.items()
-        )
+                reason = (view.where, item.class_.value, item.reason or "")
+                together.setdefault(reason, []).append((view.title, item))
+        found = []
+        for (where, class_, why), group in together.items():
+            commands = [item.command for _, item in group if item.command and class_ == EvidenceClass.PENDING]
+            found.append(Waiting(where, class_, why, [title for title, _ in group], next(iter(commands), None)))
+        return found
 
 
 def slice_results(ledger: Ledger) -> SliceResults:
     """The slices of a ledger, in the order of their first evidence."""
     found: dict[tuple[str, str, tuple[str, ...]], list[Evidence]] = {}
-    worst: dict[str, tuple[WorstSlice, ...]] = {}
-    gaps: dict[str, Evidence] = {}
+    worst: dict[str, list[WorstSlice]] = {}
     for item in ledger:
         key = item.name
         if key.slicing is not None and key.slicing not in LABEL_SPACES:
@@ -188,46 +158,27 @@ def slice_results(ledger: Ledger) -> SliceResults:
             found.setdefault((key.prefix, key.slicing, protocol), []).append(item)
         elif key.metric == _WORST and isinstance(item.value, list):
             rows = ({name: value for name, value in row.items() if name != "key"} for row in item.value)
-            worst[key.where] = tuple(WorstSlice(**row) for row in rows)
-        elif key.metric == _WORST_GAP and item.class_.has_value:
-            gaps[key.where] = item
-    views = tuple(_view(where, name, entries) for (where, name, _), entries in found.items())
-    return SliceResults(views, worst, gaps)
+            worst[key.where] = [WorstSlice(**row) for row in rows]
+    return SliceResults([_view(where, name, entries) for (where, name, _), entries in found.items()], worst)
 
 
 def _view(where: str, name: str, entries: list[Evidence]) -> SlicingView:
-    disparities: dict[str, Evidence] = {}
-    groups, small, ratios = [], [], []
-    waiting = None
-    for item in entries:
-        if item.name.group is None:
-            if item.class_.has_value:
-                disparities[(*item.name.variants, "")[0]] = item
-            else:
-                waiting = item
-        elif item.name.metric == "error-ratio":
-            ratios.append(item)
-        elif item.class_.has_value:
-            groups.append(item)
-        else:
-            small.append(item)
-    told = next((title for item in entries if (title := _protocol(item).get("slicing"))), None)
+    whole = [item for item in entries if item.name.group is None]
+    parts = [item for item in entries if item.name.group is not None]
+    groups = [item for item in parts if item.name.metric != "error-ratio"]
+    ratios = [item for item in parts if item.name.metric == "error-ratio"]
+    known = slicings()
+    cataloged = " × ".join(known[part].title if part in known else part for part in name.split("+"))
     return SlicingView(
         where,
         name,
-        str(told or _catalog_title(name)),
-        disparities,
-        tuple(sorted(groups, key=lambda item: item.number)),
-        tuple(small),
-        tuple(sorted(ratios, key=lambda item: item.number if item.is_number else 0.0, reverse=True)),
-        waiting,
+        next((str(title) for item in entries if (title := _protocol(item).get("slicing"))), cataloged),
+        {(*item.name.variants, "")[0]: item for item in whole if item.class_.has_value},
+        sorted((item for item in groups if item.class_.has_value), key=lambda item: item.number),
+        [item for item in groups if not item.class_.has_value],
+        sorted(ratios, key=lambda item: item.number if item.is_number else 0.0, reverse=True),
+        next((item for item in reversed(whole) if not item.class_.has_value), None),
     )
-
-
-def _catalog_title(name: str) -> str:
-    """A slicing's title by its name in keys, where no evidence tells it."""
-    known = slicings()
-    return " × ".join(known[part].title if part in known else part for part in name.split("+"))
 
 
 def _protocol(item: Evidence) -> dict[str, Any]:
@@ -260,21 +211,19 @@ def finding(view: SlicingView) -> str:
     if not view.groups:
         assert view.waiting is not None
         return f"{view.title}: {view.waiting.class_.value} ({view.waiting.reason})."
-    if view.difference is None:
-        items = "; ".join(_phrase(item) for item in view.groups[:_NAMED])
-        return f"{view.title}: {items}."
-    lowest, highest = view.groups[0], view.groups[-1]
     spread = view.difference
+    if spread is None:
+        return f"{view.title}: {'; '.join(map(_phrase, view.groups[:_NAMED]))}."
     if view.verdict is not None:
         return f"{view.title}: {view.verdict}, over {len(view.groups)} groups."
-    worse = [item for item in view.detectable if comparison(item)["gap"] < 0]
+    lowest, highest = view.groups[0], view.groups[-1]
     apart = f"lowest for {_phrase(lowest)}, highest for {_phrase(highest)}; {show_value(spread)} apart"
     apart += f" (95 % interval {show_interval(spread)})" if spread.interval is not None else ""
+    worse = [group_of(item) for item in view.detectable if comparison(item)["gap"] < 0]
     if not worse:
         return f"{view.title}: {apart}; no group is detectably below the rest."
-    names = ", ".join(group_of(item) for item in worse[:_NAMED])
     more = f" and {len(worse) - _NAMED} more" if len(worse) > _NAMED else ""
-    return f"{view.title}: {apart}. Detectably below the rest: {names}{more}."
+    return f"{view.title}: {apart}. Detectably below the rest: {', '.join(worse[:_NAMED])}{more}."
 
 
 def _phrase(item: Evidence) -> str:
@@ -294,20 +243,16 @@ def slice_figures(results: SliceResults, model: str) -> dict[tuple[str, str], Fi
 
 
 def _figure(view: SlicingView, model: str) -> Figure:
-    shown = (
-        view.groups
-        if len(view.groups) <= _MOST_DOTS
-        else (*view.groups[: _MOST_DOTS // 2], *view.groups[-_MOST_DOTS // 2 :])
-    )
-    part = "" if len(shown) == len(view.groups) else f", the lowest and the highest of {len(view.groups):,} groups"
-    note = f"{where_title(view.where)}; bars are 95 % intervals; groups that are too small are left out."
-    title = f"{model}: top-1 by {view.title}{part}"
+    shown, part, half = view.groups, "", _MOST_DOTS // 2
+    if len(shown) > _MOST_DOTS:
+        shown = shown[:half] + shown[-half:]
+        part = f", the lowest and the highest of {len(view.groups):,} groups"
     assert view.overall is not None
     svg = slice_dots(
         {f"{group_of(item)}  (n = {item.n:,})": point(item) for item in shown},
         view.overall,
-        title=title,
-        note=note,
+        title=f"{model}: top-1 by {view.title}{part}",
+        note=f"{where_title(view.where)}; bars are 95 % intervals; groups that are too small are left out.",
         marked=frozenset(f"{group_of(item)}  (n = {item.n:,})" for item in view.detectable),
     )
     file = f"figures/slices-{view.where.replace('/', '-')}-{view.name}.svg"
@@ -317,48 +262,46 @@ def _figure(view: SlicingView, model: str) -> Figure:
 # --- tables ---------------------------------------------------------------------------------------------------------
 
 
-def slices_csv(ledger: Ledger) -> str:
-    """Every group of every slicing as CSV, too small ones included; empty where there are none."""
+def slices_csv(results: SliceResults) -> str:
+    """Every group of every slicing as CSV, too small ones included, accuracies in percent; empty where there are none."""
+    rows = [_row(view, item) for view in results.views for item in (*view.groups, *view.too_small)]
     buffer = io.StringIO()
-    writer = csv.DictWriter(buffer, COLUMNS, lineterminator="\n")
-    writer.writeheader()
-    rows = [_row(view, item) for view in slice_results(ledger).views for item in (*view.groups, *view.too_small)]
-    writer.writerows(rows)
-    return buffer.getvalue() if rows else ""
+    if rows:
+        writer = csv.DictWriter(buffer, rows[0].keys(), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+    return buffer.getvalue()
 
 
 def _row(view: SlicingView, item: Evidence) -> dict[str, Any]:
     compared = comparison(item)
-    interval = item.interval
     return {
         "key": item.key,
         "benchmark": item.name.benchmark,
         "slicing": view.title,
         "group": group_of(item),
         "accuracy": item.value,
-        "low": interval.low if interval is not None else None,
-        "high": interval.high if interval is not None else None,
+        "low": item.interval.low if item.interval is not None else None,
+        "high": item.interval.high if item.interval is not None else None,
         "n": item.n,
         "N": item.N,
-        **{name: compared.get(name) for name in COLUMNS if name in compared},
+        **{name: compared.get(name) for name in _COMPARED},
         "note": item.reason,
     }
 
 
-def certain(rows: tuple[WorstSlice, ...]) -> tuple[WorstSlice, ...]:
+def certain(rows: list[WorstSlice]) -> list[WorstSlice]:
     """The slices that are below the whole even when the search is allowed for; the first few where none is."""
-    return tuple(row for row in rows if row.gap_at_least > 0) or rows[:_NAMED]
+    return [row for row in rows if row.gap_at_least > 0] or rows[:_NAMED]
 
 
 _MOST_GROUPS = 20
 _ENDS = 5
 
 
-def shown_groups(view: SlicingView) -> tuple[Evidence, ...]:
+def shown_groups(view: SlicingView) -> list[Evidence]:
     """The groups a table has room for: all, or the lowest and the highest."""
-    if len(view.groups) <= _MOST_GROUPS:
-        return view.groups
-    return (*view.groups[:_ENDS], *view.groups[-_ENDS:])
+    return view.groups if len(view.groups) <= _MOST_GROUPS else view.groups[:_ENDS] + view.groups[-_ENDS:]
 
 
 def against_the_rest(item: Evidence) -> str:

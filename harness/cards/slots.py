@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from harness.cards.answers import Form
 from harness.cards.document import Block, Document, Edit, Marker
-from harness.cards.markdown import one_line, plain_text, short_text
+from harness.cards.markdown import capital, one_line, plain_text, short_text
 from harness.cards.sentences import Span, label_prefix
 
 UNANSWERED = "not answered by this harness"
@@ -31,159 +31,127 @@ class Slot:
     """Whether Markdown would not be rendered there, or would break it."""
 
 
-@dataclass(frozen=True)
-class CardText:
-    """A card with its markers, told apart."""
-
-    document: Document
-    asking: list[Span]
-    """Markers to fill, in order."""
-    talked_about: list[int]
-    """Offsets of the others."""
-
-    @property
-    def text(self) -> str:
-        return self.document.text
-
-
-def slot_of(card: CardText, marker: Marker, sentence: Span) -> Slot:
+def slot_of(document: Document, marker: Marker, sentence: Span) -> Slot:
     """Where the answer to a marker goes, and what fits there."""
-    block = marker.block
-    assert block is not None
+    block, text = marker.block, document.text
     start, end = sentence
     if block.kind in ("fence", "indented-code"):
-        return Slot("code", marker.start, marker.end, "code" if _is_alone(card, marker, block) else "value", True)
+        around = text[block.start : marker.start] + text[marker.end : block.end]
+        return Slot("code", marker.start, marker.end, "value" if around.strip(" \t\r\n>") else "code", True)
     if block.kind == "html":
         return Slot("inline", marker.start, marker.end, "value", True)
-    link_end = _link_end(card, marker)
+    link_end = _link_end(document, marker)
     if link_end > marker.end:
         return Slot("link", marker.start, link_end, "value", False)
-    if _in_link_text(card, marker, block) or block.kind == "heading":
+    if _in_link_text(text, marker) or block.kind == "heading":
         return Slot("inline", marker.start, marker.end, "value", True)
-    before, after = card.text[start : marker.start], card.text[marker.end : end]
-    first = bisect.bisect_left(card.talked_about, start)
-    talked_about = first < len(card.talked_about) and card.talked_about[first] < end
-    if block.kind == "cell" or talked_about:
+    before, after = text[start : marker.start], text[marker.end : end]
+    first, last = (bisect.bisect_left(document.markers, at, key=lambda m: m.start) for at in sentence)
+    if block.kind == "cell" or any(other.talked_about for other in document.markers[first:last]):
         return Slot("inline", marker.start, marker.end, "value")
-    if card.text[block.start : marker.start].strip() == "" and not re.search(r"\w", card.text[marker.end : block.end]):
+    if not text[block.start : marker.start].strip() and not re.search(r"\w", text[marker.end : block.end]):
         return Slot("whole", marker.start, block.end, "text" if block.in_item else "block")
-    aside = _aside(card.text, start, marker, end)
+    aside = _aside(text, start, marker, end)
     if aside:
         return Slot("aside", *aside, "value")
     if re.search(r":[*_]*\s*$", before) and not re.search(r"\w", after):
-        own_line = "\n" in before[len(before.rstrip()) :] or "\r" in before[len(before.rstrip()) :]
-        if own_line and not block.in_item:
+        if re.search(r"[\r\n]\s*$", before) and not block.in_item:
             return Slot("line", marker.start, end, "block")
         return Slot("label", marker.start, marker.end, "value")
-    opens = not block.in_item and not card.text[block.start : start].strip() and marker.start == start
-    return Slot("sentence", start + label_prefix(card.text[start : marker.start]), end, "block" if opens else "text")
+    opens = not block.in_item and not text[block.start : start].strip() and marker.start == start
+    return Slot("sentence", start + label_prefix(before), end, "block" if opens else "text")
 
 
-def _is_alone(card: CardText, marker: Marker, block: Block) -> bool:
-    inside = card.text[block.start : marker.start] + card.text[marker.end : block.end]
-    return not inside.strip(" \t\r\n>")
-
-
-def _link_end(card: CardText, marker: Marker) -> int:
+def _link_end(document: Document, marker: Marker) -> int:
     """End of the link whose whole text is the marker; the marker's own end where it is none."""
-    match = re.compile(r"\([^()\s]*(?:\s+\"[^\"]*\")?\)|\[[^\[\]]*\]").match(card.text, marker.end)
-    if match and any(first < match.end() and marker.end < stop for first, stop in card.asking):
-        return marker.end  # what follows holds another marker
-    escaped = card.text[marker.start : marker.end].lstrip("*_~").startswith("\\")
-    return match.end() if match and not escaped else marker.end
+    match = re.compile(r"\([^()\s]*(?:\s+\"[^\"]*\")?\)|\[[^\[\]]*\]").match(document.text, marker.end)
+    if match is None or document.text[marker.start : marker.end].lstrip("*_~").startswith("\\"):
+        return marker.end
+    holds_another = any(first < match.end() and marker.end < stop for first, stop in document.asking)
+    return marker.end if holds_another else match.end()
 
 
-def _in_link_text(card: CardText, marker: Marker, block: Block) -> bool:
+def _in_link_text(text: str, marker: Marker) -> bool:
     pattern = re.compile(r"\[(?:[^\[\]]|\[[^\[\]]{0,200}\]){0,400}\](?=\(|\[)")
-    start, end = max(block.start, marker.start - _NEAR), min(block.end, marker.end + _NEAR)
-    matches = pattern.finditer(card.text, start, end)
+    start, end = max(marker.block.start, marker.start - _NEAR), min(marker.block.end, marker.end + _NEAR)
+    matches = pattern.finditer(text, start, end)
     return any(match.start() < marker.start and marker.end < match.end() for match in matches)
 
 
-def answer_edit(card: CardText, marker: Marker, answer: str | None, slot: Slot) -> Edit:
+def answer_edit(document: Document, marker: Marker, answer: str | None, slot: Slot) -> Edit:
     """The answer fitted into its place; honest words where there is none (None)."""
-    block = marker.block
-    assert block is not None
+    block, text = marker.block, document.text
     if answer is None:
-        return _unanswered(card, marker, slot)
-    new = answer
-    if slot.kind == "link":
-        target = card.text[marker.end : slot.end]
-        new = one_line(new)
-        if card.text[block.start : slot.start].strip() and not card.text[: slot.start].rstrip().endswith((":", ":**")):
-            new = new[:1].lower() + new[1:]
-        return Edit(slot.start, slot.end, f"{new} ([link]{target})")
+        return _unanswered(text, marker, slot)
     if slot.kind == "code":
-        return Edit(slot.start, slot.end, _in_code(card, new, slot, block))
+        return Edit(slot.start, slot.end, _in_code(document, answer, slot, block))
+    if slot.kind == "link":
+        new = one_line(answer)
+        if text[block.start : slot.start].strip() and not text[: slot.start].rstrip().endswith((":", ":**")):
+            new = new[:1].lower() + new[1:]
+        return Edit(slot.start, slot.end, f"{new} ([link]{text[marker.end : slot.end]})")
     if slot.kind in ("inline", "aside", "label"):
-        new = one_line(new)
+        new = one_line(answer)
         if block.kind == "cell":
             new = re.sub(r"(?<!\\)\|", r"\\|", new)
-        if slot.is_plain:
-            new = plain_text(new) if block.kind == "html" else short_text(new)
-            new = html.escape(new, quote=False) if block.kind == "html" else new
+        if block.kind == "html":
+            new = html.escape(plain_text(new), quote=False)
+        elif slot.is_plain:
+            new = short_text(new)
         if slot.kind == "label":
-            new = _label_value(card, new, slot)
+            new = capital(new)
+            # A full stop where it holds sentences and none follows.
+            if re.search(r"\w{2}[.]\s|\)[.]\s", new) and text[slot.end : slot.end + 1] not in (".", ";", ","):
+                new += "."
         return Edit(slot.start, slot.end, new)
-    if "\n" in new:
-        if new.startswith("- ") and slot.kind != "line" and _follows_list(card, block):
-            new = f"What is known:\n\n{new}"
-        return _block_edit(card, new, slot, block)
-    return Edit(slot.start, slot.end, new)
+    if "\n" not in answer:
+        return Edit(slot.start, slot.end, answer)
+    if answer.startswith("- ") and slot.kind != "line" and _follows_list(document, block):
+        answer = f"What is known:\n\n{answer}"
+    return _block_edit(document, answer, slot, block)
 
 
-def _follows_list(card: CardText, block: Block) -> bool:
+def _follows_list(document: Document, block: Block) -> bool:
     """Whether a list before the block would swallow a list at its start."""
-    index = bisect.bisect_left(card.document.blocks, (block.start, block.end), key=lambda b: (b.start, b.end))
-    return index > 0 and card.document.blocks[index - 1].in_item and not block.in_item
+    index = bisect.bisect_left(document.blocks, (block.start, block.end), key=lambda b: (b.start, b.end))
+    return index > 0 and document.blocks[index - 1].in_item and not block.in_item
 
 
-def _label_value(card: CardText, new: str, slot: Slot) -> str:
-    """A value after a label: a full stop where it holds sentences and none follows."""
-    new = new[:1].upper() + new[1:]
-    follows = card.text[slot.end : slot.end + 1]
-    return new + "." if re.search(r"\w{2}[.]\s|\)[.]\s", new) and follows not in (".", ";", ",") else new
-
-
-def _block_edit(card: CardText, new: str, slot: Slot, block: Block) -> Edit:
+def _block_edit(document: Document, new: str, slot: Slot, block: Block) -> Edit:
     """Several lines: with the container's prefix, and set apart from what stands before and after."""
-    newline = card.document.newline
-    prefix = block.prefix
+    newline, prefix = document.newline, block.prefix
     start, end = slot.start, slot.end
-    before, after = card.text[block.start : start], card.text[end : block.end]
+    before, after = document.text[block.start : start], document.text[end : block.end]
     blank = newline + prefix.rstrip() + newline + prefix
-    lines = new.split("\n")
-    body = (newline + prefix).join(lines)
+    body = new.replace("\n", newline + prefix)
     body = re.sub(rf"{re.escape(prefix)}(?={newline}|$)", prefix.rstrip(), body) if prefix else body
     if before.strip():
-        trimmed = block.start + len(re.sub(r"[\s>]+$", "", before))
         apart = slot.kind != "line" or re.match(r"```|\|", new)
         body = (blank if apart else newline + prefix) + body
-        start = trimmed
+        start = block.start + len(re.sub(r"[\s>]+$", "", before))
     if after.strip():
         end += len(after) - len(after.lstrip())
         body += blank
     return Edit(start, end, body)
 
 
-def _in_code(card: CardText, new: str, slot: Slot, block: Block) -> str:
-    newline = card.document.newline
+def _in_code(document: Document, new: str, slot: Slot, block: Block) -> str:
     if slot.form == "code" and "\n" in new:
-        return (newline + block.prefix).join(new.split("\n"))
+        return new.replace("\n", document.newline + block.prefix)
     flat = plain_text(one_line(new))
     mark = _COMMENT.get(block.info) if slot.form == "code" else None
     return f"{mark} {flat}" if mark else flat
 
 
-def _unanswered(card: CardText, marker: Marker, slot: Slot) -> Edit:
+def _unanswered(text: str, marker: Marker, slot: Slot) -> Edit:
     """Honest words where nothing is known; the sentence around stays."""
     if slot.kind in ("inline", "label", "link", "code", "aside"):
         return Edit(marker.start, marker.end, UNANSWERED)
     if slot.kind in ("whole", "line"):
-        follows = card.text[marker.end : marker.end + 1]
-        return Edit(marker.start, marker.end, UNANSWERED.capitalize() + ("" if follows == "." else "."))
-    rest = re.compile(r"\s+(?:on|for|about|regarding|of)\s+").match(card.text, marker.end)
-    if rest and not card.text[slot.start : marker.start].strip():
+        stop = "" if text[marker.end : marker.end + 1] == "." else "."
+        return Edit(marker.start, marker.end, UNANSWERED.capitalize() + stop)
+    rest = re.compile(r"\s+(?:on|for|about|regarding|of)\s+").match(text, marker.end)
+    if rest and not text[slot.start : marker.start].strip():
         return Edit(marker.start, rest.end(), f"{UNANSWERED.capitalize()}: ")
     return Edit(marker.start, marker.end, f"({UNANSWERED})")
 

@@ -13,25 +13,36 @@ from __future__ import annotations
 import difflib
 import itertools
 import re
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from harness.cards.arithmetic import check_arithmetic
 from harness.cards.document import Document, decode, encode
 from harness.cards.fill import fill_card
-from harness.cards.known_numbers import KnownNumbers, known_numbers, stated_numbers
+from harness.cards.knowledge import knowledge_of
+from harness.cards.markdown import compact_number
 from harness.cards.record import CardRecord, ledger_digest, read_record, without_record
 from harness.cards.render import render_card
+from harness.cards.sentences import prose_sentences
 from harness.cards.views import View
 from harness.evidence import Evidence, EvidenceClass, Ledger, show_count, show_interval, show_number
+from harness.facts import Fact
+from harness.files import shipped_folder
+
+if TYPE_CHECKING:
+    from harness.evaluation.recheck import Recheck
 
 _MEASURED = re.compile(
     r"(?P<value>\d[\d,]*(?:\.\d+)?)(?: (?P<unit>%|[A-Za-zµ]+(?:/[A-Za-z0-9 ]+?)?))? "
     r"\((?:[\d.]+ % interval [^\s,()]+(?:, n = [\d,]+(?: of [\d,]+)?)?|n = [\d,]+(?: of [\d,]+)?)\)"
 )
 _NUMBER = re.compile(r"\d")
+_TOKEN = re.compile(r"\d[\d,]*(?:\.\d+)?")
+_NAMED_EVIDENCE = re.compile(r"(?:\(|; )(?:measured|documented|derived|estimated)\b")
+_SILENT = re.compile(r"(?<=\]\()[^()\s]*|<https?://[^<>\s]*>|https?://[^\s)>]*|`[^`\n]*`")
+"""Addresses and code: their digits state nothing."""
 _MINIMUM_LIKENESS = 0.5
 
 
@@ -56,28 +67,17 @@ class Verification:
     checked: dict[str, int] = field(default_factory=dict)
     """How many numbers were rechecked, by how: `in the card`, `by arithmetic`, `from predictions`."""
 
-    def with_recheck(
-        self, differences: Mapping[str, str], same: Iterable[str], not_here: Iterable[str]
-    ) -> Verification:
-        """With what came out of computing measured values again from stored predictions.
-
-        Args:
-            differences: by evidence key, what is wrong with it.
-            same: keys that came out the same.
-            not_here: measured keys that the store has no predictions for, or that need the run itself.
-        """
-        findings = self.findings + [Finding(None, key, f"{key}: {message}") for key, message in differences.items()]
-        checked = self.checked | {"from predictions": len(list(same)) + len(differences)}
-        missing = list(not_here)
-        notes = list(self.notes)
-        if missing:
-            notes.append(f"Not recomputed, for lack of stored predictions or of a repeated run: {_listed(missing)}.")
-        return Verification(findings, notes, checked)
+    def with_recheck(self, again: Recheck) -> Verification:
+        """With what came out of computing measured values again from stored predictions."""
+        findings = [Finding(None, key, f"{key}: {message}") for key, message in again.differences.items()]
+        checked = {"from predictions": len(again.same) + len(findings)}
+        why = "Not recomputed, for lack of stored predictions or of a repeated run"
+        notes = [f"{why}: {_listed(again.not_here)}."] if again.not_here else []
+        return Verification(self.findings + findings, self.notes + notes, self.checked | checked)
 
     def to_dict(self) -> dict[str, Any]:
         """The JSON form."""
-        findings = [{"line": f.line, "key": f.key, "message": f.message} for f in self.findings]
-        return {"findings": findings, "notes": self.notes, "checked": self.checked}
+        return asdict(self)
 
 
 def verify_card(
@@ -104,38 +104,36 @@ def verify_card(
     record = read_record(document.text)
     name = record.model if record else model or str((ledger.model if ledger else {}).get("name", ""))
     evidence = ledger if ledger is not None else Ledger(model={"name": name})
-    result = Verification([], [])
-    result.findings += _ledger_of_record(document, record, ledger)
+    findings = list(_ledger_of_record(document, record, ledger))
+    notes: list[str] = []
+    checked = {}
     if record is not None and record.made_by == "render" and ledger is not None:
-        findings, notes = _rendered_again(document, render_card(ledger, template, sidecar=record.ledger).text, evidence)
-        result.findings += findings
-        result.notes += notes
-        with_numbers = sum(bool(_NUMBER.search(line)) for line in document.text.splitlines())
-        result.checked["lines with numbers, rendered again"] = with_numbers
+        expected = render_card(ledger, template, sidecar=record.ledger).text
+        changed, notes = _rendered_again(document, expected, evidence)
+        findings += changed
+        with_numbers = filter(_NUMBER.search, document.text.splitlines())
+        checked["lines with numbers, rendered again"] = len(list(with_numbers))
     else:
-        known = known_numbers(name, ledger)
-        phrases = list(_measured_numbers(document, evidence))
-        result.findings += [finding for finding in phrases if finding is not None]
-        unknown = list(_unknown_numbers(document, known, evidence))
-        result.findings += [finding for finding in unknown if finding is not None]
-        result.checked["numbers in the card"] = len(phrases) + len(unknown)
+        numbers = [*_measured_numbers(document, evidence), *_unknown_numbers(document, name, ledger)]
+        findings += filter(None, numbers)
+        checked["numbers in the card"] = len(numbers)
         if report is None:
-            result.notes.append(
-                "The card was not filled again for comparison: that needs the fill's report (--report)."
-            )
+            notes.append("The card was not filled again for comparison: that needs the fill's report (--report).")
         else:
-            result.findings += _filled_again(document, name, ledger, report)
-    _add_arithmetic(result, document, evidence)
-    result.findings = _once(result.findings)
-    return result
-
-
-def _once(findings: Iterable[Finding]) -> list[Finding]:
-    """In order of lines; of several about the same line and key the first."""
-    first: dict[tuple[int | None, str | None], Finding] = {}
+            findings += _filled_again(document, name, ledger, report)
+    arithmetic = check_arithmetic(evidence)
+    for fault in arithmetic.faults:
+        place = document.text.find(show_number(fault.item))
+        line = document.line_of(place) if place >= 0 else None
+        findings.append(Finding(line, fault.item.key, f"{fault.item.key}: {fault.message}"))
+    checked["by arithmetic"] = len(arithmetic.checked)
+    if arithmetic.unchecked:
+        notes.append(f"Not rechecked by arithmetic: {_listed(arithmetic.unchecked)}.")
+    first: dict[tuple[int | None, str | None], Finding] = {}  # of several about the same line and key
     for finding in findings:
         first.setdefault((finding.line, finding.key), finding)
-    return sorted(first.values(), key=lambda finding: (finding.line is None, finding.line or 0))
+    in_order = sorted(first.values(), key=lambda finding: (finding.line is None, finding.line or 0))
+    return Verification(in_order, notes, checked)
 
 
 def _ledger_of_record(document: Document, record: CardRecord | None, ledger: Ledger | None) -> Iterator[Finding]:
@@ -180,17 +178,17 @@ def _short(line: str | None) -> str:
 
 def _key_in(said: str, meant: str, ledger: Ledger) -> str | None:
     """The evidence of which a number stands in the line as it should be, and not in the line as it is."""
-    gone = set(re.findall(r"[\d.,]*\d", meant)) - set(re.findall(r"[\d.,]*\d", said)) or {
-        *re.findall(r"[\d.,]*\d", meant)
-    }
-    best: tuple[int, str] | None = None
+    numbers = re.compile(r"[\d.,]*\d")
+    gone = set(numbers.findall(meant)) - set(numbers.findall(said)) or set(numbers.findall(meant))
+    best, found = 0, None
     for item in ledger:
-        shown = [show_number(item), *re.findall(r"[\d.,]*\d", f"{show_interval(item)} {show_count(item)}")]
-        hits = sum(part in gone for part in shown) + 2 * (show_number(item) in gone)
-        hits += 3 * (show_number(item) in meant and show_interval(item) in meant and item.interval is not None)
-        if hits and any(part in gone for part in shown) and (best is None or hits > best[0]):
-            best = hits, item.key
-    return best[1] if best else None
+        number, interval = show_number(item), show_interval(item)
+        hits = sum(part in gone for part in (number, *numbers.findall(f"{interval} {show_count(item)}")))
+        if hits:
+            hits += 2 * (number in gone) + 3 * (number in meant and interval in meant and item.interval is not None)
+        if hits > best:
+            best, found = hits, item.key
+    return found
 
 
 # --- a filled card ------------------------------------------------------------------------------------------------
@@ -213,15 +211,80 @@ def _measured_numbers(document: Document, ledger: Ledger) -> Iterator[Finding | 
             yield Finding(line, None, f"says {stated}, and no evidence is like it")
 
 
-def _unknown_numbers(document: Document, known: KnownNumbers, ledger: Ledger) -> Iterator[Finding | None]:
+def _unknown_numbers(document: Document, name: str, ledger: Ledger | None) -> Iterator[Finding | None]:
     """For each number in a sentence that names its evidence None, or that no evidence holds it."""
-    for start, stated, word in stated_numbers(document):
-        if known.holds(stated):
+    keys, before = _known_numbers(name, ledger)
+    for offset, stated, word in _stated_numbers(document):
+        number = stated.replace(",", "")
+        if number in keys:
             yield None
-        else:
-            near = known.nearest(stated, word)
-            message = f"says {stated}, and no evidence says so" + (f"; {near[1]} is {near[0]}" if near else "")
-            yield Finding(document.line_of(start), near[1] if near else None, message)
+            continue
+        near = None
+        for numbers in (
+            before.get(word, ()),
+            [known for known, key in keys.items() if key],
+        ):  # the same word comes first
+            near = near or next(iter(difflib.get_close_matches(number, numbers, n=1, cutoff=_MINIMUM_LIKENESS)), None)
+        key = keys[near] if near else None
+        message = f"says {stated}, and no evidence says so" + (f"; {key} is {near}" if near else "")
+        yield Finding(document.line_of(offset), key, message)
+
+
+def _known_numbers(model: str, ledger: Ledger | None) -> tuple[dict[str, str | None], dict[str, set[str]]]:
+    """The numbers that a card about a model may hold where it names its evidence, in every form that answers show them in:
+    by number the evidence key, None where a name or the wording of answers holds it; and numbers by the word after them."""
+    knowledge = knowledge_of(model, ledger)
+    facts = knowledge.facts
+    texts = [(item.key, _shown(item)) for item in knowledge.ledger]
+    texts += [(fact.key, _said(fact)) for fact in facts.facts]
+    keys: dict[str, str | None] = {}
+    before: dict[str, set[str]] = {}
+    for key, text in texts:
+        for match in _TOKEN.finditer(text):
+            number = match.group().replace(",", "")
+            keys.setdefault(number, key)
+            before.setdefault(_word_after(text, match.end()), set()).add(number)
+    folder = shipped_folder("templates")
+    templates = [path.read_text("utf-8") for path in (*(folder / "answers").glob("*.j2"), folder / "questions.yaml")]
+    for text in (f"{facts.model} {facts.short_name} {facts.hub_id}", *templates):
+        for number in _TOKEN.findall(text):
+            keys.setdefault(number.replace(",", ""), None)
+    return keys, before
+
+
+def _stated_numbers(document: Document) -> Iterator[tuple[int, str, str]]:
+    """Offset and text of each number in the sentences of a card that name the class of their evidence, and the word
+    after it."""
+    for start, end in prose_sentences(document):
+        sentence = document.text[start:end]
+        if _NAMED_EVIDENCE.search(sentence):
+            silenced = _SILENT.sub(lambda match: " " * len(match.group()), sentence)
+            for match in _TOKEN.finditer(silenced):
+                yield start + match.start(), match.group().rstrip(","), _word_after(sentence, match.end())
+
+
+def _word_after(text: str, place: int) -> str:
+    match = re.compile(r"[\s-]*([A-Za-z%]+)").match(text, place)
+    return match[1].lower() if match else ""
+
+
+def _shown(item: Evidence) -> str:
+    """A piece of evidence in all forms that an answer may show it in."""
+    view = View(item)
+    parts = [view.measured, view.conditions, view.reason, show_interval(item), item.key]
+    if item.is_number:
+        parts += [view.number, view.interval, compact_number(view.value), f"{view.value / 1e6:,.1f}"]
+    return " ".join([*parts, str(item.value)])
+
+
+def _said(fact: Fact) -> str:
+    """A documented fact with everything that is said beside it."""
+    conflicts = " ".join(f"{other.says} {other.source.title} {other.source.place}" for other in fact.conflicts)
+    source = fact.evidence.source
+    places = " ".join(f"{found.title} {found.place}" for found in (source, *fact.also) if found)
+    checkpoint = f"{fact.checkpoint.name} {fact.checkpoint.label} {fact.checkpoint.condition}"
+    words = f"{fact.says} {fact.note} {' '.join(fact.looked_in)} {fact.setting}"
+    return " ".join([_shown(fact.evidence), words, conflicts, places, checkpoint])
 
 
 def _filled_again(
@@ -251,55 +314,32 @@ def _before_fill(text: str, report: Mapping[str, Any]) -> bytes | None:
         return None
     data = encode(text)
     rows = [*report["markers"], *report["neighbours"]]
-    edits = {(row["span"]["start"], row["span"]["end"], row["old"], row["new"]) for row in rows}
-    shift = 0
-    parts: list[bytes] = []
-    position = 0
-    for start, end, old, new in sorted(edits):
-        place = start + shift
-        if data[place : place + len(new.encode())] != new.encode() or len(old.encode()) != end - start:
+    before, position = b"", 0
+    for start, end, old, new in sorted(
+        {(row["span"]["start"], row["span"]["end"], row["old"].encode(), row["new"].encode()) for row in rows}
+    ):
+        place = position + start - len(before)
+        if data[place : place + len(new)] != new or len(old) != end - start:
             return None
-        parts += [data[position:place], old.encode()]
-        position = place + len(new.encode())
-        shift += len(new.encode()) - (end - start)
-    return b"".join([*parts, data[position:]])
+        before += data[position:place] + old
+        position = place + len(new)
+    return before + data[position:]
 
 
 def _answers(document: Document, report: Mapping[str, Any]) -> Iterator[Finding]:
     """Answers of the fill that no longer stand in the card, in the order they stood."""
     position = 0
     rows = sorted(report["markers"], key=lambda row: row["span"]["start"])
-    last: tuple[int, str] | None = None
-    for row in rows:
-        if (row["span"]["start"], row["new"]) == last:
-            continue  # several markers of one sentence share its text
-        last = (row["span"]["start"], row["new"])
-        found = document.text.find(row["new"], position)
+    for (_, new), (row, *_) in itertools.groupby(rows, key=lambda row: (row["span"]["start"], row["new"])):
+        # Several markers of one sentence share its text.
+        found = document.text.find(new, position)
         if found >= 0:
-            position = found + len(row["new"])
+            position = found + len(new)
             continue
         key = row["evidence"][0] if row["evidence"] else None
         yield Finding(document.line_of(position), key, f"the answer to '{row['question']}' is not as it was written")
 
 
-# --- the ledger's own numbers -------------------------------------------------------------------------------------
-
-
-def _add_arithmetic(result: Verification, document: Document, ledger: Ledger) -> None:
-    arithmetic = check_arithmetic(ledger)
-    for fault in arithmetic.faults:
-        item = ledger.get(fault.key)
-        result.findings.append(Finding(_line_showing(document, item), fault.key, f"{fault.key}: {fault.message}"))
-    result.checked["by arithmetic"] = len(arithmetic.checked)
-    if arithmetic.unchecked:
-        result.notes.append(f"Not rechecked by arithmetic: {_listed(arithmetic.unchecked)}.")
-
-
 def _listed(keys: list[str]) -> str:
     more = f" and {len(keys) - 5} more" if len(keys) > 5 else ""
     return ", ".join(keys[:5]) + more
-
-
-def _line_showing(document: Document, item: Evidence | None) -> int | None:
-    place = document.text.find(show_number(item)) if item is not None else -1
-    return document.line_of(place) if place >= 0 else None

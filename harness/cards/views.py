@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from harness.cards.markdown import enumerate_words, escape_markdown
-from harness.evidence import Evidence, EvidenceClass, EvidenceKey, Source, show_count, show_interval, show_value
+from harness.evidence import Evidence, EvidenceClass, EvidenceKey, Source, show_basis, show_value
 from harness.facts import Conflict, Fact
 
 
@@ -42,11 +42,9 @@ class View:
     @property
     def text(self) -> str:
         """The value as a phrase."""
-        if self.fact and self.fact.says:
-            return self.fact.says
         if self.fact:
-            return self.shown
-        return escape_markdown(self.measured) + (f" {self.conditions}" if self.conditions else "")
+            return self.fact.says or self.shown
+        return f"{escape_markdown(self.measured)} {self.conditions}".rstrip()
 
     @property
     def shown(self) -> str:
@@ -61,13 +59,7 @@ class View:
     @property
     def measured(self) -> str:
         """Value with interval and sample count, for a measured or estimated number."""
-        parts = []
-        interval = self.evidence.interval
-        if interval is not None:
-            parts.append(f"{interval.level * 100:g} % interval {show_interval(self.evidence)}")
-        if self.evidence.n is not None:
-            parts.append(f"n = {show_count(self.evidence)}")
-        return self.shown + (f" ({', '.join(parts)})" if parts else "")
+        return self.shown + show_basis(self.evidence)
 
     @property
     def conditions(self) -> str:
@@ -119,8 +111,14 @@ class View:
 
     @property
     def link(self) -> str:
-        """A Markdown link to where it stands."""
-        return link(self)
+        """A Markdown link to the place where a documented value stands."""
+        source = self.evidence.source
+        return _source_link(source, is_data=self.fact is None) if source else ""
+
+    @property
+    def links(self) -> list[str]:
+        """Links to all places that say so, the value's own first."""
+        return [self.link, *(_source_link(source, is_data=False) for source in (self.fact.also if self.fact else ()))]
 
     @property
     def reason(self) -> str:
@@ -155,20 +153,9 @@ class View:
         return f" for {self.label}" + (f", {condition}" if condition else "")
 
 
-def link(view: View) -> str:
-    """A Markdown link to the place where a documented value stands."""
-    source = view.evidence.source
-    return _source_link(source, is_data=view.fact is None) if source else ""
-
-
-def further_links(view: View) -> list[str]:
-    return [_source_link(source, is_data=False) for source in view.fact.also] if view.fact else []
-
-
 def _source_link(source: Source, *, is_data: bool) -> str:
     name = place_name(source.title, source.place)
-    if is_data:
-        name = escape_markdown(name)
+    name = escape_markdown(name) if is_data else name
     return f"[{name}]({source.url})" if source.url and re.match(r"https://[^\s()<>]+$", source.url) else name
 
 
@@ -194,23 +181,21 @@ def attribution(*views: View | None, brackets: bool = True) -> str:
         if view is None:
             continue
         links = groups.setdefault((_class_words(view), view.about), [])
-        for target in (link(view), *further_links(view)):
+        for target in view.links:
             if target and target not in links and view.class_ is not EvidenceClass.MEASURED:
                 links.append(target)
     parts = []
     for (class_, about), links in groups.items():
         before = " from " if class_ == EvidenceClass.DERIVED else ": "
         parts.append(f"{class_}{about}" + (f"{before}{enumerate_words(_shortest(links))}" if links else ""))
-    if not parts:
-        return ""
-    return f"({'; '.join(parts)})" if brackets else f"; {'; '.join(parts)}"
+    return (f"({'; '.join(parts)})" if brackets else f"; {'; '.join(parts)}") if parts else ""
 
 
 def _shortest(links: list[str]) -> list[str]:
     """At most four links, those into one file reduced to the first: enough to check, short enough to read."""
     seen: dict[str, str] = {}
     for target in links:
-        address = target.rpartition("(")[2].partition("#")[0].partition("?")[0]
+        address = re.split(r"[#?]", target.rpartition("(")[2])[0]
         seen.setdefault(address if "github.com" in address else target, target)
     return list(seen.values())[:4]
 

@@ -66,7 +66,7 @@ def fill(
     Example: `harness fill README.md --model regnet-y-040 --output filled.md --report report.json --diff`
     """
     from harness.cards.fill import card_diff
-    from harness.cards.reading import read_card
+    from harness.cards.record import read_card
     from harness.files import write_text
 
     before, _ = read_card(card)

@@ -16,11 +16,6 @@ def decimals_for(half_width: float | None, unit: str | None) -> int:
     return min(3, max(0, -math.floor(math.log10(half_width)) + 1))
 
 
-def format_number(value: float, decimals: int) -> str:
-    """A number with a thin-space-free thousands separator: 1,281,167 or 76.13."""
-    return f"{value:,.{decimals}f}"
-
-
 def _decimals(item: Evidence) -> int:
     """Decimals of an item's value and bounds alike; without an interval, of four digits as many as follow the point."""
     if item.interval is not None:
@@ -33,7 +28,7 @@ def _decimals(item: Evidence) -> int:
 
 def _format(value: float, decimals: int) -> str:
     """A number; one that would show as zero without being zero is shown by its significant digits."""
-    return format_number(value, decimals) if round(value, decimals) or not value else f"{value:.2g}"
+    return f"{value:,.{decimals}f}" if round(value, decimals) or not value else f"{value:.2g}"
 
 
 def show_number(item: Evidence) -> str:
@@ -43,7 +38,7 @@ def show_number(item: Evidence) -> str:
     if isinstance(item.value, bool):
         return "yes" if item.value else "no"
     if isinstance(item.value, int):
-        return format_number(item.value, 0)
+        return f"{item.value:,}"
     if isinstance(item.value, float):
         return _format(item.value, _decimals(item))
     if isinstance(item.value, list):
@@ -74,13 +69,16 @@ def show_count(item: Evidence) -> str:
     return f"{item.n:,} of {item.N:,}" if item.is_partial else f"{item.n:,}"
 
 
-def show(item: Evidence) -> str:
-    """Value, interval and count as one phrase for a sentence."""
-    if item.value is None:
-        return f"{item.class_.value}: {item.reason}"
+def show_basis(item: Evidence) -> str:
+    """Interval and count as they follow a value: ` (95 % interval 70.71–71.51, n = 50,000)`; empty where it has neither."""
     parts = []
     if item.interval is not None:
-        parts.append(f"{item.interval.level:.0%} interval {show_interval(item)}".replace("%", " %", 1))
+        parts.append(f"{item.interval.level * 100:g} % interval {show_interval(item)}")
     if item.n is not None:
         parts.append(f"n = {show_count(item)}")
-    return show_value(item) + (f" ({', '.join(parts)})" if parts else "")
+    return f" ({', '.join(parts)})" if parts else ""
+
+
+def show(item: Evidence) -> str:
+    """Value, interval and count as one phrase for a sentence."""
+    return f"{item.class_.value}: {item.reason}" if item.value is None else show_value(item) + show_basis(item)

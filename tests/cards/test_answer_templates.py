@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import get_args
 
@@ -11,7 +12,7 @@ import pytest
 
 from harness.cards.answers import Answer, Form, Writer
 from harness.cards.document import Document
-from harness.cards.knowledge import Knowledge
+from harness.cards.knowledge import Knowledge, knowledge_of
 from harness.cards.questions import Place, Question, question_table
 from harness.evidence import Evidence, EvidenceClass, Interval, Ledger
 from harness.facts import facts_for
@@ -23,8 +24,8 @@ PLACE = Place(sentence="[?]", label=None, label_is_own=False, beside=(), section
 
 
 def knowledge(model: str, ledger: Ledger | None) -> Knowledge:
-    facts = facts_for(model)
-    return Knowledge(model, f"org/{model}", facts.short_name if facts else model, ledger, facts)
+    known = knowledge_of(model, ledger)
+    return replace(known, facts=known.facts.model_copy(update={"hub_id": f"org/{model}"}))
 
 
 _DETECTION = {

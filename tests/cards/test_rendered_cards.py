@@ -15,7 +15,7 @@ from harness.cards.document import Document, apply_edits
 from harness.cards.fill import fill_card
 from harness.cards.knowledge import knowledge_of
 from harness.cards.metadata import card_metadata, check_metadata, complete_metadata, dump_metadata, model_index
-from harness.cards.narrative import Narrative
+from harness.cards.narrative import limitations
 from harness.cards.render import render_card
 from harness.errors import HarnessError
 from harness.evidence import Evidence, EvidenceClass, Interval, Ledger
@@ -80,7 +80,7 @@ def test_limitations_come_from_the_measurements_the_worst_first() -> None:
     small = measured("imagenet-r.accuracy-drop", 31.0, unit="points")
     errors = [mean_error("fog", 40), mean_error("glass_blur", 75), mean_error("snow", 60), mean_error("contrast", 50)]
     ledger = Ledger(model={"name": "x"}, evidence=[small, drop, *errors])
-    found = list(Narrative(knowledge_of("x", ledger), ledger).limitations())
+    found = list(limitations(ledger))
     assert [text.split(" ")[1] for text in found[:2]] == ["ImageNet-Sketch", "ImageNet-R"]
     assert re.search(r"glass blur, 75 % wrong .*; snow, .*; contrast, [^;]*$", found[2])
 
@@ -90,7 +90,7 @@ def test_confidence_is_a_limitation_only_where_it_is_beyond_doubt() -> None:
     sure, right = (measured("imagenet-val.mean-confidence", value) for value in (80.0, 71.2))
     for confidence, expected in ((sure, 1), (right, 0)):
         ledger = Ledger(model={"name": "x"}, evidence=[accuracy, confidence])
-        assert len(list(Narrative(knowledge_of("x", ledger), ledger).limitations())) == expected
+        assert len(list(limitations(ledger))) == expected
 
 
 def test_the_snippet_of_the_hub_models_is_the_tested_one() -> None:

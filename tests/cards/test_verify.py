@@ -217,7 +217,7 @@ def percent(key: str, hits: int, n: int) -> Evidence:
 
 
 def faults(*items: Evidence) -> dict[str, str]:
-    return {fault.key: fault.message for fault in check_arithmetic(Ledger(model={}, evidence=list(items))).faults}
+    return {fault.item.key: fault.message for fault in check_arithmetic(Ledger(model={}, evidence=list(items))).faults}
 
 
 @given(n=st.integers(1, 60_000), share=st.floats(0, 1))

@@ -13,7 +13,7 @@ import harness.metrics
 from harness.cards.render import sections
 from harness.data.catalog import get_benchmark
 from harness.evaluation.scoring import Scored, score
-from harness.evidence import Ledger
+from harness.evidence import Ledger, show_value
 from harness.export.lm_eval import results_file
 from harness.labels.projections import CLOSED
 from harness.metrics.registry import METRIC_GROUPS, compute_group, metrics
@@ -82,7 +82,7 @@ def test_a_new_metric_is_a_module(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         assert (item.value, item.unit, item.n, item.N) == (1.0, "logits", 40, 50_000)
         ledger = Ledger(model={"name": "made", "title": "Made"}, evidence=list(found.values()))
         (section,) = sections(ledger)
-        assert {row.metric: row.value for row in section.rows}["Mean margin"] == "1.000 logits"
+        assert {row.what: show_value(row.evidence) for row in section.rows}["Mean margin"] == "1.000 logits"
         exported = results_file(ledger)
         assert exported["results"]["imagenet-val"]["margin,none"] == 1.0
         assert exported["higher_is_better"]["imagenet-val"]["margin"] is True

@@ -119,7 +119,7 @@ class TestCard:
         assert "Results by subgroup" not in card.text
         assert "#### Factors" not in card.text
         assert card.tables == {}
-        assert slices_csv(Ledger(model=MODEL)) == ""
+        assert slices_csv(slice_results(Ledger(model=MODEL))) == ""
 
     def test_hostile_names_stay_text(
         self, scored_as: Callable[[str], Scored], published: pd.DataFrame, tmp_path: Path
