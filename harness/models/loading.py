@@ -23,7 +23,6 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from harness.errors import ExitCode, HarnessError, MissingInputError
 from harness.files import write_text
 from harness.labels.outputs import OutputLabels, UnprovenLabelsError, declared_outputs, prove_outputs
-from harness.models.fingerprints import weights_fingerprint
 from harness.models.preprocessing import Preprocessing
 from harness.models.specs import BuiltModel, CheckpointFiles, ModelSpec
 from harness.settings import Settings
@@ -97,8 +96,8 @@ def find_model(spec: ModelSpec, settings: Settings, *, fetch: bool) -> ModelStat
         files = spec.checkpoint.locate(spec, offline=settings.offline or not fetch)
     except MissingInputError as error:
         return ModelState(spec, None, None, error)
-    cache = settings.home / "identities"
-    return ModelState(spec, files, known_identity(spec, files, label_space=settings.labels, cache=cache), None)
+    identity = known_identity(spec, files, label_space=settings.labels, cache=settings.home / "identities")
+    return ModelState(spec, files, identity, None)
 
 
 def load(state: ModelState, settings: Settings) -> LoadedModel:
@@ -106,8 +105,7 @@ def load(state: ModelState, settings: Settings) -> LoadedModel:
     if state.loaded is not None:
         return state.loaded
     assert state.files is not None
-    cache = settings.home / "identities"
-    return load_model(state.spec, state.files, label_space=settings.labels, cache=cache)
+    return load_model(state.spec, state.files, label_space=settings.labels, cache=settings.home / "identities")
 
 
 def _identity_path(spec: ModelSpec, found: CheckpointFiles, label_space: str | None, cache: Path) -> Path:
@@ -120,9 +118,8 @@ def known_identity(
     spec: ModelSpec, found: CheckpointFiles, *, label_space: str | None, cache: Path
 ) -> ModelIdentity | None:
     """What an earlier load of the same files found out, or None. Imports no torch."""
-    path = _identity_path(spec, found, label_space, cache)
     try:
-        return ModelIdentity.model_validate_json(path.read_bytes())
+        return ModelIdentity.model_validate_json(_identity_path(spec, found, label_space, cache).read_bytes())
     except (OSError, ValidationError):  # absent, or a format of another version: the model is loaded again
         return None
 
@@ -148,15 +145,10 @@ def load_model(spec: ModelSpec, found: CheckpointFiles, *, label_space: str | No
 def identified(
     spec: ModelSpec, built: BuiltModel, labels: OutputLabels, *, size: int, revision: str | None = None
 ) -> LoadedModel:
-    """A built network, ready to run, with all that is known of it.
-
-    Args:
-        size: bytes of the weights.
-        revision: commit on the Hub.
-    """
+    """A built network, ready to run, with all that is known of it; `size` is in bytes, `revision` a commit on the Hub."""
     import torch
 
-    from harness.models.wrapping import LogitsOnly
+    from harness.models.wrapping import LogitsOnly, weights_fingerprint
 
     identity = ModelIdentity(
         name=spec.name,
@@ -206,20 +198,19 @@ def _labels(spec: ModelSpec, built: BuiltModel, chosen: str | None) -> OutputLab
     """What each output stands for: as the user says, else as the checkpoint's names prove, else as documented."""
     if chosen is not None:
         return declared_outputs(chosen, built.outputs, proof="named by the user (--labels)")
-    declared = built.declared
+    space, proof = built.declared or (None, "")
     if spec.label_space is not None:
-        declared = spec.label_space, f"documented: {spec.because}"
+        space, proof = spec.label_space, f"documented: {spec.because}"
     if built.names is not None:
         try:
             return prove_outputs(built.names, built.note)
         except UnprovenLabelsError as error:
-            if declared is None:
+            if space is None:
                 raise
-            proof = f"{declared[1]}; the checkpoint's own label names don't prove it ({error.message})"
-            return declared_outputs(declared[0], built.outputs, proof=proof)
-    if declared is None:
+            proof += f"; the checkpoint's own label names don't prove it ({error.message})"
+    if space is None:
         raise UnprovenLabelsError(f"The checkpoint of {spec.reference} carries no label names.")
-    return declared_outputs(declared[0], built.outputs, proof=declared[1])
+    return declared_outputs(space, built.outputs, proof=proof)
 
 
 @contextmanager

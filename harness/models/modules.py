@@ -32,16 +32,13 @@ class ModuleCheckpoint(Checkpoint):
     class_name: str
 
     def locate(self, spec: ModelSpec, *, offline: bool) -> CheckpointFiles:
-        self._not_here(spec)
-
-    def build(self, spec: ModelSpec, found: CheckpointFiles) -> BuiltModel:
-        self._not_here(spec)
-
-    def _not_here(self, spec: ModelSpec) -> NoReturn:
         raise MissingInputError(
             f"{spec.title} is a {self.class_name} in the memory of another program.",
             remedy="Hand the module over in Python: harness.evaluate(module, SUITE, preprocessing=…, labels=…).",
         )
+
+    def build(self, spec: ModelSpec, found: CheckpointFiles) -> NoReturn:
+        raise AssertionError("its files can't be located")
 
 
 def from_module(

@@ -64,9 +64,8 @@ class Preprocessing(BaseModel):
             steps = f"short side {self.resize} {self.interpolation}"
         else:
             steps = f"resize to {self.resize[0]}×{self.resize[1]} {self.interpolation}"
-        return (
-            f"{steps}, centre crop {self.crop[0]}×{self.crop[1]}, mean {list(self.mean)}, std {list(self.std)}, Pillow"
-        )
+        crop = f"centre crop {self.crop[0]}×{self.crop[1]}"
+        return f"{steps}, {crop}, mean {list(self.mean)}, std {list(self.std)}, Pillow"
 
     def pixels(self, image: Image.Image) -> np.ndarray:
         """Resize and crop one RGB image.
@@ -99,8 +98,8 @@ class Preprocessing(BaseModel):
         """
         import torch
 
-        mean = torch.tensor(self.mean, dtype=torch.float32, device=batch.device).view(1, 3, 1, 1)
-        std = torch.tensor(self.std, dtype=torch.float32, device=batch.device).view(1, 3, 1, 1)
+        statistics = torch.tensor((self.mean, self.std), dtype=torch.float32, device=batch.device)
+        mean, std = statistics.view(2, 3, 1, 1)
         return batch.to(torch.float32).div_(255).sub_(mean).div_(std)
 
     @property
@@ -152,26 +151,16 @@ def from_timm(config: dict[str, Any], origin: str) -> Preprocessing:
     except (KeyError, ValueError, TypeError) as error:
         raise _incomplete(origin, f"{error} is missing or malformed") from error
     scaled = math.floor(height / crop_pct), math.floor(width / crop_pct)
-    resize: int | tuple[int, int]
-    if mode == "squash":
-        resize = scaled
-    elif mode == "center" and height == width:
-        resize = scaled[0]
-    else:
+    if mode != "squash" and not (mode == "center" and height == width):
         raise _incomplete(origin, f"crop mode '{mode}' at {height}×{width} is not supported")
+    resize = scaled if mode == "squash" else scaled[0]
     return _build(origin, resize=resize, crop=(height, width), interpolation=interpolation, mean=mean, std=std)
 
 
 def from_torchvision(preset: Any, origin: str) -> Preprocessing:
     """From a torchvision weights preset (`torchvision.transforms._presets.ImageClassification`)."""
-    return _build(
-        origin,
-        resize=int(preset.resize_size[0]),
-        crop=(int(preset.crop_size[0]), int(preset.crop_size[0])),
-        interpolation=preset.interpolation.value,
-        mean=tuple(preset.mean),
-        std=tuple(preset.std),
-    )
+    (resize,), (crop,), filter_ = preset.resize_size, preset.crop_size, preset.interpolation.value
+    return _build(origin, resize=resize, crop=crop, interpolation=filter_, mean=preset.mean, std=preset.std)
 
 
 def from_hub_processor(config: dict[str, Any], origin: str) -> Preprocessing:
@@ -184,8 +173,7 @@ def from_hub_processor(config: dict[str, Any], origin: str) -> Preprocessing:
     """
     named = config.get("image_processor_type") or config.get("feature_extractor_type") or ""
     family = named.removesuffix("Fast").removesuffix("Pil").removesuffix("ImageProcessor")
-    family = family.removesuffix("FeatureExtractor")
-    sizes = _HUB_SIZES.get(family)
+    sizes = _HUB_SIZES.get(family.removesuffix("FeatureExtractor"))
     if sizes is None:
         known = ", ".join(_HUB_SIZES)
         raise _incomplete(origin, f"the processor '{named or 'unnamed'}' is not supported (known: {known})")
@@ -205,8 +193,8 @@ def from_hub_processor(config: dict[str, Any], origin: str) -> Preprocessing:
         resize=resize,
         crop=crop,
         interpolation=interpolation,
-        mean=tuple(config["image_mean"]),
-        std=tuple(config["image_std"]),
+        mean=config["image_mean"],
+        std=config["image_std"],
         crop_offset="floor",
     )
 
@@ -224,24 +212,23 @@ def _convnext_sizes(config: dict[str, Any], origin: str) -> tuple[int | tuple[in
 
 def _field_sizes(config: dict[str, Any], origin: str) -> tuple[int | tuple[int, int], tuple[int, int]]:
     """Resize and crop as the fields say: shortest edge or exact size, then an optional centre crop."""
-    size = config["size"] if isinstance(config["size"], dict) else {"height": config["size"], "width": config["size"]}
-    resize: int | tuple[int, int]
-    if "shortest_edge" in size:
-        resize = int(size["shortest_edge"])
-    elif {"height", "width"} <= size.keys():
-        resize = int(size["height"]), int(size["width"])
-    else:
+    size = config["size"]
+    if isinstance(size, dict) and not ("shortest_edge" in size or {"height", "width"} <= size.keys()):
         raise _incomplete(origin, f"size {size} names neither shortest_edge nor height and width")
+    is_short = isinstance(size, dict) and "shortest_edge" in size
+    resize = int(size["shortest_edge"]) if is_short else _height_width(size)
     if config.get("do_center_crop"):
-        crop = config.get("crop_size")
-        if crop is None:
+        if config.get("crop_size") is None:
             raise _incomplete(origin, "do_center_crop is on but crop_size is not stated")
-        if isinstance(crop, dict):
-            return resize, (int(crop["height"]), int(crop["width"]))
-        return resize, (int(crop), int(crop))
+        return resize, _height_width(config["crop_size"])
     if isinstance(resize, int):
         raise _incomplete(origin, "the short side is resized but nothing is cropped, so the input has no fixed size")
     return resize, resize
+
+
+def _height_width(size: Any) -> tuple[int, int]:
+    """(height, width) in pixels, stated as a record or as one number for a square."""
+    return (int(size["height"]), int(size["width"])) if isinstance(size, dict) else (int(size), int(size))
 
 
 _HUB_SIZES = {

@@ -41,8 +41,7 @@ _PREFIXES: dict[str, Callable[[str], ModelSpec]] = {
 @cache
 def registered() -> dict[str, ModelSpec]:
     """The models that go by a short name."""
-    text = (files("harness.models") / "registry.yaml").read_text(encoding="utf-8")
-    entries = yaml.safe_load(text)
+    entries = yaml.safe_load((files("harness.models") / "registry.yaml").read_text(encoding="utf-8"))
     found = {}
     for name, entry in entries.items():
         stated = entry.pop("checkpoint")

@@ -32,9 +32,8 @@ def explaining(path: Path) -> Iterator[None]:
     try:
         yield
     except pickle.UnpicklingError as error:  # torch's own text advises to run what is inside
-        raise damaged(
-            path, "its pickle is damaged or holds something other than tensors, which harness never runs"
-        ) from error
+        why = "its pickle is damaged or holds something other than tensors, which harness never runs"
+        raise damaged(path, why) from error
     except (safetensors.SafetensorError, RuntimeError, EOFError, OSError, ValueError, KeyError, TypeError) as error:
         lines = str(error).strip().splitlines()
         raise damaged(path, f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__) from error

@@ -1,6 +1,9 @@
-"""The one calling convention for models of all libraries: images in, logits out. Imports torch."""
+"""What is the same for networks of all libraries: images in, logits out, and weights with a fingerprint. Imports torch."""
 
 from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
 
 import torch
 
@@ -16,3 +19,19 @@ class LogitsOnly(torch.nn.Module):
         """Normalised float images (N, 3, H, W) to logits (N, outputs)."""
         output = self.core(images)
         return output if isinstance(output, torch.Tensor) else output.logits
+
+
+def weights_fingerprint(state: Mapping[str, torch.Tensor]) -> str:
+    """SHA-256 (hex) over the tensors in order of their names: name, dtype, shape and bytes of each.
+
+    The same tensors give the same fingerprint, whatever file they came in.
+
+    Args:
+        state: a state dict, buffers included; tensors on any device.
+    """
+    digest = hashlib.sha256()
+    for name in sorted(state):
+        tensor = state[name].detach().cpu().contiguous()
+        digest.update(f"{name}\0{tensor.dtype}\0{tuple(tensor.shape)}\0".encode())
+        digest.update(tensor.reshape(-1).view(torch.uint8).numpy().data)
+    return digest.hexdigest()

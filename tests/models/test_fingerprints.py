@@ -9,7 +9,7 @@ import pytest
 import safetensors.torch
 import torch
 
-from harness.models.fingerprints import weights_fingerprint
+from harness.models.wrapping import weights_fingerprint
 
 
 @pytest.fixture

@@ -13,11 +13,10 @@ from torch import nn
 
 from harness.errors import HarnessError, MissingInputError
 from harness.labels.spaces import label_space
-from harness.models.fingerprints import weights_fingerprint
 from harness.models.loading import LoadedModel, load
 from harness.models.modules import from_module, module_state
 from harness.models.preprocessing import Preprocessing
-from harness.models.wrapping import LogitsOnly
+from harness.models.wrapping import LogitsOnly, weights_fingerprint
 from harness.settings import Settings
 
 PREPROCESSING = Preprocessing(resize=36, crop=32, interpolation="bicubic", mean=(0.4, 0.5, 0.6), std=(0.2, 0.2, 0.3))

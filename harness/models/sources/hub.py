@@ -21,7 +21,22 @@ _BIN_PATTERNS = ["pytorch_model*.bin", "pytorch_model.bin.index.json"]
 _EXPECTED = "Expected: config.json, preprocessor_config.json, and model.safetensors or pytorch_model.bin."
 
 
-class FolderCheckpoint(Checkpoint):
+class _HubLayout(Checkpoint):
+    """A folder in the Hub's layout."""
+
+    def build(self, spec: ModelSpec, found: CheckpointFiles) -> BuiltModel:
+        config = read_json(found.folder / "config.json")
+        if "auto_map" in config:
+            raise HarnessError(
+                f"{spec.reference} needs code from its own repository (auto_map in config.json), which harness never runs.",
+                remedy="Use a checkpoint whose architecture is part of transformers or timm.",
+                exit_code=ExitCode.MISSING,
+            )
+        build = _build_timm if "pretrained_cfg" in config or "architecture" in config else _build_transformers
+        return build(found, config)
+
+
+class FolderCheckpoint(_HubLayout):
     """A local folder in the Hub's layout."""
 
     kind: Literal["folder"] = "folder"
@@ -30,11 +45,8 @@ class FolderCheckpoint(Checkpoint):
     def locate(self, spec: ModelSpec, *, offline: bool) -> CheckpointFiles:
         return _files(self.path, revision=None)
 
-    def build(self, spec: ModelSpec, found: CheckpointFiles) -> BuiltModel:
-        return _build(spec, found)
 
-
-class HubCheckpoint(Checkpoint):
+class HubCheckpoint(_HubLayout):
     """A repository on the Hugging Face Hub."""
 
     kind: Literal["hub"] = "hub"
@@ -44,9 +56,6 @@ class HubCheckpoint(Checkpoint):
     def locate(self, spec: ModelSpec, *, offline: bool) -> CheckpointFiles:
         folder = _snapshot(self.repo, self.revision, offline)
         return _files(folder, revision=folder.name)
-
-    def build(self, spec: ModelSpec, found: CheckpointFiles) -> BuiltModel:
-        return _build(spec, found)
 
 
 # --- what a reference means ----------------------------------------------------------------------------------------
@@ -61,12 +70,8 @@ def resolve_hub(rest: str, prefix: str = "hf") -> ModelSpec:
     repo, _, revision = rest.partition("@")
     if prefix == "timm":
         repo = f"timm/{repo}"
-    return ModelSpec(
-        name=repo.replace("/", "--"),
-        reference=f"{prefix}:{rest}",
-        title=repo,
-        checkpoint=HubCheckpoint(repo=repo, revision=revision or None),
-    )
+    checkpoint = HubCheckpoint(repo=repo, revision=revision or None)
+    return ModelSpec(name=repo.replace("/", "--"), reference=f"{prefix}:{rest}", title=repo, checkpoint=checkpoint)
 
 
 def resolve_timm(rest: str) -> ModelSpec:
@@ -108,31 +113,25 @@ def _snapshot(repo: str, revision: str | None, offline: bool) -> Path:
     try:
         folder = download(_PATTERNS)
         return folder if any(folder.glob("*.safetensors")) else download(_PATTERNS + _BIN_PATTERNS)
-    except errors.GatedRepoError as error:
-        cause: Exception = error
-        why = f"{where} on the Hub is gated, and this account has no access to it."
-        remedy = f"Accept its terms on its page ({repo}), set HF_TOKEN, and repeat the command."
-    except errors.RevisionNotFoundError as error:
-        cause = error
-        why, remedy = f"The Hub has no revision {revision} of {repo}.", "Check the name of the revision."
-    except errors.RepositoryNotFoundError as error:
-        cause = error
-        why = f"The Hub has no model {repo}, or it is private and no token with access is set."
-        remedy = "Check the spelling; for a private model set HF_TOKEN."
-    except errors.LocalEntryNotFoundError as error:
-        cause = error
-        reached = "this run is offline" if offline else "the Hub can't be reached"
-        why = f"The weights of {where} are not on this machine, and {reached}."
-        remedy = f"With network, run once: hf download {repo}, or give a local folder: --model FOLDER."
-    except errors.HfHubHTTPError as error:
-        cause = error
-        status = error.response.status_code if error.response is not None else "no status"
-        why, remedy = f"The Hub answered HTTP {status} for {where}.", "Try again later, or give a local folder."
     except OSError as error:
-        cause = error
         why = f"The weights of {where} could not be fetched: {type(error).__name__}."
         remedy = "Check the network and the free disk space, then repeat the command: it resumes."
-    raise MissingInputError(why, remedy=remedy) from cause
+        if isinstance(error, errors.GatedRepoError):
+            why = f"{where} on the Hub is gated, and this account has no access to it."
+            remedy = f"Accept its terms on its page ({repo}), set HF_TOKEN, and repeat the command."
+        elif isinstance(error, errors.RevisionNotFoundError):
+            why, remedy = f"The Hub has no revision {revision} of {repo}.", "Check the name of the revision."
+        elif isinstance(error, errors.RepositoryNotFoundError):
+            why = f"The Hub has no model {repo}, or it is private and no token with access is set."
+            remedy = "Check the spelling; for a private model set HF_TOKEN."
+        elif isinstance(error, errors.LocalEntryNotFoundError):
+            reached = "this run is offline" if offline else "the Hub can't be reached"
+            why = f"The weights of {where} are not on this machine, and {reached}."
+            remedy = f"With network, run once: hf download {repo}, or give a local folder: --model FOLDER."
+        elif isinstance(error, errors.HfHubHTTPError):
+            status = error.response.status_code if error.response is not None else "no status"
+            why, remedy = f"The Hub answered HTTP {status} for {where}.", "Try again later, or give a local folder."
+        raise MissingInputError(why, remedy=remedy) from error
 
 
 def _files(folder: Path, revision: str | None) -> CheckpointFiles:
@@ -145,19 +144,6 @@ def _files(folder: Path, revision: str | None) -> CheckpointFiles:
 
 
 # --- building ------------------------------------------------------------------------------------------------------
-
-
-def _build(spec: ModelSpec, found: CheckpointFiles) -> BuiltModel:
-    config = read_json(found.folder / "config.json")
-    if "auto_map" in config:
-        raise HarnessError(
-            f"{spec.reference} needs code from its own repository (auto_map in config.json), which harness never runs.",
-            remedy="Use a checkpoint whose architecture is part of transformers or timm.",
-            exit_code=ExitCode.MISSING,
-        )
-    if "pretrained_cfg" in config or "architecture" in config:
-        return _build_timm(found, config)
-    return _build_transformers(found, config)
 
 
 def _build_timm(found: CheckpointFiles, config: dict[str, Any]) -> BuiltModel:
@@ -189,9 +175,8 @@ def _timm_label_space(tag: str, outputs: int) -> tuple[str, str] | None:
     """The order that timm documents for the heads it trained or converted (timm/data/imagenet_info.py)."""
     spaces = {("in1k", 1000): "imagenet-1k", ("in22k", 21841): "imagenet-22k"}
     space = spaces.get((tag.rsplit("_", 1)[-1], outputs))
-    if space is None:
-        return None
-    return space, f"timm documents this order for checkpoints tagged {tag} with {outputs:,} outputs"
+    proof = f"timm documents this order for checkpoints tagged {tag} with {outputs:,} outputs"
+    return (space, proof) if space is not None else None
 
 
 def _build_transformers(found: CheckpointFiles, config: dict[str, Any]) -> BuiltModel:
@@ -213,17 +198,11 @@ def _build_transformers(found: CheckpointFiles, config: dict[str, Any]) -> Built
             ignore_mismatched_sizes=True,  # they are reported below, by name; the library's error says less
             output_loading_info=True,
         )
-    absent = sorted(info["missing_keys"])
-    mismatched = [
-        f"{name} is {tuple(given)}, config.json needs {tuple(needed)}"
-        for name, given, needed in sorted(info["mismatched_keys"])
-    ]
-    if absent or mismatched:
-        raise damaged(
-            found.folder,
-            f"{len(absent)} tensors of the architecture are missing and {len(mismatched)} have another shape "
-            f"({'; '.join((absent + mismatched)[:3])})",
-        )
+    absent, other = sorted(info["missing_keys"]), sorted(info["mismatched_keys"])
+    if absent or other:
+        faults = absent + [f"{name} is {tuple(is_)}, config.json needs {tuple(needed)}" for name, is_, needed in other]
+        why = f"{len(absent)} tensors of the architecture are missing and {len(other)} have another shape"
+        raise damaged(found.folder, f"{why} ({'; '.join(faults[:3])})")
     outputs = int(core.config.num_labels)
     names, note = None, None
     if config.get("id2label"):

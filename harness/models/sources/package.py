@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import importlib.util
-from pathlib import Path
 from typing import Literal
 
 from harness.errors import MissingInputError
+from harness.labels.spaces import installed_folder
 from harness.models.specs import BuiltModel, Checkpoint, CheckpointFiles, ModelSpec
 from harness.models.tensors import in_order, load_strictly, read_tensors
 
@@ -24,13 +23,12 @@ class PackageCheckpoint(Checkpoint):
     """Whether tensors are matched to the architecture by name, or in order with every shape compared."""
 
     def locate(self, spec: ModelSpec, *, offline: bool) -> CheckpointFiles:
-        found = importlib.util.find_spec(self.package)
-        if found is None or found.origin is None:
+        folder = installed_folder(self.package)
+        if folder is None:
             raise MissingInputError(
                 f"The weights of {spec.name} are in the package {self.package}, which is not installed.",
                 remedy=f"Run: {self.install}",
             )
-        folder = Path(found.origin).parent
         hits = tuple(sorted(folder.glob(self.file)))
         if len(hits) != 1:
             raise MissingInputError(
