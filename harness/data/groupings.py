@@ -104,9 +104,6 @@ def narrowed(found: Grouping, group: str | None) -> Grouping:
     return replace(found, frame=pd.DataFrame({group: names == group}))
 
 
-# --- annotations ----------------------------------------------------------------------------------------------------
-
-
 def _installed() -> Path:
     folder = imagenet_x_folder()
     if folder is None:
@@ -165,9 +162,6 @@ def metaclasses() -> tuple[dict[str, str], str]:
     except (OSError, KeyError, ValueError) as error:
         raise _damaged(f"meta-classes {path}", error) from error
     return mapping, hashlib.sha256(text.encode()).hexdigest()
-
-
-# --- one function a kind --------------------------------------------------------------------------------------------
 
 
 def _by_imagenet_x(entry: SlicingEntry, subjects: Subjects) -> Grouping:
@@ -284,9 +278,6 @@ _KINDS: dict[str, Callable[[SlicingEntry, Subjects], Grouping]] = {
 
 def _counts(column: pd.Series) -> dict[str, int]:
     return {str(name): int(count) for name, count in column.items()}
-
-
-# --- from one column of values --------------------------------------------------------------------------------------
 
 
 def named(name: str, title: str, column: pd.DataFrame, digest: str) -> Grouping:

@@ -17,7 +17,7 @@ from harness.data.catalog import Benchmark
 from harness.data.groupings import Grouping, cut, named, narrowed
 from harness.data.manifest import sample_id
 from harness.data.slicings import slicings, split_reference
-from harness.errors import HarnessError, UsageError, nearest, unknown_name
+from harness.errors import UsageError, nearest, unknown_name
 
 KEYS = ("sample_id", "file_name")
 """Columns that rows are joined on, the first one that the file has."""
@@ -132,26 +132,26 @@ def read_slice_file(path: Path, by: Sequence[str] = ()) -> SliceFile:
     frame = _read(path)
     key = next((name for name in KEYS if name in frame.columns), None)
     if key is None:
-        raise _fault(
+        raise UsageError(
             f"{path} has no column sample_id or file_name (it has {_listed(list(map(str, frame.columns)))}).",
-            "Add one of them: rows are joined with the samples on it.",
+            remedy="Add one of them: rows are joined with the samples on it.",
         )
     if len(frame) == 0:
-        raise _fault(f"{path} holds no rows.", "One row a sample.")
+        raise UsageError(f"{path} holds no rows.", remedy="One row a sample.")
     ids = frame[key]
     if ids.isna().any():
         row = int(ids.isna().to_numpy().argmax()) + 1
-        raise _fault(f"{path}: row {row} has no {key}.", "Fill it in, or remove the row.")
+        raise UsageError(f"{path}: row {row} has no {key}.", remedy="Fill it in, or remove the row.")
     ids = ids.astype(str)
     if ids.duplicated().any():
         twice = ids[ids.duplicated()].iloc[0]
-        raise _fault(
+        raise UsageError(
             f"{path}: {key} {twice} occurs {int((ids == twice).sum())} times ({int(ids.duplicated().sum()):,} rows repeat one).",
-            "One row a sample.",
+            remedy="One row a sample.",
         )
     columns = {slug(str(name)): frame[name] for name in frame.columns if name not in KEYS}
     if not columns:
-        raise _fault(f"{path} has no column beside {key}.", "Add the columns to slice by.")
+        raise UsageError(f"{path} has no column beside {key}.", remedy="Add the columns to slice by.")
     chosen = _chosen(path, columns, by)
     for column in chosen.values():
         _check(path, column)
@@ -171,16 +171,16 @@ def _chosen(path: Path, columns: dict[str, pd.Series], by: Sequence[str]) -> dic
         if name not in columns:
             known = [*columns, *slicings()]
             close = nearest(name, known)
-            raise _fault(
+            raise UsageError(
                 f"{path} has no column '{name}' (it has {_listed(list(columns))}), and no slicing has this name.",
-                f"Did you mean {' or '.join(close)}?" if close else "See: harness list slicings",
+                remedy=f"Did you mean {' or '.join(close)}?" if close else "See: harness list slicings",
             )
     chosen = {name: columns[name] for name in wanted} if wanted else columns
     taken = next((name for name in chosen if name in slicings()), None)
     if taken is not None:
-        raise _fault(
+        raise UsageError(
             f"{path}: the column '{columns[taken].name}' has the name of a slicing that harness has itself.",
-            "Rename the column, or choose others with --by.",
+            remedy="Rename the column, or choose others with --by.",
         )
     return chosen
 
@@ -189,17 +189,19 @@ def _check(path: Path, column: pd.Series) -> None:
     known = column.dropna()
     kinds = known.nunique()
     if kinds == 0:
-        raise _fault(f"{path}: the column '{column.name}' is empty.", "Fill it in, or choose others with --by.")
+        raise UsageError(
+            f"{path}: the column '{column.name}' is empty.", remedy="Fill it in, or choose others with --by."
+        )
     if kinds == 1:
-        raise _fault(
+        raise UsageError(
             f"{path}: the column '{column.name}' has one value only ({known.iloc[0]}), so there is nothing to compare.",
-            "Remove it, or choose others with --by.",
+            remedy="Remove it, or choose others with --by.",
         )
     if kinds > MOST_GROUPS and not pd.api.types.is_numeric_dtype(known):
-        raise _fault(
+        raise UsageError(
             f"{path}: the column '{column.name}' has {kinds:,} different values on {len(known):,} rows; a slicing has "
             f"{MOST_GROUPS:,} groups at most.",
-            "Group its values, or choose other columns with --by.",
+            remedy="Group its values, or choose other columns with --by.",
         )
 
 
@@ -212,22 +214,20 @@ def _tidy(column: pd.Series) -> pd.Series:
 
 def _read(path: Path) -> pd.DataFrame:
     if path.suffix not in (".csv", ".parquet"):
-        raise _fault(f"{path} is neither .csv nor .parquet.", "Give one of these.")
+        raise UsageError(f"{path} is neither .csv nor .parquet.", remedy="Give one of these.")
     try:
         if path.suffix == ".parquet":
             return pd.read_parquet(path)
         # "NA" and "None" are names here (Namibia, North America); only an empty cell is missing.
         return pd.read_csv(path, keep_default_na=False, na_values=[""], dtype=dict.fromkeys(KEYS, str))
     except OSError as error:
-        raise _fault(f"Can't read {path}: {error.strerror or error}.", "Mend the path or its permissions.") from error
+        raise UsageError(
+            f"Can't read {path}: {error.strerror or error}.", remedy="Mend the path or its permissions."
+        ) from error
     except (ValueError, pa.ArrowException) as error:
         why = str(error).splitlines()[0]
-        raise _fault(f"Can't read {path} as {path.suffix[1:]}: {why}.", "Mend the file.") from error
+        raise UsageError(f"Can't read {path} as {path.suffix[1:]}: {why}.", remedy="Mend the file.") from error
 
 
 def _listed(names: Sequence[str], most: int = 8) -> str:
     return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
-
-
-def _fault(message: str, remedy: str) -> HarnessError:
-    return UsageError(message, remedy=remedy)

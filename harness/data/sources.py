@@ -13,6 +13,7 @@ from __future__ import annotations
 import os
 import re
 from abc import ABC, abstractmethod
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from functools import cached_property
 from operator import attrgetter
@@ -100,12 +101,13 @@ class Source(ABC):
             opened.seek(start)
             return opened.read(length)
 
+    def listing(self, folder: str = "") -> Listing:
+        """What is in the folder that was found, or in one below it."""
+        return list_folder(self.root / folder, f"{folder}/" if folder else "")
+
     def annotations(self) -> pd.DataFrame | None:
         """Annotations that the copy comes with, indexed by sample id. Raises HarnessError where they are damaged."""
         return None
-
-
-# --- what is on disk --------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -164,12 +166,9 @@ class Place:
         return {stamp.path for stamp in self.listing.others}
 
 
-def ignored_note(count: int, what: str, example: str) -> list[str]:
+def ignored_note(names: Collection[str], what: str) -> list[str]:
     """A note that something was ignored, or nothing."""
-    return [f"{count:,} {what} ignored, e.g. {example}."] if count else []
-
-
-# --- labels -----------------------------------------------------------------------------------------------------------
+    return [f"{len(names):,} {what} ignored, e.g. {min(names)}."] if names else []
 
 
 def checked_class(value: str | int, space: LabelSpace, where: str) -> int:

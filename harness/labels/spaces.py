@@ -106,9 +106,6 @@ def class_name(synset: str) -> str:
     return lemmas().get(synset, synset).split(",")[0].strip()
 
 
-# --- the hierarchy of synsets ---------------------------------------------------------------------------------------
-
-
 @cache
 def _wordnet() -> tuple[dict[str, str], dict[str, list[str]]]:
     """First lemma of every synset in the file, and its children."""

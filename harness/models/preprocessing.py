@@ -132,9 +132,6 @@ def _centre_crop(pixels: np.ndarray, crop: tuple[int, int], offset: str) -> np.n
     return pixels[top : top + crop[0], left : left + crop[1]]
 
 
-# --- the three dialects in which checkpoints state their preprocessing --------------------------------------------
-
-
 def from_timm(config: dict[str, Any], origin: str) -> Preprocessing:
     """From a timm pretrained configuration (`input_size`, `crop_pct`, `crop_mode`, `interpolation`, `mean`, `std`).
 

@@ -13,7 +13,6 @@ from harness.data.sources import (
     Source,
     checked_class,
     ignored_note,
-    list_folder,
     refuse_bare_numbers,
 )
 
@@ -26,18 +25,18 @@ class ClassFolders(Source):
     """Class index of each class folder, in the order of the classes."""
 
     def stamps(self) -> list[FileStamp]:
-        return [stamp for folder in self.labels for stamp in list_folder(self.root / folder, f"{folder}/").images]
+        return [stamp for folder in self.labels for stamp in self.listing(folder).images]
 
     def index(self) -> Index:
         entries, ignored = [], []
         for folder, label in self.labels.items():
-            listing = list_folder(self.root / folder, f"{folder}/")
+            listing = self.listing(folder)
             entries += [Entry(stamp.path, label, stamp.path) for stamp in listing.images]
             ignored += [stamp.path for stamp in listing.others] + [f"{folder}/{name}/" for name in listing.folders]
-        top = list_folder(self.root)
+        top = self.listing()
         ignored += [stamp.path for stamp in top.images + top.others]
         ignored += [f"{name}/" for name in top.folders if name not in self.labels]
-        return Index(entries, ignored_note(len(ignored), "files and folders were", min(ignored, default="")))
+        return Index(entries, ignored_note(ignored, "files and folders were"))
 
 
 def class_folders(place: Place) -> ClassFolders | None:

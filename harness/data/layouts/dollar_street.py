@@ -14,7 +14,7 @@ from pathlib import Path, PurePosixPath
 
 import pandas as pd
 
-from harness.data.sources import Entry, FileStamp, Index, Place, Source, checked_index, ignored_note, stamp_of
+from harness.data.sources import Entry, FileStamp, Index, Place, Source, checked_index, stamp_of
 from harness.errors import HarnessError
 from harness.labels.spaces import LabelSpace
 
@@ -47,8 +47,9 @@ class DollarStreet(Source):
             Entry(f"{sample_id}.jpg", classes[0], path)
             for sample_id, classes, path in zip(present.index, present["classes"], present["path"], strict=True)
         ]
-        notes = ignored_note(len(missing), "rows without their image were", str(missing[0]) if len(missing) else "")
-        notes += ignored_note(unlabelled, "rows without an ImageNet class were", "those with an empty list")
+        notes = [f"{len(missing):,} rows without their image were ignored, e.g. {missing[0]}."] if len(missing) else []
+        if unlabelled:
+            notes.append(f"{unlabelled:,} rows without an ImageNet class were ignored, e.g. those with an empty list.")
         return Index(entries, notes)
 
     def annotations(self) -> pd.DataFrame:

@@ -10,17 +10,7 @@ from functools import partial
 from pathlib import Path
 
 from harness.data.annotations import IMAGENET_X, validation_labels, validation_labels_file
-from harness.data.sources import (
-    Entry,
-    FileStamp,
-    Index,
-    Place,
-    Source,
-    checked_synset,
-    ignored_note,
-    list_folder,
-    stamp_of,
-)
+from harness.data.sources import Entry, FileStamp, Index, Place, Source, checked_synset, ignored_note, stamp_of
 from harness.errors import HarnessError, MissingInputError
 from harness.labels.spaces import LabelSpace
 
@@ -40,12 +30,12 @@ class LabelledFiles(Source):
     """Reads the table: file name -> class index."""
 
     def stamps(self) -> list[FileStamp]:
-        images = list_folder(self.root).images
+        images = self.listing().images
         return [*images, stamp_of(self.table)] if images else []
 
     def index(self) -> Index:
         labels = self.read_labels()
-        images = [stamp.path for stamp in list_folder(self.root).images]
+        images = [stamp.path for stamp in self.listing().images]
         entries = [Entry(image, labels[image], image) for image in images if image in labels]
         unlabelled = [image for image in images if image not in labels]
         if not entries:
@@ -55,7 +45,7 @@ class LabelledFiles(Source):
             )
         table, missing = self.table.name, len(labels) - len(entries)
         notes = [f"Labels from {table}."]
-        notes += ignored_note(len(unlabelled), f"images without a row in {table} were", min(unlabelled, default=""))
+        notes += ignored_note(unlabelled, f"images without a row in {table} were")
         notes += [f"{table} names {missing:,} more images that are not in this copy."] if missing else []
         return Index(entries, notes)
 
@@ -100,9 +90,6 @@ def flat_folder(place: Place) -> LabelledFiles | None:
     raise MissingInputError(
         f"{folder} has images without class folders, and no labels are known for them.", remedy=_LABELS_REMEDY
     )
-
-
-# --- tables -----------------------------------------------------------------------------------------------------------
 
 
 def read_labels_csv(path: Path, space: LabelSpace) -> dict[str, int]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness.data.catalog import PackageSource
-from harness.data.sources import Entry, FileStamp, Index, Source, checked_index, list_folder
+from harness.data.sources import Entry, FileStamp, Index, Source, checked_index
 from harness.labels.spaces import LabelSpace, installed_folder
 
 
@@ -19,7 +19,7 @@ class PackageFiles(Source):
     space: LabelSpace
 
     def stamps(self) -> list[FileStamp]:
-        return [i for i in list_folder(self.root).images if re.fullmatch(self.package.pattern, i.path)]
+        return [i for i in self.listing().images if re.fullmatch(self.package.pattern, i.path)]
 
     def index(self) -> Index:
         matches = [re.fullmatch(self.package.pattern, stamp.path) for stamp in self.stamps()]

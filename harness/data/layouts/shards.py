@@ -18,7 +18,6 @@ from harness.data.sources import (
     Source,
     checked_class,
     ignored_note,
-    list_folder,
 )
 from harness.errors import HarnessError
 from harness.labels.spaces import LabelSpace
@@ -36,14 +35,14 @@ class TarShards(Source):
     """Names of the tar files in `root`."""
 
     def stamps(self) -> list[FileStamp]:
-        return [stamp for stamp in list_folder(self.root).others if stamp.path in self.shards]
+        return [stamp for stamp in self.listing().others if stamp.path in self.shards]
 
     def index(self) -> Index:
         entries: list[Entry] = []
         ignored: list[str] = []
         for shard in self.stamps():
             entries += self._entries(shard, ignored)
-        return Index(entries, ignored_note(len(ignored), "members of the shards were", min(ignored, default="")))
+        return Index(entries, ignored_note(ignored, "members of the shards were"))
 
     def _entries(self, shard: FileStamp, ignored: list[str]) -> Iterator[Entry]:
         path = self.root / shard.path

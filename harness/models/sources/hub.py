@@ -58,9 +58,6 @@ class HubCheckpoint(_HubLayout):
         return _files(folder, revision=folder.name)
 
 
-# --- what a reference means ----------------------------------------------------------------------------------------
-
-
 def resolve_hub(rest: str, prefix: str = "hf") -> ModelSpec:
     """The model of `hf:ORG/NAME[@REVISION]`. Raises HarnessError: malformed."""
     if not HUB_ID.fullmatch(rest):
@@ -97,9 +94,6 @@ def resolve_folder(path: Path) -> ModelSpec:
         )
     folder = path.resolve()
     return ModelSpec(name=folder.name, reference=str(path), title=folder.name, checkpoint=FolderCheckpoint(path=folder))
-
-
-# --- finding files -------------------------------------------------------------------------------------------------
 
 
 def _snapshot(repo: str, revision: str | None, offline: bool) -> Path:
@@ -141,9 +135,6 @@ def _files(folder: Path, revision: str | None) -> CheckpointFiles:
         raise MissingInputError(f"{folder} is no model in the Hub's layout: {missing} is missing.", remedy=_EXPECTED)
     configs = [path for name in ("config.json", "preprocessor_config.json") if (path := folder / name).is_file()]
     return CheckpointFiles(folder, (*configs, *weights), revision)
-
-
-# --- building ------------------------------------------------------------------------------------------------------
 
 
 def _build_timm(found: CheckpointFiles, config: dict[str, Any]) -> BuiltModel:
