@@ -38,15 +38,11 @@ def real_labels() -> Mapping[str, tuple[int, ...]]:
     try:
         rows = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise HarnessError(
-            f"Can't read the ReaL labels: {path}: {error}.",
-            remedy="Install timm again: pip install --force-reinstall timm",
-        ) from error
+        message = f"Can't read the ReaL labels: {path}: {error}."
+        raise HarnessError(message, remedy="Install timm again: pip install --force-reinstall timm") from error
     if len(rows) != VALIDATION_IMAGES:
-        raise HarnessError(
-            f"{path} has {len(rows):,} entries instead of {VALIDATION_IMAGES:,}.",
-            remedy="Install an unmodified timm: pip install --force-reinstall timm",
-        )
+        message = f"{path} has {len(rows):,} entries instead of {VALIDATION_IMAGES:,}."
+        raise HarnessError(message, remedy="Install an unmodified timm: pip install --force-reinstall timm")
     return MappingProxyType({validation_id(number): tuple(labels) for number, labels in enumerate(rows, start=1)})
 
 
@@ -70,9 +66,7 @@ def validation_labels() -> Mapping[str, int]:
     """
     path = validation_labels_file()
     if path is None:
-        raise MissingInputError(
-            "The labels of the ILSVRC-2012 validation images are not installed.",
-            remedy=f"Run: pip install {IMAGENET_X} (its annotations are CC-BY-NC-4.0)",
-        )
+        message = "The labels of the ILSVRC-2012 validation images are not installed."
+        raise MissingInputError(message, remedy=f"Run: pip install {IMAGENET_X} (its annotations are CC-BY-NC-4.0)")
     with path.open(encoding="utf-8", newline="") as file:
         return MappingProxyType({row["file_name"]: int(row["label"]) for row in csv.DictReader(file)})

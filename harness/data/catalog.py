@@ -189,9 +189,8 @@ def parse_data_options(options: list[str]) -> dict[str, str]:
     for option in options:
         name, equals, path = option.partition("=")
         if not equals or not name or not path:
-            raise UsageError(
-                f"--data {option} is not BENCHMARK=PATH.", remedy="Example: --data imagenet-val=/data/imagenet/val"
-            )
+            message = f"--data {option} is not BENCHMARK=PATH."
+            raise UsageError(message, remedy="Example: --data imagenet-val=/data/imagenet/val")
         get_benchmark(name)
         if name in given:
             raise UsageError(f"--data {name} is given twice.", remedy="Give it once.")

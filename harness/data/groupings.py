@@ -188,10 +188,8 @@ def _by_wordnet(entry: SlicingEntry, subjects: Subjects, group: str | None) -> G
     wanted = entry.synsets if group is None else (group,)
     classes = {synset: list(classes_under(synset, space)) for synset in wanted}
     if group is not None and not classes[group]:
-        raise UsageError(
-            f"No class of {space.name} is {group} ({name_of(group)}) or below it.",
-            remedy="Choose a synset with classes below it, e.g. wordnet/n02084071 (dog).",
-        )
+        message = f"No class of {space.name} is {group} ({name_of(group)}) or below it."
+        raise UsageError(message, remedy="Choose a synset with classes below it, e.g. wordnet/n02084071 (dog).")
     digest = hashlib.sha256(json.dumps([space.name, classes]).encode()).hexdigest()
     return _by_class_groups(entry, subjects, classes, {s: name_of(s) for s in wanted}, digest)
 
@@ -242,10 +240,8 @@ def _by_real(entry: SlicingEntry, subjects: Subjects) -> Grouping:
 
 def _by_statistic(entry: SlicingEntry, subjects: Subjects) -> Grouping:
     if subjects.statistics is None:
-        raise MissingInputError(
-            "Image statistics are computed from the images, which are not here.",
-            remedy=f"Give them: --data {subjects.benchmark.name}=DIR",
-        )
+        message = "Image statistics are computed from the images, which are not here."
+        raise MissingInputError(message, remedy=f"Give them: --data {subjects.benchmark.name}=DIR")
     values = subjects.statistics()[[entry.option]]
     found = cut(entry.name, entry.title, values, _FIFTHS, _digest_of(values))
     if subjects.is_whole or found.published is None:
@@ -256,10 +252,8 @@ def _by_statistic(entry: SlicingEntry, subjects: Subjects) -> Grouping:
 
 def _by_table(entry: SlicingEntry, subjects: Subjects) -> Grouping:
     if subjects.table is None:
-        raise MissingInputError(
-            f"Places and incomes stand in the table of {subjects.benchmark.name}, which is not here.",
-            remedy=f"Give the copy with its table: --data {subjects.benchmark.name}=DIR",
-        )
+        message = f"Places and incomes stand in the table of {subjects.benchmark.name}, which is not here."
+        raise MissingInputError(message, remedy=f"Give the copy with its table: --data {subjects.benchmark.name}=DIR")
     column = subjects.table[[entry.option]]
     if entry.option == "income":
         return cut(entry.name, entry.title, column, _QUARTERS, _digest_of(column))
@@ -293,10 +287,8 @@ def cut(name: str, title: str, values: pd.DataFrame, parts: int, digest: str) ->
     """
     known = values.iloc[:, 0].dropna().astype(np.float64)
     if known.nunique() < 2:
-        raise UsageError(
-            f"All {len(known):,} samples have the same value, so there is nothing to compare.",
-            remedy="Choose another slicing.",
-        )
+        message = f"All {len(known):,} samples have the same value, so there is nothing to compare."
+        raise UsageError(message, remedy="Choose another slicing.")
     # Bounds are those of the whole column, so that a part of the samples is cut where all of them are.
     codes, edges = quantile_codes(known.to_numpy(), parts)
     names = [f"q{part}" for part in range(1, parts + 1)]

@@ -189,9 +189,8 @@ def unpack(file: Path, target: Path) -> Path:
     except (OSError, EOFError, ValueError, shutil.ReadError, tarfile.TarError, zipfile.BadZipFile, zlib.error) as error:
         if target.is_dir():  # another process was faster
             return target
-        raise HarnessError(
-            f"Can't unpack {file} to {target}: {error}.", remedy="Free some space or fetch the archive again."
-        ) from error
+        message = f"Can't unpack {file} to {target}: {error}."
+        raise HarnessError(message, remedy="Free some space or fetch the archive again.") from error
     finally:
         shutil.rmtree(partial, ignore_errors=True)
     return target

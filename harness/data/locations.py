@@ -50,10 +50,8 @@ def locate(
         HarnessError: `given` doesn't exist, or the benchmark has no images of its own.
     """
     if benchmark.scored_from is not None:
-        raise HarnessError(
-            f"{benchmark.name} has no images of its own: it is scored from {benchmark.scored_from}.",
-            remedy=f"Give {benchmark.scored_from}: --data {benchmark.scored_from}=DIR",
-        )
+        message = f"{benchmark.name} has no images of its own: it is scored from {benchmark.scored_from}."
+        raise HarnessError(message, remedy=f"Give {benchmark.scored_from}: --data {benchmark.scored_from}=DIR")
     if given is not None:
         return _given(benchmark, given, offline)
     if data_home is not None and (data_home / benchmark.name).exists():
@@ -84,17 +82,13 @@ def _given(benchmark: Benchmark, given: str | Path, offline: bool) -> Location:
         if not (local := Path(repository).exists()) and "@" in repository:
             repository, revision = repository.rsplit("@", 1)
         if offline and not local:
-            raise MissingInputError(
-                f"{text} was given for {benchmark.name}, but the Hub is not asked (offline).",
-                remedy="Give a folder on this machine, or leave out --offline.",
-            )
+            message = f"{text} was given for {benchmark.name}, but the Hub is not asked (offline)."
+            raise MissingInputError(message, remedy="Give a folder on this machine, or leave out --offline.")
         return Location(benchmark.name, "given", repository=repository, revision=revision)
     path = Path(given).expanduser()
     if not path.exists():
-        raise UsageError(
-            f"{path}, given for {benchmark.name}, does not exist.",
-            remedy=f"Mend the path, or give a Hub data set as --data {benchmark.name}=hf:OWNER/NAME.",
-        )
+        remedy = f"Mend the path, or give a Hub data set as --data {benchmark.name}=hf:OWNER/NAME."
+        raise UsageError(f"{path}, given for {benchmark.name}, does not exist.", remedy=remedy)
     return Location(benchmark.name, "given", path)
 
 

@@ -100,10 +100,8 @@ def build_manifest(
     seen: dict[str, Entry] = {}
     for name, entry in zip(names, entries, strict=True):
         if name is not None and (first := seen.setdefault(name, entry)) is not entry:
-            raise HarnessError(
-                f"{source.root}: {first.place} and {entry.place} are both sample {name}.",
-                remedy="Remove one of them; a copy holds each image once.",
-            )
+            message = f"{source.root}: {first.place} and {entry.place} are both sample {name}."
+            raise HarnessError(message, remedy="Remove one of them; a copy holds each image once.")
     if benchmark.sample_id == "ilsvrc":
         _check_labels(names, entries, source, space)
     digests = _digests(source, entries, progress)
@@ -134,10 +132,8 @@ def sample_id(rule: SampleIdRule, name: str, synset: str) -> str | None:
         if match := _VALIDATION_NAME.search(base):
             return f"{match[0]}.JPEG"
         if _TRAINING_NAME.match(base):
-            raise HarnessError(
-                f"{name} is the name of an ImageNet training image, not of a validation image.",
-                remedy="Give the validation set; accuracy on training images means nothing.",
-            )
+            message = f"{name} is the name of an ImageNet training image, not of a validation image."
+            raise HarnessError(message, remedy="Give the validation set; accuracy on training images means nothing.")
         return None
     if not base:
         return None

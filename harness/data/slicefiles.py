@@ -132,10 +132,8 @@ def read_slice_file(path: Path, by: Sequence[str] = ()) -> SliceFile:
     frame = _read(path)
     key = next((name for name in KEYS if name in frame.columns), None)
     if key is None:
-        raise UsageError(
-            f"{path} has no column sample_id or file_name (it has {_listed(list(map(str, frame.columns)))}).",
-            remedy="Add one of them: rows are joined with the samples on it.",
-        )
+        message = f"{path} has no column sample_id or file_name (it has {_listed(list(map(str, frame.columns)))})."
+        raise UsageError(message, remedy="Add one of them: rows are joined with the samples on it.")
     if len(frame) == 0:
         raise UsageError(f"{path} holds no rows.", remedy="One row a sample.")
     ids = frame[key]
@@ -178,10 +176,8 @@ def _chosen(path: Path, columns: dict[str, pd.Series], by: Sequence[str]) -> dic
     chosen = {name: columns[name] for name in wanted} if wanted else columns
     taken = next((name for name in chosen if name in slicings()), None)
     if taken is not None:
-        raise UsageError(
-            f"{path}: the column '{columns[taken].name}' has the name of a slicing that harness has itself.",
-            remedy="Rename the column, or choose others with --by.",
-        )
+        message = f"{path}: the column '{columns[taken].name}' has the name of a slicing that harness has itself."
+        raise UsageError(message, remedy="Rename the column, or choose others with --by.")
     return chosen
 
 
@@ -189,9 +185,8 @@ def _check(path: Path, column: pd.Series) -> None:
     known = column.dropna()
     kinds = known.nunique()
     if kinds == 0:
-        raise UsageError(
-            f"{path}: the column '{column.name}' is empty.", remedy="Fill it in, or choose others with --by."
-        )
+        message = f"{path}: the column '{column.name}' is empty."
+        raise UsageError(message, remedy="Fill it in, or choose others with --by.")
     if kinds == 1:
         raise UsageError(
             f"{path}: the column '{column.name}' has one value only ({known.iloc[0]}), so there is nothing to compare.",
@@ -221,9 +216,8 @@ def _read(path: Path) -> pd.DataFrame:
         # "NA" and "None" are names here (Namibia, North America); only an empty cell is missing.
         return pd.read_csv(path, keep_default_na=False, na_values=[""], dtype=dict.fromkeys(KEYS, str))
     except OSError as error:
-        raise UsageError(
-            f"Can't read {path}: {error.strerror or error}.", remedy="Mend the path or its permissions."
-        ) from error
+        message = f"Can't read {path}: {error.strerror or error}."
+        raise UsageError(message, remedy="Mend the path or its permissions.") from error
     except (ValueError, pa.ArrowException) as error:
         why = str(error).splitlines()[0]
         raise UsageError(f"Can't read {path} as {path.suffix[1:]}: {why}.", remedy="Mend the file.") from error

@@ -133,9 +133,8 @@ def list_folder(folder: Path, prefix: str = "") -> Listing:
                 is_image = os.path.splitext(entry.name)[1].lower() in IMAGE_SUFFIXES
                 (listing.images if is_image else listing.others).append(stamp_of(entry, prefix + entry.name))
     except OSError as error:
-        raise HarnessError(
-            f"Can't list {error.filename or folder}: {error.strerror}.", remedy="Mend the folder or its permissions."
-        ) from error
+        message = f"Can't list {error.filename or folder}: {error.strerror}."
+        raise HarnessError(message, remedy="Mend the folder or its permissions.") from error
     return listing
 
 
@@ -184,20 +183,16 @@ def checked_index(value: int, space: LabelSpace, where: str) -> int:
     if 0 <= value < len(space):
         return value
     hint = " The labels seem to count from 1; they must count from 0." if value == len(space) else ""
-    raise HarnessError(
-        f"{where}: label {value} is outside 0 to {len(space) - 1}, the classes of {space.name}.{hint}",
-        remedy="Give the copy that belongs to this benchmark, or mend its labels.",
-    )
+    message = f"{where}: label {value} is outside 0 to {len(space) - 1}, the classes of {space.name}.{hint}"
+    raise HarnessError(message, remedy="Give the copy that belongs to this benchmark, or mend its labels.")
 
 
 def checked_synset(synset: str, space: LabelSpace, where: str) -> int:
     """Class index of a synset of the space."""
     if synset in space:
         return space.index(synset)
-    raise HarnessError(
-        f"{where}: {synset} is not one of the {len(space):,} classes of {space.name}.",
-        remedy="Give the copy that belongs to this benchmark, or remove what isn't part of it.",
-    )
+    message = f"{where}: {synset} is not one of the {len(space):,} classes of {space.name}."
+    raise HarnessError(message, remedy="Give the copy that belongs to this benchmark, or remove what isn't part of it.")
 
 
 def refuse_bare_numbers(space: LabelSpace, where: str) -> None:

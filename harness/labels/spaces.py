@@ -81,15 +81,11 @@ def label_space(name: str) -> LabelSpace:
     try:
         data = path.read_bytes()
     except OSError as error:
-        raise HarnessError(
-            f"Can't read the synset list of {name}: {path}: {error.strerror}.",
-            remedy="Install timm again: pip install --force-reinstall timm",
-        ) from error
+        message = f"Can't read the synset list of {name}: {path}: {error.strerror}."
+        raise HarnessError(message, remedy="Install timm again: pip install --force-reinstall timm") from error
     if hashlib.sha256(data).hexdigest() != published:
-        raise HarnessError(
-            f"{path} is not the published synset list of {name}: its content changed.",
-            remedy="Install an unmodified timm; class indices can't be trusted with this file.",
-        )
+        message = f"{path} is not the published synset list of {name}: its content changed."
+        raise HarnessError(message, remedy="Install an unmodified timm; class indices can't be trusted with this file.")
     return LabelSpace(name, tuple(data.decode("ascii").split()))
 
 
@@ -124,10 +120,8 @@ def name_of(synset: str) -> str:
     """First lemma of `synset` in WordNet 3.0. Raises HarnessError for an unknown synset."""
     names, _ = _wordnet()
     if synset not in names:
-        raise HarnessError(
-            f"{synset} is not a synset of ImageNet or an ancestor of one.",
-            remedy="Give a WordNet 3.0 noun id such as n02084071 (dog).",
-        )
+        message = f"{synset} is not a synset of ImageNet or an ancestor of one."
+        raise HarnessError(message, remedy="Give a WordNet 3.0 noun id such as n02084071 (dog).")
     return names[synset]
 
 

@@ -32,10 +32,8 @@ class ModuleCheckpoint(Checkpoint):
     class_name: str
 
     def locate(self, spec: ModelSpec, *, offline: bool) -> CheckpointFiles:
-        raise MissingInputError(
-            f"{spec.title} is a {self.class_name} in the memory of another program.",
-            remedy="Hand the module over in Python: harness.evaluate(module, SUITE, preprocessing=…, labels=…).",
-        )
+        remedy = "Hand the module over in Python: harness.evaluate(module, SUITE, preprocessing=…, labels=…)."
+        raise MissingInputError(f"{spec.title} is a {self.class_name} in the memory of another program.", remedy=remedy)
 
     def build(self, spec: ModelSpec, found: CheckpointFiles) -> NoReturn:
         raise AssertionError("its files can't be located")
@@ -72,10 +70,8 @@ def from_module(
     """
     name = type(module).__name__ if name is None else name
     if not _NAME.fullmatch(name):
-        raise UsageError(
-            f"'{name}' can't be the name of a model, since files are named after it.",
-            remedy="Use letters, digits, '.', '_' and '-'.",
-        )
+        message = f"'{name}' can't be the name of a model, since files are named after it."
+        raise UsageError(message, remedy="Use letters, digits, '.', '_' and '-'.")
     _check_weights(module)
     core = copy.deepcopy(module).cpu().eval()
     library = type(module).__module__.partition(".")[0]
@@ -133,10 +129,8 @@ def _count_outputs(core: torch.nn.Module, preprocessing: Preprocessing) -> int:
     logits = getattr(output, "logits", output)
     if not isinstance(logits, torch.Tensor) or logits.ndim != 2 or len(logits) != 1:
         what = f"a tensor of shape {tuple(logits.shape)}" if isinstance(logits, torch.Tensor) else type(logits).__name__
-        raise HarnessError(
-            f"For one image the module returns {what}, not logits of shape (1, outputs).",
-            remedy="Wrap it in a module that returns the logits alone.",
-        )
+        message = f"For one image the module returns {what}, not logits of shape (1, outputs)."
+        raise HarnessError(message, remedy="Wrap it in a module that returns the logits alone.")
     return logits.shape[1]
 
 

@@ -77,10 +77,8 @@ def _source_at(place: Place) -> Source | None:
             return source
     compressed = [name for name in sorted(place.others) if name.endswith((".tar.gz", ".tgz", ".zip"))]
     if compressed and not place.benchmark.label_sets:
-        raise HarnessError(
-            f"{place.path} holds the archive {compressed[0]}, which can't be read in place.",
-            remedy="Unpack it and give the folder with the images.",
-        )
+        message = f"{place.path} holds the archive {compressed[0]}, which can't be read in place."
+        raise HarnessError(message, remedy="Unpack it and give the folder with the images.")
     return None
 
 

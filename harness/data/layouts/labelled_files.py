@@ -87,9 +87,8 @@ def flat_folder(place: Place) -> LabelledFiles | None:
             "read as class indices they would give accuracies near chance.",
             remedy=_LABELS_REMEDY,
         )
-    raise MissingInputError(
-        f"{folder} has images without class folders, and no labels are known for them.", remedy=_LABELS_REMEDY
-    )
+    message = f"{folder} has images without class folders, and no labels are known for them."
+    raise MissingInputError(message, remedy=_LABELS_REMEDY)
 
 
 def read_labels_csv(path: Path, space: LabelSpace) -> dict[str, int]:
@@ -141,10 +140,8 @@ def _read_csv(path: Path, columns: Iterable[str]) -> list[tuple[int, dict[str, s
             reader = csv.DictReader(file, restval="")
             names = reader.fieldnames or ()
             if missing := [column for column in columns if column not in names]:
-                raise HarnessError(
-                    f"{path} lacks the column {', '.join(missing)}; it has: {', '.join(names)}.",
-                    remedy=f"Its first line must name: {', '.join(columns)}.",
-                )
+                message = f"{path} lacks the column {', '.join(missing)}; it has: {', '.join(names)}."
+                raise HarnessError(message, remedy=f"Its first line must name: {', '.join(columns)}.")
             return list(enumerate(reader, start=2))
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise HarnessError(f"Can't read {path}: {error}.", remedy="Give a CSV file in UTF-8.") from error

@@ -176,10 +176,8 @@ def _files_of_split(root: Path, files: list[Path], benchmark: Benchmark) -> list
     chosen = [file for file in files if splits[file] == wanted] or files
     several = sorted({str(splits[file]) for file in chosen})
     if len(several) > 1:
-        raise HarnessError(
-            f"{root} holds Parquet files of several splits ({', '.join(several)}), none of them called {wanted}.",
-            remedy=f"Give a folder with the files of the {wanted} split only.",
-        )
+        message = f"{root} holds Parquet files of several splits ({', '.join(several)}), none of them called {wanted}."
+        raise HarnessError(message, remedy=f"Give a folder with the files of the {wanted} split only.")
     return chosen
 
 

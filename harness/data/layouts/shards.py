@@ -58,10 +58,8 @@ class TarShards(Source):
                         continue
                     if f".{suffix.lower()}" in IMAGE_SUFFIXES:
                         if key in images:
-                            raise HarnessError(
-                                f"{path}: {images[key].name} and {member.name} are two images of one sample.",
-                                remedy="Keep one image for each sample.",
-                            )
+                            message = f"{path}: {images[key].name} and {member.name} are two images of one sample."
+                            raise HarnessError(message, remedy="Keep one image for each sample.")
                         images[key] = member
                     elif suffix.lower() == "cls" and (content := archive.extractfile(member)) is not None:
                         classes[key] = content.read().decode("ascii", errors="replace").strip()

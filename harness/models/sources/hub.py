@@ -61,9 +61,8 @@ class HubCheckpoint(_HubLayout):
 def resolve_hub(rest: str, prefix: str = "hf") -> ModelSpec:
     """The model of `hf:ORG/NAME[@REVISION]`. Raises HarnessError: malformed."""
     if not HUB_ID.fullmatch(rest):
-        raise UsageError(
-            f"'{prefix}:{rest}' is not {prefix}:ORG/NAME[@REVISION].", remedy="Example: hf:facebook/regnet-y-040@main"
-        )
+        message = f"'{prefix}:{rest}' is not {prefix}:ORG/NAME[@REVISION]."
+        raise UsageError(message, remedy="Example: hf:facebook/regnet-y-040@main")
     repo, _, revision = rest.partition("@")
     if prefix == "timm":
         repo = f"timm/{repo}"
@@ -77,10 +76,8 @@ def resolve_timm(rest: str) -> ModelSpec:
     Raises HarnessError: an architecture without the tag of its weights.
     """
     if "." not in rest:
-        raise UsageError(
-            f"'timm:{rest}' names an architecture, not a checkpoint.",
-            remedy=f"Add the tag of the weights, e.g. timm:{rest}.in1k; the names are listed by timm.list_pretrained().",
-        )
+        remedy = f"Add the tag of the weights, e.g. timm:{rest}.in1k; the names are listed by timm.list_pretrained()."
+        raise UsageError(f"'timm:{rest}' names an architecture, not a checkpoint.", remedy=remedy)
     return resolve_hub(rest, "timm")
 
 

@@ -25,16 +25,12 @@ class PackageCheckpoint(Checkpoint):
     def locate(self, spec: ModelSpec, *, offline: bool) -> CheckpointFiles:
         folder = installed_folder(self.package)
         if folder is None:
-            raise MissingInputError(
-                f"The weights of {spec.name} are in the package {self.package}, which is not installed.",
-                remedy=f"Run: {self.install}",
-            )
+            message = f"The weights of {spec.name} are in the package {self.package}, which is not installed."
+            raise MissingInputError(message, remedy=f"Run: {self.install}")
         hits = tuple(sorted(folder.glob(self.file)))
         if len(hits) != 1:
-            raise MissingInputError(
-                f"The package {self.package} holds {len(hits)} files {self.file}, expected one.",
-                remedy=f"Install it again: {self.install}",
-            )
+            message = f"The package {self.package} holds {len(hits)} files {self.file}, expected one."
+            raise MissingInputError(message, remedy=f"Install it again: {self.install}")
         return CheckpointFiles(folder, hits)
 
     def build(self, spec: ModelSpec, found: CheckpointFiles) -> BuiltModel:
