@@ -152,9 +152,8 @@ class Benchmark(_Entry):
         """
         if self.corruptions is None:
             return ()
-        axes = self.corruptions
-        cells = tuple(f"{name}/{severity}" for name in axes.names for severity in axes.severities)
-        return cells if self.generated_from is None else (CLEAN_CROPS, *cells)
+        cells = (f"{name}/{severity}" for name in self.corruptions.names for severity in self.corruptions.severities)
+        return (*cells,) if self.generated_from is None else (CLEAN_CROPS, *cells)
 
 
 @cache
@@ -174,10 +173,9 @@ def benchmarks() -> dict[str, Benchmark]:
 
 def get_benchmark(name: str) -> Benchmark:
     """The benchmark called `name`. Raises HarnessError with the nearest names where there is none."""
-    try:
-        return benchmarks()[name]
-    except KeyError:
-        raise unknown_name("benchmark", name, benchmarks()) from None
+    if name not in benchmarks():
+        raise unknown_name("benchmark", name, benchmarks())
+    return benchmarks()[name]
 
 
 def parse_data_options(options: list[str]) -> dict[str, str]:

@@ -28,8 +28,7 @@ from harness.data.statistics import quantile_codes
 from harness.errors import HarnessError, MissingInputError, UsageError, unknown_name
 from harness.labels.spaces import class_name, classes_under, label_space, name_of
 
-_FIFTHS = 5
-_QUARTERS = 4
+_FIFTHS, _QUARTERS = 5, 4
 _OTHER = "other"
 """The meta-class of classes whose own is none of ImageNet-X's (imagenet_x/utils.py)."""
 
@@ -244,10 +243,10 @@ def _by_statistic(entry: SlicingEntry, subjects: Subjects) -> Grouping:
         raise MissingInputError(message, remedy=f"Give them: --data {subjects.benchmark.name}=DIR")
     values = subjects.statistics()[[entry.option]]
     found = cut(entry.name, entry.title, values, _FIFTHS, _digest_of(values))
-    if subjects.is_whole or found.published is None:
+    if subjects.is_whole:
         return found
     # Bounds are those of the images that were run: the whole benchmark would have a fifth of its images in each.
-    return replace(found, published=dict.fromkeys(found.published, round(subjects.benchmark.size / _FIFTHS)))
+    return replace(found, published=dict.fromkeys(found.published or (), round(subjects.benchmark.size / _FIFTHS)))
 
 
 def _by_table(entry: SlicingEntry, subjects: Subjects) -> Grouping:

@@ -52,10 +52,8 @@ class SliceFile:
         values = self.columns[name]
         frame = pd.DataFrame({name: values.to_numpy()}, index=self._sample_ids(benchmark))
         title = str(values.name)
-        if _is_cut(values):
-            found = cut(name, title, frame, _FIFTHS, self.digest)
-        else:
-            found = named(name, title, frame, self.digest)
+        is_cut = _is_cut(values)
+        found = cut(name, title, frame, _FIFTHS, self.digest) if is_cut else named(name, title, frame, self.digest)
         return replace(narrowed(found, group), note=self._note(values, frame.index, sample_ids))
 
     def joins(self, benchmark: Benchmark, sample_ids: Sequence[str]) -> bool:
@@ -66,9 +64,8 @@ class SliceFile:
         """Refuse `COLUMN/GROUP` where the column has no such group. Raises HarnessError with the nearest ones."""
         name, group = split_reference(reference)
         values = self.columns[name]
-        groups = (
-            [f"q{part}" for part in range(1, _FIFTHS + 1)] if _is_cut(values) else sorted(set(_named_values(values)))
-        )
+        fifths = [f"q{part}" for part in range(1, _FIFTHS + 1)]
+        groups = fifths if _is_cut(values) else sorted(values.dropna().astype(str).unique())
         if group is not None and group not in groups:
             raise unknown_name(f"group of {name}", group, groups, where=str(self.path))
 
@@ -86,7 +83,10 @@ class SliceFile:
         """The rows' sample ids in this benchmark."""
         if self.key == "sample_id" and benchmark.sample_id != "ilsvrc":
             return pd.Index(self.ids)
-        index = pd.Index([_as_sample_id(name, benchmark) for name in self.ids])
+        if benchmark.sample_id == "synset/filename":
+            index = pd.Index(["/".join(PurePosixPath(name).parts[-2:]) for name in self.ids])
+        else:
+            index = pd.Index([sample_id(benchmark.sample_id, name, "") or name for name in self.ids])
         if index.has_duplicates:
             twice = str(index[index.duplicated()][0])
             raise UsageError(f"{self.path}: several rows are of sample {twice}.", remedy="One row a sample.")
@@ -106,16 +106,6 @@ def _is_cut(values: pd.Series) -> bool:
     """Whether a column is of numbers that are cut into groups of equal size."""
     numbers = pd.api.types.is_numeric_dtype(values) and not pd.api.types.is_bool_dtype(values)
     return numbers and values.nunique() > MOST_NUMBERS
-
-
-def _named_values(values: pd.Series) -> list[str]:
-    return values.dropna().astype(str).tolist()
-
-
-def _as_sample_id(name: str, benchmark: Benchmark) -> str:
-    if benchmark.sample_id == "synset/filename":
-        return "/".join(PurePosixPath(name).parts[-2:])
-    return sample_id(benchmark.sample_id, name, "") or name
 
 
 def read_slice_file(path: Path, by: Sequence[str] = ()) -> SliceFile:
@@ -141,20 +131,15 @@ def read_slice_file(path: Path, by: Sequence[str] = ()) -> SliceFile:
         row = int(ids.isna().to_numpy().argmax()) + 1
         raise UsageError(f"{path}: row {row} has no {key}.", remedy="Fill it in, or remove the row.")
     ids = ids.astype(str)
-    if ids.duplicated().any():
-        twice = ids[ids.duplicated()].iloc[0]
-        raise UsageError(
-            f"{path}: {key} {twice} occurs {int((ids == twice).sum())} times ({int(ids.duplicated().sum()):,} rows repeat one).",
-            remedy="One row a sample.",
-        )
+    if len(repeats := ids[ids.duplicated()]):
+        times = int((ids == repeats.iloc[0]).sum())
+        message = f"{path}: {key} {repeats.iloc[0]} occurs {times} times ({len(repeats):,} rows repeat one)."
+        raise UsageError(message, remedy="One row a sample.")
     columns = {slug(str(name)): frame[name] for name in frame.columns if name not in KEYS}
     if not columns:
         raise UsageError(f"{path} has no column beside {key}.", remedy="Add the columns to slice by.")
-    chosen = _chosen(path, columns, by)
-    for column in chosen.values():
-        _check(path, column)
-    digest = hashlib.sha256(path.read_bytes()).hexdigest()
-    return SliceFile(path, key, tuple(ids), {name: _tidy(column) for name, column in chosen.items()}, digest)
+    chosen = {name: _checked(path, column) for name, column in _chosen(path, columns, by).items()}
+    return SliceFile(path, key, tuple(ids), chosen, hashlib.sha256(path.read_bytes()).hexdigest())
 
 
 def slug(text: str) -> str:
@@ -167,8 +152,7 @@ def _chosen(path: Path, columns: dict[str, pd.Series], by: Sequence[str]) -> dic
     wanted = [name for name in dict.fromkeys(slug(split_reference(r)[0]) for r in by) if name not in slicings()]
     for name in wanted:
         if name not in columns:
-            known = [*columns, *slicings()]
-            close = nearest(name, known)
+            close = nearest(name, [*columns, *slicings()])
             raise UsageError(
                 f"{path} has no column '{name}' (it has {_listed(list(columns))}), and no slicing has this name.",
                 remedy=f"Did you mean {' or '.join(close)}?" if close else "See: harness list slicings",
@@ -181,30 +165,22 @@ def _chosen(path: Path, columns: dict[str, pd.Series], by: Sequence[str]) -> dic
     return chosen
 
 
-def _check(path: Path, column: pd.Series) -> None:
+def _checked(path: Path, column: pd.Series) -> pd.Series:
     known = column.dropna()
     kinds = known.nunique()
     if kinds == 0:
-        message = f"{path}: the column '{column.name}' is empty."
-        raise UsageError(message, remedy="Fill it in, or choose others with --by.")
-    if kinds == 1:
-        raise UsageError(
-            f"{path}: the column '{column.name}' has one value only ({known.iloc[0]}), so there is nothing to compare.",
-            remedy="Remove it, or choose others with --by.",
-        )
-    if kinds > MOST_GROUPS and not pd.api.types.is_numeric_dtype(known):
-        raise UsageError(
-            f"{path}: the column '{column.name}' has {kinds:,} different values on {len(known):,} rows; a slicing has "
-            f"{MOST_GROUPS:,} groups at most.",
-            remedy="Group its values, or choose other columns with --by.",
-        )
-
-
-def _tidy(column: pd.Series) -> pd.Series:
-    """Whole numbers stay whole where missing values made them floats: group `1`, not `1.0`."""
-    if pd.api.types.is_float_dtype(column) and (column.dropna() % 1 == 0).all():
-        return column.astype("Int64")
-    return column
+        fault, remedy = "is empty", "Fill it in, or choose others with --by."
+    elif kinds == 1:
+        fault = f"has one value only ({known.iloc[0]}), so there is nothing to compare"
+        remedy = "Remove it, or choose others with --by."
+    elif kinds > MOST_GROUPS and not pd.api.types.is_numeric_dtype(known):
+        fault = f"has {kinds:,} different values on {len(known):,} rows; a slicing has {MOST_GROUPS:,} groups at most"
+        remedy = "Group its values, or choose other columns with --by."
+    else:
+        # Whole numbers stay whole where missing values made them floats: group `1`, not `1.0`.
+        is_whole = pd.api.types.is_float_dtype(column) and (known % 1 == 0).all()
+        return column.astype("Int64") if is_whole else column
+    raise UsageError(f"{path}: the column '{column.name}' {fault}.", remedy=remedy)
 
 
 def _read(path: Path) -> pd.DataFrame:

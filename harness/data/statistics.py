@@ -8,7 +8,7 @@ that is run today serves the whole tomorrow, and a kill loses at most the files 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -90,13 +90,14 @@ def image_statistics(
     with ThreadPoolExecutor(workers) as pool:
         for start in range(0, count, CHUNK):
             stop = min(start + CHUNK, count)
-            path = home / "statistics" / f"{_key(samples['digest'].iloc[start:stop].tolist())}.parquet"
-            kept = _load(path, stop - start)
-            if kept is None:
-                kept = np.array(list(pool.map(lambda position: _of_sample(dataset, position), range(start, stop))))
-                columns = dict(zip(STATISTICS, kept.T, strict=True))
-                save_table(path, pa.table(columns))
-            values[start:stop] = kept
+            key = "\n".join([f"statistics {VERSION}", *samples["digest"].iloc[start:stop]])
+            path = home / "statistics" / f"{hashlib.sha256(key.encode()).hexdigest()}.parquet"
+            table = load_table(path)
+            if table is None or table.column_names != list(STATISTICS) or len(table) != stop - start:
+                made = np.array(list(pool.map(lambda position: _of_sample(dataset, position), range(start, stop))))
+                table = pa.table(dict(zip(STATISTICS, made.T, strict=True)))
+                save_table(path, table)
+            values[start:stop] = table.to_pandas().to_numpy(dtype=np.float64)
             progress(stop - start)
     return pd.DataFrame(values, index=pd.Index(samples["sample_id"]), columns=list(STATISTICS))
 
@@ -106,18 +107,6 @@ def _of_sample(dataset: LocalDataset, position: int) -> tuple[float, ...]:
         return statistics_of(load_image(dataset.read(position)))
     except UnreadableImageError:  # counted and told where it is predicted
         return (np.nan,) * len(STATISTICS)
-
-
-def _key(digests: Sequence[str]) -> str:
-    return hashlib.sha256("\n".join([f"statistics {VERSION}", *digests]).encode()).hexdigest()
-
-
-def _load(path: Path, rows: int) -> npt.NDArray[np.float64] | None:
-    """The kept values (rows, statistics); None where they have to be made."""
-    table = load_table(path)
-    if table is None or table.column_names != list(STATISTICS) or len(table) != rows:
-        return None
-    return np.asarray(table.to_pandas().to_numpy(dtype=np.float64))
 
 
 def quantile_codes(

@@ -22,10 +22,6 @@ if TYPE_CHECKING:
 Interpolation = Literal["nearest", "bilinear", "bicubic", "lanczos", "box", "hamming"]
 
 
-def _square(size: object) -> object:
-    return (size, size) if isinstance(size, int) else size
-
-
 class Preprocessing(BaseModel):
     """Image to model input.
 
@@ -37,7 +33,9 @@ class Preprocessing(BaseModel):
 
     resize: PositiveInt | tuple[PositiveInt, PositiveInt] | None
     """Length of the short side in pixels, or exact (height, width), or None for no resizing."""
-    crop: Annotated[tuple[PositiveInt, PositiveInt], BeforeValidator(_square)]
+    crop: Annotated[
+        tuple[PositiveInt, PositiveInt], BeforeValidator(lambda size: (size, size) if isinstance(size, int) else size)
+    ]
     """Centre crop (height, width) in pixels, or one number for a square: the model's input size."""
     interpolation: Interpolation
     mean: tuple[float, float, float]
@@ -68,11 +66,7 @@ class Preprocessing(BaseModel):
         return f"{steps}, {crop}, mean {list(self.mean)}, std {list(self.std)}, Pillow"
 
     def pixels(self, image: Image.Image) -> np.ndarray:
-        """Resize and crop one RGB image.
-
-        Returns:
-            uint8 (crop height, crop width, 3), RGB.
-        """
+        """Resize and crop one RGB image; returns uint8 (crop height, crop width, 3), RGB."""
         if self.resize is not None:
             image = image.resize(self._target_size(image), self._filter)
         return _centre_crop(np.asarray(image), self.crop, self.crop_offset)
@@ -82,19 +76,13 @@ class Preprocessing(BaseModel):
 
         No second resize where the model's input is 224×224; another input size is resized to directly.
         """
-        height, width = self.crop
-        if image.size != (width, height):
-            image = image.resize((width, height), self._filter)
-        return np.asarray(image)
+        size = self.crop[::-1]
+        return np.asarray(image if image.size == size else image.resize(size, self._filter))
 
     def normalise(self, batch: torch.Tensor) -> torch.Tensor:
         """Scale to [0, 1], subtract the mean, divide by the standard deviation.
 
-        Args:
-            batch: uint8 (N, 3, H, W).
-
-        Returns:
-            float32 (N, 3, H, W) on the same device and in the same memory format.
+        Takes uint8 (N, 3, H, W), returns float32 of this shape on the same device and in the same memory format.
         """
         import torch
 
@@ -111,10 +99,9 @@ class Preprocessing(BaseModel):
         if isinstance(self.resize, tuple):
             return self.resize[1], self.resize[0]
         assert self.resize is not None
-        width, height = image.size
-        short, long = (width, height) if width <= height else (height, width)
+        short, long = sorted(image.size)
         scaled = int(self.resize * long / short)
-        return (self.resize, scaled) if width <= height else (scaled, self.resize)
+        return (self.resize, scaled) if image.width <= image.height else (scaled, self.resize)
 
 
 def _centre_crop(pixels: np.ndarray, crop: tuple[int, int], offset: str) -> np.ndarray:
@@ -200,11 +187,9 @@ def _convnext_sizes(config: dict[str, Any], origin: str) -> tuple[int | tuple[in
     """Below 384 the short side is size / crop_pct and then cropped; from 384 on the image is warped, not cropped."""
     size = config["size"]
     edge = int(size["shortest_edge"] if isinstance(size, dict) else size)
-    if edge >= 384:
-        return (edge, edge), (edge, edge)
-    if config.get("crop_pct") is None:
+    if edge < 384 and config.get("crop_pct") is None:
         raise _incomplete(origin, "it doesn't state crop_pct")
-    return int(edge / config["crop_pct"]), (edge, edge)
+    return (edge, edge) if edge >= 384 else int(edge / config["crop_pct"]), (edge, edge)
 
 
 def _field_sizes(config: dict[str, Any], origin: str) -> tuple[int | tuple[int, int], tuple[int, int]]:

@@ -4,7 +4,6 @@ or a local folder. Reads YAML only; nothing is downloaded and torch is not impor
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
@@ -12,42 +11,26 @@ from pathlib import Path
 import yaml
 
 from harness.errors import UsageError, unknown_name
-from harness.models.sources.hub import (
-    HUB_ID,
-    FolderCheckpoint,
-    HubCheckpoint,
-    resolve_folder,
-    resolve_hub,
-    resolve_timm,
-)
-from harness.models.sources.package import PackageCheckpoint
-from harness.models.sources.torchvision import TorchvisionCheckpoint, resolve_torchvision
+from harness.models.sources import hub, package, torchvision
 from harness.models.specs import Checkpoint, ModelSpec
 
 CHECKPOINTS: dict[str, type[Checkpoint]] = {
-    "hub": HubCheckpoint,
-    "package": PackageCheckpoint,
-    "folder": FolderCheckpoint,
-    "torchvision": TorchvisionCheckpoint,
+    "hub": hub.HubCheckpoint,
+    "package": package.PackageCheckpoint,
+    "folder": hub.FolderCheckpoint,
+    "torchvision": torchvision.TorchvisionCheckpoint,
 }
 """The model sources, by the `kind` that the registry names them with."""
-_PREFIXES: dict[str, Callable[[str], ModelSpec]] = {
-    "hf": resolve_hub,
-    "timm": resolve_timm,
-    "torchvision": resolve_torchvision,
-}
+_PREFIXES = {"hf": hub.resolve_hub, "timm": hub.resolve_timm, "torchvision": torchvision.resolve_torchvision}
 
 
 @cache
 def registered() -> dict[str, ModelSpec]:
     """The models that go by a short name."""
     entries = yaml.safe_load((files("harness.models") / "registry.yaml").read_text(encoding="utf-8"))
-    found = {}
-    for name, entry in entries.items():
-        stated = entry.pop("checkpoint")
-        checkpoint = CHECKPOINTS[stated["kind"]].model_validate(stated)
-        found[name] = ModelSpec(name=name, reference=name, checkpoint=checkpoint, **entry)
-    return found
+    for entry in entries.values():
+        entry["checkpoint"] = CHECKPOINTS[entry["checkpoint"]["kind"]].model_validate(entry["checkpoint"])
+    return {name: ModelSpec(name=name, reference=name, **entry) for name, entry in entries.items()}
 
 
 def resolve(reference: str) -> ModelSpec:
@@ -62,11 +45,10 @@ def resolve(reference: str) -> ModelSpec:
         return registered()[reference]
     path = Path(reference).expanduser()
     if path.is_dir():
-        return resolve_folder(path)
-    if HUB_ID.fullmatch(reference) and reference.count("/") == 1:
+        return hub.resolve_folder(path)
+    if hub.HUB_ID.fullmatch(reference) and reference.count("/") == 1:
         short = reference.split("/")[1]
         hint = f"{short} or hf:{reference}" if short in registered() else f"hf:{reference}"
         raise UsageError(f"There is no folder {reference} here.", remedy=f"For the model on the Hub write {hint}.")
-    raise unknown_name(
-        "model", reference, registered(), where="also: hf:ORG/NAME, timm:NAME, torchvision:NAME, a folder"
-    )
+    where = "also: hf:ORG/NAME, timm:NAME, torchvision:NAME, a folder"
+    raise unknown_name("model", reference, registered(), where=where)
