@@ -353,10 +353,8 @@ def _compare_all(
     integers = np.column_stack([table.n, table.both, table.only_first, table.only_other, table.neither]).tolist()
     numbers = np.column_stack([*(100 * right / table.n), table.difference, low, high, p_values, corrected]).tolist()
     known = (None if np.isnan(points) else points for points in smallest.tolist())
-    return tuple(
-        Comparison(*place, *counted, *computed, smallest_detectable=points, level=level)
-        for place, counted, computed, points in zip(places, integers, numbers, known, strict=True)
-    )
+    rows = zip(places, integers, numbers, known, strict=True)
+    return tuple(Comparison(*place, *[*counted, *computed, points, level]) for place, counted, computed, points in rows)
 
 
 def _means(names: Sequence[str], sets: Sequence[ComparedSet], level: float) -> Iterator[MeanDifference]:
