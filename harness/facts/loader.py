@@ -245,11 +245,6 @@ class ModelFacts(_About):
         found = [fact for fact in self.facts if fact.evidence.name.plain == documented]
         return sorted(found, key=lambda fact: nearness.index(fact.checkpoint_id))
 
-    @property
-    def evidence(self) -> list[Evidence]:
-        """The facts that may answer, as evidence for a ledger."""
-        return [fact.evidence for fact in self.facts if fact.answers]
-
 
 def known_models() -> list[str]:
     """Registry names of the models that documented facts are kept for."""

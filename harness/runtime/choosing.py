@@ -102,16 +102,12 @@ def candidates(settings: Settings, *, convolutional: bool) -> tuple[ExecutionCon
     """
     default = fixed_config(settings, convolutional=convolutional)
     auto = settings.precision == AUTO
-    precisions = AUTO_PRECISIONS if auto else (default.precision,)
-    compiled = (False, True) if auto else (default.compiled,)
-    formats = [default.memory_format]
-    if settings.layout == AUTO:
-        formats += [name for name in MEMORY_FORMATS if name != default.memory_format]
+    other_formats = [name for name in MEMORY_FORMATS if name != default.memory_format]
     return tuple(
-        replace(default, precision=precision, memory_format=memory_format, compiled=is_compiled)
-        for is_compiled in compiled
-        for precision in precisions
-        for memory_format in formats
+        replace(default, precision=precision, memory_format=memory_format, compiled=compiled)
+        for compiled in ((False, True) if auto else (default.compiled,))
+        for precision in (AUTO_PRECISIONS if auto else (default.precision,))
+        for memory_format in (default.memory_format, *(other_formats if settings.layout == AUTO else ()))
     )
 
 
@@ -174,7 +170,12 @@ def choose(
             continue
         trials.append(_try(module, config, probe, expected, best_first_s, budget))
         compiling_s += (time.monotonic() - begun) * config.compiled
-    best = max((t for t in trials if t.config in allowed), key=lambda trial: _worth(trial, default=allowed[0]))
+
+    def worth(trial: Trial) -> float:
+        """Images per second; of all but the default, divided by how much faster they must be."""
+        return trial.images_per_second / (1.0 if trial.config == allowed[0] else CLEARLY_FASTER)
+
+    best = max((t for t in trials if t.config in allowed), key=worth)
     return Choice(best.config if best.rejected is None else reference, tuple(trials), description, len(probe))
 
 
@@ -197,11 +198,6 @@ def _not_worth_compiling(
     return f"not tried: the limit of {limit_s:g} s was reached" if spent_s >= limit_s else None
 
 
-def _worth(trial: Trial, default: ExecutionConfig) -> float:
-    """Images per second; of all but the default, divided by how much faster they must be."""
-    return trial.images_per_second / (1.0 if trial.config == default else CLEARLY_FASTER)
-
-
 def _try(
     module: nn.Module,
     config: ExecutionConfig,
@@ -211,7 +207,7 @@ def _try(
     budget: Budget,
 ) -> Trial:
     """One way on the probe; timed where the best first call so far is given, 0 where nothing is."""
-    forward, first_call_s, timings = prepare(module, config), None, None
+    forward, first_call_s = prepare(module, config), None
     try:
         if best_first_s and not config.compiled:
             first_call_s = _first_call(forward, probe, good_enough=CLEARLY_SLOWER * best_first_s)
@@ -225,13 +221,15 @@ def _try(
     agreeing = int((logits.argmax(1) == expected.argmax(1)).sum())
     if not bool(torch.isfinite(logits).all()):
         return Trial(config, agreeing=agreeing, rejected="logits are not finite")
-    difference = float((logits - expected).abs().max())
-    rejected = None
-    if agreeing < MINIMUM_AGREEMENT * len(probe):
-        rejected = f"top-1 agrees on {agreeing} of {len(probe)}, less than {MINIMUM_AGREEMENT:.0%}"
-    if best_first_s:
-        timings = measure_throughput(forward, probe[:TIMED_IMAGES], budget)
-    return Trial(config, timings, agreeing, difference, rejected, first_call_s)
+    rejected = f"top-1 agrees on {agreeing} of {len(probe)}, less than {MINIMUM_AGREEMENT:.0%}"
+    return Trial(
+        config,
+        measure_throughput(forward, probe[:TIMED_IMAGES], budget) if best_first_s else None,
+        agreeing,
+        float((logits - expected).abs().max()),
+        rejected if agreeing < MINIMUM_AGREEMENT * len(probe) else None,
+        first_call_s,
+    )
 
 
 def _first_call(forward: Forward, probe: torch.Tensor, good_enough: float = 0.0) -> float:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import lru_cache
 from typing import Any
 
@@ -48,13 +48,7 @@ class GeneratedCell:
 
     def protocol(self) -> dict[str, Any]:
         """What goes into the key of its predictions."""
-        return {
-            "corruption": self.corruption,
-            "severity": self.severity,
-            "seed": self.seed,
-            "jpeg_quality": self.jpeg_quality,
-            "generator": PROTOCOL_VERSION,
-        }
+        return asdict(self) | {"generator": PROTOCOL_VERSION}
 
     def apply(self, crop: np.ndarray, sample_id: str) -> np.ndarray:
         """Corrupt one base crop, uint8 (224, 224, 3)."""

@@ -18,7 +18,7 @@ import hashlib
 import io
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -57,12 +57,24 @@ class PredictionKey:
         return home / "predictions" / self.weights[:16] / self.benchmark / self.condition / self.digest[:16]
 
 
-_NARROW = {"label": pa.int32(), "target_logit": pa.float32(), "logsumexp": pa.float32(), "logsumexp2": pa.float32()}
-_WIDE = {"top5": pa.int32(), "top5_logit": pa.float32()}
+_COLUMNS = {
+    "label": pa.int32(),
+    "target_logit": pa.float32(),
+    "logsumexp": pa.float32(),
+    "logsumexp2": pa.float32(),
+    "top5": pa.list_(pa.int32(), TOP),
+    "top5_logit": pa.list_(pa.float32(), TOP),
+}
+"""Fields of predictions in one label space, each a column."""
+_SAMPLE = ["sample_id", "digest", "label"]
 
 
-def _fixed(values: np.ndarray, kind: pa.DataType) -> pa.Array:
-    flat = pa.array(np.ascontiguousarray(values).reshape(-1), type=kind)
+def _column(values: np.ndarray | None, kind: pa.DataType, length: int) -> pa.Array:
+    if values is None:
+        return pa.nulls(length, kind)
+    if values.ndim == 1:
+        return pa.array(values, kind)
+    flat = pa.array(np.ascontiguousarray(values).reshape(-1), type=kind.value_type)
     return pa.FixedSizeListArray.from_arrays(flat, values.shape[1])
 
 
@@ -73,17 +85,11 @@ def _to_table(rows: ShardRows) -> pa.Table:
         "label": pa.array(rows.label, pa.int32()),
         "error": pa.array(list(rows.error), pa.string()),
     }
-    for name, readout in rows.predictions.items():
-        for field, kind in _NARROW.items():
-            values = getattr(readout, field)
-            columns[f"{name}.{field}"] = pa.nulls(len(rows.label), kind) if values is None else pa.array(values, kind)
-        for field, kind in _WIDE.items():
-            values = getattr(readout, field)
-            columns[f"{name}.{field}"] = (
-                pa.nulls(len(rows.label), pa.list_(kind, TOP)) if values is None else _fixed(values, kind)
-            )
+    for name, predictions in rows.predictions.items():
+        for field, kind in _COLUMNS.items():
+            columns[f"{name}.{field}"] = _column(getattr(predictions, field), kind, len(rows.label))
     if rows.logits is not None:
-        columns["logits"] = _fixed(rows.logits, pa.float16())
+        columns["logits"] = _column(rows.logits, pa.list_(pa.float16(), rows.logits.shape[1]), len(rows.label))
     return pa.table(columns)
 
 
@@ -97,19 +103,17 @@ def label_space_names(table: pa.Table) -> tuple[str, ...]:
 
 
 def read_label_space(table: pa.Table, name: str) -> LabelSpacePredictions:
-    """One readout of a stored table. Fields that were stored without logits are None."""
-
-    def values(field: str, width: int) -> np.ndarray | None:
+    """Predictions of a stored table. Fields that were stored without logits are None."""
+    fields: dict[str, Any] = {}
+    for field, kind in _COLUMNS.items():
         column = table[f"{name}.{field}"]
         if len(column) and column.null_count == len(column):
-            return None
-        whole = column.combine_chunks()
-        if width == 1:
-            return whole.to_numpy(zero_copy_only=False)
-        return whole.flatten().to_numpy(zero_copy_only=False).reshape(len(table), width)
-
-    fields = {field: values(field, 1) for field in _NARROW} | {field: values(field, TOP) for field in _WIDE}
-    return LabelSpacePredictions(**fields)  # type: ignore[arg-type]
+            fields[field] = None
+            continue
+        whole, is_list = column.combine_chunks(), pa.types.is_fixed_size_list(kind)
+        values = (whole.flatten() if is_list else whole).to_numpy(zero_copy_only=False)
+        fields[field] = values.reshape(len(table), TOP) if is_list else values
+    return LabelSpacePredictions(**fields)
 
 
 class PredictionStore:
@@ -136,18 +140,10 @@ class PredictionStore:
         folder = key.folder(self.home)
         described = folder / "protocol.json"
         if not described.exists():
-            record = {
-                "schema": STORE_SCHEMA,
-                "weights": key.weights,
-                "benchmark": key.benchmark,
-                "condition": key.condition,
-                "protocol": key.protocol,
-                "made_on": dict(made_on),
-            }
+            record = {"schema": STORE_SCHEMA, **asdict(key), "made_on": dict(made_on)}
             write_text(described, json.dumps(record, indent=2, sort_keys=True) + "\n")
-        names = "\n".join(
-            f"{i} {d} {label}" for i, d, label in zip(rows.sample_id, rows.digest, rows.label, strict=True)
-        )
+        samples = zip(rows.sample_id, rows.digest, rows.label, strict=True)
+        names = "\n".join(f"{sample_id} {digest} {label}" for sample_id, digest, label in samples)
         buffer = io.BytesIO()
         pq.write_table(_to_table(rows), buffer, compression="zstd")
         data = buffer.getvalue()
@@ -157,12 +153,11 @@ class PredictionStore:
 
     def read(self, key: PredictionKey, columns: Sequence[str] | None = None) -> pa.Table | None:
         """All stored rows of a key, each sample once, or None where there are none."""
-        tables = [table for _, table in self._shards(key, columns)]
+        tables = list(self._shards(key, columns))
         if not tables:
             return None
         table = pa.concat_tables(tables)
-        names = table.select(["sample_id", "digest", "label"]).to_pandas()
-        repeated = names.duplicated().to_numpy()
+        repeated = table.select(_SAMPLE).to_pandas().duplicated().to_numpy()
         return table.filter(pa.array(~repeated)) if repeated.any() else table
 
     def made_on(self, key: PredictionKey) -> dict[str, Any]:
@@ -175,10 +170,8 @@ class PredictionStore:
 
     def stored(self, key: PredictionKey) -> set[tuple[str, str, int]]:
         """(sample id, digest, label) of every stored row."""
-        table = self.read(key, ["sample_id", "digest", "label"])
-        if table is None:
-            return set()
-        return set(zip(*(table[name].to_pylist() for name in ("sample_id", "digest", "label")), strict=True))
+        table = self.read(key, _SAMPLE)
+        return set() if table is None else set(zip(*(table[name].to_pylist() for name in _SAMPLE), strict=True))
 
     def select(self, key: PredictionKey, samples: pd.DataFrame) -> pa.Table | None:
         """The stored rows of exactly these samples, in their order; None where one is missing.
@@ -189,14 +182,13 @@ class PredictionStore:
         table = self.read(key)
         if table is None:
             return None
-        stored = table.select(["sample_id", "digest", "label"]).to_pandas()
-        stored["row"] = np.arange(len(stored))
-        wanted = samples[["sample_id", "digest", "label"]].merge(stored, how="left")
+        stored = table.select(_SAMPLE).to_pandas().assign(row=np.arange(len(table)))
+        wanted = samples[_SAMPLE].merge(stored, how="left")
         if wanted["row"].isna().any():
             return None
         return table.take(pa.array(wanted["row"].astype("int64").to_numpy()))
 
-    def _shards(self, key: PredictionKey, columns: Sequence[str] | None) -> Iterator[tuple[Path, pa.Table]]:
+    def _shards(self, key: PredictionKey, columns: Sequence[str] | None) -> Iterator[pa.Table]:
         for path in sorted(key.folder(self.home).glob("*.parquet")):
             try:
                 data = path.read_bytes()
@@ -208,7 +200,7 @@ class PredictionStore:
             if _checksum(data) != path.stem.rpartition("-")[2]:
                 self._put_aside(path, "its content is not what was written")
                 continue
-            yield path, pq.read_table(pa.BufferReader(data), columns=list(columns) if columns else None)
+            yield pq.read_table(pa.BufferReader(data), columns=list(columns) if columns else None)
 
     def _put_aside(self, path: Path, why: str) -> None:
         aside = path.with_suffix(".damaged")
