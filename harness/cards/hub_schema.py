@@ -13,17 +13,7 @@ from importlib import resources
 from typing import Annotated, Any, TypeVar
 
 import yaml
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    BeforeValidator,
-    Discriminator,
-    Field,
-    StringConstraints,
-    Tag,
-    ValidationError,
-    model_validator,
-)
+from pydantic import BaseModel, BeforeValidator, Discriminator, Field, Tag, ValidationError, model_validator
 from pydantic_core import ErrorDetails, PydanticCustomError
 
 from harness.cards.document import Document, decode
@@ -51,11 +41,11 @@ def _known(kind: str, value: object) -> object:
 _Kind = TypeVar("_Kind")
 _SHAPES = ("plain", "block")
 _by_shape = Discriminator(lambda value: "block" if isinstance(value, list | dict) else "plain")
-Text = Annotated[str, StringConstraints(strict=True, strip_whitespace=True, min_length=1)]
+Text = Annotated[str, Field(strict=True, pattern=r"\S")]
 Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
 Grams = Annotated[Number, Field(ge=0)]
-Licence = Annotated[Any, AfterValidator(partial(_known, "licences"))]
-PipelineTag = Annotated[Any, AfterValidator(partial(_known, "pipeline-tags"))]
+Licence = Annotated[Any, BeforeValidator(partial(_known, "licences"))]
+PipelineTag = Annotated[Any, BeforeValidator(partial(_known, "pipeline-tags"))]
 OneOrMore = Annotated[Annotated[_Kind, Tag("plain")] | Annotated[list[_Kind], Tag("block")], _by_shape]
 
 
@@ -185,9 +175,9 @@ def _place(loc: tuple[int | str, ...]) -> str:
 def _message(error: ErrorDetails) -> str:
     value = error["input"]
     match error["type"]:
-        case "string_type" | "string_too_short" if error["loc"][-1] == "url":
+        case "string_type" | "string_pattern_mismatch" if error["loc"][-1] == "url":
             return "is needed where a source is given"
-        case "string_type" | "string_too_short":
+        case "string_type" | "string_pattern_mismatch":
             return f"{value!r} is not text" + ("; put it in quotes" if isinstance(value, bool | int | float) else "")
         case "float_type" | "finite_number" | "greater_than_equal":
             return (

@@ -79,15 +79,12 @@ def training_emissions(knowledge: Knowledge) -> dict[str, Any] | None:
         return None
     interval = view.evidence.interval
     between = f", {interval.low * factor:,.0f} to {interval.high * factor:,.0f} g" if interval else ""
-    fields: dict[str, Any] = {
+    hardware = _first(knowledge, "documented.training.hardware")
+    return {
         "emissions": round(view.value * factor),
         "source": f"{view.class_.value}, not metered, by harness{between}; see Environmental Impact",
         "training_type": "pre-training",
-    }
-    hardware = knowledge.find("documented.training.hardware")
-    if hardware is not None:
-        fields["hardware_used"] = str(hardware.value)
-    return fields
+    } | ({"hardware_used": hardware} if hardware else {})
 
 
 def model_index(ledger: Ledger) -> list[dict[str, Any]]:
@@ -146,8 +143,6 @@ def complete_metadata(document: Document, data: Mapping[str, Any]) -> tuple[list
     """The keys that a card's front matter lacks, and the edit that adds them at its end, or a front matter where
     there is none; existing keys, their order and comments stay. A front matter that can't be read stays as it is."""
     newline = document.newline
-    if not data:
-        return [], None
     if document.front_matter is None:
         begin = 1 if document.text.startswith("\ufeff") else 0
         text = f"---\n{dump_metadata(data)}\n---\n\n".replace("\n", newline)
@@ -214,11 +209,9 @@ def _value(document: Document, path: list[str], knowledge: Knowledge, table: Que
         return _metric_value(document, path, knowledge, table) if last == "value" else None
     for key in table.metadata.get(top, ()):
         view = knowledge.find(key)
-        if view is None:
-            continue
-        if top != "co2_eq_emissions":
+        if view is not None and top != "co2_eq_emissions":
             return view.class_, key, str(view.value)
-        if last in ("co2_eq_emissions", "emissions") and (emissions := training_emissions(knowledge)):
+        if view is not None and last in (top, "emissions") and (emissions := training_emissions(knowledge)):
             return view.class_, key, str(emissions["emissions"])
     return None
 

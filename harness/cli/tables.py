@@ -287,7 +287,7 @@ def _below(compared: Compared) -> list[str]:
 def push_text(plan: PushPlan) -> str:
     rows = [[f.path, f.state, f"{len(f.content):,}", str(f.source)] for f in plan.files]
     front, body = plan.diff()
-    new = " (to be made)" if plan.head is None else ""
+    new = " (to be made)" if plan.place.head is None else ""
     sections = [
         f"Hub:         {plan.endpoint}\nAccount:     {plan.account.name}\n"
         f"Repository:  {plan.request.repo_id}{new}\nGoes to:     {plan.target}",

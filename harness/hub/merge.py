@@ -11,6 +11,7 @@ GPL, which a package under the Apache licence can't ask its users to take on.
 from __future__ import annotations
 
 import difflib
+import itertools
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -108,7 +109,7 @@ def merge_cards(base: bytes | None, theirs: bytes, ours: bytes) -> Merge:
     if not hub.body.strip():
         hub = Parts(hub.head, hub.yaml, hub.fence, common.body)  # a new repository's card has no body to lose
     merged_yaml, yaml_conflicts, yaml_taken = _merge_yaml(common.yaml, hub.yaml, here.yaml)
-    first = here.head.count("\n") + here.yaml.count("\n") + here.fence.count("\n") + 1
+    first = (here.head + here.yaml + here.fence).count("\n") + 1
     body, conflicts, taken = _merge_lines(common.body, hub.body, here.body, lambda line: f"line {first + line}")
     fences = hub if hub.head else here
     front = fences.head + merged_yaml + fences.fence if merged_yaml or fences.head else ""
@@ -209,16 +210,13 @@ def top_level(text: str) -> dict[str, str] | None:
         return {"": text} if text else {}
     if not isinstance(root, yaml.MappingNode) or root.flow_style:
         return None
-    starts: dict[str, int] = {}
-    for key, _ in root.value:
-        if key.start_mark.column != 0 or str(key.value) in starts:
-            return None
-        starts[str(key.value)] = _with_comments(lines, key.start_mark.line)
-    end = _with_comments(lines, len(lines))
-    edges = [0, *list(starts.values())[1:], end]
-    found = {key: "".join(lines[a:b]) for key, a, b in zip(starts, edges, edges[1:], strict=False)}
-    rest = "".join(lines[end:])
-    return found | ({"": rest} if rest else {})
+    names = [str(key.value) for key, _ in root.value]
+    if len({*names, ""}) <= len(names) or any(key.start_mark.column for key, _ in root.value):
+        return None
+    starts = [_with_comments(lines, line) for line in (*(key.start_mark.line for key, _ in root.value), len(lines))]
+    edges = itertools.pairwise([0, *starts[1:], len(lines)])
+    found = {name: "".join(lines[a:b]) for name, (a, b) in zip([*names, ""], edges, strict=True)}
+    return {name: text for name, text in found.items() if name or text}
 
 
 def _with_comments(lines: list[str], start: int) -> int:

@@ -10,17 +10,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, Field, ValidationError
 
 from harness.errors import UsageError
 from harness.files import write_text
 
 
-class _Record(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
-
-
-class Pushed(_Record):
+class Pushed(BaseModel, extra="forbid", frozen=True):
     """What we sent last."""
 
     commit: str
@@ -36,7 +32,7 @@ class Pushed(_Record):
     """Our version, before changes of others were taken in."""
 
 
-class Origin(_Record):
+class Origin(BaseModel, extra="forbid", frozen=True):
     """A card's place on the Hub when ours was made from it."""
 
     schema_: Literal[1] = Field(default=1, alias="schema")

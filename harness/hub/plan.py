@@ -17,7 +17,7 @@ from harness.hub.client import git_hash
 from harness.hub.local import LEDGER, LocalFile, check_card, figures_of, local_files
 from harness.hub.merge import card_diff
 from harness.hub.origin import load_origin
-from harness.hub.reconcile import Place, merge_with_branch, merge_with_pull_request
+from harness.hub.reconcile import Place, merge_with_hub
 from harness.hub.transport import CARD, Account, Connection, check_repo_id
 
 
@@ -48,16 +48,12 @@ class PushPlan:
     account: Account
     branch: str
     """Where the commit goes, or what the pull request is to be merged into."""
-    pull_request: int | None
-    """The open one that is updated."""
-    head: str | None
-    """The commit ours is put upon; None where the repository doesn't exist yet."""
+    place: Place
+    """Where the commit goes as it is now: the branch, or the open pull request that is updated."""
     files: tuple[LocalFile, ...]
     """The card first."""
     ours: bytes = field(repr=False)
     """The card as it is here."""
-    theirs: bytes | None = field(repr=False)
-    """The card on the Hub now, where the commit goes."""
     taken: int
     """Places where changes on the Hub were kept."""
     nothing_to_do: str | None
@@ -72,18 +68,18 @@ class PushPlan:
     @property
     def opens_pull_request(self) -> bool:
         """Whether a new pull request is opened, rather than an open one or a branch updated."""
-        return self.request.create_pr and self.pull_request is None
+        return self.request.create_pr and self.place.pull_request is None
 
     @property
     def target(self) -> str:
         """Where it goes, in words."""
-        if self.pull_request is not None:
-            return f"pull request #{self.pull_request}, which is open"
+        if self.place.pull_request is not None:
+            return f"pull request #{self.place.pull_request}, which is open"
         return f"a new pull request to {self.branch}" if self.request.create_pr else f"a commit on {self.branch}"
 
     def diff(self) -> tuple[str, str]:
         """Unified diffs from the card on the Hub: of the front matter, and of the body."""
-        return card_diff(self.theirs or b"", self.card)
+        return card_diff(self.place.card or b"", self.card)
 
     def to_dict(self) -> dict[str, Any]:
         """The plan as `harness push --format json` prints it."""
@@ -92,11 +88,11 @@ class PushPlan:
             "endpoint": self.endpoint,
             "account": self.account.name,
             "repo_id": self.request.repo_id,
-            "creates_repository": self.head is None,
+            "creates_repository": self.place.head is None,
             "target": self.target,
             "branch": self.branch,
-            "pull_request": self.pull_request,
-            "parent_commit": self.head,
+            "pull_request": self.place.pull_request,
+            "parent_commit": self.place.head,
             "files": [
                 {"path": f.path, "source": str(f.source), "bytes": len(f.content), "state": f.state} for f in self.files
             ],
@@ -136,10 +132,7 @@ def plan_push(hub: Connection, request: PushRequest) -> PushPlan:
     if origin is not None and not origin.is_of(hub.endpoint, repo_id):
         notes.append(f"This card was made from that of {origin.repo_id} at {origin.endpoint}, not from this one.")
         origin = None
-    if number is None:
-        merge = merge_with_branch(hub, branch, origin, ours)
-    else:
-        merge = merge_with_pull_request(hub, branch, place, origin, ours)
+    merge = merge_with_hub(hub, branch, place, origin, ours)
     if merge.taken:
         notes.append(f"Changes made on the Hub since are kept: {merge.taken}.")
     check_card(merge.text, place.card, str(request.card), ledger, str(local[-1].source))
@@ -167,11 +160,9 @@ def plan_push(hub: Connection, request: PushRequest) -> PushPlan:
         endpoint=hub.endpoint,
         account=account,
         branch=branch.revision,
-        pull_request=number,
-        head=place.head,
+        place=place,
         files=tuple(files),
         ours=ours,
-        theirs=place.card,
         taken=merge.taken,
         nothing_to_do=nothing_to_do,
         notes=tuple(notes),
@@ -241,7 +232,6 @@ def _lost_evidence(hub: Connection, repo_id: str, head: str, ours: Ledger) -> li
             f"{LEDGER} of {repo_id} on the Hub is no ledger of harness; it would be lost.",
             remedy="Rename that file on the Hub, or push the card from a folder without a ledger.",
         ) from error
-    known = {item.key for item in ours}
-    gone = [item.key for item in theirs if item.key not in known]
+    gone = [item.key for item in theirs if ours.get(item.key) is None]
     shown = ", ".join(gone[:5]) + (f" and {len(gone) - 5} more" if len(gone) > 5 else "")
     return [f"The ledger on the Hub holds evidence that this one doesn't: {shown}."] if gone else []

@@ -79,16 +79,15 @@ def publish(
 
 def _push(hub: Connection, plan: PushPlan) -> Sent:
     repo_id = plan.request.repo_id
-    head = plan.head
+    head, number = plan.place.head, plan.place.pull_request
     if head is None:
         with hub.explained(f"make the repository {repo_id}", repo_id):
             hub.api.create_repo(repo_id, repo_type="model", exist_ok=False)
         head = hub.head(repo_id, plan.branch)
-    revision = f"refs/pr/{plan.pull_request}" if plan.pull_request is not None else plan.branch
     known = set(hub.open_pull_requests(repo_id, plan.account.name)) if plan.opens_pull_request else set()
-    operations, left_out = _uploaded(hub, plan, revision)
+    operations, left_out = _uploaded(hub, plan)
     if not operations:
-        return Sent(head, f"{hub.endpoint}/{repo_id}", plan.pull_request, left_out, ())
+        return Sent(head, f"{hub.endpoint}/{repo_id}", number, left_out, ())
     try:
         with hub.explained("send the commit", repo_id), warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
@@ -97,12 +96,12 @@ def _push(hub: Connection, plan: PushPlan) -> Sent:
                 operations,
                 commit_message=plan.request.message,
                 commit_description=f"Written with harness {__version__}.\n\n{_mark(plan)}",
-                revision=revision,
+                revision=plan.place.revision,
                 create_pr=plan.opens_pull_request,
                 parent_commit=head,
             )
         commit, url = answer.oid, answer.pr_url or answer.commit_url
-        number = answer.pr_num if plan.opens_pull_request else plan.pull_request
+        number = answer.pr_num if plan.opens_pull_request else number
         notes = tuple(hub.clean(item.message) for item in caught)
     except NoAnswerError as error:
         commit, number = _find(hub, plan, head, known, error)
@@ -122,7 +121,7 @@ def _mark(plan: PushPlan) -> str:
     return f"Harness-Card: {git_hash(plan.card)}"
 
 
-def _uploaded(hub: Connection, plan: PushPlan, revision: str) -> tuple[list[CommitOperationAdd], tuple[str, ...]]:
+def _uploaded(hub: Connection, plan: PushPlan) -> tuple[list[CommitOperationAdd], tuple[str, ...]]:
     """The commit's operations, with large files stored already, and the files that the repository's .gitignore keeps
     out."""
     repo_id = plan.request.repo_id
@@ -130,7 +129,7 @@ def _uploaded(hub: Connection, plan: PushPlan, revision: str) -> tuple[list[Comm
     try:
         with hub.explained("upload the files", repo_id):
             hub.api.preupload_lfs_files(
-                repo_id, operations, revision=revision, create_pr=plan.opens_pull_request, free_memory=False
+                repo_id, operations, revision=plan.place.revision, create_pr=plan.opens_pull_request, free_memory=False
             )
     except (RuntimeError, OSError) as error:
         raise HarnessError(
@@ -158,7 +157,7 @@ def _find(hub: Connection, plan: PushPlan, head: str, known: set[int], error: Ha
     repo_id = plan.request.repo_id
     for pause in _LOOKS:
         time.sleep(pause)
-        numbers: list[int | None] = [plan.pull_request]
+        numbers: list[int | None] = [plan.place.pull_request]
         if plan.opens_pull_request:
             numbers = [n for n in hub.open_pull_requests(repo_id, plan.account.name) if n not in known]
         for number in numbers:

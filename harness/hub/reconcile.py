@@ -27,39 +27,32 @@ class Place:
     pull_request: int | None = None
 
 
-def merge_with_branch(hub: Connection, branch: Place, origin: Origin | None, ours: bytes) -> Merge:
-    """Ours with what is on a branch.
+def merge_with_hub(hub: Connection, branch: Place, place: Place, origin: Origin | None, ours: bytes) -> Merge:
+    """Ours with what is on the branch, and on our pull request to it where `place`, where the commit goes, is one.
 
     Raises:
-        HarnessError: they collide, or the version that ours was made from is gone (exit code 5).
+        HarnessError: they collide, the version that ours was made from is gone, or the pull request couldn't be merged
+            afterwards (exit code 5).
     """
-    if branch.card is None:
-        return Merge(ours, (), 0)
-    return _merged(_common_base(hub, branch, branch.card, origin), branch, branch.card, ours)
-
-
-def merge_with_pull_request(
-    hub: Connection, branch: Place, proposal: Place, origin: Origin | None, ours: bytes
-) -> Merge:
-    """Ours with what is on our pull request, and on the branch that it goes to.
-
-    Raises:
-        HarnessError: they collide, or the pull request couldn't be merged afterwards (exit code 5).
-    """
-    fork = _card_at_the_fork(hub, branch, proposal)
-    _check_that_git_can_merge(branch, proposal, fork, proposal.card)
-    is_from_it = origin is not None and origin.revision == proposal.revision
-    first = Merge(ours, (), 0) if is_from_it else merge_with_branch(hub, branch, origin, ours)
-    second = first
-    if proposal.card is not None:
-        base = _common_base(hub, proposal, proposal.card, origin) if is_from_it else fork
+    merge = Merge(ours, (), 0)
+    if place is branch:
+        theirs = branch.card
+        return merge if theirs is None else _merged(_common_base(hub, branch, theirs, origin), branch, theirs, ours)
+    fork = _card_at_the_fork(hub, branch, place)
+    _check_that_git_can_merge(branch, place, fork, place.card)
+    is_from_it = origin is not None and origin.revision == place.revision
+    if not is_from_it:
+        merge = merge_with_hub(hub, branch, branch, origin, ours)
+    if place.card is not None:
+        base = _common_base(hub, place, place.card, origin) if is_from_it else fork
         pushed = origin.pushed if origin else None
-        if origin and pushed and pushed.pull_request == proposal.pull_request:
+        if origin and pushed and pushed.pull_request == place.pull_request:
             pulled_since = is_from_it and pushed.made_from != origin.commit
             base = base if pulled_since else pushed.card.encode()
-        second = _merged(base, proposal, proposal.card, first.text)
-    _check_that_git_can_merge(branch, proposal, fork, second.text)
-    return second if second is first else Merge(second.text, (), first.taken + second.taken)
+        second = _merged(base, place, place.card, merge.text)
+        merge = Merge(second.text, (), merge.taken + second.taken)
+    _check_that_git_can_merge(branch, place, fork, merge.text)
+    return merge
 
 
 def _merged(base: bytes | None, place: Place, theirs: bytes, ours: bytes) -> Merge:
