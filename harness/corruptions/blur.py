@@ -177,8 +177,8 @@ def _plan_zoom(zooms: tuple[tuple[float, float], ...]) -> tuple[Integers, Floats
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _zoom_rows(picture: Floats, lower: Integers, weights: Floats, member: Integers, out: Bytes) -> None:
-    """Mean of the picture and its enlargements, for each severity; ``out`` is uint8 (severities, 224, 224, 3).
+def _zoom_rows(picture: Floats, lower: Integers, weights: Floats, member: Integers) -> Bytes:
+    """Mean of the picture and its enlargements, for each severity, uint8 (severities, 224, 224, 3).
 
     An enlargement is computed once and added, in the order of the factors, to every severity that has it.
     """
@@ -186,6 +186,7 @@ def _zoom_rows(picture: Floats, lower: Integers, weights: Floats, member: Intege
     height, width, _ = picture.shape
     length = width * 3
     rows = picture.reshape(height, length)
+    out = np.empty((severities, height, width, 3), dtype=np.uint8)
     sums = np.empty((severities, length), dtype=np.float32)
     between = np.empty(length, dtype=np.float32)
     enlarged = np.empty(length, dtype=np.float32)
@@ -214,13 +215,12 @@ def _zoom_rows(picture: Floats, lower: Integers, weights: Floats, member: Intege
             for x in range(width):
                 for channel in range(3):
                     out[severity, y, x, channel] = to_byte(sums[severity, x * 3 + channel] * scale)
+    return out
 
 
 def zoom_blur_severities(picture: Picture, zooms: Sequence[tuple[float, float]]) -> list[Bytes]:
     """The zoom blur of several severities at once; the same bits as one by one."""
-    out = np.empty((len(zooms), *picture.base.shape), dtype=np.uint8)
-    _zoom_rows(picture.floats, *_plan_zoom(tuple(zooms)), out)
-    return list(out)
+    return list(_zoom_rows(picture.floats, *_plan_zoom(tuple(zooms))))
 
 
 def zoom_blur(picture: Picture, _: None, stop: float, step: float) -> Bytes:

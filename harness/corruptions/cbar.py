@@ -116,9 +116,8 @@ def draw_plasma(stream: Stream, _: float) -> tuple[float, int, float, float]:
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _plasma_over(
-    base: Bytes, time: float, folds: int, sharpness: float, scale: float, weight: float, out: Bytes
-) -> None:
+def _plasma_over(base: Bytes, time: float, folds: int, sharpness: float, scale: float, weight: float) -> Bytes:
+    out = np.empty_like(base)
     kept = 1 - weight / 255
     for y in range(SIDE):
         for x in range(SIDE):
@@ -138,13 +137,12 @@ def _plasma_over(
             out[y, x, 0] = _byte(kept * base[y, x, 0] + weight * red)
             out[y, x, 1] = _byte(kept * base[y, x, 1] + weight * green)
             out[y, x, 2] = _byte(kept * base[y, x, 2] + weight * blue)
+    return out
 
 
 def plasma_noise(picture: Picture, plasma: tuple[float, int, float, float], strength: float) -> Bytes:
     """Mix in a coloured interference pattern whose coordinates are folded several times."""
-    out = np.empty_like(picture.base)
-    _plasma_over(picture.base, *plasma, 6.4 * strength, out)
-    return out
+    return _plasma_over(picture.base, *plasma, 6.4 * strength)
 
 
 Sparkle = tuple[float, float, Doubles]
@@ -233,7 +231,8 @@ def _perlin(across: float, down: float, hashes: Integers, gradients: Doubles) ->
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _turbulence_over(base: Bytes, hashes: Integers, gradients: Doubles, weight: float, out: Bytes) -> None:
+def _turbulence_over(base: Bytes, hashes: Integers, gradients: Doubles, weight: float) -> Bytes:
+    out = np.empty_like(base)
     for y in range(SIDE):
         for x in range(SIDE):
             turbulence = 0.0
@@ -244,13 +243,12 @@ def _turbulence_over(base: Bytes, hashes: Integers, gradients: Doubles, weight: 
             grey = 255 * weight * min(max(0.5 * turbulence + 0.5, 0.0), 1.0)
             for channel in range(3):
                 out[y, x, channel] = _byte((1 - weight) * base[y, x, channel] + grey)
+    return out
 
 
 def perlin_noise(picture: Picture, lattice: tuple[Integers, Doubles], strength: float) -> Bytes:
     """Mix in grey Perlin turbulence of five octaves."""
-    out = np.empty_like(picture.base)
-    _turbulence_over(picture.base, *lattice, 0.05 * strength, out)
-    return out
+    return _turbulence_over(picture.base, *lattice, 0.05 * strength)
 
 
 def draw_checkers(stream: Stream, _: float) -> tuple[float, float, Doubles]:
@@ -311,8 +309,9 @@ def _texel(base: Bytes, row: int, column: int, channel: int) -> float:
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _refract_over(base: Bytes, light: Floats, reach: float, glare: float, out: Bytes) -> None:
+def _refract_over(base: Bytes, light: Floats, reach: float, glare: float) -> Bytes:
     """Read each pixel through a surface whose slope is that of the light, and lighten it by the slope."""
+    out = np.empty_like(base)
     for y in range(SIDE):
         for x in range(SIDE):
             left = float(light[y, x - 1]) if x > 0 else 0.0
@@ -339,11 +338,10 @@ def _refract_over(base: Bytes, light: Floats, reach: float, glare: float, out: B
                 lower += _texel(base, top + 1, first + 1, channel) * column_weight
                 value = upper * (1 - row_weight) + lower * row_weight + (left - right + slope_down) * glare
                 out[y, x, channel] = _byte(255 * min(max(value, 0.0), 1.0))
+    return out
 
 
 def caustic_refraction(picture: Picture, caustics: tuple[float, float], strength: float) -> Bytes:
     """See the picture through wavy water: displaced by refraction, lightened and darkened by the waves."""
     light = gaussian(_caustic_light(*caustics).astype(np.float32)[..., np.newaxis], 1.0, reflect=True)[..., 0]
-    out = np.empty_like(picture.base)
-    _refract_over(picture.base, light, 0.05 * strength * SIDE, 0.2 * strength, out)
-    return out
+    return _refract_over(picture.base, light, 0.05 * strength * SIDE, 0.2 * strength)

@@ -171,7 +171,8 @@ def jpeg_compression(picture: Picture, _: None, quality: int) -> Bytes:
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _saturate(base: Bytes, highest: Bytes, lowest: Bytes, factor: float, offset: float, out: Bytes) -> None:
+def _saturate(base: Bytes, highest: Bytes, lowest: Bytes, factor: float, offset: float) -> Bytes:
+    out = np.empty_like(base)
     gain, shift = np.float32(factor), np.float32(offset)
     pixels, peaks, floors, target = base.reshape(-1), highest.reshape(-1), lowest.reshape(-1), out.reshape(-1)
     for i in range(pixels.size):
@@ -182,10 +183,9 @@ def _saturate(base: Bytes, highest: Bytes, lowest: Bytes, factor: float, offset:
         red = np.float32(0 if i % 3 == 0 else 1)
         share = (value - np.float32(pixels[i])) / spread if spread > 0 else red
         target[i] = to_byte(value - value * changed * share)
+    return out
 
 
 def saturate(picture: Picture, _: None, factor: float, offset: float) -> Bytes:
     """Multiply the saturation in HSV space and add to it, at the same hue and value; a grey pixel has the hue of red."""
-    out = np.empty_like(picture.base)
-    _saturate(picture.base, *picture.channel_extremes, factor, offset, out)
-    return out
+    return _saturate(picture.base, *picture.channel_extremes, factor, offset)

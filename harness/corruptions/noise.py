@@ -56,9 +56,8 @@ def _poisson_tables(photons: float) -> tuple[NDArray[np.uint64], Bytes, Bytes]:
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _count_photons(
-    base: Bytes, words: Words, thresholds: NDArray[np.uint64], guide: Bytes, bytes_: Bytes, out: Bytes
-) -> None:
+def _count_photons(base: Bytes, words: Words, thresholds: NDArray[np.uint64], guide: Bytes, bytes_: Bytes) -> Bytes:
+    out = np.empty_like(base)
     flat, draws, target = base.ravel(), words.ravel(), out.ravel()
     for i in range(flat.size):
         pixel = flat[i]
@@ -69,6 +68,7 @@ def _count_photons(
         while word >= thresholds[pixel, count]:
             count += np.uint64(1)
         target[i] = bytes_[count]
+    return out
 
 
 def shot_noise(picture: Picture, words: Words, photons: float) -> Bytes:
@@ -76,9 +76,7 @@ def shot_noise(picture: Picture, words: Words, photons: float) -> Bytes:
 
     A word w gives the least count k with P(count <= k) > w / 2**32.
     """
-    out = np.empty_like(picture.base)
-    _count_photons(picture.base, words, *_poisson_tables(photons), out)
-    return out
+    return _count_photons(picture.base, words, *_poisson_tables(photons))
 
 
 def impulse_noise(picture: Picture, words: Words, amount: float) -> Bytes:

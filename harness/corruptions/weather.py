@@ -69,7 +69,8 @@ def _flakes(field: Floats, lower: Integers, weights: Floats, threshold: float) -
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _snow_over(base: Bytes, flakes: Bytes, scene: float, out: Bytes) -> None:
+def _snow_over(base: Bytes, flakes: Bytes, scene: float) -> Bytes:
+    out = np.empty_like(base)
     kept = np.float32(scene)
     whitened = np.float32(1) - kept
     pixels, fallen, target = base.reshape(-1), flakes.reshape(-1), out.reshape(-1)
@@ -84,6 +85,7 @@ def _snow_over(base: Bytes, flakes: Bytes, scene: float, out: Bytes) -> None:
         target[r] = to_byte(kept * red + whitened * max(red, white) + snow)
         target[g] = to_byte(kept * green + whitened * max(green, white) + snow)
         target[b] = to_byte(kept * blue + whitened * max(blue, white) + snow)
+    return out
 
 
 def snow(picture: Picture, draws: tuple[Floats, float], *parameters: float) -> Bytes:
@@ -98,9 +100,7 @@ def snow(picture: Picture, draws: tuple[Floats, float], *parameters: float) -> B
     field, angle = draws
     flakes = _flakes(np.float32(mean) + np.float32(deviation) * field, *_flake_axis(zoom), threshold)
     flakes = line_blur(flakes, *motion_kernel(int(radius), sigma, angle))
-    out = np.empty_like(picture.base)
-    _snow_over(picture.base, flakes, scene, out)
-    return out
+    return _snow_over(picture.base, flakes, scene)
 
 
 def draw_frost(stream: Stream, *_: float) -> tuple[int, Doubles]:

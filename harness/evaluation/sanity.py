@@ -45,10 +45,9 @@ def check_against_chance(predictions: LabelSpacePredictions, classes: int, what:
     right = int((best == kept.label).sum())
     if _p_value(right, n, classes) <= _CHANCE_LEVEL:
         return
-    shown = [
-        f"{name}: {hits} of {n} images would then be right" for name, hits in _explanations(best, kept.label, classes)
-    ]
-    looked = "; ".join(shown) if shown else "none of them shows in the predictions themselves"
+    explained = _explanations(best, kept.label, classes)
+    shown = "; ".join(f"{name}: {hits} of {n} images would then be right" for name, hits in explained)
+    looked = shown or "none of them shows in the predictions themselves"
     raise HarnessError(
         f"{what}: {right} of the first {n} images are right, which guessing among {classes:,} classes would do as well. "
         f"Something in the set-up is wrong.",

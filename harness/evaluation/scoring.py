@@ -25,7 +25,7 @@ from harness.metrics.accuracy import TOP_K, accuracy, is_correct, is_in_sets, to
 from harness.metrics.corruption import Cell, CorruptionErrors, corruption_scores
 from harness.metrics.registry import compute_group, unit_of
 from harness.metrics.robustness import accuracy_drop, baselines, effective_robustness
-from harness.metrics.types import BoolArray, Estimate, LabelSpacePredictions, MetricUnavailable
+from harness.metrics.types import BoolArray, Estimate, LabelSpacePredictions, MetricUnavailable, attempt
 
 REFERENCE = "imagenet-val"
 """The benchmark that shifted sets are compared with."""
@@ -131,14 +131,6 @@ Conditions = Mapping[str, Scored]
 """Scored conditions by their evidence prefix."""
 
 
-def _attempt(metric: Callable[..., Estimate], *inputs: Any) -> Estimate | MetricUnavailable:
-    """The metric's estimate, or why it can't be had."""
-    try:
-        return metric(*inputs)
-    except MetricUnavailable as unavailable:
-        return unavailable
-
-
 def _group(
     group: str,
     scored: Scored,
@@ -178,7 +170,7 @@ def accuracy_group(conditions: Conditions) -> Iterator[ScoredMetric]:
             reading += f"; images of the {missing} class(es) without an output count as wrong"
         if scored.condition is not None:  # a corruption cell: one number each, there are many
             key = EvidenceKey(scored.benchmark.name, "top1", scored.condition)
-            yield ScoredMetric(scored, key, _attempt(top1, scored.closed), size, {"reading": reading})
+            yield ScoredMetric(scored, key, attempt(top1, scored.closed), size, {"reading": reading})
             continue
         yield from _group("accuracy", scored, scored.closed, reading, size)
         if missing:
@@ -202,7 +194,7 @@ def _top_k(
     """Top-1 and top-5 where several classes may be right: `correct` says which samples are right among their k best."""
     for name, k in TOP_K.items():
         key = EvidenceKey(scored.benchmark.name, name, scored.condition, variant=variant)
-        estimate = _attempt(lambda k: accuracy(correct(k)), k)
+        estimate = attempt(lambda k: accuracy(correct(k)), k)
         yield ScoredMetric(scored, key, estimate, scored.benchmark.size, {"reading": reading})
 
 
@@ -230,7 +222,7 @@ def real_group(conditions: Conditions, benchmark: Benchmark) -> Iterator[ScoredM
     if missing := [sample_id for sample_id in scored.sample_ids if sample_id not in sets]:
         estimate = MetricUnavailable(f"{len(missing)} sample ids have no ReaL entry, first {missing[0]}.")
     else:
-        estimate = _attempt(top1_real, scored.predictions[CLOSED], [sets[i] for i in scored.sample_ids])
+        estimate = attempt(top1_real, scored.predictions[CLOSED], [sets[i] for i in scored.sample_ids])
     published = sum(len(found) > 0 for found in sets.values())
     notes = {"reading": "right if the prediction is in the image's ReaL label set; images with an empty set left out"}
     yield ScoredMetric(scored, EvidenceKey(benchmark.name, "top1"), estimate, published, notes)
@@ -267,13 +259,13 @@ def shift_group(conditions: Conditions) -> Iterator[ScoredMetric]:
             "difference": [str(key.with_variant(scored.variant)) for key in (against, own)],
         }
         right = is_correct(same), is_correct(scored.closed)
-        drop = _attempt(accuracy_drop, *right)
+        drop = attempt(accuracy_drop, *right)
         yield ScoredMetric(scored, own.with_metric("accuracy-drop"), drop, published, notes)
         baseline = baselines().get(name)
         if baseline is None:
             continue
         notes = {"reading": f"{own} minus the fitted line of published models at {against}"}
-        above = _attempt(effective_robustness, name, *right)
+        above = attempt(effective_robustness, name, *right)
         outside = None
         if isinstance(above, Estimate) and not baseline.covers(top1(same).value):
             outside = "extrapolated: no published model of the fit has a clean accuracy like this one"

@@ -162,7 +162,7 @@ def _calibration_error_interval(observed: FloatArray, resampled: FloatArray) -> 
     well: E|N(g, s)| - |g| a bin, which falls as |g| grows, at the smallest |g| that the level leaves plausible. In a
     clearly miscalibrated bin that is nearly 0; in a bin that may be calibrated it is s √(2/π).
     """
-    z = intervals.normal_quantile(intervals.LEVEL)
+    z = intervals.Z
     s = resampled.std(axis=0, ddof=1)
     noisy = s > 0
     t = np.maximum(np.abs(observed[noisy]) / s[noisy] - z, 0.0)

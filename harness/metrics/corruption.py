@@ -20,7 +20,7 @@ import yaml
 
 from harness.corruptions.names import GROUPS, IMAGENET_C, SEVERITIES
 from harness.metrics import intervals
-from harness.metrics.types import BoolArray, Estimate, MetricSpec, MetricUnavailable
+from harness.metrics.types import BoolArray, Estimate, MetricSpec, MetricUnavailable, attempt
 
 Cell = tuple[str, int]
 """A corruption at one severity."""
@@ -206,27 +206,24 @@ def corruption_scores(errors: CorruptionErrors, scored: Sequence[str], extra: Se
     if normalised:
         yield _score(".mce", f"{_CE_READING}; mean over 15 corruptions", errors.mce)
         yield _score(".relative-mce", f"{_RELATIVE_READING}; mean over 15 corruptions", errors.mce, relative=True)
-    every = f"un-normalised mean of the error over {len(scored)} corruptions"
+    plain = "un-normalised mean of the error over"
+    every = f"{plain} {len(scored)} corruptions"
     yield _score(".mean-error", f"{every} and 5 severities", errors.mean_error, scored)
     for severity in SEVERITIES:
         key = f".mean-error:severity-{severity}"
         yield _score(key, f"{every} at severity {severity}", errors.mean_error, scored, [severity])
     if normalised:
         for group, names in GROUPS.items():
-            reading = f"un-normalised mean of the error over {_listed(names)}, 5 severities each"
+            reading = f"{plain} {_listed(names)}, 5 severities each"
             yield _score(f".mean-error:{group}", reading, errors.mean_error, names)
     if extra:
-        reading = (
-            f"un-normalised mean of the error over {_listed(extra)}, 5 severities each; no part of the other means"
-        )
+        reading = f"{plain} {_listed(extra)}, 5 severities each; no part of the other means"
         yield _score(".mean-error:extra", reading, errors.mean_error, extra)
     grids = {run[name] for name in scored}
     if grids != {SEVERITIES} and any(grids):
         same = grids.pop() if len(grids) == 1 else None
         variant = "cells-run" if same is None else "-".join(["severities", *map(str, same)])
-        reading = (
-            f"un-normalised mean of the error over the cells that were run: {describe_cells(run, scored)}; not mCE"
-        )
+        reading = f"{plain} the cells that were run: {describe_cells(run, scored)}; not mCE"
         cells = [(name, severity) for name in scored for severity in run[name]]
         yield _score(f".mean-error:{variant}", reading, errors.mean_of, cells)
 
@@ -236,10 +233,7 @@ _RELATIVE_READING = "sum of (error - clean error) over 5 severities, divided by 
 
 
 def _score(key: str, reading: str, metric: Callable[..., Estimate], *inputs: Any, **options: bool) -> Score:
-    try:
-        return Score(key, metric(*inputs, **options), reading)
-    except MetricUnavailable as unavailable:
-        return Score(key, unavailable, reading)
+    return Score(key, attempt(metric, *inputs, **options), reading)
 
 
 def describe_cells(cells: Mapping[str, Sequence[int]], names: Sequence[str]) -> str:
@@ -267,7 +261,7 @@ def widest_mce_half_width(n: int) -> float:
     if n < 1:
         raise ValueError("a width needs at least one image")
     widest = np.mean([1 / alexnet().mean(name) for name in IMAGENET_C])
-    return float(100 * intervals.normal_quantile(intervals.LEVEL) * widest / 2 / np.sqrt(n))
+    return float(100 * intervals.Z * widest / 2 / np.sqrt(n))
 
 
 def _listed(words: Sequence[str]) -> str:

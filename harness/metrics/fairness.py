@@ -321,19 +321,10 @@ def worst_slices(outcomes: Outcomes, slicings: Sequence[Slicing], *, min_units: 
         gap_at_least=np.maximum(0.0, 100 * (float(overall_low) - high)),
     ).sort_values(["high", "accuracy", "slicing", "group"], ignore_index=True)
     columns = ["slicing", "group", "n", "units", "accuracy", "low", "high", "gap", "gap_at_least"]
-    return WorstSlices(
-        table[columns],
-        len(table),
-        Estimate(
-            overall["accuracy"],
-            100 * float(overall_low),
-            100 * float(overall_high),
-            LEVEL,
-            f"Clopper-Pearson, Bonferroni over {comparisons} accuracies",
-            int(overall["n"]),
-            "clopper-pearson",
-        ),
-    )
+    bounds, n = (100 * float(overall_low), 100 * float(overall_high)), int(overall["n"])
+    method = f"Clopper-Pearson, Bonferroni over {comparisons} accuracies"
+    whole = Estimate(overall["accuracy"], *bounds, LEVEL, method, n, "clopper-pearson")
+    return WorstSlices(table[columns], len(table), whole)
 
 
 def error_ratio(

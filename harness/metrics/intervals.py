@@ -14,16 +14,13 @@ from scipy import stats
 from harness.metrics.types import Estimate, FloatArray, MetricUnavailable
 
 LEVEL = 0.95
+Z = float(stats.norm.ppf((1 + LEVEL) / 2))
+"""The two-sided standard normal quantile at this level, 1.96."""
 RESAMPLES = 1000
 SEED = 0
 
 _CHUNK = 4_000_000
 """Bootstrap weights held at a time: 4 million take about 100 MB."""
-
-
-def normal_quantile(level: float) -> float:
-    """The two-sided standard normal quantile, 1.96 at level 0.95."""
-    return float(stats.norm.ppf((1 + level) / 2))
 
 
 # --- proportions ----------------------------------------------------------------------------------------------------

@@ -137,6 +137,14 @@ def concatenate(parts: Sequence[LabelSpacePredictions]) -> LabelSpacePredictions
     return LabelSpacePredictions(**whole)
 
 
+def attempt(metric: Callable[..., Estimate], *inputs: Any, **options: bool) -> Estimate | MetricUnavailable:
+    """The metric's estimate, or why it can't be had."""
+    try:
+        return metric(*inputs, **options)
+    except MetricUnavailable as unavailable:
+        return unavailable
+
+
 Compute = Callable[[LabelSpacePredictions], Estimate | Mapping[str, Estimate]]
 """One metric of predictions; or several that share their resamples, by the end of their evidence key (`ece:equal-mass`)."""
 
