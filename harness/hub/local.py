@@ -60,10 +60,9 @@ def local_files(card: Path, ledger: Path | None, token: str | None) -> tuple[lis
     evidence = Ledger.load(path) if path is not None else None
     if evidence is not None and record is not None:
         if record.sha256 not in (None, ledger_digest(evidence)):
-            raise CheckFailedError(
-                f"{path} isn't the ledger that {card} was made from.",
-                remedy="Fill or render the card again, or give its own ledger with --ledger.",
-            )
+            message = f"{path} isn't the ledger that {card} was made from."
+            remedy = "Fill or render the card again, or give its own ledger with --ledger."
+            raise CheckFailedError(message, remedy=remedy)
         edit = record_edit(Document(text), replace(record, ledger=LEDGER))  # as it is called on the Hub
         content = encode(apply_edits(text, [edit] if edit else []))
     files = [LocalFile(CARD, card, content)]
@@ -73,10 +72,9 @@ def local_files(card: Path, ledger: Path | None, token: str | None) -> tuple[lis
         files.append(LocalFile(LEDGER, path, _read(path, "ledger")))
     for file in files:
         if holds_token(file.content, token):
-            raise CheckFailedError(
-                f"{file.source} holds a Hub token, or what looks like one; it isn't sent.",
-                remedy="Take it out, and revoke the token in the Hub's settings if it is real.",
-            )
+            message = f"{file.source} holds a Hub token, or what looks like one; it isn't sent."
+            remedy = "Take it out, and revoke the token in the Hub's settings if it is real."
+            raise CheckFailedError(message, remedy=remedy)
     return files, evidence
 
 
@@ -98,18 +96,14 @@ def _check_content(card: bytes, name: str) -> None:
     if not card.strip():
         raise CheckFailedError(f"{name} is empty.", remedy="Give a card with content.")
     if len(card) > _LARGEST_CARD:
-        raise CheckFailedError(
-            f"{name} has {len(card):,} bytes; the Hub shows no card over {_LARGEST_CARD:,}.",
-            remedy="Move large parts to files of their own.",
-        )
+        message = f"{name} has {len(card):,} bytes; the Hub shows no card over {_LARGEST_CARD:,}."
+        raise CheckFailedError(message, remedy="Move large parts to files of their own.")
     try:
         card.decode("utf-8")
     except UnicodeDecodeError as error:
         line = card.count(b"\n", 0, error.start) + 1
-        raise CheckFailedError(
-            f"{name}, line {line}: byte 0x{card[error.start]:02x} is not UTF-8, and the Hub takes nothing else.",
-            remedy="Save the card as UTF-8.",
-        ) from error
+        message = f"{name}, line {line}: byte 0x{card[error.start]:02x} is not UTF-8, and the Hub takes nothing else."
+        raise CheckFailedError(message, remedy="Save the card as UTF-8.") from error
 
 
 def check_card(card: bytes, theirs: bytes | None, name: str, ledger: Ledger | None, ledger_name: str) -> None:
@@ -123,10 +117,8 @@ def check_card(card: bytes, theirs: bytes | None, name: str, ledger: Ledger | No
     for score in unproven_scores(card, theirs, ledger) if ledger is not None else ():
         faults.append(f"model-index: {score} is not in {ledger_name} as measured on the whole benchmark")
     if faults:
-        raise CheckFailedError(
-            f"{name} has a front matter that the Hub wouldn't take:\n    " + "\n    ".join(faults),
-            remedy="Mend it, then repeat the command.",
-        )
+        message = f"{name} has a front matter that the Hub wouldn't take:\n    " + "\n    ".join(faults)
+        raise CheckFailedError(message, remedy="Mend it, then repeat the command.")
 
 
 def unproven_scores(card: bytes, there: bytes | None, ledger: Ledger) -> list[str]:

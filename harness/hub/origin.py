@@ -67,10 +67,8 @@ def load_origin(card: Path) -> Origin | None:
     except FileNotFoundError:
         return None
     except (OSError, ValidationError) as error:
-        raise UsageError(
-            f"{path} doesn't say where {card.name} came from: it can't be read.",
-            remedy="Pull the card again to another file, and fill that.",
-        ) from error
+        message = f"{path} doesn't say where {card.name} came from: it can't be read."
+        raise UsageError(message, remedy="Pull the card again to another file, and fill that.") from error
 
 
 def save_origin(card: Path, origin: Origin) -> None:

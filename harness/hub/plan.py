@@ -117,10 +117,9 @@ def plan_push(hub: Connection, request: PushRequest) -> PushPlan:
     ours = local[0].content
     account = hub.account()
     if not account.can_write:
-        raise MissingInputError(
-            f"The token of {account.name} has read rights only.",
-            remedy="Make one with write rights in the Hub's settings, then set HF_TOKEN or run: hf auth login",
-        )
+        message = f"The token of {account.name} has read rights only."
+        remedy = "Make one with write rights in the Hub's settings, then set HF_TOKEN or run: hf auth login"
+        raise MissingInputError(message, remedy=remedy)
     branch, place = _places(hub, request, account)
     number = place.pull_request
     notes = []
@@ -175,10 +174,8 @@ def _places(hub: Connection, request: PushRequest, account: Account) -> tuple[Pl
     repo_id, revision = request.repo_id, request.revision or "main"
     proposal = re.fullmatch(r"refs/pr/([1-9]\d*)", revision)
     if revision.startswith("refs/") and proposal is None:
-        raise UsageError(
-            f"--revision {revision} is neither a branch nor refs/pr/N.",
-            remedy="Give the name of a branch, or refs/pr/N for an open pull request.",
-        )
+        message = f"--revision {revision} is neither a branch nor refs/pr/N."
+        raise UsageError(message, remedy="Give the name of a branch, or refs/pr/N for an open pull request.")
     name = "main" if proposal else revision
     try:
         head = hub.head(repo_id, name)
@@ -186,9 +183,8 @@ def _places(hub: Connection, request: PushRequest, account: Account) -> tuple[Pl
         if not (request.create_repo and isinstance(error.__cause__, RepositoryNotFoundError)):
             raise
         if "/" not in repo_id:
-            raise UsageError(
-                f"--create-repo needs a full id, not '{repo_id}'.", remedy=f"Perhaps {account.name}/{repo_id}?"
-            ) from error
+            message = f"--create-repo needs a full id, not '{repo_id}'."
+            raise UsageError(message, remedy=f"Perhaps {account.name}/{repo_id}?") from error
         if revision != "main":
             raise UsageError(f"A new repository has no {revision}.", remedy="Leave --revision out.") from error
         branch = Place(repo_id, name, None, None)
@@ -228,10 +224,9 @@ def _lost_evidence(hub: Connection, repo_id: str, head: str, ours: Ledger) -> li
     try:
         theirs = Ledger.model_validate_json(hub.read(repo_id, LEDGER, head) or b"")
     except ValidationError as error:
-        raise CheckFailedError(
-            f"{LEDGER} of {repo_id} on the Hub is no ledger of harness; it would be lost.",
-            remedy="Rename that file on the Hub, or push the card from a folder without a ledger.",
-        ) from error
+        message = f"{LEDGER} of {repo_id} on the Hub is no ledger of harness; it would be lost."
+        remedy = "Rename that file on the Hub, or push the card from a folder without a ledger."
+        raise CheckFailedError(message, remedy=remedy) from error
     gone = [item.key for item in theirs if ours.get(item.key) is None]
     shown = ", ".join(gone[:5]) + (f" and {len(gone) - 5} more" if len(gone) > 5 else "")
     return [f"The ledger on the Hub holds evidence that this one doesn't: {shown}."] if gone else []

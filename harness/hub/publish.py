@@ -109,9 +109,8 @@ def _push(hub: Connection, plan: PushPlan) -> Sent:
         url = f"{hub.endpoint}/{repo_id}/{place}"
         notes = ("The connection failed while the commit was sent, but it is there.",)
     except ValueError as error:
-        raise CheckFailedError(
-            f"The Hub refused the card: {hub.clean(error)}", remedy="Mend what it names, then repeat the command."
-        ) from error
+        message = f"The Hub refused the card: {hub.clean(error)}"
+        raise CheckFailedError(message, remedy="Mend what it names, then repeat the command.") from error
     _remember(plan, head, commit, number)
     return Sent(commit, url, number, left_out, notes)
 
@@ -138,10 +137,8 @@ def _uploaded(hub: Connection, plan: PushPlan) -> tuple[list[CommitOperationAdd]
         ) from error
     ignored = tuple(file.path_in_repo for file in operations if is_ignored(file))
     if CARD in ignored:
-        raise HarnessError(
-            f"The .gitignore of {repo_id} keeps {CARD} out. Nothing was committed.",
-            remedy="Change the .gitignore on the Hub, then repeat the command.",
-        )
+        message = f"The .gitignore of {repo_id} keeps {CARD} out. Nothing was committed."
+        raise HarnessError(message, remedy="Change the .gitignore on the Hub, then repeat the command.")
     return [file for file in operations if not is_ignored(file)], ignored
 
 
@@ -165,10 +162,9 @@ def _find(hub: Connection, plan: PushPlan, head: str, known: set[int], error: Ha
             for commit in itertools.takewhile(lambda commit: commit.commit_id != head, commits):
                 if _mark(plan) in commit.message:
                     return commit.commit_id, number
-    raise HarnessError(
-        f"{error.message} The commit was sent once, and isn't on the Hub: looked {len(_LOOKS)} times.",
-        remedy="Repeat the command: it looks at what is there before it sends anything.",
-    ) from error
+    message = f"{error.message} The commit was sent once, and isn't on the Hub: looked {len(_LOOKS)} times."
+    remedy = "Repeat the command: it looks at what is there before it sends anything."
+    raise HarnessError(message, remedy=remedy) from error
 
 
 def _remember(plan: PushPlan, head: str, commit: str, number: int | None) -> None:
@@ -204,20 +200,16 @@ def fetch_card(repo_id: str, output: str | Path | None = None, *, revision: str 
         commit = hub.head(repo_id, revision)
         content = hub.read(repo_id, CARD, commit)
     if content is None:
-        raise MissingInputError(
-            f"{repo_id} has no {CARD} on the Hub at {revision}.",
-            remedy="Make a card with: harness run, or harness render; then push it.",
-        )
+        message = f"{repo_id} has no {CARD} on the Hub at {revision}."
+        raise MissingInputError(message, remedy="Make a card with: harness run, or harness render; then push it.")
     if output.is_dir():
         raise UsageError(f"{output} is a folder.", remedy="Give a file with --output.")
     there = output.read_bytes() if output.is_file() else None
     if there is not None and there != content:
         before = load_origin(output)
         if before is None or before.blob != git_hash(there):
-            raise UsageError(
-                f"{output} is there, and isn't the card as it was pulled: it would be lost.",
-                remedy="Give another file with --output, or move that one away.",
-            )
+            message = f"{output} is there, and isn't the card as it was pulled: it would be lost."
+            raise UsageError(message, remedy="Give another file with --output, or move that one away.")
     if there != content:
         write_bytes(output, content)
     blob = git_hash(content)

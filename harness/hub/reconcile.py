@@ -86,10 +86,9 @@ def _common_base(hub: Connection, place: Place, theirs: bytes, origin: Origin | 
         return None
     base = hub.read(place.repo_id, CARD, origin.commit)
     if base is None or git_hash(base) != origin.blob:
-        raise CheckFailedError(
-            f"{place.repo_id} no longer has the commit {origin.commit[:8]} that this card was made from.",
-            remedy=f"Pull the card again: harness pull {place.repo_id} --output NEW.md, then fill and push that.",
-        )
+        message = f"{place.repo_id} no longer has the commit {origin.commit[:8]} that this card was made from."
+        remedy = f"Pull the card again: harness pull {place.repo_id} --output NEW.md, then fill and push that."
+        raise CheckFailedError(message, remedy=remedy)
     return base
 
 

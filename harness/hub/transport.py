@@ -115,10 +115,8 @@ class Connection:
         content = response.content
         etag = response.headers.get("ETag", "").removeprefix("W/").strip('"')
         if re.fullmatch(r"[0-9a-f]{40}", etag) and etag != git_hash(content):  # of a large file it is something else
-            raise HarnessError(
-                f"{path} of {repo_id} doesn't have the hash that the Hub announced: it changed on the way.",
-                remedy=NETWORK_REMEDY,
-            )
+            message = f"{path} of {repo_id} doesn't have the hash that the Hub announced: it changed on the way."
+            raise HarnessError(message, remedy=NETWORK_REMEDY)
         return content
 
     @contextmanager
@@ -140,9 +138,8 @@ class Connection:
         except HfHubHTTPError as error:
             raise self._sentence(error, doing, repo_id) from error
         except (json.JSONDecodeError, KeyError) as error:
-            raise NoAnswerError(
-                f"{self.endpoint} answers as no Hub does: can't {doing}.", remedy="Check HF_ENDPOINT and the network."
-            ) from error
+            message = f"{self.endpoint} answers as no Hub does: can't {doing}."
+            raise NoAnswerError(message, remedy="Check HF_ENDPOINT and the network.") from error
 
     def _sentence(self, error: HfHubHTTPError, doing: str, repo_id: str | None) -> HarnessError:
         status = error.response.status_code
@@ -215,9 +212,8 @@ def connect(doing: str, patience: Patience | None = None) -> Iterator[Connection
         raise _offline(doing)
     endpoint = (os.environ.get("HF_ENDPOINT") or constants.ENDPOINT).rstrip("/")
     if not re.fullmatch(r"https?://[^/@\s][^@\s]*", endpoint):  # a password would be sent instead of the token
-        raise UsageError(
-            "HF_ENDPOINT is not an address, or has a user name in it.", remedy="Give it as https://HOST, or unset it."
-        )
+        message = "HF_ENDPOINT is not an address, or has a user name in it."
+        raise UsageError(message, remedy="Give it as https://HOST, or unset it.")
     token = _read_token()
     api = HfApi(endpoint=endpoint, token=token or False, library_name="harness", library_version=__version__)
     with patient_session(patience or PATIENCE):
