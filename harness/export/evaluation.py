@@ -62,15 +62,15 @@ class Card(str):
         return text
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Evaluation:
     """What a run of a suite on a model gave, or the scoring of predictions made elsewhere."""
 
     ledger: Ledger
     exit_code: ExitCode
     """What the command line would say to the shell: done, incomplete, failed."""
-    settings: Settings = field(repr=False)
-    plan: Plan | None = field(default=None, repr=False)
+    settings: Settings
+    plan: Plan | None = None
     """What was run; None for predictions made elsewhere."""
     failed: Mapping[str, HarnessError] = field(default_factory=dict)
     """Conditions that were tried and failed."""
@@ -191,6 +191,9 @@ class Evaluation:
             "failed": {name: error.message for name, error in self.failed.items()},
             "ledger": json.loads(self.ledger.to_json()),
         }
+
+    def __repr__(self) -> str:
+        return f"<Evaluation of {self.name}: {len(self.ledger.evidence) - len(self.missing)} values, {len(self.missing)} pending>"
 
     def _repr_html_(self) -> str:
         rows = [
