@@ -173,34 +173,6 @@ class CounterMeter:
         self._last = now
 
 
-def rapl_meter(domains: Mapping[str, Path], **clocks: Callable[..., Any]) -> CounterMeter:
-    """Processor packages and memory, by the kernel's powercap counters (Intel, and AMD since Zen).
-
-    Source: Linux kernel documentation, power/powercap: energy_uj in microjoules wraps at max_energy_range_uj.
-    """
-
-    def counters() -> dict[str, int]:
-        try:
-            return {name: _read_number(path / "energy_uj") for name, path in domains.items()}
-        except OSError as error:
-            raise UnreadableCounterError(f"{error.filename} could not be read: {error.strerror}") from error
-
-    wraps_at = {name: _read_number(path / "max_energy_range_uj") for name, path in domains.items()}
-    return CounterMeter("RAPL", "CPU: " + ", ".join(sorted(domains)), counters, 1e-6, wraps_at, **clocks)
-
-
-def nvml_meter(library: Any, handle: Any, covers: str) -> CounterMeter:
-    """A GPU's energy since its driver was loaded (nvmlDeviceGetTotalEnergyConsumption, millijoules)."""
-
-    def counters() -> dict[str, int]:
-        try:
-            return {"gpu": library.nvmlDeviceGetTotalEnergyConsumption(handle)}
-        except library.NVMLError as error:
-            raise UnreadableCounterError(f"NVML gave no energy: {error}") from error
-
-    return CounterMeter("NVML", covers, counters, 1e-3)
-
-
 def _cpu_seconds() -> float:
     children = resource.getrusage(resource.RUSAGE_CHILDREN)
     return time.process_time() + children.ru_utime + children.ru_stime
@@ -292,14 +264,25 @@ def cpu_power_table() -> dict[str, float]:
     return {name: float(watts) for name, watts in rows if _DECIMAL.fullmatch(watts)}
 
 
-def open_rapl(root: Path = _POWERCAP) -> Meter:
-    """The processor's energy counters, or a NoMeter that says why there are none.
+def open_rapl(root: Path = _POWERCAP, **clocks: Callable[..., Any]) -> Meter:
+    """The processor's energy counters (Intel, and AMD since Zen), or a NoMeter that says why there are none.
 
     Packages and memory are taken; "core" and "uncore" lie inside their package, "psys" overlaps it, and a package
     whose counter stands where another's does is the same counter shown twice, as on some multi-die processors.
+    Source: Linux kernel documentation, power/powercap: energy_uj in microjoules wraps at max_energy_range_uj.
+
+    Args:
+        clocks: `clock` and `sleep` of the meter.
     """
     domains: dict[str, Path] = {}
     values: list[int] = []
+
+    def counters() -> dict[str, int]:
+        try:
+            return {name: _read_number(path / "energy_uj") for name, path in domains.items()}
+        except OSError as error:
+            raise UnreadableCounterError(f"{error.filename} could not be read: {error.strerror}") from error
+
     reason = f"this machine shows no processor energy counters ({root})"
     try:
         for path in sorted(root.glob("intel-rapl:*")):
@@ -310,7 +293,8 @@ def open_rapl(root: Path = _POWERCAP) -> Meter:
                     values.append(value)
                     domains[f"{name} ({path.name})"] = path
         if domains:
-            return rapl_meter(domains)
+            wraps_at = {name: _read_number(path / "max_energy_range_uj") for name, path in domains.items()}
+            return CounterMeter("RAPL", "CPU: " + ", ".join(sorted(domains)), counters, 1e-6, wraps_at, **clocks)
     except PermissionError as error:
         reason = f"{error.filename} may be read by root only; `chmod o+r` it, or run as root"
     except OSError as error:
@@ -320,6 +304,8 @@ def open_rapl(root: Path = _POWERCAP) -> Meter:
 
 def open_nvml(uuid: str, covers: str, library: Any = None) -> Meter:
     """The energy counter of the GPU with this UUID ("GPU-…"), or a NoMeter that says why there is none.
+
+    It counts millijoules since the driver was loaded (nvmlDeviceGetTotalEnergyConsumption).
 
     Args:
         uuid: as the driver writes it; an index would ignore CUDA_VISIBLE_DEVICES.
@@ -331,13 +317,20 @@ def open_nvml(uuid: str, covers: str, library: Any = None) -> Meter:
             library = importlib.import_module("pynvml")
         except ImportError:
             return NoMeter(covers, "the Python package nvidia-ml-py is not installed")
+
+    def counters() -> dict[str, int]:
+        try:
+            return {"gpu": library.nvmlDeviceGetTotalEnergyConsumption(handle)}
+        except library.NVMLError as error:
+            raise UnreadableCounterError(f"NVML gave no energy: {error}") from error
+
     try:
         library.nvmlInit()
         handle = library.nvmlDeviceGetHandleByUUID(uuid)
         library.nvmlDeviceGetTotalEnergyConsumption(handle)
     except library.NVMLError as error:
         return NoMeter(covers, f"NVML gives no energy for this GPU: {error}")
-    return nvml_meter(library, handle, covers)
+    return CounterMeter("NVML", covers, counters, 1e-3)
 
 
 def open_cpu_estimate() -> CpuEstimate:

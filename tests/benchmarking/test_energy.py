@@ -10,7 +10,6 @@ import torch
 
 from harness.benchmarking.carbon import CodeCarbonTables
 from harness.benchmarking.energy import (
-    CounterMeter,
     CpuEstimate,
     EnergyUse,
     Meter,
@@ -21,11 +20,9 @@ from harness.benchmarking.energy import (
     measure_energy,
     memory_watts,
     meters_for,
-    nvml_meter,
     open_cpu_estimate,
     open_nvml,
     open_rapl,
-    rapl_meter,
 )
 from harness.benchmarking.ranges import Range
 from harness.runtime.hardware import Cpu, read_cpu
@@ -68,8 +65,8 @@ def value(reading: Reading) -> float:
 # --- RAPL ---------------------------------------------------------------------------------------------------------
 
 
-def rapl(path: Path, clock: Clock) -> CounterMeter:
-    return rapl_meter({"package-0": path}, clock=clock, sleep=clock.sleep)
+def rapl(path: Path, clock: Clock) -> Meter:
+    return open_rapl(path.parent, clock=clock, sleep=clock.sleep)
 
 
 def test_rapl_counts_between_start_and_read(tmp_path: Path) -> None:
@@ -142,7 +139,7 @@ def test_idle_power_is_read_over_a_pause(tmp_path: Path) -> None:
         clock.sleep(seconds)
         set_energy(path, 100_000_000)
 
-    got = rapl_meter({"package-0": path}, clock=clock, sleep=pause).idle(5)
+    got = open_rapl(tmp_path, clock=clock, sleep=pause).idle(5)
     assert got.watts == Range.exact(20.0)
 
 
@@ -242,10 +239,10 @@ def test_nvml_that_can_not_count(library: Nvml, why: str) -> None:
 
 
 def test_nvml_that_fails_or_stands_still_gives_a_reason() -> None:
-    failing = nvml_meter(failing_library := Nvml(5, None), failing_library.nvmlDeviceGetHandleByUUID("a"), "GPU")
+    failing = open_nvml("a", "GPU", Nvml(5, 5, None))
     failing.start()
     assert failing.read().reason == "NVML gave no energy: Not Supported"
-    still = nvml_meter(still_library := Nvml(5, 5), still_library.nvmlDeviceGetHandleByUUID("a"), "GPU")
+    still = open_nvml("a", "GPU", Nvml(5, 5, 5))
     still.start()
     assert still.read().joules is None
 
