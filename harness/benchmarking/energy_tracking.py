@@ -4,53 +4,57 @@ Spans of work stand between meters; what lies outside (loading the model, openin
 every stored shard the joules so far are written to a journal. The same command, started again after a kill, reads the
 journal and adds to it; once the run's evidence is made, the journal goes. So `energy.this-run` is the energy of all images
 that this command computed, over as many starts as it took. Given up: the work after the last stored shard before a kill.
+One process owns a journal: where two run the same command at once, the second one reads no earlier joules and writes none.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import torch
+from filelock import FileLock, Timeout
 from pydantic import TypeAdapter, ValidationError
 
 from harness.benchmarking import results
-from harness.benchmarking.carbon import emissions, grid_intensity
 from harness.benchmarking.energy import EnergyUse, Meter, merged, meters_for
 from harness.benchmarking.results import Provenance
 from harness.evidence import Evidence
-from harness.store.energy_journal import EnergyJournal
+from harness.files import make_folder, write_text
 
 _IDLE_SECONDS = 2.0
 _LEFT_OUT = "loading the model, opening the data and scoring; work that a kill threw away"
-_USES = TypeAdapter(list[EnergyUse])
+_JOURNAL = TypeAdapter(dict[str, list[EnergyUse]])
 
 
 class RunEnergy:
     """The energy of one command, from its first forward pass to its last."""
 
     def __init__(
-        self,
-        journal: EnergyJournal,
-        device: torch.device,
-        meters: Callable[[torch.device], Sequence[Meter]] = meters_for,
+        self, journal: Path, device: torch.device, meters: Callable[[torch.device], Sequence[Meter]] = meters_for
     ) -> None:
         """
         Args:
-            journal: of this command with these weights; what a start that was killed left in it is continued.
+            journal: file of this command with these weights; what a start that was killed left in it is continued.
             meters: gives the meters of a device.
         """
-        self._journal = journal
         self.device = device
+        self._journal = journal
         self._open_meters = meters
         self._meters: Sequence[Meter] = ()
+        self._earlier: list[EnergyUse] = []
         self._done: list[EnergyUse] = []
         self._images = 0
         self._running = False
-        try:
-            self._earlier = _USES.validate_python(journal.earlier)
-        except ValidationError:
-            self._earlier = []  # its images then count as stored before, which the evidence says
+        make_folder(journal.parent)
+        self._lock = FileLock(journal.with_suffix(".lock"))
+        # Where another process has the lock or the file is no journal, earlier images count as stored before, which the
+        # evidence says.
+        with suppress(Timeout, OSError, ValidationError):
+            self._lock.acquire(timeout=0)
+            self._earlier = _JOURNAL.validate_json(journal.read_bytes()).get("parts", [])
 
     def begin(self) -> None:
         """Work begins, if it has not begun: the meters count from here."""
@@ -69,7 +73,9 @@ class RunEnergy:
     def stored(self, images: int) -> None:
         """`images` more have their predictions on disk, so the journal moves on."""
         self._images += images
-        self._journal.write(_USES.dump_python([*self._earlier, merged([*self._done, self._now()])], mode="json"))
+        if self._lock.is_locked:
+            parts = [*self._earlier, merged([*self._done, self._now()])]
+            write_text(self._journal, _JOURNAL.dump_json({"parts": parts}, indent=1).decode() + "\n")
 
     def end(self, images: int = 0) -> None:
         """Work ends for now.
@@ -84,7 +90,9 @@ class RunEnergy:
 
     def close(self) -> None:
         """The run's evidence is made: its journal goes."""
-        self._journal.remove()
+        if self._lock.is_locked:
+            self._journal.unlink(missing_ok=True)
+            self._lock.release()
 
     def evidence(
         self, provenance: Provenance, region: str | None, *, includes: str, stored_before: int, idle: bool
@@ -109,9 +117,12 @@ class RunEnergy:
             "images_by_starts": [part.images for part in starts],
             "images_stored_before_and_not_covered": max(0, stored_before - earlier),
         }
-        found = [results.run_energy_evidence(use, provenance, **covers)]
-        carbon = None if use.joules is None else emissions(use.joules, grid_intensity(region))
-        found.append(results.carbon_evidence("carbon.this-run", carbon, use.images, use.reason, provenance, **covers))
+        found = [
+            results.run_energy_evidence(use, provenance, **covers),
+            results.carbon_evidence(
+                "carbon.this-run", use.joules, region, use.images, use.reason, provenance, **covers
+            ),
+        ]
         if idle and self._meters:
             found.append(results.idle_evidence([meter.idle(_IDLE_SECONDS) for meter in self._meters], provenance))
         return found

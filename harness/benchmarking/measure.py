@@ -18,7 +18,6 @@ import torch
 
 from harness.benchmarking import results
 from harness.benchmarking.architecture import read_architecture
-from harness.benchmarking.carbon import emissions, grid_intensity
 from harness.benchmarking.complexity import count
 from harness.benchmarking.energy import EnergyUse, Meter, measure_energy, meters_for
 from harness.benchmarking.energy_tracking import RunEnergy
@@ -222,12 +221,10 @@ def _energy(running: _Running, uses: Sequence[EnergyUse], meters: Sequence[Meter
 
 
 def _carbon(running: _Running, uses: Sequence[EnergyUse]) -> list[Evidence]:
-    joules = results.per_1000_images(uses)
-    carbon = None if joules is None else emissions(joules, grid_intensity(running.subject.settings.region))
     reason = next((use.reason for use in uses if use.reason is not None), None)
-    images = sum(use.images for use in uses)
-    key = running.provenance.key("carbon.per-1000-images")
-    return [results.carbon_evidence(key, carbon, images, reason, running.provenance)]
+    images, region = sum(use.images for use in uses), running.subject.settings.region
+    key, joules = running.provenance.key("carbon.per-1000-images"), results.per_1000_images(uses)
+    return [results.carbon_evidence(key, joules, region, images, reason, running.provenance)]
 
 
 # --- all of a suite ---------------------------------------------------------------------------------------------------

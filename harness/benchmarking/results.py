@@ -14,7 +14,7 @@ from typing import Any
 
 from scipy import stats
 
-from harness.benchmarking.carbon import JOULES_PER_KWH, Emissions
+from harness.benchmarking.carbon import JOULES_PER_KWH, Emissions, emissions, grid_intensity
 from harness.benchmarking.complexity import ACTIVATIONS_DEFINITION, NOT_COUNTED, Complexity
 from harness.benchmarking.energy import EnergyUse, Reading
 from harness.benchmarking.memory import PeakMemory
@@ -347,12 +347,20 @@ def _once(key: str, unit: str, use: EnergyUse, total: Range | None, provenance: 
 
 
 def carbon_evidence(
-    key: str, carbon: Emissions | None, images: int, reason: str | None, provenance: Provenance, **covers: Any
+    key: str,
+    joules: Range | None,
+    region: str | None,
+    images: int,
+    reason: str | None,
+    provenance: Provenance,
+    **covers: Any,
 ) -> Evidence:
     """`carbon.per-1000-images` or `carbon.this-run` in grams of CO2e; without energy it is pending, with `reason`."""
-    protocol = provenance.protocol(**covers, **(_factors(carbon) if carbon is not None else {}))
-    grams = carbon.grams if carbon is not None else None
-    return _of_range(key, "g CO2e", grams, reason, provenance, protocol, BOUNDS, n=images)
+    if joules is None:
+        return provenance.pending(key, reason, provenance.protocol(**covers))
+    carbon = emissions(joules, grid_intensity(region))
+    protocol = provenance.protocol(**covers, **_factors(carbon))
+    return _of_range(key, "g CO2e", carbon.grams, None, provenance, protocol, BOUNDS, n=images)
 
 
 def training_evidence(

@@ -35,7 +35,6 @@ from harness.runtime.rows import ShardRows
 from harness.runtime.sample_images import sample_images
 from harness.settings import AUTO, Settings
 from harness.store.choices import remember_choice, remembered_choice
-from harness.store.energy_journal import EnergyJournal
 from harness.store.predictions import PredictionKey, PredictionStore, label_space_names, read_label_space
 
 MAX_UNREADABLE = 0.01
@@ -185,7 +184,7 @@ def _open_energy(plan: Plan, identity: ModelIdentity | None, *, at_work: bool) -
     path = plan.settings.home / "energy" / f"{plan.suite.name}-{plan.model.spec.name}-{digest}.json"
     if not at_work and not path.is_file():
         return None
-    return RunEnergy(EnergyJournal(path), torch.device(resolve_device(plan.settings.device)))
+    return RunEnergy(path, torch.device(resolve_device(plan.settings.device)))
 
 
 # --- predictions ---------------------------------------------------------------------------------------------------

@@ -25,7 +25,6 @@ from harness.evidence import Evidence, EvidenceClass, Ledger
 from harness.models.loading import ModelState
 from harness.models.registry import resolve
 from harness.settings import Settings
-from harness.store.energy_journal import EnergyJournal
 
 CPU = torch.device("cpu")
 
@@ -58,7 +57,7 @@ def of(run: RunEnergy, *, stored_before: int = 0, idle: bool = False) -> dict[st
 
 
 def opened(journal: Path, *meters: Meter) -> RunEnergy:
-    return RunEnergy(EnergyJournal(journal), CPU, lambda device: list(meters))
+    return RunEnergy(journal, CPU, lambda device: list(meters))
 
 
 def test_spans_add_up_and_only_they_count(tmp_path: Path) -> None:
@@ -102,7 +101,7 @@ def test_the_joules_before_a_kill_are_not_lost(tmp_path: Path) -> None:
     killed = opened(journal, Recorded(30.0))
     killed.begin()
     killed.stored(512)
-    killed._journal._lock.release()  # the operating system does this for a process that is gone
+    killed._lock.release()  # the operating system does this for a process that is gone
     again = opened(journal, Recorded(40.0, 40.0))
     again.begin()
     again.stored(100)
@@ -188,7 +187,7 @@ def test_nothing_asks_the_network(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 
     monkeypatch.setattr(socket.socket, "connect", refuse)
     monkeypatch.setattr(socket, "getaddrinfo", refuse)
-    run = RunEnergy(EnergyJournal(tmp_path / "a.json"), CPU)
+    run = RunEnergy(tmp_path / "a.json", CPU)
     run.begin()
     torch.rand(400, 400) @ torch.rand(400, 400)
     run.end(images=1)

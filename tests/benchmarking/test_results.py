@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from harness.benchmarking import results
-from harness.benchmarking.carbon import emissions, grid_intensity, training_emissions
+from harness.benchmarking.carbon import grid_intensity, training_emissions
 from harness.benchmarking.complexity import Complexity, count
 from harness.benchmarking.energy import EnergyUse, Reading
 from harness.benchmarking.memory import PeakMemory
@@ -249,8 +249,7 @@ def test_idle_and_run_energy() -> None:
 
 
 def test_carbon_is_always_an_interval() -> None:
-    carbon = emissions(Range.exact(3.6e6), grid_intensity())
-    got = results.carbon_evidence("carbon.this-run", carbon, 640, None, PROVENANCE)
+    got = results.carbon_evidence("carbon.this-run", Range.exact(3.6e6), None, 640, None, PROVENANCE)
     assert got.class_ is EvidenceClass.ESTIMATED
     assert got.value == pytest.approx(1.58 * 475)
     assert got.unit == "g CO2e"
@@ -258,7 +257,7 @@ def test_carbon_is_always_an_interval() -> None:
     assert got.interval.low < got.interval.high
     assert got.protocol is not None
     assert got.protocol["grid"]["year"] == "2019 (value), 2023 (bounds)"
-    none = results.carbon_evidence("carbon.this-run", None, 640, "no meter", PROVENANCE)
+    none = results.carbon_evidence("carbon.this-run", None, None, 640, "no meter", PROVENANCE)
     assert (none.class_, none.reason) == (EvidenceClass.PENDING, "no meter")
 
 
