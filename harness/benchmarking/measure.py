@@ -27,7 +27,7 @@ from harness.benchmarking.speed import DEFAULT_BATCHES, Sweep, batch_of, measure
 from harness.benchmarking.training import training_cost
 from harness.errors import HarnessError
 from harness.evidence import CODE, Evidence, Fingerprints
-from harness.facts import facts_for
+from harness.facts.loader import facts_for
 from harness.models.loading import LoadedModel, ModelState, build_architecture
 from harness.models.preprocessing import Preprocessing
 from harness.progress import Reporter

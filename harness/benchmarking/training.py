@@ -13,7 +13,7 @@ from harness.benchmarking.carbon import JOULES_PER_KWH, grid_intensity, training
 from harness.benchmarking.ranges import Range, assumptions
 from harness.benchmarking.results import Provenance, training_evidence
 from harness.evidence import Evidence, Source
-from harness.facts import ModelFacts, Relation
+from harness.facts.loader import ModelFacts, Relation
 
 _DEVICES = {"Tesla V100 16 GB": "watts.v100-sxm2-16gb"}
 """A device's name in `documented.training.hardware` and the assumption on its power."""

@@ -23,7 +23,7 @@ from harness.cards.knowledge import Knowledge, knowledge_of
 from harness.cards.sentences import Span, prose_sentences
 from harness.cards.views import View, place_name
 from harness.evidence import EvidenceKey, Ledger
-from harness.facts import Fact, Relation
+from harness.facts.loader import Fact, Relation
 from harness.files import shipped_folder
 
 _NUMBER = (

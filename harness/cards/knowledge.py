@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from harness.cards.views import View
 from harness.evidence import EvidenceClass, EvidenceKey, Ledger
-from harness.facts import LINEAGE_KEY, Fact, ModelFacts, Relation, facts_for
+from harness.facts.loader import LINEAGE_KEY, Fact, ModelFacts, Relation, facts_for
 
 
 @dataclass

@@ -28,7 +28,7 @@ from harness.cards.render import render_card
 from harness.cards.sentences import prose_sentences
 from harness.cards.views import View
 from harness.evidence import Evidence, EvidenceClass, Ledger, show_count, show_interval, show_number
-from harness.facts import Fact
+from harness.facts.loader import Fact
 from harness.files import shipped_folder
 
 if TYPE_CHECKING:

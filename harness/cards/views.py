@@ -11,7 +11,7 @@ from typing import Any
 
 from harness.cards.markdown import enumerate_words, escape_markdown
 from harness.evidence import Evidence, EvidenceClass, EvidenceKey, Source, show_basis, show_value
-from harness.facts import Conflict, Fact
+from harness.facts.loader import Conflict, Fact
 
 
 @dataclass(frozen=True)

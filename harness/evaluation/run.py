@@ -24,7 +24,7 @@ from harness.evaluation.slice_requests import request_of
 from harness.evaluation.subgroups import check_join, slices_of_run
 from harness.evaluation.suites import Suite
 from harness.evidence import Evidence, EvidenceClass, Ledger
-from harness.facts import LINEAGE_KEY
+from harness.facts.loader import LINEAGE_KEY
 from harness.models.loading import LoadedModel, ModelState, find_model, load
 from harness.models.specs import ModelSpec
 from harness.progress import Reporter

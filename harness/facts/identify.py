@@ -27,8 +27,7 @@ from scipy import special, stats
 from harness.data.catalog import benchmarks
 from harness.errors import ExitCode, HarnessError, MissingInputError
 from harness.evidence import Evidence, EvidenceClass, Fingerprints, Interval, Ledger
-from harness.facts import LINEAGE_KEY, LineageCandidate, ModelFacts, facts_for
-from harness.facts.loader import KnownLogits
+from harness.facts.loader import LINEAGE_KEY, KnownLogits, LineageCandidate, ModelFacts, facts_for
 from harness.models.registry import resolve
 
 if TYPE_CHECKING:

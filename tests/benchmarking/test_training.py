@@ -7,7 +7,7 @@ import pytest
 from harness.benchmarking.results import Provenance
 from harness.benchmarking.training import training_cost
 from harness.evidence import Evidence, EvidenceClass
-from harness.facts import ModelFacts, facts_for, parse_facts
+from harness.facts.loader import ModelFacts, facts_for, parse_facts
 
 ORIGIN = Provenance("harness run --suite compute --model regnet-y-040")
 

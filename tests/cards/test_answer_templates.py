@@ -15,7 +15,7 @@ from harness.cards.document import Document
 from harness.cards.knowledge import Knowledge, knowledge_of
 from harness.cards.questions import Place, Question, question_table
 from harness.evidence import Evidence, EvidenceClass, Interval, Ledger
-from harness.facts import facts_for
+from harness.facts.loader import facts_for
 from harness.files import shipped_folder
 from tests.cards.conftest import LEDGERS, measured
 

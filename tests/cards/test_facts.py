@@ -8,7 +8,7 @@ import pytest
 
 from harness.errors import HarnessError
 from harness.evidence import EvidenceClass
-from harness.facts import Relation, facts_for, known_models, parse_facts
+from harness.facts.loader import Relation, facts_for, known_models, parse_facts
 
 REGNET = files("harness.facts").joinpath("regnet-y-040.yaml").read_text("utf-8")
 

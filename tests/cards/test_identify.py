@@ -19,7 +19,6 @@ from harness.cards.fill import fill_card
 from harness.cli import app
 from harness.errors import ExitCode, HarnessError
 from harness.evidence import Evidence, EvidenceClass, Interval, Ledger
-from harness.facts import ModelFacts, facts_for, parse_facts
 from harness.facts.identify import (
     accuracy_observations,
     identify,
@@ -27,6 +26,7 @@ from harness.facts.identify import (
     log_likelihood,
     weight_observations,
 )
+from harness.facts.loader import ModelFacts, facts_for, parse_facts
 from harness.metrics.intervals import proportion
 
 FACTS = facts_for("regnet-y-040")
