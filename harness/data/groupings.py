@@ -75,9 +75,8 @@ class Grouping:
 def grouping(reference: str, subjects: Subjects) -> Grouping:
     """The groups of samples by a slicing of the catalog, or by one group of it (`wordnet/n02084071`).
 
-    Raises:
-        MissingInputError: annotations or images that it needs are not here.
-        HarnessError: an unknown slicing or group.
+    Raises MissingInputError: annotations or images that it needs are not here.
+    Raises HarnessError: an unknown slicing or group.
     """
     check_reference(reference)
     name, group = split_reference(reference)
@@ -124,12 +123,9 @@ def imagenet_x_annotations(which: str, factors: tuple[str, ...]) -> tuple[pd.Dat
         which: `multi` (all factors that apply) or `top` (the main one).
         factors: the annotations' columns, in order.
 
-    Returns:
-        A boolean column a factor, indexed by file name.
+    Returns a boolean column a factor, indexed by file name.
 
-    Raises:
-        MissingInputError: the imagenet-x package is not installed.
-        HarnessError: its files are damaged.
+    Raises MissingInputError: the imagenet-x package is not installed; HarnessError: its files are damaged.
     """
     folder = _installed()
     rows, prototypes = folder / f"imagenet_x_val_{which}_factor.jsonl", folder / "prototypical_paths.csv"
@@ -148,9 +144,7 @@ def imagenet_x_annotations(which: str, factors: tuple[str, ...]) -> tuple[pd.Dat
 def metaclasses() -> tuple[dict[str, str], str]:
     """The meta-class of each ImageNet-1k synset, one of a hundred, and the SHA-256 of the file that says so.
 
-    Raises:
-        MissingInputError: the imagenet-x package is not installed.
-        HarnessError: its file is damaged.
+    Raises MissingInputError: the imagenet-x package is not installed; HarnessError: its file is damaged.
     """
     path = _installed() / "imagenet_1k_classes_to_100_metaclasses.csv"
     try:
@@ -201,16 +195,14 @@ def _by_class_groups(
     for column, indices in enumerate(classes.values()):
         members[indices, column] = True
     frame = pd.DataFrame(members[subjects.labels], index=pd.Index(subjects.sample_ids), columns=list(classes))
-    per_class = _images_a_class(subjects.benchmark)
-    published = None if per_class is None else {name: per_class * len(found) for name, found in classes.items()}
+    published = _published(subjects.benchmark, {name: len(found) for name, found in classes.items()})
     return Grouping(entry.name, entry.title, frame, digest, titles=titles, published=published)
 
 
 def _by_class(entry: SlicingEntry, subjects: Subjects) -> Grouping:
     space = label_space(subjects.benchmark.label_space)
     digest = hashlib.sha256(" ".join(space.synsets).encode()).hexdigest()
-    per_class = _images_a_class(subjects.benchmark)
-    published = None if per_class is None else dict.fromkeys(space.synsets, per_class)
+    published = _published(subjects.benchmark, dict.fromkeys(space.synsets, 1))
     names_of = Counter(class_name(synset) for synset in space.synsets)
     titles = {s: name if names_of[name := class_name(s)] == 1 else f"{name} ({s})" for s in space.synsets}
     names = pd.Categorical.from_codes(subjects.labels, categories=pd.Index(space.synsets))
@@ -218,12 +210,11 @@ def _by_class(entry: SlicingEntry, subjects: Subjects) -> Grouping:
     return Grouping(entry.name, entry.title, frame, digest, titles=titles, published=published)
 
 
-def _images_a_class(benchmark: Benchmark) -> int | None:
-    """Published number of images in each class of an evenly filled benchmark; None for the others."""
-    if benchmark.sample_id != "ilsvrc":
-        return None
+def _published(benchmark: Benchmark, classes: dict[str, int]) -> dict[str, int] | None:
+    """Images in groups of so many classes of an evenly filled benchmark; None for the others."""
     per_class, rest = divmod(benchmark.size, len(label_space(benchmark.label_space)))
-    return None if rest else per_class
+    is_even = benchmark.sample_id == "ilsvrc" and not rest
+    return {name: per_class * count for name, count in classes.items()} if is_even else None
 
 
 def _by_real(entry: SlicingEntry, subjects: Subjects) -> Grouping:

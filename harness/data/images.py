@@ -27,8 +27,7 @@ def load_image(data: bytes) -> Image.Image:
     Args:
         data: a whole JPEG, PNG, WebP or other file that Pillow reads.
 
-    Returns:
-        A loaded image of mode "RGB" (8 bits a channel).
+    Returns a loaded image of mode "RGB" (8 bits a channel).
 
     Raises UnreadableImageError: empty, truncated, unknown format, damaged, or more than `MAX_PIXELS` pixels.
     """

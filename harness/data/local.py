@@ -99,9 +99,8 @@ def open_dataset(
         cache: folder for manifests and unpacked data; may be deleted at any time.
         progress: called with (images hashed, images in all), from this thread.
 
-    Raises:
-        MissingInputError: the condition, the labels, or access to the data is missing.
-        HarnessError: no images, labels that can't be right, two images with one id.
+    Raises MissingInputError: the condition, the labels, or access to the data is missing.
+    Raises HarnessError: no images, labels that can't be right, two images with one id.
     """
     space = label_space(benchmark.label_space)
     source, found_notes = _source(benchmark, location, condition, space, cache)
@@ -153,9 +152,8 @@ def unpacked_archive(repository: str, archive: str, revision: str | None, folder
         archive: path in the repository, .tar.gz or .zip.
         folder: where unpacked archives are kept.
 
-    Raises:
-        MissingInputError: no network, no access, or no such file.
-        HarnessError: the archive is damaged, or the disk is full.
+    Raises MissingInputError: no network, no access, or no such file.
+    Raises HarnessError: the archive is damaged, or the disk is full.
     """
     from huggingface_hub import hf_hub_download
 

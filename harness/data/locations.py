@@ -45,9 +45,8 @@ def locate(
         data_home: the folder that HARNESS_DATA names.
         offline: never answer with the Hub.
 
-    Raises:
-        MissingInputError: it is nowhere; the remedy says how to get it.
-        HarnessError: `given` doesn't exist, or the benchmark has no images of its own.
+    Raises MissingInputError: it is nowhere; the remedy says how to get it.
+    Raises HarnessError: `given` doesn't exist, or the benchmark has no images of its own.
     """
     if benchmark.scored_from is not None:
         message = f"{benchmark.name} has no images of its own: it is scored from {benchmark.scored_from}."

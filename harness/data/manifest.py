@@ -37,23 +37,14 @@ ORDER_SEED = "harness-order-1:"
 
 _HASH_THREADS = min(8, 2 * (os.cpu_count() or 1))  # hashing releases the GIL; more threads than cores hide slow disks
 _HASH_CHUNK = 64
-_NAMES_IN_NOTES = 5
 
 _VALIDATION_NAME = re.compile(r"ILSVRC2012_val_\d{8}")
 _TRAINING_NAME = re.compile(r"n\d{8}_\d+\.")
 _NAMED_SYNSET = re.compile(r"ILSVRC2012_val_\d{8}_(n\d{8})")
 
-_SCHEMA = pa.schema(
-    {
-        "sample_id": pa.string(),
-        "label": pa.int32(),
-        "digest": pa.string(),
-        "place": pa.string(),
-        "file": pa.string(),
-        "start": pa.int64(),
-        "length": pa.int64(),
-    }
-)
+_TYPES = {"label": pa.int32(), "start": pa.int64(), "length": pa.int64()}
+_COLUMNS = ("sample_id", "label", "digest", "place", "file", "start", "length")
+_SCHEMA = pa.schema([(name, _TYPES.get(name, pa.string())) for name in _COLUMNS])
 
 
 def manifest_key(benchmark: Benchmark, condition: str | None, source: Source, stamps: Sequence[FileStamp]) -> str:
@@ -129,12 +120,11 @@ def sample_id(rule: SampleIdRule, name: str, synset: str) -> str | None:
     """
     base = PurePosixPath(name).name
     if rule == "ilsvrc":
-        if match := _VALIDATION_NAME.search(base):
-            return f"{match[0]}.JPEG"
-        if _TRAINING_NAME.match(base):
+        match = _VALIDATION_NAME.search(base)
+        if match is None and _TRAINING_NAME.match(base):
             message = f"{name} is the name of an ImageNet training image, not of a validation image."
             raise HarnessError(message, remedy="Give the validation set; accuracy on training images means nothing.")
-        return None
+        return f"{match[0]}.JPEG" if match else None
     if not base:
         return None
     return PurePosixPath(base).stem if rule == "stem" else f"{synset}/{base}"
@@ -146,8 +136,7 @@ def condition_order(sample_ids: Sequence[str], labels: Sequence[int]) -> np.ndar
     Within each class samples are ranked by SHA-256(ORDER_SEED + sample id); then all are sorted by (rank, that hash),
     so that in every prefix the counts of any two classes that still have samples differ by at most one.
 
-    Returns:
-        int64 array of shape (len(sample_ids),), a permutation.
+    Returns int64 array of shape (len(sample_ids),), a permutation.
     """
     keys = [hashlib.sha256((ORDER_SEED + sample_id).encode()).hexdigest() for sample_id in sample_ids]
     frame = pd.DataFrame({"label": np.asarray(labels, dtype=np.int32), "key": keys}).sort_values("key", kind="stable")
@@ -183,10 +172,9 @@ def _digests(source: Source, entries: Sequence[Entry], progress: Callable[[int, 
         try:
             return hashlib.sha256(source.read(entry.file, entry.start, entry.length)).hexdigest()
         except OSError as error:
-            raise HarnessError(
-                f"Can't read {source.root}/{entry.place}: {error.strerror or error}.",
-                remedy="Mend its permissions or the disk, or remove the file from the copy.",
-            ) from error
+            message = f"Can't read {source.root}/{entry.place}: {error.strerror or error}."
+            remedy = "Mend its permissions or the disk, or remove the file from the copy."
+            raise HarnessError(message, remedy=remedy) from error
 
     chunks = [entries[start : start + _HASH_CHUNK] for start in range(0, len(entries), _HASH_CHUNK)]
     digests: list[str] = []
@@ -226,7 +214,7 @@ def coverage_notes(benchmark: Benchmark, samples: pd.DataFrame, space: LabelSpac
         notes.append(f"{len(samples):,} images, more than the {benchmark.size:,} that were published.")
     missing = sorted(set(range(len(space))) - set(samples["label"]))
     if missing and benchmark.size >= len(space):
-        named = ", ".join(space.synsets[label] for label in missing[:_NAMES_IN_NOTES])
-        more = f" and {len(missing) - _NAMES_IN_NOTES:,} more" if len(missing) > _NAMES_IN_NOTES else ""
+        named = ", ".join(space.synsets[label] for label in missing[:5])
+        more = f" and {len(missing) - 5:,} more" if len(missing) > 5 else ""
         notes.append(f"{len(missing):,} of {len(space):,} classes have no images: {named}{more}.")
     return notes

@@ -64,9 +64,8 @@ class Entry:
     @property
     def place(self) -> str:
         """Where the image is, for messages."""
-        if self.length == WHOLE_FILE:
-            return self.file
-        return ": ".join(part for part in (self.file, self.name or f"row {self.start + 1}") if part)
+        parts = (self.file,) if self.length == WHOLE_FILE else (self.file, self.name or f"row {self.start + 1}")
+        return ": ".join(filter(None, parts))
 
 
 @dataclass(frozen=True)
@@ -172,27 +171,23 @@ def ignored_note(names: Collection[str], what: str) -> list[str]:
 
 def checked_class(value: str | int, space: LabelSpace, where: str) -> int:
     """Class index of a synset, or of a bare number where that says which class it is. Raises HarnessError."""
-    if isinstance(value, str):
-        return checked_synset(value, space, where)
-    refuse_bare_numbers(space, where)
-    return checked_index(value, space, where)
+    if isinstance(value, int):
+        refuse_bare_numbers(space, where)
+        return checked_index(value, space, where)
+    if value in space:
+        return space.index(value)
+    message = f"{where}: {value} is not one of the {len(space):,} classes of {space.name}."
+    remedy = "Give the copy that belongs to this benchmark, or remove what isn't part of it."
+    raise HarnessError(message, remedy=remedy)
 
 
 def checked_index(value: int, space: LabelSpace, where: str) -> int:
-    """`value` if it is a class index of the space."""
+    """`value` if it is a class index of the space. Raises HarnessError."""
     if 0 <= value < len(space):
         return value
     hint = " The labels seem to count from 1; they must count from 0." if value == len(space) else ""
     message = f"{where}: label {value} is outside 0 to {len(space) - 1}, the classes of {space.name}.{hint}"
     raise HarnessError(message, remedy="Give the copy that belongs to this benchmark, or mend its labels.")
-
-
-def checked_synset(synset: str, space: LabelSpace, where: str) -> int:
-    """Class index of a synset of the space."""
-    if synset in space:
-        return space.index(synset)
-    message = f"{where}: {synset} is not one of the {len(space):,} classes of {space.name}."
-    raise HarnessError(message, remedy="Give the copy that belongs to this benchmark, or remove what isn't part of it.")
 
 
 def refuse_bare_numbers(space: LabelSpace, where: str) -> None:

@@ -80,8 +80,7 @@ def image_statistics(
         workers: decoding threads.
         progress: called with the number of images done since the last call.
 
-    Returns:
-        float64, indexed by sample id, one column for each of `STATISTICS`; NaN where an image can't be read.
+    Returns float64, indexed by sample id, one column for each of `STATISTICS`; NaN where an image can't be read.
 
     Raises HarnessError: full disk, read-only store.
     """
@@ -114,8 +113,7 @@ def quantile_codes(
 ) -> tuple[npt.NDArray[np.integer], npt.NDArray[np.floating]]:
     """Groups 0 … parts - 1 of equal size by increasing value (n,), equal values together; and the bounds between them.
 
-    Returns:
-        int64 (n,), -1 where the value is NaN; float64 (parts - 1,), each the largest value of its group.
+    Returns int64 (n,), -1 where the value is NaN; float64 (parts - 1,), each the largest value of its group.
 
     Raises ValueError: all values are NaN.
     """

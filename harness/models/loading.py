@@ -174,8 +174,7 @@ def identified(
 def build_architecture(spec: ModelSpec, *, seed: int = 0) -> torch.nn.Module:
     """The model's architecture with random weights, for what needs no checkpoint (parameters, MACs, speed).
 
-    Returns:
-        A module from normalised images (N, 3, H, W) to logits (N, outputs).
+    Returns a module from normalised images (N, 3, H, W) to logits (N, outputs).
 
     Raises HarnessError: the registry states no architecture for this model.
     """

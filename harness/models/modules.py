@@ -74,14 +74,11 @@ def from_module(
         raise UsageError(message, remedy="Use letters, digits, '.', '_' and '-'.")
     _check_weights(module)
     core = copy.deepcopy(module).cpu().eval()
+    outputs = _count_outputs(core, preprocessing)
     library = type(module).__module__.partition(".")[0]
-    built = BuiltModel(
-        core=core,
-        library=library if library in _LIBRARIES else "pytorch",
-        architecture=type(module).__name__,
-        outputs=_count_outputs(core, preprocessing),
-        preprocessing=preprocessing.model_copy(update={"origin": preprocessing.origin or "given with the module"}),
-    )
+    library = library if library in _LIBRARIES else "pytorch"
+    preprocessing = preprocessing.model_copy(update={"origin": preprocessing.origin or "given with the module"})
+    built = BuiltModel(core, library, type(module).__name__, outputs, preprocessing)
     size = sum(tensor.numel() * tensor.element_size() for tensor in core.state_dict().values())
     loaded = identified(_spec(name, built.architecture), built, _labels(labels, built.outputs), size=size)
     loaded.module.float()

@@ -43,10 +43,8 @@ class DollarStreet(Source):
         table, unlabelled = self._read
         here = table["path"].map(lambda path: (self.root / path).is_file())
         present, missing = table[here], table.index[~here]
-        entries = [
-            Entry(f"{sample_id}.jpg", classes[0], path)
-            for sample_id, classes, path in zip(present.index, present["classes"], present["path"], strict=True)
-        ]
+        rows = zip(present.index, present["classes"], present["path"], strict=True)
+        entries = [Entry(f"{sample_id}.jpg", classes[0], path) for sample_id, classes, path in rows]
         notes = [f"{len(missing):,} rows without their image were ignored, e.g. {missing[0]}."] if len(missing) else []
         if unlabelled:
             notes.append(f"{unlabelled:,} rows without an ImageNet class were ignored, e.g. those with an empty list.")
@@ -79,16 +77,10 @@ class DollarStreet(Source):
             classes.append(self._classes(listed, where))
             if not isinstance(image, str) or PurePosixPath(image).is_absolute() or ".." in PurePosixPath(image).parts:
                 raise HarnessError(f"{where}: imageRelPath '{image}' is no path inside the copy.", remedy=_REMEDY)
-        frame = pd.DataFrame(
-            {
-                "classes": classes,
-                "path": raw["imageRelPath"].to_numpy(),
-                "region": [REGIONS.get(str(region), str(region)) for region in raw["region.id"]],
-                "country": raw["country.name"].to_numpy(),
-                "income": pd.to_numeric(raw["income"], errors="coerce").to_numpy(),
-            },
-            index=pd.Index(raw["id"]),
-        )
+        frame = raw.set_index("id").rename(columns={"imageRelPath": "path", "country.name": "country"})
+        frame["classes"] = classes
+        frame["region"] = frame["region.id"].map(lambda region: REGIONS.get(str(region), str(region)))
+        frame["income"] = pd.to_numeric(frame["income"], errors="coerce")
         labelled = frame["classes"].map(len) > 0
         return frame[labelled], int((~labelled).sum())
 

@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 
 from harness.data.annotations import IMAGENET_X, validation_labels, validation_labels_file
-from harness.data.sources import Entry, FileStamp, Index, Place, Source, checked_synset, ignored_note, stamp_of
+from harness.data.sources import Entry, FileStamp, Index, Place, Source, checked_class, ignored_note, stamp_of
 from harness.errors import HarnessError, MissingInputError
 from harness.labels.spaces import LabelSpace
 
@@ -112,7 +112,7 @@ def read_labels_csv(path: Path, space: LabelSpace) -> dict[str, int]:
         except ValueError:
             why = f"{where}: label '{row['label']}' is not an integer."
             raise HarnessError(why, remedy="Give class indices from 0.") from None
-        expected = checked_synset(synset, space, where)
+        expected = checked_class(synset, space, where)
         if label != expected:
             one_based = all(r["wnid"] in space and r["label"] == str(space.index(r["wnid"]) + 1) for _, r in rows)
             raise HarnessError(
@@ -129,7 +129,7 @@ def read_kaggle_csv(path: Path, space: LabelSpace) -> dict[str, int]:
     labels = {}
     for number, row in _read_csv(path, ("ImageId", "PredictionString")):
         synset = row["PredictionString"].split(" ", 1)[0]
-        labels[f"{row['ImageId']}.JPEG"] = checked_synset(synset, space, f"{path}, row {number}")
+        labels[f"{row['ImageId']}.JPEG"] = checked_class(synset, space, f"{path}, row {number}")
     return labels
 
 

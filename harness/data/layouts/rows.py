@@ -195,10 +195,8 @@ def _only_split(repository: str, revision: str | None, benchmark: Benchmark) -> 
 
     wanted = _wanted_split(benchmark)
     names: list[str] = datasets.get_dataset_split_names(repository, revision=revision)
-    if wanted in names:
-        return wanted
-    if len(names) == 1:
-        return names[0]
+    if wanted in names or len(names) == 1:
+        return wanted if wanted in names else names[0]
     why = f"{repository} has the splits {', '.join(names)}, and not {wanted}."
     raise HarnessError(why, remedy="Give a data set with that split.")
 
@@ -209,9 +207,7 @@ def _loading_error(place: Path, error: Exception, remedy: str) -> HarnessError:
         return HarnessError(f"No space left while reading {place}.", remedy="Free some space, then repeat the command.")
     message = " ".join(str(cause).split())
     if "gated" in message.lower():
-        return MissingInputError(
-            f"Access to {place} is not granted: {message}",
-            remedy=f"Accept the terms at https://huggingface.co/datasets/{place} and set HF_TOKEN.",
-        )
+        remedy = f"Accept the terms at https://huggingface.co/datasets/{place} and set HF_TOKEN."
+        return MissingInputError(f"Access to {place} is not granted: {message}", remedy=remedy)
     problem = f"Can't load the data set {place}: {type(cause).__name__}: {message}"
     return HarnessError(problem, remedy=remedy) if place.exists() else MissingInputError(problem, remedy=remedy)

@@ -148,15 +148,10 @@ def _build_timm(found: CheckpointFiles, config: dict[str, Any]) -> BuiltModel:
         state |= read_tensors(file)
     load_strictly(core, state, found.weights[0])
     labels = config.get("label_names") or pretrained.get("label_names")
-    return BuiltModel(
-        core=core,
-        library="timm",
-        architecture=name,
-        outputs=outputs,
-        preprocessing=from_timm(pretrained, "the checkpoint's config.json"),
-        names=list(labels) if labels else None,
-        declared=_timm_label_space(str(pretrained.get("tag") or ""), outputs),
-    )
+    preprocessing = from_timm(pretrained, "the checkpoint's config.json")
+    declared = _timm_label_space(str(pretrained.get("tag") or ""), outputs)
+    names = list(labels) if labels else None
+    return BuiltModel(core, "timm", name, outputs, preprocessing, names, declared=declared)
 
 
 def _timm_label_space(tag: str, outputs: int) -> tuple[str, str] | None:
@@ -195,12 +190,4 @@ def _build_transformers(found: CheckpointFiles, config: dict[str, Any]) -> Built
     names, note = None, None
     if config.get("id2label"):
         names, note = names_by_output({int(key): str(value) for key, value in config["id2label"].items()}, outputs)
-    return BuiltModel(
-        core=core,
-        library="transformers",
-        architecture=type(core).__name__,
-        outputs=outputs,
-        preprocessing=preprocessing,
-        names=names,
-        note=note,
-    )
+    return BuiltModel(core, "transformers", type(core).__name__, outputs, preprocessing, names, note)

@@ -37,15 +37,10 @@ class PackageCheckpoint(Checkpoint):
         assert spec.architecture is not None
         assert spec.preprocessing is not None
         (file,) = found.files
-        core = spec.architecture.build()
+        architecture, core = spec.architecture, spec.architecture.build()
         state = read_tensors(file)
         if self.tensors == "by-order":
             state = in_order(state, core.state_dict(), file)
         load_strictly(core, state, file)
-        return BuiltModel(
-            core=core,
-            library=spec.architecture.library,
-            architecture=spec.architecture.class_,
-            outputs=spec.architecture.outputs,
-            preprocessing=spec.preprocessing.model_copy(update={"origin": f"registry ({spec.architecture.source})"}),
-        )
+        preprocessing = spec.preprocessing.model_copy(update={"origin": f"registry ({architecture.source})"})
+        return BuiltModel(core, architecture.library, architecture.class_, architecture.outputs, preprocessing)

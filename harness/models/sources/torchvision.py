@@ -23,19 +23,17 @@ class TorchvisionCheckpoint(Checkpoint):
 
         url = self._published().url
         file = Path(torch.hub.get_dir()) / "checkpoints" / Path(url).name
+        if not file.is_file() and offline:
+            message = f"The weights of {spec.reference} are not on this machine, and this run is offline."
+            remedy = f"With network, run once without --offline; they are kept in {file.parent}."
+            raise MissingInputError(message, remedy=remedy)
         if not file.is_file():
-            if offline:
-                raise MissingInputError(
-                    f"The weights of {spec.reference} are not on this machine, and this run is offline.",
-                    remedy=f"With network, run once without --offline; they are kept in {file.parent}.",
-                )
             try:
                 torch.hub.load_state_dict_from_url(url, check_hash=True, weights_only=True, progress=False)
             except (OSError, RuntimeError) as error:
-                raise MissingInputError(
-                    f"The weights of {spec.reference} could not be fetched ({type(error).__name__}).",
-                    remedy=f"Check the network, or put the file {file.name} into {file.parent}.",
-                ) from error
+                message = f"The weights of {spec.reference} could not be fetched ({type(error).__name__})."
+                remedy = f"Check the network, or put the file {file.name} into {file.parent}."
+                raise MissingInputError(message, remedy=remedy) from error
         return CheckpointFiles(file.parent, (file,))
 
     def build(self, spec: ModelSpec, found: CheckpointFiles) -> BuiltModel:
@@ -46,14 +44,8 @@ class TorchvisionCheckpoint(Checkpoint):
         (file,) = found.files
         core = torchvision.models.get_model(self.name, weights=None, num_classes=len(names))
         load_strictly(core, read_tensors(file), file)
-        return BuiltModel(
-            core=core,
-            library="torchvision",
-            architecture=self.name,
-            outputs=len(names),
-            preprocessing=from_torchvision(weights.transforms(), f"torchvision {weights}"),
-            names=names,
-        )
+        preprocessing = from_torchvision(weights.transforms(), f"torchvision {weights}")
+        return BuiltModel(core, "torchvision", self.name, len(names), preprocessing, names)
 
     def _published(self) -> Any:
         """Torchvision's own record of the weights, an untyped enumeration."""
