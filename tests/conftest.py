@@ -16,6 +16,7 @@ from hypothesis import settings
 from PIL import Image
 
 if TYPE_CHECKING:
+    from harness.evidence import Evidence, Ledger
     from harness.models.loading import LoadedModel
 
 if "PYTEST_XDIST_WORKER" in os.environ:  # two workers with all the cores' threads each would wait for one another
@@ -85,6 +86,13 @@ class LabelledPhotograph:
         return Image.open(io.BytesIO(self.data)).convert("RGB")
 
 
+def in_ledger(ledger: Ledger, key: str) -> Evidence:
+    """A piece of evidence that must be there."""
+    item = ledger.get(key)
+    assert item is not None, key
+    return item
+
+
 def _shared(name: str) -> Path:
     if not (SHARED / name).is_dir():
         pytest.skip(f"the real material in ../shared/{name} is not here")
@@ -140,3 +148,13 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def python() -> str:
     """The interpreter that runs the tests, for those that need a process of their own."""
     return sys.executable
+
+
+@pytest.fixture
+def never_loaded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fails a run that loads its model, where every prediction is stored."""
+
+    def never(*args: object, **kwargs: object) -> None:
+        raise AssertionError("the model was loaded although every prediction is stored")
+
+    monkeypatch.setattr("harness.evaluation.run.load", never)

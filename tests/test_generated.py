@@ -20,15 +20,16 @@ from harness.data.local import open_dataset
 from harness.data.locations import locate
 from harness.errors import ExitCode
 from harness.evaluation.estimate import estimate
-from harness.evaluation.plan import dry_plan
+from harness.evaluation.plan import Plan, dry_plan
 from harness.evaluation.run import RunResult, run_suite
-from harness.evaluation.suites import parse_suite
+from harness.evaluation.suites import Suite, parse_suite
 from harness.evidence import EvidenceClass
 from harness.labels.spaces import label_space
-from harness.models.registry import registered, resolve
+from harness.models.registry import resolve
 from harness.progress import Reporter
 from harness.runtime.decoding import GeneratedCell, generated
 from harness.settings import Settings
+from tests.conftest import in_ledger
 
 NAME = "foolbox-imagenet-20-c-generated"
 SUITE = f"""
@@ -41,10 +42,17 @@ metrics: [accuracy, corruption]
 """
 
 
-def run(home: Path, **options: object) -> RunResult:
+FEW_CELLS, LITE0 = parse_suite(SUITE, Path("few-cells.yaml")), resolve("efficientnet-lite0")
+
+
+def run(home: Path, suite: Suite = FEW_CELLS, **options: object) -> RunResult:
     settings = Settings(home=home, data_home=None, offline=True, **options)  # type: ignore[arg-type]
-    suite = parse_suite(SUITE, Path("few-cells.yaml"))
-    return run_suite(resolve("efficientnet-lite0"), suite, settings, Reporter(quiet=True))
+    return run_suite(LITE0, suite, settings, Reporter(quiet=True))
+
+
+def planned(home: Path, **options: object) -> Plan:
+    settings = Settings(home=home, data_home=None, offline=True, **options)  # type: ignore[arg-type]
+    return dry_plan(LITE0, FEW_CELLS, settings, Reporter(quiet=True))
 
 
 @pytest.fixture(scope="module")
@@ -65,9 +73,7 @@ def test_cells_are_measured_under_the_generated_name(done: tuple[Path, RunResult
         found
     )
     assert not [key for key in found if key.startswith("imagenet-c")]
-    noise = result.ledger.get(f"{NAME}/gaussian_noise/5.top1")
-    assert noise is not None
-    assert noise.protocol is not None
+    noise = in_ledger(result.ledger, f"{NAME}/gaussian_noise/5.top1")
     assert noise.protocol["generated"]["jpeg_quality"] == 85
     assert noise.protocol["generated"]["seed"] == 0
 
@@ -77,9 +83,7 @@ def test_mean_error_is_the_mean_of_the_cells(done: tuple[Path, RunResult]) -> No
     cells = [100 - found[f"{NAME}/{name}/{s}.top1"] for name in ("gaussian_noise", "contrast") for s in (2, 5)]  # type: ignore[operator]
     (key,) = [key for key in found if key.startswith(f"{NAME}.mean-error:cells-run-")]
     assert found[key] == pytest.approx(np.mean(cells))
-    summary = done[1].ledger.get(key)
-    assert summary is not None
-    assert summary.protocol is not None
+    summary = in_ledger(done[1].ledger, key)
     assert "corruption" not in summary.protocol["generated"], "it is of all cells"
     assert summary.protocol["cells"] == 4
     assert f"{NAME}.mce" not in found
@@ -87,15 +91,11 @@ def test_mean_error_is_the_mean_of_the_cells(done: tuple[Path, RunResult]) -> No
 
 @pytest.mark.slow
 def test_a_second_run_and_other_shards_give_the_same(
-    done: tuple[Path, RunResult], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    done: tuple[Path, RunResult], tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
     home, first = done
     assert values(run(tmp_path, batch_size=5, shard_size=5, workers=1)) == values(first)
-
-    def never(*args: object, **kwargs: object) -> None:
-        raise AssertionError("the model was loaded although every prediction is stored")
-
-    monkeypatch.setattr("harness.evaluation.run.load", never)
+    request.getfixturevalue("never_loaded")
     assert values(run(home)) == values(first)
 
 
@@ -109,31 +109,25 @@ def test_official_files_without_the_extra_corruptions(tmp_path: Path, foolbox_im
         folder.mkdir(parents=True)
         (folder / names[photograph.label]).write_bytes(photograph.data)
     val = get_benchmark("imagenet-val")
-    copy = open_dataset(val, locate(val, given=validation, offline=True), cache=tmp_path / "cache")
+    dataset = open_dataset(val, locate(val, given=validation, offline=True), cache=tmp_path / "cache")
     official = tmp_path / "imagenet-c"
-    write_official_layout(copy, official, IMAGENET_C, (1, 2, 3, 4, 5))
+    write_official_layout(dataset, official, IMAGENET_C, (1, 2, 3, 4, 5))
     suite = parse_suite(
         "name: c\ntitle: C\ndescription: C.\nmetrics: [accuracy, corruption]\n"
         "benchmarks: [{name: imagenet-c, fallback: imagenet-c-generated}]\n",
         Path("c.yaml"),
     )
     here = {"imagenet-c": str(official), "imagenet-val": str(validation)}
-    settings = Settings(home=tmp_path / "home", data_home=None, offline=True, data=here)
-    result = run_suite(resolve("efficientnet-lite0"), suite, settings, Reporter(quiet=True))
-    mce = result.ledger.get("imagenet-c.mce")
-    assert mce is not None
+    result = run(tmp_path / "home", suite, data=here)
+    mce = in_ledger(result.ledger, "imagenet-c.mce")
     assert mce.class_ is EvidenceClass.MEASURED
     assert (mce.n, mce.N) == (2, 50_000)
-    clean = result.ledger.get("imagenet-c-generated/clean.top1")
-    assert clean is not None
+    clean = in_ledger(result.ledger, "imagenet-c-generated/clean.top1")
     assert clean.class_ is EvidenceClass.MEASURED, "the clean accuracy on the same crops is always run"
-    relative = result.ledger.get("imagenet-c.relative-mce")
-    assert relative is not None
-    assert relative.protocol is not None
+    relative = in_ledger(result.ledger, "imagenet-c.relative-mce")
     assert relative.protocol["clean"] == "imagenet-c-generated/clean"
     assert result.ledger.get("imagenet-c-generated.mce") is None, "only the crops are generated"
-    extra = result.ledger.get("imagenet-c/spatter/3.top1")
-    assert extra is not None
+    extra = in_ledger(result.ledger, "imagenet-c/spatter/3.top1")
     assert extra.class_ is EvidenceClass.PENDING
     assert str(tmp_path) not in result.ledger.to_json(), "a local path stays on this machine"
     assert result.exit_code is ExitCode.INCOMPLETE
@@ -156,22 +150,12 @@ def test_another_seed_is_another_protocol(tmp_path: Path) -> None:
 
 def test_without_the_jpeg_step_it_is_another_protocol(done: tuple[Path, RunResult]) -> None:
     """Nothing stored with JPEG serves a run without it."""
-    plan = dry_plan(
-        resolve("efficientnet-lite0"),
-        parse_suite(SUITE, Path("x.yaml")),
-        Settings(home=done[0], data_home=None, offline=True, corruption_jpeg=False),
-        Reporter(quiet=True),
-    )
+    plan = planned(done[0], corruption_jpeg=False)
     assert [condition.stored for condition in plan.conditions] == [0] * 5
 
 
 def test_corruption_images_takes_the_same_first_images_in_every_cell(tmp_path: Path) -> None:
-    plan = dry_plan(
-        resolve("efficientnet-lite0"),
-        parse_suite(SUITE, Path("x.yaml")),
-        Settings(home=tmp_path, data_home=None, offline=True, corruption_images=6),
-        Reporter(quiet=True),
-    )
+    plan = planned(tmp_path, corruption_images=6)
     ids = {tuple(condition.samples["sample_id"]) for condition in plan.conditions if condition.samples is not None}
     assert len(ids) == 1
     assert len(next(iter(ids))) == 6
@@ -184,13 +168,13 @@ def test_corruption_images_takes_the_same_first_images_in_every_cell(tmp_path: P
 
 def test_pixels_are_those_of_the_generator_whatever_the_batch(tmp_path: Path, foolbox_images: list[object]) -> None:
     benchmark = get_benchmark("foolbox-imagenet-20")
-    copy = open_dataset(benchmark, locate(benchmark, offline=True), cache=tmp_path)
-    preprocessing = registered()["efficientnet-lite0"].preprocessing
+    dataset = open_dataset(benchmark, locate(benchmark, offline=True), cache=tmp_path)
+    preprocessing = LITE0.preprocessing
     assert preprocessing is not None
-    read = generated(copy, preprocessing)(GeneratedCell.parse("fog/3", seed=7, jpeg_quality=85))
+    read = generated(dataset, preprocessing)(GeneratedCell.parse("fog/3", seed=7, jpeg_quality=85))
     for position in (3, 0, 3):
-        crop = base_crop(Image.open(io.BytesIO(copy.read(position))))
-        name = copy.samples["sample_id"][position]
+        crop = base_crop(Image.open(io.BytesIO(dataset.read(position))))
+        name = dataset.samples["sample_id"][position]
         expected = jpeg_round_trip(corrupt(crop, "fog", 3, sample_id=name, seed=7), 85)
         np.testing.assert_array_equal(read(position), expected)
 
@@ -205,13 +189,11 @@ def test_missing_frost_textures_leave_that_cell_pending(tmp_path: Path, monkeypa
         weather.importlib.util, "find_spec", lambda name: None if name == "imagecorruptions" else real(name)
     )
     suite = parse_suite(SUITE.replace("gaussian_noise, contrast", "frost, contrast"), Path("x.yaml"))
-    settings = Settings(home=tmp_path, data_home=None, offline=True, limit=4)
     try:
-        result = run_suite(resolve("efficientnet-lite0"), suite, settings, Reporter(quiet=True))
+        result = run(tmp_path, suite, limit=4)
     finally:
         weather.frost_textures.cache_clear()
-    frost = result.ledger.get(f"{NAME}/frost/2.top1")
-    assert frost is not None
+    frost = in_ledger(result.ledger, f"{NAME}/frost/2.top1")
     assert frost.class_ is EvidenceClass.PENDING
     assert "frost" in (frost.reason or "")
     assert result.ledger.get(f"{NAME}/contrast/2.top1") is not None

@@ -25,6 +25,7 @@ from harness.models.registry import resolve
 from harness.progress import Reporter
 from harness.settings import Settings
 from harness.store.predictions import label_space_names
+from tests.conftest import in_ledger
 
 LITE0 = "efficientnet-lite0"
 PHOTOGRAPHS = """
@@ -60,8 +61,7 @@ def in_fours(tmp_path_factory: pytest.TempPathFactory, foolbox_images: list[obje
 
 def test_it_measures_the_photographs_and_says_what_is_pending(photographs_home: tuple[Path, RunResult]) -> None:
     ledger = photographs_home[1].ledger
-    top1 = ledger.get("foolbox-imagenet-20.top1")
-    assert top1 is not None
+    top1 = in_ledger(ledger, "foolbox-imagenet-20.top1")
     # 18 of 20: data sheet of the photographs; Wilson 95 % of 18/20 by hand: centre (0.9 + 1.92/20)/(1 + 3.84/20) ...
     assert (top1.value, top1.n, top1.N) == (90.0, 20, 20)
     assert top1.interval is not None
@@ -70,8 +70,7 @@ def test_it_measures_the_photographs_and_says_what_is_pending(photographs_home: 
     spread = z / (1 + z * z / n) * (p * (1 - p) / n + z * z / (4 * n * n)) ** 0.5
     assert top1.interval.low == pytest.approx(100 * (centre - spread), abs=1e-3)
     assert top1.interval.high == pytest.approx(100 * (centre + spread), abs=1e-3)
-    waiting = ledger.get("imagenet-val.top1")
-    assert waiting is not None
+    waiting = in_ledger(ledger, "imagenet-val.top1")
     assert waiting.class_ is EvidenceClass.PENDING
     assert "not on this machine" in (waiting.reason or "")
 
@@ -89,7 +88,6 @@ def test_every_measured_number_has_interval_count_protocol_and_fingerprints(
         assert item.interval is not None, item.key
         assert item.interval.low <= float(item.value) <= item.interval.high, item.key  # type: ignore[arg-type]
         assert item.n == 20
-        assert item.protocol is not None
         assert item.protocol["precision"] == "fp32"
         assert item.fingerprints.weights is not None
         assert item.fingerprints.data is not None
@@ -97,22 +95,16 @@ def test_every_measured_number_has_interval_count_protocol_and_fingerprints(
 
 
 def test_a_second_run_computes_nothing_and_gives_the_same_values(
-    photographs_home: tuple[Path, RunResult], monkeypatch: pytest.MonkeyPatch
+    photographs_home: tuple[Path, RunResult], never_loaded: None
 ) -> None:
     home, first = photographs_home
-
-    def never(*args: object, **kwargs: object) -> None:
-        raise AssertionError("the model was loaded although every prediction is stored")
-
-    monkeypatch.setattr("harness.evaluation.run.load", never)
     assert values(run("photographs", home).ledger) == values(first.ledger)
 
 
 def test_a_subset_run_serves_the_full_run(tmp_path: Path, in_fours: RunResult) -> None:
     """12 images today are not computed again tomorrow, and the values are those of one run."""
     part = run("photographs", tmp_path, limit=12, batch_size=4, shard_size=8)
-    top1 = part.ledger.get("foolbox-imagenet-20.top1")
-    assert top1 is not None
+    top1 = in_ledger(part.ledger, "foolbox-imagenet-20.top1")
     assert top1.is_partial
     assert (top1.n, top1.N) == (12, 20)
     plan = dry_plan(
@@ -206,8 +198,7 @@ def test_metrics_equal_scikit_learn_on_the_independent_logits(
         "imagenet-val.brier": ((probabilities - np.eye(1000)[truth]) ** 2).sum(axis=1).mean(),
     }
     for key, value in expected.items():
-        item = result.ledger.get(key)
-        assert item is not None
+        item = in_ledger(result.ledger, key)
         assert item.value == pytest.approx(value, rel=1e-5), key
         assert (item.n, item.N) == (400, 50_000)
 
@@ -224,8 +215,7 @@ def test_real_accuracy_equals_the_definition(
         allowed = sets[int(name.removeprefix("ILSVRC2012_val_").removesuffix(".JPEG")) - 1]
         judged += bool(allowed)
         right += int(logits.argmax()) in allowed
-    item = validation_run[1].ledger.get("imagenet-real.top1")
-    assert item is not None
+    item = in_ledger(validation_run[1].ledger, "imagenet-real.top1")
     assert item.n == judged
     assert item.value == pytest.approx(100 * right / judged)
 

@@ -22,10 +22,8 @@ from harness.models.registry import registered
 from harness.settings import Settings, default_home, hub_is_offline
 from harness.store.runs import recorded_runs
 
-
-def list_models() -> list[dict[str, Any]]:
-    """The models that go by a short name."""
-    return [
+LISTINGS: dict[str, Callable[[], list[dict[str, Any]]]] = {
+    "models": lambda: [
         {
             "name": spec.name,
             "title": spec.title,
@@ -33,12 +31,8 @@ def list_models() -> list[dict[str, Any]]:
             "labels": spec.label_space,
         }
         for spec in registered().values()
-    ]
-
-
-def list_benchmarks() -> list[dict[str, Any]]:
-    """The catalog."""
-    return [
+    ],
+    "benchmarks": lambda: [
         {
             "name": b.name,
             "images": b.size,
@@ -47,21 +41,12 @@ def list_benchmarks() -> list[dict[str, Any]]:
             "title": b.title,
         }
         for b in benchmarks().values()
-    ]
-
-
-def list_suites() -> list[dict[str, Any]]:
-    """The suites that ship with harness."""
-    suites = [load_suite(name) for name in suite_names()]
-    return [
+    ],
+    "suites": lambda: [
         {"name": s.name, "title": s.title, "benchmarks": ", ".join(b.name for b in s.benchmarks) or "none"}
-        for s in suites
-    ]
-
-
-def list_slicings() -> list[dict[str, Any]]:
-    """The ways to sort samples into groups."""
-    return [
+        for s in map(load_suite, suite_names())
+    ],
+    "slicings": lambda: [
         {
             "name": s.name,
             "title": s.title,
@@ -71,16 +56,11 @@ def list_slicings() -> list[dict[str, Any]]:
             "groups": s.groups,
         }
         for s in slicings().values()
-    ]
-
-
-LISTINGS: dict[str, Callable[[], list[dict[str, Any]]]] = {
-    "models": list_models,
-    "benchmarks": list_benchmarks,
-    "suites": list_suites,
-    "slicings": list_slicings,
+    ],
     "runs": lambda: recorded_runs(default_home()),
 }
+"""What `harness list` shows: models that go by a short name, the catalog, the suites that ship with harness, the ways to
+sort samples into groups, and finished runs."""
 
 
 def data_status(settings: Settings, only: str | None) -> list[dict[str, Any]]:

@@ -136,7 +136,12 @@ def predict_conditions(plan: Plan, identity: ModelIdentity | None, load_once: Lo
         )
         plan = replace(plan, settings=settings)
     store = PredictionStore(plan.settings.home, reporter.note)
-    jobs = [_job(condition, plan, identity, config, store) for condition in plan.runnable]
+    jobs = []
+    for condition in plan.runnable:
+        projections = condition_projections(condition, identity)
+        key, stored = stored_under(store, identity, condition, projections, config, plan.settings)
+        todo = np.flatnonzero([row not in stored for row in sample_keys(condition.samples)])
+        jobs.append(_Job(condition, projections, key, todo))
     at_work = any(len(job.todo) for job in jobs)
     energy = _open_energy(plan, identity, at_work=at_work or bool(plan.suite.measurements))
     network = Network.of(load_once(), config) if at_work else None
@@ -161,15 +166,6 @@ def predict_conditions(plan: Plan, identity: ModelIdentity | None, load_once: Lo
     made_by = replace(asked, command=plan.provenance.command(), config=config if at_work else None)
     stored_before = sum(len(job.condition.samples) - len(job.todo) for job in jobs)
     return Predicted(plan, scored, failed, chosen, energy, made_by, stored_before)
-
-
-def _job(
-    condition: Condition, plan: Plan, identity: ModelIdentity, config: ExecutionConfig, store: PredictionStore
-) -> _Job:
-    projections = condition_projections(condition, identity)
-    key, stored = stored_under(store, identity, condition, projections, config, plan.settings)
-    todo = np.flatnonzero([row not in stored for row in sample_keys(condition.samples)])
-    return _Job(condition, projections, key, todo)
 
 
 def _open_energy(plan: Plan, identity: ModelIdentity | None, *, at_work: bool) -> RunEnergy | None:

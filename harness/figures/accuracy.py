@@ -133,13 +133,7 @@ def reliability_diagrams(bins: Mapping[str, Sequence[Bin]], *, title: str, note:
 
 
 def slice_dots(
-    accuracies: Mapping[str, Point],
-    overall: float,
-    *,
-    title: str,
-    note: str,
-    marked: Set[str] = frozenset(),
-    axis: str = "top-1 accuracy, %",
+    accuracies: Mapping[str, Point], overall: float, *, title: str, note: str, marked: Set[str] = frozenset()
 ) -> str:
     """Accuracy of each group with its interval, lowest first; accuracy of all as a line.
 
@@ -148,7 +142,6 @@ def slice_dots(
         overall: accuracy over all covered images, percent.
         note: what a reader must know: benchmark, images, how intervals are made.
         marked: groups that differ detectably from the rest, drawn filled and in colour.
-        axis: what the dots are, with the unit.
     """
     names = sorted(accuracies, key=lambda name: (accuracies[name].value, name))
     differs = LOOKS[1].colour
@@ -168,7 +161,7 @@ def slice_dots(
         low, high = min([*ends, overall]), max([*ends, overall])
         room = 0.04 * max(high - low, 1.0)
         axes.set_xlim(max(0.0, low - room), min(100.0, high + room))
-        axes.set_xlabel(axis)
+        axes.set_xlabel("top-1 accuracy, %")
         handles = [line(f"all: {overall:.1f} %", linestyle=DASHED, linewidth=1)]
         dot: dict[str, Any] = {"marker": "o", "markersize": 4, "linewidth": 1.1}
         if marked & set(names):
@@ -177,5 +170,5 @@ def slice_dots(
             handles.append(line("no detectable difference", color=PLAIN.colour, markerfacecolor="white", **dot))
         return handles
 
-    described = [axis[0].upper() + axis[1:], f"all: {overall:.1f}", *(f"{n}: {told(accuracies[n])}" for n in names)]
+    described = ["Top-1 accuracy, %", f"all: {overall:.1f}", *(f"{n}: {told(accuracies[n])}" for n in names)]
     return svg(draw, (WIDTH, 1.15 + 0.17 * len(names)), title, note, described)

@@ -12,10 +12,10 @@ from harness.figures.style import (
     WIDTH,
     Point,
     check_any,
+    curve,
     line,
     numbered_legend,
     numbered_point,
-    reach,
     svg,
     told,
 )
@@ -34,33 +34,22 @@ def throughput_by_batch(points: Mapping[int, Point], best: int, *, title: str, n
         note: what a reader must know: hardware, precision, how intervals are made.
     """
     check_any(points)
-    sizes = sorted(points)
-    values = [points[size] for size in sizes]
+    points = dict(sorted(points.items()))
     ring: dict[str, Any] = {"color": LOOKS[0].colour, "marker": "o", "markerfacecolor": "none"}
 
     def draw(figure: Figure) -> list[Artist]:
         axes = figure.subplots()
-        axes.errorbar(
-            sizes,
-            [p.value for p in values],
-            yerr=reach(values),
-            color=PLAIN.colour,
-            marker=PLAIN.marker,
-            markersize=4,
-            linewidth=1,
-            elinewidth=0.8,
-            capsize=2,
-        )
+        curve(axes, points, PLAIN, markersize=4, capsize=2)
         axes.plot(best, points[best].value, markersize=9, **ring)
         axes.set_xscale("log", base=2)
-        axes.set_xticks(sizes, [f"{size:,}" for size in sizes])
+        axes.set_xticks(list(points), [f"{size:,}" for size in points])
         axes.minorticks_off()
-        axes.set_ylim(0, 1.1 * max(p.end for p in values))
+        axes.set_ylim(0, 1.1 * max(p.end for p in points.values()))
         axes.set_xlabel("images a batch")
         axes.set_ylabel("images/s")
         return [line(f"taken: {best:,}", markersize=7, linewidth=0, **ring)]
 
-    described = [f"{size:,} images a batch: {told(points[size], '.3g')} images/s" for size in sizes]
+    described = [f"{size:,} images a batch: {told(p, '.3g')} images/s" for size, p in points.items()]
     return svg(draw, (0.7 * WIDTH, 3.0), title, note, ["Throughput", *described, f"Taken: {best:,}"])
 
 

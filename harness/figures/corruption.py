@@ -11,6 +11,7 @@ from harness.figures.style import (
     PLAIN,
     WIDTH,
     Point,
+    curve,
     legend_of_groups,
     line,
     looks,
@@ -54,20 +55,9 @@ def corruption_small_multiples(
     def draw(figure: Figure) -> list[Artist]:
         found = panels(figure, [_words(name) for name in by_name], 5, y="error, %")
         for axes, (name, points) in zip(found, by_name.items(), strict=True):
-            look = look_of.get(name, PLAIN)
             if clean is not None:
                 axes.axhline(clean.value, color=INK, linewidth=0.8, linestyle=_CLEAN)
-            axes.errorbar(
-                list(points),
-                [p.value for p in points.values()],
-                yerr=reach(list(points.values())),
-                color=look.colour,
-                marker=look.marker,
-                markersize=3,
-                linewidth=1,
-                elinewidth=0.8,
-                capsize=1.5,
-            )
+            curve(axes, points, look_of.get(name, PLAIN), markersize=3, capsize=1.5)
         found[0].set(xlim=(0.5, 5.5), ylim=(0, 100), xticks=range(1, 6), yticks=range(0, 101, 25))
         for axes in found[-5:]:
             axes.set_xlabel("severity")

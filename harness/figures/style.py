@@ -215,6 +215,21 @@ def reach(points: Sequence[Point]) -> list[list[float]]:
     ]
 
 
+def curve(axes: Axes, points: Mapping[int, Point], look: Look, *, markersize: float, capsize: float) -> None:
+    """Points with intervals, joined by a line."""
+    axes.errorbar(
+        list(points),
+        [p.value for p in points.values()],
+        yerr=reach(list(points.values())),
+        color=look.colour,
+        marker=look.marker,
+        markersize=markersize,
+        linewidth=1,
+        elinewidth=0.8,
+        capsize=capsize,
+    )
+
+
 def tint(colour: str, share: float = 0.55) -> str:
     """A colour mixed with white, so that bars leave their intervals and hatching readable."""
     parts = (int(colour[i : i + 2], 16) for i in (1, 3, 5))

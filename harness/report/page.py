@@ -44,11 +44,6 @@ ElementTree.register_namespace("", _SVG)
 ElementTree.register_namespace("xlink", _XLINK)
 
 
-def content_policy(script: str) -> str:
-    """The content security policy of a page whose one script this is."""
-    return _POLICY.format(script=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode())
-
-
 def render_report(report: Report) -> str:
     """The page as text."""
     folder = shipped_folder("templates") / "report"
@@ -67,7 +62,7 @@ def render_report(report: Report) -> str:
     environment.globals["figure"] = lambda svg: inline_svg(svg, f"f{next(numbers)}-")
     return environment.get_template("report.html.j2").render(
         report=report,
-        policy=content_policy(script),
+        policy=_POLICY.format(script=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()),
         script=Markup(script),
         style=Markup((folder / "report.css").read_text(encoding="utf-8")),
     )
