@@ -104,6 +104,27 @@ class Scored:
         predictions = self.predictions[name]
         return without_missing_classes(predictions.take(predictions.label >= 0))
 
+    def evidence(
+        self,
+        key: str,
+        *,
+        annotations: str | None = None,
+        estimate: Estimate | None = None,
+        protocol: Mapping[str, Any] | None = None,
+        **fields: Any,
+    ) -> Evidence:
+        """One entry, with the provenance of these samples; an estimate gives class, value, interval and n."""
+        if estimate is not None:
+            fields |= {"value": estimate.value, "interval": to_interval(estimate), "n": estimate.n}
+            fields["class_"] = EvidenceClass.MEASURED
+        return Evidence(
+            key=str(EvidenceKey.parse(key).with_variant(self.variant)),
+            fingerprints=Fingerprints(weights=self.weights, data=self.data, code=CODE, annotations=annotations),
+            protocol={**self.protocol, **(protocol or {})},
+            command=self.command,
+            **fields,
+        )
+
 
 def without_missing_classes(predictions: LabelSpacePredictions) -> LabelSpacePredictions:
     """Mark samples whose class the model has no output for: their label becomes -1, so they count as wrong."""
@@ -379,29 +400,13 @@ def to_interval(estimate: Estimate) -> Interval | None:
 
 def to_evidence(metric: ScoredMetric) -> Evidence:
     """A metric as a ledger entry: measured, or pending with the reason where it can't be had."""
-    scored, estimate = metric.scored, metric.estimate
-    common: dict[str, Any] = {
-        "key": str(metric.key.with_variant(scored.variant)),
-        "fingerprints": Fingerprints(
-            weights=scored.weights, data=scored.data, code=CODE, annotations=scored.annotations
-        ),
-        "protocol": {**scored.protocol, **metric.protocol},
-        "command": scored.command,
-        "N": metric.published,
-    }
+    scored, estimate, key = metric.scored, metric.estimate, str(metric.key)
+    common: dict[str, Any] = {"annotations": scored.annotations, "protocol": metric.protocol, "N": metric.published}
     if isinstance(estimate, MetricUnavailable):
-        return Evidence(**common, class_=EvidenceClass.PENDING, reason=estimate.reason)
-    interval = to_interval(estimate)
-    reasons = (metric.reason, scored.left_out, None if interval else estimate.method)
-    return Evidence(
-        **common,
-        class_=EvidenceClass.MEASURED,
-        value=estimate.value,
-        unit=unit_of(metric.key.metric),
-        interval=interval,
-        n=estimate.n,
-        reason="; ".join(filter(None, reasons)) or None,
-    )
+        return scored.evidence(key, class_=EvidenceClass.PENDING, reason=estimate.reason, **common)
+    reasons = (metric.reason, scored.left_out, estimate.method if estimate.low is None else None)
+    reason = "; ".join(filter(None, reasons)) or None
+    return scored.evidence(key, estimate=estimate, unit=unit_of(metric.key.metric), reason=reason, **common)
 
 
 def pending(benchmark: Benchmark, metrics: Sequence[str], why: str, command: str, variant: str = "") -> list[Evidence]:

@@ -18,16 +18,15 @@ from harness.data.catalog import get_benchmark
 from harness.data.groupings import Subjects
 from harness.data.slicings import slicings
 from harness.errors import HarnessError, MissingInputError
-from harness.evaluation.scoring import Conditions, Scored, pooled, to_interval
+from harness.evaluation.scoring import Conditions, Scored, pooled
 from harness.evaluation.slice_requests import Groups, Request, fits, groups_by, is_sliced, slicing_name
 from harness.evaluation.suites import SliceOptions
-from harness.evidence import CODE, Evidence, EvidenceClass, EvidenceKey, Fingerprints, Interval
+from harness.evidence import Evidence, EvidenceClass
 from harness.labels.projections import CLOSED
 from harness.metrics.fairness import DISPARITY_UNITS, Audit, audit, error_ratio, worst_slices
-from harness.metrics.intervals import LEVEL
 from harness.metrics.multiplicity import CORRECTIONS, Correction
 from harness.metrics.slices import Outcomes, outcomes_by_unit, outcomes_of
-from harness.metrics.types import Estimate, MetricUnavailable
+from harness.metrics.types import MetricUnavailable
 
 WORST = 10
 """Slices that the search names."""
@@ -52,28 +51,6 @@ class _Target:
     """Provenance."""
     outcomes: Outcomes
     subjects: Subjects
-
-    def evidence(
-        self,
-        key: str,
-        *,
-        annotations: str | None = None,
-        estimate: Estimate | None = None,
-        protocol: Mapping[str, Any] | None = None,
-        **fields: Any,
-    ) -> Evidence:
-        """One entry, with the provenance of these samples; an estimate gives class, value, interval and n."""
-        scored = self.scored
-        if estimate is not None:
-            fields |= {"value": estimate.value, "interval": to_interval(estimate), "n": estimate.n}
-            fields["class_"] = EvidenceClass.MEASURED
-        return Evidence(
-            key=str(EvidenceKey.parse(key).with_variant(scored.variant)),
-            fingerprints=Fingerprints(weights=scored.weights, data=scored.data, code=CODE, annotations=annotations),
-            protocol={**scored.protocol, **(protocol or {})},
-            command=scored.command,
-            **fields,
-        )
 
     def without_value(self, more_would_do: bool = True) -> EvidenceClass:
         """The class of what these samples can't say: pending where other samples of the benchmark could."""
@@ -151,7 +128,7 @@ def slice_evidence(
                 key = f"{target.prefix}@{slicing_name(references)}.top1:difference"
                 class_ = EvidenceClass.PENDING if waiting else EvidenceClass.NOT_APPLICABLE
                 reason = f"{error.message} {error.remedy}" if waiting and error.remedy else error.message
-                items.append(target.evidence(key, class_=class_, reason=reason))
+                items.append(target.scored.evidence(key, class_=class_, reason=reason))
                 continue
             made.append(groups)
             left_out = groups.slicing.left_out(target.subjects.sample_ids)
@@ -194,7 +171,7 @@ def _of_slicing(target: _Target, groups: Groups, left_out: str | None, options: 
     try:
         found = audit(target.outcomes, groups.slicing, min_units=options.smallest_group, correction=options.correction)
     except MetricUnavailable as unavailable:
-        yield target.evidence(
+        yield target.scored.evidence(
             f"{target.prefix}@{groups.name}.top1:difference",
             annotations=groups.fingerprint,
             class_=EvidenceClass.PENDING,
@@ -219,7 +196,7 @@ def _disparities(target: _Target, groups: Groups, found: Audit, described: Mappi
         "smallest_detectable": found.smallest_detectable,
     }
     if not found.disparity:
-        yield target.evidence(
+        yield target.scored.evidence(
             f"{target.prefix}@{groups.name}.top1:difference",
             annotations=groups.fingerprint,
             protocol=protocol,
@@ -232,7 +209,7 @@ def _disparities(target: _Target, groups: Groups, found: Audit, described: Mappi
     if not found.detectable and found.smallest_detectable is not None:
         alike = NO_DIFFERENCE.format(points=found.smallest_detectable)
     for name, estimate in found.disparity.items():
-        yield target.evidence(
+        yield target.scored.evidence(
             f"{target.prefix}@{groups.name}.top1:{name}",
             annotations=groups.fingerprint,
             protocol=protocol,
@@ -257,12 +234,12 @@ def _by_group(
         published = groups.published(group, units, whole=whole)
         key = f"{target.prefix}@{groups.name}/{keys[group]}.top1"
         protocol = {**described, "group": groups.words(group)}
-        common: dict[str, Any] = {"annotations": groups.fingerprint, "protocol": protocol, "n": n}
+        common: dict[str, Any] = {"annotations": groups.fingerprint, "protocol": protocol}
         common["N"] = None if repeated else published
         if row["too_small"]:
             class_ = target.without_value(published is None or published >= options.smallest_group)
             reason = f"too small to report: {units:,} images, at least {options.smallest_group} are needed"
-            yield target.evidence(key, class_=class_, reason=target.reasons(reason), **common)
+            yield target.scored.evidence(key, class_=class_, reason=target.reasons(reason), n=n, **common)
             continue
         words = None
         if not np.isnan(row["p_value"]):
@@ -280,14 +257,10 @@ def _by_group(
         part = None
         if (published is None or groups.is_from_file) and not whole and not repeated:
             part = f"on {len(target.outcomes):,} of {target.subjects.benchmark.size:,} images of the benchmark"
-        yield target.evidence(
+        yield target.scored.evidence(
             key,
-            class_=EvidenceClass.MEASURED,
-            value=float(row["accuracy"]),
+            estimate=replace(found.overall, value=row["accuracy"], low=row["low"], high=row["high"], n=n),
             unit="%",
-            interval=Interval(
-                low=row["low"], high=row["high"], level=LEVEL, method=found.overall.method, kind=found.overall.kind
-            ),
             reason=target.reasons(words, part),
             **common,
         )
@@ -313,7 +286,7 @@ def _error_ratios(target: _Target, groups: Groups, found: Audit, described: Mapp
             continue
         published = groups.published(group, int(units[group]), whole=target.subjects.is_whole)
         words = {"group": groups.words(group), "reading": "error rate over that of all covered images"}
-        yield target.evidence(
+        yield target.scored.evidence(
             f"{target.prefix}@{groups.name}/{keys[group]}.error-ratio",
             annotations=groups.fingerprint,
             protocol={**described, **words},
@@ -331,7 +304,7 @@ def _worst(target: _Target, made: Sequence[Groups], options: SliceOptions) -> It
     try:
         found = worst_slices(target.outcomes, numbered, min_units=options.smallest_group)
     except MetricUnavailable as unavailable:
-        yield target.evidence(
+        yield target.scored.evidence(
             f"{target.prefix}.worst-slice-gap", class_=target.without_value(), reason=unavailable.reason
         )
         return
@@ -339,30 +312,25 @@ def _worst(target: _Target, made: Sequence[Groups], options: SliceOptions) -> It
     rows = [_worst_row(target, made[int(row["slicing"])], row) for row in table]
     common: dict[str, Any] = {
         "annotations": hashlib.sha256("\n".join(groups.fingerprint for groups in made).encode()).hexdigest(),
-        "n": overall.n,
         "N": target.published_total(None, overall.n),
-        "class_": EvidenceClass.MEASURED,
         "protocol": {
             "searched": f"{found.searched:,} slices of {len(made)} slicings",
             "bounds": overall.method,
             "smallest_group": options.smallest_group,
         },
     }
-    yield target.evidence(f"{target.prefix}.worst-slices", value=rows, reason=target.reasons(), **common)
+    reason = target.reasons()
+    yield target.scored.evidence(
+        f"{target.prefix}.worst-slices", class_=EvidenceClass.MEASURED, value=rows, n=overall.n, reason=reason, **common
+    )
     worst = rows[0]
     assert overall.high is not None
-    yield target.evidence(
+    # simultaneous bounds of how far the worst slice lies below the whole
+    low, high = min(worst["gap_at_least"], worst["gap"]), max(worst["gap"], overall.high - worst["low"])
+    yield target.scored.evidence(
         f"{target.prefix}.worst-slice-gap",
-        value=worst["gap"],
+        estimate=replace(overall, value=worst["gap"], low=low, high=high),
         unit="points",
-        # simultaneous bounds of how far the worst slice lies below the whole
-        interval=Interval(
-            low=min(worst["gap_at_least"], worst["gap"]),
-            high=max(worst["gap"], overall.high - worst["low"]),
-            level=overall.level,
-            method=overall.method,
-            kind=overall.kind,
-        ),
         reason=target.reasons(f"the worst slice is {worst['slicing']}: {worst['title']}"),
         **common,
     )
