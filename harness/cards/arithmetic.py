@@ -11,7 +11,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from harness.data.catalog import Benchmark, benchmarks
+from harness.data.catalog import benchmarks
 from harness.evidence import Evidence, EvidenceClass, Ledger
 from harness.metrics.corruption import SEVERITIES, alexnet
 from harness.metrics.intervals import wilson
@@ -94,12 +94,10 @@ def _flops(item: Evidence, values: dict[str, Evidence]) -> str | None:
 
 def _difference(item: Evidence, values: dict[str, Evidence]) -> str | None:
     """A value whose protocol names the two keys that it is the difference of."""
-    keys: list[str] = (item.protocol or {}).get("difference", [])
-    pair = [values[key] for key in keys if key in values]
-    if len(pair) != 2:
-        return None
-    first, other = pair
-    return _told(item, first.number - other.number, f"{first.key} minus {other.key}")
+    match [values[key] for key in (item.protocol or {}).get("difference", []) if key in values]:
+        case [first, other]:
+            return _told(item, first.number - other.number, f"{first.key} minus {other.key}")
+    return None
 
 
 def _corruption(item: Evidence, values: dict[str, Evidence]) -> str | None:
@@ -109,34 +107,25 @@ def _corruption(item: Evidence, values: dict[str, Evidence]) -> str | None:
     if benchmark is None or benchmark.corruptions is None or key.slice is not None or key.variant is not None:
         return None
     if key.condition is not None:
-        return _of_corruption(item, values, key.condition, key.metric)
-    return _of_benchmark(item, values, benchmark, key.metric)
-
-
-def _of_corruption(item: Evidence, values: dict[str, Evidence], corruption: str, metric: str) -> str | None:
-    cells = [values.get(f"{item.name.prefix}/{severity}.top1") for severity in SEVERITIES]
-    errors = [100 - cell.number for cell in cells if cell is not None and cell.n == item.n]
-    if len(errors) < len(SEVERITIES):
-        return None
-    mean = sum(errors) / len(errors)
-    if metric == "mean-error":
-        return _told(item, mean, f"the mean error of {corruption} at 5 severities")
-    if metric == "ce":
-        return _told(item, mean / alexnet().mean(corruption), f"the errors of {corruption} divided by AlexNet's")
-    return None
-
-
-def _of_benchmark(item: Evidence, values: dict[str, Evidence], benchmark: Benchmark, metric: str) -> str | None:
-    assert benchmark.corruptions is not None
+        accuracies = _same_n(item, values, [f"{key.prefix}/{severity}.top1" for severity in SEVERITIES])
+        if accuracies is None or key.metric not in ("mean-error", "ce"):
+            return None
+        mean = sum(100 - accuracy for accuracy in accuracies) / len(accuracies)
+        if key.metric == "mean-error":
+            return _told(item, mean, f"the mean error of {key.condition} at 5 severities")
+        return _told(item, mean / alexnet().mean(key.condition), f"the errors of {key.condition} divided by AlexNet's")
+    below = {"mce": "ce", "relative-mce": "relative-ce", "mean-error": "mean-error"}.get(key.metric)
     scored = benchmark.corruptions.scored
-    below = {"mce": "ce", "relative-mce": "relative-ce", "mean-error": "mean-error"}.get(metric)
-    if below is None:
+    scores = _same_n(item, values, [f"{benchmark.name}/{name}.{below}" for name in scored])
+    if scores is None:
         return None
-    parts = [values.get(f"{benchmark.name}/{name}.{below}") for name in scored]
-    numbers = [part.number for part in parts if part is not None and part.n == item.n]
-    if len(numbers) < len(scored):
-        return None
-    return _told(item, sum(numbers) / len(numbers), f"the mean of {below} over {len(scored)} corruptions")
+    return _told(item, sum(scores) / len(scores), f"the mean of {below} over {len(scored)} corruptions")
+
+
+def _same_n(item: Evidence, values: dict[str, Evidence], keys: list[str]) -> list[float] | None:
+    """The numbers called `keys`; None unless all are there, from as many images as the item."""
+    found = [values[key].number for key in keys if key in values and values[key].n == item.n]
+    return found if len(found) == len(keys) else None
 
 
 def _told(item: Evidence, expected: float, how: str) -> str:

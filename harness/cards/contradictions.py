@@ -17,7 +17,7 @@ from harness.cards.answers import Answer, Writer
 from harness.cards.document import Block, Document, Edit, Marker
 from harness.cards.markdown import enumerate_words
 from harness.cards.questions import Question
-from harness.cards.sentences import Span, label_prefix, next_span, sentences
+from harness.cards.sentences import Span, label_prefix, sentences
 from harness.evidence import EvidenceClass
 
 _FALSIFYING = (EvidenceClass.MEASURED, EvidenceClass.DERIVED, EvidenceClass.DOCUMENTED)
@@ -42,6 +42,10 @@ _ANAPHOR = re.compile(r"(?:this|that) level of detail|code cannot be provided|ra
 _HOWEVER = re.compile(r"However, (\w)")
 
 
+Topics = list[tuple[str, re.Pattern[str]]]
+"""Questions that are answered with a value, with how to see that a text speaks of them."""
+
+
 @dataclass
 class FilledMarker:
     """A marker with what it asks, its answer, and the edit that writes it."""
@@ -63,46 +67,30 @@ class Correction(NamedTuple):
 
 def contradicted_sentences(document: Document, writer: Writer, rows: list[FilledMarker]) -> list[Correction]:
     """What is called unknown and an answer in the same card tells; no edit overlaps an answer's."""
-    found = _Search(
-        document,
-        _known_topics(writer, rows),
-        asking=[(marker.start, marker.end) for marker in document.markers],
-        written=sorted({(row.edit.start, row.edit.end) for row in rows}),
-    )
+    known = _known_topics(writer, rows)
+    written = sorted({(row.edit.start, row.edit.end) for row in rows})
+    asking = [(marker.start, marker.end) for marker in document.markers]
     answered: dict[Block, list[FilledMarker]] = {}
     for row in rows:
         if row.answer is not None:
             answered.setdefault(row.marker.block, []).append(row)
-    blocks = (block for block in document.blocks if block.kind in ("paragraph", "cell"))
-    corrections = [made for block in blocks for made in _in_block(found, block, answered.get(block, []))]
-    return [made._replace(edit=_clipped(made.edit, found.written)) for made in corrections]
+    corrections = []
+    for block in document.blocks:
+        if block.kind in ("paragraph", "cell"):
+            here = answered.get(block, [])
+            there = [_within(spans, block.start, block.end) for spans in (written, asking)]
+            corrections += _in_block(document.text, block, known, here, *there)
+    return corrections
 
 
-@dataclass(frozen=True)
-class _Search:
-    document: Document
-    known: list[tuple[str, re.Pattern[str]]]
-    """Questions that are answered with a value, with how to see that a text speaks of them."""
-    asking: list[Span]
-    """Markers."""
-    written: list[Span]
-    """What answers are written over."""
-
-    @property
-    def text(self) -> str:
-        return self.document.text
-
-
-def _known_topics(writer: Writer, rows: list[FilledMarker]) -> list[tuple[str, re.Pattern[str]]]:
+def _known_topics(writer: Writer, rows: list[FilledMarker]) -> Topics:
     topics = {}
     for row in rows:
-        if row.answer is None:
-            continue
-        answered = set(row.answer.question.split(" + "))
-        for question in row.questions:
+        for question in row.questions if row.answer is not None else ():
+            assert row.answer is not None
             has_code = "```" in row.answer.text and question.template.startswith("code")
-            parts = writer.classes.get(question.id)
-            falsifies = question.id in answered and parts in _FALSIFYING and not question.stays_unknown
+            is_answered = question.id in row.answer.question.split(" + ") and not question.stays_unknown
+            falsifies = is_answered and writer.classes.get(question.id) in _FALSIFYING
             if question.topic and (falsifies or has_code):
                 topics[question.id] = re.compile(question.topic, re.IGNORECASE)
             if question.topic and has_code:
@@ -110,36 +98,36 @@ def _known_topics(writer: Writer, rows: list[FilledMarker]) -> list[tuple[str, r
     return list(topics.items())
 
 
-def _clipped(edit: Edit, written: list[Span]) -> Edit:
-    """The edit without the white space that an answer's edit has taken already."""
-    near = _within(written, edit.start, edit.end)
-    start = max([edit.start, *(last for first, last in near if first <= edit.start < last)])
-    end = min([edit.end, *(first for first, _ in near if start <= first < edit.end)])
-    return Edit(start, end, edit.new)
-
-
-def _in_block(search: _Search, block: Block, here: list[FilledMarker]) -> list[Correction]:
-    asking = _within(search.asking, block.start, block.end)
-    spans = sentences(search.text, block.start, block.end, asking)
-    taken = _within(search.written, block.start, block.end) + asking
+def _in_block(
+    text: str, block: Block, known: Topics, here: list[FilledMarker], written: list[Span], asking: list[Span]
+) -> list[Correction]:
+    spans = sentences(text, block.start, block.end, asking)
     found: list[Correction] = []
     removed: list[tuple[Span, str]] = []
     for span in spans:
-        sentence = search.text[slice(*span)]
-        is_free = not any(a < span[1] and span[0] < b for a, b in taken)
-        question = _false_about(sentence, search.known, here) if is_free else None
+        sentence = text[slice(*span)]
+        is_free = not any(a < span[1] and span[0] < b for a, b in written + asking)
+        question = _false_about(sentence, known, here) if is_free else None
         if question is None:
             continue
-        mended = _mend(sentence, search.known)
+        mended = _mend(sentence, known)
         if mended is not None:
             found.append(Correction(Edit(*span, mended), question, sentence))
         else:
             removed.append((span, question))
-    found += _removals(search.text, block, spans, removed)
-    return found + _connectives(search, spans, here, {made.edit.start for made in found})
+    found += _removals(text, block, spans, removed)
+    found += _connectives(text, spans, here, written, {made.edit.start for made in found})
+    return [made._replace(edit=_clipped(made.edit, written)) for made in found]
 
 
-def _false_about(sentence: str, known: list[tuple[str, re.Pattern[str]]], here: list[FilledMarker]) -> str | None:
+def _clipped(edit: Edit, written: list[Span]) -> Edit:
+    """The edit without the white space that an answer's edit has taken already."""
+    start = max([edit.start, *(last for first, last in written if first <= edit.start < last)])
+    end = min([edit.end, *(first for first, _ in written if start <= first < edit.end)])
+    return Edit(start, end, edit.new)
+
+
+def _false_about(sentence: str, known: Topics, here: list[FilledMarker]) -> str | None:
     """The question whose answer makes a sentence false."""
     sentence = sentence[label_prefix(sentence) :]
     if _ANAPHOR.search(sentence):
@@ -153,7 +141,7 @@ def _false_about(sentence: str, known: list[tuple[str, re.Pattern[str]]], here: 
     return next((question for question, topic in known if topic.search(clause)), None)
 
 
-def _mend(sentence: str, known: list[tuple[str, re.Pattern[str]]]) -> str | None:
+def _mend(sentence: str, known: Topics) -> str | None:
     """The sentence without what is false in it; None where nothing true is left."""
     cut = _CUT.search(sentence)
     if cut:
@@ -171,42 +159,39 @@ def _mend(sentence: str, known: list[tuple[str, re.Pattern[str]]]) -> str | None
 def _removals(text: str, block: Block, spans: list[Span], removed: list[tuple[Span, str]]) -> list[Correction]:
     """Removing sentences with the space that set them apart; a paragraph without any other goes as a whole."""
     found: list[Correction] = []
-    if removed and len(removed) == len(spans):
-        if block.in_item or block.kind == "cell" or label_prefix(text[block.start : block.end]):
-            return []
-        start = len(text[: block.start].rstrip())
-        for index, (span, question) in enumerate(removed, 1):
-            end = block.end if index == len(removed) else span[1]
-            found.append(Correction(Edit(start, end, ""), question, text[slice(*span)]))
-            start = span[1]
-        return found
+    is_whole = len(removed) == len(spans)
+    if is_whole and (block.in_item or block.kind == "cell" or label_prefix(text[block.start : block.end])):
+        return []
     for span, question in removed:
-        start = span[0] + label_prefix(text[slice(*span)])
-        following = next_span(spans, span)
-        end = following[0] if following else span[1]
-        if following is None or "\n" in text[span[1] : end]:  # the last in its block or line: the space before it goes
-            end = span[1]
-            before = text[block.start : start]
-            start -= len(before) - len(before.rstrip(" \t\r\n>"))
-        start = max([start, *(made.edit.end for made in found)])
+        following = next((other for other in spans if other[0] >= span[1]), None)
+        if is_whole:
+            start = found[-1].edit.end if found else len(text[: block.start].rstrip())
+            end = span[1] if following else block.end
+        else:
+            start = span[0] + label_prefix(text[slice(*span)])
+            end = following[0] if following else span[1]
+            if (
+                following is None or "\n" in text[span[1] : end]
+            ):  # the last in its block or line: the space before it goes
+                start, end = block.start + len(text[block.start : start].rstrip(" \t\r\n>")), span[1]
+            start = max([start, *(made.edit.end for made in found)])
         found.append(Correction(Edit(start, end, ""), question, text[slice(*span)]))
     return found
 
 
-def _connectives(search: _Search, spans: list[Span], here: list[FilledMarker], taken: set[int]) -> list[Correction]:
+def _connectives(
+    text: str, spans: list[Span], here: list[FilledMarker], written: list[Span], taken: set[int]
+) -> list[Correction]:
     """`However, …` after a sentence that now holds the answer contrasts with nothing: the word goes."""
     found = []
     for row in here:
         assert row.answer is not None
-        end = row.edit.end
-        start, stop = next((span for span in spans if span[0] >= end), (-1, -1))
-        if start < 0 or start in taken or row.answer.class_ not in _FALSIFYING or search.text[end:start].strip():
-            continue
-        match = _HOWEVER.match(search.text[start:stop])
-        if match is None:
+        start, stop = next((span for span in spans if span[0] >= row.edit.end), (len(text), len(text)))
+        match = _HOWEVER.match(text[start:stop])
+        if start in taken or row.answer.class_ not in _FALSIFYING or text[row.edit.end : start].strip() or not match:
             continue
         word = (start, start + match.end())
-        if not any(first < word[1] and start < last for first, last in _within(search.written, *word)):
+        if not any(first < word[1] and start < last for first, last in written):
             taken.add(start)
             # The word alone: the sentence may hold a marker with an edit of its own.
             found.append(Correction(Edit(*word, match[1].upper()), row.answer.question, match.group()))

@@ -23,8 +23,6 @@ import yaml
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
-ENCODING_ERRORS = "surrogateescape"
-
 _SPACE = r"(?:[^\S\r\n]|&nbsp;|&\#160;|&\#xa0;|(?:\r\n|\r|\n)[ \t>]*)"
 _EMPHASIS = r"(?:\*{1,3}|_{1,3}|~~|</?(?:b|i|em|strong)>)"
 _GAP = rf"{_SPACE}{{0,40}}"  # bounded, so that a long run of spaces takes no quadratic time
@@ -121,12 +119,12 @@ def without_markers(text: str) -> str:
 
 def decode(data: bytes) -> str:
     """A card's bytes as text; bytes that aren't UTF-8 become lone surrogates, which `encode` turns back."""
-    return data.decode("utf-8", ENCODING_ERRORS)
+    return data.decode("utf-8", "surrogateescape")
 
 
 def encode(text: str) -> bytes:
     """The inverse of `decode`."""
-    return text.encode("utf-8", ENCODING_ERRORS)
+    return text.encode("utf-8", "surrogateescape")
 
 
 @dataclass
@@ -204,15 +202,11 @@ def _whole_emphasis(match: re.Match[str]) -> tuple[int, int]:
     """The marker with as much of the emphasis around it as is closed on both sides."""
     opening, closing = match["open"], match["close"]
     start, end = match.start() + len(opening), match.end() - len(closing)
-    if not opening or not closing:
-        return start, end
     if "<" in opening or "<" in closing:
-        paired = closing.replace("/", "") == opening
-        return (match.start(), match.end()) if paired else (start, end)
+        return match.span() if closing.replace("/", "") == opening else (start, end)
     length = min(len(opening), len(closing))
-    if opening[-length:] == closing[:length][::-1]:
-        return start - length, end + length
-    return start, end
+    is_paired = length > 0 and opening[-length:] == closing[:length][::-1]
+    return (start - length, end + length) if is_paired else (start, end)
 
 
 def _talked_about_spans(text: str, blocks: list[Block]) -> list[tuple[int, int, str]]:

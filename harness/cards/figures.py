@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 from harness.benchmarking.efficiency import throughput_of
@@ -29,10 +28,13 @@ def corruption_cells(ledger: Ledger, benchmark: str) -> dict[tuple[str, int], Ev
     found = {}
     for item in ledger:
         key = item.name
-        is_cell = (
-            key.metric == "top1" and key.slice is None and key.variant is None and item.class_ is EvidenceClass.MEASURED
-        )
-        if is_cell and key.benchmark == benchmark and key.corruption is not None and key.severity is not None:
+        is_plain = key.benchmark == benchmark and key.metric == "top1" and key.slice is None and key.variant is None
+        if (
+            is_plain
+            and item.class_ is EvidenceClass.MEASURED
+            and key.corruption is not None
+            and key.severity is not None
+        ):
             found[key.corruption, key.severity] = item
     return found
 
@@ -51,11 +53,8 @@ def throughput_figure(ledger: Ledger) -> Figure | None:
     protocol = item.protocol or {}
     points = {p["batch"]: Point(p["images_per_second"], p.get("low"), p.get("high")) for p in sweep}
     hardware = protocol.get("hardware") or {}
-    note = ", ".join(
-        str(part)
-        for part in (hardware.get("gpu") or hardware.get("cpu"), protocol.get("precision"), protocol.get("steps"))
-        if part
-    )
+    parts = (hardware.get("gpu") or hardware.get("cpu"), protocol.get("precision"), protocol.get("steps"))
+    note = ", ".join(str(part) for part in parts if part)
     title = f"{ledger.model['title']}: throughput by batch size"
     svg = throughput_by_batch(points, protocol["batch"], title=title, note=f"{note}; bars are 95 % intervals.")
     name = re.sub(r"[^A-Za-z0-9.-]+", "-", str(ledger.model["name"]))  # cards of several models share a folder
@@ -66,54 +65,33 @@ def _corruption_figures(ledger: Ledger, benchmark: Benchmark) -> list[Figure]:
     cells = corruption_cells(ledger, benchmark.name)
     if not cells:
         return []
-    title = str(ledger.model["title"])
+    assert benchmark.corruptions is not None
+    title, file = str(ledger.model["title"]), f"figures/{benchmark.name}"
     first = next(iter(cells.values()))
     note = f"{benchmark.title}; n = {show_count(first)} images a cell; bars are 95 % intervals."
     clean = ledger.get(f"{benchmark.name}/{CLEAN_CROPS}.top1")
-    errors = {cell: error_of(point(item)) for cell, item in cells.items()}
-    figures = [
-        Figure(
-            f"figures/{benchmark.name}-severity.svg",
-            corruption_small_multiples(
-                errors,
-                title=f"{title}: error by corruption and severity",
-                note=note,
-                clean=error_of(point(clean)) if clean is not None and clean.value is not None else None,
-                groups=_groups(cells),
-            ),
-            f"Top-1 error against severity for each corruption, {benchmark.title}",
-        )
-    ]
-    for metric, mean_key, axis in (
-        ("ce", "mce", "corruption error, % of AlexNet's"),
-        ("mean-error", "mean-error", "top-1 error, %"),
+    # ImageNet-C's groups, where the cells belong to them.
+    is_grouped = any(name in members for members in GROUPS.values() for name, _ in cells)
+    groups = dict(GROUPS) if is_grouped else None
+    grid = corruption_small_multiples(
+        {cell: error_of(point(item)) for cell, item in cells.items()},
+        title=f"{title}: error by corruption and severity",
+        note=note,
+        clean=error_of(point(clean)) if clean is not None and clean.value is not None else None,
+        groups=groups,
+    )
+    alternative = f"Top-1 error against severity for each corruption, {benchmark.title}"
+    figures = [Figure(f"{file}-severity.svg", grid, alternative)]
+    for metric, mean_key, mean_name, axis in (
+        ("ce", "mce", "mCE", "corruption error, % of AlexNet's"),
+        ("mean-error", "mean-error", "mean", "top-1 error, %"),
     ):
-        bars = _bars(ledger, benchmark, metric)
+        items = {name: ledger.get(f"{benchmark.name}/{name}.{metric}") for name in benchmark.corruptions.scored}
+        bars = {name: point(item) for name, item in items.items() if item is not None and item.value is not None}
         mean = ledger.get(f"{benchmark.name}.{mean_key}")
         if bars and mean is not None and mean.value is not None:
-            svg = corruption_bars(
-                bars,
-                point(mean),
-                title=f"{title}: {axis.partition(',')[0]} by corruption",
-                note=note,
-                mean_name="mCE" if metric == "ce" else "mean",
-                axis=axis,
-                groups=_groups(cells),
-            )
-            figures.append(
-                Figure(f"figures/{benchmark.name}-{metric}.svg", svg, f"{axis} of each corruption, {benchmark.title}")
-            )
-            break
+            by = f"{title}: {axis.partition(',')[0]} by corruption"
+            svg = corruption_bars(bars, point(mean), title=by, note=note, mean_name=mean_name, axis=axis, groups=groups)
+            alternative = f"{axis} of each corruption, {benchmark.title}"
+            return [*figures, Figure(f"{file}-{metric}.svg", svg, alternative)]
     return figures
-
-
-def _bars(ledger: Ledger, benchmark: Benchmark, metric: str) -> dict[str, Point]:
-    assert benchmark.corruptions is not None
-    items = {name: ledger.get(f"{benchmark.name}/{name}.{metric}") for name in benchmark.corruptions.scored}
-    return {name: point(item) for name, item in items.items() if item is not None and item.value is not None}
-
-
-def _groups(cells: Mapping[tuple[str, int], Evidence]) -> dict[str, tuple[str, ...]] | None:
-    """ImageNet-C's groups, where the cells belong to them."""
-    names = {name for name, _ in cells}
-    return dict(GROUPS) if names & {name for members in GROUPS.values() for name in members} else None

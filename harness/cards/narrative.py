@@ -20,21 +20,6 @@ _MOST_LIMITS = 3
 """Corruptions and drops that are named in the limitations; the tables have them all."""
 
 
-@dataclass(frozen=True)
-class Reference:
-    """One published value beside what was measured."""
-
-    benchmark: str
-    measured: str
-    """Here, or why not."""
-    published: str
-    checkpoint: str
-    """The exact one that the value is for."""
-    setting: str
-    source: str
-    """A Markdown link."""
-
-
 @dataclass
 class Narrative:
     """The words of one card."""
@@ -69,7 +54,7 @@ class Narrative:
             page = re.sub(r"(?:\?plain=1)?#.*$", "", source.url)  # without the line that one answer points to
             self.sources[f"[{title}]({page})"] = None
 
-    def references(self) -> list[Reference]:
+    def references(self) -> list[dict[str, str]]:
         """Published top-1 accuracies by benchmark: those for this checkpoint, or where there is none the nearest other's."""
         rows = []
         knowledge = self.writer.knowledge
@@ -80,9 +65,15 @@ class Narrative:
             for fact in [fact for fact in found if knowledge.stands_for(fact)] or found[:1]:
                 view = View(fact.evidence, fact)
                 self._note_source(view)
-                checkpoint = ("" if knowledge.stands_for(fact) else "another checkpoint: ") + fact.checkpoint.name
-                published = f"{view.number} %"
-                rows.append(Reference(benchmark.title, here, published, checkpoint, fact.setting or "", view.link))
+                row = {
+                    "benchmark": benchmark.title,
+                    "measured": here,
+                    "published": f"{view.number} %",
+                    "checkpoint": ("" if knowledge.stands_for(fact) else "another checkpoint: ") + fact.checkpoint.name,
+                    "setting": fact.setting or "",
+                    "source": view.link,
+                }
+                rows.append(row)
         return rows
 
 

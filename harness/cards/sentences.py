@@ -65,7 +65,8 @@ def sentences(text: str, start: int, end: int, markers: Sequence[Span] = ()) -> 
             position = depth_from = _skip_space(text, next_start, end)
     if position < end:
         bounds.append((position, end))
-    return [(a, b) for a, b in ((a, _trim(text, a, b)) for a, b in bounds) if a < b]
+    trimmed = [(a, a + len(text[a:b].rstrip())) for a, b in bounds]
+    return [(a, b) for a, b in trimmed if a < b]
 
 
 def prose_sentences(document: Document, markers: Sequence[Span] = ()) -> Iterator[Span]:
@@ -97,18 +98,7 @@ def _skip_space(text: str, position: int, end: int) -> int:
     return position
 
 
-def _trim(text: str, start: int, end: int) -> int:
-    while end > start and text[end - 1].isspace():
-        end -= 1
-    return end
-
-
 def label_prefix(sentence: str) -> int:
     """Length of a label with its colon and space at the start of a sentence; 0 where there is none."""
     match = _LABEL_PREFIX.match(sentence)
     return match.end() if match else 0
-
-
-def next_span(spans: Sequence[Span], span: Span) -> Span | None:
-    """The span after `span`."""
-    return next((other for other in spans if other[0] >= span[1]), None)
