@@ -132,7 +132,8 @@ def find_questions(place: Place, table: QuestionTable) -> list[Question]:
         found = _by_topic(_EXPLANATION.sub("", neighbour), table)
         if found:
             return found
-    return _by_section(place, table)
+    path = " > ".join(place.section)
+    return [question for question in table.questions if search(question.section, path)][:1]
 
 
 _compiled = functools.cache(functools.partial(re.compile, flags=re.IGNORECASE | re.DOTALL))
@@ -157,8 +158,3 @@ def _by_topic(text: str, table: QuestionTable) -> list[Question]:
 def _by_label(label: str, table: QuestionTable) -> list[Question]:
     alone = [question for question in _by_topic(label, table) if question.alone]
     return alone or [q for q in table.questions if search(q.label or q.topic, label)][:1]
-
-
-def _by_section(place: Place, table: QuestionTable) -> list[Question]:
-    path = " > ".join(place.section)
-    return [question for question in table.questions if search(question.section, path)][:1]

@@ -53,20 +53,22 @@ from harness.files import shipped_folder, write_text
 from harness.metrics.registry import title_of
 from harness.models.registry import registered
 
-_VARIANT_NAMES = {
+_VARIANTS = {
     "open": "among all outputs",
     "open-descendants": "among all outputs, descendants count as right",
-    "noise": "noise corruptions",
-    "blur": "blur corruptions",
-    "weather": "weather corruptions",
-    "digital": "digital corruptions",
+    "(noise|blur|weather|digital)": "{} corruptions",
     "extra": "the four extra corruptions",
     "no-jpeg": "without the JPEG step",
     "with-decoding": "with JPEG decoding and preprocessing",
     "bf16": "in bfloat16",
     "fp16": "in float16",
+    r"restricted-(\d+)": "on the {} classes the model has",
+    r"severity-(\d)": "all corruptions at severity {}",
+    r"seed-(\d+)": "corruption seed {}",
+    r"severities-([\d-]+)": "all corruptions at severities {}",
+    r"cells-run-\w+": "over the cells that were run",
 }
-
+"""What a variant of an evidence key means, by an expression for it."""
 
 SLICES_FILE = "figures/slices.csv"
 """Every group of every slicing. With the figures, because what lies there and is linked travels with a card."""
@@ -155,7 +157,7 @@ def cost_name(key: str) -> str:
     plain = str(name.plain)
     is_part = name.benchmark == "architecture"
     words = name.metric.replace("-", " ").capitalize() if is_part else _COST_NAMES.get(plain, plain)
-    return _COST_NAMES.get(key) or words + "".join(f", {_VARIANT_NAMES.get(v, v)}" for v in name.variants)
+    return _COST_NAMES.get(key) or words + "".join(f", {_variant_words(variant)}" for variant in name.variants)
 
 
 @dataclass(frozen=True)
@@ -185,29 +187,11 @@ def metric_name(key: str) -> str:
     return f"{words}, images of {name.slice} classes" if name.slice else words
 
 
-_VARIANT_PATTERNS = {
-    r"restricted-(\d+)": "on the {} classes the model has",
-    r"severity-(\d)": "all corruptions at severity {}",
-    r"seed-(\d+)": "corruption seed {}",
-    r"severities-([\d-]+)": "all corruptions at severities {}",
-    r"cells-run-\w+": "over the cells that were run",
-}
-
-
 def _variant_words(variant: str) -> str:
-    for pattern, words in _VARIANT_PATTERNS.items():
+    for pattern, words in _VARIANTS.items():
         if match := re.fullmatch(pattern, variant):
             return words.format(*(group.replace("-", ", ") for group in match.groups()))
-    return _VARIANT_NAMES.get(variant, variant)
-
-
-def _row(item: Evidence) -> Row:
-    words, condition = metric_name(item.key), item.name.condition
-    if condition is not None:
-        words += (
-            ", the same crops without corruption" if condition == CLEAN_CROPS else f", {condition.replace('_', ' ')}"
-        )
-    return Row(item, words)
+    return variant
 
 
 def sections(ledger: Ledger) -> list[Section]:
@@ -222,11 +206,12 @@ def sections(ledger: Ledger) -> list[Section]:
             cells.setdefault(corruption, {})[severity] = item
         in_grid = {item.key for by_severity in cells.values() for item in by_severity.values()}
         waiting = [item for item in items if item.class_ is EvidenceClass.PENDING]
-        rows = [
-            _row(item)
-            for item in items
-            if item.class_ is EvidenceClass.MEASURED and item.name.metric != PER_GMAC and item.key not in in_grid
-        ]
+        rows = []
+        for item in items:
+            if item.class_ is EvidenceClass.MEASURED and item.name.metric != PER_GMAC and item.key not in in_grid:
+                condition = (item.name.condition or "").replace("_", " ")
+                condition = "the same crops without corruption" if condition == CLEAN_CROPS else condition
+                rows.append(Row(item, ", ".join(filter(None, [metric_name(item.key), condition]))))
         found.append(Section(known[name], rows, waiting, cells, drawn.get(name, [])))
     return found
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from harness.cards.figures import Figure
+from harness.cards.views import View
 from harness.data.catalog import benchmarks
 from harness.data.slicings import slicings
 from harness.evidence import (
@@ -44,22 +45,6 @@ def is_slice(key: str) -> bool:
 
 
 @dataclass(frozen=True)
-class WorstSlice:
-    """One row of the search for the worst slices."""
-
-    slicing: str
-    title: str
-    n: int
-    accuracy: float
-    """Percent, as the bounds, which hold for all slices that were searched at once."""
-    low: float
-    high: float
-    gap: float
-    """Points below the accuracy of all images."""
-    gap_at_least: float
-
-
-@dataclass(frozen=True)
 class SlicingView:
     """What is known on one slicing of one set of images."""
 
@@ -89,10 +74,7 @@ class SlicingView:
     @property
     def verdict(self) -> str | None:
         """That no group differs from the rest, where that is what the data say."""
-        protocol = _protocol(self.difference) if self.difference else {}
-        if protocol.get("detectable", True):
-            return None
-        return f"no detectable difference (smallest detectable here: {protocol['smallest_detectable']:.1f} points)"
+        return View(self.difference).no_difference if self.difference else None
 
     @property
     def note(self) -> str | None:
@@ -105,25 +87,13 @@ class SlicingView:
 
 
 @dataclass(frozen=True)
-class Waiting:
-    """Slicings of one set of images that have no numbers, for one reason."""
-
-    where: str
-    class_: str
-    """`pending` or `not-applicable`."""
-    reason: str
-    titles: list[str]
-    command: str | None
-    """What would measure them, where that is known."""
-
-
-@dataclass(frozen=True)
 class SliceResults:
     """All that a ledger says on slices."""
 
     views: list[SlicingView]
-    worst: dict[str, list[WorstSlice]]
-    """By set of images."""
+    worst: dict[str, list[dict[str, Any]]]
+    """By set of images the rows of the search for the worst slices, as evidence has them: accuracy, gap and bounds in
+    percent and points, `gap_at_least` with the search allowed for."""
 
     def __bool__(self) -> bool:
         return any(view.groups or view.disparities for view in self.views)
@@ -133,8 +103,8 @@ class SliceResults:
         return [view for view in self.views if view.groups]
 
     @property
-    def waiting(self) -> list[Waiting]:
-        """What has no numbers, slicings with one reason together."""
+    def waiting(self) -> list[dict[str, Any]]:
+        """What has no numbers, slicings of one set of images with one reason together; the command measures them."""
         together: dict[tuple[str, str, str], list[tuple[str, Evidence]]] = {}
         for view in self.views:
             if not view.groups and (item := view.waiting) is not None:
@@ -143,22 +113,29 @@ class SliceResults:
         found = []
         for (where, class_, why), group in together.items():
             commands = [item.command for _, item in group if item.command and class_ == EvidenceClass.PENDING]
-            found.append(Waiting(where, class_, why, [title for title, _ in group], next(iter(commands), None)))
+            titles = [title for title, _ in group]
+            row = {
+                "where": where,
+                "class_": class_,
+                "reason": why,
+                "titles": titles,
+                "command": next(iter(commands), None),
+            }
+            found.append(row)
         return found
 
 
 def slice_results(ledger: Ledger) -> SliceResults:
     """The slices of a ledger, in the order of their first evidence."""
     found: dict[tuple[str, str, tuple[str, ...]], list[Evidence]] = {}
-    worst: dict[str, list[WorstSlice]] = {}
+    worst = {}
     for item in ledger:
         key = item.name
         if key.slicing is not None and key.slicing not in LABEL_SPACES:
             protocol = tuple(part for part in key.variants if part not in _DISPARITIES)
             found.setdefault((key.prefix, key.slicing, protocol), []).append(item)
         elif key.metric == _WORST and isinstance(item.value, list):
-            rows = ({name: value for name, value in row.items() if name != "key"} for row in item.value)
-            worst[key.where] = [WorstSlice(**row) for row in rows]
+            worst[key.where] = item.value
     return SliceResults([_view(where, name, entries) for (where, name, _), entries in found.items()], worst)
 
 
@@ -290,9 +267,9 @@ def _row(view: SlicingView, item: Evidence) -> dict[str, Any]:
     }
 
 
-def certain(rows: list[WorstSlice]) -> list[WorstSlice]:
+def certain(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """The slices that are below the whole even when the search is allowed for; the first few where none is."""
-    return [row for row in rows if row.gap_at_least > 0] or rows[:_NAMED]
+    return [row for row in rows if row["gap_at_least"] > 0] or rows[:_NAMED]
 
 
 _MOST_GROUPS = 20

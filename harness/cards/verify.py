@@ -13,7 +13,7 @@ from __future__ import annotations
 import difflib
 import itertools
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -43,7 +43,6 @@ _TOKEN = re.compile(r"\d[\d,]*(?:\.\d+)?")
 _NAMED_EVIDENCE = re.compile(r"(?:\(|; )(?:measured|documented|derived|estimated)\b")
 _SILENT = re.compile(r"(?<=\]\()[^()\s]*|<https?://[^<>\s]*>|https?://[^\s)>]*|`[^`\n]*`")
 """Addresses and code: their digits state nothing."""
-_MINIMUM_LIKENESS = 0.5
 
 
 @dataclass(frozen=True)
@@ -203,12 +202,13 @@ def _measured_numbers(document: Document, ledger: Ledger) -> Iterator[Finding | 
         if stated in phrases:
             yield None
             continue
-        line = document.line_of(match.start())
-        like = difflib.get_close_matches(stated, phrases, n=1, cutoff=_MINIMUM_LIKENESS)
-        if like:
-            yield Finding(line, phrases[like[0]], f"says {stated}; the evidence says {like[0]}")
-        else:
-            yield Finding(line, None, f"says {stated}, and no evidence is like it")
+        like = _likest(stated, phrases)
+        what = f"; the evidence says {like}" if like else ", and no evidence is like it"
+        yield Finding(document.line_of(match.start()), phrases[like] if like else None, f"says {stated}{what}")
+
+
+def _likest(stated: str, known: Iterable[str]) -> str | None:
+    return next(iter(difflib.get_close_matches(stated, list(known), n=1, cutoff=0.5)), None)
 
 
 def _unknown_numbers(document: Document, name: str, ledger: Ledger | None) -> Iterator[Finding | None]:
@@ -219,12 +219,8 @@ def _unknown_numbers(document: Document, name: str, ledger: Ledger | None) -> It
         if number in keys:
             yield None
             continue
-        near = None
-        for numbers in (
-            before.get(word, ()),
-            [known for known, key in keys.items() if key],
-        ):  # the same word comes first
-            near = near or next(iter(difflib.get_close_matches(number, numbers, n=1, cutoff=_MINIMUM_LIKENESS)), None)
+        # Numbers that the same word follows come first.
+        near = _likest(number, before.get(word, ())) or _likest(number, [known for known, key in keys.items() if key])
         key = keys[near] if near else None
         message = f"says {stated}, and no evidence says so" + (f"; {key} is {near}" if near else "")
         yield Finding(document.line_of(offset), key, message)
@@ -253,8 +249,7 @@ def _known_numbers(model: str, ledger: Ledger | None) -> tuple[dict[str, str | N
 
 
 def _stated_numbers(document: Document) -> Iterator[tuple[int, str, str]]:
-    """Offset and text of each number in the sentences of a card that name the class of their evidence, and the word
-    after it."""
+    """Offset and text of each number in the sentences that name the class of their evidence, and the word after it."""
     for start, end in prose_sentences(document):
         sentence = document.text[start:end]
         if _NAMED_EVIDENCE.search(sentence):
@@ -279,12 +274,12 @@ def _shown(item: Evidence) -> str:
 
 def _said(fact: Fact) -> str:
     """A documented fact with everything that is said beside it."""
-    conflicts = " ".join(f"{other.says} {other.source.title} {other.source.place}" for other in fact.conflicts)
-    source = fact.evidence.source
-    places = " ".join(f"{found.title} {found.place}" for found in (source, *fact.also) if found)
-    checkpoint = f"{fact.checkpoint.name} {fact.checkpoint.label} {fact.checkpoint.condition}"
-    words = f"{fact.says} {fact.note} {' '.join(fact.looked_in)} {fact.setting}"
-    return " ".join([_shown(fact.evidence), words, conflicts, places, checkpoint])
+    words = [_shown(fact.evidence), fact.says, fact.note, *fact.looked_in, fact.setting]
+    for other in fact.conflicts:
+        words += [other.says, other.source.title, other.source.place]
+    for source in (fact.evidence.source, *fact.also):
+        words += [source.title, source.place] if source else []
+    return " ".join(map(str, [*words, fact.checkpoint.name, fact.checkpoint.label, fact.checkpoint.condition]))
 
 
 def _filled_again(

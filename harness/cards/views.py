@@ -107,7 +107,7 @@ class View:
         protocol = self.evidence.protocol or {}
         if protocol.get("detectable", True):
             return None
-        return f"there is no detectable difference (smallest detectable here: {protocol['smallest_detectable']:.1f} points)"
+        return f"no detectable difference (smallest detectable here: {protocol['smallest_detectable']:.1f} points)"
 
     @property
     def link(self) -> str:

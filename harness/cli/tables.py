@@ -89,7 +89,7 @@ def slices_text(ledger: Ledger) -> list[str]:
     for where, found in results.worst.items():
         rows = certain(found)
         lines = [
-            [row.slicing, row.title, f"{row.accuracy:.1f} %", f"{row.gap:.1f}", f"{row.gap_at_least:.1f}", f"{row.n:,}"]
+            [row["slicing"], row["title"], f"{row['accuracy']:.1f} %", f"{row['gap']:.1f}", f"{row['gap_at_least']:.1f}", f"{row['n']:,}"]
             for row in rows
         ]
         columns = ["slicing", "group", "top-1", "points below all", "at least", "n"]

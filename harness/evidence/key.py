@@ -42,9 +42,13 @@ class EvidenceKey:
     """Another reading or protocol than the plain one; several are joined by `+`."""
 
     @classmethod
+    @functools.lru_cache(maxsize=65536)
     def parse(cls, text: str) -> EvidenceKey:
         """Raises ValueError for text that is no key."""
-        return _parse(text)
+        match = _KEY.fullmatch(text)
+        if match is None:
+            raise ValueError(f"'{text}' is not <benchmark>[/<condition>][@<slice>].<metric>[:<variant>]")
+        return cls(**match.groupdict())
 
     def __str__(self) -> str:
         condition = f"/{self.condition}" if self.condition else ""
@@ -111,14 +115,6 @@ class EvidenceKey:
     def with_metric(self, metric: str) -> EvidenceKey:
         """The key of another metric on the same samples, same variant."""
         return replace(self, metric=metric)
-
-
-@functools.lru_cache(maxsize=65536)
-def _parse(text: str) -> EvidenceKey:
-    match = _KEY.fullmatch(text)
-    if match is None:
-        raise ValueError(f"'{text}' is not <benchmark>[/<condition>][@<slice>].<metric>[:<variant>]")
-    return EvidenceKey(**match.groupdict())
 
 
 def split_prefix(prefix: str) -> tuple[str, str | None]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, Literal
@@ -30,11 +31,9 @@ class Ledger(BaseModel):
 
     @model_validator(mode="after")
     def _unique_keys(self) -> Ledger:
-        seen: set[str] = set()
-        for item in self.evidence:
-            if item.key in seen:
-                raise ValueError(f"two pieces of evidence are called {item.key}")
-            seen.add(item.key)
+        for key, count in Counter(item.key for item in self.evidence).items():
+            if count > 1:
+                raise ValueError(f"two pieces of evidence are called {key}")
         return self
 
     def __iter__(self) -> Iterator[Evidence]:  # type: ignore[override]
@@ -104,8 +103,8 @@ class Ledger(BaseModel):
 
 def _keeps(old: Evidence, new: Evidence) -> bool:
     """Whether `old` is the better answer to the same question."""
-    if old.class_.has_value and not new.class_.has_value:
-        return old.fingerprints.weights == new.fingerprints.weights or new.fingerprints.weights is None
     same_weights = old.fingerprints.weights == new.fingerprints.weights
-    both_count = old.n is not None and new.n is not None
-    return same_weights and both_count and new.class_ is old.class_ and (new.n or 0) < (old.n or 0)
+    if old.class_.has_value and not new.class_.has_value:
+        return same_weights or new.fingerprints.weights is None
+    is_smaller = old.n is not None and new.n is not None and new.n < old.n
+    return same_weights and new.class_ is old.class_ and is_smaller
