@@ -87,11 +87,8 @@ def slices_text(ledger: Ledger) -> list[str]:
     results = slice_results(ledger)
     blocks = []
     for where, found in results.worst.items():
-        rows = certain(found)
-        lines = [
-            [row["slicing"], row["title"], f"{row['accuracy']:.1f} %", f"{row['gap']:.1f}", f"{row['gap_at_least']:.1f}", f"{row['n']:,}"]
-            for row in rows
-        ]
+        forms = ("{slicing}", "{title}", "{accuracy:.1f} %", "{gap:.1f}", "{gap_at_least:.1f}", "{n:,}")
+        lines = [[form.format(**row) for form in forms] for row in certain(found)]
         columns = ["slicing", "group", "top-1", "points below all", "at least", "n"]
         text = table(columns, lines, numeric=frozenset({2, 3, 4, 5}))
         blocks.append(f"Worst slices of {where} (“at least” allows for having searched all of them)\n{text}")
