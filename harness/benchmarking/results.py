@@ -94,28 +94,20 @@ def complexity_evidence(
     found, (_, height, width) = complexity, complexity.input_size
     suffix = f":{width}x{height}" if variant else ""
     at_size = {"input_size": list(found.input_size), "tool": "torch.utils.flop_counter on the meta device"}
-    how = {"one_mac": "2 FLOPs", "not_counted": NOT_COUNTED, "bias_additions": found.bias_additions}
-    arithmetic = at_size | how
+    arithmetic = {"one_mac": "2 FLOPs", "not_counted": NOT_COUNTED, "bias_additions": found.bias_additions} | at_size
     rows: list[tuple[str, Any, str | None, dict[str, Any]]] = [
         (f"macs{suffix}", found.macs, "MACs", arithmetic | {"by_stage": found.macs_by_stage}),
         (f"flops{suffix}", found.flops, "FLOPs", arithmetic),
         (f"activations{suffix}", found.activations, "elements", at_size | {"definition": ACTIVATIONS_DEFINITION}),
     ]
     if not variant:
-        size, read_from = (
-            found.checkpoint_bytes,
-            "dtypes and shapes of the state dict; a file adds its format's own bytes",
-        )
-        if checkpoint is not None:
-            size, read_from = checkpoint.stat().st_size, f"size of the file {checkpoint.name}"
+        size = found.checkpoint_bytes if checkpoint is None else checkpoint.stat().st_size
+        tensors = "dtypes and shapes of the state dict; a file adds its format's own bytes"
+        read_from = tensors if checkpoint is None else f"size of the file {checkpoint.name}"
         outputs = {"outputs": found.outputs}
+        counts = outputs | {"trainable": found.trainable, "buffers": found.buffers}
         rows = [
-            (
-                "parameters",
-                found.parameters,
-                "parameters",
-                outputs | {"trainable": found.trainable, "buffers": found.buffers},
-            ),
+            ("parameters", found.parameters, "parameters", counts),
             ("parameters:head", found.head_parameters or None, "parameters", outputs),
             ("parameters:by-stage", found.parameters_by_stage, None, {}),
             ("checkpoint-bytes", size, "B", {"tensor_bytes_by_dtype": found.state_bytes, "read_from": read_from}),
@@ -316,9 +308,11 @@ def _over_repeats(
         why = "the energy's low bound is 0, so this has no high bound"
         joules = joules.reciprocal() * 1000 if joules.low > 0 else None
     method = "Student's t over repeats" if metered else "bounds of the power model and Student's t over repeats"
+    if joules is None:
+        return provenance.pending(key, why, protocol)
     exact = "a single repeat has no interval" if metered and len(repeats) == 1 else None
-    n = sum(use.images for use in repeats)
-    return _of_range(key, unit, joules, why, provenance, protocol, method, n=n, metered=metered, exact=exact)
+    fields = _bounded(joules, method, metered=metered, exact=exact)
+    return provenance.record(key, protocol=protocol, unit=unit, n=sum(use.images for use in repeats), **fields)
 
 
 def idle_evidence(readings: Sequence[Reading], provenance: Provenance) -> Evidence:
@@ -338,12 +332,11 @@ def run_energy_evidence(use: EnergyUse, provenance: Provenance, **covers: Any) -
 
 def _once(key: str, unit: str, use: EnergyUse, total: Range | None, provenance: Provenance, **covers: Any) -> Evidence:
     protocol = provenance.protocol(**covers, parts=[_part(reading) for reading in use.readings])
+    if use.reason is not None or total is None:
+        return provenance.pending(key, use.reason, protocol)
     exact = "one span, read off hardware counters" if use.metered else None
-    total = total if use.reason is None else None
-    method = "bounds of the power model"
-    return _of_range(
-        key, unit, total, use.reason, provenance, protocol, method, n=use.images, metered=use.metered, exact=exact
-    )
+    fields = _bounded(total, "bounds of the power model", metered=use.metered, exact=exact)
+    return provenance.record(key, protocol=protocol, unit=unit, n=use.images, **fields)
 
 
 def carbon_evidence(
@@ -360,7 +353,7 @@ def carbon_evidence(
         return provenance.pending(key, reason, provenance.protocol(**covers))
     carbon = emissions(joules, grid_intensity(region))
     protocol = provenance.protocol(**covers, **_factors(carbon))
-    return _of_range(key, "g CO2e", carbon.grams, None, provenance, protocol, BOUNDS, n=images)
+    return provenance.record(key, protocol=protocol, unit="g CO2e", n=images, **_bounded(carbon.grams, BOUNDS))
 
 
 def training_evidence(
@@ -379,9 +372,10 @@ def training_evidence(
     protocol = {"documented": dict(facts), **_factors(carbon)}
     kwh = carbon.joules * carbon.pue.range * (1 / JOULES_PER_KWH)
     of_energy = "product of the bounds of hours, device power and PUE; not a sampling interval"
+    record = partial(provenance.record, protocol=protocol)
     return [
-        _of_range("energy.training", "kWh", kwh, None, provenance, protocol, of_energy),
-        _of_range("carbon.training", "kg CO2e", carbon.grams * 0.001, None, provenance, protocol, BOUNDS),
+        record("energy.training", unit="kWh", **_bounded(kwh, of_energy)),
+        record("carbon.training", unit="kg CO2e", **_bounded(carbon.grams * 0.001, BOUNDS)),
     ]
 
 
@@ -393,28 +387,11 @@ def _factors(carbon: Emissions) -> dict[str, Any]:
     return {"joules": asdict(carbon.joules), "pue": carbon.pue.describe(), "grid": carbon.intensity.describe()}
 
 
-def _of_range(
-    key: str,
-    unit: str,
-    total: Range | None,
-    why: str | None,
-    provenance: Provenance,
-    protocol: Mapping[str, Any],
-    method: str,
-    *,
-    n: int | None = None,
-    metered: bool = False,
-    exact: str | None = None,
-) -> Evidence:
-    """A quantity within bounds, measured where it was metered, else estimated.
-
-    Args:
-        why: there is no total, where that is None.
-        method: what the bounds are.
-        exact: why it has no interval.
-    """
-    if total is None:
-        return provenance.pending(key, why, protocol)
-    class_ = EvidenceClass.MEASURED if metered else EvidenceClass.ESTIMATED
-    interval = total.interval(method) if exact is None else None
-    return provenance.record(key, class_, protocol, value=total.value, unit=unit, interval=interval, n=n, reason=exact)
+def _bounded(total: Range, method: str, *, metered: bool = False, exact: str | None = None) -> dict[str, Any]:
+    """Fields of a quantity within bounds, which `method` names; `exact` says why it has no interval."""
+    return {
+        "class_": EvidenceClass.MEASURED if metered else EvidenceClass.ESTIMATED,
+        "value": total.value,
+        "interval": total.interval(method) if exact is None else None,
+        "reason": exact,
+    }

@@ -25,7 +25,7 @@ import numpy as np
 from scipy import special, stats
 
 from harness.data.catalog import benchmarks
-from harness.errors import ExitCode, HarnessError, MissingInputError
+from harness.errors import HarnessError, MissingInputError, UsageError
 from harness.evidence import Evidence, EvidenceClass, Fingerprints, Interval, Ledger
 from harness.facts.loader import LINEAGE_KEY, KnownLogits, LineageCandidate, ModelFacts, facts_for
 from harness.models.registry import resolve
@@ -213,16 +213,13 @@ def identify(facts: ModelFacts, observations: list[Observation]) -> Identificati
     candidates = {candidate.checkpoint: candidate for candidate in facts.lineage.candidates}
     deciding = {seen.decides for seen in observations if seen.decides}
     if len(deciding) > 1:
-        raise HarnessError(
-            f"The weights look like {' and like '.join(sorted(deciding))} at once; these are no alternatives."
-        )
+        look = " and like ".join(sorted(deciding))
+        raise HarnessError(f"The weights look like {look} at once; these are no alternatives.")
     scores = {name: sum(seen.log_likelihoods.get(name, 0.0) for seen in observations) for name in candidates}
     if all(score == -math.inf for score in scores.values()):
         neither = " nor ".join(facts.checkpoints[name].name for name in candidates)
-        raise HarnessError(
-            f"The weights are neither {neither}.",
-            remedy="They may have been trained further, or the file was replaced.",
-        )
+        remedy = "They may have been trained further, or the file was replaced."
+        raise HarnessError(f"The weights are neither {neither}.", remedy=remedy)
     priors = {name: candidate.prior for name, candidate in candidates.items()}
     likely = _posterior(priors, scores)
 
@@ -309,10 +306,9 @@ def identify_model(
     """
     facts = facts_for(model) or facts_for(resolve(model).name)
     if facts is None or facts.lineage is None:
-        raise HarnessError(
+        raise UsageError(
             f"The facts of {model} name no alternatives for what it holds.",
             remedy="Only a model whose facts file has `lineage` can be identified; see harness/facts.",
-            exit_code=ExitCode.USAGE,
         )
 
     def load(reference: str) -> LoadedModel | None:

@@ -162,9 +162,8 @@ def choose(
         needed_s = COMPILE_SECONDS if config.compiled else best_first_s / _FIRST_IMAGES * images_each
         why_not = _not_worth_compiling(config, trials, limit_s, compiling_s) if config.compiled else None
         if why_not is None and needed_s > allowance_s - (begun - started):
-            why_not = (
-                f"not tried: it takes about {needed_s:.1f} s, and choosing at most {allowance_s:.1f} s of this run"
-            )
+            allowed_s = f"choosing at most {allowance_s:.1f} s of this run"
+            why_not = f"not tried: it takes about {needed_s:.1f} s, and {allowed_s}"
         if why_not is not None:
             trials.append(Trial(config, rejected=why_not))
             continue

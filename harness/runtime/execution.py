@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from harness.errors import ExitCode, HarnessError, unknown_name
+from harness.errors import ExitCode, HarnessError, UsageError, unknown_name
 from harness.runtime.decoding import default_workers
 from harness.settings import AUTO, PRECISIONS, Settings
 
@@ -41,10 +41,9 @@ class ExecutionConfig:
             if value not in known:
                 raise unknown_name(kind, value, known)
         if self.precision == "tf32" and self.device_type != "cuda":
-            raise HarnessError(
+            raise UsageError(
                 f"Only CUDA devices have tf32; this run is on {self.device}.",
                 remedy="Use --precision fp32, or bf16 where it is faster here.",
-                exit_code=ExitCode.USAGE,
             )
 
     @property
@@ -103,9 +102,7 @@ def resolve_device(name: str) -> str:
     try:
         device = torch.device(name)
     except RuntimeError as error:
-        raise HarnessError(
-            f"'{name}' is no device.", remedy="Use auto, cpu, cuda, cuda:N or mps.", exit_code=ExitCode.USAGE
-        ) from error
+        raise UsageError(f"'{name}' is no device.", remedy="Use auto, cpu, cuda, cuda:N or mps.") from error
     if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
         raise HarnessError(
             f"There is no device {name} here: {torch.cuda.device_count()} GPUs are visible.",
