@@ -119,10 +119,7 @@ def _damaged(what: str, error: Exception) -> HarnessError:
 def imagenet_x_annotations(which: str, factors: tuple[str, ...]) -> tuple[pd.DataFrame, str]:
     """ImageNet-X's annotations of the validation images that are not prototypes, and their SHA-256.
 
-    Args:
-        which: `multi` (all factors that apply) or `top` (the main one).
-        factors: the annotations' columns, in order.
-
+    `which` is `multi` (all factors that apply) or `top` (the main one); `factors` are the annotations' columns, in order.
     Returns a boolean column a factor, indexed by file name.
 
     Raises MissingInputError: the imagenet-x package is not installed; HarnessError: its files are damaged.

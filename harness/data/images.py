@@ -22,12 +22,7 @@ class UnreadableImageError(HarnessError):
 
 
 def load_image(data: bytes) -> Image.Image:
-    """Decode encoded image bytes to RGB.
-
-    Args:
-        data: a whole JPEG, PNG, WebP or other file that Pillow reads.
-
-    Returns a loaded image of mode "RGB" (8 bits a channel).
+    """Decode a whole JPEG, PNG, WebP or other file that Pillow reads to a loaded image of mode "RGB" (8 bits a channel).
 
     Raises UnreadableImageError: empty, truncated, unknown format, damaged, or more than `MAX_PIXELS` pixels.
     """
@@ -39,10 +34,8 @@ def load_image(data: bytes) -> Image.Image:
             warnings.simplefilter("ignore")
             with Image.open(io.BytesIO(data)) as image:
                 if image.width * image.height > MAX_PIXELS:
-                    raise UnreadableImageError(
-                        f"The image claims {image.width} × {image.height} pixels, more than {MAX_PIXELS:,}: "
-                        "refused as a decompression bomb."
-                    )
+                    claim = f"{image.width} × {image.height} pixels, more than {MAX_PIXELS:,}"
+                    raise UnreadableImageError(f"The image claims {claim}: refused as a decompression bomb.")
                 return image.convert("RGB")
     except UnidentifiedImageError as error:  # its own text holds a memory address
         raise UnreadableImageError("The file is no image that Pillow can read.") from error

@@ -148,9 +148,7 @@ def _source(
 def unpacked_archive(repository: str, archive: str, revision: str | None, folder: Path) -> Path:
     """The unpacked content of `archive` in a Hub data set, fetched if need be.
 
-    Args:
-        archive: path in the repository, .tar.gz or .zip.
-        folder: where unpacked archives are kept.
+    `archive` is a path in the repository (.tar.gz or .zip), `folder` keeps what is unpacked.
 
     Raises MissingInputError: no network, no access, or no such file.
     Raises HarnessError: the archive is damaged, or the disk is full.

@@ -153,10 +153,9 @@ def _chosen(path: Path, columns: dict[str, pd.Series], by: Sequence[str]) -> dic
     for name in wanted:
         if name not in columns:
             close = nearest(name, [*columns, *slicings()])
-            raise UsageError(
-                f"{path} has no column '{name}' (it has {_listed(list(columns))}), and no slicing has this name.",
-                remedy=f"Did you mean {' or '.join(close)}?" if close else "See: harness list slicings",
-            )
+            message = f"{path} has no column '{name}' (it has {_listed(list(columns))}), and no slicing has this name."
+            remedy = f"Did you mean {' or '.join(close)}?" if close else "See: harness list slicings"
+            raise UsageError(message, remedy=remedy)
     chosen = {name: columns[name] for name in wanted} if wanted else columns
     taken = next((name for name in chosen if name in slicings()), None)
     if taken is not None:

@@ -77,19 +77,16 @@ def split_reference(reference: str) -> tuple[str, str | None]:
 def check_reference(reference: str, also: Sequence[str] = ()) -> None:
     """Refuse a name that is no slicing, and a group that the catalog knows not to exist.
 
-    Args:
-        also: further names, such as the columns of a user's file; their groups are checked when they are read.
+    The groups of further names (`also`), such as the columns of a user's file, are checked when they are read.
 
     Raises HarnessError: with the nearest known names.
     """
     name, group = split_reference(reference)
-    if name in also:
-        return
-    if name not in slicings():
+    if name not in slicings() and name not in also:
         raise unknown_name("slicing", name, [*slicings(), *also])
-    entry = slicings()[name]
-    if group is None:
+    if group is None or name in also:
         return
+    entry = slicings()[name]
     if entry.names and group not in entry.names:
         raise unknown_name(f"group of {name}", group, entry.names)
     if entry.kind in ("wordnet", "class"):

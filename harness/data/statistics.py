@@ -75,10 +75,7 @@ def image_statistics(
 ) -> pd.DataFrame:
     """The statistics of the first `count` samples of a copy.
 
-    Args:
-        home: the store.
-        workers: decoding threads.
-        progress: called with the number of images done since the last call.
+    `home` is the store, `workers` counts decoding threads, `progress` is told the images done since the last call.
 
     Returns float64, indexed by sample id, one column for each of `STATISTICS`; NaN where an image can't be read.
 

@@ -55,20 +55,16 @@ class OutputLabels:
 def declared_outputs(name: str, num_outputs: int, *, proof: str) -> OutputLabels:
     """The outputs of a model whose label space is stated (by the user, or by a cited source).
 
-    Args:
-        name: a label space, or one followed by "+background" for a head with a background class at index 0.
-        num_outputs: length of the model's logits.
+    `name` is a label space, or one followed by "+background" for a head with a background class at index 0.
 
     Raises HarnessError: unknown space, or its length is not `num_outputs`.
     """
     base = name.removesuffix("+background")
     synsets = (*((None,) if base != name else ()), *label_space(base).synsets)
     if len(synsets) != num_outputs:
-        raise HarnessError(
-            f"The model has {num_outputs:,} outputs, but {name} has {len(synsets):,} classes.",
-            remedy="Name the label space the checkpoint was trained with, or use another checkpoint.",
-            exit_code=ExitCode.MISSING,
-        )
+        message = f"The model has {num_outputs:,} outputs, but {name} has {len(synsets):,} classes."
+        remedy = "Name the label space the checkpoint was trained with, or use another checkpoint."
+        raise HarnessError(message, remedy=remedy, exit_code=ExitCode.MISSING)
     return OutputLabels(name, synsets, proof)
 
 
@@ -126,9 +122,8 @@ def prove_outputs(names: Sequence[str], note: str | None = None) -> OutputLabels
         names: one a model output: WordNet ids, or class names as published with ImageNet.
         note: something a reader of the proof should know, from `names_by_output`.
 
-    Raises:
-        UnprovenLabelsError: the names are placeholders, belong to other data, or contradict every known order; the
-            message shows the first contradictions.
+    Raises UnprovenLabelsError: the names are placeholders, belong to other data, or contradict every known order; the
+    message shows the first contradictions.
     """
     offset = 1 if names and _fold(names[0]) in _BACKGROUND else 0
     background: tuple[None, ...] = (None,) * offset

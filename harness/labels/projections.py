@@ -64,8 +64,7 @@ def label_space_projections(
 ) -> list[LabelSpaceProjection]:
     """The label spaces in which one model is read on one benchmark, the closed one first.
 
-    Args:
-        with_subsets: also read the smaller label spaces inside the benchmark's.
+    `with_subsets` also reads the smaller label spaces inside the benchmark's.
 
     Raises UnprovenLabelsError: the model has none of the benchmark's classes.
     """

@@ -127,14 +127,10 @@ def known_identity(
 def load_model(spec: ModelSpec, found: CheckpointFiles, *, label_space: str | None, cache: Path) -> LoadedModel:
     """Build the model, load its tensors, prove its labels; remember its identity under `cache`.
 
-    Args:
-        label_space: what the user says the outputs are, or None to prove it from the checkpoint.
+    The outputs are what the user says (`label_space`), or for None what the checkpoint proves.
 
-    Raises:
-        HarnessError: a damaged or incomplete checkpoint, preprocessing that is not stated, labels that can't be
-            proven.
+    Raises HarnessError: a damaged or incomplete checkpoint, unstated preprocessing, labels that can't be proven.
     """
-
     with _quiet_libraries():
         built = spec.checkpoint.build(spec, found)
     loaded = identified(spec, built, _labels(spec, built, label_space), size=found.size(), revision=found.revision)
@@ -183,11 +179,9 @@ def build_architecture(spec: ModelSpec, *, seed: int = 0) -> torch.nn.Module:
     from harness.models.wrapping import LogitsOnly
 
     if spec.architecture is None:
-        raise HarnessError(
-            f"The architecture of {spec.reference} is known from its checkpoint only.",
-            remedy="Fetch the checkpoint, or use a model of the registry (harness list models).",
-            exit_code=ExitCode.MISSING,
-        )
+        message = f"The architecture of {spec.reference} is known from its checkpoint only."
+        remedy = "Fetch the checkpoint, or use a model of the registry (harness list models)."
+        raise HarnessError(message, remedy=remedy, exit_code=ExitCode.MISSING)
     torch.manual_seed(seed)
     with _quiet_libraries():
         return LogitsOnly(spec.architecture.build()).eval()

@@ -75,8 +75,8 @@ def from_module(
     _check_weights(module)
     core = copy.deepcopy(module).cpu().eval()
     outputs = _count_outputs(core, preprocessing)
-    library = type(module).__module__.partition(".")[0]
-    library = library if library in _LIBRARIES else "pytorch"
+    package = type(module).__module__.partition(".")[0]
+    library = package if package in _LIBRARIES else "pytorch"
     preprocessing = preprocessing.model_copy(update={"origin": preprocessing.origin or "given with the module"})
     built = BuiltModel(core, library, type(module).__name__, outputs, preprocessing)
     size = sum(tensor.numel() * tensor.element_size() for tensor in core.state_dict().values())
@@ -91,9 +91,8 @@ def module_state(loaded: LoadedModel) -> ModelState:
 
 
 def _spec(name: str, class_name: str) -> ModelSpec:
-    return ModelSpec(
-        name=name, reference=f"MODULE/{name}", title=name, checkpoint=ModuleCheckpoint(class_name=class_name)
-    )
+    checkpoint = ModuleCheckpoint(class_name=class_name)
+    return ModelSpec(name=name, reference=f"MODULE/{name}", title=name, checkpoint=checkpoint)
 
 
 def _check_weights(module: torch.nn.Module) -> None:

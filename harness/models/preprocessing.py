@@ -221,11 +221,9 @@ _HUB_SIZES = {
 
 
 def _incomplete(origin: str, why: str) -> HarnessError:
-    return HarnessError(
-        f"The preprocessing of this checkpoint can't be read from {origin}: {why}.",
-        remedy="Use a checkpoint whose configuration states its preprocessing in full.",
-        exit_code=ExitCode.MISSING,
-    )
+    message = f"The preprocessing of this checkpoint can't be read from {origin}: {why}."
+    remedy = "Use a checkpoint whose configuration states its preprocessing in full."
+    return HarnessError(message, remedy=remedy, exit_code=ExitCode.MISSING)
 
 
 def _build(origin: str, **fields: Any) -> Preprocessing:

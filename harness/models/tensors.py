@@ -17,11 +17,9 @@ if TYPE_CHECKING:
 
 def damaged(path: Path, why: str) -> HarnessError:
     """An error for a checkpoint that is here and can't be used."""
-    return HarnessError(
-        f"The checkpoint {path} can't be used: {why}.",
-        remedy="Fetch it again, or use another revision.",
-        exit_code=ExitCode.MISSING,
-    )
+    message = f"The checkpoint {path} can't be used: {why}."
+    remedy = "Fetch it again, or use another revision."
+    return HarnessError(message, remedy=remedy, exit_code=ExitCode.MISSING)
 
 
 @contextmanager

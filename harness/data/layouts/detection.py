@@ -64,10 +64,9 @@ def detect(place: Place) -> tuple[Source, list[str]]:
             break
         found = replace(found, path=found.path / found.listing.folders[0])
     expected = "\n    ".join(["one of", *(layout.example for layout in LAYOUTS)])
-    raise HarnessError(
-        f"No images of {place.benchmark.name} in {place.path}: {_content(place)}. Expected {expected}",
-        remedy=f"Give the folder that directly holds the copy: --data {place.benchmark.name}=DIR. {place.benchmark.get}",
-    )
+    message = f"No images of {place.benchmark.name} in {place.path}: {_content(place)}. Expected {expected}"
+    remedy = f"Give the folder that directly holds the copy: --data {place.benchmark.name}=DIR. {place.benchmark.get}"
+    raise HarnessError(message, remedy=remedy)
 
 
 def _source_at(place: Place) -> Source | None:

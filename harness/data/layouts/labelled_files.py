@@ -39,10 +39,9 @@ class LabelledFiles(Source):
         entries = [Entry(image, labels[image], image) for image in images if image in labels]
         unlabelled = [image for image in images if image not in labels]
         if not entries:
-            raise HarnessError(
-                f"None of the {len(images):,} images in {self.root} is named in {self.table} (e.g. {images[0]}).",
-                remedy="Give the images their published names, or the table that belongs to them.",
-            )
+            message = f"None of the {len(images):,} images in {self.root} is named in {self.table} (e.g. {images[0]})."
+            remedy = "Give the images their published names, or the table that belongs to them."
+            raise HarnessError(message, remedy=remedy)
         table, missing = self.table.name, len(labels) - len(entries)
         notes = [f"Labels from {table}."]
         notes += ignored_note(unlabelled, f"images without a row in {table} were")

@@ -83,10 +83,9 @@ class DatasetRows(Source):
         return dataset.cast_column(self.image, datasets.Image(decode=False))
 
     def _no_column(self, wanted: str, dataset: Any) -> HarnessError:
-        return HarnessError(
-            f"{self.root} has no column {wanted}; it has {', '.join(dataset.column_names)}.",
-            remedy="Name the columns `image` and `label`, as the Hub does.",
-        )
+        message = f"{self.root} has no column {wanted}; it has {', '.join(dataset.column_names)}."
+        remedy = "Name the columns `image` and `label`, as the Hub does."
+        return HarnessError(message, remedy=remedy)
 
     def _classes(self, dataset: Any, column: str) -> list[int]:
         """Class indices of all rows, by synset where the data set names its classes so."""

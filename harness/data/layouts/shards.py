@@ -72,10 +72,9 @@ class TarShards(Source):
                 why = f"{path} ends inside {member.name}: it is cut off."
                 raise HarnessError(why, remedy="Fetch this shard again.")
             if key not in classes:
-                raise HarnessError(
-                    f"{path}: {member.name} has no label ({PurePosixPath(key).name}.cls is not in the shard).",
-                    remedy="If this is an archive of class folders, not WebDataset shards: unpack it, give the folder.",
-                )
+                message = f"{path}: {member.name} has no label ({PurePosixPath(key).name}.cls is not in the shard)."
+                remedy = "If this is an archive of class folders, not WebDataset shards: unpack it, give the folder."
+                raise HarnessError(message, remedy=remedy)
             label = self._label(classes[key], f"{path}: {PurePosixPath(key).name}.cls")
             yield Entry(member.name, label, shard.path, member.offset_data, member.size)
 

@@ -84,11 +84,9 @@ def resolve_timm(rest: str) -> ModelSpec:
 def resolve_folder(path: Path) -> ModelSpec:
     """The model in a folder. Raises HarnessError: it has no config.json."""
     if not (path / "config.json").is_file():
-        raise HarnessError(
-            f"The folder {path} holds no config.json, so it is no model in the Hub's layout.",
-            remedy=_EXPECTED,
-            exit_code=ExitCode.MISSING,
-        )
+        message = f"The folder {path} holds no config.json, so it is no model in the Hub's layout."
+        remedy = _EXPECTED
+        raise HarnessError(message, remedy=remedy, exit_code=ExitCode.MISSING)
     folder = path.resolve()
     return ModelSpec(name=folder.name, reference=str(path), title=folder.name, checkpoint=FolderCheckpoint(path=folder))
 
@@ -167,11 +165,9 @@ def _build_transformers(found: CheckpointFiles, config: dict[str, Any]) -> Built
 
     processor = found.folder / "preprocessor_config.json"
     if not processor.is_file():
-        raise HarnessError(
-            f"{found.folder} has no preprocessor_config.json, so how images become inputs is not stated.",
-            remedy="Add the file the model was published with; class defaults can differ from it.",
-            exit_code=ExitCode.MISSING,
-        )
+        message = f"{found.folder} has no preprocessor_config.json, so how images become inputs is not stated."
+        remedy = "Add the file the model was published with; class defaults can differ from it."
+        raise HarnessError(message, remedy=remedy, exit_code=ExitCode.MISSING)
     preprocessing = from_hub_processor(read_json(processor), "the checkpoint's preprocessor_config.json")
     with explaining(found.folder):
         core, info = transformers.AutoModelForImageClassification.from_pretrained(
