@@ -20,8 +20,7 @@ from harness.evaluation.comparing import Compared, compare
 from harness.evaluation.reader import StoredModel
 from harness.evidence import Evidence, EvidenceClass, EvidenceKey, show_count, show_interval
 from harness.report.drawings import drawings_of
-from harness.report.mistakes import Mistakes, mistakes_of, reference_predictions
-from harness.report.thumbnails import Thumbnails
+from harness.report.mistakes import Mistakes, Thumbnails, mistakes_of, reference_predictions
 from harness.settings import Settings
 
 _COST_KEYS = (

@@ -25,6 +25,8 @@ from harness.store.ledgers import merge_into_store
 from harness.store.predictions import PredictionKey, PredictionStore
 
 CLASSES = 1000
+V2 = "imagenetv2-matched-frequency"
+Right = Callable[..., np.ndarray]
 PROTOCOL = {"precision": "fp32", "decoder": "Pillow", "input": "image", "preprocessing": {"crop": 224}}
 
 
@@ -69,7 +71,7 @@ class Store:
         name: str,
         correct: np.ndarray,
         *,
-        benchmark: str = "imagenetv2-matched-frequency",
+        benchmark: str = V2,
         labels: np.ndarray | None = None,
         ids: list[str] | None = None,
     ) -> None:
@@ -86,7 +88,7 @@ class Store:
         name: str,
         correct: np.ndarray,
         *,
-        benchmark: str = "imagenetv2-matched-frequency",
+        benchmark: str = V2,
         protocol: Mapping[str, Any] | None = None,
         bytes_of: str = "one copy",
         title: str | None = None,
@@ -131,7 +133,7 @@ def store(home: Path, tmp_path: Path) -> Store:
 
 
 @pytest.fixture
-def right() -> Callable[..., np.ndarray]:
+def right() -> Right:
     """right(n, share, seed=0): which of n samples a model gets right."""
 
     def draw(n: int, share: float, seed: int = 0) -> np.ndarray:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,10 +26,7 @@ from harness.metrics.paired import paired_counts, paired_interval
 from harness.progress import Reporter
 from harness.settings import Settings
 from harness.store.ledgers import merge_into_store, stored_names
-from tests.report.conftest import Store
-
-V2 = "imagenetv2-matched-frequency"
-Right = Callable[..., np.ndarray]
+from tests.report.conftest import V2, Right, Store
 
 
 def compared(store: Store, *names: str, **options: Any) -> Compared:

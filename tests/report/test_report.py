@@ -8,7 +8,6 @@ import html.parser
 import io
 import re
 from collections import Counter
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -24,11 +23,9 @@ from harness.evidence import Evidence, EvidenceClass, Interval, Ledger
 from harness.report import collect, render_report
 from harness.report.page import inline_svg
 from harness.store.ledgers import merge_into_store
-from tests.report.conftest import Store
+from tests.report.conftest import V2, Right, Store
 
-V2 = "imagenetv2-matched-frequency"
 HOSTILE = "<img src=x onerror=alert(1)>"
-Right = Callable[..., np.ndarray]
 
 
 class Page(html.parser.HTMLParser):
@@ -199,7 +196,7 @@ class TestThumbnails:
         from dataclasses import replace
 
         from harness.evaluation.reader import StoredCondition
-        from harness.report.thumbnails import Thumbnails
+        from harness.report.mistakes import Thumbnails
 
         settings = replace(store.settings, data={"imagenet-val": str(images)})
         pictures = Thumbnails(settings, wanted)
