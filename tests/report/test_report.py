@@ -8,6 +8,7 @@ import html.parser
 import io
 import re
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +19,10 @@ from typer.testing import CliRunner
 
 from harness.cli import app
 from harness.errors import ExitCode
-from harness.evaluation.reader import stored_model
+from harness.evaluation.reader import StoredCondition, stored_model
 from harness.evidence import Evidence, EvidenceClass, Interval, Ledger
 from harness.report import collect, render_report
+from harness.report.mistakes import Thumbnails
 from harness.report.page import inline_svg
 from harness.store.ledgers import merge_into_store
 from tests.report.conftest import V2, Right, Store
@@ -193,11 +195,6 @@ class TestThumbnails:
         return folder
 
     def shown(self, store: Store, images: Path, wanted: bool | None) -> tuple[list[str], str]:
-        from dataclasses import replace
-
-        from harness.evaluation.reader import StoredCondition
-        from harness.report.mistakes import Thumbnails
-
         settings = replace(store.settings, data={"imagenet-val": str(images)})
         pictures = Thumbnails(settings, wanted)
         condition = stored_model("m", store.home).conditions["imagenet-val"]
