@@ -10,7 +10,7 @@ import itertools
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
-from functools import cache, partial
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,6 @@ from harness.benchmarking.energy import EnergyUse, Meter, measure_energy, meters
 from harness.benchmarking.energy_tracking import RunEnergy
 from harness.benchmarking.memory import peak_memory
 from harness.benchmarking.results import Provenance
-from harness.benchmarking.speed import DEFAULT_BATCHES, Sweep, batch_of, measure_latency, sweep_batches
 from harness.benchmarking.training import training_cost
 from harness.errors import HarnessError
 from harness.evidence import CODE, Evidence, Fingerprints
@@ -37,7 +36,7 @@ from harness.runtime.execution import fixed_config
 from harness.runtime.hardware import describe
 from harness.runtime.network import Forward, prepare, to_device
 from harness.runtime.sample_images import SampleImages, sample_images
-from harness.runtime.timing import Budget, Timings, stopwatch, time_calls
+from harness.runtime.timing import Budget, Sweep, batch_of, measure_latency, stopwatch, sweep_batches, time_calls
 from harness.settings import Settings
 
 _NOISE_IMAGES = 8
@@ -91,10 +90,6 @@ class _Running:
     def steps(self, what: str = results.FORWARD_ONLY) -> str:
         """What a timed call consists of."""
         return what + ("" if self.subject.loaded is not None else ", random weights")
-
-    def timed(self, *timings: Timings) -> None:
-        """Count the images of timed calls as run."""
-        self.ran.extend(timing.images_run for timing in timings)
 
 
 # --- read off the architecture --------------------------------------------------------------------------------------
@@ -156,14 +151,13 @@ def _latency(running: _Running, call: Callable[[], object], steps: str, **more: 
     """At least 400 calls, so that p99 has an interval, unless the time is over before."""
     budget = Budget(minimum_calls=400, warm_up_calls=10, limit_s=running.limit_s)
     timings = measure_latency(call, running.device, budget)
-    running.timed(timings)
+    running.ran.append(timings.images_run)
     return results.latency_evidence(timings, running.provenance, steps=steps, **more)
 
 
 def _sweep(running: _Running) -> Sweep:
-    sizes = DEFAULT_BATCHES.get(running.device.type, DEFAULT_BATCHES["cpu"])
-    sweep = sweep_batches(running.forward, running.noise, Budget(limit_s=running.limit_s), sizes)
-    running.timed(*sweep.points, sweep.best)
+    sweep = sweep_batches(running.forward, running.noise, Budget(limit_s=running.limit_s))
+    running.ran.extend(timings.images_run for timings in (*sweep.points, sweep.best))
     return sweep
 
 
@@ -186,15 +180,14 @@ def _decoding(running: _Running, batch_size: int) -> list[Evidence]:
         throughput = time_calls(
             lambda: run(next(stream)), images_per_call=batch_size, watch=watch, budget=Budget(limit_s=running.limit_s)
         )
-    running.timed(throughput)
+    running.ran.append(throughput.images_run)
     sweep = Sweep((throughput,), throughput, "best batch size of the forward pass")
     steps += f"; {workers} threads decode the next batches meanwhile"
     return found + results.throughput_evidence(sweep, running.provenance, steps=steps, **more)
 
 
-def _memory(running: _Running) -> list[Evidence]:
-    forward, image = running.forward, batch_of(running.noise, 1)
-    peak = peak_memory(lambda: [forward(image) for _ in range(_MEMORY_CALLS)], running.device)
+def _memory(running: _Running, image: torch.Tensor) -> list[Evidence]:
+    peak = peak_memory(lambda: [running.forward(image) for _ in range(_MEMORY_CALLS)], running.device)
     running.ran.append(_MEMORY_CALLS)
     return results.memory_evidence(peak, 1, _MEMORY_CALLS, running.provenance)
 
@@ -213,11 +206,6 @@ def _energy_uses(running: _Running, batch_size: int, meters: Sequence[Meter]) ->
     uses = [measure_energy(step, meters, seconds) for _ in range(_ENERGY_REPEATS)]
     running.ran.extend(use.images for use in uses)
     return uses
-
-
-def _energy(running: _Running, uses: Sequence[EnergyUse], meters: Sequence[Meter]) -> list[Evidence]:
-    idle = [meter.idle(min(_IDLE_SECONDS, running.limit_s)) for meter in meters]
-    return [*results.energy_evidence(uses, running.provenance), results.idle_evidence(idle, running.provenance)]
 
 
 def _carbon(running: _Running, uses: Sequence[EnergyUse]) -> list[Evidence]:
@@ -250,15 +238,18 @@ _BY_PRECISION = ("latency", "throughput", "decoding", "memory", "energy", "carbo
 def _takes_of(running: _Running) -> dict[str, Callable[[], list[Evidence]]]:
     """How what runs the network is benchmarked; what several benchmarks need is made once."""
     image, sweep = batch_of(running.noise, 1), cache(lambda: _sweep(running))
-    meters = cache(lambda: meters_for(running.device))
+    meters, idle_s = cache(lambda: meters_for(running.device)), min(_IDLE_SECONDS, running.limit_s)
     uses = cache(lambda: _energy_uses(running, sweep().best.images_per_call, meters()))
     return {
         "execution": lambda: results.execution_evidence(running.choice, running.provenance),
         "latency": lambda: _latency(running, lambda: running.forward(image), running.steps()),
         "throughput": lambda: results.throughput_evidence(sweep(), running.provenance, steps=running.steps()),
         "decoding": lambda: _decoding(running, sweep().best.images_per_call),
-        "memory": partial(_memory, running),
-        "energy": lambda: _energy(running, uses(), meters()),
+        "memory": lambda: _memory(running, image),
+        "energy": lambda: [
+            *results.energy_evidence(uses(), running.provenance),
+            results.idle_evidence([meter.idle(idle_s) for meter in meters()], running.provenance),
+        ],
         "carbon": lambda: _carbon(running, uses()),
     }
 

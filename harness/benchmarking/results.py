@@ -19,12 +19,11 @@ from harness.benchmarking.complexity import ACTIVATIONS_DEFINITION, NOT_COUNTED,
 from harness.benchmarking.energy import EnergyUse, Reading
 from harness.benchmarking.memory import PeakMemory
 from harness.benchmarking.ranges import Range
-from harness.benchmarking.speed import Sweep
 from harness.evidence import Evidence, EvidenceClass, Fingerprints, Interval
 from harness.models.preprocessing import Preprocessing
 from harness.runtime.choosing import Choice
 from harness.runtime.execution import ExecutionConfig
-from harness.runtime.timing import LEVEL, Measurement, Timings, mean_measurement, quantile_measurement
+from harness.runtime.timing import LEVEL, Measurement, Sweep, Timings, mean_measurement, quantile_measurement
 
 BOUNDS = "product of the bounds of energy, PUE and grid intensity; not a sampling interval"
 FORWARD_ONLY = "forward pass only, input already on the device"

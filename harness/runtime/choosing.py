@@ -3,19 +3,27 @@
 A faster way counts only if it gives the same answers: every candidate's top-1 on a probe is compared with plain
 float32, contiguous, eager, and the agreement and largest logit difference are part of the result. Choosing is cheap: a
 candidate whose first call is clearly slower than the best one's is dropped, and what the whole choice may take is a small
-share of the run that it serves. A choice is kept with the run, so that the clock is asked once.
+share of the run that it serves. A choice is kept, so that a run that is started again goes on as before, whatever the
+clock would say.
 """
 
 from __future__ import annotations
 
+import hashlib
+import json
 import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
 
 import torch
+from pydantic import TypeAdapter, ValidationError
 from torch import nn
 
+from harness.errors import HarnessError
+from harness.files import write_text
 from harness.runtime.execution import MEMORY_FORMATS, ExecutionConfig, fixed_config
 from harness.runtime.network import Forward, prepare
 from harness.runtime.timing import Budget, Measurement, Timings, measure_throughput, stopwatch
@@ -241,3 +249,30 @@ def _first_call(forward: Forward, probe: torch.Tensor, good_enough: float = 0.0)
 def _logits(forward: Forward, probe: torch.Tensor) -> torch.Tensor:
     """Logits of the whole probe in calls of the size that is timed, so that these are warmed up."""
     return torch.cat([forward(part) for part in probe.split(TIMED_IMAGES)])
+
+
+# --- kept choices ---------------------------------------------------------------------------------------------------
+
+_CHOICES = TypeAdapter(Choice)
+
+
+def remembered_choice(home: Path, made_for: list[Any]) -> Choice | None:
+    """What was chosen earlier for the same question; None where nothing was, or where the note can't be read.
+
+    Args:
+        made_for: all that the choice depends on, plain values.
+    """
+    try:
+        return _CHOICES.validate_json(_path(home, made_for).read_bytes())
+    except (OSError, ValidationError, HarnessError):
+        return None
+
+
+def remember_choice(home: Path, made_for: list[Any], choice: Choice) -> None:
+    """Keep a choice for `remembered_choice`."""
+    write_text(_path(home, made_for), _CHOICES.dump_json(choice, indent=2).decode() + "\n")
+
+
+def _path(home: Path, made_for: list[Any]) -> Path:
+    digest = hashlib.sha256(json.dumps(made_for, sort_keys=True).encode()).hexdigest()[:16]
+    return home / "choices" / f"{digest}.json"

@@ -11,9 +11,8 @@ import torch
 
 from harness.benchmarking.energy import NoMeter, meters_for
 from harness.benchmarking.memory import peak_memory
-from harness.benchmarking.speed import DEFAULT_BATCHES
 from harness.runtime.hardware import describe
-from harness.runtime.timing import stopwatch
+from harness.runtime.timing import DEFAULT_BATCHES, stopwatch
 
 GPU = torch.device("cuda", 0)
 

@@ -18,12 +18,11 @@ from harness.benchmarking.energy import EnergyUse, Reading
 from harness.benchmarking.memory import PeakMemory
 from harness.benchmarking.ranges import Range, assumptions
 from harness.benchmarking.results import Provenance
-from harness.benchmarking.speed import Sweep
 from harness.evidence import Evidence, EvidenceClass, Fingerprints, Ledger
 from harness.runtime.choosing import choose
 from harness.runtime.execution import ExecutionConfig
 from harness.runtime.hardware import describe
-from harness.runtime.timing import Budget, Timings
+from harness.runtime.timing import Budget, Sweep, Timings
 
 PROVENANCE = Provenance(
     command="harness run --suite compute --model tiny",

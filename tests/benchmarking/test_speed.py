@@ -7,8 +7,14 @@ from collections.abc import Callable
 import pytest
 import torch
 
-from harness.benchmarking.speed import batch_of, measure_latency, sweep_batches
-from harness.runtime.timing import Budget, measure_throughput, quantile_measurement
+from harness.runtime.timing import (
+    Budget,
+    batch_of,
+    measure_latency,
+    measure_throughput,
+    quantile_measurement,
+    sweep_batches,
+)
 
 
 def test_batches_repeat_images_and_keep_the_layout() -> None:
