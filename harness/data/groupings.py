@@ -157,9 +157,8 @@ def metaclasses() -> tuple[dict[str, str], str]:
 def _by_imagenet_x(entry: SlicingEntry, subjects: Subjects) -> Grouping:
     frame, digest = imagenet_x_annotations(entry.option or "multi", entry.names)
     titles = {factor: factor.replace("_", " ") for factor in entry.names}
-    published = _counts(frame.sum())
     note = "the 3,000 prototypical images are left out, as in the published accuracies"
-    return Grouping(entry.name, entry.title, frame, digest, titles, published, total=len(frame), note=note)
+    return Grouping(entry.name, entry.title, frame, digest, titles, _counts(frame.sum()), len(frame), note)
 
 
 def _by_metaclass(entry: SlicingEntry, subjects: Subjects) -> Grouping:
@@ -215,14 +214,12 @@ def _published(benchmark: Benchmark, classes: dict[str, int]) -> dict[str, int] 
 
 
 def _by_real(entry: SlicingEntry, subjects: Subjects) -> Grouping:
-    sizes = pd.Series({sample_id: len(labels) for sample_id, labels in real_labels().items()})
-    sizes = sizes[sizes > 0]
+    sizes = pd.Series({sample_id: len(labels) for sample_id, labels in real_labels().items() if labels})
     frame = pd.DataFrame({"one-label": sizes == 1, "several-labels": sizes > 1})
     digest = hashlib.sha256(json.dumps(list(real_labels().values())).encode()).hexdigest()
     titles = {"one-label": "one label", "several-labels": "several labels"}
-    published = _counts(frame.sum())
     note = "images without a right label are left out"
-    return Grouping(entry.name, entry.title, frame, digest, titles, published, total=len(frame), note=note)
+    return Grouping(entry.name, entry.title, frame, digest, titles, _counts(frame.sum()), len(frame), note)
 
 
 def _by_statistic(entry: SlicingEntry, subjects: Subjects) -> Grouping:

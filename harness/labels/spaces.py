@@ -106,8 +106,7 @@ def class_name(synset: str) -> str:
 def _wordnet() -> tuple[dict[str, str], dict[str, list[str]]]:
     """First lemma of every synset in the file, and its children."""
     raw = (files("harness.labels") / "data" / "wordnet-3.0-hypernyms.tsv.gz").read_bytes()
-    names: dict[str, str] = {}
-    below = defaultdict[str, list[str]](list)
+    names, below = dict[str, str](), defaultdict[str, list[str]](list)
     for line in gzip.decompress(raw).decode("utf-8").splitlines():
         synset, name, parents = line.split("\t")
         names[synset] = name

@@ -172,15 +172,8 @@ def from_hub_processor(config: dict[str, Any], origin: str) -> Preprocessing:
         interpolation = Image.Resampling(int(config["resample"])).name.lower()
     except ValueError as error:
         raise _incomplete(origin, f"resample {config['resample']} is no Pillow filter") from error
-    return _build(
-        origin,
-        resize=resize,
-        crop=crop,
-        interpolation=interpolation,
-        mean=config["image_mean"],
-        std=config["image_std"],
-        crop_offset="floor",
-    )
+    fields = {"resize": resize, "crop": crop, "interpolation": interpolation, "crop_offset": "floor"}
+    return _build(origin, **fields, mean=config["image_mean"], std=config["image_std"])
 
 
 def _convnext_sizes(config: dict[str, Any], origin: str) -> tuple[int | tuple[int, int], tuple[int, int]]:

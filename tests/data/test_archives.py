@@ -53,10 +53,10 @@ def test_an_archive_on_the_hub_becomes_a_copy(
 
     monkeypatch.setattr("huggingface_hub.hf_hub_download", download)
     entry = get_benchmark(benchmark)
-    copy = open_dataset(entry, locate(entry), cache=tmp_path / "cache")
+    dataset = open_dataset(entry, locate(entry), cache=tmp_path / "cache")
     reference = opened(root, benchmark)
-    assert copy.fingerprint() == reference.fingerprint()
-    assert copy.layout == reference.layout
+    assert dataset.fingerprint() == reference.fingerprint()
+    assert dataset.layout == reference.layout
     assert entry.hub is not None
     assert asked == [(entry.hub.id, entry.hub.archive, "dataset")]
 

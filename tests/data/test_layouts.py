@@ -38,25 +38,25 @@ def expected_samples(photographs: list[Any]) -> pd.DataFrame:
 def test_layouts_give_the_same_samples_in_the_same_order(
     layout: str, photographs: Any, build: Any, opened: Any
 ) -> None:
-    copy = opened(getattr(build, layout)(photographs))
-    reference = opened(build.class_folders(photographs)) if layout != "class_folders" else copy
-    assert copy.layout == LAYOUTS[layout]
-    assert copy.samples["label"].dtype == "int32"
+    dataset = opened(getattr(build, layout)(photographs))
+    reference = opened(build.class_folders(photographs)) if layout != "class_folders" else dataset
+    assert dataset.layout == LAYOUTS[layout]
+    assert dataset.samples["label"].dtype == "int32"
     pd.testing.assert_frame_equal(
-        copy.samples.sort_values("sample_id", ignore_index=True), expected_samples(photographs), check_dtype=False
+        dataset.samples.sort_values("sample_id", ignore_index=True), expected_samples(photographs), check_dtype=False
     )
-    pd.testing.assert_frame_equal(copy.samples, reference.samples)
-    assert copy.fingerprint() == reference.fingerprint()
+    pd.testing.assert_frame_equal(dataset.samples, reference.samples)
+    assert dataset.fingerprint() == reference.fingerprint()
     by_name = {p.name: p.data for p in photographs}
-    assert all(copy.read(i) == by_name[name] for i, name in enumerate(copy.samples["sample_id"]))
+    assert all(dataset.read(i) == by_name[name] for i, name in enumerate(dataset.samples["sample_id"]))
 
 
 def test_numbered_folders_are_read_as_numbers(photographs: Any, build: Any, opened: Any) -> None:
     # As strings, 22 < 99 < 129 would sort as 129, 22, 99, and ImageFolder would number them 0, 1, 2.
     root = build.numbered_folders(photographs)
-    copy = opened(root, "imagenetv2-matched-frequency")
-    assert copy.layout == "class folders named by class index"
-    labels = dict(zip(copy.samples["sample_id"], copy.samples["label"], strict=True))
+    dataset = opened(root, "imagenetv2-matched-frequency")
+    assert dataset.layout == "class folders named by class index"
+    labels = dict(zip(dataset.samples["sample_id"], dataset.samples["label"], strict=True))
     assert labels == {Path(p.name).stem: p.label for p in photographs}
 
 
@@ -65,8 +65,8 @@ def test_numbered_folders_of_all_thousand_classes(tmp_path: Path, photographs: A
         folder = tmp_path / "v2" / str(label)
         folder.mkdir(parents=True)
         (folder / f"{label:040x}.jpeg").write_bytes(photographs[label % 20].data)
-    copy = opened(tmp_path / "v2", "imagenetv2-top-images")
-    assert [int(name, 16) for name in copy.samples["sample_id"]] == copy.samples["label"].tolist()
+    dataset = opened(tmp_path / "v2", "imagenetv2-top-images")
+    assert [int(name, 16) for name in dataset.samples["sample_id"]] == dataset.samples["label"].tolist()
 
 
 def test_numbered_folders_from_1_to_1000_are_refused(tmp_path: Path, photographs: Any, opened: Any) -> None:
@@ -92,8 +92,8 @@ def test_200_class_sets_are_labelled_by_synset_in_their_own_space(
 ) -> None:
     space = label_space(get_benchmark(benchmark).label_space)
     inside = [replace(p, synset=space.synsets[7 * i], name=f"{i}.jpg") for i, p in enumerate(photographs)]
-    copy = opened(build.class_folders(inside), benchmark)
-    labels = dict(zip(copy.samples["sample_id"], copy.samples["label"], strict=True))
+    dataset = opened(build.class_folders(inside), benchmark)
+    labels = dict(zip(dataset.samples["sample_id"], dataset.samples["label"], strict=True))
     assert labels == {f"{p.synset}/{p.name}": 7 * i for i, p in enumerate(inside)}
 
 
@@ -186,10 +186,10 @@ def test_labels_csv_notes_rows_without_image_and_images_without_row(
     other = "ILSVRC2012_val_00000001.JPEG"
     rows = [(p.name, p.label, p.synset) for p in photographs[2:]]
     labels_table(root / "labels.csv", [*rows, (other, 65, "n01751748")])
-    copy = opened(root)
-    assert len(copy) == 18
-    assert "2 images without a row in labels.csv were ignored" in " ".join(copy.notes)
-    assert "labels.csv names 1 more images that are not in this copy." in copy.notes
+    dataset = opened(root)
+    assert len(dataset) == 18
+    assert "2 images without a row in labels.csv were ignored" in " ".join(dataset.notes)
+    assert "labels.csv names 1 more images that are not in this copy." in dataset.notes
 
 
 def test_labels_csv_of_other_images(photographs: Any, build: Any, opened: Any, labels_table: Any) -> None:
@@ -200,9 +200,9 @@ def test_labels_csv_of_other_images(photographs: Any, build: Any, opened: Any, l
 
 
 def test_the_images_folder_itself_may_be_given(photographs: Any, build: Any, opened: Any) -> None:
-    copy = opened(build.images_with_labels(photographs) / "images")
-    assert copy.layout == "images with labels.csv"
-    assert len(copy) == 20
+    dataset = opened(build.images_with_labels(photographs) / "images")
+    assert dataset.layout == "images with labels.csv"
+    assert len(dataset) == 20
 
 
 @pytest.mark.parametrize("depth", [0, 4])
@@ -217,9 +217,9 @@ def test_flat_folder_with_kaggles_table(
         for p in photographs:
             (images / p.name).write_bytes(p.data)
             writer.writerow([p.name.removesuffix(".JPEG"), f"{p.synset} 1 2 3 4 {p.synset} 5 6 7 8 "])
-    copy = opened(images)
-    assert copy.layout == "flat folder with Kaggle's LOC_val_solution.csv"
-    assert dict(zip(copy.samples["sample_id"], copy.samples["label"], strict=True)) == {
+    dataset = opened(images)
+    assert dataset.layout == "flat folder with Kaggle's LOC_val_solution.csv"
+    assert dict(zip(dataset.samples["sample_id"], dataset.samples["label"], strict=True)) == {
         p.name: p.label for p in photographs
     }
 
@@ -248,9 +248,9 @@ def test_official_imagenet_c_folders(tmp_path: Path, photographs: Any, build: An
             (root / cell / p.synset / p.name).write_bytes(p.data)
     benchmark = get_benchmark("imagenet-c")
     assert available_conditions(benchmark, locate(benchmark, given=root)) == ("gaussian_noise/3", "shot_noise/1")
-    copy = opened(root, "imagenet-c", "gaussian_noise/3")
+    dataset = opened(root, "imagenet-c", "gaussian_noise/3")
     # the base images' names, so that cells and clean images pair, in the clean images' order
-    pd.testing.assert_frame_equal(copy.samples, opened(build.class_folders(photographs)).samples)
+    pd.testing.assert_frame_equal(dataset.samples, opened(build.class_folders(photographs)).samples)
     assert len(opened(root, "imagenet-c", "shot_noise/1")) == 5
     with pytest.raises(MissingInputError, match="has no folder fog/2"):
         opened(root, "imagenet-c", "fog/2")
@@ -266,9 +266,9 @@ def test_a_condition_of_a_benchmark_without_conditions(photographs: Any, build: 
 
 def test_a_wrapped_copy_is_found_and_says_so(photographs: Any, build: Any, opened: Any, tmp_path: Path) -> None:
     build.class_folders(photographs).rename(tmp_path / "copies" / "val")
-    copy = opened(tmp_path / "copies")
-    assert len(copy) == 20
-    assert "The copy was found in its subfolder val/." in copy.notes
+    dataset = opened(tmp_path / "copies")
+    assert len(dataset) == 20
+    assert "The copy was found in its subfolder val/." in dataset.notes
 
 
 def test_other_files_are_ignored_and_counted(photographs: Any, build: Any, opened: Any) -> None:
@@ -277,9 +277,9 @@ def test_other_files_are_ignored_and_counted(photographs: Any, build: Any, opene
     (root / photographs[0].synset / "notes.txt").write_text("x")
     (root / photographs[0].synset / "._ILSVRC2012_val_00000001.JPEG").write_text("resource fork")
     (root / "thumbnails").mkdir()
-    copy = opened(root)
-    assert len(copy) == 20
-    assert "3 files and folders were ignored, e.g. README.txt." in copy.notes
+    dataset = opened(root)
+    assert len(dataset) == 20
+    assert "3 files and folders were ignored, e.g. README.txt." in dataset.notes
 
 
 # --- WebDataset ---
@@ -301,10 +301,10 @@ def test_member_names_of_a_shard_are_data_never_paths(
         ],
     )
     before = sorted(tmp_path.rglob("*"))
-    copy = opened(root, "imagenet-sketch")
+    dataset = opened(root, "imagenet-sketch")
     created = {path for path in tmp_path.rglob("*") if "cache" not in path.parts} - set(before)
     assert not created
-    assert sorted(copy.samples["sample_id"]) == ["n01614925/abs.png", f"{p.synset}/escaped.jpg"]
+    assert sorted(dataset.samples["sample_id"]) == ["n01614925/abs.png", f"{p.synset}/escaped.jpg"]
 
 
 def test_a_shard_without_a_label_and_one_with_a_word(
@@ -355,9 +355,9 @@ def test_other_members_of_shards_are_ignored_and_counted(
         link.type, link.linkname = tarfile.SYMTYPE, "/etc/hosts"
         archive.addfile(link)
     (tmp_path / "a.tar").write_bytes(buffer.getvalue())
-    copy = opened(tmp_path / "a.tar")
-    assert copy.samples["sample_id"].tolist() == [p.name]
-    assert any("members of the shards were ignored" in note for note in copy.notes)
+    dataset = opened(tmp_path / "a.tar")
+    assert dataset.samples["sample_id"].tolist() == [p.name]
+    assert any("members of the shards were ignored" in note for note in dataset.notes)
 
 
 # --- nothing there ---
@@ -402,7 +402,7 @@ def test_the_package_needs_no_data_given(tmp_path: Path, photographs: Any) -> No
     benchmark = get_benchmark("foolbox-imagenet-20")
     location = locate(benchmark, offline=True)
     assert location.found == "package"
-    copy = open_dataset(benchmark, location, cache=tmp_path)
-    assert len(copy) == benchmark.size
-    assert sorted(copy.samples["label"]) == sorted(p.label for p in photographs)
-    assert copy.notes == []
+    dataset = open_dataset(benchmark, location, cache=tmp_path)
+    assert len(dataset) == benchmark.size
+    assert sorted(dataset.samples["label"]) == sorted(p.label for p in photographs)
+    assert dataset.notes == []

@@ -173,15 +173,15 @@ def test_the_order_is_the_documented_one() -> None:
 
 
 def test_fingerprints(photographs: Any, build: Any, opened: Any, tmp_path: Path) -> None:
-    copy = opened(build.class_folders(photographs))
-    assert copy.fingerprint() == copy.fingerprint(20) != copy.fingerprint(19)
+    dataset = opened(build.class_folders(photographs))
+    assert dataset.fingerprint() == dataset.fingerprint(20) != dataset.fingerprint(19)
     lines = sorted(
         f"{p.name}\t{p.label}\t{hashlib.sha256(p.data).hexdigest()}\n" for p in photographs
     )  # the definition written out
-    assert copy.fingerprint() == hashlib.sha256("".join(lines).encode()).hexdigest()
+    assert dataset.fingerprint() == hashlib.sha256("".join(lines).encode()).hexdigest()
     changed = [replace(photographs[0], data=photographs[1].data), *photographs[1:]]
     shutil.rmtree(tmp_path / "copies")
-    assert opened(build.class_folders(changed)).fingerprint() != copy.fingerprint()
+    assert opened(build.class_folders(changed)).fingerprint() != dataset.fingerprint()
 
 
 # --- the manifest ---
@@ -256,12 +256,12 @@ def test_progress_counts_every_image(photographs: Any, build: Any, tmp_path: Pat
 
 def test_a_file_that_goes_away_is_named_when_it_is_read(photographs: Any, build: Any, opened: Any) -> None:
     root = build.class_folders(photographs)
-    copy = opened(root)
+    dataset = opened(root)
     victim = photographs[0]
     (root / victim.synset / victim.name).unlink()
-    position = copy.samples["sample_id"].tolist().index(victim.name)
+    position = dataset.samples["sample_id"].tolist().index(victim.name)
     with pytest.raises(UnreadableImageError, match=rf"{victim.name}: No such file"):
-        copy.read(position)
+        dataset.read(position)
 
 
 def test_a_file_that_cant_be_read_at_all_stops_the_opening(
@@ -277,18 +277,18 @@ def test_a_file_that_cant_be_read_at_all_stops_the_opening(
 
 def test_reading_from_many_threads(photographs: Any, build: Any, opened: Any) -> None:
     for layout in ("class_folders", "shards", "parquet"):
-        copy = opened(getattr(build, layout)(photographs))
+        dataset = opened(getattr(build, layout)(photographs))
         positions = list(range(20)) * 10
         with ThreadPoolExecutor(8) as pool:
-            digests = [hashlib.sha256(data).hexdigest() for data in pool.map(copy.read, positions)]
-        assert digests == [copy.samples["digest"].iloc[i] for i in positions]
+            digests = [hashlib.sha256(data).hexdigest() for data in pool.map(dataset.read, positions)]
+        assert digests == [dataset.samples["digest"].iloc[i] for i in positions]
 
 
 def test_a_truncated_jpeg_is_part_of_the_copy_and_fails_when_decoded(photographs: Any, build: Any, opened: Any) -> None:
     cut = replace(photographs[0], data=photographs[0].data[:5000])
-    copy = opened(build.class_folders([cut, *photographs[1:]]))
-    assert len(copy) == 20  # the run names and counts what can't be decoded
-    data = copy.read(copy.samples["sample_id"].tolist().index(cut.name))
+    dataset = opened(build.class_folders([cut, *photographs[1:]]))
+    assert len(dataset) == 20  # the run names and counts what can't be decoded
+    data = dataset.read(dataset.samples["sample_id"].tolist().index(cut.name))
     with pytest.raises(UnreadableImageError, match="can't be decoded"):
         load_image(data)
 
@@ -313,8 +313,10 @@ def test_more_images_than_were_published_are_noted(
     photographs: Any, build: Any, opened: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     benchmark = get_benchmark("imagenet-val").model_copy(update={"size": 19})
-    copy = open_dataset(benchmark, locate(benchmark, given=build.class_folders(photographs)), cache=tmp_path / "cache")
-    assert "20 images, more than the 19 that were published." in copy.notes
+    dataset = open_dataset(
+        benchmark, locate(benchmark, given=build.class_folders(photographs)), cache=tmp_path / "cache"
+    )
+    assert "20 images, more than the 19 that were published." in dataset.notes
 
 
 # --- real material ---
@@ -323,8 +325,8 @@ def test_more_images_than_were_published_are_noted(
 def test_1300_validation_images(shared_data: Path, tmp_path: Path) -> None:
     benchmark = get_benchmark("imagenet-val")
     location = locate(benchmark, given=shared_data / "imagenet-val-1300")
-    copy = open_dataset(benchmark, location, cache=tmp_path)
-    assert len(copy) == 1300
-    assert copy.samples["label"].nunique() == 725
-    assert "275 of 1,000 classes have no images" in " ".join(copy.notes)
-    assert copy.samples["label"].head(725).nunique() == 725  # the first round has each class once
+    dataset = open_dataset(benchmark, location, cache=tmp_path)
+    assert len(dataset) == 1300
+    assert dataset.samples["label"].nunique() == 725
+    assert "275 of 1,000 classes have no images" in " ".join(dataset.notes)
+    assert dataset.samples["label"].head(725).nunique() == 725  # the first round has each class once

@@ -57,9 +57,9 @@ def test_a_saved_data_set(photographs: Any, tmp_path: Path, opened: Any) -> None
     features = datasets.Features({"image": datasets.Image(), "label": datasets.Value("int64")})
     rows = {"image": [{"bytes": p.data, "path": p.name} for p in photographs], "label": [p.label for p in photographs]}
     datasets.Dataset.from_dict(rows, features=features).save_to_disk(str(tmp_path / "saved"))
-    copy = opened(tmp_path / "saved")
-    assert copy.layout == "saved data set"
-    assert dict(zip(copy.samples["sample_id"], copy.samples["label"], strict=True)) == {
+    dataset = opened(tmp_path / "saved")
+    assert dataset.layout == "saved data set"
+    assert dict(zip(dataset.samples["sample_id"], dataset.samples["label"], strict=True)) == {
         p.name: p.label for p in photographs
     }
 
@@ -68,8 +68,8 @@ def test_class_names_that_are_synsets_prove_the_labels(photographs: Any, tmp_pat
     space = label_space("imagenet-a-200")
     names = sorted(space.synsets[10:30], reverse=True)  # in an order of their own
     write_named_classes(tmp_path / "data" / "train-00000-of-00001.parquet", photographs, names)
-    copy = opened(tmp_path / "data", "imagenet-a")
-    assert dict(zip(copy.samples["sample_id"], copy.samples["label"], strict=True)) == {
+    dataset = opened(tmp_path / "data", "imagenet-a")
+    assert dict(zip(dataset.samples["sample_id"], dataset.samples["label"], strict=True)) == {
         f"{name}/{i}.jpg": space.index(name) for i, name in enumerate(names)
     }
 
@@ -86,22 +86,22 @@ def test_a_text_column_of_synsets(photographs: Any, tmp_path: Path, opened: Any)
     # imagenet-r's copy on the Hub has `wnid` and no `label`, and no class numbers at all
     rows = [{"image": {"bytes": p.data, "path": f"{i}.jpg"}, "wnid": "n01443537"} for i, p in enumerate(photographs)]
     write_rows(tmp_path / "test" / "test-00000-of-00001.parquet", rows)
-    copy = opened(tmp_path / "test", "imagenet-r")
-    assert set(copy.samples["label"]) == {label_space("imagenet-r-200").index("n01443537")}
+    dataset = opened(tmp_path / "test", "imagenet-r")
+    assert set(dataset.samples["label"]) == {label_space("imagenet-r-200").index("n01443537")}
 
 
 def test_rows_without_file_names(photographs: Any, build: Any, opened: Any) -> None:
-    copy = opened(build.parquet(photographs, names=[""] * 20))
-    assert len(copy) == 20
-    assert all(name.startswith("sha256-") for name in copy.samples["sample_id"])
+    dataset = opened(build.parquet(photographs, names=[""] * 20))
+    assert len(dataset) == 20
+    assert all(name.startswith("sha256-") for name in dataset.samples["sample_id"])
 
 
 def test_other_splits_are_left_out(photographs: Any, build: Any, opened: Any) -> None:
     root = build.parquet(photographs)
     (root / "data" / "train-00000-of-00001.parquet").write_bytes(b"not even read")
-    copy = opened(root)
-    assert len(copy) == 20
-    assert "1 Parquet files of other splits were ignored." in copy.notes
+    dataset = opened(root)
+    assert len(dataset) == 20
+    assert "1 Parquet files of other splits were ignored." in dataset.notes
 
 
 def test_several_splits_without_the_wanted_one(photographs: Any, tmp_path: Path, opened: Any) -> None:
@@ -225,8 +225,8 @@ def test_only_the_split_that_is_needed_is_fetched(
     monkeypatch.setattr("datasets.load_dataset", load)
     benchmark = get_benchmark("imagenet-val")
     location = Location("imagenet-val", "hub", repository="ILSVRC/imagenet-1k", revision="abc")
-    copy = open_dataset(benchmark, location, cache=tmp_path / "cache")
-    assert len(copy) == 20
+    dataset = open_dataset(benchmark, location, cache=tmp_path / "cache")
+    assert len(dataset) == 20
     (options,) = asked
     assert options["repository"] == "ILSVRC/imagenet-1k"
     assert options["split"] == "validation"

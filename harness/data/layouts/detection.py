@@ -70,7 +70,6 @@ def detect(place: Place) -> tuple[Source, list[str]]:
 
 
 def _source_at(place: Place) -> Source | None:
-    """The source at exactly this file or folder, or None."""
     for layout in LAYOUTS:
         if layout.label_sets == place.benchmark.label_sets and (source := layout.find(place)) is not None:
             return source
@@ -82,7 +81,6 @@ def _source_at(place: Place) -> Source | None:
 
 
 def _content(place: Place) -> str:
-    """What is in a folder, in a few words."""
     if place.path.is_file():
         return "it is a file of another kind"
     listing = list_folder(place.path)
