@@ -70,11 +70,8 @@ def _multiply(left: Floats, right: Floats) -> Floats:
 
 
 def _smooth(fields: Floats, sigma: float) -> Floats:
-    """Gaussian filter of two fields (2, 224, 224), cut off at 3 sigma, mirrored at the border.
-
-    A kernel that reaches over much of the picture is applied as a matrix, its mirror images folded in; one that
-    reaches beyond it leaves a few waves only, which are taken instead.
-    """
+    """Gaussian filter of two fields (2, 224, 224), cut off at 3 sigma, mirrored at the border: as a matrix where the kernel
+    reaches over much of the picture, by the few waves that it leaves where it reaches beyond."""
     taps = gaussian_taps(sigma, _ELASTIC_TRUNCATE)
     if taps.size <= _DENSE_RADIUS:
         return np.stack([separable_blur(field[..., np.newaxis], taps, True)[..., 0] for field in fields])

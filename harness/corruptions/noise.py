@@ -39,11 +39,8 @@ def speckle_noise(picture: Picture, field: Floats, deviation: float) -> Bytes:
 
 @functools.cache
 def _poisson_tables(photons: float) -> tuple[NDArray[np.uint64], Bytes, Bytes]:
-    """How a word becomes a photon count at each of the 256 pixel values, and a count a byte.
-
-    Returns the words at which the count grows (256, photons + 1), the last beyond all words; the count at the start
-    of each of 256 word ranges (256, 256); and the byte of each count up to ``photons``, at which a pixel is white.
-    """
+    """For each of the 256 pixel values the words at which the photon count grows (256, photons + 1), the last beyond all;
+    the count at the start of each of 256 word ranges (256, 256); and the byte of each count, white at ``photons``."""
     counts = np.arange(int(photons))
     rates = np.arange(256) / 255.0 * photons
     cumulative = pdtr(counts[np.newaxis], rates[:, np.newaxis])

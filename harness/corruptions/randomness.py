@@ -43,15 +43,11 @@ _LARGEST_BIN = int(np.float32(2.0**31).view(np.uint32)) >> _FRACTION_BITS
 @njit(cache=True, nogil=True, error_model="numpy")
 def _philox(out: Words, counter_1: int, counter_2: int, key_0: int, key_1: int, first_block: int) -> None:
     """Fill column b of ``out`` (4, blocks) with Philox4x32-10 of (64-bit block number, counter_1, counter_2)."""
-    word_0, word_1, word_2, word_3 = out[0], out[1], out[2], out[3]
     for column in range(out.shape[1]):
         block = np.uint64(first_block + column)
-        x0 = block & _LOW_32
-        x1 = block >> _SHIFT_32
-        x2 = np.uint64(counter_1)
-        x3 = np.uint64(counter_2)
-        k0 = np.uint64(key_0)
-        k1 = np.uint64(key_1)
+        x0, x1 = block & _LOW_32, block >> _SHIFT_32
+        x2, x3 = np.uint64(counter_1), np.uint64(counter_2)
+        k0, k1 = np.uint64(key_0), np.uint64(key_1)
         for _ in range(_ROUNDS):
             product_0 = _MULTIPLIER_0 * x0
             product_1 = _MULTIPLIER_1 * x2
@@ -61,19 +57,14 @@ def _philox(out: Words, counter_1: int, counter_2: int, key_0: int, key_1: int, 
             x3 = product_0 & _LOW_32
             k0 = (k0 + _WEYL_0) & _LOW_32
             k1 = (k1 + _WEYL_1) & _LOW_32
-        word_0[column] = np.uint32(x0)
-        word_1[column] = np.uint32(x1)
-        word_2[column] = np.uint32(x2)
-        word_3[column] = np.uint32(x3)
+        out[0, column], out[1, column] = np.uint32(x0), np.uint32(x1)
+        out[2, column], out[3, column] = np.uint32(x2), np.uint32(x3)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def _normals(words: Words, knots: NDArray[np.float32], slopes: NDArray[np.float32], out: NDArray[np.float32]) -> None:
-    """Normal quantiles: a word's upper 31 bits, plus one half, are a tail probability in units of 2**-32.
-
-    As a float32, that count holds its bin and its place in the bin in its bits; the word's lowest bit is the sign. The
-    work goes in blocks that stay in the nearest cache.
-    """
+    """Normal quantiles: a word's upper 31 bits, plus one half, are a tail probability in units of 2**-32, whose float32
+    holds its bin and its place in the bin in its bits; the lowest bit is the sign. Blocks stay in the nearest cache."""
     counts = np.empty(_BLOCK, dtype=np.float32)
     count_bits = counts.view(np.uint32)
     for start in range(0, words.size, _BLOCK):
@@ -96,11 +87,8 @@ def _uniforms(words: Words, low: float, width: float, out: NDArray[np.float64]) 
 
 @functools.cache
 def _quantile_table() -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Upper-tail normal quantile at the lower edge of each bin, and its slope within the bin, float32.
-
-    The bin of a tail count is the upper 16 bits of its float32 (exponent and leading mantissa), so the entries below
-    the smallest count, 0.5, are never read. Linear interpolation is off by less than 4e-6 standard deviations.
-    """
+    """Upper-tail normal quantile at the lower edge of each bin, and its slope within the bin, float32; the bin of a tail
+    count is the upper 16 bits of its float32. Linear interpolation is off by less than 4e-6 standard deviations."""
     edges = np.arange(_SMALLEST_BIN, _LARGEST_BIN + 2, dtype=np.uint32)
     counts = (edges << _FRACTION_BITS).view(np.float32).astype(np.float64)
     quantiles = -ndtri(np.minimum(counts / 2.0**32, 0.5))

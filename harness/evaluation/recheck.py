@@ -54,11 +54,8 @@ def recheck(ledger: Ledger, settings: Settings, report: Callable[[str], None]) -
         report: takes messages about damaged shards.
     """
     model = StoredModel(str(ledger.model.get("name", "")), ledger, settings.home)
-    scored = {}
-    for prefix, stored in model.conditions.items():
-        found = _scored(stored, settings, report)
-        if found is not None:
-            scored[prefix] = found
+    read = {prefix: _scored(stored, settings, report) for prefix, stored in model.conditions.items()}
+    scored = {prefix: found for prefix, found in read.items() if found is not None}
     others = [benchmark for benchmark in benchmarks().values() if benchmark.scored_from is not None]
     again = {item.key: item for item in score(scored, list(METRIC_GROUPS), others)} if scored else {}
     again |= _slices_again(ledger, scored)

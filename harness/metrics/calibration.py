@@ -145,10 +145,7 @@ def calibration(predictions: LabelSpacePredictions, resamples: int = intervals.R
 
 
 def _gaps_by_bin(confidences: FloatArray, correct: BoolArray, binning: Binning) -> FloatArray:
-    """Each sample's correctness minus confidence in its bin's column, 0 elsewhere (n, BINS).
-
-    ECE is then Σ over bins of |column mean|, and the bins stay those of the whole set in every resample.
-    """
+    """Each sample's correctness minus confidence in its bin's column, 0 elsewhere (n, BINS): ECE is Σ |column mean|."""
     index = bin_index(confidences, binning)
     return np.where(index[:, None] == np.arange(BINS), (correct - confidences)[:, None], 0.0)
 
@@ -156,11 +153,9 @@ def _gaps_by_bin(confidences: FloatArray, correct: BoolArray, binning: Binning) 
 def _calibration_error_interval(observed: FloatArray, resampled: FloatArray) -> tuple[float, float]:
     """Interval of Σ |gap| over bins, from the observed gaps (BINS,) and their resamples (resamples, BINS).
 
-    |gap| turns noise into error, so ECE is biased upwards, and a resample of it twice: percentile intervals can lie
-    wholly above the value. Here the noise is that of the signed gaps, which are unbiased means. Above, the value plus
-    its quantile of noise is enough, as bias only raises the value. Below, the largest plausible bias comes off as
-    well: E|N(g, s)| - |g| a bin, which falls as |g| grows, at the smallest |g| that the level leaves plausible. In a
-    clearly miscalibrated bin that is nearly 0; in a bin that may be calibrated it is s √(2/π).
+    |gap| turns noise into error, so ECE is biased upwards, and a resample of it twice. Here the noise is that of the
+    signed gaps, which are unbiased. Below, the largest plausible bias comes off as well: E|N(g, s)| - |g| a bin, at the
+    smallest |g| that the level leaves plausible.
     """
     z = intervals.Z
     s = resampled.std(axis=0, ddof=1)

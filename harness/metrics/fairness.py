@@ -69,7 +69,7 @@ def audit(
     if overall["n"] == 0:
         raise MetricUnavailable(f"No evaluated sample is covered by {slicing.name}.")
     groups = groups.join(_against_the_rest(outcomes, groups, overall, correction))
-    compared = ~groups["smallest_detectable"].isna()
+    smallest = groups["smallest_detectable"].max()
     method, kind = interval_method(outcomes)
     return Audit(
         slicing=slicing.name,
@@ -77,7 +77,7 @@ def audit(
         overall=Estimate(overall["accuracy"], overall["low"], overall["high"], LEVEL, method, int(overall["n"]), kind),
         disparity=_disparity(outcomes, slicing, groups, int(overall["n"]), seed, resamples),
         detectable=bool(groups["detectable"].any()),
-        smallest_detectable=float(groups["smallest_detectable"].max()) if compared.any() else None,
+        smallest_detectable=None if np.isnan(smallest) else float(smallest),
     )
 
 
@@ -122,10 +122,9 @@ def _disparity(
 ) -> dict[str, Estimate]:
     """`Audit.disparity`.
 
-    The bootstrap resamples covered units, refers each resampled accuracy to the observed one in units of its own
-    standard error, and takes the quantile q of the largest such deviation: over groups for min and max, over pairs for
-    difference and (between logarithms) for ratio. So, with the level's confidence, all groups or pairs lie within q
-    standard errors at once, whatever their overlap; the extremes of those bounds bound the extremes.
+    q is the bootstrap's quantile of the largest deviation in units of its own standard error: over groups for min and
+    max, over pairs for difference and (between logarithms) for ratio. So all of them lie within q standard errors at
+    once, whatever their overlap, and the extremes of those bounds bound the extremes.
     """
     kept = np.flatnonzero(~groups["too_small"].to_numpy() & (groups["n"] > 0).to_numpy())
     if len(kept) < 2:
@@ -165,20 +164,17 @@ def _disparity(
 
 
 def _metric_frame_values(groups: pd.DataFrame) -> dict[str, float]:
-    """fairlearn's aggregates of the groups' accuracies: min, max and difference in percent, ratio as it is.
-
-    A group goes in as two weighted rows, its successes and its failures, so units may be in several groups.
-    """
+    """fairlearn's aggregates of the groups' accuracies: min, max and difference in percent, ratio as it is."""
     from fairlearn.metrics import MetricFrame, mean_prediction  # takes a second that readers of ledgers need not wait
 
+    # A group goes in as two weighted rows, its successes and its failures, so units may be in several groups.
+    weights = np.column_stack([groups["successes"], groups["n"] - groups["successes"]]).ravel()
     frame = MetricFrame(
         metrics=mean_prediction,
-        y_true=np.ones(2 * len(groups)),
+        y_true=np.ones(len(weights)),
         y_pred=np.tile([1.0, 0.0], len(groups)),
         sensitive_features=np.repeat(groups.index.to_numpy(), 2),
-        sample_params={
-            "sample_weight": np.column_stack([groups["successes"], groups["n"] - groups["successes"]]).ravel()
-        },
+        sample_params={"sample_weight": weights},
     )
     highest = float(frame.group_max())
     return {
@@ -190,10 +186,8 @@ def _metric_frame_values(groups: pd.DataFrame) -> dict[str, float]:
 
 
 def _smoothed(successes: FloatArray, n: FloatArray, effect: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """Proportion, its variance, and the variance of its logarithm, with two successes and two failures added.
-
-    Agresti & Coull 1998: keeps a group that is all right, or missing from a resample, from having no variance.
-    """
+    """Proportion, its variance, and that of its logarithm, with two successes and two failures added (Agresti & Coull 1998),
+    which keeps a group that is all right, or missing from a resample, from having no variance."""
     p = (successes + 2) / (n + 4)
     return p, effect * p * (1 - p) / (n + 4), effect * (1 - p) / (p * (n + 4))
 
