@@ -10,6 +10,7 @@ import functools
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Literal
 
 from jinja2 import FileSystemLoader, StrictUndefined
@@ -68,7 +69,6 @@ class ResultRow:
 
 
 def _tested(rows: list[ResultRow]) -> list[str]:
-    """The benchmarks that are measured here, with their sample counts."""
     return [f"{row.name.rsplit(' ', 1)[0]} (n = {show_count(row.own.evidence)})" for row in rows if row.own]
 
 
@@ -81,7 +81,6 @@ def _sentences(rows: list[ResultRow]) -> list[str]:
 
 
 def _references(rows: list[ResultRow]) -> str:
-    """What is published for other checkpoints; empty where nothing is."""
     phrase = _published_phrase([(row.name, row.reference) for row in rows if row.reference])
     return phrase and f"Published for other checkpoints only:{phrase}"
 
@@ -268,17 +267,23 @@ def join_answers(answers: Sequence[Answer], *, question: str, text: str) -> Answ
     return Answer(question, class_, keys, text, all(answer.is_complete for answer in answers))
 
 
-@functools.cache
-def answer_environment() -> SandboxedEnvironment:
-    """The sandbox that answer templates run in."""
-    environment = SandboxedEnvironment(
-        loader=FileSystemLoader(shipped_folder("templates") / "answers"),
+def sandbox(*folders: Path) -> SandboxedEnvironment:
+    """Where card templates run: Jinja's sandbox, with undefined names as errors."""
+    return SandboxedEnvironment(
+        loader=FileSystemLoader(folders),
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
+        keep_trailing_newline=True,
         autoescape=False,
         auto_reload=False,
     )
+
+
+@functools.cache
+def answer_environment() -> SandboxedEnvironment:
+    """The sandbox that answer templates run in."""
+    environment = sandbox(shipped_folder("templates") / "answers")
     environment.filters |= {
         "capital": capital,
         "compact": compact_number,

@@ -62,7 +62,6 @@ Rule = Callable[[Evidence, dict[str, Evidence]], str | None]
 
 
 def _proportion(item: Evidence, values: dict[str, Evidence]) -> str | None:
-    """Hits over n, and the Wilson interval that follows."""
     interval = item.interval
     if item.unit != "%" or interval is None or not item.n or interval.kind != "wilson":
         return None
@@ -79,7 +78,6 @@ def _proportion(item: Evidence, values: dict[str, Evidence]) -> str | None:
 
 
 def _part_of_whole(item: Evidence, values: dict[str, Evidence]) -> str | None:
-    """A part is no larger than the whole."""
     if item.n is None or item.N is None or item.n <= item.N:
         return None  # which says nothing on the value
     return f"n = {item.n:,} is more than the benchmark's {item.N:,} images"
@@ -135,7 +133,6 @@ def _told(item: Evidence, expected: float, how: str) -> str:
 
 
 def _bounds(item: Evidence, values: dict[str, Evidence]) -> str | None:
-    """An estimate lies inside its own bounds."""
     interval = item.interval
     if item.class_ is not EvidenceClass.ESTIMATED or interval is None:
         return None

@@ -16,10 +16,11 @@ from enum import StrEnum
 from typing import Any
 
 import yaml
-from pydantic import BaseModel, ConfigDict
+from pydantic import Field
 
 from harness.cards.document import Document, Edit, apply_edits, decode, encode
 from harness.cards.knowledge import Knowledge, knowledge_of
+from harness.cards.questions import Table
 from harness.cards.sentences import Span, prose_sentences
 from harness.cards.views import View, place_name
 from harness.evidence import EvidenceKey, Ledger
@@ -74,10 +75,8 @@ class Claim:
         return asdict(self) | {"verdict": self.verdict.value, "span": list(self.span)}
 
 
-class Property(BaseModel):
+class Property(Table):
     """A thing that cards state a value of; the fields are explained at the top of claims.yaml."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     id: str
     pattern: str
@@ -85,7 +84,7 @@ class Property(BaseModel):
     scale: float = 1.0
     unless: str | None = None
     least: float = 0.0
-    names: dict[str, float] = {}
+    names: dict[str, float] = Field(default_factory=dict)
 
     @functools.cached_property
     def regex(self) -> re.Pattern[str]:
@@ -94,10 +93,8 @@ class Property(BaseModel):
         return re.compile(pattern, re.IGNORECASE)
 
 
-class ClaimTable(BaseModel):
+class ClaimTable(Table):
     """`claims.yaml`."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     properties: tuple[Property, ...]
     judgements: str
@@ -217,7 +214,6 @@ def _citation_lines(document: Document) -> Iterator[Span]:
 
 
 def _denied(document: Document, prose: list[Span], knowledge: Knowledge) -> Iterator[Claim]:
-    """Statements that a documented fact says are wrong."""
     facts = [fact for fact in knowledge.facts.facts if fact.denies]
     for start, end in (*prose, *_citation_lines(document)):
         sentence = document.text[start:end]
@@ -258,7 +254,6 @@ def parse_number(text: str) -> float:
 
 
 def _last_place(text: str) -> float:
-    """The size of the last decimal that a number is stated with."""
     mantissa = re.match(r"[~≈]?[\d,]+(?:\.(\d+))?", text)
     decimals = len(mantissa[1]) if mantissa and mantissa[1] else 0
     value = parse_number(text)

@@ -372,7 +372,8 @@ def _cells(text: str, start: int, stop: int) -> list[tuple[int, int]]:
 
 
 def _front_matter_blocks(document: Document, start: int, end: int) -> list[Block]:
-    """One block for each scalar or flow list of the YAML, labelled with its path, e.g. `model-index.0.name`.
+    """One block for each scalar of the YAML, labelled with its path, e.g. `model-index.0.name`; YAML reads an unquoted marker
+    as a list of one string.
 
     Where the YAML can't be read, one block holds it all: its markers are still found.
     """
@@ -384,15 +385,15 @@ def _front_matter_blocks(document: Document, start: int, end: int) -> list[Block
         return blocks
 
     def walk(node: yaml.Node, path: str) -> None:
+        first, last = start + node.start_mark.index, start + node.end_mark.index
         if isinstance(node, yaml.MappingNode):
             for key, value in node.value:
                 walk(value, f"{path}.{key.value}" if path else str(key.value))
-        elif isinstance(node, yaml.SequenceNode) and not _is_marker_list(node):
+        elif isinstance(node, yaml.SequenceNode) and not _MARKER.fullmatch(text, first, last):
             for index, value in enumerate(node.value):
                 walk(value, f"{path}.{index}")
         else:
-            first = start + node.start_mark.index
-            last = first + len(text[first : start + node.end_mark.index].rstrip("\r\n \t"))
+            last = first + len(text[first:last].rstrip("\r\n \t"))
             blocks.append(Block("front-matter", first, last, document.line_of(first), (), label=path))
 
     if root is not None:
@@ -400,16 +401,9 @@ def _front_matter_blocks(document: Document, start: int, end: int) -> list[Block
     return blocks
 
 
-def _is_marker_list(node: yaml.SequenceNode) -> bool:
-    """Whether YAML read an unquoted marker as a list of one string."""
-    only = node.value[0] if len(node.value) == 1 else None
-    return bool(node.flow_style and isinstance(only, yaml.ScalarNode) and only.value.lower().startswith("more info"))
-
-
 _YAML_SAFE = dict.fromkeys((*range(0xD800, 0xE000), 0, 0xA0, 0x85, 0x2028, 0x2029), " ")
 
 
 def _plain(markdown: str) -> str:
-    """Text of a heading or label without emphasis, code marks and anchors."""
     text = re.sub(r"<[^>]+>|[*_`]", "", markdown)
     return re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", text).strip().strip(":").strip()

@@ -99,12 +99,15 @@ class _Filler:
     document: Document
     writer: Writer
     section_texts: dict[tuple[str, ...], str] = field(default_factory=dict)
-    block_sentences: dict[Block, list[Span]] = field(default_factory=dict)
+    sentences: dict[Block, list[Span]] = field(default_factory=dict)
+    """Of each block of prose."""
     rows: list[FilledMarker] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.text = self.document.text
         for block in self.document.blocks:
+            if block.kind in ("paragraph", "cell", "heading"):
+                self.sentences[block] = sentences(self.text, block.start, block.end, self.document.asking)
             if block.kind != "heading":
                 words = self.text[block.start : block.end]
                 self.section_texts[block.section] = f"{self.section_texts.get(block.section, '')} {words}"
@@ -143,16 +146,9 @@ class _Filler:
     # --- what is asked ---
 
     def _sentence(self, marker: Marker) -> Span:
-        if marker.block.kind in ("fence", "indented-code", "html", "front-matter"):
-            return marker.start, marker.end
-        spans = self._sentences(marker.block)
+        spans = self.sentences.get(marker.block, [])
         index = bisect.bisect_right(spans, marker.start, key=lambda span: span[0]) - 1
         return spans[index] if index >= 0 and marker.end <= spans[index][1] else (marker.start, marker.end)
-
-    def _sentences(self, block: Block) -> list[Span]:
-        if block not in self.block_sentences:
-            self.block_sentences[block] = sentences(self.text, block.start, block.end, self.document.asking)
-        return self.block_sentences[block]
 
     def _place(self, marker: Marker, sentence: Span) -> Place:
         block = marker.block
@@ -166,11 +162,14 @@ class _Filler:
         elif block.kind == "html":
             before = re.split(r"<[^>]*>", self.text[block.start : marker.start])
             label = next((part.strip(" :\r\n") for part in reversed(before) if part.strip()), None)
+        spans = self.sentences[block] if block.kind == "paragraph" else []
+        preceding = [self.text[slice(*span)] for span in spans if span[1] <= sentence[0]]
+        following = [self.text[slice(*span)] for span in spans if span[0] >= sentence[1]]
         return Place(
             sentence=re.sub(r"\s+", " ", words),
             label=label,
             label_is_own=is_own,
-            beside=self._beside(block, sentence) if block.kind == "paragraph" else (),
+            beside=(*following, *preceding[-1:]),
             section=block.section,
             section_text=self.section_texts.get(block.section, ""),
             in_code=block.kind in ("fence", "indented-code"),
@@ -188,12 +187,6 @@ class _Filler:
         if leads or (stop < end and re.search(r"\w{3}", before)):
             after = ""
         return f"{before}[?]{after}"
-
-    def _beside(self, block: Block, sentence: Span) -> tuple[str, ...]:
-        spans = self._sentences(block)
-        before = [self.text[s:e] for s, e in spans if e <= sentence[0]]
-        after = [self.text[s:e] for s, e in spans if s >= sentence[1]]
-        return tuple(after + before[-1:])
 
     # --- what is written ---
 

@@ -25,7 +25,6 @@ class Knowledge:
         return str(found.value) if found is not None and decided else None
 
     def _is_found(self, fact: Fact) -> bool:
-        """Whether a fact is about the checkpoint that the weights were found to be."""
         return self.lineage is not None and self.lineage in (fact.checkpoint_id, fact.checkpoint.lineage)
 
     def stands_for(self, fact: Fact) -> bool:

@@ -136,5 +136,4 @@ def _confidence(title: str, confidence: Evidence | None, accuracy: Evidence | No
 
 
 def _worst(items: Iterable[Evidence], *, least: bool = False) -> list[Evidence]:
-    """The items with the highest values, or the lowest ones."""
     return sorted(items, key=lambda item: item.number, reverse=not least)[:_MOST_LIMITS]

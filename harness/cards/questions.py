@@ -14,10 +14,14 @@ from harness.errors import HarnessError
 from harness.files import shipped_folder
 
 
-class Question(BaseModel):
-    """One question that a marker may ask; the fields are explained at the top of questions.yaml."""
+class Table(BaseModel):
+    """What a shipped YAML file holds."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Question(Table):
+    """One question that a marker may ask; the fields are explained at the top of questions.yaml."""
 
     id: str
     template: str
@@ -48,20 +52,16 @@ class Question(BaseModel):
         return pattern
 
 
-class Benchmark(BaseModel):
+class Benchmark(Table):
     """How a benchmark's metric is called in a card, and how to see that a text speaks of it."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     name: str
     mention: str
     suite: str
 
 
-class QuestionTable(BaseModel):
+class QuestionTable(Table):
     """`questions.yaml`."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     suites: dict[str, str]
     """What each suite needs to run."""

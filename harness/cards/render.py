@@ -14,41 +14,19 @@ from pathlib import Path
 from typing import Any
 
 import jinja2
-import jinja2.sandbox
 
 from harness.benchmarking.efficiency import PER_GMAC
-from harness.cards.answers import Writer
+from harness.cards import slices
+from harness.cards.answers import Writer, sandbox
 from harness.cards.figures import Figure, card_figures, corruption_cells, throughput_figure
 from harness.cards.knowledge import knowledge_of
 from harness.cards.markdown import cell, code
 from harness.cards.metadata import card_metadata, dump_metadata
 from harness.cards.narrative import Narrative, limitations
 from harness.cards.record import CardRecord, ledger_digest
-from harness.cards.slices import (
-    against_the_rest,
-    certain,
-    finding,
-    group_of,
-    is_slice,
-    shown_groups,
-    slice_figures,
-    slice_results,
-    slices_csv,
-    where_title,
-)
 from harness.data.catalog import CLEAN_CROPS, Benchmark, benchmarks
 from harness.errors import ExitCode, HarnessError
-from harness.evidence import (
-    Evidence,
-    EvidenceClass,
-    EvidenceKey,
-    Ledger,
-    show,
-    show_count,
-    show_interval,
-    show_number,
-    show_value,
-)
+from harness.evidence import Evidence, EvidenceClass, EvidenceKey, Ledger, display
 from harness.files import shipped_folder, write_text
 from harness.metrics.registry import title_of
 from harness.models.registry import registered
@@ -200,7 +178,7 @@ def sections(ledger: Ledger) -> list[Section]:
     names = dict.fromkeys(name for item in ledger if (name := item.name.benchmark) in known)
     found = []
     for name in names:
-        items = [item for item in ledger if item.name.benchmark == name and not is_slice(item.key)]
+        items = [item for item in ledger if item.name.benchmark == name and not slices.is_slice(item.key)]
         cells: dict[str, dict[int, Evidence]] = {}
         for (corruption, severity), item in corruption_cells(ledger, name).items():
             cells.setdefault(corruption, {})[severity] = item
@@ -229,7 +207,7 @@ def _methods(ledger: Ledger) -> list[dict[str, str]]:
             "preprocessing": str(protocol.get("preprocessing", protocol.get("imported", "not stated"))),
             "precision": str(protocol.get("precision", "not stated")),
             "data": (item.fingerprints.data or "")[:16],
-            "n": show_count(item),
+            "n": display.show_count(item),
             "command": item.command or "",
         }
         decided_by = (item.fingerprints.data, protocol.get("preprocessing"), protocol.get("precision"), item.command)
@@ -244,28 +222,21 @@ def _environment(path: Path | None) -> jinja2.Environment:
             f"There is no template {path}.", remedy="Give the path of a Jinja file.", exit_code=ExitCode.USAGE
         )
     folders = [path.resolve().parent] if path is not None else []
-    environment = jinja2.sandbox.SandboxedEnvironment(
-        loader=jinja2.FileSystemLoader([*folders, shipped_folder("templates")]),
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-        autoescape=False,
-    )
+    environment = sandbox(*folders, shipped_folder("templates"))
     environment.filters |= {
         "cell": cell,
         "code": code,
-        "show": show,
-        "count": show_count,
-        "interval": show_interval,
-        "number": show_number,
-        "value": show_value,
-        "finding": finding,
-        "group": group_of,
-        "against": against_the_rest,
-        "shown": shown_groups,
-        "certain": certain,
-        "place": where_title,
+        "show": display.show,
+        "count": display.show_count,
+        "interval": display.show_interval,
+        "number": display.show_number,
+        "value": display.show_value,
+        "finding": slices.finding,
+        "group": slices.group_of,
+        "against": slices.against_the_rest,
+        "shown": slices.shown_groups,
+        "certain": slices.certain,
+        "place": slices.where_title,
     }
     return environment
 
@@ -303,8 +274,8 @@ def render_card(ledger: Ledger, template: Path | None = None, *, sidecar: str | 
     template_name = template.name if template is not None else "model_card.md.j2"
     found, drawn = sections(ledger), throughput_figure(ledger)
     model, name = ledger.model, str(ledger.model["name"])
-    slices = slice_results(ledger)
-    by_slice = slice_figures(slices, str(model["title"]))
+    sliced = slices.slice_results(ledger)
+    by_slice = slices.slice_figures(sliced, str(model["title"]))
     rows = [row.evidence for section in found for row in section.rows]
     try:
         text = environment.get_template(template_name).render(
@@ -319,7 +290,7 @@ def render_card(ledger: Ledger, template: Path | None = None, *, sidecar: str | 
             methods=_methods(ledger),
             costs=costs(ledger),
             throughput_figure=drawn,
-            slices=slices,
+            slices=sliced,
             slice_figures=by_slice,
             slices_file=SLICES_FILE,
             evidence={item.key: item for item in ledger},
@@ -332,7 +303,7 @@ def render_card(ledger: Ledger, template: Path | None = None, *, sidecar: str | 
         where = f"{getattr(error, 'filename', None) or template_name}" + (f", line {line}" if line else "")
         raise HarnessError(f"The template {where}: {error}.", remedy="Mend the template.") from error
     by_section = [figure for section in found for figure in section.figures]
-    table = slices_csv(slices)
+    table = slices.slices_csv(sliced)
     # One empty line where sections that render nothing leave several; code stays as it is.
     parts = re.split(r"(?ms)^(```.*?^```$)", text)
     tidy = "".join(part if part.startswith("```") else re.sub(r"\n{3,}", "\n\n", part) for part in parts)

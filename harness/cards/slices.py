@@ -15,16 +15,7 @@ from harness.cards.figures import Figure
 from harness.cards.views import View
 from harness.data.catalog import benchmarks
 from harness.data.slicings import slicings
-from harness.evidence import (
-    Evidence,
-    EvidenceClass,
-    EvidenceKey,
-    Ledger,
-    show_count,
-    show_interval,
-    show_value,
-    split_prefix,
-)
+from harness.evidence import Evidence, EvidenceClass, EvidenceKey, Ledger, show_count, show_interval, show_value
 from harness.figures import point, slice_dots
 from harness.labels.spaces import LABEL_SPACES
 
@@ -103,8 +94,9 @@ class SliceResults:
         return [view for view in self.views if view.groups]
 
     @property
-    def waiting(self) -> list[dict[str, Any]]:
-        """What has no numbers, slicings of one set of images with one reason together; the command measures them."""
+    def waiting(self) -> list[tuple[str, str, str, list[str], str | None]]:
+        """What has no numbers, slicings with one reason together: set of images, class, reason, titles, and the command
+        that would measure them, where that is known."""
         together: dict[tuple[str, str, str], list[tuple[str, Evidence]]] = {}
         for view in self.views:
             if not view.groups and (item := view.waiting) is not None:
@@ -113,15 +105,7 @@ class SliceResults:
         found = []
         for (where, class_, why), group in together.items():
             commands = [item.command for _, item in group if item.command and class_ == EvidenceClass.PENDING]
-            titles = [title for title, _ in group]
-            row = {
-                "where": where,
-                "class_": class_,
-                "reason": why,
-                "titles": titles,
-                "command": next(iter(commands), None),
-            }
-            found.append(row)
+            found.append((where, class_, why, [title for title, _ in group], next(iter(commands), None)))
         return found
 
 
@@ -174,7 +158,7 @@ def group_of(item: Evidence) -> str:
 
 def where_title(where: str) -> str:
     """A set of images in words."""
-    name, condition = split_prefix(where)
+    name, _, condition = where.partition("/")
     known = benchmarks().get(name)
     title = known.title if known is not None else name
     return f"{title}, {condition.replace('_', ' ')}" if condition else title

@@ -23,7 +23,7 @@ from harness.cards.document import Document, decode, encode
 from harness.cards.fill import fill_card
 from harness.cards.knowledge import knowledge_of
 from harness.cards.markdown import compact_number
-from harness.cards.record import CardRecord, ledger_digest, read_record, without_record
+from harness.cards.record import ledger_digest, read_record, without_record
 from harness.cards.render import render_card
 from harness.cards.sentences import prose_sentences
 from harness.cards.views import View
@@ -103,9 +103,14 @@ def verify_card(
     record = read_record(document.text)
     name = record.model if record else model or str((ledger.model if ledger else {}).get("name", ""))
     evidence = ledger if ledger is not None else Ledger(model={"name": name})
-    findings = list(_ledger_of_record(document, record, ledger))
+    findings: list[Finding] = []
     notes: list[str] = []
     checked = {}
+    if record is not None and ledger is not None and record.sha256 != ledger_digest(ledger):
+        what = "the card was made without a ledger, from documented facts alone"
+        if record.sha256 is not None:
+            what = f"this is not the ledger that the card was made from (SHA-256 {record.sha256[:16]}…)"
+        findings.append(Finding(document.line_of(document.text.rfind("<!-- harness card")), None, what))
     if record is not None and record.made_by == "render" and ledger is not None:
         expected = render_card(ledger, template, sidecar=record.ledger).text
         changed, notes = _rendered_again(document, expected, evidence)
@@ -133,16 +138,6 @@ def verify_card(
         first.setdefault((finding.line, finding.key), finding)
     in_order = sorted(first.values(), key=lambda finding: (finding.line is None, finding.line or 0))
     return Verification(in_order, notes, checked)
-
-
-def _ledger_of_record(document: Document, record: CardRecord | None, ledger: Ledger | None) -> Iterator[Finding]:
-    if record is None or ledger is None:
-        return
-    line = document.line_of(document.text.rfind("<!-- harness card"))
-    if record.sha256 is None:
-        yield Finding(line, None, "the card was made without a ledger, from documented facts alone")
-    elif record.sha256 != ledger_digest(ledger):
-        yield Finding(line, None, f"this is not the ledger that the card was made from (SHA-256 {record.sha256[:16]}…)")
 
 
 # --- a rendered card ----------------------------------------------------------------------------------------------
@@ -264,7 +259,6 @@ def _word_after(text: str, place: int) -> str:
 
 
 def _shown(item: Evidence) -> str:
-    """A piece of evidence in all forms that an answer may show it in."""
     view = View(item)
     parts = [view.measured, view.conditions, view.reason, show_interval(item), item.key]
     if item.is_number:
@@ -273,7 +267,6 @@ def _shown(item: Evidence) -> str:
 
 
 def _said(fact: Fact) -> str:
-    """A documented fact with everything that is said beside it."""
     words = [_shown(fact.evidence), fact.says, fact.note, *fact.looked_in, fact.setting]
     for other in fact.conflicts:
         words += [other.says, other.source.title, other.source.place]
@@ -322,7 +315,6 @@ def _before_fill(text: str, report: Mapping[str, Any]) -> bytes | None:
 
 
 def _answers(document: Document, report: Mapping[str, Any]) -> Iterator[Finding]:
-    """Answers of the fill that no longer stand in the card, in the order they stood."""
     position = 0
     rows = sorted(report["markers"], key=lambda row: row["span"]["start"])
     for (_, new), (row, *_) in itertools.groupby(rows, key=lambda row: (row["span"]["start"], row["new"])):

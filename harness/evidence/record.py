@@ -133,26 +133,21 @@ class Evidence(_Record):
 
     @model_validator(mode="after")
     def _honest(self) -> Evidence:
-        def fail(why: str) -> None:
-            raise ValueError(f"{self.key} ({self.class_}): {why}")
-
-        if not _is_finite(self.value):
-            fail(f"value {self.value} is not finite; an unknown is None with a reason")
-        if self.class_.has_value and self.value is None:
-            fail("needs a value; an unknown is pending, undisclosed or not-applicable")
-        if not self.class_.has_value and (self.value is not None or self.interval is not None):
-            fail("carries a reason, not a value")
-        if not self.class_.has_value and not self.reason:
-            fail("needs a reason")
-        if self.class_ is EvidenceClass.DOCUMENTED and self.source is None:
-            fail("needs its source")
-        if self.class_ is EvidenceClass.ESTIMATED and self.is_number and self.interval is None:
-            fail("needs an interval")
-        if self.class_ is EvidenceClass.MEASURED:
-            if self.n is None or self.protocol is None:
-                fail("needs n and its protocol")
-            if self.is_number and self.interval is None and not self.reason:
-                fail("needs an interval, or a reason why there is none")
+        has_value, is_measured = self.class_.has_value, self.class_ is EvidenceClass.MEASURED
+        is_bare = self.is_number and self.interval is None
+        faults = {
+            f"value {self.value} is not finite; an unknown is None with a reason": not _is_finite(self.value),
+            "needs a value; an unknown is pending, undisclosed or not-applicable": has_value and self.value is None,
+            "carries a reason, not a value": not has_value and (self.value is not None or self.interval is not None),
+            "needs a reason": not has_value and not self.reason,
+            "needs its source": self.class_ is EvidenceClass.DOCUMENTED and self.source is None,
+            "needs an interval": self.class_ is EvidenceClass.ESTIMATED and is_bare,
+            "needs n and its protocol": is_measured and (self.n is None or self.protocol is None),
+            "needs an interval, or a reason why there is none": is_measured and is_bare and not self.reason,
+        }
+        for why, is_fault in faults.items():
+            if is_fault:
+                raise ValueError(f"{self.key} ({self.class_}): {why}")
         return self
 
     @property
