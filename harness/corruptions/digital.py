@@ -6,7 +6,6 @@ from __future__ import annotations
 import functools
 from io import BytesIO
 
-import cv2
 import numpy as np
 from numba import njit
 from PIL import Image
@@ -21,11 +20,22 @@ _DENSE_RADIUS = SIDE // 4
 _WAVES = 32
 
 
+@njit(cache=True, nogil=True, error_model="numpy")
+def _look_up(base: Bytes, table: Bytes) -> Bytes:
+    out = np.empty_like(base)
+    pixels, target = base.reshape(-1, 3), out.reshape(-1, 3)
+    for i in range(pixels.shape[0]):
+        target[i, 0] = table[pixels[i, 0], 0]
+        target[i, 1] = table[pixels[i, 1], 1]
+        target[i, 2] = table[pixels[i, 2], 2]
+    return out
+
+
 def contrast(picture: Picture, _: None, share: float) -> Bytes:
     """Bring every value nearer to its channel's mean; ``share`` of the distance is left."""
     means = picture.channel_means
     values = (np.arange(256)[:, np.newaxis] - means) * share + means
-    return np.asarray(cv2.LUT(picture.base, truncated(values.astype(np.float32))[np.newaxis]))
+    return _look_up(picture.base, truncated(values.astype(np.float32)))
 
 
 def draw_elastic(stream: Stream, *_: float) -> tuple[Doubles, Floats]:
