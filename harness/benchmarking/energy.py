@@ -28,6 +28,7 @@ import torch
 
 from harness.benchmarking.carbon import codecarbon_tables
 from harness.benchmarking.ranges import Range
+from harness.errors import HarnessError
 from harness.runtime.hardware import Cpu, machine_memory_bytes, read_cpu
 
 _POWERCAP = Path("/sys/class/powercap")
@@ -117,10 +118,6 @@ class NoMeter:
         return self.read()
 
 
-class UnreadableCounterError(Exception):
-    """A hardware counter gave nothing; says why."""
-
-
 @dataclass
 class CounterMeter:
     """A meter over counters that only rise, until they wrap."""
@@ -128,7 +125,7 @@ class CounterMeter:
     meter: str
     covers: str
     counters: Callable[[], dict[str, int]]
-    """Reads each counter; raises UnreadableCounterError."""
+    """Reads each counter; raises HarnessError where one gives nothing."""
     joules_per_unit: float
     wraps_at: Mapping[str, int] = field(default_factory=dict)
     """By counter, what it has counted when it begins anew; one that is not here never wraps."""
@@ -164,8 +161,8 @@ class CounterMeter:
             return
         try:
             now = self.counters()
-        except UnreadableCounterError as error:
-            self._fault = str(error)
+        except HarnessError as error:
+            self._fault = error.message
             return
         for name, value in now.items():
             rise = value - self._last.get(name, value)
@@ -281,7 +278,7 @@ def open_rapl(root: Path = _POWERCAP, **clocks: Callable[..., Any]) -> Meter:
         try:
             return {name: _read_number(path / "energy_uj") for name, path in domains.items()}
         except OSError as error:
-            raise UnreadableCounterError(f"{error.filename} could not be read: {error.strerror}") from error
+            raise HarnessError(f"{error.filename} could not be read: {error.strerror}") from error
 
     reason = f"this machine shows no processor energy counters ({root})"
     try:
@@ -322,7 +319,7 @@ def open_nvml(uuid: str, covers: str, library: Any = None) -> Meter:
         try:
             return {"gpu": library.nvmlDeviceGetTotalEnergyConsumption(handle)}
         except library.NVMLError as error:
-            raise UnreadableCounterError(f"NVML gave no energy: {error}") from error
+            raise HarnessError(f"NVML gave no energy: {error}") from error
 
     try:
         library.nvmlInit()

@@ -54,11 +54,6 @@ class Relation(StrEnum):
     SIBLING = "sibling"
     """Another checkpoint: a reference, never an answer."""
 
-    @property
-    def answers(self) -> bool:
-        """Whether a fact about such a checkpoint may answer a question about the model."""
-        return self is not Relation.SIBLING
-
 
 class _Strict(BaseModel):
     model_config = ConfigDict(
@@ -202,7 +197,7 @@ class Fact(_Words):
     @property
     def answers(self) -> bool:
         """Whether the fact may answer a question about the model."""
-        return self.checkpoint.relation.answers
+        return self.checkpoint.relation is not Relation.SIBLING
 
 
 class _About(_Strict):

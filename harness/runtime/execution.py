@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from harness.errors import ExitCode, HarnessError, UsageError, unknown_name
+from harness.errors import MissingInputError, UsageError, unknown_name
 from harness.runtime.decoding import default_workers
 from harness.settings import AUTO, PRECISIONS, Settings
 
@@ -104,15 +104,10 @@ def resolve_device(name: str) -> str:
     except RuntimeError as error:
         raise UsageError(f"'{name}' is no device.", remedy="Use auto, cpu, cuda, cuda:N or mps.") from error
     if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
-        raise HarnessError(
+        raise MissingInputError(
             f"There is no device {name} here: {torch.cuda.device_count()} GPUs are visible.",
             remedy="Use --device cpu, or look at CUDA_VISIBLE_DEVICES and `harness doctor`.",
-            exit_code=ExitCode.MISSING,
         )
     if device.type == "mps" and not torch.backends.mps.is_available():
-        raise HarnessError(
-            "There is no device mps here: PyTorch finds no Apple GPU.",
-            remedy="Use --device cpu.",
-            exit_code=ExitCode.MISSING,
-        )
+        raise MissingInputError("There is no device mps here: PyTorch finds no Apple GPU.", remedy="Use --device cpu.")
     return name

@@ -31,9 +31,9 @@ def read_cpu(cpuinfo: Path = _CPUINFO) -> Cpu:
     logical = os.cpu_count() or 1
     if not cpuinfo.is_file():
         return Cpu(platform.processor() or platform.machine(), logical, sockets=1, virtual=False)
-    fields = [line.partition(":") for line in cpuinfo.read_text(encoding="utf-8").splitlines()]
     by_name: dict[str, set[str]] = {}
-    for name, _, value in fields:
+    for line in cpuinfo.read_text(encoding="utf-8").splitlines():
+        name, _, value = line.partition(":")
         by_name.setdefault(name.strip(), set()).add(value.strip())
     models = sorted(by_name.get("model name", {platform.machine()}))
     flags = {flag for line in by_name.get("flags", set()) for flag in line.split()}
@@ -59,7 +59,7 @@ def describe(device: torch.device) -> dict[str, Any]:
         "memory_bytes": machine_memory_bytes(),
         "system": f"{platform.system()} {platform.machine()}",
         "python": platform.python_version(),
-        "libraries": {name: version for name in _LIBRARIES if (version := _version(name))},
+        "libraries": {name: importlib.metadata.version(name) for name in _LIBRARIES},
     }
     if device.type == "cuda":
         properties = torch.cuda.get_device_properties(device)
@@ -71,10 +71,3 @@ def describe(device: torch.device) -> dict[str, Any]:
             "cudnn": torch.backends.cudnn.version(),
         }
     return found
-
-
-def _version(name: str) -> str | None:
-    try:
-        return importlib.metadata.version(name)
-    except importlib.metadata.PackageNotFoundError:
-        return None

@@ -35,20 +35,18 @@ def merge_into_store(
     path = ledger_path(home, str(ledger.model["name"]))
     make_folder(path.parent)
     with FileLock(path.with_suffix(".lock")):
-        merged = ledger
-        if path.exists():
-            old = Ledger.load(path)
-            before, now = old.model.get("weights"), ledger.model.get("weights")
-            base: Ledger | None = old
-            if before is not None and now is not None and before != now:
-                old.save(_of_weights(path, before))
-                earlier = _of_weights(path, now)
-                base = Ledger.load(earlier) if earlier.exists() else None
-            if base is not None:
-                model = ledger.model if now is not None else base.model
-                merged = Ledger(model=model, environment=ledger.environment, evidence=list(base.evidence))
-                merged.add(ledger.evidence)
-                merged.add(derive(merged))
+        merged, base = ledger, Ledger.load(path) if path.exists() else None
+        now = ledger.model.get("weights")
+        before = base.model.get("weights") if base is not None else None
+        if base is not None and before is not None and now is not None and before != now:
+            base.save(_of_weights(path, before))
+            earlier = _of_weights(path, now)
+            base = Ledger.load(earlier) if earlier.exists() else None
+        if base is not None:
+            model = ledger.model if now is not None else base.model
+            merged = Ledger(model=model, environment=ledger.environment, evidence=list(base.evidence))
+            merged.add(ledger.evidence)
+            merged.add(derive(merged))
         merged.save(path)
     return path
 
