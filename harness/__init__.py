@@ -727,7 +727,8 @@ def html_report(
     """
     from harness.evaluation.reader import stored_model
     from harness.files import write_text
-    from harness.report import collect, render_report
+    from harness.report.contents import collect
+    from harness.report.page import render_report
     from harness.store.ledgers import stored_names
 
     settings = Settings(data=_data(data), offline=True)

@@ -11,15 +11,9 @@ from xml.etree import ElementTree
 import pytest
 
 from harness.evidence import Evidence, EvidenceClass, Interval
-from harness.figures import (
-    Point,
-    accuracy_against_cost,
-    corruption_bars,
-    corruption_small_multiples,
-    error_of,
-    point,
-    throughput_by_batch,
-)
+from harness.figures.compute import accuracy_against_cost, throughput_by_batch
+from harness.figures.corruption import corruption_bars, corruption_small_multiples
+from harness.figures.style import Point, error_of, point
 
 SVG = "{http://www.w3.org/2000/svg}"
 GROUPS = {"noise": ("gaussian_noise",), "weather": ("fog", "snow")}
@@ -33,7 +27,9 @@ NOTE = "imagenet-c, 500 of 50,000 images"
 
 SAME = """
 import hashlib, sys
-from harness.figures import Point, accuracy_against_cost, corruption_bars
+from harness.figures.compute import accuracy_against_cost
+from harness.figures.corruption import corruption_bars
+from harness.figures.style import Point
 assert not any(name.partition(".")[0] == "matplotlib" for name in sys.modules), "imported before a figure is drawn"
 svg = corruption_bars({"fog": Point(61.5, 60, 63)}, Point(61.5), title="t", note="n")
 assert "matplotlib.pyplot" not in sys.modules

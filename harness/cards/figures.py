@@ -9,7 +9,9 @@ from harness.benchmarking.efficiency import throughput_of
 from harness.corruptions.names import GROUPS
 from harness.data.catalog import CLEAN_CROPS, Benchmark, benchmarks
 from harness.evidence import Evidence, EvidenceClass, Ledger, show_count
-from harness.figures import Point, corruption_bars, corruption_small_multiples, error_of, point, throughput_by_batch
+from harness.figures.compute import throughput_by_batch
+from harness.figures.corruption import corruption_bars, corruption_small_multiples
+from harness.figures.style import Point, error_of, point
 
 
 @dataclass(frozen=True)

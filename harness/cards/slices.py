@@ -16,7 +16,8 @@ from harness.cards.views import View
 from harness.data.catalog import benchmarks
 from harness.data.slicings import slicings
 from harness.evidence import Evidence, EvidenceClass, EvidenceKey, Ledger, show_count, show_interval, show_value
-from harness.figures import point, slice_dots
+from harness.figures.accuracy import slice_dots
+from harness.figures.style import point
 from harness.labels.spaces import LABEL_SPACES
 
 _DISPARITIES = ("difference", "ratio", "min", "max")

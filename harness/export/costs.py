@@ -10,7 +10,8 @@ from harness.benchmarking.efficiency import throughput_of
 from harness.errors import MissingInputError, unknown_name
 from harness.evidence import Evidence, EvidenceClass, Ledger
 from harness.export.timm import INFERENCE_FILE, inference_csv, inference_row
-from harness.figures import Point, accuracy_against_cost, point
+from harness.figures.compute import accuracy_against_cost
+from harness.figures.style import Point, point
 from harness.files import make_folder, write_text
 
 COSTS = {

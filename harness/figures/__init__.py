@@ -9,23 +9,3 @@ hatching goes with each, so that a black-and-white print is enough. The ground i
 matplotlib is imported when a figure is drawn, not before, and its pyplot is never used. Given up: its settings are changed
 for the time of drawing, so two figures can't be drawn in two threads at once.
 """
-
-from harness.figures.accuracy import Bin, Shift, reliability_diagrams, shift_scatter, slice_dots
-from harness.figures.compute import accuracy_against_cost, throughput_by_batch
-from harness.figures.corruption import corruption_bars, corruption_small_multiples
-from harness.figures.style import Point, error_of, point
-
-__all__ = [
-    "Bin",
-    "Point",
-    "Shift",
-    "accuracy_against_cost",
-    "corruption_bars",
-    "corruption_small_multiples",
-    "error_of",
-    "point",
-    "reliability_diagrams",
-    "shift_scatter",
-    "slice_dots",
-    "throughput_by_batch",
-]

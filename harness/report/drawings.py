@@ -13,7 +13,8 @@ from harness.errors import MissingInputError
 from harness.evaluation.reader import StoredModel
 from harness.evaluation.scoring import REFERENCE
 from harness.export.costs import COSTS, cost_figure
-from harness.figures import Bin, Shift, point, reliability_diagrams, shift_scatter
+from harness.figures.accuracy import Bin, Shift, reliability_diagrams, shift_scatter
+from harness.figures.style import point
 from harness.metrics.accuracy import is_correct
 from harness.metrics.calibration import BINS, confidence, reliability_table
 from harness.metrics.robustness import baselines

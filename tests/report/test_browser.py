@@ -17,7 +17,8 @@ import pytest
 
 from harness.evaluation.reader import stored_model
 from harness.evidence import Evidence, EvidenceClass, Ledger
-from harness.report import collect, render_report
+from harness.report.contents import collect
+from harness.report.page import render_report
 from harness.store.ledgers import merge_into_store
 from tests.report.conftest import Store
 

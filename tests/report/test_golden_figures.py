@@ -18,17 +18,10 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from PIL import Image
 
-from harness.figures import (
-    Bin,
-    Point,
-    Shift,
-    accuracy_against_cost,
-    corruption_bars,
-    corruption_small_multiples,
-    reliability_diagrams,
-    shift_scatter,
-    slice_dots,
-)
+from harness.figures.accuracy import Bin, Shift, reliability_diagrams, shift_scatter, slice_dots
+from harness.figures.compute import accuracy_against_cost
+from harness.figures.corruption import corruption_bars, corruption_small_multiples
+from harness.figures.style import Point
 
 FOLDER = Path(__file__).with_name("golden")
 DOTS_PER_INCH = 40

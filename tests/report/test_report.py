@@ -21,9 +21,9 @@ from harness.cli import app
 from harness.errors import ExitCode
 from harness.evaluation.reader import StoredCondition, stored_model
 from harness.evidence import Evidence, EvidenceClass, Interval, Ledger
-from harness.report import collect, render_report
+from harness.report.contents import collect
 from harness.report.mistakes import Thumbnails
-from harness.report.page import inline_svg
+from harness.report.page import inline_svg, render_report
 from harness.store.ledgers import merge_into_store
 from tests.report.conftest import V2, Right, Store
 

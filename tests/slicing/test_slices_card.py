@@ -20,7 +20,8 @@ from harness.evaluation.slice_evidence import slice_evidence
 from harness.evaluation.slice_requests import request_of
 from harness.evaluation.suites import load_suite
 from harness.evidence import Ledger
-from harness.figures import Point, slice_dots
+from harness.figures.accuracy import slice_dots
+from harness.figures.style import Point
 from harness.metrics.types import TOP
 
 MODEL = {"name": "made", "reference": "made", "title": "Made model", "weights": "weights"}
