@@ -9,7 +9,7 @@ fails the condition.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby
 
 import numpy as np
@@ -90,17 +90,8 @@ def top_classes(scores: torch.Tensor, count: int = TOP) -> tuple[np.ndarray, np.
     return indices.cpu().numpy().astype(np.int32), values.cpu().numpy()
 
 
-def _unread(projection: DeviceProjection, labels: np.ndarray) -> LabelSpacePredictions:
-    """The rows of images that could not be read: labels only."""
-    n = len(labels)
-    return LabelSpacePredictions(
-        label=projection.label_map[labels].astype(np.int32),
-        target_logit=np.full(n, np.nan, np.float32),
-        logsumexp=np.full(n, np.nan, np.float32),
-        logsumexp2=np.full(n, np.nan, np.float32),
-        top5=np.full((n, TOP), -1, np.int32),
-        top5_logit=np.full((n, TOP), -np.inf, np.float32),
-    )
+_UNREAD = {"target_logit": np.nan, "logsumexp": np.nan, "logsumexp2": np.nan, "top5": -1, "top5_logit": -np.inf}
+"""What stands in the rows of images that could not be read."""
 
 
 @dataclass(frozen=True)
@@ -158,18 +149,20 @@ def _run_batch(
     """The rows of one batch; images that can't be read have no prediction in theirs."""
     labels, readable = samples.label[batch.positions], batch.readable
     names = [samples.sample_id[position] for position in batch.positions]
-    logits = network(batch.pixels) if readable.any() else None
-    if logits is not None:
-        _check_finite(logits, [name for name, is_readable in zip(names, readable, strict=True) if is_readable])
-    predictions = {projection.name: _unread(projection, labels) for projection in projections}
-    kept = np.full((len(labels), network.outputs), np.nan, np.float16) if keep_logits else None
-    if logits is not None:
-        for projection in projections:
-            read = projection.read(logits, labels[readable])
-            for name in ("target_logit", "logsumexp", "logsumexp2", "top5", "top5_logit"):
-                getattr(predictions[projection.name], name)[readable] = getattr(read, name)
-        if kept is not None:
-            kept[readable] = logits.cpu().numpy().astype(np.float16)
+    logits = network(batch.pixels) if readable.any() else torch.empty(0, network.outputs, device=network.config.device)
+    _check_finite(logits, [name for name, is_readable in zip(names, readable, strict=True) if is_readable])
+
+    def all_rows(values: np.ndarray, unread: float) -> np.ndarray:
+        rows = np.full((len(labels), *values.shape[1:]), unread, values.dtype)
+        rows[readable] = values
+        return rows
+
+    predictions = {}
+    for projection in projections:
+        read = projection.read(logits, labels[readable])
+        columns = {name: all_rows(getattr(read, name), unread) for name, unread in _UNREAD.items()}
+        predictions[projection.name] = replace(read, label=projection.label_map[labels].astype(np.int32), **columns)
+    kept = all_rows(logits.cpu().numpy().astype(np.float16), np.nan) if keep_logits else None
     digests = [samples.digest[position] for position in batch.positions]
     return ShardRows(names, digests, labels.astype(np.int32), batch.errors, predictions, kept)
 
