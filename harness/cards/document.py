@@ -294,8 +294,7 @@ class _BlockReader:
     def _heading(self, token: Token, level: int) -> Iterator[Block]:
         self.headings = [heading for heading in self.headings if heading[0] < level]
         self.lead_in = self.last_item_label = None
-        span = self._locate(token)
-        if span:
+        if span := self._locate(token):
             yield self._block("heading", *span)
         self.headings.append((level, _plain(token.content)))
 

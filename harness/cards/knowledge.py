@@ -47,10 +47,9 @@ class Knowledge:
 
     def absent(self, key: str) -> View | None:
         """Evidence that there is no value: undisclosed or not applicable."""
-        for fact in self.facts.facts:
-            if fact.key == key and not fact.evidence.class_.has_value:
-                return self._view(fact)
-        return self._of_class(key, EvidenceClass.UNDISCLOSED, EvidenceClass.NOT_APPLICABLE)
+        absent = (fact for fact in self.facts.facts if fact.key == key and not fact.evidence.class_.has_value)
+        unknown = next(map(self._view, absent), None)
+        return unknown or self._of_class(key, EvidenceClass.UNDISCLOSED, EvidenceClass.NOT_APPLICABLE)
 
     def pending(self, key: str) -> View | None:
         """Evidence in the ledger that could be measured and has not been."""
@@ -66,10 +65,9 @@ class Knowledge:
         A metric with a variant (`compute.throughput:v100`) means that published value alone.
         """
         name = EvidenceKey.parse(metric)
-        for fact in self.facts.published(name.subject):
-            if self.stands_for(fact) is own and name.variant in (None, fact.evidence.name.variant):
-                return self._view(fact)
-        return None
+        published = (fact for fact in self.facts.published(name.subject) if self.stands_for(fact) is own)
+        asked = (fact for fact in published if name.variant in (None, fact.evidence.name.variant))
+        return next(map(self._view, asked), None)
 
     def note(self, key: str) -> str:
         """What a careful reader must know beside a value, wherever the value itself comes from."""
@@ -78,12 +76,8 @@ class Knowledge:
 
     def family(self, family: str, metric: str) -> list[View]:
         """Measured values of all slices or conditions of a family, e.g. `imagenet-val@imagenet-x`, lowest first."""
-        found = [
-            View(item)
-            for item in self.ledger
-            if item.class_ is EvidenceClass.MEASURED
-            and (item.name.parent, item.name.metric, item.name.variant) == (family, metric, None)
-        ]
+        views = [View(item) for item in self.ledger if item.class_ is EvidenceClass.MEASURED]
+        found = [v for v in views if (v.name.parent, v.name.metric, v.name.variant) == (family, metric, None)]
         return sorted(found, key=lambda view: view.value)
 
 

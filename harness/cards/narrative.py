@@ -83,11 +83,8 @@ class Narrative:
 def limitations(ledger: Ledger) -> Iterator[str]:
     """What the measurements say against the model, the worst first in each kind, as Markdown sentences."""
     known = benchmarks()
-    measured = [
-        item
-        for item in ledger
-        if item.class_ is EvidenceClass.MEASURED and item.is_number and item.name.benchmark in known
-    ]
+    numbers = [item for item in ledger if item.class_ is EvidenceClass.MEASURED and item.is_number]
+    measured = [item for item in numbers if item.name.benchmark in known]
     for item in _worst(i for i in measured if (i.name.metric, i.name.variant) == ("accuracy-drop", None)):
         title = known[item.name.benchmark].title
         yield f"On {title} its top-1 accuracy is {show(item)} lower than on the same classes of ImageNet's validation set."

@@ -129,8 +129,7 @@ def find_questions(place: Place, table: QuestionTable) -> list[Question]:
         is_citation = search("citation|bibtex", " ".join(place.section))
         return [table.get("citation" if is_citation else "code-inference")]
     for neighbour in place.beside:
-        found = _by_topic(_EXPLANATION.sub("", neighbour), table)
-        if found:
+        if found := _by_topic(_EXPLANATION.sub("", neighbour), table):
             return found
     path = " > ".join(place.section)
     return [question for question in table.questions if search(question.section, path)][:1]

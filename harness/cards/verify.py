@@ -303,9 +303,8 @@ def _before_fill(text: str, report: Mapping[str, Any]) -> bytes | None:
     data = encode(text)
     rows = [*report["markers"], *report["neighbours"]]
     before, position = b"", 0
-    for start, end, old, new in sorted(
-        {(row["span"]["start"], row["span"]["end"], row["old"].encode(), row["new"].encode()) for row in rows}
-    ):
+    edits = {(row["span"]["start"], row["span"]["end"], row["old"].encode(), row["new"].encode()) for row in rows}
+    for start, end, old, new in sorted(edits):
         place = position + start - len(before)
         if data[place : place + len(new)] != new or len(old) != end - start:
             return None

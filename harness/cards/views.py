@@ -177,9 +177,7 @@ def place_name(title: str, place: str | None) -> str:
 def attribution(*views: View | None, brackets: bool = True) -> str:
     """Class, checkpoint and source in brackets: `(documented for the pycls weights, …: [pycls, MODEL_ZOO.md](…))`."""
     groups: dict[tuple[str, str], list[str]] = {}
-    for view in views:
-        if view is None:
-            continue
+    for view in filter(None, views):
         links = groups.setdefault((_class_words(view), view.about), [])
         for target in view.links:
             if target and target not in links and view.class_ is not EvidenceClass.MEASURED:
