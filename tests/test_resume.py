@@ -65,7 +65,7 @@ def processes() -> Any:
     """Starts processes that have the slow imports behind them already."""
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(
-        ["timm", "harness.evaluation.run", "harness.cards.render", "harness.runtime.choosing"]
+        ["timm", "harness.evaluation.run", "harness.cards.render", "harness.evaluation.predicting"]
     )
     return context
 
