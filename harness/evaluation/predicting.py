@@ -25,7 +25,7 @@ from harness.labels.projections import LabelSpaceProjection
 from harness.models.loading import LoadedModel, ModelIdentity
 from harness.progress import Reporter
 from harness.runtime.batches import batches
-from harness.runtime.choosing import AGREEMENT_IMAGES, Choice, candidates, choose, remember_choice, remembered_choice
+from harness.runtime.choosing import AGREEMENT_IMAGES, Choice, candidates, choose
 from harness.runtime.decoding import Pixels, default_workers, direct, generated
 from harness.runtime.engine import Samples, predict
 from harness.runtime.execution import ExecutionConfig, fixed_config, resolve_device
@@ -34,6 +34,7 @@ from harness.runtime.network import Network, to_device
 from harness.runtime.rows import ShardRows
 from harness.runtime.sample_images import sample_images
 from harness.settings import AUTO, Settings
+from harness.store.choices import remember_choice, remembered_choice
 from harness.store.predictions import PredictionKey, PredictionStore, label_space_names, read_label_space
 
 MAX_UNREADABLE = 0.01

@@ -9,21 +9,14 @@ clock would say.
 
 from __future__ import annotations
 
-import hashlib
-import json
 import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import Any
 
 import torch
-from pydantic import TypeAdapter, ValidationError
 from torch import nn
 
-from harness.errors import HarnessError
-from harness.files import write_text
 from harness.runtime.execution import MEMORY_FORMATS, ExecutionConfig, fixed_config
 from harness.runtime.network import Forward, prepare
 from harness.runtime.timing import Budget, Measurement, Timings, measure_throughput, stopwatch
@@ -252,27 +245,3 @@ def _logits(forward: Forward, probe: torch.Tensor) -> torch.Tensor:
 
 
 # --- kept choices ---------------------------------------------------------------------------------------------------
-
-_CHOICES = TypeAdapter(Choice)
-
-
-def remembered_choice(home: Path, made_for: list[Any]) -> Choice | None:
-    """What was chosen earlier for the same question; None where nothing was, or where the note can't be read.
-
-    Args:
-        made_for: all that the choice depends on, plain values.
-    """
-    try:
-        return _CHOICES.validate_json(_path(home, made_for).read_bytes())
-    except (OSError, ValidationError, HarnessError):
-        return None
-
-
-def remember_choice(home: Path, made_for: list[Any], choice: Choice) -> None:
-    """Keep a choice for `remembered_choice`."""
-    write_text(_path(home, made_for), _CHOICES.dump_json(choice, indent=2).decode() + "\n")
-
-
-def _path(home: Path, made_for: list[Any]) -> Path:
-    digest = hashlib.sha256(json.dumps(made_for, sort_keys=True).encode()).hexdigest()[:16]
-    return home / "choices" / f"{digest}.json"
