@@ -243,7 +243,7 @@ def _removal(document: Document, path: list[str]) -> Edit:
     node = yaml.compose(document.text[offset:stop], Loader=yaml.SafeLoader)
     assert node is not None
     first = last = node
-    for depth, part in enumerate(path):
+    for depth, part in enumerate(path if path != [""] else []):  # a front matter may be one scalar
         is_metric = False
         if isinstance(node, yaml.MappingNode):
             key, value = next((k, v) for k, v in node.value if str(k.value) == part)

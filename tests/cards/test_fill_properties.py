@@ -91,6 +91,8 @@ MARKER = re.compile(r"more\s+information\s+needed", re.IGNORECASE)
 @example(card="---\n{license: mit}\n---\n[More Information Needed]", ledger=LEDGERS["full"])
 @example(card="---\nlicense: mit  # mine\n---\n[More Information Needed]", ledger=LEDGERS["full"])
 @example(card="```\nopen [More Information Needed]", ledger=LEDGERS["full"])
+@example(card="---\nno keys, [More Information Needed]\n---\n", ledger=LEDGERS["full"])
+@example(card="---\n[More Information Needed]\n---\n", ledger=LEDGERS["full"])
 def test_what_is_added_is_reported_and_added_once(card: str, ledger: Ledger) -> None:
     text = card.encode("utf-8", "surrogatepass")
     options = {"model": "regnet-y-040", "ledger": ledger, "front_matter": True, "sidecar": "card.evidence.json"}
