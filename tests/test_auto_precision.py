@@ -55,6 +55,7 @@ def _bf16_is_fast(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(choosing, "COMPILE_SECONDS", 1e9)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("_bf16_is_fast", "foolbox_images")
 def test_the_chosen_precision_names_the_keys_and_a_second_start_keeps_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -94,7 +95,9 @@ def test_the_chosen_precision_names_the_keys_and_a_second_start_keeps_it(
     assert again.get("energy.this-run") is None, "nothing was computed"
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("_bf16_is_fast", "foolbox_images")
+@pytest.mark.slow
 def test_a_damaged_note_is_measured_again(tmp_path: Path) -> None:
     run(tmp_path, limit=2)
     (note,) = (tmp_path / "choices").glob("*.json")

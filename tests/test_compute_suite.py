@@ -123,6 +123,7 @@ def test_the_run_s_own_energy_counts_the_images_it_timed(without_weights: RunRes
     assert energy.n > sum(part or 0 for part in parts)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("precision", ["bf16", "auto"])
 def test_what_depends_on_the_precision_is_named_by_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, precision: str
@@ -198,6 +199,7 @@ def test_without_costs_the_card_says_that_energy_is_pending() -> None:
     assert "Pending: neither energy nor emissions have been measured" in card
 
 
+@pytest.mark.slow
 def test_with_weights_the_file_and_its_fingerprint_are_used(lite0: LoadedModel, tmp_path: Path) -> None:
     spec = resolve("efficientnet-lite0")
     files = spec.checkpoint.locate(spec, offline=True)
@@ -234,6 +236,7 @@ def test_neither_weights_nor_architecture_leave_everything_pending(tmp_path: Pat
     assert all("not on this machine" in str(item.reason) for item in found)
 
 
+@pytest.mark.slow
 def test_a_measurement_that_fails_is_pending_and_the_others_go_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -316,6 +319,7 @@ def test_the_command_line_refuses_what_it_can_t_read(
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_the_command_line_measures_without_weights(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     suite = tmp_path / "mine.yaml"
     suite.write_text(SUITE, encoding="utf-8")
@@ -357,6 +361,7 @@ def test_training_follows_what_the_weights_were_found_to_be(home: Path) -> None:
     assert training() is EvidenceClass.UNDISCLOSED
 
 
+@pytest.mark.slow
 def test_a_run_leaves_timm_s_table(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     suite = tmp_path / "mine.yaml"
     suite.write_text(SUITE.replace("[complexity]", "[complexity, throughput]"), encoding="utf-8")
