@@ -106,7 +106,7 @@ class Written:
 
 
 def write_official_layout(
-    copy: LocalDataset,
+    dataset: LocalDataset,
     output: Path,
     names: Sequence[str],
     severities: Sequence[int],
@@ -120,7 +120,7 @@ def write_official_layout(
     The pixels are those that a run generates. Images are worked on in as many threads as there are cores.
 
     Args:
-        copy: the images, in condition order.
+        dataset: the images, in condition order.
         output: folder; it is made.
         names: corruptions.
         severities: of 1 to 5.
@@ -136,8 +136,8 @@ def write_official_layout(
     cells = [(name, severity) for name in names for severity in severities]
     for name, severity in cells:
         find(name, severity)
-    places = _places(copy, limit)
-    _check_record(output, copy.benchmark.name, names, seed)
+    places = _places(dataset, limit)
+    _check_record(output, dataset.benchmark.name, names, seed)
 
     def work(position: int) -> int | str:
         """Files written for one image, or why it can't be read."""
@@ -145,10 +145,10 @@ def write_official_layout(
         if not missing:
             return 0
         try:
-            base = base_crop(load_image(copy.read(position)))
+            base = base_crop(load_image(dataset.read(position)))
         except UnreadableImageError as error:
             return f"{places[position]}: {error.message}"
-        sample_id = copy.samples["sample_id"].iloc[position]
+        sample_id = dataset.samples["sample_id"].iloc[position]
         generated = corrupt_cells(base, missing, sample_id=sample_id, seed=seed)
         for (name, severity), pixels in zip(missing, generated, strict=True):
             _store(Image.fromarray(pixels), output / name / str(severity) / places[position], "JPEG")
@@ -170,10 +170,10 @@ def write_official_layout(
     return Written(written, readable * len(cells) - written, tuple(unreadable))
 
 
-def _places(copy: LocalDataset, limit: int | None) -> list[Path]:
+def _places(dataset: LocalDataset, limit: int | None) -> list[Path]:
     """`synset/NAME.JPEG` of each image."""
-    synsets = label_space(copy.benchmark.label_space).synsets
-    samples = copy.samples.iloc[:limit]
+    synsets = label_space(dataset.benchmark.label_space).synsets
+    samples = dataset.samples.iloc[:limit]
     places = []
     for sample_id, label in zip(samples["sample_id"], samples["label"], strict=True):
         name = PurePosixPath(sample_id).name
@@ -181,7 +181,7 @@ def _places(copy: LocalDataset, limit: int | None) -> list[Path]:
     twice = [str(place) for place, count in Counter(places).items() if count > 1]
     if twice:
         raise HarnessError(
-            f"Several images of {copy.benchmark.name} would be written to {twice[0]}.",
+            f"Several images of {dataset.benchmark.name} would be written to {twice[0]}.",
             remedy="Rename one of them; names must differ by more than their extension.",
         )
     return places

@@ -75,8 +75,8 @@ def _statistics_of(plan: Plan, reporter: Reporter) -> StatisticsOf:
     return of
 
 
-def statistics_with_progress(copy: LocalDataset, count: int, settings: Settings, reporter: Reporter) -> pd.DataFrame:
+def statistics_with_progress(dataset: LocalDataset, count: int, settings: Settings, reporter: Reporter) -> pd.DataFrame:
     """The image statistics of the first `count` samples of a copy, with a progress bar."""
-    with reporter.progress(f"Image statistics of {copy.benchmark.name}", count) as advance:
+    with reporter.progress(f"Image statistics of {dataset.benchmark.name}", count) as advance:
         workers = settings.workers or default_workers()
-        return image_statistics(copy, count, settings.home, workers=workers, progress=advance)
+        return image_statistics(dataset, count, settings.home, workers=workers, progress=advance)

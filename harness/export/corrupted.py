@@ -83,10 +83,16 @@ def corrupt_benchmark(
     location = locate(benchmark, given=settings.data.get(name), data_home=settings.data_home, offline=settings.offline)
     if location.found == "hub" and not confirm(f"{name} is not on this machine. Download {location}?"):
         raise MissingInputError(f"{name} is not on this machine.", remedy=benchmark.get)
-    copy = open_dataset(benchmark, location, cache=settings.home / "data")
-    with reporter.progress("Base images", min(len(copy), settings.limit or len(copy))) as advance:
+    dataset = open_dataset(benchmark, location, cache=settings.home / "data")
+    with reporter.progress("Base images", min(len(dataset), settings.limit or len(dataset))) as advance:
         result = write_official_layout(
-            copy, output, names or [*IMAGENET_C, *EXTRA], severities or SEVERITIES, seed, advance, limit=settings.limit
+            dataset,
+            output,
+            names or [*IMAGENET_C, *EXTRA],
+            severities or SEVERITIES,
+            seed,
+            advance,
+            limit=settings.limit,
         )
     for why in result.unreadable:
         reporter.note(f"harness: left out: {why}")

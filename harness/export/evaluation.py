@@ -141,16 +141,16 @@ class Evaluation:
             )
         store = PredictionStore(self.settings.home, quiet.note)
         if planned is None:
-            table, copy = store.read(stored.key), None
+            table, dataset = store.read(stored.key), None
         else:
-            copy = planned.dataset
+            dataset = planned.dataset
             table = store.select(stored.key, planned.samples)
         if table is None:
             raise MissingInputError(
                 f"The predictions of {where} are no longer in {self.settings.home}.",
                 remedy=f"Make them again: {stored.evidence.command}",
             )
-        return sample_predictions(table, stored.benchmark, copy)
+        return sample_predictions(table, stored.benchmark, dataset)
 
     def card(self) -> Card:
         """The model card of this evaluation, Markdown with YAML front matter."""

@@ -43,28 +43,28 @@ from harness.store.predictions import PredictionKey, PredictionStore, read_label
 _TOP_COLUMNS = [f"top{rank}" for rank in range(1, TOP + 1)]
 
 
-def sample_predictions(table: pa.Table, benchmark: Benchmark, copy: LocalDataset | None = None) -> pd.DataFrame:
+def sample_predictions(table: pa.Table, benchmark: Benchmark, dataset: LocalDataset | None = None) -> pd.DataFrame:
     """Stored predictions in the benchmark's own label space, one row a readable sample, sorted by sample id.
 
-    Columns: sample_id; file_name with a copy; label and top1 … top5 (class indices, -1 beyond the number of classes);
+    Columns: sample_id; file_name with a data set; label and top1 … top5 (class indices, -1 beyond the number of classes);
     top1_logit … top5_logit, target_logit and logsumexp where logits are known; correct, where what is right is known.
 
     Args:
         table: of the store.
-        copy: the images that were predicted.
+        dataset: the images that were predicted.
     """
     readable = np.array([error is None for error in table["error"].to_pylist()], dtype=bool)
     ids = np.array(table["sample_id"].to_pylist(), dtype=object)[readable]
     found = read_label_space(table, CLOSED).take(readable)
     columns: dict[str, Any] = {"sample_id": ids}
-    if copy is not None:
-        files = dict(zip(copy.samples["sample_id"], copy.files, strict=True))
+    if dataset is not None:
+        files = dict(zip(dataset.samples["sample_id"], dataset.files, strict=True))
         columns["file_name"] = [files[sample_id] for sample_id in ids]
     columns |= {"label": found.label} | dict(zip(_TOP_COLUMNS, found.top5.T, strict=True))
     if found.top5_logit is not None:
         columns |= {f"{name}_logit": found.top5_logit[:, rank] for rank, name in enumerate(_TOP_COLUMNS)}
         columns |= {"target_logit": found.target_logit, "logsumexp": found.logsumexp}
-    closed, annotations = without_missing_classes(found), copy.table if copy is not None else None
+    closed, annotations = without_missing_classes(found), dataset.table if dataset is not None else None
     if not benchmark.label_sets:
         columns["correct"] = is_correct(closed)
     elif annotations is not None:
@@ -157,7 +157,7 @@ def score_file(
     labels = _column(frame, "label", path).to_numpy()
     ids = _column(frame, "sample_id", path).astype(str)
     _check(ids, labels, ranks, benchmark, path)
-    readout = LabelSpacePredictions(label=labels.astype(np.int32), top5=ranks)
+    predictions = LabelSpacePredictions(label=labels.astype(np.int32), top5=ranks)
     digest = hashlib.sha256()
     for sample_id, label, row in zip(ids, labels, ranks, strict=True):
         digest.update(f"{sample_id} {label} {row.tolist()}\n".encode())
@@ -167,17 +167,17 @@ def score_file(
     command += f" --column {column}" if column else ""
     command += f" --suite {suite.name}" if suite is not None else ""
     command += "".join(f" {option}" for option in slice_options(settings))
-    copy = _copy_of(benchmark, settings, reporter) if slices or benchmark.label_sets else None
+    dataset = _copy_of(benchmark, settings, reporter) if slices or benchmark.label_sets else None
     if slices.file is not None:
         slices.file.check_join(benchmark, ids.tolist())
-    rows = ShardRows(ids.tolist(), [""] * len(ids), readout.label, [None] * len(ids), {CLOSED: readout})
+    rows = ShardRows(ids.tolist(), [""] * len(ids), predictions.label, [None] * len(ids), {CLOSED: predictions})
     key = PredictionKey(f"imported-{digest.hexdigest()}", benchmark.name, "clean", {"imported": name})
     PredictionStore(settings.home, reporter.note).write(key, rows, {"imported_from": path.name})
     scored = Scored(
         benchmark=benchmark,
         condition=None,
         sample_ids=ids.tolist(),
-        predictions={CLOSED: readout},
+        predictions={CLOSED: predictions},
         projections={},
         outputs=None,
         weights=weights,
@@ -187,13 +187,13 @@ def score_file(
             "predictions": digest.hexdigest()[:16],
         },
         command=command,
-        table=_table_of(benchmark, copy, ids),
+        table=_table_of(benchmark, dataset, ids),
     )
     others = [b for b in benchmarks().values() if b.scored_from == benchmark.name]
     model = {"name": name, "reference": name, "title": name, "weights": weights, "imported": path.name}
     conditions = {benchmark.name: scored}
     found = score(conditions, ["accuracy"], others)
-    found += slice_evidence(conditions, slices, lambda _: _statistics(copy, settings, reporter), reporter.note)
+    found += slice_evidence(conditions, slices, lambda _: _statistics(dataset, settings, reporter), reporter.note)
     evidence = [_as_imported(item) for item in found]
     versions = environment()
     return Ledger(model=model, environment={name: versions[name] for name in ("harness", "python")}, evidence=evidence)
@@ -209,14 +209,14 @@ def _copy_of(benchmark: Benchmark, settings: Settings, reporter: Reporter) -> Lo
     return open_condition(Condition(benchmark, None, location), settings, reporter)
 
 
-def _table_of(benchmark: Benchmark, copy: LocalDataset | None, ids: pd.Series) -> pd.DataFrame | None:
+def _table_of(benchmark: Benchmark, dataset: LocalDataset | None, ids: pd.Series) -> pd.DataFrame | None:
     """The benchmark's own annotations, which say what is right where several classes may be.
 
     Raises:
         MissingInputError: that needs them, and they are not here.
         HarnessError: a sample that they don't have.
     """
-    table = copy.table if copy is not None else None
+    table = dataset.table if dataset is not None else None
     if not benchmark.label_sets:
         return table
     if table is None:
@@ -233,9 +233,11 @@ def _table_of(benchmark: Benchmark, copy: LocalDataset | None, ids: pd.Series) -
     return table
 
 
-def _statistics(copy: LocalDataset | None, settings: Settings, reporter: Reporter) -> Callable[[], pd.DataFrame] | None:
+def _statistics(
+    dataset: LocalDataset | None, settings: Settings, reporter: Reporter
+) -> Callable[[], pd.DataFrame] | None:
     """What computes the image statistics of a copy; None without one."""
-    return None if copy is None else partial(statistics_with_progress, copy, len(copy), settings, reporter)
+    return None if dataset is None else partial(statistics_with_progress, dataset, len(dataset), settings, reporter)
 
 
 def _as_imported(item: Evidence) -> Evidence:

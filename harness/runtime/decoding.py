@@ -58,19 +58,19 @@ class GeneratedCell:
         return pixels if self.jpeg_quality is None else jpeg_round_trip(pixels, self.jpeg_quality)
 
 
-def direct(copy: LocalDataset, preprocessing: Preprocessing) -> Pixels:
+def direct(dataset: LocalDataset, preprocessing: Preprocessing) -> Pixels:
     """The images as they are; files that are already cropped are not resized again."""
-    transform = preprocessing.ready_pixels if copy.benchmark.input == "ready-224" else preprocessing.pixels
-    return lambda position: transform(load_image(copy.read(position)))
+    transform = preprocessing.ready_pixels if dataset.benchmark.input == "ready-224" else preprocessing.pixels
+    return lambda position: transform(load_image(dataset.read(position)))
 
 
-def generated(copy: LocalDataset, preprocessing: Preprocessing) -> Callable[[GeneratedCell], Pixels]:
+def generated(dataset: LocalDataset, preprocessing: Preprocessing) -> Callable[[GeneratedCell], Pixels]:
     """For each cell, its corrupted images; the cells share the decoded base crops."""
-    ids = copy.samples["sample_id"].tolist()
+    ids = dataset.samples["sample_id"].tolist()
 
     @lru_cache(maxsize=_KEPT_CROPS)
     def crop(position: int) -> np.ndarray:
-        return base_crop(load_image(copy.read(position)))
+        return base_crop(load_image(dataset.read(position)))
 
     def cell_pixels(cell: GeneratedCell) -> Pixels:
         return lambda position: preprocessing.ready_pixels(Image.fromarray(cell.apply(crop(position), ids[position])))

@@ -48,8 +48,8 @@ def sample_images(cache: Path) -> SampleImages:
     benchmark = get_benchmark(PHOTOGRAPHS)
     try:
         location = locate(benchmark, given=None, data_home=None, offline=True)
-        copy = open_dataset(benchmark, location, condition=None, cache=cache)
-        encoded = tuple(copy.read(position) for position in range(len(copy.samples)))
+        dataset = open_dataset(benchmark, location, condition=None, cache=cache)
+        encoded = tuple(dataset.read(position) for position in range(len(dataset.samples)))
         kind = "photographs"
     except MissingInputError:
         encoded = tuple(_generated(seed) for seed in range(_GENERATED))
