@@ -88,7 +88,7 @@ def test_the_chosen_precision_names_the_keys_and_a_second_start_keeps_it(
     def never(*_: object, **__: object) -> NoReturn:
         raise AssertionError("measured again although the choice is remembered")
 
-    monkeypatch.setattr(choosing, "choose", never)
+    monkeypatch.setattr("harness.evaluation.predicting.choose", never)
     again = run(tmp_path, limit=8).ledger
     assert again.get("foolbox-imagenet-20.top1:bf16").value == top1.value  # type: ignore[union-attr]
     assert again.get("compute.execution").protocol == execution.protocol  # type: ignore[union-attr]
@@ -97,7 +97,6 @@ def test_the_chosen_precision_names_the_keys_and_a_second_start_keeps_it(
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("_bf16_is_fast", "foolbox_images")
-@pytest.mark.slow
 def test_a_damaged_note_is_measured_again(tmp_path: Path) -> None:
     run(tmp_path, limit=2)
     (note,) = (tmp_path / "choices").glob("*.json")
@@ -111,7 +110,7 @@ def test_the_default_stays_fp32_and_tries_nothing(tmp_path: Path, monkeypatch: p
     def never(*_: object, **__: object) -> NoReturn:
         raise AssertionError("precisions were tried unasked")
 
-    monkeypatch.setattr("harness.runtime.choosing.choose", never)
+    monkeypatch.setattr("harness.evaluation.predicting.choose", never)
     ledger: Ledger = run(tmp_path, limit=2, precision="fp32").ledger
     assert ledger.get("compute.execution") is None
     assert ledger.get("foolbox-imagenet-20.top1").class_ is EvidenceClass.MEASURED  # type: ignore[union-attr]

@@ -40,6 +40,7 @@ def ended(result: Result, code: ExitCode) -> str:
 
 
 class TestHelp:
+    @pytest.mark.slow
     @pytest.mark.parametrize("arguments", [["--help"], ["--version"], ["run", "--help"], ["list", "models"], ["data"]])
     def test_what_needs_no_torch_imports_none(self, python: str, home: Path, arguments: list[str]) -> None:
         script = (

@@ -21,6 +21,8 @@ from harness.hub.client import Patience
 
 COMMIT = "/commit/"
 
+pytestmark = pytest.mark.slow  # real time-outs and waits
+
 
 def commits_sent(hub: Hub) -> int:
     return sum(COMMIT in path for path in hub.sent("POST"))

@@ -24,6 +24,8 @@ from tests.report.conftest import Store
 
 pytest.importorskip("playwright", reason="the playwright package is not installed")
 
+pytestmark = pytest.mark.slow
+
 HOSTILE = "<img src=x onerror=window.hurt=1>"
 FLAGS = [
     "--no-sandbox",

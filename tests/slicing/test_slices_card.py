@@ -83,6 +83,7 @@ class TestSentences:
         assert slice_figures(slice_results(ledger), "Made model") == {}, "there is nothing to see"
 
 
+@pytest.mark.slow
 class TestCard:
     def test_sections_are_filled(self, whole: Ledger) -> None:
         card = render_card(whole)
