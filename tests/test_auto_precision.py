@@ -125,3 +125,15 @@ def test_a_run_too_short_for_a_choice_takes_the_default_and_says_so(tmp_path: Pa
     assert execution.reason == "choosing would take more than 5% of a run of 2 images"
     assert ledger.get("compute.execution-agreement") is None
     assert ledger.get("foolbox-imagenet-20.top1").class_ is EvidenceClass.MEASURED  # type: ignore[union-attr]
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("_bf16_is_fast", "foolbox_images")
+def test_a_precision_that_was_asked_for_is_kept_however_little_it_agrees(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(choosing.choose, "__kwdefaults__", choosing.choose.__kwdefaults__ | {"minimum_agreement": 2.0})
+    ledger = run(tmp_path, limit=2, precision="bf16", layout="auto").ledger
+    assert ledger.get("foolbox-imagenet-20.top1:bf16") is not None
+    assert ledger.get("foolbox-imagenet-20.top1") is None
+    assert str(ledger.get("compute.execution").value).startswith("bf16, ")  # type: ignore[union-attr]

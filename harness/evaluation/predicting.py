@@ -322,6 +322,8 @@ def _execution(
         )
         if choice.skipped is None:
             remember_choice(settings.home, asked, choice)
+    if choice.config not in allowed:  # a precision that was asked for is kept, however little it agrees with fp32
+        choice = replace(choice, config=allowed[0])
     reporter.note(f"Chosen: {choice.config.label}{f' ({choice.skipped})' if choice.skipped else ''}")
     return choice.config, choice
 
