@@ -132,7 +132,7 @@ def test_a_run_too_short_for_a_choice_takes_the_default_and_says_so(tmp_path: Pa
 def test_a_precision_that_was_asked_for_is_kept_however_little_it_agrees(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(choosing.choose, "__kwdefaults__", choosing.choose.__kwdefaults__ | {"minimum_agreement": 2.0})
+    monkeypatch.setattr(choosing, "MINIMUM_AGREEMENT", 2.0)
     ledger = run(tmp_path, limit=2, precision="bf16", layout="auto").ledger
     assert ledger.get("foolbox-imagenet-20.top1:bf16") is not None
     assert ledger.get("foolbox-imagenet-20.top1") is None
