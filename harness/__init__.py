@@ -17,7 +17,7 @@ from __future__ import annotations
 import importlib
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from harness.errors import ExitCode, HarnessError, MissingInputError, unknown_name
 from harness.progress import Reporter
@@ -81,6 +81,8 @@ _RECORDS = {
     "Ledger": "harness.evidence",
     "Preprocessing": "harness.models.preprocessing",
 }
+
+_T = TypeVar("_T", str, int)
 
 Data = Mapping[str, str | Path]
 """Where data sets are, by benchmark: a folder, a file, or `hf:OWNER/NAME`."""
@@ -203,11 +205,11 @@ def evaluate(
         corruption_seed=corruption_seed,
         offline=offline or hub_is_offline(),
         yes=yes,
-        input_sizes=parse_input_sizes(input_size or []),
+        input_sizes=parse_input_sizes(_list(input_size)),
         region=region,
         measure_seconds=seconds,
         slices=Path(slices) if slices is not None else None,
-        by=tuple(by or ()),
+        by=_list(by),
     )
     return evaluate_model(
         model,
@@ -274,6 +276,7 @@ def plan(
     batch_size: int = 32,
     device: str = "auto",
     precision: str = "fp32",
+    layout: str | None = None,
     labels: str | None = None,
     corruption_jpeg: bool = True,
     corruption_seed: int = 0,
@@ -284,7 +287,7 @@ def plan(
     """What `evaluate` would do, without doing it: conditions, images, what is stored, what is missing, time, disk.
 
     Args:
-        precision: as in `evaluate`; auto is planned as fp32, since the choice is made when it runs.
+        precision, layout: as in `evaluate`; auto is planned as the default, since the choice is made when it runs.
         probe: time a few batches to estimate how long the run takes.
 
     The other arguments are those of `evaluate`.
@@ -310,6 +313,7 @@ def plan(
         batch_size=batch_size,
         device=device,
         precision="fp32" if precision == "auto" else precision,
+        layout=None if layout == "auto" else layout,
         labels=labels,
         corruption_jpeg=corruption_jpeg,
         corruption_seed=corruption_seed,
@@ -407,7 +411,7 @@ def score(
     from harness.export.evaluation import score_predictions
 
     sliced = Path(slices) if slices is not None else None
-    settings = Settings(data=_data(data), slices=sliced, by=tuple(by or ()))
+    settings = Settings(data=_data(data), slices=sliced, by=_list(by))
     named = str(suite) if suite is not None else None
     return score_predictions(Path(predictions), benchmark, name, column, settings, named, output=_path(output))
 
@@ -656,14 +660,14 @@ def compare(
     from harness.evaluation.suites import load_suite
 
     loaded = load_suite(str(suite)) if suite is not None else None
-    request = request_of(loaded, _path(slices), by or ())
+    request = request_of(loaded, _path(slices), _list(by))
     settings = Settings(data=_data(data), offline=True)
     return compare_models(
         [stored_model(name, settings.home) for name in models],
         settings,
         Reporter().note,
         suite=loaded,
-        only=benchmark or (),
+        only=_list(benchmark),
         slices=request,
         allow_different_protocols=allow_different_protocols,
     )
@@ -877,14 +881,16 @@ def corrupt(
     if (image is None) == (benchmark is None):
         raise HarnessError("Give either an image or --benchmark.", exit_code=ExitCode.USAGE)
     if image is not None:
-        names, severities = corruption or [], severity or []
+        names, severities = _list(corruption), _list(severity)
         corrupt_image(Path(image), names, severities, _path(output), _path(sheet), seed, Reporter())
         return None
     assert benchmark is not None
     if output is None or sheet is not None:
         raise HarnessError("With --benchmark give a folder as --output, and no --sheet.", exit_code=ExitCode.USAGE)
     settings = Settings(data=_data(data), limit=limit, offline=offline or hub_is_offline())
-    return corrupt_benchmark(benchmark, corruption, severity, Path(output), settings, seed, Reporter(), confirm or _no)
+    return corrupt_benchmark(
+        benchmark, _list(corruption), _list(severity), Path(output), settings, seed, Reporter(), confirm or _no
+    )
 
 
 # --- the Hub ----------------------------------------------------------------------------------------------------------
@@ -958,6 +964,13 @@ def _no(question: str) -> bool:
 
 def _path(given: str | Path | None) -> Path | None:
     return Path(given) if given is not None else None
+
+
+def _list(given: Sequence[_T] | _T | None) -> tuple[_T, ...]:
+    """Several as they are, a single one as a list of one, nothing as an empty list."""
+    if given is None:
+        return ()
+    return (given,) if isinstance(given, str | int) else tuple(given)
 
 
 def _data(data: Data | None) -> dict[str, str]:

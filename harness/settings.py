@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from harness.errors import ExitCode, HarnessError, unknown_name
+from harness.errors import ExitCode, HarnessError, UsageError, unknown_name
 
 
 def default_home() -> Path:
@@ -88,6 +88,10 @@ class Settings:
 
     def __post_init__(self) -> None:
         """Refuse what no run could use, before anything is loaded."""
+        for what in ("limit", "corruption_images", "batch_size", "shard_size", "workers", "measure_seconds"):
+            value = getattr(self, what)
+            if value is not None and value <= 0:
+                raise UsageError(f"{what.replace('_', ' ')} is {value}.", remedy="Give a number above 0.")
         precisions = (AUTO, *PRECISIONS)
         layout = self.layout or AUTO
         for what, value, known in (("precision", self.precision, precisions), ("layout", layout, LAYOUT_NAMES)):

@@ -222,6 +222,7 @@ class TestEvaluation:
                 assert same is not None
                 assert (same.value, same.interval, same.n) == (item.value, item.interval, item.n)
         assert own.name == "mine"
+        assert "evaluated as a network in memory" in own.card()
 
     def test_a_module_needs_its_preprocessing_and_labels(self, lite0: LoadedModel, home: Path) -> None:
         with pytest.raises(HarnessError, match="Give preprocessing="):
@@ -243,3 +244,8 @@ class TestEvaluation:
     def test_nothing_is_missing(self, evaluated: tuple[harness.Evaluation, Path]) -> None:
         assert evaluated[0].missing == {}
         assert evaluated[0].exit_code is ExitCode.DONE
+
+
+def test_one_is_taken_for_a_list_of_one(home: Path) -> None:
+    with pytest.raises(HarnessError, match="Unknown slicing 'weathr'"):
+        harness.evaluate("regnet-y-040", "imagenet", by="weathr", offline=True)

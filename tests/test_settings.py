@@ -44,3 +44,11 @@ def test_data_options() -> None:
 def test_a_data_option_without_both_parts(option: str) -> None:
     with pytest.raises(HarnessError, match="is not BENCHMARK=PATH"):
         parse_data_options([option])
+
+
+@pytest.mark.parametrize(
+    "name", ["limit", "corruption_images", "batch_size", "shard_size", "workers", "measure_seconds"]
+)
+def test_a_number_that_leaves_nothing_to_run_is_refused(home: Path, name: str) -> None:
+    with pytest.raises(HarnessError, match=f"{name.replace('_', ' ')} is 0"):
+        Settings(**{name: 0})  # type: ignore[arg-type]

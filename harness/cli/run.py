@@ -169,6 +169,9 @@ def plan(
     precision: Annotated[
         str, typer.Option(help="fp32, bf16, fp16, or auto (planned as fp32: the choice is made when it runs).")
     ] = "fp32",
+    layout: Annotated[
+        str | None, typer.Option(help="contiguous, channels_last, or auto (planned as the default).")
+    ] = None,
     labels: options.Labels = None,
     corruption_jpeg: options.CorruptionJpeg = True,
     corruption_seed: options.CorruptionSeed = 0,
@@ -192,6 +195,7 @@ def plan(
         batch_size=batch_size,
         device=device,
         precision=precision,
+        layout=layout,
         labels=labels,
         corruption_jpeg=corruption_jpeg,
         corruption_seed=corruption_seed,
