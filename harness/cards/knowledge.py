@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from harness.cards.views import View
 from harness.evidence import EvidenceClass, EvidenceKey, Ledger
-from harness.facts.loader import LINEAGE_KEY, Fact, ModelFacts, Relation, facts_for
+from harness.facts.loader import Fact, ModelFacts, Relation, decided_lineage, facts_for
 
 
 @dataclass
@@ -20,9 +20,7 @@ class Knowledge:
     @functools.cached_property
     def lineage(self) -> str | None:
         """The checkpoint that `harness identify` found the weights to be; None where that was not decided."""
-        found = self.ledger.get(LINEAGE_KEY)
-        decided = found is not None and found.class_ in (EvidenceClass.MEASURED, EvidenceClass.DERIVED)
-        return str(found.value) if found is not None and decided else None
+        return decided_lineage(self.ledger)
 
     def _is_found(self, fact: Fact) -> bool:
         return self.lineage is not None and self.lineage in (fact.checkpoint_id, fact.checkpoint.lineage)

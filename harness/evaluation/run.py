@@ -25,7 +25,7 @@ from harness.evaluation.slice_requests import request_of
 from harness.evaluation.subgroups import check_join, slices_of_run
 from harness.evaluation.suites import Suite
 from harness.evidence import Evidence, EvidenceClass, Ledger
-from harness.facts.loader import LINEAGE_KEY
+from harness.facts.loader import decided_lineage
 from harness.models.loading import LoadedModel, ModelState, find_model, load
 from harness.models.specs import ModelSpec
 from harness.progress import Reporter
@@ -207,6 +207,4 @@ def _report_missing(plan: Plan, reporter: Reporter) -> None:
 def _decided_lineage(home: Path, model_name: str) -> str | None:
     """The checkpoint that `harness identify` found a model's weights to be; None where that was not decided."""
     path = ledger_path(home, model_name)
-    found = Ledger.load(path).get(LINEAGE_KEY) if path.exists() else None
-    decided = found is not None and found.class_ in (EvidenceClass.MEASURED, EvidenceClass.DERIVED)
-    return str(found.value) if found is not None and decided else None
+    return decided_lineage(Ledger.load(path)) if path.exists() else None

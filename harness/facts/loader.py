@@ -29,7 +29,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from harness.errors import HarnessError, nearest
-from harness.evidence import Evidence, EvidenceClass, EvidenceKey, Interval, Scalar, Source
+from harness.evidence import Evidence, EvidenceClass, EvidenceKey, Interval, Ledger, Scalar, Source
 
 _COMMIT_PLACE = re.compile(r"^commit (?P<sha>[0-9a-f]{7,40})$")
 _FILE_PLACE = re.compile(r"^(?P<path>[\w./-]+\.\w+|LICENSE)(?::(?P<first>\d+)(?:-(?P<last>\d+))?)?$")
@@ -39,6 +39,13 @@ _Fail = Callable[..., HarnessError]
 
 LINEAGE_KEY = "identity.lineage"
 """Evidence that names the checkpoint (an id of the facts file) that the weights were found to be."""
+
+
+def decided_lineage(ledger: Ledger) -> str | None:
+    """The checkpoint that a model's weights were found to be; None where its ledger doesn't decide that."""
+    found = ledger.get(LINEAGE_KEY)
+    decided = found is not None and found.class_ in (EvidenceClass.MEASURED, EvidenceClass.DERIVED)
+    return str(found.value) if found is not None and decided else None
 
 
 class Relation(StrEnum):
