@@ -19,7 +19,8 @@ from jinja2.sandbox import SandboxedEnvironment
 from harness.cards.knowledge import Knowledge
 from harness.cards.markdown import capital, compact_number, enumerate_words
 from harness.cards.questions import Place, Question, QuestionTable, question_table, search
-from harness.cards.views import View, attribution
+from harness.cards.references import References
+from harness.cards.views import View, attribution, marks
 from harness.evidence import EvidenceClass, show_count
 from harness.files import shipped_folder
 
@@ -113,6 +114,8 @@ class Writer:
 
     knowledge: Knowledge
     table: QuestionTable = field(default_factory=question_table)
+    references: References | None = None
+    """Where sources are numbered; without it each stands in brackets where it is used."""
     used: list[View] = field(default_factory=list)
     """What the last answer was written from."""
     is_pending: bool = False
@@ -178,7 +181,9 @@ class Writer:
                 command=self._command,
                 measure=self._measure,
                 needs=self.table.suites.__getitem__,
-                by=functools.partial(attribution, brackets=brackets),
+                by=functools.partial(marks, self.references)
+                if self.references
+                else functools.partial(attribution, brackets=brackets),
             )
         )
         self.classes[question.id] = class_
@@ -290,7 +295,7 @@ def answer_environment() -> SandboxedEnvironment:
         "megabytes": lambda value: f"{value / 1e6:,.1f} MB",
         "words": enumerate_words,
         "lower_first": lambda text: text if text[1:2].isupper() else text[:1].lower() + text[1:],
-        "unbracket": lambda text: text[1:-1],
+        "unbracket": lambda text: text[1:-1] if text.startswith("(") else text,
     }
     return environment
 

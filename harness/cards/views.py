@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from harness.cards.markdown import enumerate_words, escape_markdown
+from harness.cards.references import References, place_name
 from harness.evidence import Evidence, EvidenceClass, EvidenceKey, Source, show_basis, show_value
 from harness.facts.loader import Conflict, Fact
 
@@ -121,6 +122,11 @@ class View:
         return [self.link, *(_source_link(source, is_data=False) for source in (self.fact.also if self.fact else ()))]
 
     @property
+    def sources(self) -> tuple[Source | None, ...]:
+        """All places that say so, the value's own first."""
+        return (self.evidence.source, *(self.fact.also if self.fact else ()))
+
+    @property
     def reason(self) -> str:
         """Why there is no value."""
         reason = self.evidence.reason or ""
@@ -159,19 +165,19 @@ def _source_link(source: Source, *, is_data: bool) -> str:
     return f"[{name}]({source.url})" if source.url and re.match(r"https://[^\s()<>]+$", source.url) else name
 
 
-def place_name(title: str, place: str | None) -> str:
-    """Title and place as a reader says them: `pycls, MODEL_ZOO.md, line 9`."""
-    match = re.match(r"(?:.*/)?(?P<file>[^/:]+?)(?::(?P<first>\d+)(?:-(?P<last>\d+))?)?$", place or "")
-    if not place:
-        return title
-    if re.fullmatch(r"commit [0-9a-f]{40}", place):
-        return f"{title}, {place[:14]}"
-    if match is None or not re.search(r"\.\w+$|^LICENSE$", match["file"]):
-        return f"{title}, {place}"
-    lines = ""
-    if match["first"]:
-        lines = f", lines {match['first']}–{match['last']}" if match["last"] else f", line {match['first']}"
-    return f"{title}, {match['file']}{lines}"
+def marks(references: References, *views: View | None) -> str:
+    """What kind of values these are and where they stand, in few signs: `[3]` with a note for another checkpoint's, or
+    `(measured)` and the like where no source is named."""
+    given = [view for view in views if view is not None]
+    words = dict.fromkeys(_class_words(view) for view in given if not any(view.sources))
+    caveats = dict.fromkeys(
+        f"{_class_words(view).capitalize()}{view.about}."
+        for view in given
+        if any(view.sources) and (view.about or view.class_ is not EvidenceClass.DOCUMENTED)
+    )
+    cited = references.cite(*(source for view in given for source in view.sources))
+    found = cited + "".join(map(references.note, caveats))
+    return " ".join(filter(None, [f"({'; '.join(words)})" if words else "", found]))
 
 
 def attribution(*views: View | None, brackets: bool = True) -> str:
