@@ -37,11 +37,20 @@ class Knowledge:
         """What answers `key`: the ledger first, then documented facts; None where neither has a value."""
         facts = [fact for fact in self.facts.facts if fact.key == key]
         found = self.ledger.get(key)
-        # A documented fact in the ledger is taken from the facts file, which has its words and checkpoint.
-        if found and found.class_.has_value and not (facts and found.class_ is EvidenceClass.DOCUMENTED):
+        # A fact in the ledger is taken from the facts file, which has its words and checkpoint.
+        is_fact = any(found == fact.evidence for fact in facts) or (
+            facts and found and found.class_ is EvidenceClass.DOCUMENTED
+        )
+        if found and found.class_.has_value and not is_fact:
             return View(found)
         own = (fact for fact in facts if fact.evidence.class_.has_value and self.stands_for(fact))
         return next(map(self._view, own), None)
+
+    def whole_ledger(self) -> Ledger:
+        """The ledger with the facts in it: what is answered from it anywhere is what is answered here."""
+        found = {fact.key: fact.evidence for fact in self.facts.facts} | {item.key: item for item in self.ledger}
+        model = self.ledger.model or {"name": self.facts.model, "reference": self.facts.model}
+        return self.ledger.model_copy(update={"model": model, "evidence": list(found.values())})
 
     def absent(self, key: str) -> View | None:
         """Evidence that there is no value: undisclosed or not applicable."""
