@@ -98,8 +98,12 @@ def _published_phrase(values: list[tuple[str, View]]) -> str:
         for entries in rows.values():
             first = entries[0][1]
             setting = first.fact.setting if first.fact else None
-            numbers = enumerate_words(f"{name} {_percent(view)}" for name, view in entries)
-            parts.append(f"{numbers} ({'; '.join(filter(None, [setting, first.link]))})")
+            source = first.evidence.source
+            several = source is not None and len({view.link for _, view in entries}) > 1  # each value has its own place
+            shown = ((name, _percent(view), view) for name, view in entries)
+            numbers = enumerate_words(f"{name} {view.linked(text) if several else text}" for name, text, view in shown)
+            place = source.title if source and several else first.link
+            parts.append(f"{numbers} ({'; '.join(filter(None, [setting, place]))})")
         phrases.append(f"{about}: {'; '.join(parts)}")
     return "; ".join(phrases).replace(";  for", "; for")
 
@@ -167,6 +171,7 @@ class Writer:
                 hub_id=self.knowledge.facts.hub_id,
                 metrics=metrics,
                 asked=f"{place.label or ''} {place.sentence}",
+                about=place.section_text,
                 find=lambda key: self._use(self.knowledge.find(key)),
                 published=lambda metric: self._use(self.knowledge.published(metric, own=True)),
                 reference=lambda metric: self._use(self.knowledge.published(metric, own=False)),
@@ -236,11 +241,14 @@ class Writer:
         """What is measured, published for this checkpoint, and published for others, for each metric."""
         rows = []
         known = set()
+        found = {
+            metric: (self.knowledge.find(metric), self.knowledge.published(metric, own=True)) for metric in metrics
+        }
+        references = self.knowledge.reference_row([metric for metric in metrics if not any(found[metric])])
         for metric in metrics:
             name = self.table.benchmarks[metric].name
-            own = self._use(self.knowledge.find(metric))
-            published = self._use(self.knowledge.published(metric, own=True))
-            reference = None if own or published else self._use(self.knowledge.published(metric, own=False))
+            own, published = map(self._use, found[metric])
+            reference = self._use(references.get(metric))
             rows.append(ResultRow(metric, name, own, published, reference))
             known |= {name.replace(" (generated)", "")} if own or published or reference else set()
         return [

@@ -24,7 +24,7 @@ from harness.cards.claims import check_claims, replace_contradicted
 from harness.cards.contradictions import Correction, FilledMarker, contradicted_sentences
 from harness.cards.document import Block, Document, Edit, Marker, apply_edits, decode, encode
 from harness.cards.knowledge import knowledge_of
-from harness.cards.metadata import card_metadata, complete_metadata, fill_metadata
+from harness.cards.metadata import card_metadata, complete_metadata, fill_metadata, metadata_remarks
 from harness.cards.questions import Place, Question, find_questions
 from harness.cards.record import CardRecord, fill_name, ledger_digest, record_edit
 from harness.cards.sentences import Span, sentences
@@ -77,8 +77,10 @@ def fill_card(
     rows = filler.rows
     added = []
     if rows and front_matter:
-        keys, edit = complete_metadata(document, card_metadata(ledger, model=model))
-        added += [(f"front matter: {', '.join(keys)}", edit)] if edit else []
+        remarks = metadata_remarks(knowledge)
+        keys, edit = complete_metadata(document, card_metadata(ledger, model=model), remarks)
+        named = (f"{key} ({remarks[key]})" if key in remarks else key for key in keys)
+        added += [(f"front matter: {', '.join(named)}", edit)] if edit else []
     whole = knowledge.whole_ledger()
     if rows and sidecar:
         record = CardRecord("fill", model, sidecar, ledger_digest(whole), fill=fill_name(sidecar))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from harness.cards.views import View
@@ -75,6 +76,23 @@ class Knowledge:
         published = (fact for fact in self.facts.published(name.subject) if self.stands_for(fact) is own)
         asked = (fact for fact in published if name.variant in (None, fact.evidence.name.variant))
         return next(map(self._view, asked), None)
+
+    def reference_row(self, metrics: Collection[str]) -> dict[str, View]:
+        """Published values of another checkpoint for several metrics: of the one whose results in one evaluation hold most of
+        them (the nearest of several), and what that row lacks from other evaluations of the same checkpoint."""
+        rows: dict[str, dict[str, Fact]] = {}
+        for metric in metrics:
+            for fact in self.facts.published(metric):
+                if not self.stands_for(fact):
+                    rows.setdefault(str(fact.evidence.name.variant), {})[metric] = fact
+        if not rows:
+            return {}
+        nearness = list(self.facts.checkpoints)
+        order = {row: nearness.index(next(iter(facts.values())).checkpoint_id) for row, facts in rows.items()}
+        best, *rest = sorted(rows, key=lambda row: (-len(rows[row]), order[row]))
+        same = [rows[row] for row in rest if order[row] == order[best]]
+        found = {metric: fact for facts in (*reversed(same), rows[best]) for metric, fact in facts.items()}
+        return {metric: self._view(found[metric]) for metric in metrics if metric in found}
 
     def note(self, key: str) -> str:
         """What a careful reader must know beside a value, wherever the value itself comes from."""

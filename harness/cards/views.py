@@ -11,7 +11,7 @@ from typing import Any
 
 from harness.cards.markdown import enumerate_words, escape_markdown
 from harness.cards.references import References, place_name
-from harness.evidence import Evidence, EvidenceClass, EvidenceKey, Source, show_basis, show_value
+from harness.evidence import Evidence, EvidenceClass, EvidenceKey, Source, round_to_interval, show_basis, show_value
 from harness.facts.loader import Conflict, Fact
 
 
@@ -89,11 +89,11 @@ class View:
 
     @property
     def interval(self) -> str:
-        """The interval as words, to three digits: `1.21 to 50`; the value where there is none."""
+        """The interval as words, without digits that it doesn't support: `1 to 50`; the value where there is none."""
         interval = self.evidence.interval
         if interval is None:
             return self.number
-        low, high = (float(f"{bound:.3g}") for bound in (interval.low, interval.high))
+        low, high = (round_to_interval(bound, self.evidence) for bound in (interval.low, interval.high))
         return f"{low:,.6g} to {high:,.6g}"
 
     @property
@@ -115,6 +115,10 @@ class View:
         """A Markdown link to the place where a documented value stands."""
         source = self.evidence.source
         return _source_link(source, is_data=self.fact is None) if source else ""
+
+    def linked(self, text: str) -> str:
+        """A text as a link to the place where the documented value stands."""
+        return re.sub(r"^\[.*\](?=\()", lambda _: f"[{text}]", self.link) if self.link.startswith("[") else text
 
     @property
     def links(self) -> list[str]:
