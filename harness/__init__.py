@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from harness.cards.verify import Verification
     from harness.corruptions.show import Written
     from harness.evaluation.comparing import Compared
+    from harness.evaluation.gate import Check
     from harness.evidence import Evidence, EvidenceClass, EvidenceKey, Ledger
     from harness.export.evaluation import Card, Evaluation, PlannedRun, Sweep
     from harness.facts.identify import Identification
@@ -50,6 +51,7 @@ __all__ = [
     "HarnessError",
     "Ledger",
     "Preprocessing",
+    "check",
     "claims",
     "compare",
     "corrupt",
@@ -675,6 +677,70 @@ def compare(
         slices=request,
         allow_different_protocols=allow_different_protocols,
     )
+
+
+def check(
+    ledger: str | Path | Ledger | None = None,
+    *,
+    model: str | None = None,
+    baseline: str | Path | Ledger,
+    max_drop: Mapping[str, float] | None = None,
+    max_flips: str | None = None,
+    policy: str | Path | None = None,
+    strict: bool = False,
+    allow_different_protocols: bool = False,
+    data: Data | None = None,
+) -> Check:
+    """Is a model worse than a baseline by more than is allowed? Non-inferiority tests: pass, fail, or undecided.
+
+    Paired on stored predictions where the store has those of both, else made from the two ledgers' intervals. Passing and
+    failing are each corrected by Holm over all limits, at 5 %.
+
+    Args:
+        ledger: the new model's evidence, a ledger or its file; or give `model`.
+        model: the new model, by its name in the store.
+        baseline: a ledger, its file, or a model of the store.
+        max_drop: how much worse each metric may be, by evidence key, in its own unit; keys may hold `*`.
+        max_flips: share of samples that may be right before and wrong now, as "1%", on each whole benchmark in `max_drop`.
+        policy: a YAML file with these limits (`max-drop`, `max-flips`, `strict`, `allow-different-protocols`); the arguments
+            come on top of it.
+        strict: undecided fails.
+        allow_different_protocols: compare all the same, and state the differences.
+        data: names the copy of the images, where the store has predictions of several.
+
+    Raises:
+        HarnessError: no limit, a key that the baseline doesn't know, or evidence that can't be read.
+
+    >>> import harness
+    >>> from pathlib import Path
+    >>> for name, best in (("before", 65), ("after", 66)):
+    ...     rows = "".join(f"ILSVRC2012_val_0000{i:04}.JPEG,{65 if i == 1 else best}\n" for i in range(1, 2))
+    ...     _ = Path("mine.csv").write_text("sample_id,top1\n" + rows)
+    ...     _ = harness.score("mine.csv", "imagenet-val", name=name)
+    >>> found = harness.check(model="after", baseline="before", max_drop={"imagenet-val.top1": 1.0})
+    >>> [(row.key, row.verdict.value, row.n) for row in found.checked]
+    [('imagenet-val.top1', 'undecided', 1)]
+    """
+    from harness.evaluation.gate import Policy, check_against, read_policy, side_of
+
+    if (ledger is None) == (model is None):
+        raise HarnessError(
+            "A check needs one new model.",
+            remedy="Give its evidence.json, or --model with its name in the store.",
+            exit_code=ExitCode.USAGE,
+        )
+    read = read_policy(Path(policy)) if policy is not None else Policy()
+    allowed = read.model_copy(
+        update={
+            "max_drop": {**read.max_drop, **(max_drop or {})},
+            "max_flips": max_flips or read.max_flips,
+            "strict": strict or read.strict,
+            "allow_different_protocols": allow_different_protocols or read.allow_different_protocols,
+        }
+    )
+    settings = Settings(data=_data(data), offline=True)
+    new = side_of(model or ledger or "", settings.home)
+    return check_against(new, side_of(baseline, settings.home), allowed, settings, Reporter().note)
 
 
 def costs(

@@ -27,6 +27,7 @@ metrics: [accuracy, calibration]
 """
 
 FUNCTIONS: dict[str, Callable[..., object]] = {
+    "check": harness.check,
     "claims": harness.claims,
     "compare": harness.compare,
     "corrupt": harness.corrupt,

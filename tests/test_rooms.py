@@ -41,6 +41,7 @@ USED_BY_CLI = {
     "harness.data.catalog",  # --data BENCHMARK=PATH
     "harness.errors",
     "harness.evidence",  # how values are shown
+    "harness.export.checks",  # a check as Markdown and JUnit XML
     "harness.files",
     "harness.metrics.paired",  # the name of the method
 }

@@ -1,4 +1,4 @@
-"""compare, costs, report, view: several models beside each other, from what the store has of them."""
+"""compare, check, costs, report, view: several models beside each other, from what the store has of them."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ import typer
 
 import harness
 from harness.cli import options
-from harness.cli.common import print_text, say, show, verb
-from harness.cli.tables import comparison_text, number, table
+from harness.cli.common import print_json, print_text, say, show, verb
+from harness.cli.tables import check_text, comparison_text, number, table
 from harness.errors import ExitCode, HarnessError
 
 _FORMATS = options.one_of("format", "table", "markdown", "csv", "json")
@@ -96,6 +96,65 @@ def compare(
         atomic_write(disagreements, lambda file: write(file, index=False))
         say(f"{len(frame):,} images: {disagreements}")
     return compared.exit_code
+
+
+@verb()
+def check(
+    baseline: Annotated[str, typer.Option(help="An evidence.json, or a model of the store.")],
+    ledger: Annotated[Path | None, typer.Argument(help="The new model's evidence.json; or give --model.")] = None,
+    model: Annotated[str | None, typer.Option("--model", "-m", help="The new model, by its name in the store.")] = None,
+    max_drop: Annotated[
+        list[str] | None,
+        typer.Option(help="KEY=NUMBER: how much worse it may be, in the metric's unit; * in KEY is any. Repeatable."),
+    ] = None,
+    max_flips: Annotated[
+        str | None, typer.Option(help="Share of images right before and wrong now, e.g. 1%, on each benchmark.")
+    ] = None,
+    policy: Annotated[Path | None, typer.Option(help="A YAML file with the limits.")] = None,
+    strict: Annotated[bool, typer.Option("--strict", help="Undecided fails.")] = False,
+    allow_different_protocols: Annotated[
+        bool, typer.Option("--allow-different-protocols", help="Compare all the same, and state the differences.")
+    ] = False,
+    data: options.Data = None,
+    output_format: Annotated[
+        str,
+        typer.Option(
+            "--format",
+            help="table, markdown, junit or json.",
+            callback=options.one_of("format", "table", "markdown", "junit", "json"),
+        ),
+    ] = "table",
+) -> ExitCode:
+    """Fail where a model became worse than a baseline by more than is allowed: a gate for CI.
+
+    Each limit is a non-inferiority test, paired on stored predictions where both sides have them; all together raise a false
+    alarm in at most 5 % of the runs. Exit code 5 where a limit is broken or a value missing, 3 where the data can't tell (with
+    the number of samples that would).
+
+    Examples:
+
+    `harness check --model ./new --baseline evidence.json --max-drop imagenet-val.top1=0.5 --max-flips 1%`
+
+    `harness check new.json --baseline old.json --max-drop 'imagenet-val@imagenet-x/*=2' --strict`
+
+    `harness check new.json --baseline old.json --policy policy.yaml --format junit`
+    """
+    found = harness.check(
+        ledger,
+        model=model,
+        baseline=baseline,
+        max_drop=options.limits(max_drop),
+        max_flips=max_flips,
+        policy=policy,
+        strict=strict,
+        allow_different_protocols=allow_different_protocols,
+        data=options.places(data),
+    )
+    if output_format == "json":
+        print_json(found.to_dict())
+    else:
+        print_text(check_text(found, output_format))
+    return found.exit_code
 
 
 @verb()

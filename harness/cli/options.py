@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from harness.errors import unknown_name
+from harness.errors import UsageError, unknown_name
 
 
 def one_of(kind: str, *known: str) -> Callable[[str], str]:
@@ -61,3 +61,20 @@ def places(data: list[str] | None) -> dict[str, str]:
     from harness.data.catalog import parse_data_options
 
     return parse_data_options(data)
+
+
+def limits(given: list[str] | None) -> dict[str, float]:
+    """`--max-drop` as a mapping. Raises HarnessError for what is not KEY=NUMBER."""
+    found = {}
+    for text in given or ():
+        key, _, number = text.rpartition("=")
+        try:
+            found[key] = float(number)
+        except ValueError:
+            key = ""
+        if not key or not 0 <= found[key] < float("inf"):
+            raise UsageError(
+                f"--max-drop takes KEY=NUMBER in the metric's own unit, not '{text}'.",
+                remedy="For half a percentage point of accuracy: --max-drop imagenet-val.top1=0.5",
+            )
+    return found

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 
     from harness.cards.slices import SlicingView
     from harness.evaluation.comparing import Compared, Comparison
+    from harness.evaluation.gate import Check
     from harness.evaluation.plan import Condition
     from harness.evidence import Ledger
     from harness.export.evaluation import PlannedRun
@@ -276,6 +277,20 @@ def _below(compared: Compared) -> list[str]:
             "Every pair with its difference: --format csv."
         )
     return [*lines, *map(str, compared.means), made, *compared.notes, *compared.missing]
+
+
+# --- a check against a baseline ---------------------------------------------------------------------------------------
+
+
+def check_text(check: Check, output_format: str) -> str:
+    """A check as a table for people, Markdown or JUnit XML."""
+    from harness.export.checks import HEADINGS, cells, check_junit, check_markdown, remark, summary
+
+    if output_format != "table":
+        return check_junit(check) if output_format == "junit" else check_markdown(check)
+    rows = table(list(HEADINGS), [cells(row) for row in check.checked], numeric=frozenset(range(1, 6)))
+    flips = [f"Right before, wrong now: {f.sample_id} (class {f.label}, now {f.new_answer})" for f in check.flips]
+    return "\n".join([rows, "", *filter(None, map(remark, check.checked)), *check.notes, *flips, summary(check)])
 
 
 # --- what would be sent to the Hub ------------------------------------------------------------------------------------

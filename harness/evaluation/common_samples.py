@@ -104,13 +104,18 @@ def common_samples(
 
 def _different_protocols(prefix: str, stored: Mapping[str, StoredCondition]) -> list[Remark]:
     """What differs in the protocols of those that harness ran."""
-    told: list[Remark] = []
     known = {name: condition.key.protocol for name, condition in stored.items() if not condition.imported}
+    return [(prefix, f"{words}.") for words in protocol_differences(known)]
+
+
+def protocol_differences(protocols: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """What differs between protocols, by the models' names, in words."""
+    told = []
     for field in _PROTOCOL:
-        values = {name: _same_for_all_cells(protocol.get(field)) for name, protocol in known.items()}
+        values = {name: _same_for_all_cells(protocol.get(field)) for name, protocol in protocols.items()}
         if len({repr(value) for value in values.values()}) > 1:
             each = ", ".join(f"{_told(value)} for {name}" for name, value in values.items())
-            told.append((prefix, f"{field} is {each}."))
+            told.append(f"{field} is {each}")
     return told
 
 

@@ -20,7 +20,7 @@ from harness.data.catalog import CLEAN_CROPS, benchmarks, get_benchmark
 from harness.data.groupings import Subjects
 from harness.data.slicings import slicings, split_reference
 from harness.errors import ExitCode, HarnessError, MissingInputError, nearest
-from harness.evaluation.common_samples import ComparedSet, against_real, common_ids, common_samples, sentences
+from harness.evaluation.common_samples import ComparedSet, Remark, against_real, common_ids, common_samples, sentences
 from harness.evaluation.reader import StoredModel
 from harness.evaluation.slice_requests import Groups, Request, groups_by, is_sliced
 from harness.evaluation.suites import Suite
@@ -129,6 +129,8 @@ class Compared:
     """What a reader must know: samples left out, differences of protocol, imported predictions."""
     missing: tuple[str, ...]
     """What was asked for and could not be compared, each as a sentence."""
+    differences: tuple[Remark, ...]
+    """Of protocol, by the first part of evidence keys; among the notes, too."""
     level: float
 
     @property
@@ -274,7 +276,9 @@ def compare(
     if wanted is None:  # nobody asked for what is not compared: worth a note, not a fault
         said, gaps = said + gaps, []
     means = tuple(_means(names, sets, level))
-    return Compared(names, tuple(sets), comparisons, means, tuple(said), tuple(gaps + without), level)
+    return Compared(
+        names, tuple(sets), comparisons, means, tuple(said), tuple(gaps + without), tuple(common.differences), level
+    )
 
 
 def _wanted(suite: Suite | None, only: Sequence[str]) -> tuple[set[str] | None, list[str]]:

@@ -1,0 +1,208 @@
+"""`harness check`: what passes, what fails, what is undecided, and what is said of each."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import xml.etree.ElementTree as ElementTree
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+from typer.testing import CliRunner, Result
+
+import harness
+from harness.cli import app
+from harness.errors import ExitCode, HarnessError
+from harness.evaluation.gate import Check, Verdict
+from tests.report.conftest import V2, Right, Store
+
+TOP1 = f"{V2}.top1"
+
+
+def call(*arguments: object) -> Result:
+    return CliRunner().invoke(app, ["check", *map(str, arguments)])
+
+
+def flipped(outcomes: np.ndarray, *, lost: int = 0, gained: int = 0) -> np.ndarray:
+    """The outcomes with the first right ones wrong, and the first wrong ones right."""
+    changed = outcomes.copy()
+    changed[np.flatnonzero(outcomes)[:lost]] = False
+    changed[np.flatnonzero(~outcomes)[:gained]] = True
+    return changed
+
+
+@pytest.fixture
+def pair(store: Store, right: Right) -> Store:
+    """Five models of 4,000 samples: `before`; `same`, which loses and gains 10; `worse` by 5 points; `doubtful` by 0.9; and
+    `other`, made with another decoder."""
+    before = right(4000, 0.75)
+    store.ran("before", before)
+    store.ran("same", flipped(before, lost=10, gained=10))
+    store.ran("worse", flipped(before, lost=220, gained=20))
+    store.ran("doubtful", flipped(before, lost=136, gained=100))
+    store.ran("other", before, protocol={"decoder": "nvjpeg"})
+    return store
+
+
+def checked(model: str, limit: float = 1.0, **options: object) -> Check:
+    return harness.check(model=model, baseline="before", max_drop={TOP1: limit}, **options)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("model", "verdict", "code", "strict"),
+    [
+        ("same", Verdict.PASS, ExitCode.DONE, ExitCode.DONE),
+        ("worse", Verdict.FAIL, ExitCode.CHECK_FAILED, ExitCode.CHECK_FAILED),
+        ("doubtful", Verdict.UNDECIDED, ExitCode.INCOMPLETE, ExitCode.CHECK_FAILED),
+    ],
+)
+def test_each_verdict_has_its_exit_code(
+    pair: Store, model: str, verdict: Verdict, code: ExitCode, strict: ExitCode
+) -> None:
+    found = checked(model)
+    (row,) = found.checked
+    assert (row.verdict, row.paired, row.n, found.exit_code) == (verdict, True, 4000, code)
+    assert checked(model, strict=True).exit_code == strict
+    assert row.low is not None
+    assert row.high is not None
+    assert row.worse is not None
+    assert row.low <= row.worse <= row.high
+    assert (row.deciding_n is not None) == (verdict is Verdict.UNDECIDED)
+
+
+def test_ledgers_alone_are_compared_by_their_intervals(pair: Store, tmp_path: Path) -> None:
+    for name in ("before", "worse"):
+        ledger = harness.Ledger.load(pair.home / "ledgers" / name / "evidence.json")
+        ledger.save(tmp_path / f"{name}.json")
+    for shards in (pair.home / "predictions").rglob("*.parquet"):
+        shards.unlink()
+    limits = {TOP1: 1.0, f"{V2}.nll": 1.0, f"{V2}.top5": 20}
+    found = harness.check(tmp_path / "worse.json", baseline=tmp_path / "before.json", max_drop=limits)
+    assert [row.paired for row in found.checked] == [False] * 3
+    assert [row.verdict for row in found.checked] == [Verdict.FAIL, Verdict.PASS, Verdict.PASS]
+    nll = found.checked[1]
+    assert nll.worse == pytest.approx((nll.new or 0) - (nll.baseline or 0))  # less is better
+
+
+def test_flips_are_counted_and_named(pair: Store) -> None:
+    found = checked("worse", 10.0, max_flips="2%")
+    top1, flips = found.checked
+    assert (top1.verdict, flips.key, flips.verdict) == (Verdict.PASS, f"{V2}.flips", Verdict.FAIL)
+    assert flips.worse == pytest.approx(100 * 220 / 4000)
+    assert len(found.flips) == 20
+    assert all(flip.new_answer == (flip.label + 1) % 1000 for flip in found.flips)
+
+
+def test_another_protocol_fails_unless_it_is_allowed(pair: Store) -> None:
+    (row,) = checked("other").checked
+    assert row.verdict is Verdict.MISSING
+    assert "decoder is nvjpeg for new, Pillow for baseline" in (row.reason or "")
+    (row,) = checked("other", allow_different_protocols=True).checked
+    assert row.verdict is Verdict.PASS
+    assert "decoder" in (row.reason or "")
+
+
+def test_a_missing_or_withheld_value_fails_by_name(pair: Store) -> None:
+    ledger = harness.Ledger.load(pair.home / "ledgers" / "same" / "evidence.json")
+    ledger.evidence = [item for item in ledger if item.key != TOP1]
+    found = harness.check(ledger, baseline="before", max_drop={TOP1: 1.0})
+    assert [(row.verdict, row.reason) for row in found.checked] == [
+        (Verdict.MISSING, "the new model has no such evidence")
+    ]
+    assert found.exit_code is ExitCode.CHECK_FAILED
+
+
+def test_many_limits_are_corrected_together(pair: Store) -> None:
+    alone = checked("doubtful", 1.8).checked[0]
+    many = harness.check(model="doubtful", baseline="before", max_drop={TOP1: 1.8, f"{V2}.top5": 1.8})
+    assert alone.p_pass is not None
+    assert many.checked[0].p_pass == 2 * alone.p_pass  # top5 is not paired, so its p is the larger one
+
+
+def test_the_three_formats_say_the_same(pair: Store, tmp_path: Path) -> None:
+    policy = tmp_path / "policy.yaml"
+    policy.write_text(f"max-drop: {{{V2}: 1.0}}\nmax-flips: 4%\n")  # top1 is meant
+    arguments = ("--model", "doubtful", "--baseline", "before", "--policy", policy)
+    told = json.loads(call(*arguments, "--format", "json").stdout)
+    assert [row["verdict"] for row in told["checked"]] == ["undecided", "undecided"]
+    suite = ElementTree.fromstring(call(*arguments, "--format", "junit").stdout)
+    cases = suite.findall(".//testcase")
+    assert [case.get("name") for case in cases] == [f"{TOP1} may be worse by 1 %", f"{V2}.flips may be worse by 4 %"]
+    assert [len(case.findall("skipped")) for case in cases] == [1, 1]
+    strict = ElementTree.fromstring(call(*arguments, "--strict", "--format", "junit").stdout)
+    assert len(strict.findall(".//failure")) == 2
+    comment = call(*arguments, "--format", "markdown")
+    assert comment.exit_code == ExitCode.INCOMPLETE
+    assert comment.stdout.count("❔ undecided") == 2
+    assert "samples would decide" in comment.stdout
+    assert "<details><summary>Right before, wrong now</summary>" in comment.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "policy", "said"),
+    [
+        ((), None, "Nothing is limited"),
+        (("--max-drop", "imagenet-val.top1"), None, "takes KEY=NUMBER"),
+        (("--max-drop", f"{TOP1}=nan"), None, "takes KEY=NUMBER"),
+        (("--max-drop", f"{V2}.topp1=1"), None, f"Did you mean {TOP1}"),
+        (("--max-drop", f"{V2}.mean-confidence=1"), None, "neither more nor less is better"),
+        (("--max-drop", f"{TOP1}=1", "--max-flips", "0.01"), None, "is a percentage such as 1%"),
+        ((), "max_drop: {a: 1}", "Did you mean max-drop"),
+        ((), "max-drop: {a: .nan}", "finite number"),
+        ((), "[", "can't be read"),
+    ],
+)
+def test_what_can_not_be_checked_is_refused(
+    pair: Store, tmp_path: Path, arguments: tuple[str, ...], policy: str | None, said: str
+) -> None:
+    if policy is not None:
+        (tmp_path / "policy.yaml").write_text(policy)
+        arguments = (*arguments, "--policy", str(tmp_path / "policy.yaml"))
+    done = call("--model", "same", "--baseline", "before", *arguments)
+    assert done.exit_code == ExitCode.USAGE, done.output
+    assert said in " ".join(done.output.split())
+
+
+def test_an_empty_baseline_is_refused(pair: Store) -> None:
+    with pytest.raises(HarnessError, match="no evidence of any benchmark"):
+        harness.check(model="same", baseline=harness.Ledger(model={"name": "empty"}), max_drop={TOP1: 1.0})
+
+
+@pytest.mark.slow  # three processes
+@pytest.mark.parametrize(("model", "code"), [("worse", ExitCode.CHECK_FAILED), ("doubtful", ExitCode.DONE)])
+def test_the_action_s_script_runs(pair: Store, tmp_path: Path, model: str, code: ExitCode) -> None:
+    root = Path(__file__).resolve().parents[2]
+    action = yaml.safe_load((root / ".github/actions/check/action.yml").read_text())
+    (step,) = action["runs"]["steps"]
+    (tmp_path / "policy.yaml").write_text(f"max-drop: {{{V2}: 1.0}}\n")
+    (tmp_path / "harness").write_text(f'#!/bin/sh\nexec "{sys.executable}" -m harness "$@"\n')
+    (tmp_path / "harness").chmod(0o755)
+    given = {
+        "ledger": f"{pair.home}/ledgers/{model}/evidence.json",
+        "baseline": f"{pair.home}/ledgers/before/evidence.json",
+    }
+    given |= {"policy": "policy.yaml", "junit": "check.xml", "home": str(pair.home)}
+    environment = {name: given[value[len("${{ inputs.") : -len(" }}")]] for name, value in step["env"].items()}
+    environment |= {
+        "PATH": f"{tmp_path}:{os.environ['PATH']}",
+        "GITHUB_STEP_SUMMARY": "summary.md",
+        "PYTHONPATH": str(root),
+    }
+    done = subprocess.run(
+        ["bash", "-e", "-c", step["run"]], env=environment, cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == code, done.stderr
+    assert len(ElementTree.parse(tmp_path / "check.xml").findall(".//testcase")) == 1
+    assert f"{TOP1}" in (tmp_path / "summary.md").read_text()
+    assert ("::warning" in done.stdout) == (model == "doubtful")
+
+
+def test_the_hook_names_a_command_that_there_is() -> None:
+    (hook,) = yaml.safe_load((Path(__file__).resolve().parents[2] / ".pre-commit-hooks.yaml").read_text())
+    _, verb, *options = hook["entry"].split()
+    told = CliRunner().invoke(app, [verb, "--help"]).output
+    assert all(option in told for option in options)
