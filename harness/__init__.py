@@ -84,10 +84,11 @@ _RECORDS = {
     "Preprocessing": "harness.models.preprocessing",
 }
 
-_T = TypeVar("_T", str, int)
+_T = TypeVar("_T", str, int, str | Path)
 
-Data = Mapping[str, str | Path]
-"""Where data sets are, by benchmark: a folder, a file, or `hf:OWNER/NAME`."""
+Data = Mapping[str, str | Path] | Sequence[str | Path] | str | Path
+"""Where data sets are, by benchmark: a folder, a file, or `hf:OWNER/NAME`; or several as BENCHMARK=PATH, as on the command
+line. A place alone is data of one's own."""
 
 
 def __getattr__(name: str) -> Any:
@@ -106,7 +107,7 @@ def __dir__() -> list[str]:
 
 def evaluate(
     model: str | Path | torch.nn.Module,
-    suite: str | Path,
+    suite: str | Path | None = None,
     *,
     data: Data | None = None,
     output: str | Path | None = None,
@@ -139,8 +140,8 @@ def evaluate(
     Args:
         model: a registry name, hf:ORG/NAME[@REV], timm:NAME, torchvision:NAME[@WEIGHTS], a local folder; or a module of your
             own, which takes normalised float images (N, 3, H, W) and returns logits.
-        suite: the name of a suite, or the path of a suite file.
-        data: where data sets are that are neither in HARNESS_DATA nor on the Hub.
+        suite: the name of a suite, or the path of a suite file; without it, accuracy and calibration on `data`.
+        data: where data sets are that are neither in HARNESS_DATA nor on the Hub; or your own.
         output: a folder for evidence.json, card.md and tables; `{model}` and `{suite}` in it stand for the names. Without it
             nothing is written but the store.
         limit: images a benchmark: seeded, class-balanced, marked as partial.
@@ -152,8 +153,8 @@ def evaluate(
         precision: fp32, tf32, bf16, fp16, or auto for the fastest here of fp32 and bf16 that agrees with fp32.
         layout: contiguous, channels_last, or auto for the faster one here; None for channels_last where the network has
             convolutions.
-        labels: what the outputs are, where the checkpoint doesn't prove it: the name of a label space; of your own module also
-            a list of synsets.
+        labels: what the outputs are, where the checkpoint doesn't prove it: the name of a label space, or a list of the classes
+            in the order of the outputs.
         preprocessing: from image to input; needed for, and only for, a module of your own.
         name: what to call a module of your own.
         save_logits: keep all logits in the store, in fp16.
@@ -189,9 +190,8 @@ def evaluate(
     """
     from harness.export.evaluation import evaluate_model
 
-    named = labels if isinstance(labels, str) or labels is None else None
     settings = Settings(
-        data=_data(data),
+        data=_data(data, own=True),
         limit=limit,
         corruption_images=corruption_images,
         batch_size=batch_size,
@@ -200,7 +200,7 @@ def evaluate(
         device=device,
         precision=precision,
         layout=layout,
-        labels=named,
+        labels=_labels(labels),
         keep_logits=save_logits,
         sanity_gate=sanity_gate,
         corruption_jpeg=corruption_jpeg,
@@ -215,20 +215,20 @@ def evaluate(
     )
     return evaluate_model(
         model,
-        str(suite),
+        str(suite) if suite is not None else None,
         settings,
         output=Path(output) if output is not None else None,
         confirm=confirm or _no,
         preprocessing=preprocessing,
-        labels=labels,
+        labels=_labels(labels),
         name=name,
     )
 
 
 def sweep(
     models: Sequence[str],
-    suite: str | Path,
-    run: Callable[[str, str], Evaluation] | None = None,
+    suite: str | Path | None = None,
+    run: Callable[[str, str | None], Evaluation] | None = None,
     *,
     output: str | Path | None = None,
     finished: Callable[[Evaluation], object] | None = None,
@@ -251,7 +251,8 @@ def sweep(
     """
     from harness.export.evaluation import sweep_models
 
-    return sweep_models(models, str(suite), run or evaluate, output=_path(output), finished=finished)
+    named = str(suite) if suite is not None else None
+    return sweep_models(models, named, run or evaluate, output=_path(output), finished=finished)
 
 
 def demo(*, output: str | Path | None = None) -> Evaluation:
@@ -270,7 +271,7 @@ def demo(*, output: str | Path | None = None) -> Evaluation:
 
 def plan(
     model: str | Path,
-    suite: str | Path,
+    suite: str | Path | None = None,
     *,
     data: Data | None = None,
     limit: int | None = None,
@@ -279,7 +280,7 @@ def plan(
     device: str = "auto",
     precision: str = "fp32",
     layout: str | None = None,
-    labels: str | None = None,
+    labels: str | Sequence[str] | None = None,
     corruption_jpeg: bool = True,
     corruption_seed: int = 0,
     seconds: float = 60.0,
@@ -304,26 +305,26 @@ def plan(
     """
     from harness.evaluation.estimate import estimate
     from harness.evaluation.plan import dry_plan
-    from harness.evaluation.suites import load_suite
+    from harness.evaluation.suites import suite_for
     from harness.export.evaluation import PlannedRun
     from harness.models.registry import resolve
 
     settings = Settings(
-        data=_data(data),
+        data=_data(data, own=True),
         limit=limit,
         corruption_images=corruption_images,
         batch_size=batch_size,
         device=device,
         precision="fp32" if precision == "auto" else precision,
         layout=None if layout == "auto" else layout,
-        labels=labels,
+        labels=_labels(labels),
         corruption_jpeg=corruption_jpeg,
         corruption_seed=corruption_seed,
         measure_seconds=seconds,
         offline=offline or hub_is_offline(),
     )
     reporter = Reporter()
-    spec, loaded = resolve(str(model)), load_suite(str(suite))
+    spec, loaded = resolve(str(model)), suite_for(str(suite) if suite is not None else None, settings.data)
     made = dry_plan(spec, loaded, settings, reporter)
     return PlannedRun(made, estimate(made, reporter, probe=probe))
 
@@ -338,7 +339,7 @@ def predictions(
     output: str | Path | None = None,
     condition: str | None = None,
     data: Data | None = None,
-    labels: str | None = None,
+    labels: str | Sequence[str] | None = None,
     precision: str = "fp32",
 ) -> pd.DataFrame:
     """A model's stored predictions, one row a sample: sample_id, label, top1 … top5, their logits, correct.
@@ -364,7 +365,7 @@ def predictions(
 
     if output is not None:
         check_parquet(Path(output))
-    settings = Settings(data=_data(data), offline=True, labels=labels, precision=precision)
+    settings = Settings(data=_data(data), offline=True, labels=_labels(labels), precision=precision)
     frame = stored_predictions(resolve(str(model)), benchmark, condition, settings)
     if output is not None:
         write_predictions(frame, Path(output))
@@ -481,8 +482,7 @@ def fill(
         card: a path, or the card itself.
         model: the model that the card is about.
         ledger: its evidence; the store's, if it has some, without it.
-        output: the file to write. Beside it stand `OUTPUT.evidence.json`, all the evidence that the answers rest on, and
-            `OUTPUT.fill.json`, the card as it was before and what became of each marker: what `verify` needs.
+        output: the file to write, with the ledger beside it.
         fix_claims: also replace values that evidence contradicts.
         front_matter: also add the Hub's metadata that the card lacks.
 
@@ -496,7 +496,7 @@ def fill(
     (False, 1)
     """
     from harness.cards.fill import fill_card
-    from harness.cards.record import fill_name, read_card, save_fill, sidecar_name
+    from harness.cards.record import read_card, sidecar_name
     from harness.files import write_bytes
     from harness.hub.origin import carry_origin
 
@@ -507,9 +507,8 @@ def fill(
         text, model=model, ledger=evidence, fix_claims=fix_claims, front_matter=front_matter, sidecar=sidecar
     )
     if output is not None and sidecar is not None:
-        if result.report["markers"]:  # else the card keeps the record of an earlier fill, if it has one
-            result.ledger.save(Path(output).with_name(sidecar))
-            save_fill(Path(output).with_name(fill_name(sidecar)), result.report)
+        if evidence is not None and result.text != text:
+            evidence.save(Path(output).with_name(sidecar))
         write_bytes(Path(output), result.text)
         if source is not None:
             carry_origin(source, Path(output))
@@ -533,17 +532,21 @@ def claims(card: str | bytes | Path, *, model: str, ledger: str | Path | Ledger 
 
 
 def verify(
-    card: str | bytes | Path | FillResult,
+    card: str | bytes | Path,
     *,
     ledger: str | Path | Ledger | None = None,
+    report: str | Path | None = None,
+    model: str | None = None,
     template: str | Path | None = None,
     predictions: bool = True,
 ) -> Verification:
     """Check every number of a card against its ledger, the ledger's against each other and the stored predictions.
 
     Args:
-        card: a path, beside which a filled card's record lies; or a rendered card itself; or what `fill` returned.
+        card: a path, or the card itself.
         ledger: what the card was made from; found beside it without.
+        report: the report of the fill that made the card.
+        model: whose card it is, where the card does not say.
         template: the template it was rendered with, if your own.
         predictions: recompute from the predictions in the store.
 
@@ -556,28 +559,22 @@ def verify(
     >>> harness.verify("card.md").findings
     []
     """
-    from harness.cards.fill import FillResult
-    from harness.cards.record import fill_beside, ledger_beside, read_card, read_record
+    from harness.cards.record import ledger_beside, read_card, read_record, read_report
     from harness.cards.verify import verify_card
     from harness.evaluation.recheck import recheck
 
-    given = _ledger(None, ledger)
-    if isinstance(card, FillResult):
-        evidence = given or card.ledger
-        found = verify_card(card.text, ledger=evidence, fill=card.report)
-    else:
-        text, source = read_card(card)
-        record = read_record(text.decode("utf-8", "replace"))
-        beside = given or ledger_beside(source, record)
-        if beside is None:
-            raise HarnessError(
-                f"{source or 'The card'} does not say how it was made.",
-                remedy="Name its ledger with --ledger.",
-                exit_code=ExitCode.USAGE,
-            )
-        evidence = beside
-        found = verify_card(text, ledger=evidence, fill=fill_beside(source, record), template=_path(template))
-    if not predictions:
+    text, source = read_card(card)
+    record = read_record(text.decode("utf-8", "replace"))
+    if record is None and ledger is None and model is None:
+        raise HarnessError(
+            f"{source or 'The card'} does not say how it was made.",
+            remedy="Name its ledger with --ledger, or its model with --model for a card filled from documented facts.",
+            exit_code=ExitCode.USAGE,
+        )
+    evidence = _ledger(None, ledger) or ledger_beside(source, record)
+    told = read_report(Path(report)) if report is not None else None
+    found = verify_card(text, ledger=evidence, model=model, report=told, template=_path(template))
+    if evidence is None or not predictions:
         return found
     again = recheck(evidence, Settings(), Reporter().note)
     return found.with_recheck(again)
@@ -1040,16 +1037,28 @@ def _list(given: Sequence[_T] | _T | None) -> tuple[_T, ...]:
     """Several as they are, a single one as a list of one, nothing as an empty list."""
     if given is None:
         return ()
-    return (given,) if isinstance(given, str | int) else tuple(given)
+    return (given,) if isinstance(given, str | int | Path) else tuple(given)
 
 
-def _data(data: Data | None) -> dict[str, str]:
-    """Raises HarnessError for a name that is no benchmark."""
+def _data(data: Data | None, *, own: bool = False) -> dict[str, str]:
+    """Place by name. `own`: whether some may be data of one's own. Raises HarnessError for a name that is no benchmark."""
     if not data:
         return {}
-    from harness.data.catalog import get_benchmark
+    from harness.data.catalog import get_benchmark, parse_data_options
 
-    return {get_benchmark(name).name: str(place) for name, place in data.items()}
+    if isinstance(data, Mapping):
+        places = {name: str(place) for name, place in data.items()}
+    else:
+        places = parse_data_options([str(place) for place in _list(data)])
+    for name in () if own else places:
+        get_benchmark(name)
+    return places
+
+
+def _labels(labels: str | Sequence[str] | None) -> str | tuple[str, ...] | None:
+    """A label space by its name, or the classes themselves."""
+    named = _list(labels)
+    return None if labels is None else named[0] if len(named) == 1 else named
 
 
 def _ledger(model: str | None, given: str | Path | Ledger | None) -> Ledger | None:

@@ -35,6 +35,9 @@ AUTO = "auto"
 LAYOUT_NAMES = ("auto", "contiguous", "channels_last")
 
 
+Labels = str | tuple[str, ...] | None
+
+
 @dataclass(frozen=True)
 class Settings:
     """How to run: places, limits, hardware."""
@@ -66,8 +69,8 @@ class Settings:
     convolutions."""
     compiled: bool = False
     """Whether the network is compiled first; only `auto` precision chooses that."""
-    labels: str | None = None
-    """Label space of the outputs, where the checkpoint does not prove it."""
+    labels: Labels = None
+    """What the outputs are, where the checkpoint does not prove it: the name of a label space, or the classes in order."""
     keep_logits: bool = False
     sanity_gate: bool = True
     slices: Path | None = None

@@ -47,7 +47,7 @@ def run(home: Path, suite: Suite, model: str = "efficientnet-lite0", **options: 
 @pytest.fixture
 def sketches(tmp_path: Path, foolbox_images: list[Any]) -> Path:
     """A copy in ImageNet-Sketch's layout: 120 real JPEGs in class folders named by synset."""
-    synsets = label_space("imagenet-1k").synsets
+    synsets = label_space("imagenet-1k").classes
     folder = tmp_path / "sketch"
     for photograph in foolbox_images:
         target = folder / synsets[photograph.label]
@@ -191,7 +191,7 @@ def random_22k(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("models") / "random-22k"
     transformers.ConvNextForImageClassification(config).save_pretrained(folder)
     keys = [key for key in range(21843) if key not in (9205, 15027)]
-    names = dict(zip(keys, (lemmas()[s] for s in label_space("imagenet-22k").synsets), strict=True))
+    names = dict(zip(keys, (lemmas()[s] for s in label_space("imagenet-22k").classes), strict=True))
     written = json.loads((folder / "config.json").read_text()) | {"id2label": names}
     (folder / "config.json").write_text(json.dumps(written))
     processor = {

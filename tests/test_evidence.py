@@ -218,7 +218,7 @@ class TestLedger:
 
     def test_the_schema_speaks_of_the_same_fields(self) -> None:
         schema = Ledger.json_schema()
-        assert set(schema["properties"]) == {"schema", "model", "environment", "evidence"}
+        assert set(schema["properties"]) == {"schema", "model", "environment", "evidence", "benchmarks"}
         assert set(schema["$defs"]["Evidence"]["properties"]) == set(make().to_dict())
 
     def test_two_answers_under_one_key_are_refused(self) -> None:

@@ -105,7 +105,7 @@ def test_official_files_without_the_extra_corruptions(tmp_path: Path, foolbox_im
     names = {label: name for name, label in validation_labels().items()}
     validation = tmp_path / "val"
     for photograph in foolbox_images[:2]:
-        folder = validation / label_space("imagenet-1k").synsets[photograph.label]
+        folder = validation / label_space("imagenet-1k").classes[photograph.label]
         folder.mkdir(parents=True)
         (folder / names[photograph.label]).write_bytes(photograph.data)
     val = get_benchmark("imagenet-val")

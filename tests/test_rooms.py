@@ -38,7 +38,6 @@ USED_BY_CLI = {
     "harness.cards.fill",  # the difference that `fill --diff` prints
     "harness.cards.record",
     "harness.cards.slices",  # how slices are shown
-    "harness.data.catalog",  # --data BENCHMARK=PATH
     "harness.errors",
     "harness.evidence",  # how values are shown
     "harness.export.checks",  # a check as Markdown and JUnit XML

@@ -15,6 +15,7 @@ from scipy.stats import binomtest
 from harness.errors import HarnessError
 from harness.evaluation.sanity import MIN_IMAGES, check_against_chance
 from harness.labels.projections import label_space_projections
+from harness.labels.spaces import label_space
 from harness.metrics.types import LabelSpacePredictions
 from harness.models.loading import LoadedModel
 from harness.runtime.engine import DeviceProjection
@@ -49,7 +50,7 @@ def on_photographs(lite0: LoadedModel, foolbox_images: list[LabelledPhotograph])
     preprocessing = lite0.identity.preprocessing
     pixels = np.stack([preprocessing.pixels(photograph.image()) for photograph in foolbox_images])
     logits = Network.of(lite0, ExecutionConfig())(torch.from_numpy(pixels).permute(0, 3, 1, 2))
-    spec = label_space_projections(lite0.identity.output_labels(), "imagenet-1k", with_subsets=False)[0]
+    spec = label_space_projections(lite0.identity.output_labels(), label_space("imagenet-1k"), with_subsets=False)[0]
     true = np.array([photograph.label for photograph in foolbox_images])
     return lambda change: DeviceProjection.of(spec, "cpu").read(logits, change(true))
 

@@ -24,7 +24,6 @@ from harness.cards.markdown import cell, code
 from harness.cards.metadata import card_metadata, dump_metadata
 from harness.cards.narrative import Narrative, limitations
 from harness.cards.record import CardRecord, ledger_digest
-from harness.cards.references import References
 from harness.data.catalog import CLEAN_CROPS, Benchmark, benchmarks
 from harness.errors import ExitCode, HarnessError
 from harness.evidence import Evidence, EvidenceClass, EvidenceKey, Ledger, display
@@ -175,7 +174,7 @@ def _variant_words(variant: str) -> str:
 
 def sections(ledger: Ledger) -> list[Section]:
     """The ledger's benchmarks in the order of their first evidence."""
-    known, drawn = benchmarks(), card_figures(ledger)
+    known, drawn = benchmarks(ledger), card_figures(ledger)
     names = dict.fromkeys(name for item in ledger if (name := item.name.benchmark) in known)
     found = []
     for name in names:
@@ -198,7 +197,7 @@ def sections(ledger: Ledger) -> list[Section]:
 def _methods(ledger: Ledger) -> list[dict[str, str]]:
     """One line for each way in which numbers on benchmarks were made."""
     lines: dict[str, dict[str, str]] = {}
-    known = benchmarks()
+    known = benchmarks(ledger)
     for item in ledger:
         name, protocol = item.name.benchmark, item.protocol
         if item.class_ is not EvidenceClass.MEASURED or protocol is None or name not in known:
@@ -278,7 +277,6 @@ def render_card(ledger: Ledger, template: Path | None = None, *, sidecar: str | 
     sliced = slices.slice_results(ledger)
     by_slice = slices.slice_figures(sliced, str(model["title"]))
     rows = [row.evidence for section in found for row in section.rows]
-    references = References()
     try:
         text = environment.get_template(template_name).render(
             model=model,
@@ -296,7 +294,7 @@ def render_card(ledger: Ledger, template: Path | None = None, *, sidecar: str | 
             slice_figures=by_slice,
             slices_file=SLICES_FILE,
             evidence={item.key: item for item in ledger},
-            words=Narrative(Writer(knowledge_of(name, ledger), references=references)),
+            words=Narrative(Writer(knowledge_of(name, ledger))),
             limitations=limitations(ledger),
             front_matter=dump_metadata(card_metadata(ledger, model=name)),
         )
@@ -309,9 +307,6 @@ def render_card(ledger: Ledger, template: Path | None = None, *, sidecar: str | 
     # One empty line where sections that render nothing leave several; code stays as it is.
     parts = re.split(r"(?ms)^(```.*?^```$)", text)
     tidy = "".join(part if part.startswith("```") else re.sub(r"\n{3,}", "\n\n", part) for part in parts)
-    (tidy,) = references.settle(tidy)
-    closing = filter(None, [references.notes(), references.listed()])
-    tidy = "\n\n".join([tidy.rstrip("\n"), "## References", *closing])
     record = CardRecord("render", name, sidecar, ledger_digest(ledger))
     return RenderedCard(
         tidy.rstrip("\n") + f"\n\n{record}\n",

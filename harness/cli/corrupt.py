@@ -56,7 +56,7 @@ def corrupt(
         output=output,
         sheet=sheet,
         benchmark=benchmark,
-        data=options.places(data),
+        data=data,
         limit=limit,
         seed=seed,
         offline=offline,

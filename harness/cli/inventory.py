@@ -30,7 +30,7 @@ def data_(
     output_format: options.Format = "table",
 ) -> None:
     """Which data sets are here, which are missing, under which licence, and how to get them."""
-    records = harness.datasets(benchmark, data=options.places(data))
+    records = harness.datasets(benchmark, data=data)
     if benchmark is not None:
         text = "\n".join(f"{key:12} {value}" for key, value in records[0].items())
     else:

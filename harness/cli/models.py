@@ -78,7 +78,7 @@ def compare(
         benchmark=benchmark,
         by=by,
         slices=slices,
-        data=options.places(data),
+        data=data,
         allow_different_protocols=allow_different_protocols,
     )
     text = comparison_text(compared, output_format)
@@ -148,7 +148,7 @@ def check(
         policy=policy,
         strict=strict,
         allow_different_protocols=allow_different_protocols,
-        data=options.places(data),
+        data=data,
     )
     if output_format == "json":
         print_json(found.to_dict())
@@ -198,7 +198,7 @@ def report(
 
     `harness report --models efficientnet-lite0 --data imagenet-val=/data/val --thumbnails`
     """
-    page = harness.html_report(models, data=options.places(data), thumbnails=thumbnails, output=output)
+    page = harness.html_report(models, data=data, thumbnails=thumbnails, output=output)
     say(f"Report: {output} ({len(page.encode()) / 1e6:.2f} MB)")
 
 
@@ -219,4 +219,4 @@ def view(
 
     `harness view report.html --no-browser --port 8000`
     """
-    harness.view(page, models=models, data=options.places(data), thumbnails=thumbnails, port=port, browser=browser)
+    harness.view(page, models=models, data=data, thumbnails=thumbnails, port=port, browser=browser)

@@ -27,16 +27,19 @@ _BY_HELP = "Slice by this too: NAME or NAME/GROUP of `harness list slicings`, or
 _JPEG_HELP = "Pass generated corruptions through JPEG quality 85, as the official files were."
 _SEED_HELP = "Other random corruptions of the same images; another protocol."
 _IMAGES_HELP = "Base images in every corruption cell: the same N seeded, class-balanced ones."
-_LABELS_HELP = "What the model's outputs are, where its checkpoint doesn't prove it, e.g. imagenet-1k."
+_LABELS_HELP = "What the outputs are, where the checkpoint doesn't prove it: a label space, or each class in order."
 _SLICES_HELP = "Your own slices: a .csv or .parquet with sample_id or file_name, and a column a slicing."
 _DATA_HELP = "BENCHMARK=PATH: where a data set is. May be given several times."
+_OWN_DATA_HELP = "BENCHMARK=PATH: where a data set is; or the PATH of your own data. May be given several times."
 _LIMIT_HELP = "Only N images a benchmark: seeded, class-balanced, marked as partial."
 _SECONDS_HELP = "Time limit of each measurement of speed or energy, in seconds."
 
 Model = Annotated[str, typer.Option("--model", "-m", help=_MODEL_HELP)]
 Models = Annotated[list[str], typer.Option("--model", "-m", help=f"{_MODEL_HELP} Several are run one after the other.")]
-Suite = Annotated[str, typer.Option("--suite", "-s", help="Name of a suite, or the path of a suite file.")]
+_SUITE_HELP = "Name of a suite, or the path of a suite file; without it, accuracy on the data that is given."
+Suite = Annotated[str | None, typer.Option("--suite", "-s", help=_SUITE_HELP)]
 Data = Annotated[list[str] | None, typer.Option("--data", help=_DATA_HELP)]
+OwnData = Annotated[list[str] | None, typer.Option("--data", help=_OWN_DATA_HELP)]
 Limit = Annotated[int | None, typer.Option("--limit", min=1, help=_LIMIT_HELP)]
 CorruptionImages = Annotated[int | None, typer.Option(min=1, help=_IMAGES_HELP)]
 CorruptionJpeg = Annotated[bool, typer.Option("--corruption-jpeg/--no-corruption-jpeg", help=_JPEG_HELP)]
@@ -44,7 +47,7 @@ CorruptionSeed = Annotated[int, typer.Option("--corruption-seed", min=0, help=_S
 BatchSize = Annotated[int, typer.Option(min=1, help="Images a forward pass.")]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")]
 Seconds = Annotated[float, typer.Option(min=0.1, help=_SECONDS_HELP)]
-Labels = Annotated[str | None, typer.Option("--labels", help=_LABELS_HELP)]
+Labels = Annotated[list[str] | None, typer.Option("--labels", help=_LABELS_HELP)]
 Slices = Annotated[Path | None, typer.Option("--slices", help=_SLICES_HELP)]
 By = Annotated[list[str] | None, typer.Option("--by", help=_BY_HELP)]
 Offline = Annotated[bool, typer.Option("--offline", help="Fetch nothing (as HF_HUB_OFFLINE=1).")]
@@ -52,15 +55,6 @@ Output = Annotated[Path | None, typer.Option("--output", "-o", help="Folder for 
 Format = Annotated[
     str, typer.Option("--format", help="What to print: table or json.", callback=one_of("format", "table", "json"))
 ]
-
-
-def places(data: list[str] | None) -> dict[str, str]:
-    """`--data` as a mapping. Raises HarnessError for what is not BENCHMARK=PATH."""
-    if not data:
-        return {}
-    from harness.data.catalog import parse_data_options
-
-    return parse_data_options(data)
 
 
 def limits(given: list[str] | None) -> dict[str, float]:

@@ -28,9 +28,8 @@ def predictions_(
 
     Example: `harness predictions --model efficientnet-lite0 --benchmark imagenet-val --output lite0.parquet`
     """
-    places = options.places(data)
     rows = harness.predictions(
-        model, benchmark, output=output, condition=condition, data=places, labels=labels, precision=precision
+        model, benchmark, output=output, condition=condition, data=data, labels=labels, precision=precision
     )
     say(f"{len(rows):,} rows: {output}")
 
@@ -64,15 +63,7 @@ def score(
     """
     folder = output or Path("harness-results") / f"{name}-{benchmark}"
     done = harness.score(
-        predictions,
-        benchmark,
-        name=name,
-        column=column,
-        suite=suite,
-        slices=slices,
-        by=by,
-        data=options.places(data),
-        output=folder,
+        predictions, benchmark, name=name, column=column, suite=suite, slices=slices, by=by, data=data, output=folder
     )
     if output_format == "json":
         print_text(done.ledger.to_json())

@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 
 @verb()
 def run(
-    suite: options.Suite,
     model: options.Models,
-    data: options.Data = None,
+    suite: options.Suite = None,
+    data: options.OwnData = None,
     output: options.Output = None,
     limit: options.Limit = None,
     corruption_images: options.CorruptionImages = None,
@@ -73,6 +73,8 @@ def run(
 
     `harness run --suite imagenet --model hf:facebook/regnet-y-040 --limit 1000`
 
+    `harness run --model ./beans-vit --data ./beans/validation`
+
     `harness run --suite imagenet -m regnet-y-040 -m convnext-base-224-22k -m timm:resnet50.a1_in1k --output sweep`
 
     `harness run --suite subgroups --model regnet-y-040 --by imagenet-x/pose --by wordnet`
@@ -89,7 +91,7 @@ def run(
     )
     evaluate = partial(
         harness.evaluate,
-        data=options.places(data),
+        data=data,
         output=folder,
         limit=limit,
         corruption_images=corruption_images,
@@ -115,7 +117,7 @@ def run(
     )
     if not several:
         return _report(evaluate(model[0], suite), output_format)
-    tables = output or Path("harness-results") / f"sweep-{Path(suite).stem}"
+    tables = output or Path("harness-results") / f"sweep-{Path(suite or 'data').stem}"
     told = _say_where if output_format == "table" else None
     sweep = harness.sweep(model, suite, evaluate, output=tables, finished=told)
     show(output_format, sweep.to_dict(), frame_table(sweep.scores()))
@@ -159,9 +161,9 @@ def demo(output: options.Output = None, output_format: options.Format = "table")
 
 @verb()
 def plan(
-    suite: options.Suite,
     model: options.Model,
-    data: options.Data = None,
+    suite: options.Suite = None,
+    data: options.OwnData = None,
     limit: options.Limit = None,
     corruption_images: options.CorruptionImages = None,
     batch_size: options.BatchSize = 32,
@@ -189,7 +191,7 @@ def plan(
     planned = harness.plan(
         model,
         suite,
-        data=options.places(data),
+        data=data,
         limit=limit,
         corruption_images=corruption_images,
         batch_size=batch_size,

@@ -25,7 +25,6 @@ from harness.data.images import UnreadableImageError, load_image
 from harness.data.local import LocalDataset
 from harness.errors import ExitCode, HarnessError, MissingInputError
 from harness.files import atomic_write, write_text
-from harness.labels.spaces import label_space
 
 JPEG_QUALITY = 85
 """Of the official files (hendrycks/robustness, ImageNet-C/create_c/make_imagenet_c.py)."""
@@ -172,7 +171,7 @@ def write_official_layout(
 
 def _places(dataset: LocalDataset, limit: int | None) -> list[Path]:
     """`synset/NAME.JPEG` of each image."""
-    synsets = label_space(dataset.benchmark.label_space).synsets
+    synsets = dataset.benchmark.space.classes
     samples = dataset.samples.iloc[:limit]
     places = []
     for sample_id, label in zip(samples["sample_id"], samples["label"], strict=True):

@@ -6,23 +6,28 @@ missing reason or a label space that doesn't exist stops the program, since ever
 
 from __future__ import annotations
 
+import re
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from functools import cache
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from harness.errors import UsageError, unknown_name
-from harness.labels.spaces import LABEL_SPACES
+from harness.evidence import Ledger
+from harness.labels.outputs import OutputLabels
+from harness.labels.spaces import LABEL_SPACES, OWN, LabelSpace, folded, label_space
 
 _CATALOG_FILE = Path(__file__).with_name("benchmarks.yaml")
 
-SampleIdRule = Literal["ilsvrc", "stem", "synset/filename"]
+SampleIdRule = Literal["ilsvrc", "stem", "synset/filename", "path"]
 """How a published image name becomes a sample id.
 
 `ilsvrc`: the `ILSVRC2012_val_########.JPEG` found in the name; `stem`: the file name without its suffix;
-`synset/filename`: the class's synset and the file name.
+`synset/filename`: the class's synset and the file name; `path`: where the image lies in the copy, for data of one's own.
 """
 
 
@@ -108,9 +113,18 @@ class Benchmark(_Entry):
 
     name: str
     title: str
-    size: int = Field(gt=0)
-    """Published number of images; for corruptions, in each cell."""
+    size: int = Field(ge=0)
+    """Published number of images; for corruptions, in each cell. Of data of one's own, as many as the copy has: 0 before it
+    has been opened."""
     label_space: str
+    classes: tuple[str, ...] | None = None
+    """The classes in order, where the label space has no known list: synsets or names."""
+    classes_from: Literal["model"] | None = None
+    """`model` before the model is known whose classes these are."""
+    path: str | None = None
+    """Where the copy of data of one's own is: a folder, a file or `hf:OWNER/NAME`."""
+    split: str | None = None
+    """The split of it on the Hub, where it has several."""
     homepage: str
     licence: Licence
     citation: str
@@ -140,9 +154,34 @@ class Benchmark(_Entry):
     def _consistent(self) -> Benchmark:
         if (self.hub is None) == (self.hub_reason is None):
             raise ValueError("give either `hub` or `hub_reason`")
-        if self.label_space not in LABEL_SPACES:
+        if self.label_space not in LABEL_SPACES and not self.classes and not self.classes_from:
             raise ValueError(f"label_space '{self.label_space}' is none of {', '.join(LABEL_SPACES)}")
+        if not self.size and not self.is_own:
+            raise ValueError("size is 0: say how many images were published")
+        twice = [name for name, count in Counter(map(folded, self.classes or ())).items() if count > 1]
+        if twice:
+            raise ValueError(f"the class '{twice[0]}' comes twice")
         return self
+
+    @property
+    def is_own(self) -> bool:
+        """Whether it is data of one's own, of which nobody has published how many images or classes there are."""
+        return self.sample_id == "path"
+
+    @property
+    def space(self) -> LabelSpace:
+        """Its classes. Those of a model have to be known first, see `with_classes_of`."""
+        if self.classes is not None:
+            return LabelSpace(self.label_space, self.classes, numbered=self.label_space == self.name)
+        return label_space(self.label_space)
+
+    def with_classes_of(self, labels: OutputLabels) -> Benchmark:
+        """The same with the classes of a model, where it takes them from there."""
+        if self.classes_from is None:
+            return self
+        space = labels.label_space()
+        classes = None if space.name in LABEL_SPACES else space.classes
+        return self.model_copy(update={"label_space": space.name, "classes": classes, "classes_from": None})
 
     @property
     def conditions(self) -> tuple[str, ...]:
@@ -156,9 +195,75 @@ class Benchmark(_Entry):
         return (*cells,) if self.generated_from is None else (CLEAN_CROPS, *cells)
 
 
+class OwnBenchmark(_Entry):
+    """Data of one's own, as a catalog file or a suite describes it."""
+
+    path: str
+    """A folder or file, relative to the file that says so; or `hf:OWNER/NAME[@REVISION]`."""
+    split: str | None = None
+    """On the Hub, or in a folder of Parquet files: the split to read. None for validation, or the only one."""
+    title: str | None = None
+    classes: tuple[str, ...] | None = Field(None, min_length=2)
+    """The classes in the order of their indices, by name or by synset."""
+    classes_from: Literal["model", "imagenet-1k", "imagenet-22k"] = "model"
+    """Whose classes they are where `classes` doesn't name them."""
+    clean: bool = True
+    """An unshifted set, on which the sanity gate may judge a model."""
+    licence: str | None = None
+    homepage: str = ""
+    citation: str = ""
+
+    def benchmark(self, name: str, folder: Path) -> Benchmark:
+        """The benchmark of this name; `folder` is what a relative path starts from.
+
+        Raises UsageError: a name that is no key, or that of a benchmark that harness knows.
+        """
+        if not _NAME.fullmatch(name):
+            remedy = "Use small letters, digits, '-', '_' and '.', and start with a letter or digit."
+            raise UsageError(f"'{name}' can't be the name of a benchmark.", remedy=remedy)
+        if name in shipped():
+            remedy = f"Choose another name; for a copy of that benchmark: --suite SUITE --data {name}={self.path}"
+            raise UsageError(f"{name} is a benchmark of the catalog, not the name of other data.", remedy=remedy)
+        is_local = not self.path.startswith("hf:")
+        takes_model = self.classes is None and self.classes_from == "model"
+        return Benchmark(
+            name=name,
+            title=self.title or name,
+            size=0,
+            label_space=name if self.classes else OWN if takes_model else self.classes_from,
+            classes=self.classes,
+            classes_from="model" if takes_model else None,
+            path=str(folder / Path(self.path).expanduser()) if is_local else self.path,
+            split=self.split,
+            homepage=self.homepage,
+            licence=Licence(name=self.licence, read_at="as its owner says"),
+            citation=self.citation,
+            hub_reason="data of one's own",
+            clean=self.clean,
+            sample_id="path",
+            get=f"It is data of one's own: --data {name}=DIR says where.",
+            input="image",
+        )
+
+
+def own_benchmark(place: str | Path) -> Benchmark:
+    """Data of one's own that is only a place: a folder, a file or `hf:OWNER/NAME`, named after it."""
+    text = str(place)
+    parts = Path(text.removeprefix("hf:").partition("@")[0] if text.startswith("hf:") else Path(text).resolve()).parts
+    # Whose validation set it is says the folder above.
+    count = 2 if len(parts) > 2 and parts[-1].lower() in _GENERIC else 1
+    name = re.sub(r"[^a-z0-9._-]+", "-", "-".join(parts[-count:]).removesuffix(".parquet").lower()).strip("-._")
+    return OwnBenchmark(path=text, title="/".join(parts[-count:])).benchmark(name or "data", Path())
+
+
+_NAME = re.compile(r"[a-z0-9][a-z0-9._-]*")
+_GENERIC = frozenset({"validation", "valid", "val", "test", "train", "eval", "images", "data", "holdout"})
+"""Names of folders that say nothing of what is in them."""
+
+
 @cache
-def benchmarks() -> dict[str, Benchmark]:
-    """All benchmarks by name, in the order of the catalog.
+def shipped() -> dict[str, Benchmark]:
+    """The benchmarks of harness itself by name, in the order of the catalog.
 
     Raises pydantic.ValidationError, ValueError: the shipped catalog is damaged.
     """
@@ -171,25 +276,42 @@ def benchmarks() -> dict[str, Benchmark]:
     return known
 
 
-def get_benchmark(name: str) -> Benchmark:
-    """The benchmark called `name`. Raises HarnessError with the nearest names where there is none."""
-    if name not in benchmarks():
-        raise unknown_name("benchmark", name, benchmarks())
-    return benchmarks()[name]
+def benchmarks(*ledgers: Ledger) -> dict[str, Benchmark]:
+    """All benchmarks by name, in the order of the catalog; then the data of somebody's own that ledgers describe."""
+    own = {name: record for ledger in ledgers for name, record in ledger.benchmarks.items()}
+    return shipped() | {name: Benchmark.model_validate(record) for name, record in own.items()}
 
 
-def parse_data_options(options: list[str]) -> dict[str, str]:
-    """`BENCHMARK=PATH` options as a mapping.
+def described(own: Iterable[Benchmark]) -> dict[str, dict[str, Any]]:
+    """Data of one's own as a ledger describes it: all but where it is on this machine."""
+    return {
+        benchmark.name: benchmark.model_dump(mode="json", exclude={"path"}, exclude_defaults=True)
+        for benchmark in own
+        if benchmark.is_own
+    }
 
-    Raises HarnessError: an option without `=`, an unknown benchmark, or one that is given twice.
+
+def get_benchmark(name: str, *ledgers: Ledger) -> Benchmark:
+    """The benchmark called `name`, of the catalog or of one of the ledgers. Raises HarnessError with the nearest names."""
+    known = benchmarks(*ledgers)
+    if name not in known:
+        raise unknown_name("benchmark", name, known)
+    return known[name]
+
+
+def parse_data_options(options: Sequence[str]) -> dict[str, str]:
+    """`BENCHMARK=PATH` options as a mapping; a PATH alone is data of one's own, named after it.
+
+    Raises HarnessError: a name that is given twice.
     """
     given: dict[str, str] = {}
     for option in options:
         name, equals, path = option.partition("=")
-        if not equals or not name or not path:
+        if not equals or not _NAME.fullmatch(name):
+            name, path = own_benchmark(option).name, option
+        if not path:
             message = f"--data {option} is not BENCHMARK=PATH."
             raise UsageError(message, remedy="Example: --data imagenet-val=/data/imagenet/val")
-        get_benchmark(name)
         if name in given:
             raise UsageError(f"--data {name} is given twice.", remedy="Give it once.")
         given[name] = path

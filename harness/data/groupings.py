@@ -148,7 +148,7 @@ def metaclasses() -> tuple[dict[str, str], str]:
         text = path.read_text(encoding="utf-8")
         names = [row["name"] for row in csv.DictReader(text.splitlines())]
         # The rows are in class order.
-        mapping = dict(zip(label_space("imagenet-1k").synsets, names, strict=True))
+        mapping = dict(zip(label_space("imagenet-1k").classes, names, strict=True))
     except (OSError, KeyError, ValueError) as error:
         raise _damaged(f"meta-classes {path}", error) from error
     return mapping, hashlib.sha256(text.encode()).hexdigest()
@@ -163,9 +163,9 @@ def _by_imagenet_x(entry: SlicingEntry, subjects: Subjects) -> Grouping:
 
 def _by_metaclass(entry: SlicingEntry, subjects: Subjects) -> Grouping:
     mapping, digest = metaclasses()
-    space = label_space(subjects.benchmark.label_space)
+    space = subjects.benchmark.space
     classes: dict[str, list[int]] = {name: [] for name in entry.names}
-    for index, synset in enumerate(space.synsets):
+    for index, synset in enumerate(space.classes):
         if (name := mapping.get(synset)) is not None:
             classes[name if name in classes else _OTHER].append(index)
     titles = {name: name.replace("_", " ") for name in classes}
@@ -173,7 +173,7 @@ def _by_metaclass(entry: SlicingEntry, subjects: Subjects) -> Grouping:
 
 
 def _by_wordnet(entry: SlicingEntry, subjects: Subjects, group: str | None) -> Grouping:
-    space = label_space(subjects.benchmark.label_space)
+    space = subjects.benchmark.space
     wanted = entry.synsets if group is None else (group,)
     classes = {synset: list(classes_under(synset, space)) for synset in wanted}
     if group is not None and not classes[group]:
@@ -187,7 +187,7 @@ def _by_class_groups(
     entry: SlicingEntry, subjects: Subjects, classes: dict[str, list[int]], titles: dict[str, str], digest: str
 ) -> Grouping:
     """Groups that are sets of classes, and may overlap."""
-    members = np.zeros((len(label_space(subjects.benchmark.label_space)), len(classes)), dtype=bool)
+    members = np.zeros((len(subjects.benchmark.space), len(classes)), dtype=bool)
     for column, indices in enumerate(classes.values()):
         members[indices, column] = True
     frame = pd.DataFrame(members[subjects.labels], index=pd.Index(subjects.sample_ids), columns=list(classes))
@@ -196,19 +196,19 @@ def _by_class_groups(
 
 
 def _by_class(entry: SlicingEntry, subjects: Subjects) -> Grouping:
-    space = label_space(subjects.benchmark.label_space)
-    digest = hashlib.sha256(" ".join(space.synsets).encode()).hexdigest()
-    published = _published(subjects.benchmark, dict.fromkeys(space.synsets, 1))
-    names_of = Counter(class_name(synset) for synset in space.synsets)
-    titles = {s: name if names_of[name := class_name(s)] == 1 else f"{name} ({s})" for s in space.synsets}
-    names = pd.Categorical.from_codes(subjects.labels, categories=pd.Index(space.synsets))
+    space = subjects.benchmark.space
+    digest = hashlib.sha256(" ".join(space.classes).encode()).hexdigest()
+    published = _published(subjects.benchmark, dict.fromkeys(space.classes, 1))
+    names_of = Counter(class_name(synset) for synset in space.classes)
+    titles = {s: name if names_of[name := class_name(s)] == 1 else f"{name} ({s})" for s in space.classes}
+    names = pd.Categorical.from_codes(subjects.labels, categories=pd.Index(space.classes))
     frame = pd.DataFrame({"class": names}, index=pd.Index(subjects.sample_ids))
     return Grouping(entry.name, entry.title, frame, digest, titles=titles, published=published)
 
 
 def _published(benchmark: Benchmark, classes: dict[str, int]) -> dict[str, int] | None:
     """Images in groups of so many classes of an evenly filled benchmark; None for the others."""
-    per_class, rest = divmod(benchmark.size, len(label_space(benchmark.label_space)))
+    per_class, rest = divmod(benchmark.size, len(benchmark.space))
     is_even = benchmark.sample_id == "ilsvrc" and not rest
     return {name: per_class * count for name, count in classes.items()} if is_even else None
 

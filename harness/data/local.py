@@ -31,7 +31,7 @@ from harness.data.manifest import build_manifest, coverage_notes, load_manifest,
 from harness.data.sources import Place, Source
 from harness.errors import HarnessError, MissingInputError, unknown_name
 from harness.files import make_folder
-from harness.labels.spaces import LabelSpace, label_space
+from harness.labels.spaces import LabelSpace
 
 
 @dataclass(frozen=True)
@@ -102,7 +102,7 @@ def open_dataset(
     Raises MissingInputError: the condition, the labels, or access to the data is missing.
     Raises HarnessError: no images, labels that can't be right, two images with one id.
     """
-    space = label_space(benchmark.label_space)
+    space = benchmark.space
     source, found_notes = _source(benchmark, location, condition, space, cache)
     stamps = source.stamps()
     if not stamps:
@@ -113,6 +113,8 @@ def open_dataset(
         manifest = build_manifest(benchmark, source, space, progress)
         save_table(path, manifest)
     samples = manifest.to_pandas()[["sample_id", "label", "digest"]]
+    if benchmark.is_own:
+        benchmark = benchmark.model_copy(update={"size": len(samples)})
     notes = found_notes + json.loads(manifest.schema.metadata[b"notes"]) + coverage_notes(benchmark, samples, space)
     places = manifest.select(["place", "file", "start", "length"]).to_pydict()
     return LocalDataset(benchmark, condition, location, source.layout, samples, notes, source, places)

@@ -51,6 +51,7 @@ def locate(
     if benchmark.scored_from is not None:
         message = f"{benchmark.name} has no images of its own: it is scored from {benchmark.scored_from}."
         raise HarnessError(message, remedy=f"Give {benchmark.scored_from}: --data {benchmark.scored_from}=DIR")
+    given = given if given is not None else benchmark.path
     if given is not None:
         return _given(benchmark, given, offline)
     if data_home is not None and (data_home / benchmark.name).exists():

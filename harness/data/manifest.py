@@ -30,7 +30,7 @@ from harness.data.catalog import Benchmark, SampleIdRule
 from harness.data.sources import Entry, FileStamp, Source
 from harness.errors import HarnessError
 from harness.files import atomic_write
-from harness.labels.spaces import LabelSpace
+from harness.labels.spaces import LabelSpace, enumerated
 
 MANIFEST_VERSION = 1
 ORDER_SEED = "harness-order-1:"
@@ -51,6 +51,8 @@ def manifest_key(benchmark: Benchmark, condition: str | None, source: Source, st
     """SHA-256 over all that decides the manifest: what was asked, how it was read, and which files are there."""
     root = str(source.root.absolute())
     asked = [MANIFEST_VERSION, benchmark.name, benchmark.sample_id, condition, source.layout, root]
+    if benchmark.classes is not None:
+        asked.append(benchmark.classes)
     digest = hashlib.sha256(json.dumps(asked).encode())
     installed = validation_labels_file()
     if installed is not None:  # labels are checked against it
@@ -87,7 +89,10 @@ def build_manifest(
     entries = index.entries
     if not entries:
         raise no_images(benchmark, source)
-    names = [sample_id(benchmark.sample_id, entry.name, space.synsets[entry.label]) for entry in entries]
+    names = [sample_id(benchmark.sample_id, entry.name, space.classes[entry.label]) for entry in entries]
+    if benchmark.is_own:  # a table of images may keep the same name for many
+        counts = Counter(names)
+        names = [name if counts[name] == 1 else None for name in names]
     seen: dict[str, Entry] = {}
     for name, entry in zip(names, entries, strict=True):
         if name is not None and (first := seen.setdefault(name, entry)) is not entry:
@@ -99,7 +104,7 @@ def build_manifest(
     notes = list(index.notes)
     if unnamed := names.count(None):
         notes.append(
-            f"{unnamed:,} of {len(names):,} images carry no published name; their sample ids are made from their content."
+            f"{unnamed:,} of {len(names):,} images carry no {'name of their own' if benchmark.is_own else 'published name'}; their sample ids are made from their content."
         )
         if benchmark.sample_id == "ilsvrc":
             notes[-1] += (
@@ -113,7 +118,7 @@ def build_manifest(
     return table.replace_schema_metadata({"notes": json.dumps(notes)})
 
 
-def sample_id(rule: SampleIdRule, name: str, synset: str) -> str | None:
+def sample_id(rule: SampleIdRule, name: str, class_: str) -> str | None:
     """The sample id of an image by its published name; None where the name doesn't carry one.
 
     Raises HarnessError: the name is that of an ImageNet training image.
@@ -125,9 +130,9 @@ def sample_id(rule: SampleIdRule, name: str, synset: str) -> str | None:
             message = f"{name} is the name of an ImageNet training image, not of a validation image."
             raise HarnessError(message, remedy="Give the validation set; accuracy on training images means nothing.")
         return f"{match[0]}.JPEG" if match else None
-    if not base:
-        return None
-    return PurePosixPath(base).stem if rule == "stem" else f"{synset}/{base}"
+    if not base or rule == "path":
+        return name or None
+    return PurePosixPath(base).stem if rule == "stem" else f"{class_}/{base}"
 
 
 def condition_order(sample_ids: Sequence[str], labels: Sequence[int]) -> np.ndarray:
@@ -159,7 +164,7 @@ def _check_labels(names: Sequence[str | None], entries: Sequence[Entry], source:
     too_high = len(wrong) == len(entries) and all(entry.label == right + 1 for entry, right in wrong)
     raise HarnessError(
         f"{source.root}: {entry.place} has label {entry.label}, but this image is class {right} "
-        f"({space.synsets[right]}); {len(wrong):,} of {len(entries):,} labels are wrong."
+        f"({space.classes[right]}); {len(wrong):,} of {len(entries):,} labels are wrong."
         + (" Every one is one too high: the labels count from 1." if too_high else ""),
         remedy="Mend the labels: class indices count from 0, in the order of the sorted synsets.",
     )
@@ -209,11 +214,10 @@ def coverage_notes(benchmark: Benchmark, samples: pd.DataFrame, space: LabelSpac
     notes = []
     if len(samples) < benchmark.size and benchmark.package is None:
         notes.append(f"A partial copy: {len(samples):,} of {benchmark.size:,} images.")
-    if len(samples) > benchmark.size:
+    if len(samples) > benchmark.size and not benchmark.is_own:
         notes.append(f"{len(samples):,} images, more than the {benchmark.size:,} that were published.")
     missing = sorted(set(range(len(space))) - set(samples["label"]))
-    if missing and benchmark.size >= len(space):
-        named = ", ".join(space.synsets[label] for label in missing[:5])
-        more = f" and {len(missing) - 5:,} more" if len(missing) > 5 else ""
-        notes.append(f"{len(missing):,} of {len(space):,} classes have no images: {named}{more}.")
+    if missing and (benchmark.is_own or benchmark.size >= len(space)):
+        named = enumerated(space.classes[label] for label in missing)
+        notes.append(f"{len(missing):,} of {len(space):,} classes have no images: {named}.")
     return notes

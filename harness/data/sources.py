@@ -13,7 +13,7 @@ from __future__ import annotations
 import os
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from operator import attrgetter
@@ -22,14 +22,12 @@ from typing import TYPE_CHECKING
 
 from harness.data.catalog import Benchmark
 from harness.errors import HarnessError
-from harness.labels.spaces import LabelSpace
+from harness.labels.spaces import SYNSET, LabelSpace, enumerated
 
 if TYPE_CHECKING:
     import pandas as pd
 
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff"})
-
-SYNSET = re.compile(r"n\d{8}")
 
 WHOLE_FILE = -1
 """Length of an entry that is a file of its own."""
@@ -170,15 +168,45 @@ def ignored_note(names: Collection[str], what: str) -> list[str]:
 
 
 def checked_class(value: str | int, space: LabelSpace, where: str) -> int:
-    """Class index of a synset, or of a bare number where that says which class it is. Raises HarnessError."""
+    """Class index of a synset or name, or of a bare number where that says which class it is. Raises HarnessError."""
+    if isinstance(value, int) and str(value) in space:  # digits that are the names of classes, as of MNIST
+        value = str(value)
     if isinstance(value, int):
         refuse_bare_numbers(space, where)
         return checked_index(value, space, where)
-    if value in space:
-        return space.index(value)
-    message = f"{where}: {value} is not one of the {len(space):,} classes of {space.name}."
+    found = sorted(space.find(value))
+    if len(found) == 1:
+        return found[0]
+    if found:
+        several = " and ".join(space.classes[index] for index in found)
+        message = f"{where}: {several} are both called '{value}', so the name doesn't say which class it is."
+        raise HarnessError(message, remedy="Name the class by its synset.")
+    message = (
+        f"{where}: {value} is not one of the {len(space):,} classes of {space.name} ({enumerated(space.classes)})."
+    )
     remedy = "Give the copy that belongs to this benchmark, or remove what isn't part of it."
     raise HarnessError(message, remedy=remedy)
+
+
+def class_of_each(names: Sequence[str], space: LabelSpace, where: str) -> dict[str, int]:
+    """Class index of each name that a copy uses, in the order of the classes.
+
+    Raises HarnessError: some are no classes, or two of them are one.
+    """
+    unknown = [name for name in names if not space.find(name)]
+    if unknown:
+        raise HarnessError(
+            f"{where}: {enumerated(unknown)} {'are no classes' if len(unknown) > 1 else 'is no class'} of {space.name}, "
+            f"which has {len(space):,}: {enumerated(space.classes, 10)}.",
+            remedy="Rename them as the classes are called, or remove what isn't part of the data.",
+        )
+    found: dict[int, str] = {}
+    for name in names:
+        index = checked_class(name, space, f"{where}: {name}")
+        if (other := found.setdefault(index, name)) != name:
+            message = f"{where}: {other} and {name} both stand for the class {space.classes[index]}."
+            raise HarnessError(message, remedy="Put their images into one.")
+    return {found[index]: index for index in sorted(found)}
 
 
 def checked_index(value: int, space: LabelSpace, where: str) -> int:
@@ -192,10 +220,21 @@ def checked_index(value: int, space: LabelSpace, where: str) -> int:
 
 def refuse_bare_numbers(space: LabelSpace, where: str) -> None:
     """A number says which class only where one order of the classes is fixed, as for ImageNet-1k."""
-    if space.name == "imagenet-1k":
+    if space.numbered:
         return
+    if any(map(SYNSET.fullmatch, space.classes)):
+        means = "position in this list, in another list, or in ImageNet-1k"
+        remedy = "Give a copy whose classes are named by synset (n01498041, ...), as the authors publish it."
+    else:
+        means = "the data's order and the model's can differ"
+        remedy = f"Name the classes ({enumerated(space.classes, 3)}), or list them in their order as `classes` in a suite file."
     raise HarnessError(
         f"{where}: the classes are only numbered, and a number doesn't say which of the {len(space)} classes of "
-        f"{space.name} it means: position in this list, in another list, or in ImageNet-1k.",
-        remedy="Give a copy whose classes are named by synset (n01498041, ...), as the authors publish it.",
+        f"{space.name} it means: {means}.",
+        remedy=remedy,
     )
+
+
+def as_class(text: str) -> str | int:
+    """A class as a text file writes it: a number, or a synset or name."""
+    return int(text) if re.fullmatch(r"-?\d{1,9}", text) else text

@@ -16,10 +16,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from harness.data.catalog import CLEAN_CROPS, benchmarks, get_benchmark
+from harness.data.catalog import CLEAN_CROPS, Benchmark, benchmarks
 from harness.data.groupings import Subjects
 from harness.data.slicings import slicings, split_reference
-from harness.errors import ExitCode, HarnessError, MissingInputError, nearest
+from harness.errors import ExitCode, HarnessError, MissingInputError, nearest, unknown_name
 from harness.evaluation.common_samples import ComparedSet, Remark, against_real, common_ids, common_samples, sentences
 from harness.evaluation.reader import StoredModel
 from harness.evaluation.slice_requests import Groups, Request, groups_by, is_sliced
@@ -249,7 +249,7 @@ def compare(
             remedy="Give two or more different models: harness compare MODEL_A MODEL_B",
             exit_code=ExitCode.USAGE,
         )
-    wanted, named = _wanted(suite, only)
+    wanted, named = _wanted(suite, only, benchmarks(*(model.ledger for model in models)))
     prefixes = list(dict.fromkeys(prefix for model in models for prefix in model.conditions))
     prefixes = [p for p in prefixes if wanted is None or split_prefix(p)[0] in wanted]
     common = common_samples(models, prefixes, settings, report)
@@ -281,12 +281,15 @@ def compare(
     )
 
 
-def _wanted(suite: Suite | None, only: Sequence[str]) -> tuple[set[str] | None, list[str]]:
+def _wanted(
+    suite: Suite | None, only: Sequence[str], known: Mapping[str, Benchmark]
+) -> tuple[set[str] | None, list[str]]:
     """The benchmarks that may be compared, None for all; and those that must be, as somebody named them."""
-    for name in only:
-        get_benchmark(name)
+    unknown = next((name for name in only if name not in known), None)
+    if unknown is not None:
+        raise unknown_name("benchmark", unknown, known)
     if suite is None:
-        return (set(only), _with_images(only)) if only else (None, [])
+        return (set(only), _with_images(only, known)) if only else (None, [])
     of_suite = {entry.name for entry in suite.benchmarks} | {e.fallback for e in suite.benchmarks if e.fallback}
     outside = [name for name in only if name not in of_suite]
     if outside:
@@ -297,12 +300,12 @@ def _wanted(suite: Suite | None, only: Sequence[str]) -> tuple[set[str] | None, 
             exit_code=ExitCode.USAGE,
         )
     chosen = list(only) or [entry.name for entry in suite.benchmarks if not entry.fallback]
-    return (set(only) or of_suite), _with_images(chosen)
+    return (set(only) or of_suite), _with_images(chosen, known)
 
 
-def _with_images(names: Sequence[str]) -> list[str]:
+def _with_images(names: Sequence[str], known: Mapping[str, Benchmark]) -> list[str]:
     """Without benchmarks that are scored from another one's predictions."""
-    return [name for name in names if benchmarks()[name].scored_from is None]
+    return [name for name in names if name not in known or known[name].scored_from is None]
 
 
 def _groups_of(sets: Sequence[ComparedSet], slices: Request | None) -> tuple[dict[str, list[Groups]], list[str]]:

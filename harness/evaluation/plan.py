@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from harness.data.catalog import CLEAN_CROPS, Benchmark, get_benchmark
@@ -18,7 +19,9 @@ from harness.data.locations import Location, available_conditions, locate
 from harness.errors import HarnessError, MissingInputError
 from harness.evaluation.provenance import RunProvenance
 from harness.evaluation.suites import Suite, SuiteBenchmark
+from harness.labels.outputs import UnprovenLabelsError
 from harness.labels.projections import LabelSpaceProjection, label_space_projections
+from harness.labels.spaces import enumerated
 from harness.models.loading import ModelIdentity, ModelState, find_model
 from harness.models.specs import ModelSpec
 from harness.progress import Reporter
@@ -150,7 +153,15 @@ def make_plan(
     found: dict[str, list[Condition]] = {}
     scored: list[Benchmark] = []
     for entry in suite.benchmarks:
-        benchmark = get_benchmark(entry.name)
+        benchmark = suite.benchmark(entry.name)
+        if benchmark.classes_from is not None:
+            if model.identity is None:
+                found[benchmark.name] = [Condition(benchmark, None, missing=_unknown_classes(benchmark, model))]
+                continue
+            benchmark = benchmark.with_classes_of(model.identity.output_labels())
+        if benchmark.is_own:
+            found[benchmark.name] = _at_one_place(benchmark, (None,), settings)
+            continue
         if benchmark.scored_from is not None:
             scored.append(benchmark)
             source = SuiteBenchmark(name=benchmark.scored_from)
@@ -173,6 +184,13 @@ def make_plan(
         conditions = _asked(conditions, fetch if model.runnable or settings.yes else lambda question: False)
     opened = _opened(conditions, settings, reporter, fetch=fetch is not None)
     return Plan(suite, model, tuple(opened), tuple(scored), settings)
+
+
+def _unknown_classes(benchmark: Benchmark, model: ModelState) -> HarnessError:
+    if model.missing is not None:
+        return model.missing
+    message = f"The classes of {benchmark.name} are the model's, which has not been loaded yet."
+    return MissingInputError(message, remedy="Run it: from then on they are known.")
 
 
 def _located(entry: SuiteBenchmark, settings: Settings) -> list[Condition]:
@@ -240,6 +258,8 @@ def _opened(conditions: list[Condition], settings: Settings, reporter: Reporter,
         if isinstance(dataset, HarnessError):
             return replace(condition, missing=dataset)
         most = settings.images_of(corrupted=condition.benchmark.corruptions is not None)
+        if condition.benchmark.is_own:  # its size is known now
+            condition = replace(condition, benchmark=dataset.benchmark)
         return replace(condition, dataset=dataset, images=min(len(dataset), most or len(dataset)))
 
     return [open_one(condition) for condition in conditions]
@@ -296,9 +316,17 @@ def dry_plan(spec: ModelSpec, suite: Suite, settings: Settings, reporter: Report
 
 def condition_projections(condition: Condition, identity: ModelIdentity) -> list[LabelSpaceProjection]:
     """The label spaces in which a model's logits are read on this condition."""
-    return label_space_projections(
-        identity.output_labels(), condition.benchmark.label_space, with_subsets=condition.benchmark.clean
+    benchmark = condition.benchmark
+    projections = label_space_projections(
+        identity.output_labels(), benchmark.space, with_subsets=benchmark.clean and not benchmark.is_own
     )
+    missing = [benchmark.space.classes[index] for index in np.flatnonzero(projections[0].columns < 0)]
+    if missing and benchmark.is_own:
+        message = (
+            f"{benchmark.name} has {len(missing):,} classes that the model has no output for: {enumerated(missing)}."
+        )
+        raise UnprovenLabelsError(message)
+    return projections
 
 
 def generated_cell(condition: Condition, settings: Settings) -> GeneratedCell | None:

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from harness import __version__
 from harness.data.local import LocalDataset
 from harness.evaluation.suites import Suite, suite_names
+from harness.labels.spaces import OWN
 from harness.models.loading import ModelIdentity
 from harness.models.modules import ModuleCheckpoint
 from harness.models.sources.hub import FolderCheckpoint
@@ -32,8 +33,8 @@ if TYPE_CHECKING:
 class RunProvenance:
     """What was asked for, as far as it decides a number."""
 
-    suite: str
-    """As in a command: a shipped suite's name, or a file's."""
+    suite: str | None
+    """As in a command: a shipped suite's name, or a file's; None for a run on data alone."""
     model: str
     """As in a command: a local folder without its path."""
     data: tuple[str, ...]
@@ -52,7 +53,7 @@ class RunProvenance:
             used: benchmarks whose images the run reads.
         """
         return cls(
-            suite=suite.name if suite.name in suite_names() else f"{suite.name}.yaml",
+            suite=None if suite.is_of_data else suite.name if suite.name in suite_names() else f"{suite.name}.yaml",
             model=public_reference(spec),
             data=tuple(name for name in settings.data if name in used),
             options=tuple(_changed(settings, _OPTIONS | (_BENCHMARKING_OPTIONS if suite.measurements else {}))),
@@ -69,9 +70,11 @@ class RunProvenance:
         data = dict.fromkeys([*self.data, *([also] if also is not None else [])])
         options = [*(f"--data {name}=DIR" for name in data), *self.options]
         if self.in_memory:
-            call = f'harness.evaluate(module, "{self.suite}", preprocessing=…, labels=…)  # {self.model}'
+            suite = f', "{self.suite}"' if self.suite else ""
+            call = f"harness.evaluate(module{suite}, preprocessing=…, labels=…)  # {self.model}"
             return f"{call} with {' '.join(options)}" if options else call
-        return " ".join([f"harness run --suite {self.suite} --model {self.model}", *options])
+        named = [f"--suite {self.suite}"] if self.suite else []
+        return " ".join(["harness run", *named, f"--model {self.model}", *options])
 
 
 _OPTIONS = {
@@ -169,7 +172,9 @@ def describe_model(spec: ModelSpec, identity: ModelIdentity | None) -> dict[str,
     }
     if identity is None:
         return entry | {"weights": None}
-    known = identity.model_dump(mode="json", exclude={"synsets", "name", "reference", "title", "convolutional"})
+    known = identity.model_dump(mode="json", exclude={"classes", "name", "reference", "title", "convolutional"})
+    if identity.label_space == OWN:
+        known["classes"] = list(identity.classes or ())
     return entry | known | {"preprocessing_text": identity.preprocessing.describe()}
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -59,13 +59,14 @@ class StoredModel:
         Where a condition was run under several protocols, the default one counts.
         """
         found: dict[str, StoredCondition] = {}
+        known = benchmarks(self.ledger)
         for item in self.ledger:
             key = item.name
             if key.metric != "top1" or key.slice or item.class_ is not EvidenceClass.MEASURED:
                 continue
             if not all(map(_PROTOCOL.fullmatch, key.variants)) or (key.variants and key.prefix in found):
                 continue
-            condition = _stored_condition(self.home, item)
+            condition = _stored_condition(self.home, item, known)
             if condition is not None:
                 found[key.prefix] = condition
         return found
@@ -122,10 +123,10 @@ def stored_model(reference: str, home: Path) -> StoredModel:
     return StoredModel(path.parent.name, Ledger.load(path), home)
 
 
-def _stored_condition(home: Path, item: Evidence) -> StoredCondition | None:
+def _stored_condition(home: Path, item: Evidence, known: Mapping[str, Benchmark]) -> StoredCondition | None:
     """Where the predictions behind a top-1 lie; None where they are not in this store."""
     protocol, weights = item.protocol or {}, item.fingerprints.weights
-    benchmark, pointer = benchmarks().get(item.name.benchmark), protocol.get("predictions")
+    benchmark, pointer = known.get(item.name.benchmark), protocol.get("predictions")
     if benchmark is None or benchmark.scored_from is not None or pointer is None or weights is None:
         return None
     of, last = (f"imported-{pointer[:7]}", "*") if "imported" in protocol else (weights[:16], pointer)

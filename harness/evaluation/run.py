@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness.benchmarking.efficiency import accuracies_per_gmac
-from harness.data.catalog import CLEAN_CROPS
+from harness.data.catalog import CLEAN_CROPS, described
 from harness.errors import ExitCode, HarnessError, MissingInputError
 from harness.evaluation.plan import Condition, Confirm, Plan, make_plan
 from harness.evaluation.provenance import describe_model, environment, public_text
@@ -82,16 +82,19 @@ def run_suite(
     """
     request = request_of(suite, settings.slices, settings.by)
     settings = _offline_if_unreachable(settings, reporter)
-    state = find_model(model, settings, fetch=True) if isinstance(model, ModelSpec) else model
-    plan = make_plan(state, suite, settings, reporter, fetch=lambda question: settings.yes or confirm(question))
-    _report_missing(plan, reporter)
-    check_join(plan, request)
+    found = find_model(model, settings, fetch=True) if isinstance(model, ModelSpec) else model
 
     @functools.cache
     def load_once() -> LoadedModel:
-        reporter.note(f"Loading {state.spec.title}")
-        return load(state, settings)
+        reporter.note(f"Loading {found.spec.title}")
+        return load(found, settings)
 
+    state = found
+    if state.identity is None and state.runnable and suite.takes_classes_from_model:
+        state = replace(state, identity=load_once().identity)
+    plan = make_plan(state, suite, settings, reporter, fetch=lambda question: settings.yes or confirm(question))
+    _report_missing(plan, reporter)
+    check_join(plan, request)
     identity = state.identity
     if identity is None and state.runnable and (plan.runnable or suite.measurements):
         identity = load_once().identity
@@ -124,7 +127,12 @@ def run_suite(
         evidence += predicted.energy_evidence(idle=all(item.key != "energy.idle-power" for item in evidence))
     order = {entry.name: index for index, entry in enumerate(suite.benchmarks)}
     evidence.sort(key=lambda item: order.get(item.name.benchmark, len(order)))
-    ledger = Ledger(model=describe_model(state.spec, identity), environment=environment(), evidence=evidence)
+    ledger = Ledger(
+        model=describe_model(state.spec, identity),
+        environment=environment(),
+        evidence=evidence,
+        benchmarks=described(condition.benchmark for condition in plan.conditions),
+    )
     ledger.add(accuracies_per_gmac(ledger))
     return RunResult(ledger, plan, failed)
 
@@ -149,7 +157,8 @@ def _pending(plan: Plan, scored: Container[str], failed: Mapping[str, HarnessErr
         whys = [_why(condition, plan, failed) for condition in absent]
         reasons[name] = whys[0]
         if benchmark.corruptions is None:
-            waiting += pending(benchmark, (".top1", ".top5"), whys[0], command, provenance.variant)
+            metrics = (".top1",) if benchmark.is_own else (".top1", ".top5")
+            waiting += pending(benchmark, metrics, whys[0], command, provenance.variant)
             continue
         if len(absent) < len(conditions):
             for condition, why in zip(absent, whys, strict=True):

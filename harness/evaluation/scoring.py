@@ -25,7 +25,7 @@ from harness.metrics.accuracy import TOP_K, accuracy, is_correct, is_in_sets, to
 from harness.metrics.corruption import Cell, CorruptionErrors, corruption_scores
 from harness.metrics.registry import compute_group, unit_of
 from harness.metrics.robustness import accuracy_drop, baselines, effective_robustness
-from harness.metrics.types import BoolArray, Estimate, LabelSpacePredictions, MetricUnavailable, attempt
+from harness.metrics.types import TOP, BoolArray, Estimate, LabelSpacePredictions, MetricUnavailable, attempt
 
 REFERENCE = "imagenet-val"
 """The benchmark that shifted sets are compared with."""
@@ -165,6 +165,8 @@ def _group(
     """A group's metrics of a condition's predictions in one label space."""
     where = scored.prefix if space is None else f"{scored.prefix}@{space}"
     for name, estimate in compute_group(group, predictions).items():
+        if name == "top5" and len(scored.benchmark.space) <= TOP:  # of so few classes it is always one of the five best
+            continue
         key = EvidenceKey.parse(f"{where}.{name}").with_variant(variant)
         yield ScoredMetric(scored, key, estimate, published, {"reading": reading})
 
@@ -179,7 +181,7 @@ def accuracy_group(conditions: Conditions) -> Iterator[ScoredMetric]:
     wanted = {scored.benchmark.label_space for scored in conditions.values()}
     for scored in conditions.values():
         size = scored.benchmark.size
-        space = label_space(scored.benchmark.label_space)
+        space = scored.benchmark.space
         missing = scored.projections[CLOSED].missing if CLOSED in scored.projections else 0
         present = len(space) - missing
         if scored.benchmark.label_sets:
@@ -226,7 +228,7 @@ def _open_accuracy(scored: Scored) -> Iterator[ScoredMetric]:
     yield from _group("accuracy", scored, predictions, exact, scored.benchmark.size, variant="open")
     if outputs is None:
         return
-    below = descendant_outputs(outputs, label_space(scored.benchmark.label_space))
+    below = descendant_outputs(outputs, scored.benchmark.space)
     if any(len(found) > 1 for found in below):
         sets = [below[label] for label in scored.predictions[CLOSED].label]
         reading = f"{among}, right if it is the class or below it in WordNet 3.0"
@@ -268,7 +270,7 @@ def shift_group(conditions: Conditions) -> Iterator[ScoredMetric]:
             continue
         if scored.benchmark.label_sets:  # one label there, any of several here: no drop between the two
             continue
-        if not set(label_space(scored.benchmark.label_space).synsets) <= set(label_space("imagenet-1k").synsets):
+        if not set(scored.benchmark.space.classes) <= set(label_space("imagenet-1k").classes):
             continue
         space = scored.benchmark.label_space
         same = reference.closed if space == "imagenet-1k" else reference.in_space(space)
@@ -370,7 +372,7 @@ _GROUPS: dict[str, Callable[[Conditions], Iterator[ScoredMetric]]] = {
 
 def _share(benchmark: Benchmark, classes: int) -> int | None:
     """Published number of images in `classes` classes of a benchmark with equally many in each; None otherwise."""
-    per_class, rest = divmod(benchmark.size, len(label_space(benchmark.label_space)))
+    per_class, rest = divmod(benchmark.size, len(benchmark.space))
     return None if rest else per_class * classes
 
 
@@ -421,7 +423,7 @@ def pending(benchmark: Benchmark, metrics: Sequence[str], why: str, command: str
             class_=EvidenceClass.PENDING,
             reason=why,
             command=command,
-            N=benchmark.size,
+            N=benchmark.size or None,
         )
         for metric in metrics
     ]

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from harness.data.catalog import get_benchmark
+from harness.data.catalog import Benchmark
 from harness.data.groupings import Subjects
 from harness.data.slicings import slicings
 from harness.errors import HarnessError, MissingInputError
@@ -142,15 +142,18 @@ def slice_evidence(
     return list(found.values())
 
 
-def pending_slices(benchmarks: Mapping[str, Evidence], request: Request) -> list[Evidence]:
+def pending_slices(
+    waiting_for: Mapping[str, Evidence], planned: Mapping[str, Benchmark], request: Request
+) -> list[Evidence]:
     """One pending entry a slicing for each benchmark that has no predictions.
 
     Args:
-        benchmarks: the pending evidence of each such benchmark, whose reason and command hold for its slices too.
+        waiting_for: the pending evidence of each such benchmark, whose reason and command hold for its slices too.
+        planned: the benchmarks of the run by name.
     """
     waiting: dict[str, Evidence] = {}
-    for name, why in benchmarks.items():
-        nothing = Subjects(get_benchmark(name), (), np.zeros(0, dtype=np.int64))
+    for name, why in waiting_for.items():
+        nothing = Subjects(planned[name], (), np.zeros(0, dtype=np.int64))
         for references in request.by:
             key = f"{name}@{slicing_name(references)}.top1:difference"
             if fits(references, nothing, None):
@@ -159,7 +162,7 @@ def pending_slices(benchmarks: Mapping[str, Evidence], request: Request) -> list
                     class_=EvidenceClass.PENDING,
                     reason=why.reason,
                     command=why.command,
-                    N=nothing.benchmark.size,
+                    N=nothing.benchmark.size or None,
                 )
     return list(waiting.values())
 

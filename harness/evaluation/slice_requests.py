@@ -70,7 +70,7 @@ def request_behind(ledger: Ledger) -> Request:
     conditions: Literal["clean", "shifted", "cells"] = "clean"
     if any(item.name.condition for item in items):
         conditions = "cells"
-    elif not all(is_sliced(get_benchmark(item.name.benchmark), None, SliceOptions()) for item in items):
+    elif not all(is_sliced(get_benchmark(item.name.benchmark, ledger), None, SliceOptions()) for item in items):
         conditions = "shifted"
     smallest = ((item.protocol or {}).get("smallest_group") for item in items)
     options = SliceOptions(conditions=conditions, smallest_group=next(filter(None, smallest), MIN_UNITS))

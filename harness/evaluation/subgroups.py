@@ -52,7 +52,7 @@ def slices_of_run(
             continue
         if is_sliced(benchmark, None, request.options):
             waiting[benchmark.name] = item
-    return found + pending_slices(waiting, request)
+    return found + pending_slices(waiting, planned, request)
 
 
 def _statistics_of(plan: Plan, reporter: Reporter) -> StatisticsOf:

@@ -3,14 +3,14 @@ or name is an error with its line."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Literal
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from harness.data.catalog import Benchmark, benchmarks
+from harness.data.catalog import Benchmark, OwnBenchmark, benchmarks, get_benchmark, own_benchmark, shipped
 from harness.data.slicings import check_reference
 from harness.errors import HarnessError, UsageError, nearest, unknown_name
 from harness.files import shipped_folder
@@ -86,6 +86,76 @@ class Suite(_Strict):
     """Ways to sort samples into groups, each a name of the slicing catalog (`wordnet`, or one group as `wordnet/n02084071`),
     or several of which all pairs of groups are formed."""
     slice_options: SliceOptions = SliceOptions()
+    own: dict[str, Benchmark] = {}
+    """Data of one's own among the benchmarks, by name."""
+    is_of_data: bool = False
+    """Whether nobody named a suite: it is made of the data that is given."""
+
+    def benchmark(self, name: str) -> Benchmark:
+        """One of its benchmarks, of the catalog or one's own. Raises HarnessError for another name."""
+        return self.own[name] if name in self.own else get_benchmark(name)
+
+    @property
+    def takes_classes_from_model(self) -> bool:
+        """Whether some of its data has the classes of the model, whatever model that is."""
+        return any(benchmark.classes_from is not None for benchmark in self.own.values())
+
+
+def suite_for(name_or_path: str | None, data: Mapping[str, str]) -> Suite:
+    """The suite of a run: the one that is named, or what the data alone makes.
+
+    Args:
+        data: place by name, as given with --data.
+
+    Raises:
+        HarnessError: as `load_suite`; data that the suite has no benchmark for, or neither of the two.
+    """
+    if name_or_path is None:
+        return _suite_of(data)
+    suite = load_suite(name_or_path)
+    known = shipped() | suite.own
+    for name, path in data.items():
+        if name not in known:
+            error = unknown_name("benchmark", name, known)
+            alone = f"For data of your own leave --suite out: --data {path}, or describe it in a suite file."
+            raise UsageError(error.message, remedy=f"{error.remedy} {alone}")
+    return suite
+
+
+def _suite_of(data: Mapping[str, str]) -> Suite:
+    """What a run without a suite does: accuracy and calibration on the data sets that are given, each a benchmark of the
+    catalog or data of one's own with the classes of the model.
+
+    Args:
+        data: place by name.
+
+    Raises:
+        UsageError: none is given.
+    """
+    if not data:
+        raise UsageError(
+            "Neither a suite nor data is given.", remedy="Name a suite with --suite, or your data with --data DIR."
+        )
+    own = {
+        name: OwnBenchmark(path=path, title=_title_of(name, path)).benchmark(name, Path())
+        for name, path in data.items()
+        if name not in shipped()
+    }
+    return Suite(
+        name="+".join(data),
+        title=", ".join(own[name].title if name in own else name for name in data),
+        description="Accuracy and calibration on one's own data.",
+        benchmarks=tuple(SuiteBenchmark(name=name) for name in data),
+        metrics=("accuracy", "calibration"),
+        own=own,
+        is_of_data=True,
+    )
+
+
+def _title_of(name: str, path: str) -> str:
+    """What data is called for people: the folder that gave it its name, as it is spelt."""
+    unnamed = own_benchmark(path)
+    return unnamed.title if unnamed.name == name else name
 
 
 def suite_names() -> list[str]:

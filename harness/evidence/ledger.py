@@ -28,6 +28,8 @@ class Ledger(BaseModel):
     environment: dict[str, Any] = Field(default_factory=dict)
     """Library versions, device, threads: what the run ran on."""
     evidence: list[Evidence] = Field(default_factory=list)
+    benchmarks: dict[str, dict[str, Any]] = Field(default_factory=dict)
+    """What the evidence is on that is in no catalog: title, classes, licence and size of data of one's own, by name."""
 
     @model_validator(mode="after")
     def _unique_keys(self) -> Ledger:
@@ -71,6 +73,7 @@ class Ledger(BaseModel):
             "schema": self.schema_,
             "model": self.model,
             "environment": self.environment,
+            **({"benchmarks": self.benchmarks} if self.benchmarks else {}),
             "evidence": [item.to_dict() for item in self.evidence],
         }
         return json.dumps(data, indent=2, ensure_ascii=False, allow_nan=False) + "\n"

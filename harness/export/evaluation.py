@@ -21,7 +21,7 @@ from harness.evaluation.estimate import CostEstimate
 from harness.evaluation.plan import Condition, Plan
 from harness.evaluation.reader import StoredModel
 from harness.evaluation.run import run_suite
-from harness.evaluation.suites import load_suite
+from harness.evaluation.suites import load_suite, suite_for
 from harness.evidence import EvidenceClass, Ledger, show_count, show_interval, show_value
 from harness.export.lm_eval import results_file
 from harness.export.predictions import sample_predictions, score_file
@@ -128,7 +128,7 @@ class Evaluation:
         Raises:
             MissingInputError: nothing of this run is stored for it.
         """
-        name = get_benchmark(benchmark).scored_from or benchmark
+        name = get_benchmark(benchmark, self.ledger).scored_from or benchmark
         where = name if condition is None else f"{name}/{condition}"
         here = StoredModel(self.name, self.ledger, self.settings.home).conditions
         stored = here.get(where)
@@ -209,7 +209,7 @@ class Evaluation:
 
 def evaluate_model(
     model: str | Path | torch.nn.Module,
-    suite: str,
+    suite: str | None,
     settings: Settings,
     *,
     output: Path | None,
@@ -225,7 +225,7 @@ def evaluate_model(
     """
     if settings.region is not None:
         grid_intensity(settings.region)  # an unknown region is worth saying before the run, not after it
-    chosen, loaded = _chosen(model, preprocessing, labels, name), load_suite(suite)
+    chosen, loaded = _chosen(model, preprocessing, labels, name), suite_for(suite, settings.data)
     spec = chosen.spec if isinstance(chosen, ModelState) else chosen
     folder = None
     if output is not None:
@@ -265,13 +265,13 @@ def _chosen(
         if preprocessing is None or labels is None:
             raise HarnessError(
                 "A module of your own says neither how images become its input nor what its outputs are.",
-                remedy='Give preprocessing=harness.Preprocessing(…) and labels="imagenet-1k", or a list of synsets.',
+                remedy='Give preprocessing=harness.Preprocessing(…) and labels="imagenet-1k", or a list of the classes.',
                 exit_code=ExitCode.USAGE,
             )
         return module_state(from_module(model, preprocessing, labels, name))
-    if preprocessing is not None or name is not None or not isinstance(labels, str | None):
+    if preprocessing is not None or name is not None:
         raise HarnessError(
-            "A preprocessing, a name and a list of labels are for a module of your own; a published model has them.",
+            "A preprocessing and a name are for a module of your own; a published model has them.",
             remedy="Leave them out.",
             exit_code=ExitCode.USAGE,
         )
@@ -375,7 +375,11 @@ class Sweep:
     def scores(self) -> pd.DataFrame:
         """One row a model, as text: how its run ended, and its scores of whole benchmarks with their intervals."""
         ledgers = {name: done.ledger for name, done in self.evaluations.items()}
-        keys = [f"{benchmark}.{metric}" for benchmark in benchmarks() for metric in ("top1", "mce", "mean-error")]
+        keys = [
+            f"{benchmark}.{metric}"
+            for benchmark in benchmarks(*ledgers.values())
+            for metric in ("top1", "mce", "mean-error")
+        ]
         found = [(name, item) for name, ledger in ledgers.items() for item in ledger if item.value is not None]
         keys = [key for key in keys if any(item.key == key for _, item in found)]
         rows = [
@@ -408,8 +412,8 @@ def _score(ledger: Ledger | None, key: str) -> str:
 
 def sweep_models(
     models: Sequence[str],
-    suite: str,
-    evaluate: Callable[[str, str], Evaluation],
+    suite: str | None,
+    evaluate: Callable[[str, str | None], Evaluation],
     *,
     output: Path | None,
     finished: Callable[[Evaluation], object] | None,
@@ -425,7 +429,8 @@ def sweep_models(
         HarnessError: a name that means no model or suite, or a model that is given twice; then nothing has run.
     """
     specs = [resolve(model) for model in models]
-    load_suite(suite)
+    if suite is not None:
+        load_suite(suite)
     names = [spec.name for spec in specs]
     twice = next((name for name in names if names.count(name) > 1), None)
     if twice is not None:

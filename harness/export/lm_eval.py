@@ -22,11 +22,12 @@ def results_file(ledger: Ledger) -> dict[str, Any]:
     higher: dict[str, dict[str, bool]] = {}
     samples: dict[str, dict[str, int | None]] = {}
     configs: dict[str, dict[str, Any]] = {}
+    known = benchmarks(ledger)
     for item in ledger:
         task, spec = item.name.benchmark, metrics().get(item.name.metric)
         if not item.name.is_whole or item.name.variant is not None or spec is None or spec.lm_eval is None:
             continue
-        if task not in benchmarks() or ledger.measured(item.key) is None:
+        if task not in known or ledger.measured(item.key) is None:
             continue
         name = spec.lm_eval
         scale = 100.0 if item.unit == "%" else 1.0

@@ -30,7 +30,6 @@ from harness.evaluation.suites import Suite
 from harness.evidence import Evidence, Ledger
 from harness.files import atomic_write
 from harness.labels.projections import CLOSED
-from harness.labels.spaces import label_space
 from harness.metrics.accuracy import is_correct, is_in_sets
 from harness.metrics.types import TOP, LabelSpacePredictions
 from harness.models.specs import ModelSpec
@@ -38,6 +37,7 @@ from harness.progress import Reporter
 from harness.runtime.execution import fixed_config
 from harness.runtime.rows import ShardRows
 from harness.settings import Settings
+from harness.store.ledgers import ledger_path
 from harness.store.predictions import PredictionKey, PredictionStore, read_label_space
 
 _TOP_COLUMNS = [f"top{rank}" for rank in range(1, TOP + 1)]
@@ -46,7 +46,7 @@ _TOP_COLUMNS = [f"top{rank}" for rank in range(1, TOP + 1)]
 def sample_predictions(table: pa.Table, benchmark: Benchmark, dataset: LocalDataset | None = None) -> pd.DataFrame:
     """Stored predictions in the benchmark's own label space, one row a readable sample, sorted by sample id.
 
-    Columns: sample_id; file_name with a data set; label and top1 … top5 (class indices, -1 beyond the number of classes);
+    Columns: sample_id; file_name with a data set; class and predicted, the names, of one's own data; label and top1 … top5 (class indices, -1 beyond the number of classes);
     top1_logit … top5_logit, target_logit and logsumexp where logits are known; correct, where what is right is known.
 
     Args:
@@ -60,6 +60,9 @@ def sample_predictions(table: pa.Table, benchmark: Benchmark, dataset: LocalData
     if dataset is not None:
         files = dict(zip(dataset.samples["sample_id"], dataset.files, strict=True))
         columns["file_name"] = [files[sample_id] for sample_id in ids]
+    if benchmark.is_own:
+        classes = np.array([*benchmark.space.classes, None], dtype=object)  # -1 is beyond the number of classes
+        columns |= {"class": classes[found.label], "predicted": classes[found.top5[:, 0]]}
     columns |= {"label": found.label} | dict(zip(_TOP_COLUMNS, found.top5.T, strict=True))
     if found.top5_logit is not None:
         columns |= {f"{name}_logit": found.top5_logit[:, rank] for rank, name in enumerate(_TOP_COLUMNS)}
@@ -78,7 +81,8 @@ def stored_predictions(spec: ModelSpec, benchmark_name: str, condition: str | No
     Raises:
         MissingInputError: nothing is stored for this model, benchmark and precision.
     """
-    benchmark = get_benchmark(benchmark_name)
+    ledger = ledger_path(settings.home, spec.name)
+    benchmark = get_benchmark(benchmark_name, *([Ledger.load(ledger)] if ledger.exists() else []))
     if benchmark.scored_from is not None:
         benchmark = get_benchmark(benchmark.scored_from)
     if benchmark.conditions and condition not in benchmark.conditions:
@@ -95,7 +99,7 @@ def stored_predictions(spec: ModelSpec, benchmark_name: str, condition: str | No
     if table is None:
         raise MissingInputError(
             f"No predictions of {spec.reference} on {benchmark.name} are stored in {settings.home}.",
-            remedy=f"Run them first: harness run --suite imagenet --model {spec.reference} --data {benchmark.name}=DIR",
+            remedy=f"Run them first: harness run --model {spec.reference} --data {benchmark.name}=DIR",
         )
     return sample_predictions(of_one_copy(table, wanted, settings), benchmark)
 
@@ -323,7 +327,7 @@ def _check(ids: pd.Series, labels: np.ndarray, ranks: np.ndarray, benchmark: Ben
     repeated = ids[ids.duplicated()]
     if len(repeated):
         raise HarnessError(f"{path}: sample {repeated.iloc[0]} occurs twice.", remedy="One row a sample.")
-    classes = len(label_space(benchmark.label_space))
+    classes = len(benchmark.space)
     for what, values in (("label", labels), ("class index", ranks)):
         low = 0 if what == "label" else -1
         if not np.issubdtype(values.dtype, np.integer) or values.min() < low or values.max() >= classes:

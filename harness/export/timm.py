@@ -57,7 +57,7 @@ def results_tables(ledgers: Sequence[Ledger]) -> dict[str, str]:
     that ends in `-partial.csv`.
     """
     tables: dict[str, str] = {}
-    for name in benchmarks():
+    for name in benchmarks(*ledgers):
         found = [(ledger, top1) for ledger in ledgers if (top1 := ledger.measured(f"{name}.top1")) is not None]
         for partial in (False, True):
             rows = [_results_row(ledger, name) for ledger, top1 in found if top1.is_partial is partial]

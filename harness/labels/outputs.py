@@ -1,24 +1,26 @@
-"""Which synset each output of a model stands for, proven from the names that its checkpoint carries.
+"""Which class each output of a model stands for, proven from the names that its checkpoint carries.
 
 Where the names don't prove it, the error says why. Position alone never counts: a list of 1,000 names in another order
-gives other labels, and names that fit no order give an error.
+gives other labels, and names that fit no order give an error. Names that are not ImageNet's are classes of the model's own.
 """
 
 from __future__ import annotations
 
 import re
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from functools import cache
+from dataclasses import dataclass, replace
 
 from harness.errors import ExitCode, HarnessError
-from harness.labels.spaces import LABEL_SPACES, label_space, lemmas
+from harness.labels.spaces import LABEL_SPACES, OWN, SYNSET, LabelSpace, enumerated, folded, label_space, lemmas
 
-_WNID = re.compile(r"n\d{8}")
+_PLACEHOLDER = re.compile(r"label[ _-]?\d+|class[ _-]?\d+", re.IGNORECASE)
+"""What libraries call outputs that nobody has named."""
 _BACKGROUND = {"background", "__background__", "none", "dummy"}
 _MIN_MATCHED = 0.95
 """Share of outputs whose name must be a known lemma; published name lists differ in a few spellings."""
+_ABOUT_IMAGENET = 0.5
+"""Share of names that are lemmas, from which a list as long as a known one is taken for it, and must fit it."""
 
 
 class UnprovenLabelsError(HarnessError):
@@ -27,8 +29,8 @@ class UnprovenLabelsError(HarnessError):
     def __init__(self, message: str) -> None:
         super().__init__(
             message,
-            remedy="If you know the order of the outputs, name it with --labels "
-            f"({', '.join(LABEL_SPACES)}, or one of them followed by +background).",
+            remedy="If you know the order of the outputs, say it with --labels: the name of a label space "
+            f"({', '.join(LABEL_SPACES)}, or one of them followed by +background), or every class in the order of the outputs.",
             exit_code=ExitCode.MISSING,
         )
 
@@ -38,29 +40,43 @@ class OutputLabels:
     """What each output of a model stands for."""
 
     space: str
-    """Name of the label space, or "custom" for another order or selection of synsets."""
-    synsets: tuple[str | None, ...]
-    """One a model output; None for an output that is no synset, such as a background class."""
+    """Name of the label space, "custom" for another order or selection of synsets, or "own" for classes by their names."""
+    classes: tuple[str | None, ...]
+    """One a model output: a synset, or a name of the model's own; None for an output that is no class, such as a background."""
     proof: str
     """How this is known, as a sentence for the protocol."""
 
     def __len__(self) -> int:
-        return len(self.synsets)
+        return len(self.classes)
 
     def position(self) -> dict[str, int]:
         """Output index of each synset."""
-        return {synset: index for index, synset in enumerate(self.synsets) if synset is not None}
+        return {class_: index for index, class_ in enumerate(self.classes) if class_ is not None}
+
+    def label_space(self) -> LabelSpace:
+        """The model's classes as a label space of their own, in the order of the outputs."""
+        base = self.space.removesuffix("+background")
+        return label_space(base) if base in LABEL_SPACES else LabelSpace(base, tuple(filter(None, self.classes)))
 
 
-def declared_outputs(name: str, num_outputs: int, *, proof: str) -> OutputLabels:
-    """The outputs of a model whose label space is stated (by the user, or by a cited source).
+def declared_outputs(stated: str | Sequence[str], num_outputs: int, *, proof: str) -> OutputLabels:
+    """The outputs of a model whose labels are stated (by the user, or by a cited source).
 
-    `name` is a label space, or one followed by "+background" for a head with a background class at index 0.
+    `stated` is a label space, or one followed by "+background" for a head with a background class at index 0; or the
+    classes themselves, one an output.
 
-    Raises HarnessError: unknown space, or its length is not `num_outputs`.
+    Raises HarnessError: unknown space, names that prove nothing, or another number of them than `num_outputs`.
     """
+    if not isinstance(stated, str):
+        if len(stated) != num_outputs:
+            message = (
+                f"The model has {num_outputs:,} outputs, but {len(stated):,} labels are given: {enumerated(stated)}."
+            )
+            raise HarnessError(message, remedy="Give one label an output, in their order.", exit_code=ExitCode.MISSING)
+        return replace(prove_outputs(stated), proof=proof)
+    name = stated
     base = name.removesuffix("+background")
-    synsets = (*((None,) if base != name else ()), *label_space(base).synsets)
+    synsets = (*((None,) if base != name else ()), *label_space(base).classes)
     if len(synsets) != num_outputs:
         message = f"The model has {num_outputs:,} outputs, but {name} has {len(synsets):,} classes."
         remedy = "Name the label space the checkpoint was trained with, or use another checkpoint."
@@ -89,53 +105,38 @@ def names_by_output(id2label: Mapping[int, str], num_outputs: int) -> tuple[list
     return names, f"id2label skips {holes} and runs to {keys[-1]}: its names were renumbered in order"
 
 
-def _fold(name: str) -> str:
-    return re.sub(r"[\s_\-]+", " ", name).strip().casefold()
+def check_label2id(id2label: Mapping[int, str], label2id: Mapping[str, int]) -> None:
+    """Compare the two directions of a Hub configuration; placeholders that were left in one of them say nothing.
 
-
-@cache
-def _by_lemma(space: str) -> Mapping[str, frozenset[int]]:
-    """Class indices of a space that go by a name: by the whole lemma string, or by any one of its lemmas."""
-    known = defaultdict[str, set[int]](set)
-    for index, synset in enumerate(label_space(space).synsets):
-        text = lemmas().get(synset, "")
-        for name in {text, *text.split(",")}:
-            if name.strip():
-                known[_fold(name)].add(index)
-    return {name: frozenset(indices) for name, indices in known.items()}
-
-
-def _candidates(name: str, space: str) -> frozenset[int]:
-    """Classes that `name` can mean. A list of lemmas means the classes that share the most of them."""
-    known = _by_lemma(space)
-    if whole := known.get(_fold(name)):
-        return whole
-    votes = Counter(index for part in name.split(",") for index in known.get(_fold(part), ()))
-    most = max(votes.values(), default=0)
-    return frozenset(index for index, count in votes.items() if count == most)
+    Raises UnprovenLabelsError: they name an output differently.
+    """
+    for name, index in label2id.items():
+        if not _PLACEHOLDER.fullmatch(name) and (other := id2label.get(int(index))) != name:
+            message = f"label2id says that output {index} is '{name}', id2label that it is '{other}'"
+            raise UnprovenLabelsError(f"The checkpoint's configuration contradicts itself: {message}.")
 
 
 def prove_outputs(names: Sequence[str], note: str | None = None) -> OutputLabels:
-    """Find the synset of every output from the names a checkpoint carries.
+    """Find the class of every output from the names a checkpoint carries.
 
     Args:
-        names: one a model output: WordNet ids, or class names as published with ImageNet.
+        names: one a model output: WordNet ids, class names as published with ImageNet, or names of the model's own.
         note: something a reader of the proof should know, from `names_by_output`.
 
-    Raises UnprovenLabelsError: the names are placeholders, belong to other data, or contradict every known order; the
-    message shows the first contradictions.
+    Raises UnprovenLabelsError: the names are placeholders, one comes twice, or they are ImageNet's and contradict every
+    known order; the message shows the first contradictions.
     """
-    offset = 1 if names and _fold(names[0]) in _BACKGROUND else 0
+    offset = 1 if names and folded(names[0]) in _BACKGROUND else 0
     background: tuple[None, ...] = (None,) * offset
     body = list(names[offset:])
     note = f"; {note}" if note else ""
     remarks = (", after a background class" if offset else "") + note
 
-    if body and all(_WNID.fullmatch(name.strip()) for name in body):
+    if body and all(SYNSET.fullmatch(name.strip()) for name in body):
         synsets = tuple(name.strip() for name in body)
         if len(set(synsets)) != len(synsets):
             raise UnprovenLabelsError("The checkpoint's label names are WordNet ids, but some occur twice.")
-        space = next((s for s in LABEL_SPACES if label_space(s).synsets == synsets), "custom")
+        space = next((s for s in LABEL_SPACES if label_space(s).classes == synsets), "custom")
         proof = f"the checkpoint's labels are WordNet ids{remarks}"
         return OutputLabels(space + "+background" * offset, background + synsets, proof)
 
@@ -144,7 +145,9 @@ def prove_outputs(names: Sequence[str], note: str | None = None) -> OutputLabels
         target = label_space(space)
         if len(body) != len(target):
             continue
-        candidates = [_candidates(name, space) for name in body]
+        candidates = [target.find(name) for name in body]
+        if sum(map(bool, candidates)) < _ABOUT_IMAGENET * len(body):
+            continue
         matched = [index for index, found in enumerate(candidates) if index in found]
         wrong = [index for index, found in enumerate(candidates) if found and index not in found]
         if not wrong and len(matched) >= _MIN_MATCHED * len(body):
@@ -152,23 +155,43 @@ def prove_outputs(names: Sequence[str], note: str | None = None) -> OutputLabels
                 f"{len(matched):,} of {len(body):,} label names are lemmas of the {space} synset at their index, "
                 f"none is a lemma of another{remarks}"
             )
-            return OutputLabels(space + "+background" * offset, background + target.synsets, proof)
+            return OutputLabels(space + "+background" * offset, background + target.classes, proof)
         order = _unique_order(candidates)
         if order is not None:
             proof = f"every label name is the lemma of one {space} synset, in another order{remarks}"
-            return OutputLabels("custom", background + tuple(target.synsets[index] for index in order), proof)
+            return OutputLabels("custom", background + tuple(target.classes[index] for index in order), proof)
         if wrong:
             shown = "; ".join(
-                f"output {index + offset} is called '{body[index]}', that class is '{lemmas()[target.synsets[index]]}'"
+                f"output {index + offset} is called '{body[index]}', that class is '{lemmas()[target.classes[index]]}'"
                 for index in wrong[:3]
             )
             problems.append(f"{len(wrong):,} of {len(body):,} names contradict {space} ({shown})")
         else:
             problems.append(f"only {len(matched):,} of {len(body):,} names are known lemmas of {space}")
     if not problems:
-        sizes = ", ".join(f"{s}: {len(label_space(s)):,}" for s in LABEL_SPACES)
-        problems.append(f"no known label space has {len(body):,} classes ({sizes})")
+        return _own_classes(names, note)
     raise UnprovenLabelsError(f"The label space of this model can't be proven: {'; '.join(problems)}{note}.")
+
+
+def _own_classes(names: Sequence[str], note: str) -> OutputLabels:
+    """Outputs that stand for classes of the model's own, by their names."""
+    if len(names) < 2:
+        message = f"The checkpoint names {len(names)} classes; a classifier chooses among two or more."
+        raise UnprovenLabelsError(message)
+    unnamed = [name for name in names if not name.strip() or _PLACEHOLDER.fullmatch(name.strip())]
+    if unnamed:
+        message = (
+            f"{len(unnamed):,} of the {len(names):,} outputs have no name but a placeholder such as '{unnamed[0]}'"
+        )
+        raise UnprovenLabelsError(f"{message}, so nothing says which class is which.")
+    first: dict[str, int] = {}
+    for index, name in enumerate(names):
+        if (other := first.setdefault(folded(name), index)) != index:
+            raise UnprovenLabelsError(f"The outputs {other} and {index} are both called '{name}'.")
+    if note:
+        message = "The names are of no known label space, so nothing proves which output each one means"
+        raise UnprovenLabelsError(f"{message}{note}. The keys of id2label must count from 0.")
+    return OutputLabels(OWN, tuple(names), f"the checkpoint names its {len(names):,} classes itself")
 
 
 def _unique_order(candidates: Sequence[frozenset[int]]) -> list[int] | None:

@@ -1,4 +1,6 @@
-"""Label spaces: ordered lists of WordNet ids (synsets), each under one name; and the WordNet hierarchy above them.
+"""Label spaces: ordered lists of classes, each under one name; and the WordNet hierarchy above them.
+
+Classes are WordNet ids (synsets), or names where a model or a data set has classes of its own.
 
 The lists of ImageNet-1k, ImageNet-22k (fall 2011) and the 200 classes of ImageNet-A and ImageNet-R are the files that
 the timm package ships. They are read without importing timm (which would import torch), and their SHA-256 is checked,
@@ -11,7 +13,9 @@ from __future__ import annotations
 import gzip
 import hashlib
 import importlib.util
-from collections import defaultdict
+import re
+from collections import Counter, defaultdict
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache, cached_property
 from importlib.resources import files
@@ -19,27 +23,70 @@ from pathlib import Path
 
 from harness.errors import HarnessError, unknown_name
 
+SYNSET = re.compile(r"n\d{8}")
+OWN = "own"
+"""Name of the label space of a model whose classes are its own, such as three diseases of beans."""
+
+
+def folded(name: str) -> str:
+    """A class name without what spellings of it differ in: case, and spaces, _ or - between words."""
+    return re.sub(r"[\s_\-]+", " ", name).strip().casefold()
+
+
+def enumerated(names: Iterable[str], most: int = 5) -> str:
+    """The first few of some names, and how many more there are."""
+    names = list(names)
+    more = f" and {len(names) - most:,} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more
+
 
 @dataclass(frozen=True)
 class LabelSpace:
-    """An ordered list of synsets; a class index means a position in it."""
+    """An ordered list of classes; a class index means a position in it."""
 
     name: str
-    synsets: tuple[str, ...]
+    classes: tuple[str, ...]
+    """Each a synset; or a name, where it is none of WordNet's."""
+    numbered: bool = False
+    """Whether a bare number says which class it is, since one order of the classes is fixed."""
 
     def __len__(self) -> int:
-        return len(self.synsets)
+        return len(self.classes)
 
-    def __contains__(self, synset: object) -> bool:
-        return synset in self._position
+    def __contains__(self, class_: object) -> bool:
+        return class_ in self._position
 
-    def index(self, synset: str) -> int:
-        """Class index of `synset`. Raises KeyError where it is not a class of this space."""
-        return self._position[synset]
+    def index(self, class_: str) -> int:
+        """Class index of a synset or name. Raises KeyError where it is not a class of this space."""
+        return self._position[class_]
+
+    def find(self, name: str) -> frozenset[int]:
+        """The classes that go by `name`: their own, or one of their lemmas; several for "crane", the bird and the machine.
+
+        A list of lemmas means the classes that share the most of them.
+        """
+        if (exact := self._position.get(name)) is not None:
+            return frozenset({exact})
+        known = self._by_name
+        if whole := known.get(folded(name)):
+            return whole
+        votes = Counter(index for part in name.split(",") for index in known.get(folded(part), ()))
+        most = max(votes.values(), default=0)
+        return frozenset(index for index, count in votes.items() if count == most)
 
     @cached_property
     def _position(self) -> dict[str, int]:
-        return {synset: index for index, synset in enumerate(self.synsets)}
+        return {class_: index for index, class_ in enumerate(self.classes)}
+
+    @cached_property
+    def _by_name(self) -> dict[str, frozenset[int]]:
+        known = defaultdict[str, set[int]](set)
+        for index, class_ in enumerate(self.classes):
+            text = lemmas().get(class_)
+            for name in {class_} if text is None else {text, *text.split(",")}:
+                if name.strip():
+                    known[folded(name)].add(index)
+        return {name: frozenset(indices) for name, indices in known.items()}
 
 
 _LIST_FILES = {
@@ -86,7 +133,8 @@ def label_space(name: str) -> LabelSpace:
     if hashlib.sha256(data).hexdigest() != published:
         message = f"{path} is not the published synset list of {name}: its content changed."
         raise HarnessError(message, remedy="Install an unmodified timm; class indices can't be trusted with this file.")
-    return LabelSpace(name, tuple(data.decode("ascii").split()))
+    # Only of these is one order of the classes fixed: the 200 of A and R are numbered in different ways.
+    return LabelSpace(name, tuple(data.decode("ascii").split()), numbered=name == "imagenet-1k")
 
 
 @cache

@@ -23,14 +23,15 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from harness.errors import ExitCode, HarnessError, MissingInputError
 from harness.files import write_text
 from harness.labels.outputs import OutputLabels, UnprovenLabelsError, declared_outputs, prove_outputs
+from harness.labels.spaces import OWN
 from harness.models.preprocessing import Preprocessing
 from harness.models.specs import BuiltModel, CheckpointFiles, ModelSpec
-from harness.settings import Settings
+from harness.settings import Labels, Settings
 
 if TYPE_CHECKING:
     import torch
 
-_IDENTITY_VERSION = 2
+_IDENTITY_VERSION = 3
 
 
 class ModelIdentity(BaseModel):
@@ -55,13 +56,13 @@ class ModelIdentity(BaseModel):
     preprocessing_origin: str
     label_space: str
     label_proof: str
-    synsets: tuple[str | None, ...] | None
-    """One an output where the label space is custom; None where its name says it all."""
+    classes: tuple[str | None, ...] | None
+    """One an output where the label space is custom or the model's own; None where its name says it all."""
 
     def output_labels(self) -> OutputLabels:
         """What each output stands for."""
-        if self.synsets is not None:
-            return OutputLabels(self.label_space, self.synsets, self.label_proof)
+        if self.classes is not None:
+            return OutputLabels(self.label_space, self.classes, self.label_proof)
         return declared_outputs(self.label_space, self.outputs, proof=self.label_proof)
 
 
@@ -108,14 +109,14 @@ def load(state: ModelState, settings: Settings) -> LoadedModel:
     return load_model(state.spec, state.files, label_space=settings.labels, cache=settings.home / "identities")
 
 
-def _identity_path(spec: ModelSpec, found: CheckpointFiles, label_space: str | None, cache: Path) -> Path:
+def _identity_path(spec: ModelSpec, found: CheckpointFiles, label_space: Labels, cache: Path) -> Path:
     versions = [importlib.metadata.version(name) for name in ("torch", "timm", "transformers")]
     key = json.dumps([_IDENTITY_VERSION, spec.reference, label_space, found.stamp(), found.revision, versions])
     return cache / f"{hashlib.sha256(key.encode()).hexdigest()[:32]}.json"
 
 
 def known_identity(
-    spec: ModelSpec, found: CheckpointFiles, *, label_space: str | None, cache: Path
+    spec: ModelSpec, found: CheckpointFiles, *, label_space: Labels, cache: Path
 ) -> ModelIdentity | None:
     """What an earlier load of the same files found out, or None. Imports no torch."""
     try:
@@ -124,7 +125,7 @@ def known_identity(
         return None
 
 
-def load_model(spec: ModelSpec, found: CheckpointFiles, *, label_space: str | None, cache: Path) -> LoadedModel:
+def load_model(spec: ModelSpec, found: CheckpointFiles, *, label_space: Labels, cache: Path) -> LoadedModel:
     """Build the model, load its tensors, prove its labels; remember its identity under `cache`.
 
     The outputs are what the user says (`label_space`), or for None what the checkpoint proves.
@@ -162,7 +163,7 @@ def identified(
         preprocessing_origin=built.preprocessing.origin,
         label_space=labels.space,
         label_proof=labels.proof,
-        synsets=labels.synsets if labels.space.startswith("custom") else None,
+        classes=labels.classes if labels.space.startswith(("custom", OWN)) else None,
     )
     return LoadedModel(identity, LogitsOnly(built.core).eval())
 
@@ -187,7 +188,7 @@ def build_architecture(spec: ModelSpec, *, seed: int = 0) -> torch.nn.Module:
         return LogitsOnly(spec.architecture.build()).eval()
 
 
-def _labels(spec: ModelSpec, built: BuiltModel, chosen: str | None) -> OutputLabels:
+def _labels(spec: ModelSpec, built: BuiltModel, chosen: Labels) -> OutputLabels:
     """What each output stands for: as the user says, else as the checkpoint's names prove, else as documented."""
     if chosen is not None:
         return declared_outputs(chosen, built.outputs, proof="named by the user (--labels)")

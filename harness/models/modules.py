@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Literal, NoReturn
 
 from harness.errors import HarnessError, MissingInputError, UsageError
-from harness.labels.outputs import OutputLabels, UnprovenLabelsError, declared_outputs, prove_outputs
+from harness.labels.outputs import OutputLabels, UnprovenLabelsError, declared_outputs
 from harness.labels.spaces import LABEL_SPACES
 from harness.models.loading import LoadedModel, ModelState, identified
 from harness.models.preprocessing import Preprocessing
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 _LIBRARIES = ("timm", "torchvision", "transformers")
 _NAME = re.compile(r"[A-Za-z0-9][\w.-]*")
 _LABELS = (
-    f"Give labels as the name of a label space ({', '.join(LABEL_SPACES)}), or as a list with the synset of each "
-    "output, such as n01440764."
+    f"Give labels as the name of a label space ({', '.join(LABEL_SPACES)}), or as a list with the class of each output: "
+    "a synset such as n01440764, or a name of your own."
 )
 
 
@@ -53,7 +53,7 @@ def from_module(
             them as `.logits`.
         preprocessing: how an image becomes its input.
         labels: what its outputs stand for, in their order: the name of a label space such as "imagenet-1k", or a list
-            of synsets (or of ImageNet's class names), one an output.
+            of synsets or of class names, ImageNet's or your own, one an output.
         name: what to call the model, in reports and as a file name; the class's name where it is None.
 
     Raises:
@@ -131,11 +131,7 @@ def _count_outputs(core: torch.nn.Module, preprocessing: Preprocessing) -> int:
 
 
 def _labels(labels: str | Sequence[str], outputs: int) -> OutputLabels:
-    if isinstance(labels, str):
-        return declared_outputs(labels, outputs, proof="named by the user (labels=)")
-    if len(labels) != outputs:
-        raise HarnessError(f"The module has {outputs:,} outputs, but {len(labels):,} labels are given.", remedy=_LABELS)
     try:
-        return prove_outputs(labels)
+        return declared_outputs(labels, outputs, proof="named by the user (labels=)")
     except UnprovenLabelsError as error:
         raise HarnessError(error.message, remedy=_LABELS) from error

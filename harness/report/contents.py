@@ -124,7 +124,8 @@ def collect(
     ways = _ways(models)
     numbers: dict[tuple[str, str | None], int] = {(way.model, way.command): way.number for way in ways}
     drawings, undrawn = drawings_of(models, read)
-    headlines = [f"{name}{metric}" for name in benchmarks() for metric in _HEADLINES]  # in the catalog's order
+    known = benchmarks(*(model.ledger for model in models))
+    headlines = [f"{name}{metric}" for name in known for metric in _HEADLINES]  # in the catalog's order
     return Report(
         models=tuple(models),
         created=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
@@ -177,10 +178,7 @@ def _grid(models: Sequence[StoredModel], keys: Sequence[str]) -> Grid:
 
 
 def _in_words(key: str) -> str:
-    name = EvidenceKey.parse(key).benchmark
-    if name not in benchmarks():
-        return cost_name(key)
-    return f"{name} · {metric_name(key)}"
+    return cost_name(key) if key in _COST_KEYS else f"{EvidenceKey.parse(key).benchmark} · {metric_name(key)}"
 
 
 def detail(item: Evidence) -> str:

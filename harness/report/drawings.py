@@ -82,7 +82,8 @@ def _shift_figure(models: Sequence[StoredModel]) -> list[str]:
 
 def _cost_figures(models: Sequence[StoredModel]) -> list[str]:
     """Accuracy against each cost that some model has beside it, and throughput by batch size of each model."""
-    top1s = [f"{name}.top1" for name, benchmark in benchmarks().items() if benchmark.clean]
+    known = benchmarks(*(model.ledger for model in models))
+    top1s = [f"{name}.top1" for name, benchmark in known.items() if benchmark.clean]
     accuracy = next((key for key in top1s if any(model.ledger.measured(key) for model in models)), None)
     figures = []
     for cost in COSTS if accuracy is not None else ():

@@ -20,7 +20,7 @@ from harness.errors import HarnessError, MissingInputError
 from harness.evaluation.plan import Condition, open_condition
 from harness.evaluation.reader import StoredCondition, StoredModel, StoredPredictions, read_predictions
 from harness.evaluation.scoring import REFERENCE
-from harness.labels.spaces import class_name, label_space
+from harness.labels.spaces import class_name
 from harness.metrics.accuracy import is_correct
 from harness.metrics.calibration import confidence
 from harness.metrics.types import MetricUnavailable
@@ -169,8 +169,8 @@ def _data_uri(image: Image.Image) -> str:
 def mistakes_of(model: str, condition: StoredCondition, stored: StoredPredictions, thumbnails: Thumbnails) -> Mistakes:
     """The confusion pairs and the most confident wrong answers of one model."""
     predictions = stored.predictions
-    space = label_space(condition.benchmark.label_space)
-    names = _unique_names(space.synsets)
+    space = condition.benchmark.space
+    names = _unique_names(space.classes)
     correct = is_correct(predictions)
     wrong = ~correct & (predictions.label >= 0) & (predictions.top5[:, 0] >= 0)
     label, answer = predictions.label[wrong].astype(np.int64), predictions.top5[wrong, 0].astype(np.int64)

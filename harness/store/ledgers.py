@@ -44,7 +44,10 @@ def merge_into_store(
             base = Ledger.load(earlier) if earlier.exists() else None
         if base is not None:
             model = ledger.model if now is not None else base.model
-            merged = Ledger(model=model, environment=ledger.environment, evidence=list(base.evidence))
+            benchmarks = base.benchmarks | ledger.benchmarks
+            merged = Ledger(
+                model=model, environment=ledger.environment, evidence=list(base.evidence), benchmarks=benchmarks
+            )
             merged.add(ledger.evidence)
             merged.add(derive(merged))
         merged.save(path)

@@ -82,7 +82,7 @@ def main() -> None:
     samples, image_of = many(copy, options.images)
     specs = label_space_projections(
         declared_outputs(loaded.identity.label_space, loaded.identity.outputs, proof="registry"),
-        benchmark.label_space,
+        benchmark.space,
         with_subsets=True,
     )
     read = direct(copy, loaded.identity.preprocessing)

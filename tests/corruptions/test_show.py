@@ -40,7 +40,7 @@ def validation(foolbox_images, tmp_path: Path) -> Path:
     """Four photographs as a partial copy of imagenet-val, under validation images' names of the same classes."""
     if importlib.util.find_spec("imagenet_x") is None:
         pytest.skip("the imagenet-x package (published labels) is not installed")
-    synsets = label_space("imagenet-1k").synsets
+    synsets = label_space("imagenet-1k").classes
     for photograph in foolbox_images[:4]:
         name = next(name for name, label in sorted(validation_labels().items()) if label == photograph.label)
         place = tmp_path / "val" / synsets[photograph.label] / name
@@ -130,7 +130,7 @@ def test_names_are_checked_before_anything_is_written(copy: LocalDataset, tmp_pa
 
 def test_two_images_that_would_be_one_file(foolbox_images, tmp_path: Path) -> None:
     """ImageNet-R-like names that differ by their extension only."""
-    synset = label_space("imagenet-r-200").synsets[0]
+    synset = label_space("imagenet-r-200").classes[0]
     (tmp_path / "r" / synset).mkdir(parents=True)
     (tmp_path / "r" / synset / "art_0.jpg").write_bytes(foolbox_images[0].data)
     with Image.open(io.BytesIO(foolbox_images[1].data)) as image:

@@ -42,7 +42,7 @@ def photographs(foolbox_images: list[LabelledPhotograph]) -> list[Photograph]:
     names_of: dict[int, list[str]] = {}
     for name, label in sorted(validation_labels().items()):
         names_of.setdefault(label, []).append(name)
-    synsets = label_space("imagenet-1k").synsets
+    synsets = label_space("imagenet-1k").classes
     return [Photograph(names_of[p.label].pop(0), p.label, synsets[p.label], p.data) for p in foolbox_images]
 
 

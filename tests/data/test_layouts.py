@@ -91,7 +91,7 @@ def test_200_class_sets_are_labelled_by_synset_in_their_own_space(
     benchmark: str, photographs: Any, build: Any, opened: Any
 ) -> None:
     space = label_space(get_benchmark(benchmark).label_space)
-    inside = [replace(p, synset=space.synsets[7 * i], name=f"{i}.jpg") for i, p in enumerate(photographs)]
+    inside = [replace(p, synset=space.classes[7 * i], name=f"{i}.jpg") for i, p in enumerate(photographs)]
     dataset = opened(build.class_folders(inside), benchmark)
     labels = dict(zip(dataset.samples["sample_id"], dataset.samples["label"], strict=True))
     assert labels == {f"{p.synset}/{p.name}": 7 * i for i, p in enumerate(inside)}
@@ -149,7 +149,7 @@ def test_an_image_in_the_wrong_class_folder_is_caught(photographs: Any, build: A
         opened(build.class_folders(moved))
 
 
-@pytest.mark.parametrize("name", ["../outside.JPEG", "/etc/hosts", "sub/x.JPEG", "", ".."])
+@pytest.mark.parametrize("name", ["../outside.JPEG", "/etc/hosts", "sub/../x.JPEG", "", ".."])
 def test_labels_csv_may_only_name_files_of_its_folder(
     name: str, photographs: Any, build: Any, opened: Any, labels_table: Any
 ) -> None:
@@ -161,8 +161,11 @@ def test_labels_csv_may_only_name_files_of_its_folder(
 
 def test_labels_csv_without_its_columns_is_refused(photographs: Any, build: Any, opened: Any) -> None:
     root = build.images_with_labels(photographs)
-    (root / "labels.csv").write_text("file_name,label\nx,1\n")
-    with pytest.raises(HarnessError, match="lacks the column wnid; it has: file_name, label"):
+    (root / "labels.csv").write_text("image,label\nx,1\n")
+    with pytest.raises(HarnessError, match="lacks the column file_name; it has: image, label"):
+        opened(root)
+    (root / "labels.csv").write_text("file_name,split\nx,val\n")
+    with pytest.raises(HarnessError, match="no column that says what an image shows; it has: file_name, split"):
         opened(root)
 
 
@@ -172,7 +175,7 @@ def test_labels_csv_with_a_word_for_a_label_and_a_repeated_name(
     root = build.images_with_labels(photographs)
     first = photographs[0]
     (root / "labels.csv").write_text(f"file_name,label,wnid\n{first.name},dog,{first.synset}\n")
-    with pytest.raises(HarnessError, match="row 2: label 'dog' is not an integer"):
+    with pytest.raises(HarnessError, match="row 2, label: dog is not one of the 1,000 classes of imagenet-1k"):
         opened(root)
     labels_table(root / "labels.csv", [(first.name, first.label, first.synset)] * 2)
     with pytest.raises(HarnessError, match=r"row 3: .* comes a second time"):
@@ -189,7 +192,7 @@ def test_labels_csv_notes_rows_without_image_and_images_without_row(
     dataset = opened(root)
     assert len(dataset) == 18
     assert "2 images without a row in labels.csv were ignored" in " ".join(dataset.notes)
-    assert "labels.csv names 1 more images that are not in this copy." in dataset.notes
+    assert f"labels.csv names 1 more images that are not in this copy: {other}." in dataset.notes
 
 
 def test_labels_csv_of_other_images(photographs: Any, build: Any, opened: Any, labels_table: Any) -> None:
@@ -315,7 +318,7 @@ def test_a_shard_without_a_label_and_one_with_a_word(
     with pytest.raises(HarnessError, match=r"(?s)has no label .*unpack it"):
         opened(tmp_path / "a.tar")
     tar_file(tmp_path / "b.tar", [("x.jpg", p.data), ("x.cls", b"dog")])
-    with pytest.raises(HarnessError, match="'dog' is neither a class index nor a synset"):
+    with pytest.raises(HarnessError, match="'dog' is neither a class index nor a class of imagenet-1k"):
         opened(tmp_path / "b.tar")
     tar_file(tmp_path / "c.tar", [("x.jpg", p.data), ("x.png", p.data), ("x.cls", b"1")])
     with pytest.raises(HarnessError, match=r"x.jpg and x.png are two images of one sample"):

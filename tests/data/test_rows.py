@@ -66,7 +66,7 @@ def test_a_saved_data_set(photographs: Any, tmp_path: Path, opened: Any) -> None
 
 def test_class_names_that_are_synsets_prove_the_labels(photographs: Any, tmp_path: Path, opened: Any) -> None:
     space = label_space("imagenet-a-200")
-    names = sorted(space.synsets[10:30], reverse=True)  # in an order of their own
+    names = sorted(space.classes[10:30], reverse=True)  # in an order of their own
     write_named_classes(tmp_path / "data" / "train-00000-of-00001.parquet", photographs, names)
     dataset = opened(tmp_path / "data", "imagenet-a")
     assert dict(zip(dataset.samples["sample_id"], dataset.samples["label"], strict=True)) == {
@@ -117,7 +117,7 @@ def test_missing_columns_are_named(photographs: Any, tmp_path: Path, opened: Any
     with pytest.raises(HarnessError, match="no column 'image'; it has picture, label"):
         opened(tmp_path / "a")
     write_rows(tmp_path / "b" / "b.parquet", [{"image": image, "class": 1}])
-    with pytest.raises(HarnessError, match="no column label; it has image, class"):
+    with pytest.raises(HarnessError, match="no column 'label'; it has image, class"):
         opened(tmp_path / "b")
 
 

@@ -34,7 +34,7 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
     if importlib.util.find_spec("foolbox") is None:
         pytest.skip("the foolbox package (real photographs) is not installed")
     torch.manual_seed(0)
-    names = {index: lemmas()[synset] for index, synset in enumerate(label_space("imagenet-1k").synsets)}
+    names = {index: lemmas()[synset] for index, synset in enumerate(label_space("imagenet-1k").classes)}
     config = transformers.RegNetConfig(
         layer_type="y", embedding_size=8, depths=[1, 1, 1, 1], hidden_sizes=[8, 8, 8, 8], groups_width=8, id2label=names
     )

@@ -32,14 +32,14 @@ def info_copy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]
 def test_a_space_has_its_published_length_without_repetition(name: str) -> None:
     space = label_space(name)
     assert len(space) == LENGTHS[name]
-    assert len(set(space.synsets)) == len(space)
-    assert [space.index(synset) for synset in space.synsets] == list(range(len(space)))
+    assert len(set(space.classes)) == len(space)
+    assert [space.index(synset) for synset in space.classes] == list(range(len(space)))
 
 
 def test_the_order_is_the_sorted_order_of_the_synsets() -> None:
     # ILSVRC's class index is the rank of the synset id; the fall-2011 list is sorted as well.
     for name in LABEL_SPACES:
-        assert list(label_space(name).synsets) == sorted(label_space(name).synsets)
+        assert list(label_space(name).classes) == sorted(label_space(name).classes)
 
 
 def test_known_classes_are_where_everyone_expects_them() -> None:
@@ -50,17 +50,17 @@ def test_known_classes_are_where_everyone_expects_them() -> None:
 
 
 def test_all_but_one_class_of_1k_are_in_22k() -> None:
-    assert set(label_space("imagenet-1k").synsets) - set(label_space("imagenet-22k").synsets) == {"n04399382"}
+    assert set(label_space("imagenet-1k").classes) - set(label_space("imagenet-22k").classes) == {"n04399382"}
 
 
 @pytest.mark.parametrize("name", ["imagenet-a-200", "imagenet-r-200"])
 def test_a_and_r_are_parts_of_1k(name: str) -> None:
-    assert set(label_space(name).synsets) <= set(label_space("imagenet-1k").synsets)
+    assert set(label_space(name).classes) <= set(label_space("imagenet-1k").classes)
 
 
 def test_every_class_of_1k_and_22k_has_lemmas() -> None:
     for name in ("imagenet-1k", "imagenet-22k"):
-        assert all(lemmas().get(synset) for synset in label_space(name).synsets)
+        assert all(lemmas().get(synset) for synset in label_space(name).classes)
 
 
 @pytest.mark.parametrize("name", LABEL_SPACES)

@@ -29,8 +29,8 @@ def test_the_dogs_are_one_run_of_indices() -> None:
 
 @pytest.mark.parametrize("space", ["imagenet-1k", "imagenet-22k"])
 def test_every_class_is_below_the_root_and_itself(space: str) -> None:
-    assert set(label_space(space).synsets) <= descendants(ENTITY)
-    assert all(synset in descendants(synset) for synset in label_space(space).synsets[::50])
+    assert set(label_space(space).classes) <= descendants(ENTITY)
+    assert all(synset in descendants(synset) for synset in label_space(space).classes[::50])
 
 
 def test_what_is_below_a_descendant_is_a_descendant() -> None:

@@ -35,7 +35,7 @@ Save = Callable[..., Path]
 @pytest.fixture(scope="session")
 def small_models() -> dict[str, Any]:
     """Both named architectures, narrow and shallow, with random weights and ImageNet's names."""
-    names = {index: lemmas()[synset] for index, synset in enumerate(label_space("imagenet-1k").synsets)}
+    names = {index: lemmas()[synset] for index, synset in enumerate(label_space("imagenet-1k").classes)}
     torch.manual_seed(0)
     return {
         "regnet": transformers.RegNetForImageClassification(
@@ -79,7 +79,7 @@ def save(tmp_path: Path) -> Save:
 def gapped_22k(save: Save, small_22k: Any) -> Path:
     """A 22k checkpoint whose id2label skips two keys without renumbering, as the published one's does."""
     folder = save(small_22k, "convnext-22k")
-    synsets = label_space("imagenet-22k").synsets
+    synsets = label_space("imagenet-22k").classes
     keys = [key for key in range(len(synsets) + len(GAP)) if key not in GAP]
     names = {str(key): lemmas()[synset] for key, synset in zip(keys, synsets, strict=True)}
     edit_json(folder / "config.json", id2label=names, label2id={name: int(key) for key, name in names.items()})

@@ -129,8 +129,8 @@ class TestThe22kHead:
         identity = loaded.identity
         assert (identity.outputs, identity.label_space) == (21841, "imagenet-22k")
         assert "id2label skips [9205, 15027] and runs to 21842" in identity.label_proof
-        synsets = label_space("imagenet-1k").synsets
-        assert set(synsets) - set(identity.output_labels().synsets) == {"n04399382"}
+        synsets = label_space("imagenet-1k").classes
+        assert set(synsets) - set(identity.output_labels().classes) == {"n04399382"}
         with torch.inference_mode():
             assert loaded.module(torch.zeros(1, 3, 224, 224)).shape == (1, 21841)
 
@@ -199,7 +199,7 @@ class TestLabels:
         folder = save(small_models["regnet"])
         names = {str(i): f"LABEL_{i}" for i in range(1000)}
         edit(folder / "config.json", id2label=names, label2id={name: int(i) for i, name in names.items()})
-        with pytest.raises(UnprovenLabelsError, match="known lemmas"):
+        with pytest.raises(UnprovenLabelsError, match="placeholder such as 'LABEL_0'"):
             load(folder)
         identity = load(folder, label_space="imagenet-1k").identity
         assert identity.label_proof == "named by the user (--labels)"
@@ -210,7 +210,7 @@ class TestLabels:
         self, small_models: dict[str, Any], save: Save, load: Load, edit: Callable[..., None]
     ) -> None:
         folder = save(small_models["regnet"])
-        synsets = label_space("imagenet-1k").synsets[::-1]
+        synsets = label_space("imagenet-1k").classes[::-1]
         edit(
             folder / "config.json",
             id2label={str(i): synset for i, synset in enumerate(synsets)},
@@ -218,7 +218,7 @@ class TestLabels:
         )
         identity = load(folder).identity
         assert identity.label_space == "custom"
-        assert identity.output_labels().synsets == synsets
+        assert identity.output_labels().classes == synsets
 
     def test_torchvision_s_presets_and_names_need_no_declaration(
         self, tmp_path: Path, load: Load, monkeypatch: pytest.MonkeyPatch
@@ -312,7 +312,7 @@ class TestThePackage:
 def test_names_with_a_gap_are_the_published_names(gapped_22k: Path) -> None:
     # The fixture must be the trap it claims to be: key and position disagree from the first gap on.
     names = json.loads((gapped_22k / "config.json").read_text())["id2label"]
-    synsets = label_space("imagenet-22k").synsets
+    synsets = label_space("imagenet-22k").classes
     assert names["9204"] == lemmas()[synsets[9204]]
     assert names["9206"] == lemmas()[synsets[9205]]
     assert names["21842"] == lemmas()[synsets[21840]]

@@ -16,6 +16,7 @@ import torch
 from harness.data.images import UnreadableImageError
 from harness.errors import HarnessError
 from harness.labels.projections import label_space_projections
+from harness.labels.spaces import label_space
 from harness.metrics.types import LabelSpacePredictions, concatenate
 from harness.models.loading import LoadedModel
 from harness.runtime.batches import batches
@@ -102,7 +103,7 @@ class TestOrderAndCutting:
     @pytest.mark.slow
     def test_real_weights_on_photographs(self, lite0: LoadedModel, foolbox_images: list[LabelledPhotograph]) -> None:
         preprocessing = lite0.identity.preprocessing
-        specs = label_space_projections(lite0.identity.output_labels(), "imagenet-1k", with_subsets=True)
+        specs = label_space_projections(lite0.identity.output_labels(), label_space("imagenet-1k"), with_subsets=True)
         samples = Samples(
             [p.name for p in foolbox_images],
             [p.name for p in foolbox_images],

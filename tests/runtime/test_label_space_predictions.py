@@ -12,6 +12,7 @@ from scipy.special import logsumexp
 
 from harness.labels.outputs import declared_outputs
 from harness.labels.projections import LabelSpaceProjection, label_space_projections
+from harness.labels.spaces import label_space
 from harness.runtime.engine import DeviceProjection, top_classes
 
 # Few different values, so that ties are the rule.
@@ -96,7 +97,7 @@ class TestReadouts:
         """One-hot logits of the true class, read in every label space of a real 1,000-way and 21,841-way head."""
         for name, outputs in (("imagenet-1k", 1000), ("imagenet-22k", 21841)):
             model = declared_outputs(name, outputs, proof="p")
-            specs = label_space_projections(model, benchmark, with_subsets=benchmark == "imagenet-1k")
+            specs = label_space_projections(model, label_space(benchmark), with_subsets=benchmark == "imagenet-1k")
             by_class = specs[0].columns  # model output of each class of the benchmark
             labels = np.flatnonzero(by_class >= 0)[:: 1 if len(by_class) == 200 else 9]
             logits = torch.zeros(len(labels), outputs)

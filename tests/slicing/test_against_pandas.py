@@ -71,7 +71,7 @@ def classes_below(superclass: str) -> np.ndarray:
     def is_below(synset: str) -> bool:
         return synset == superclass or any(map(is_below, parents[synset]))
 
-    return np.array([is_below(synset) for synset in label_space("imagenet-1k").synsets])
+    return np.array([is_below(synset) for synset in label_space("imagenet-1k").classes])
 
 
 def check(found: dict[str, Evidence], key: str, right: pd.Series) -> None:
@@ -112,7 +112,7 @@ def test_every_class_of_a_published_model(published: pd.DataFrame, scored_as: Ca
     found = slices_of(scored_as("resnet50"), "class")
     right = published["resnet50"].str[0] == published["label"]
     for label, share in right.groupby(published["label"]).mean().items():
-        item = found[f"imagenet-val@class/{label_space('imagenet-1k').synsets[int(str(label))]}.top1"]
+        item = found[f"imagenet-val@class/{label_space('imagenet-1k').classes[int(str(label))]}.top1"]
         assert item.value == pytest.approx(100 * share)
         assert (item.n, item.N) == (50, 50)
 

@@ -1,20 +1,24 @@
-"""Class folders, named by synset or (ImageNetV2) by the class index as an integer."""
+"""Class folders, named by synset, by class name or (ImageNetV2) by the class index as an integer."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 from harness.data.sources import (
-    SYNSET,
     Entry,
     FileStamp,
     Index,
     Place,
     Source,
     checked_class,
+    class_of_each,
     ignored_note,
     refuse_bare_numbers,
 )
+from harness.errors import HarnessError
+from harness.labels.spaces import SYNSET
+
+_SPLITS = frozenset({"train", "training", "validation", "valid", "val", "test", "testing"})
 
 
 @dataclass(frozen=True)
@@ -40,15 +44,24 @@ class ClassFolders(Source):
 
 
 def class_folders(place: Place) -> ClassFolders | None:
-    """Folders named by synset, else by number. Raises HarnessError where a name is no class of the label space."""
-    path, space = place.path, place.space
-    if synsets := [name for name in place.listing.folders if SYNSET.fullmatch(name)]:
+    """Folders named by synset, by number or by class name. Raises HarnessError where a name is no class of the label space."""
+    path, space, folders = place.path, place.space, place.listing.folders
+    if synsets := [name for name in folders if SYNSET.fullmatch(name)]:
         labels = {name: checked_class(name, space, f"{path / name}") for name in synsets}
         return ClassFolders(path, "class folders named by synset", labels)
     # As strings, 10 would come before 2.
-    numbers = sorted((name for name in place.listing.folders if name.isascii() and name.isdigit()), key=int)
-    if not numbers:
-        return None
-    refuse_bare_numbers(space, f"{path} has numbered folders ({numbers[0]}, ...)")
-    labels = {name: checked_class(int(name), space, str(path / name)) for name in numbers}
-    return ClassFolders(path, "class folders named by class index", labels)
+    numbers = sorted((name for name in folders if name.isascii() and name.isdigit()), key=int)
+    if numbers and not any(name in space for name in numbers):
+        refuse_bare_numbers(space, f"{path} has numbered folders ({numbers[0]}, ...)")
+        labels = {name: checked_class(int(name), space, str(path / name)) for name in numbers}
+        return ClassFolders(path, "class folders named by class index", labels)
+    if len(folders) > 1 and all(name.lower() in _SPLITS for name in folders):
+        remedy = f"Give one of them: --data {path / folders[-1]}"
+        raise HarnessError(f"{path} holds the splits {', '.join(folders)}, not class folders.", remedy=remedy)
+    # What is no class at all may be a folder around the copy, or hold something else than a class.
+    is_copy = any(map(space.find, folders)) or (place.benchmark.is_own and len(folders) > 1)
+    return (
+        ClassFolders(path, "class folders named by class", class_of_each(folders, space, str(path)))
+        if is_copy
+        else None
+    )

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from harness.data.layouts.class_folders import class_folders
 from harness.data.layouts.dollar_street import dollar_street
-from harness.data.layouts.labelled_files import flat_folder, images_and_labels
+from harness.data.layouts.labelled_files import flat_folder, hub_metadata, images_and_labels
 from harness.data.layouts.rows import parquet_files, saved_dataset
 from harness.data.layouts.shards import tar_shards
 from harness.data.sources import Place, Source, list_folder
@@ -29,10 +29,14 @@ class Layout:
 LAYOUTS = (
     Layout("saved data set      DIR/dataset_info.json and DIR/state.json (Dataset.save_to_disk)", saved_dataset),
     Layout(
-        "images and labels   DIR/images/NAME.JPEG ... and DIR/labels.csv (file_name, label, wnid)", images_and_labels
+        "images and labels   DIR/images/NAME.JPEG ... and DIR/labels.csv (file_name, and label, name or wnid)",
+        images_and_labels,
     ),
     Layout(
-        "class folders       DIR/n01440764/NAME.JPEG ...\n"
+        "the Hub's metadata  DIR/metadata.csv or DIR/metadata.jsonl (file_name, label) among the images", hub_metadata
+    ),
+    Layout(
+        "class folders       DIR/n01440764/NAME.JPEG ... or DIR/tench/NAME.JPEG ...\n"
         "    numbered folders    DIR/0/NAME.jpeg ... DIR/999/NAME.jpeg (ImageNetV2)",
         class_folders,
     ),

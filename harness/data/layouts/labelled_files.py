@@ -1,20 +1,36 @@
-"""Images in one folder with their labels in a table: labels.csv, Kaggle's LOC_val_solution.csv, or the published labels."""
+"""Images in one folder with their labels in a table: labels.csv, the Hub's metadata.csv or metadata.jsonl, Kaggle's
+LOC_val_solution.csv, or the published labels."""
 
 from __future__ import annotations
 
 import csv
-import os
-from collections.abc import Callable, Iterable, Mapping
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from harness.data.annotations import IMAGENET_X, validation_labels, validation_labels_file
-from harness.data.sources import Entry, FileStamp, Index, Place, Source, checked_class, ignored_note, stamp_of
+from harness.data.sources import (
+    Entry,
+    FileStamp,
+    Index,
+    Place,
+    Source,
+    as_class,
+    checked_class,
+    ignored_note,
+    list_folder,
+    stamp_of,
+)
 from harness.errors import HarnessError, MissingInputError
-from harness.labels.spaces import LabelSpace
+from harness.labels.spaces import LabelSpace, enumerated
 
 _GROUND_TRUTH = "ILSVRC2012_validation_ground_truth.txt"
+_TABLES = ("metadata.jsonl", "metadata.csv")
+"""The Hub's tables of a folder of images."""
+_CLASS_COLUMNS = ("label", "labels", "wnid", "synset", "class", "class_name", "name")
+"""Columns that say what an image shows, as a class index, a synset or a name; those that are there have to agree."""
 _LABELS_REMEDY = (
     "Put Kaggle's LOC_val_solution.csv or a labels.csv (file_name, label, wnid) beside the images, "
     f"or run: pip install {IMAGENET_X}"
@@ -28,24 +44,35 @@ class LabelledFiles(Source):
     table: Path
     read_labels: Callable[[], Mapping[str, int]]
     """Reads the table: file name -> class index."""
+    is_nested: bool = False
+    """Whether images may lie in folders below."""
 
     def stamps(self) -> list[FileStamp]:
-        images = self.listing().images
+        images = self._images()
         return [*images, stamp_of(self.table)] if images else []
+
+    def _images(self, folder: str = "") -> list[FileStamp]:
+        listing = list_folder(self.root / folder, f"{folder}/" if folder else "")
+        below = listing.folders if self.is_nested else ()
+        return listing.images + [s for name in below for s in self._images(f"{folder}/{name}" if folder else name)]
 
     def index(self) -> Index:
         labels = self.read_labels()
-        images = [stamp.path for stamp in self.listing().images]
+        images = [stamp.path for stamp in self._images()]
         entries = [Entry(image, labels[image], image) for image in images if image in labels]
         unlabelled = [image for image in images if image not in labels]
         if not entries:
             message = f"None of the {len(images):,} images in {self.root} is named in {self.table} (e.g. {images[0]})."
             remedy = "Give the images their published names, or the table that belongs to them."
             raise HarnessError(message, remedy=remedy)
-        table, missing = self.table.name, len(labels) - len(entries)
+        table, missing = self.table.name, sorted(labels.keys() - set(images))
         notes = [f"Labels from {table}."]
         notes += ignored_note(unlabelled, f"images without a row in {table} were")
-        notes += [f"{table} names {missing:,} more images that are not in this copy."] if missing else []
+        notes += (
+            [f"{table} names {len(missing):,} more images that are not in this copy: {enumerated(missing)}."]
+            if missing
+            else []
+        )
         return Index(entries, notes)
 
 
@@ -54,8 +81,17 @@ def images_and_labels(place: Place) -> LabelledFiles | None:
     if "labels.csv" not in place.others or "images" not in place.listing.folders:
         return None
     table = place.path / "labels.csv"
-    read = partial(read_labels_csv, table, place.space)
-    return LabelledFiles(place.path / "images", "images/ with labels.csv", table, read)
+    read = partial(read_labels_table, table, place.space)
+    return LabelledFiles(place.path / "images", "images/ with labels.csv", table, read, is_nested=True)
+
+
+def hub_metadata(place: Place) -> LabelledFiles | None:
+    """Images with the Hub's metadata.csv or metadata.jsonl among them, where that says what they show."""
+    table = next((place.path / name for name in _TABLES if name in place.others), None)
+    if table is None or not _class_columns(_read_table(table)):
+        return None
+    read = partial(read_labels_table, table, place.space)
+    return LabelledFiles(place.path, f"images with the Hub's {table.name}", table, read, is_nested=True)
 
 
 def flat_folder(place: Place) -> LabelledFiles | None:
@@ -68,7 +104,7 @@ def flat_folder(place: Place) -> LabelledFiles | None:
     folder, space = place.path, place.space
     for table in (folder / "labels.csv", folder.parent / "labels.csv"):
         if table.is_file():
-            return LabelledFiles(folder, "images with labels.csv", table, partial(read_labels_csv, table, space))
+            return LabelledFiles(folder, "images with labels.csv", table, partial(read_labels_table, table, space))
     # Kaggle keeps the table four levels above the images: ILSVRC/Data/CLS-LOC/val.
     for above in (folder, *list(folder.resolve().parents)[:4]):
         table = above / "LOC_val_solution.csv"
@@ -90,37 +126,76 @@ def flat_folder(place: Place) -> LabelledFiles | None:
     raise MissingInputError(message, remedy=_LABELS_REMEDY)
 
 
-def read_labels_csv(path: Path, space: LabelSpace) -> dict[str, int]:
-    """labels.csv (file_name, label, wnid) -> class index by file name.
+def read_labels_table(path: Path, space: LabelSpace) -> dict[str, int]:
+    """Class index by file name, from `file_name` and one or more columns that say which class it is, in one way or another.
 
-    Every row must be consistent: the label's synset in `space` is the row's wnid.
+    Every row must be consistent: the class of its index, of its synset and of its name in `space` is the same.
 
-    Raises HarnessError: a column is missing, a name leads elsewhere or comes twice, or label and wnid disagree.
+    Raises HarnessError: a column is missing, a name leads elsewhere or comes twice, or a row says nothing or two things.
     """
-    rows = _read_csv(path, ("file_name", "label", "wnid"))
+    rows = _read_table(path)
+    columns = _class_columns(rows)
+    if not columns:
+        message = (
+            f"{path} has no column that says what an image shows; it has: {', '.join(rows[0][1] if rows else ())}."
+        )
+        raise HarnessError(message, remedy="Add the column label, with each image's class by index, name or synset.")
     labels: dict[str, int] = {}
     for number, row in rows:
-        where = f"{path}, row {number}"
-        name, synset = row["file_name"], row["wnid"]
-        if name != os.path.basename(name) or name in ("", ".", ".."):
-            raise HarnessError(f"{where}: '{name}' is not a plain file name.", remedy="Name files of images/ only.")
+        where, name = f"{path}, row {number}", row["file_name"]
+        parts = PurePosixPath(name).parts
+        if not parts or parts[0] == "/" or ".." in parts or name != str(PurePosixPath(*parts)):
+            why = f"{where}: '{name}' is not a plain file name."
+            raise HarnessError(why, remedy="Name files beside the table, or in images/, only.")
         if name in labels:
             raise HarnessError(f"{where}: {name} comes a second time.", remedy="Keep one row for each image.")
-        try:
-            label = int(row["label"])
-        except ValueError:
-            why = f"{where}: label '{row['label']}' is not an integer."
-            raise HarnessError(why, remedy="Give class indices from 0.") from None
-        expected = checked_class(synset, space, where)
-        if label != expected:
-            one_based = all(r["wnid"] in space and r["label"] == str(space.index(r["wnid"]) + 1) for _, r in rows)
-            raise HarnessError(
-                f"{where}: {name} has label {label} and wnid {synset}, but {synset} is class {expected} of "
-                f"{space.name}." + (" Every row is one too high: the labels count from 1." if one_based else ""),
-                remedy="Mend the label column: class indices count from 0, in the order of the sorted synsets.",
-            )
-        labels[name] = label
+        labels[name] = _class_of_row(row, columns, rows, space, where)
     return labels
+
+
+def _class_columns(rows: Sequence[tuple[int, Mapping[str, str]]]) -> list[str]:
+    return [column for column in _CLASS_COLUMNS if rows and column in rows[0][1]]
+
+
+def _class_of_row(
+    row: Mapping[str, str],
+    columns: Sequence[str],
+    rows: Sequence[tuple[int, Mapping[str, str]]],
+    space: LabelSpace,
+    where: str,
+) -> int:
+    given = {column: as_class(row[column].strip()) for column in columns if row[column].strip()}
+    if not given:
+        message = f"{where}: {row['file_name']} has no label."
+        raise HarnessError(message, remedy=f"Give one of {', '.join(columns)}, or remove the row.")
+    named = {column: value for column, value in given.items() if isinstance(value, str) or str(value) in space}
+    found = {column: checked_class(value, space, f"{where}, {column}") for column, value in (named or given).items()}
+    (column, label), *others = found.items()
+    for other, index in others:
+        if index != label:
+            message = (
+                f"{where}: {row['file_name']} has {column} {given[column]} and {other} {given[other]}, two classes."
+            )
+            raise HarnessError(message, remedy="Mend the row.")
+    for other, value in given.items():
+        if other not in found and value != label:
+            raise HarnessError(
+                f"{where}: {row['file_name']} has {other} {value} and {column} {given[column]}, but {given[column]} is class "
+                f"{label} of {space.name}."
+                + (
+                    " Every row is one too high: the labels count from 1."
+                    if _count_from_1(rows, column, other, space)
+                    else ""
+                ),
+                remedy="Mend the label column: class indices count from 0, in the order of the classes.",
+            )
+    return label
+
+
+def _count_from_1(rows: Sequence[tuple[int, Mapping[str, str]]], named: str, numbered: str, space: LabelSpace) -> bool:
+    """Whether every row's number is one above the index of the class that it names."""
+    classes = [space.find(row[named].strip()) for _, row in rows]
+    return all({int(row[numbered]) - 1} == found for (_, row), found in zip(rows, classes, strict=True) if found)
 
 
 def read_kaggle_csv(path: Path, space: LabelSpace) -> dict[str, int]:
@@ -130,6 +205,24 @@ def read_kaggle_csv(path: Path, space: LabelSpace) -> dict[str, int]:
         synset = row["PredictionString"].split(" ", 1)[0]
         labels[f"{row['ImageId']}.JPEG"] = checked_class(synset, space, f"{path}, row {number}")
     return labels
+
+
+def _read_table(path: Path) -> list[tuple[int, dict[str, str]]]:
+    """The rows of a CSV or JSON-lines file with the column file_name, as text, with their line numbers."""
+    if path.suffix != ".jsonl":
+        return _read_csv(path, ("file_name",))
+    rows = []
+    try:
+        for number, line in enumerate(path.read_text(encoding="utf-8-sig").splitlines(), start=1):
+            row = json.loads(line) if line.strip() else None
+            if row is not None:
+                rows.append((number, {name: "" if value is None else str(value) for name, value in row.items()}))
+    except (OSError, UnicodeDecodeError, ValueError, AttributeError) as error:
+        raise HarnessError(f"Can't read {path}: {error}.", remedy="Give a JSON object a line, in UTF-8.") from error
+    absent = next((number for number, row in rows if "file_name" not in row), None)
+    if absent is not None:
+        raise HarnessError(f"{path}, line {absent} has no file_name.", remedy="Name the image in each line.")
+    return rows
 
 
 def _read_csv(path: Path, columns: Iterable[str]) -> list[tuple[int, dict[str, str]]]:

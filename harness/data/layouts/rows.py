@@ -16,9 +16,9 @@ from pathlib import Path
 from typing import Any
 
 from harness.data.catalog import Benchmark
-from harness.data.sources import SYNSET, Entry, FileStamp, Index, Place, Source, checked_class, stamp_of
+from harness.data.sources import Entry, FileStamp, Index, Place, Source, checked_class, class_of_each, stamp_of
 from harness.errors import HarnessError, MissingInputError
-from harness.labels.spaces import LabelSpace
+from harness.labels.spaces import SYNSET, LabelSpace
 
 _DAMAGED = "If a file is damaged, fetch it again."
 _SPLIT = re.compile(r"(train|validation|val|test)(?=[-_.]|$)")
@@ -39,60 +39,67 @@ class DatasetRows(Source):
     notes: list[str] = field(default_factory=list)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
-    @property
-    def image(self) -> str:
-        """Column with the encoded image."""
-        return self.benchmark.hub.image if self.benchmark.hub is not None else "image"
-
     def stamps(self) -> list[FileStamp]:
         files = self.files
         if files is None:
-            files = [Path(part["filename"]) for part in self._dataset().cache_files]
+            files = [Path(part["filename"]) for part in self._dataset()[0].cache_files]
         return [stamp_of(path) for path in files]
 
     def index(self) -> Index:
-        dataset, hub = self._dataset(), self.benchmark.hub
-        columns = dict.fromkeys((hub.label, "label") if hub is not None and hub.label is not None else ("label",))
-        label = next((column for column in columns if column in dataset.column_names), None)
-        if label is None:
-            raise self._no_column(" or ".join(columns), dataset)
-        path = f"{self.image}.path"
-        names = dataset.select_columns([self.image]).flatten().select_columns([path])[:][path]
+        import datasets
+
+        (dataset, image), hub = self._dataset(), self.benchmark.hub
+        columns = [hub.label, "label"] if hub is not None and hub.label is not None else ["label"]
+        if self.benchmark.is_own:
+            columns += ["labels", *_columns_of(datasets.ClassLabel, dataset)]
+        label = self._column(columns, dataset)
+        path = f"{image}.path"
+        names = dataset.select_columns([image]).flatten().select_columns([path])[:][path]
         rows = enumerate(zip(names, self._classes(dataset, label), strict=True))
         return Index([Entry(name or "", index, "", row, 0) for row, (name, index) in rows], list(self.notes))
 
     def read(self, file: str, start: int, length: int) -> bytes:
-        value = self._dataset()[start][self.image]
+        dataset, image = self._dataset()
+        value = dataset[start][image]
         data = value["bytes"]
         return data if data is not None else Path(value["path"]).read_bytes()
 
-    def _dataset(self) -> Any:
+    def _dataset(self) -> tuple[Any, str]:
         with self._lock:
             return self._loaded
 
     @cached_property
-    def _loaded(self) -> Any:
+    def _loaded(self) -> tuple[Any, str]:
+        """The data set, and its column with the encoded image."""
         import datasets
 
         try:
             dataset = self.load()
         except (OSError, ValueError, RuntimeError, datasets.exceptions.DatasetsError) as error:
             raise _loading_error(self.root, error, self.remedy) from error
-        if self.image not in dataset.column_names:
-            raise self._no_column(f"'{self.image}'", dataset)
-        return dataset.cast_column(self.image, datasets.Image(decode=False))
+        columns = [self.benchmark.hub.image if self.benchmark.hub is not None else "image"]
+        if self.benchmark.is_own:
+            columns += _columns_of(datasets.Image, dataset)
+        image = self._column(columns, dataset)
+        return dataset.cast_column(image, datasets.Image(decode=False)), image
 
-    def _no_column(self, wanted: str, dataset: Any) -> HarnessError:
+    def _column(self, names: list[str], dataset: Any) -> str:
+        """The first of these columns that is there."""
+        if (found := next((name for name in names if name in dataset.column_names), None)) is not None:
+            return found
+        wanted = " or ".join(f"'{name}'" for name in dict.fromkeys(names))
         message = f"{self.root} has no column {wanted}; it has {', '.join(dataset.column_names)}."
-        remedy = "Name the columns `image` and `label`, as the Hub does."
-        return HarnessError(message, remedy=remedy)
+        raise HarnessError(message, remedy="Name the columns `image` and `label`, as the Hub does.")
 
     def _classes(self, dataset: Any, column: str) -> list[int]:
-        """Class indices of all rows, by synset where the data set names its classes so."""
+        """Class indices of all rows, by synset where the data set names its classes so, and of one's own data by name."""
         values = dataset.select_columns([column])[:][column]
         names = getattr(dataset.features[column], "names", None)
-        if names and all(SYNSET.fullmatch(name) for name in names):
-            values = [names[value] for value in values]
+        if names and (self.benchmark.is_own or all(SYNSET.fullmatch(name) for name in names)):
+            if self.benchmark.is_own:
+                class_of_each(names, self.space, f"{self.root}, column {column}")
+            # A row without a class has a number that stands for none of them.
+            values = [names[value] if value in range(len(names)) else value for value in values]
         index: dict[Any, int] = {}
         for row, value in enumerate(values):
             if value not in index:
@@ -165,7 +172,13 @@ def hub_dataset(repository: str, revision: str | None, benchmark: Benchmark, spa
 
 
 def _wanted_split(benchmark: Benchmark) -> str:
-    return (benchmark.hub and benchmark.hub.split) or "validation"
+    return (benchmark.hub and benchmark.hub.split) or benchmark.split or "validation"
+
+
+def _columns_of(kind: type, dataset: Any) -> list[str]:
+    """The data set's one column of a kind; none where it has several."""
+    found = [name for name, feature in dataset.features.items() if isinstance(feature, kind)]
+    return found if len(found) == 1 else []
 
 
 def _files_of_split(root: Path, files: list[Path], benchmark: Benchmark) -> list[Path]:

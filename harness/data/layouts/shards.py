@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import tarfile
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -10,12 +9,12 @@ from pathlib import PurePosixPath
 
 from harness.data.sources import (
     IMAGE_SUFFIXES,
-    SYNSET,
     Entry,
     FileStamp,
     Index,
     Place,
     Source,
+    as_class,
     checked_class,
     ignored_note,
 )
@@ -79,11 +78,11 @@ class TarShards(Source):
             yield Entry(member.name, label, shard.path, member.offset_data, member.size)
 
     def _label(self, text: str, where: str) -> int:
-        is_number = re.fullmatch(r"-?\d{1,9}", text) is not None
-        if not is_number and not SYNSET.fullmatch(text):
-            why = f"{where}: '{text[:40]}' is neither a class index nor a synset."
+        value = as_class(text)
+        if isinstance(value, str) and not self.space.find(value):
+            why = f"{where}: '{text[:40]}' is neither a class index nor a class of {self.space.name}."
             raise HarnessError(why, remedy="Mend this label.")
-        return checked_class(int(text) if is_number else text, self.space, where)
+        return checked_class(value, self.space, where)
 
 
 def tar_shards(place: Place) -> TarShards | None:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from harness.errors import ExitCode, HarnessError, MissingInputError, UsageError, unknown_name
-from harness.labels.outputs import names_by_output
+from harness.labels.outputs import check_label2id, names_by_output
 from harness.models.preprocessing import from_hub_processor, from_timm
 from harness.models.specs import BuiltModel, Checkpoint, CheckpointFiles, ModelSpec
 from harness.models.tensors import damaged, explaining, load_strictly, read_json, read_tensors
@@ -185,5 +185,7 @@ def _build_transformers(found: CheckpointFiles, config: dict[str, Any]) -> Built
     outputs = int(core.config.num_labels)
     names, note = None, None
     if config.get("id2label"):
-        names, note = names_by_output({int(key): str(value) for key, value in config["id2label"].items()}, outputs)
+        id2label = {int(key): str(value) for key, value in config["id2label"].items()}
+        names, note = names_by_output(id2label, outputs)
+        check_label2id(id2label, config.get("label2id") or {})
     return BuiltModel(core, "transformers", type(core).__name__, outputs, preprocessing, names, note)

