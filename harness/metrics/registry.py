@@ -15,6 +15,7 @@ METRIC_GROUPS = MappingProxyType(
     {
         "accuracy": "top-1 and top-5 accuracy, in every label space the benchmark's protocol asks for",
         "calibration": "negative log-likelihood, Brier score, expected calibration error, mean confidence",
+        "selective": "risk and coverage where the model may decline, by four scores: AURC, coverage at 1 % and 5 % risk, AUROC",
         "corruption": "error of each corruption and severity, CE, mCE, relative mCE, un-normalised mean errors",
         "shift": "accuracy drop from imagenet-val, and effective robustness where a baseline is published",
     }
