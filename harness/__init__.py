@@ -482,7 +482,8 @@ def fill(
         card: a path, or the card itself.
         model: the model that the card is about.
         ledger: its evidence; the store's, if it has some, without it.
-        output: the file to write, with the ledger beside it.
+        output: the file to write. Beside it stand `OUTPUT.evidence.json`, all the evidence that the answers rest on, and
+            `OUTPUT.fill.json`, the card as it was before and what became of each marker: what `verify` needs.
         fix_claims: also replace values that evidence contradicts.
         front_matter: also add the Hub's metadata that the card lacks.
 
@@ -496,7 +497,7 @@ def fill(
     (False, 1)
     """
     from harness.cards.fill import fill_card
-    from harness.cards.record import read_card, sidecar_name
+    from harness.cards.record import fill_name, read_card, save_fill, sidecar_name
     from harness.files import write_bytes
     from harness.hub.origin import carry_origin
 
@@ -507,8 +508,9 @@ def fill(
         text, model=model, ledger=evidence, fix_claims=fix_claims, front_matter=front_matter, sidecar=sidecar
     )
     if output is not None and sidecar is not None:
-        if evidence is not None and result.text != text:
-            evidence.save(Path(output).with_name(sidecar))
+        if result.report["markers"]:  # else the card keeps the record of an earlier fill, if it has one
+            result.ledger.save(Path(output).with_name(sidecar))
+            save_fill(Path(output).with_name(fill_name(sidecar)), result.report)
         write_bytes(Path(output), result.text)
         if source is not None:
             carry_origin(source, Path(output))
@@ -532,21 +534,17 @@ def claims(card: str | bytes | Path, *, model: str, ledger: str | Path | Ledger 
 
 
 def verify(
-    card: str | bytes | Path,
+    card: str | bytes | Path | FillResult,
     *,
     ledger: str | Path | Ledger | None = None,
-    report: str | Path | None = None,
-    model: str | None = None,
     template: str | Path | None = None,
     predictions: bool = True,
 ) -> Verification:
     """Check every number of a card against its ledger, the ledger's against each other and the stored predictions.
 
     Args:
-        card: a path, or the card itself.
+        card: a path, beside which a filled card's record lies; or a rendered card itself; or what `fill` returned.
         ledger: what the card was made from; found beside it without.
-        report: the report of the fill that made the card.
-        model: whose card it is, where the card does not say.
         template: the template it was rendered with, if your own.
         predictions: recompute from the predictions in the store.
 
@@ -559,22 +557,28 @@ def verify(
     >>> harness.verify("card.md").findings
     []
     """
-    from harness.cards.record import ledger_beside, read_card, read_record, read_report
+    from harness.cards.fill import FillResult
+    from harness.cards.record import fill_beside, ledger_beside, read_card, read_record
     from harness.cards.verify import verify_card
     from harness.evaluation.recheck import recheck
 
-    text, source = read_card(card)
-    record = read_record(text.decode("utf-8", "replace"))
-    if record is None and ledger is None and model is None:
-        raise HarnessError(
-            f"{source or 'The card'} does not say how it was made.",
-            remedy="Name its ledger with --ledger, or its model with --model for a card filled from documented facts.",
-            exit_code=ExitCode.USAGE,
-        )
-    evidence = _ledger(None, ledger) or ledger_beside(source, record)
-    told = read_report(Path(report)) if report is not None else None
-    found = verify_card(text, ledger=evidence, model=model, report=told, template=_path(template))
-    if evidence is None or not predictions:
+    given = _ledger(None, ledger)
+    if isinstance(card, FillResult):
+        evidence = given or card.ledger
+        found = verify_card(card.text, ledger=evidence, fill=card.report)
+    else:
+        text, source = read_card(card)
+        record = read_record(text.decode("utf-8", "replace"))
+        beside = given or ledger_beside(source, record)
+        if beside is None:
+            raise HarnessError(
+                f"{source or 'The card'} does not say how it was made.",
+                remedy="Name its ledger with --ledger.",
+                exit_code=ExitCode.USAGE,
+            )
+        evidence = beside
+        found = verify_card(text, ledger=evidence, fill=fill_beside(source, record), template=_path(template))
+    if not predictions:
         return found
     again = recheck(evidence, Settings(), Reporter().note)
     return found.with_recheck(again)

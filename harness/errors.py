@@ -62,10 +62,11 @@ class CheckFailedError(HarnessError):
 
 
 def nearest(name: str, known: Iterable[str], limit: int = 3) -> list[str]:
-    """The known names that resemble `name` most, best first."""
-    folded = {k.casefold(): k for k in known}
-    hits = difflib.get_close_matches(name.casefold(), folded, n=limit, cutoff=0.5)
-    return [folded[h] for h in hits]
+    """The known names that begin with `name` or differ from it by a slip, best first."""
+    folded, typed = {k.casefold(): k for k in known}, name.casefold()
+    begun = [k for k in folded if typed and k.startswith(typed)]
+    hits = difflib.get_close_matches(typed, folded, n=limit, cutoff=0.6)
+    return [folded[h] for h in dict.fromkeys([*hits, *begun])][:limit]
 
 
 def unknown_name(kind: str, name: str, known: Iterable[str], *, where: str = "") -> HarnessError:

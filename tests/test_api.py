@@ -54,7 +54,6 @@ ONLY_PRINTING = {
     "output_format": set(FUNCTIONS),
     "disagreements": {"compare"},  # a method of what compare returns
     "output": {"compare"},  # where the table goes
-    "report": {"fill"},  # `.report` of what fill returns
     "diff": {"fill"},
     "yes": {"push"},  # no `confirm`
 }

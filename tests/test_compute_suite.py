@@ -187,7 +187,8 @@ def test_the_card_shows_each_cost_with_its_class(without_weights: RunResult) -> 
 def test_a_filled_card_doesn_t_speak_of_a_checkpoint_that_was_not_there(without_weights: RunResult) -> None:
     card = b"# Card\n\n- **Parameters:** [More Information Needed]\n- **Throughput:** [More Information Needed]\n"
     filled = fill_card(card, model="regnet-y-040", ledger=without_weights.ledger).text.decode()
-    assert "- **Parameters:** 20,646,656 (derived from the architecture)" in filled
+    assert "- **Parameters:** 20,646,656, 19,557,656 of them in the body" in filled
+    assert "1,089,000 in the classifier (derived from the architecture)" in filled
     assert "random weights" in filled
 
 

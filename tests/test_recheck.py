@@ -101,19 +101,17 @@ def test_missing_files_and_unknown_cards_name_the_remedy(ran: Path, tmp_path: Pa
     plain.write_text("# A card\n")
     assert verify(plain)[0] == ExitCode.USAGE
     assert verify(tmp_path / "none.md")[0] == ExitCode.USAGE
-    report = tmp_path / "report.json"
-    report.write_text("[]")
-    assert verify(plain, "--model", "regnet-y-040", "--report", str(report))[0] == ExitCode.USAGE
 
 
-def test_a_filled_card_goes_with_its_ledger(ran: Path, tmp_path: Path) -> None:
-    card, filled, report = tmp_path / "card.md", tmp_path / "filled.md", tmp_path / "report.json"
+def test_a_filled_card_goes_with_its_ledger_and_the_record_of_the_fill(ran: Path, tmp_path: Path) -> None:
+    card, filled, fill = tmp_path / "card.md", tmp_path / "filled.md", tmp_path / "filled.fill.json"
     card.write_text(
         "# Evaluation\n\n## Results\n\n[More Information Needed]\n\n- **Parameters:** [More Information Needed]\n"
     )
-    arguments = ["fill", str(card), "--model", "efficientnet-lite0", "--output", str(filled), "--report", str(report)]
-    CliRunner().invoke(app, arguments)
+    CliRunner().invoke(app, ["fill", str(card), "--model", "efficientnet-lite0", "--output", str(filled)])
     assert (tmp_path / "filled.evidence.json").is_file()
+    assert json.loads(fill.read_text("utf-8"))["before"] == card.read_text("utf-8")
     assert verify(filled)[0] == ExitCode.DONE
-    assert verify(filled, "--report", str(report))[0] == ExitCode.DONE
-    assert [row["action"] for row in json.loads(report.read_text())["neighbours"]] == ["added"]
+    fill.unlink()
+    code, found = verify(filled)
+    assert (code, "filled.fill.json" in found["stderr"]) == (ExitCode.MISSING, True)

@@ -19,7 +19,8 @@ from jinja2.sandbox import SandboxedEnvironment
 from harness.cards.knowledge import Knowledge
 from harness.cards.markdown import capital, compact_number, enumerate_words
 from harness.cards.questions import Place, Question, QuestionTable, question_table, search
-from harness.cards.views import View, attribution
+from harness.cards.references import References
+from harness.cards.views import View, attribution, marks
 from harness.evidence import EvidenceClass, show_count
 from harness.files import shipped_folder
 
@@ -97,8 +98,12 @@ def _published_phrase(values: list[tuple[str, View]]) -> str:
         for entries in rows.values():
             first = entries[0][1]
             setting = first.fact.setting if first.fact else None
-            numbers = enumerate_words(f"{name} {_percent(view)}" for name, view in entries)
-            parts.append(f"{numbers} ({'; '.join(filter(None, [setting, first.link]))})")
+            source = first.evidence.source
+            several = source is not None and len({view.link for _, view in entries}) > 1  # each value has its own place
+            shown = ((name, _percent(view), view) for name, view in entries)
+            numbers = enumerate_words(f"{name} {view.linked(text) if several else text}" for name, text, view in shown)
+            place = source.title if source and several else first.link
+            parts.append(f"{numbers} ({'; '.join(filter(None, [setting, place]))})")
         phrases.append(f"{about}: {'; '.join(parts)}")
     return "; ".join(phrases).replace(";  for", "; for")
 
@@ -113,6 +118,8 @@ class Writer:
 
     knowledge: Knowledge
     table: QuestionTable = field(default_factory=question_table)
+    references: References | None = None
+    """Where sources are numbered; without it each stands in brackets where it is used."""
     used: list[View] = field(default_factory=list)
     """What the last answer was written from."""
     is_pending: bool = False
@@ -164,6 +171,7 @@ class Writer:
                 hub_id=self.knowledge.facts.hub_id,
                 metrics=metrics,
                 asked=f"{place.label or ''} {place.sentence}",
+                about=place.section_text,
                 find=lambda key: self._use(self.knowledge.find(key)),
                 published=lambda metric: self._use(self.knowledge.published(metric, own=True)),
                 reference=lambda metric: self._use(self.knowledge.published(metric, own=False)),
@@ -178,7 +186,9 @@ class Writer:
                 command=self._command,
                 measure=self._measure,
                 needs=self.table.suites.__getitem__,
-                by=functools.partial(attribution, brackets=brackets),
+                by=functools.partial(marks, self.references)
+                if self.references
+                else functools.partial(attribution, brackets=brackets),
             )
         )
         self.classes[question.id] = class_
@@ -231,11 +241,14 @@ class Writer:
         """What is measured, published for this checkpoint, and published for others, for each metric."""
         rows = []
         known = set()
+        found = {
+            metric: (self.knowledge.find(metric), self.knowledge.published(metric, own=True)) for metric in metrics
+        }
+        references = self.knowledge.reference_row([metric for metric in metrics if not any(found[metric])])
         for metric in metrics:
             name = self.table.benchmarks[metric].name
-            own = self._use(self.knowledge.find(metric))
-            published = self._use(self.knowledge.published(metric, own=True))
-            reference = None if own or published else self._use(self.knowledge.published(metric, own=False))
+            own, published = map(self._use, found[metric])
+            reference = self._use(references.get(metric))
             rows.append(ResultRow(metric, name, own, published, reference))
             known |= {name.replace(" (generated)", "")} if own or published or reference else set()
         return [
@@ -290,7 +303,7 @@ def answer_environment() -> SandboxedEnvironment:
         "megabytes": lambda value: f"{value / 1e6:,.1f} MB",
         "words": enumerate_words,
         "lower_first": lambda text: text if text[1:2].isupper() else text[:1].lower() + text[1:],
-        "unbracket": lambda text: text[1:-1],
+        "unbracket": lambda text: text[1:-1] if text.startswith("(") else text,
     }
     return environment
 

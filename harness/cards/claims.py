@@ -21,8 +21,9 @@ from pydantic import Field
 from harness.cards.document import Document, Edit, apply_edits, decode, encode
 from harness.cards.knowledge import Knowledge, knowledge_of
 from harness.cards.questions import Table
+from harness.cards.references import place_name
 from harness.cards.sentences import Span, prose_sentences
-from harness.cards.views import View, place_name
+from harness.cards.views import View
 from harness.evidence import EvidenceKey, Ledger
 from harness.facts.loader import Fact, Relation
 from harness.files import shipped_folder

@@ -18,14 +18,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from harness import __version__
 from harness.cards.answers import Answer, Form, Writer, join_answers
 from harness.cards.claims import check_claims, replace_contradicted
 from harness.cards.contradictions import Correction, FilledMarker, contradicted_sentences
 from harness.cards.document import Block, Document, Edit, Marker, apply_edits, decode, encode
 from harness.cards.knowledge import knowledge_of
-from harness.cards.metadata import card_metadata, complete_metadata, fill_metadata
+from harness.cards.metadata import card_metadata, complete_metadata, fill_metadata, metadata_remarks
 from harness.cards.questions import Place, Question, find_questions
-from harness.cards.record import CardRecord, ledger_digest, record_edit
+from harness.cards.record import CardRecord, fill_name, ledger_digest, record_edit
 from harness.cards.sentences import Span, sentences
 from harness.cards.slots import Slot, answer_edit, slot_of
 from harness.evidence import Ledger
@@ -37,9 +38,12 @@ class FillResult:
 
     text: bytes
     report: dict[str, Any]
-    """`markers`; `neighbours`, everything else that changed: statements removed or corrected, front matter and the record
-    of the fill added; `left` (markers only talked about); `counts` by class; and with `fix_claims` the `claims` that were
-    mended, with their lines in the filled card."""
+    """The record of the fill, `fill.json`: version of `harness`, `model`, `options`, the card `before`; `markers`;
+    `neighbours`, everything else that changed: statements removed or corrected, front matter and the record added; `left`
+    (markers only talked about); `counts` by class; and with `fix_claims` the `claims` that were mended, with their lines in
+    the filled card."""
+    ledger: Ledger
+    """Everything that the answers may rest on, documented facts included."""
     complete: bool
     """Whether every marker was recognised and nothing is pending; otherwise a command ends with exit code 3."""
 
@@ -61,28 +65,36 @@ def fill_card(
         ledger: the model's evidence; None fills from documented facts alone.
         fix_claims: also replace values that evidence contradicts, outside of markers.
         front_matter: also add the Hub's metadata that the card lacks.
-        sidecar: file name of the ledger beside the filled card: the card then carries a record of it, at its end.
+        sidecar: file name of the ledger beside the filled card: the card then names it and the record of the fill at its
+            end.
 
     Raises:
         HarnessError: the shipped question table or facts are damaged.
     """
-    document = Document(decode(text))
-    filler = _Filler(document, Writer(knowledge_of(model, ledger)))
+    document, knowledge = Document(decode(text)), knowledge_of(model, ledger)
+    filler = _Filler(document, Writer(knowledge))
     corrections = filler.fill()
     rows = filler.rows
     added = []
     if rows and front_matter:
-        keys, edit = complete_metadata(document, card_metadata(ledger, model=model))
-        added += [(f"front matter: {', '.join(keys)}", edit)] if edit else []
-    if rows and sidecar and ledger is not None:
-        edit = record_edit(document, CardRecord("fill", model, sidecar, ledger_digest(ledger)))
+        remarks = metadata_remarks(knowledge)
+        keys, edit = complete_metadata(document, card_metadata(ledger, model=model), remarks)
+        named = (f"{key} ({remarks[key]})" if key in remarks else key for key in keys)
+        added += [(f"front matter: {', '.join(named)}", edit)] if edit else []
+    whole = knowledge.whole_ledger()
+    if rows and sidecar:
+        record = CardRecord("fill", model, sidecar, ledger_digest(whole), fill=fill_name(sidecar))
+        edit = record_edit(document, record)
         added += [("record of the fill", edit)] if edit else []
     edits = [*{row.edit for row in rows}, *(made.edit for made in corrections), *(edit for _, edit in added)]
-    filled, report = encode(apply_edits(document.text, edits)), _report(document, rows, corrections, added)
+    filled = encode(apply_edits(document.text, edits))
+    options = {"fix_claims": fix_claims, "front_matter": front_matter}
+    about = {"harness": __version__, "model": model, "options": options, "before": document.text}
+    report = about | _report(document, rows, corrections, added)
     if fix_claims:
         filled, claims = replace_contradicted(filled, check_claims(filled, model=model, ledger=ledger))
         report["claims"] = [claim.to_dict() for claim in claims]
-    return FillResult(filled, report, all(row.answer is not None and row.answer.is_complete for row in rows))
+    return FillResult(filled, report, whole, all(row.answer is not None and row.answer.is_complete for row in rows))
 
 
 def card_diff(old: bytes, new: bytes, name: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from harness.cards.views import View
@@ -37,11 +38,20 @@ class Knowledge:
         """What answers `key`: the ledger first, then documented facts; None where neither has a value."""
         facts = [fact for fact in self.facts.facts if fact.key == key]
         found = self.ledger.get(key)
-        # A documented fact in the ledger is taken from the facts file, which has its words and checkpoint.
-        if found and found.class_.has_value and not (facts and found.class_ is EvidenceClass.DOCUMENTED):
+        # A fact in the ledger is taken from the facts file, which has its words and checkpoint.
+        is_fact = any(found == fact.evidence for fact in facts) or (
+            facts and found and found.class_ is EvidenceClass.DOCUMENTED
+        )
+        if found and found.class_.has_value and not is_fact:
             return View(found)
         own = (fact for fact in facts if fact.evidence.class_.has_value and self.stands_for(fact))
         return next(map(self._view, own), None)
+
+    def whole_ledger(self) -> Ledger:
+        """The ledger with the facts in it: what is answered from it anywhere is what is answered here."""
+        found = {fact.key: fact.evidence for fact in self.facts.facts} | {item.key: item for item in self.ledger}
+        model = self.ledger.model or {"name": self.facts.model, "reference": self.facts.model}
+        return self.ledger.model_copy(update={"model": model, "evidence": list(found.values())})
 
     def absent(self, key: str) -> View | None:
         """Evidence that there is no value: undisclosed or not applicable."""
@@ -66,6 +76,23 @@ class Knowledge:
         published = (fact for fact in self.facts.published(name.subject) if self.stands_for(fact) is own)
         asked = (fact for fact in published if name.variant in (None, fact.evidence.name.variant))
         return next(map(self._view, asked), None)
+
+    def reference_row(self, metrics: Collection[str]) -> dict[str, View]:
+        """Published values of another checkpoint for several metrics: of the one whose results in one evaluation hold most of
+        them (the nearest of several), and what that row lacks from other evaluations of the same checkpoint."""
+        rows: dict[str, dict[str, Fact]] = {}
+        for metric in metrics:
+            for fact in self.facts.published(metric):
+                if not self.stands_for(fact):
+                    rows.setdefault(str(fact.evidence.name.variant), {})[metric] = fact
+        if not rows:
+            return {}
+        nearness = list(self.facts.checkpoints)
+        order = {row: nearness.index(next(iter(facts.values())).checkpoint_id) for row, facts in rows.items()}
+        best, *rest = sorted(rows, key=lambda row: (-len(rows[row]), order[row]))
+        same = [rows[row] for row in rest if order[row] == order[best]]
+        found = {metric: fact for facts in (*reversed(same), rows[best]) for metric, fact in facts.items()}
+        return {metric: self._view(found[metric]) for metric in metrics if metric in found}
 
     def note(self, key: str) -> str:
         """What a careful reader must know beside a value, wherever the value itself comes from."""

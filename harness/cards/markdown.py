@@ -7,10 +7,13 @@ from collections.abc import Iterable
 
 from harness.cards.document import without_markers
 
+MARK = re.compile("\ue000([0-9,]+)\ue001")
+"""Where a reference will stand, while a card is written (`harness.cards.references`)."""
+
 
 def escape_markdown(text: str) -> str:
     """Text from a ledger or a card as data: one line, no markup, no marker."""
-    flat = without_markers(re.sub(r"\s+", " ", text).strip())
+    flat = without_markers(re.sub(r"[\s\ue000\ue001]+", " ", text).strip())
     return re.sub(r"([\\`*_\[\]<>|#])", r"\\\1", flat)
 
 
@@ -59,7 +62,7 @@ def short_text(markdown: str) -> str:
 
 def plain_text(markdown: str) -> str:
     """Markdown prose without links, code marks and emphasis, for places where it isn't rendered."""
-    text = re.sub(r"\[([^\[\]]*)\]\(([^()]*)\)", r"\1", markdown)
+    text = re.sub(r"\[([^\[\]]*)\]\(([^()]*)\)", r"\1", re.sub(rf" ?{MARK.pattern}", "", markdown))
     text = re.sub(r"<(https?://[^<>]+)>", r"\1", text)
     text = re.sub(r"(?<!\\)[`*]", "", text)
     return re.sub(r"\\([\\`*_\[\]<>|#])", r"\1", text)

@@ -17,10 +17,11 @@ from harness.cards.answers import Answer
 from harness.cards.document import Block, Document, Edit, Marker, without_markers
 from harness.cards.hub_schema import hub_vocabulary, metadata_faults
 from harness.cards.knowledge import Knowledge, knowledge_of
+from harness.cards.markdown import enumerate_words
 from harness.cards.questions import QuestionTable
 from harness.data.catalog import benchmarks
 from harness.errors import HarnessError
-from harness.evidence import Evidence, EvidenceClass, EvidenceKey, Ledger
+from harness.evidence import Evidence, EvidenceClass, EvidenceKey, Ledger, round_to_interval
 from harness.metrics.registry import metrics
 
 _SOURCE = {"name": "Measured with harness; see the card", "url": "https://github.com/harness-cards/harness"}
@@ -66,6 +67,15 @@ def card_metadata(ledger: Ledger | None, *, model: str) -> dict[str, Any]:
     return found
 
 
+def metadata_remarks(knowledge: Knowledge) -> dict[str, str]:
+    """What a careful reader must know beside a key of the front matter, by key: that sources name different licences."""
+    found = [knowledge.find(key) for key in ("documented.license.hub-tag", "documented.license.code")]
+    said = [view for view in found if view is not None]
+    if len({str(view.value).lower() for view in said}) < 2:
+        return {}
+    return {"license": f"the sources disagree: {enumerate_words(view.text.replace('`', '') for view in said)}"}
+
+
 def _first(knowledge: Knowledge, *keys: str) -> str | None:
     view = next((view for view in map(knowledge.find, keys) if view is not None), None)
     return str(view.value) if view else None
@@ -78,10 +88,13 @@ def training_emissions(knowledge: Knowledge) -> dict[str, Any] | None:
     if view is None or factor is None:
         return None
     interval = view.evidence.interval
-    between = f", {interval.low * factor:,.0f} to {interval.high * factor:,.0f} g" if interval else ""
+    if view.class_ is EvidenceClass.DOCUMENTED:  # the model's author says so
+        return {"emissions": round(view.value * factor)}
+    grams = [round_to_interval(v, view.evidence) * factor for v in (interval.low, interval.high)] if interval else []
+    between = ", {:,.0f} to {:,.0f} g".format(*grams) if grams else ""
     hardware = _first(knowledge, "documented.training.hardware")
     return {
-        "emissions": round(view.value * factor),
+        "emissions": round(round_to_interval(view.value, view.evidence) * factor),
         "source": f"{view.class_.value}, not metered, by harness{between}; see Environmental Impact",
         "training_type": "pre-training",
     } | ({"hardware_used": hardware} if hardware else {})
@@ -139,20 +152,31 @@ def dump_metadata(data: Mapping[str, Any]) -> str:
 # --- an existing front matter -------------------------------------------------------------------------------------
 
 
-def complete_metadata(document: Document, data: Mapping[str, Any]) -> tuple[list[str], Edit | None]:
+def complete_metadata(
+    document: Document, data: Mapping[str, Any], remarks: Mapping[str, str] | None = None
+) -> tuple[list[str], Edit | None]:
     """The keys that a card's front matter lacks, and the edit that adds them at its end, or a front matter where
-    there is none; existing keys, their order and comments stay. A front matter that can't be read stays as it is."""
+    there is none; existing keys, their order and comments stay. A front matter that can't be read stays as it is.
+
+    Args:
+        remarks: by key, what is written above it as a comment.
+    """
     newline = document.newline
+
+    def dump(keys: Mapping[str, Any]) -> str:
+        above = {key: f"# {remark[:1].upper()}{remark[1:]}.\n" for key, remark in (remarks or {}).items()}
+        return "\n".join(above.get(key, "") + dump_metadata({key: value}) for key, value in keys.items())
+
     if document.front_matter is None:
         begin = 1 if document.text.startswith("\ufeff") else 0
-        text = f"---\n{dump_metadata(data)}\n---\n\n".replace("\n", newline)
+        text = f"---\n{dump(data)}\n---\n\n".replace("\n", newline)
         return list(data), Edit(begin, begin, text)
     start, end = document.front_matter
     there = read_metadata(document.text[start:end])
     if there is None or not (missing := {key: value for key, value in data.items() if key not in there}):
         return [], None
     before = "" if end == start or document.text[end - 1] in "\r\n" else newline
-    added = before + f"{dump_metadata(missing)}\n".replace("\n", newline)
+    added = before + f"{dump(missing)}\n".replace("\n", newline)
     together = read_metadata(document.text[start:end] + added)
     if together is None or not together.keys() >= {*there, *missing}:
         return [], None  # written in a way that can't be added to line by line, such as one pair of braces

@@ -6,7 +6,6 @@ The sentences are those that a fill writes: one question table and one set of an
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
@@ -25,8 +24,6 @@ class Narrative:
     """The words of one card."""
 
     writer: Writer
-    sources: dict[str, None] = field(default_factory=dict)
-    """Links to everything that an answer given so far rests on, in the order of first use."""
     said: dict[tuple[str, Form], str | None] = field(default_factory=dict)
 
     def say(self, question: str, form: Form = "value") -> str | None:
@@ -42,36 +39,26 @@ class Narrative:
             return None
         if form == "value" and "\n" in answer.text:
             raise ValueError(f"the answer to {question} does not fit into one line")
-        for view in self.writer.used:
-            self._note_source(view)
         return answer.text
-
-    def _note_source(self, view: View) -> None:
-        source = view.evidence.source
-        if source is not None and source.url and view.fact is not None:
-            file = re.fullmatch(r"(?:.*/)?([\w.-]+\.\w+|LICENSE)(?::[\d-]+)?", source.place or "")
-            title = f"{source.title}, {file[1]}" if file else source.title
-            page = re.sub(r"(?:\?plain=1)?#.*$", "", source.url)  # without the line that one answer points to
-            self.sources[f"[{title}]({page})"] = None
 
     def references(self) -> list[dict[str, str]]:
         """Published top-1 accuracies by benchmark: those for this checkpoint, or where there is none the nearest other's."""
         rows = []
-        knowledge = self.writer.knowledge
+        knowledge, references = self.writer.knowledge, self.writer.references
+        assert references is not None
         for name, benchmark in benchmarks(knowledge.ledger).items():
             found = knowledge.facts.published(f"{name}.top1")
             measured = knowledge.ledger.get(f"{name}.top1")
             here = show(measured) if measured is not None and measured.class_.has_value else "pending"
             for fact in [fact for fact in found if knowledge.stands_for(fact)] or found[:1]:
                 view = View(fact.evidence, fact)
-                self._note_source(view)
                 row = {
                     "benchmark": benchmark.title,
                     "measured": here,
                     "published": f"{view.number} %",
                     "checkpoint": ("" if knowledge.stands_for(fact) else "another checkpoint: ") + fact.checkpoint.name,
                     "setting": fact.setting or "",
-                    "source": view.link,
+                    "source": references.cite(view.evidence.source),
                 }
                 rows.append(row)
         return rows

@@ -1,8 +1,9 @@
 """Cards on disk, and the record that one carries of how it was made: an HTML comment at its end, which no page shows and
 the Hub keeps.
 
-The record names the ledger beside the card and that ledger's SHA-256, so that the card can be verified on another machine
-with these two files alone. Front matter would not do: the Hub's own tools write it anew.
+The record names the ledger beside the card with its SHA-256 and, for a filled card, the record of the fill: the card as it
+was before and each answer. The card can be verified on another machine with these files alone. Front matter would not do:
+the Hub's own tools write it anew.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -18,6 +20,7 @@ from harness import __version__
 from harness.cards.document import Document, Edit
 from harness.errors import ExitCode, HarnessError
 from harness.evidence import Ledger
+from harness.files import write_bytes
 
 _RECORD = re.compile(r"(?:\r\n|\n|\r){0,2}<!-- harness card (?P<fields>\{[^\r\n]*\}) -->(?:\r\n|\n|\r)?")
 
@@ -34,15 +37,23 @@ class CardRecord:
     sha256: str | None
     """Of the ledger as harness writes it; None where the card rests on documented facts alone."""
     harness: str = __version__
+    fill: str | None = None
+    """File name of the record of the fill beside the card."""
 
     def __str__(self) -> str:
-        fields = json.dumps(asdict(self), ensure_ascii=False).replace(">", "\\u003e")
+        known = {name: value for name, value in asdict(self).items() if value is not None or name != "fill"}
+        fields = json.dumps(known, ensure_ascii=False).replace(">", "\\u003e")
         return f"<!-- harness card {fields} -->"
 
 
 def sidecar_name(card: Path) -> str:
     """File name of the ledger beside a card: `card.md` -> `card.evidence.json`."""
     return f"{card.stem}.evidence.json"
+
+
+def fill_name(sidecar: str) -> str:
+    """File name of the record of a fill, from that of the ledger: `card.evidence.json` -> `card.fill.json`."""
+    return f"{sidecar.removesuffix('evidence.json')}fill.json"
 
 
 def ledger_digest(ledger: Ledger) -> str:
@@ -120,29 +131,45 @@ def ledger_beside(card: Path | None, record: CardRecord | None) -> Ledger | None
     """
     if record is None or record.sha256 is None:
         return None
-    sidecar = sidecar_name(card) if card is not None else None
-    names = filter(None, [record.ledger, sidecar, "evidence.json"])
-    paths = [card.with_name(Path(name).name) for name in names] if card is not None else []
-    found = next((path for path in paths if path.is_file()), None)
-    if found is None:
-        raise HarnessError(
-            f"The ledger that {card or 'the card'} was made from, {record.ledger or sidecar}, is not beside it.",
-            remedy="Put it there, or name it with --ledger.",
-            exit_code=ExitCode.MISSING,
-        )
-    return Ledger.load(found)
+    remedy = "Put it there, or name it with --ledger."
+    return Ledger.load(
+        _beside(card, record.ledger, "evidence.json", f"The ledger that {card or 'the card'} was made from", remedy)
+    )
 
 
-def read_report(path: Path) -> dict[str, Any]:
-    """What `harness fill --report` wrote. Raises HarnessError for another file."""
+def fill_beside(card: Path | None, record: CardRecord | None) -> dict[str, Any] | None:
+    """The record of the fill that a filled card names; None for another card.
+
+    Raises:
+        HarnessError: it is not beside the card, or is damaged.
+    """
+    if record is None or record.made_by != "fill":
+        return None
+    remedy = "Put it there: without it nobody can tell what the fill wrote from what was there before."
+    path = _beside(card, record.fill, "fill.json", f"The record of the fill of {card or 'the card'}", remedy)
     try:
         told = json.loads(path.read_text(encoding="utf-8"))
-        if not isinstance(told, dict) or not {"markers", "neighbours"} <= told.keys():
-            raise ValueError("no `markers` and `neighbours` in it")
+        if not isinstance(told, dict) or not {"before", "markers", "neighbours"} <= told.keys():
+            raise ValueError("no `before`, `markers` and `neighbours` in it")
     except (OSError, ValueError) as error:
         raise HarnessError(
-            f"{path} is not the report of a fill: {error}.",
-            remedy="Give the file that `harness fill --report` wrote.",
-            exit_code=ExitCode.USAGE,
+            f"{path} is not the record of a fill: {error}.", remedy="Fill the card again.", exit_code=ExitCode.USAGE
         ) from error
     return told
+
+
+def _beside(card: Path | None, name: str | None, suffix: str, what: str, remedy: str) -> Path:
+    """A file that belongs to a card: by the name that its record has, by the card's own name, or by the plain one."""
+    names = [name, f"{card.stem}.{suffix}", suffix] if card is not None else []
+    paths = [card.with_name(Path(name).name) for name in names if name and card]
+    found = next((path for path in paths if path.is_file()), None)
+    if found is None:
+        missing = name or (f"{card.stem}.{suffix}" if card else suffix)
+        raise HarnessError(f"{what}, {missing}, is not beside it.", remedy=remedy, exit_code=ExitCode.MISSING)
+    return found
+
+
+def save_fill(path: Path, report: Mapping[str, Any]) -> None:
+    """Write the record of a fill; bytes of the card that are not UTF-8 are kept as escapes."""
+    text = json.dumps(report, indent=2, ensure_ascii=False) + "\n"
+    write_bytes(path, text.encode("utf-8", "backslashreplace"))

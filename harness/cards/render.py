@@ -24,6 +24,7 @@ from harness.cards.markdown import cell, code
 from harness.cards.metadata import card_metadata, dump_metadata
 from harness.cards.narrative import Narrative, limitations
 from harness.cards.record import CardRecord, ledger_digest
+from harness.cards.references import References
 from harness.data.catalog import CLEAN_CROPS, Benchmark, benchmarks
 from harness.errors import ExitCode, HarnessError
 from harness.evidence import Evidence, EvidenceClass, EvidenceKey, Ledger, display
@@ -277,6 +278,7 @@ def render_card(ledger: Ledger, template: Path | None = None, *, sidecar: str | 
     sliced = slices.slice_results(ledger)
     by_slice = slices.slice_figures(sliced, str(model["title"]))
     rows = [row.evidence for section in found for row in section.rows]
+    references = References()
     try:
         text = environment.get_template(template_name).render(
             model=model,
@@ -294,7 +296,7 @@ def render_card(ledger: Ledger, template: Path | None = None, *, sidecar: str | 
             slice_figures=by_slice,
             slices_file=SLICES_FILE,
             evidence={item.key: item for item in ledger},
-            words=Narrative(Writer(knowledge_of(name, ledger))),
+            words=Narrative(Writer(knowledge_of(name, ledger), references=references)),
             limitations=limitations(ledger),
             front_matter=dump_metadata(card_metadata(ledger, model=name)),
         )
@@ -307,6 +309,9 @@ def render_card(ledger: Ledger, template: Path | None = None, *, sidecar: str | 
     # One empty line where sections that render nothing leave several; code stays as it is.
     parts = re.split(r"(?ms)^(```.*?^```$)", text)
     tidy = "".join(part if part.startswith("```") else re.sub(r"\n{3,}", "\n\n", part) for part in parts)
+    (tidy,) = references.settle(tidy)
+    closing = filter(None, [references.notes(), references.listed()])
+    tidy = "\n\n".join([tidy.rstrip("\n"), "## References", *closing])
     record = CardRecord("render", name, sidecar, ledger_digest(ledger))
     return RenderedCard(
         tidy.rstrip("\n") + f"\n\n{record}\n",

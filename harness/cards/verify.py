@@ -13,7 +13,7 @@ from __future__ import annotations
 import difflib
 import itertools
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,28 +21,14 @@ from typing import TYPE_CHECKING, Any
 from harness.cards.arithmetic import check_arithmetic
 from harness.cards.document import Document, decode, encode
 from harness.cards.fill import fill_card
-from harness.cards.knowledge import knowledge_of
-from harness.cards.markdown import compact_number
 from harness.cards.record import ledger_digest, read_record, without_record
 from harness.cards.render import render_card
-from harness.cards.sentences import prose_sentences
-from harness.cards.views import View
-from harness.evidence import Evidence, EvidenceClass, Ledger, show_count, show_interval, show_number
-from harness.facts.loader import Fact
-from harness.files import shipped_folder
+from harness.evidence import Ledger, show_count, show_interval, show_number
 
 if TYPE_CHECKING:
     from harness.evaluation.recheck import Recheck
 
-_MEASURED = re.compile(
-    r"(?P<value>\d[\d,]*(?:\.\d+)?)(?: (?P<unit>%|[A-Za-zµ]+(?:/[A-Za-z0-9 ]+?)?))? "
-    r"\((?:[\d.]+ % interval [^\s,()]+(?:, n = [\d,]+(?: of [\d,]+)?)?|n = [\d,]+(?: of [\d,]+)?)\)"
-)
 _NUMBER = re.compile(r"\d")
-_TOKEN = re.compile(r"\d[\d,]*(?:\.\d+)?")
-_NAMED_EVIDENCE = re.compile(r"(?:\(|; )(?:measured|documented|derived|estimated)\b")
-_SILENT = re.compile(r"(?<=\]\()[^()\s]*|<https?://[^<>\s]*>|https?://[^\s)>]*|`[^`\n]*`")
-"""Addresses and code: their digits state nothing."""
 
 
 @dataclass(frozen=True)
@@ -80,20 +66,14 @@ class Verification:
 
 
 def verify_card(
-    text: bytes,
-    *,
-    ledger: Ledger | None,
-    model: str | None = None,
-    report: Mapping[str, Any] | None = None,
-    template: Path | None = None,
+    text: bytes, *, ledger: Ledger, fill: Mapping[str, Any] | None = None, template: Path | None = None
 ) -> Verification:
     """What in a card differs from its evidence, in order of lines; no findings where nothing does.
 
     Args:
         text: the card.
-        ledger: the evidence that it was made from; None for a card filled from documented facts alone.
-        model: whose card it is, where the card's record does not say.
-        report: what the fill that made it reported, where there is one.
+        ledger: the evidence that it was made from.
+        fill: the record of the fill that made it; None for a rendered card.
         template: the template that the card was rendered with, if not the shipped one.
 
     Raises:
@@ -101,30 +81,21 @@ def verify_card(
     """
     document = Document(decode(text))
     record = read_record(document.text)
-    name = record.model if record else model or str((ledger.model if ledger else {}).get("name", ""))
-    evidence = ledger if ledger is not None else Ledger(model={"name": name})
+    evidence = ledger
     findings: list[Finding] = []
     notes: list[str] = []
     checked = {}
-    if record is not None and ledger is not None and record.sha256 != ledger_digest(ledger):
-        what = "the card was made without a ledger, from documented facts alone"
-        if record.sha256 is not None:
-            what = f"this is not the ledger that the card was made from (SHA-256 {record.sha256[:16]}…)"
+    if record is not None and record.sha256 not in (None, ledger_digest(ledger)):
+        what = f"this is not the ledger that the card was made from (SHA-256 {str(record.sha256)[:16]}…)"
         findings.append(Finding(document.line_of(document.text.rfind("<!-- harness card")), None, what))
-    if record is not None and record.made_by == "render" and ledger is not None:
-        expected = render_card(ledger, template, sidecar=record.ledger).text
+    if fill is None:
+        expected = render_card(ledger, template, sidecar=record.ledger if record else None).text
         changed, notes = _rendered_again(document, expected, evidence)
         findings += changed
         with_numbers = filter(_NUMBER.search, document.text.splitlines())
         checked["lines with numbers, rendered again"] = len(list(with_numbers))
     else:
-        numbers = [*_measured_numbers(document, evidence), *_unknown_numbers(document, name, ledger)]
-        findings += filter(None, numbers)
-        checked["numbers in the card"] = len(numbers)
-        if report is None:
-            notes.append("The card was not filled again for comparison: that needs the fill's report (--report).")
-        else:
-            findings += _filled_again(document, name, ledger, report)
+        findings += _filled_again(document, ledger, fill)
     arithmetic = check_arithmetic(evidence)
     for fault in arithmetic.faults:
         place = document.text.find(show_number(fault.item))
@@ -188,142 +159,17 @@ def _key_in(said: str, meant: str, ledger: Ledger) -> str | None:
 # --- a filled card ------------------------------------------------------------------------------------------------
 
 
-def _measured_numbers(document: Document, ledger: Ledger) -> Iterator[Finding | None]:
-    """For each measured phrase None, or what is wrong with it."""
-    measured = (EvidenceClass.MEASURED, EvidenceClass.ESTIMATED)
-    phrases = {View(item).measured: item.key for item in ledger if item.class_ in measured}
-    for match in _MEASURED.finditer(document.text):
-        stated = match.group()
-        if stated in phrases:
-            yield None
-            continue
-        like = _likest(stated, phrases)
-        what = f"; the evidence says {like}" if like else ", and no evidence is like it"
-        yield Finding(document.line_of(match.start()), phrases[like] if like else None, f"says {stated}{what}")
-
-
-def _likest(stated: str, known: Iterable[str]) -> str | None:
-    return next(iter(difflib.get_close_matches(stated, list(known), n=1, cutoff=0.5)), None)
-
-
-def _unknown_numbers(document: Document, name: str, ledger: Ledger | None) -> Iterator[Finding | None]:
-    """For each number in a sentence that names its evidence None, or that no evidence holds it."""
-    keys, before = _known_numbers(name, ledger)
-    for offset, stated, word in _stated_numbers(document):
-        number = stated.replace(",", "")
-        if number in keys:
-            yield None
-            continue
-        # Numbers that the same word follows come first.
-        near = _likest(number, before.get(word, ())) or _likest(number, [known for known, key in keys.items() if key])
-        key = keys[near] if near else None
-        message = f"says {stated}, and no evidence says so" + (f"; {key} is {near}" if near else "")
-        yield Finding(document.line_of(offset), key, message)
-
-
-def _known_numbers(model: str, ledger: Ledger | None) -> tuple[dict[str, str | None], dict[str, set[str]]]:
-    """The numbers that a card about a model may hold where it names its evidence, in every form that answers show them in:
-    by number the evidence key, None where a name or the wording of answers holds it; and numbers by the word after them."""
-    knowledge = knowledge_of(model, ledger)
-    facts = knowledge.facts
-    texts = [(item.key, _shown(item)) for item in knowledge.ledger]
-    texts += [(fact.key, _said(fact)) for fact in facts.facts]
-    keys: dict[str, str | None] = {}
-    before: dict[str, set[str]] = {}
-    for key, text in texts:
-        for match in _TOKEN.finditer(text):
-            number = match.group().replace(",", "")
-            keys.setdefault(number, key)
-            before.setdefault(_word_after(text, match.end()), set()).add(number)
-    folder = shipped_folder("templates")
-    templates = [path.read_text("utf-8") for path in (*(folder / "answers").glob("*.j2"), folder / "questions.yaml")]
-    for text in (f"{facts.model} {facts.short_name} {facts.hub_id}", *templates):
-        for number in _TOKEN.findall(text):
-            keys.setdefault(number.replace(",", ""), None)
-    return keys, before
-
-
-def _stated_numbers(document: Document) -> Iterator[tuple[int, str, str]]:
-    """Offset and text of each number in the sentences that name the class of their evidence, and the word after it."""
-    for start, end in prose_sentences(document):
-        sentence = document.text[start:end]
-        if _NAMED_EVIDENCE.search(sentence):
-            silenced = _SILENT.sub(lambda match: " " * len(match.group()), sentence)
-            for match in _TOKEN.finditer(silenced):
-                yield start + match.start(), match.group().rstrip(","), _word_after(sentence, match.end())
-
-
-def _word_after(text: str, place: int) -> str:
-    match = re.compile(r"[\s-]*([A-Za-z%]+)").match(text, place)
-    return match[1].lower() if match else ""
-
-
-def _shown(item: Evidence) -> str:
-    view = View(item)
-    parts = [view.measured, view.conditions, view.reason, show_interval(item), item.key]
-    if item.is_number:
-        parts += [view.number, view.interval, compact_number(view.value), f"{view.value / 1e6:,.1f}"]
-    return " ".join([*parts, str(item.value)])
-
-
-def _said(fact: Fact) -> str:
-    words = [_shown(fact.evidence), fact.says, fact.note, *fact.looked_in, fact.setting]
-    for other in fact.conflicts:
-        words += [other.says, other.source.title, other.source.place]
-    for source in (fact.evidence.source, *fact.also):
-        words += [source.title, source.place] if source else []
-    return " ".join(map(str, [*words, fact.checkpoint.name, fact.checkpoint.label, fact.checkpoint.condition]))
-
-
-def _filled_again(
-    document: Document, model: str, ledger: Ledger | None, report: Mapping[str, Any]
-) -> Iterator[Finding]:
-    """What a fill of the card as it was before makes different; or the answers that no longer stand."""
-    before = _before_fill(document.text, report)
-    if before is None:
-        yield from _answers(document, report)
-        return
+def _filled_again(document: Document, ledger: Ledger, fill: Mapping[str, Any]) -> Iterator[Finding]:
+    """What differs from a fill of the card as it was before."""
     record = read_record(document.text)
-    added = any(str(row["question"]).startswith("front matter:") for row in report["neighbours"])
-    sidecar = record.ledger if record else None
-    again = decode(fill_card(before, model=model, ledger=ledger, front_matter=added, sidecar=sidecar).text)
+    before, sidecar = encode(fill["before"]), record.ledger if record else None
+    again = decode(fill_card(before, model=fill["model"], ledger=ledger, sidecar=sidecar, **fill["options"]).text)
     stated, expected = document.text.splitlines(), again.splitlines()
     for tag, a, b, c, d in difflib.SequenceMatcher(None, stated, expected, autojunk=False).get_opcodes():
         if tag != "equal":
             said, meant = " ".join(stated[a:b]), " ".join(expected[c:d])
-            evidence = ledger or Ledger(model={})
             message = f"says {_short(said)}; a fill from this ledger says {_short(meant)}"
-            yield Finding(min(a + 1, len(stated)), _key_in(said, meant, evidence), message)
-
-
-def _before_fill(text: str, report: Mapping[str, Any]) -> bytes | None:
-    """The card as it was before the fill that wrote the report; None where an answer was edited since, or claims mended."""
-    if report.get("claims"):
-        return None
-    data = encode(text)
-    rows = [*report["markers"], *report["neighbours"]]
-    before, position = b"", 0
-    edits = {(row["span"]["start"], row["span"]["end"], row["old"].encode(), row["new"].encode()) for row in rows}
-    for start, end, old, new in sorted(edits):
-        place = position + start - len(before)
-        if data[place : place + len(new)] != new or len(old) != end - start:
-            return None
-        before += data[position:place] + old
-        position = place + len(new)
-    return before + data[position:]
-
-
-def _answers(document: Document, report: Mapping[str, Any]) -> Iterator[Finding]:
-    position = 0
-    rows = sorted(report["markers"], key=lambda row: row["span"]["start"])
-    for (_, new), (row, *_) in itertools.groupby(rows, key=lambda row: (row["span"]["start"], row["new"])):
-        # Several markers of one sentence share its text.
-        found = document.text.find(new, position)
-        if found >= 0:
-            position = found + len(new)
-            continue
-        key = row["evidence"][0] if row["evidence"] else None
-        yield Finding(document.line_of(position), key, f"the answer to '{row['question']}' is not as it was written")
+            yield Finding(min(a + 1, len(stated)), _key_in(said, meant, ledger), message)
 
 
 def _listed(keys: list[str]) -> str:

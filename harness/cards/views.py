@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from harness.cards.markdown import enumerate_words, escape_markdown
-from harness.evidence import Evidence, EvidenceClass, EvidenceKey, Source, show_basis, show_value
+from harness.cards.references import References, place_name
+from harness.evidence import Evidence, EvidenceClass, EvidenceKey, Source, round_to_interval, show_basis, show_value
 from harness.facts.loader import Conflict, Fact
 
 
@@ -88,11 +89,11 @@ class View:
 
     @property
     def interval(self) -> str:
-        """The interval as words, to three digits: `1.21 to 50`; the value where there is none."""
+        """The interval as words, without digits that it doesn't support: `1 to 50`; the value where there is none."""
         interval = self.evidence.interval
         if interval is None:
             return self.number
-        low, high = (float(f"{bound:.3g}") for bound in (interval.low, interval.high))
+        low, high = (round_to_interval(bound, self.evidence) for bound in (interval.low, interval.high))
         return f"{low:,.6g} to {high:,.6g}"
 
     @property
@@ -115,10 +116,19 @@ class View:
         source = self.evidence.source
         return _source_link(source, is_data=self.fact is None) if source else ""
 
+    def linked(self, text: str) -> str:
+        """A text as a link to the place where the documented value stands."""
+        return re.sub(r"^\[.*\](?=\()", lambda _: f"[{text}]", self.link) if self.link.startswith("[") else text
+
     @property
     def links(self) -> list[str]:
         """Links to all places that say so, the value's own first."""
         return [self.link, *(_source_link(source, is_data=False) for source in (self.fact.also if self.fact else ()))]
+
+    @property
+    def sources(self) -> tuple[Source | None, ...]:
+        """All places that say so, the value's own first."""
+        return (self.evidence.source, *(self.fact.also if self.fact else ()))
 
     @property
     def reason(self) -> str:
@@ -159,19 +169,19 @@ def _source_link(source: Source, *, is_data: bool) -> str:
     return f"[{name}]({source.url})" if source.url and re.match(r"https://[^\s()<>]+$", source.url) else name
 
 
-def place_name(title: str, place: str | None) -> str:
-    """Title and place as a reader says them: `pycls, MODEL_ZOO.md, line 9`."""
-    match = re.match(r"(?:.*/)?(?P<file>[^/:]+?)(?::(?P<first>\d+)(?:-(?P<last>\d+))?)?$", place or "")
-    if not place:
-        return title
-    if re.fullmatch(r"commit [0-9a-f]{40}", place):
-        return f"{title}, {place[:14]}"
-    if match is None or not re.search(r"\.\w+$|^LICENSE$", match["file"]):
-        return f"{title}, {place}"
-    lines = ""
-    if match["first"]:
-        lines = f", lines {match['first']}–{match['last']}" if match["last"] else f", line {match['first']}"
-    return f"{title}, {match['file']}{lines}"
+def marks(references: References, *views: View | None) -> str:
+    """What kind of values these are and where they stand, in few signs: `[3]` with a note for another checkpoint's, or
+    `(measured)` and the like where no source is named."""
+    given = [view for view in views if view is not None]
+    words = dict.fromkeys(_class_words(view) for view in given if not any(view.sources))
+    caveats = dict.fromkeys(
+        f"{_class_words(view).capitalize()}{view.about}."
+        for view in given
+        if any(view.sources) and (view.about or view.class_ is not EvidenceClass.DOCUMENTED)
+    )
+    cited = references.cite(*(source for view in given for source in view.sources))
+    found = cited + "".join(map(references.note, caveats))
+    return " ".join(filter(None, [f"({'; '.join(words)})" if words else "", found]))
 
 
 def attribution(*views: View | None, brackets: bool = True) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Annotated
 
@@ -47,9 +46,6 @@ def fill(
     model: CardModelOption,
     output: Annotated[Path, typer.Option("--output", "-o", help="Where to write the filled card.")],
     ledger: LedgerOption = None,
-    report: Annotated[
-        Path | None, typer.Option("--report", help="Where to write what became of each marker (JSON).")
-    ] = None,
     diff: Annotated[bool, typer.Option("--diff", help="Print the changes as a unified diff.")] = False,
     fix_claims: Annotated[
         bool, typer.Option("--fix-claims", help="Also replace values that evidence contradicts.")
@@ -60,21 +56,19 @@ def fill(
 ) -> ExitCode:
     """Close every `[More Information Needed]` of a card with evidence, or with an honest statement of another class.
 
-    Everything outside the reported places stays byte for byte. Works without any run, from documented facts alone. Where
-    there is a ledger, it is written beside the card, and a comment at the card's end names it for `harness verify`.
+    Everything outside the reported places stays byte for byte. Works without any run, from documented facts alone. Beside
+    the card stand `filled.evidence.json`, the evidence that its answers rest on, and `filled.fill.json`, the card before and
+    what became of each marker; a comment at the card's end names them for `harness verify`.
 
-    Example: `harness fill README.md --model regnet-y-040 --output filled.md --report report.json --diff`
+    Example: `harness fill README.md --model regnet-y-040 --output filled.md --diff`
     """
     from harness.cards.fill import card_diff
     from harness.cards.record import read_card
-    from harness.files import write_text
 
     before, _ = read_card(card)
     result = harness.fill(
         card, model=model, ledger=ledger, output=output, fix_claims=fix_claims, front_matter=front_matter
     )
-    if report is not None:
-        write_text(report, json.dumps(result.report, indent=2, ensure_ascii=False) + "\n")
     if diff:
         print_text(card_diff(before, result.text, card.name))
     counts = ", ".join(f"{count} {name}" for name, count in result.report["counts"].items() if count)
@@ -111,10 +105,6 @@ def verify(
     ledger: Annotated[
         Path | None, typer.Option("--ledger", help="The evidence.json the card was made from; found beside it without.")
     ] = None,
-    report: Annotated[Path | None, typer.Option("--report", help="The report of the fill that made the card.")] = None,
-    model: Annotated[
-        str | None, typer.Option("--model", "-m", help="Whose card it is, where the card does not say.")
-    ] = None,
     template: Annotated[
         Path | None, typer.Option("--template", help="The template it was rendered with, if your own.")
     ] = None,
@@ -130,7 +120,7 @@ def verify(
 
     Example: `harness verify card.md`
     """
-    found = harness.verify(card, ledger=ledger, report=report, model=model, template=template, predictions=predictions)
+    found = harness.verify(card, ledger=ledger, template=template, predictions=predictions)
     if output_format == "json":
         print_json(found.to_dict())
     else:

@@ -1,6 +1,15 @@
 """The record of one value, its key, the ledger that holds a model's, and how values are shown."""
 
-from harness.evidence.display import decimals_for, show, show_basis, show_count, show_interval, show_number, show_value
+from harness.evidence.display import (
+    decimals_for,
+    round_to_interval,
+    show,
+    show_basis,
+    show_count,
+    show_interval,
+    show_number,
+    show_value,
+)
 from harness.evidence.key import EvidenceKey, split_prefix
 from harness.evidence.ledger import LEDGER_SCHEMA, Ledger
 from harness.evidence.record import CODE, Evidence, EvidenceClass, Fingerprints, Interval, Scalar, Source
@@ -17,6 +26,7 @@ __all__ = [
     "Scalar",
     "Source",
     "decimals_for",
+    "round_to_interval",
     "show",
     "show_basis",
     "show_count",

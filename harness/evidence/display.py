@@ -62,6 +62,16 @@ def show_interval(item: Evidence) -> str:
     return f"{_format(item.interval.low, decimals)}–{_format(item.interval.high, decimals)}"
 
 
+def round_to_interval(value: float, item: Evidence) -> float:
+    """A value or bound without digits that the interval doesn't support: steps of a hundredth to a tenth of its width, but at
+    least one digit; as it is where there is no interval."""
+    interval = item.interval
+    if interval is None or interval.low == interval.high or not value:
+        return value
+    places = 1 - math.floor(math.log10(interval.high - interval.low))
+    return round(value, max(places, -math.floor(math.log10(abs(value)))))
+
+
 def show_count(item: Evidence) -> str:
     """Sample count, with the benchmark's own where this is part of it: `20 of 50,000`."""
     if item.n is None:

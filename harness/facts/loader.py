@@ -132,6 +132,8 @@ class _PublishedRow(_Strict):
     setting: str
     source: str
     place: str
+    places: dict[str, str] = {}
+    """By benchmark, where that benchmark's values stand, if not at `place`."""
     values: dict[str, float] = Field(min_length=1)
 
 
@@ -335,9 +337,11 @@ def _entries(file: _FactsFile) -> Iterator[tuple[_Where, _FactEntry, str | None]
     for index, entry in enumerate(file.facts):
         yield ("facts", index), entry, None
     for index, row in enumerate(file.published):
-        shared = {"checkpoint": row.checkpoint, "source": row.source, "place": row.place, "unit": "%"}
+        shared = {"checkpoint": row.checkpoint, "source": row.source, "unit": "%"}
         for metric, value in row.values.items():
-            entry = _FactEntry.model_validate({"key": f"documented.{metric}:{row.id}", "value": value, **shared})
+            fields = {"key": f"documented.{metric}:{row.id}", "value": value}
+            place = row.places.get(EvidenceKey.parse(metric).benchmark, row.place)
+            entry = _FactEntry.model_validate(fields | shared | {"place": place})
             yield ("published", index), entry, row.setting
 
 
@@ -394,6 +398,6 @@ def _address(entry: _SourceEntry, place: str | None) -> str:
         return entry.url
     if not match["first"]:
         return f"{entry.files}{match['path']}"
-    plain = "?plain=1" if match["path"].endswith((".md", ".mdx")) else ""
+    plain = "?plain=1" if match["path"].endswith((".md", ".mdx", ".csv")) else ""
     last = f"-L{match['last']}" if match["last"] else ""
     return f"{entry.files}{match['path']}{plain}#L{match['first']}{last}"

@@ -21,8 +21,8 @@ from harness.errors import CheckFailedError, UsageError
 from harness.evidence import Ledger
 from harness.hub.transport import CARD, holds_token
 
-LEDGER = "evidence.json"
-"""Where a card's ledger is in a repository."""
+LEDGER, FILL = "evidence.json", "fill.json"
+"""Where a card's ledger and the record of its fill are in a repository."""
 _LARGEST_CARD = 10_000_000
 """Bytes; the Hub stores larger files apart, and doesn't show them as a card."""
 _FIGURE = re.compile(r"""(?:\]\(\s*<?|\bsrc\s*=\s*["']?)(?:\./)?(figures/[^\s)>"'#?]+)""")
@@ -41,7 +41,7 @@ class LocalFile:
 
 
 def local_files(card: Path, ledger: Path | None, token: str | None) -> tuple[list[LocalFile], Ledger | None]:
-    """A card, then the figures that it shows and its ledger; and what the ledger holds.
+    """A card, then the figures that it shows, its ledger and the record of its fill; and what the ledger holds.
 
     Args:
         ledger: None for the one that the card's record names, else the evidence.json beside the card, if there is one.
@@ -63,13 +63,17 @@ def local_files(card: Path, ledger: Path | None, token: str | None) -> tuple[lis
             message = f"{path} isn't the ledger that {card} was made from."
             remedy = "Fill or render the card again, or give its own ledger with --ledger."
             raise CheckFailedError(message, remedy=remedy)
-        edit = record_edit(Document(text), replace(record, ledger=LEDGER))  # as it is called on the Hub
+        named = replace(record, ledger=LEDGER, fill=record.fill and FILL)  # as they are called on the Hub
+        edit = record_edit(Document(text), named)
         content = encode(apply_edits(text, [edit] if edit else []))
     files = [LocalFile(CARD, card, content)]
     shown = [(name, card.parent / name) for name in figures_of(content)]
     files += [LocalFile(name, source, source.read_bytes()) for name, source in shown if source.is_file()]
     if path is not None:
         files.append(LocalFile(LEDGER, path, _read(path, "ledger")))
+        if record is not None and record.fill is not None:
+            fill = card.parent / Path(record.fill).name
+            files += [LocalFile(FILL, fill, fill.read_bytes())] if fill.is_file() else []
     for file in files:
         if holds_token(file.content, token):
             message = f"{file.source} holds a Hub token, or what looks like one; it isn't sent."
