@@ -83,6 +83,8 @@ class Checkpoint(_Strict):
     """What an answer about it hangs on, as an apposition."""
     lineage: str | None = None
     """The candidate of the lineage that facts about this checkpoint stand or fall with, if not itself."""
+    mention: str | None = None
+    """For a sibling: regular expression of the words by which texts mean it."""
 
 
 class _SourceEntry(_Strict):

@@ -1,0 +1,156 @@
+"""Numbers as cards write them, with how exactly they are stated.
+
+`1,281,167`, `20.6M`, `5e-5`, `5•10^-5`, `5 × 10⁻⁵`, `$10^{-4}$`, `79.4 %`, `eight`, `a hundred`, `224 × 224`, `90–100`. A number agrees
+with a known value if the value rounds to the digits that are stated.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+_SMALL = "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen eighteen nineteen"
+_TENS = "twenty thirty forty fifty sixty seventy eighty ninety"
+_WORDS = {word: float(value) for value, word in enumerate(_SMALL.split())}
+_WORDS |= {word: 10.0 * value for value, word in enumerate(_TENS.split(), 2)}
+_SCALES = {
+    "k": 1e3, "thousand": 1e3, "m": 1e6, "mn": 1e6, "million": 1e6, "g": 1e9, "b": 1e9, "bn": 1e9, "billion": 1e9, "hundred": 100.0,
+    "t": 1e12, "trillion": 1e12,
+}  # fmt: skip
+_POWER = r"\s?(?:[•·×x*⋅]|\\times|\\cdot)\s?10\s?\^?\{?\s?[-−⁻–]?[\d⁰¹²³⁴⁵⁶⁷⁸⁹]+\}?"
+_PLAIN = r"\d{1,3}(?:[,\u202f\u2009\xa0 ]\d{3})+(?![\d.])|\d{1,3}(?:,\d{3})+(?:\.\d+)?|\d+(?:\.\d+)?|\.\d+"
+_WORD = rf"(?:{'|'.join(sorted(_WORDS, key=len, reverse=True))})"
+_NUMBER = re.compile(
+    rf"(?<![\w.,^/\\§#-])(?<!\d[–x×])(?P<sign>[-−](?=\d))?"
+    rf"(?:(?P<power>10\s?(?:\^\{{?\s?[-−–]?\d+\}}?|[⁻⁰¹²³⁴⁵⁶⁷⁸⁹]+))"
+    rf"|(?P<plain>{_PLAIN})(?P<exponent>[eE][-+−]?\d+|{_POWER})?"
+    rf"|\b(?P<word>(?:(?:{_WORD}|an?)[\s-])?(?:hundred|thousand)(?:\s(?:and\s)?{_WORD})?|{_WORD}(?:[\s-]{_WORD})?)\b)"
+    r"(?:\s?(?P<scale>(?:thousand|million|billion|trillion|bn|mn)\b|[kKMGBT](?![\w²])|[MGBT](?=FLOP|MAC|flop)))?"
+    r"(?!\d|(?!x\b|x[\s\d]|(?:px|pixels?|hours?|hrs?|h|[KMGT]i?B|ms|min|W|FLOPs?|MACs?|flops|epochs?|GPUs?|images?)\b)[A-Za-z])"
+    r"(?P<percent>\s?(?:\\?%|percent\b|per\scent\b))?"
+    rf"(?:(?:\s?[–—]\s?|\s?-\s?(?=\d)|\sto\s|\s?±\s?)(?P<to>{_PLAIN})(?:[eE][-+−]?\d+)?(?P<topercent>\s?%)?)?",
+)
+_APPROXIMATE = re.compile(
+    r"(?:\b(?:about|approximately|approx\.?|around|roughly|nearly|almost|some|circa|ca\.?|close to|on the order of)|[~≈∼])\s*$", re.IGNORECASE
+)
+_LEAST = re.compile(
+    r"(?:\b(?:over|more than|greater than|larger than|above|at least|exceed(?:s|ing)|a minimum of|upwards of|beyond)|[>≥])\s*$", re.IGNORECASE
+)
+_MOST = re.compile(
+    r"(?:\b(?:under|less than|fewer than|below|at most|up to|no more than|a maximum of|within)|[<≤])\s*$", re.IGNORECASE
+)
+
+
+@dataclass(frozen=True)
+class Quantity:
+    """A number in a text."""
+
+    value: float
+    step: float
+    """One unit of its last digit."""
+    start: int
+    end: int
+    text: str
+    percent: bool = False
+    scaled: bool = False
+    """Whether `M`, `billion`, … stand behind it."""
+    upper: float | None = None
+    """End of a range; None for a single number."""
+    relation: str = "is"
+    """`is`, `about`, `least` or `most`."""
+
+    def times(self, factor: float) -> Quantity:
+        """The same in another unit."""
+        upper = None if self.upper is None else self.upper * factor
+        return Quantity(
+            self.value * factor, self.step * factor, self.start, self.end, self.text, self.percent, True, upper, self.relation
+        )
+
+    def complement(self) -> Quantity:
+        """An error in percent as an accuracy, or the other way round."""
+        return Quantity(100 - self.value, self.step, self.start, self.end, self.text, self.percent, self.scaled, None, self.relation)
+
+    def agrees(self, known: float, *, truncated: bool = False) -> bool | None:
+        """Whether a known value is what the number says, as exactly as it says it; None where that can't be told.
+
+        Args:
+            known: the value, in the number's unit.
+            truncated: whether a number that is cut off instead of rounded is right too.
+        """
+        slack = self.step / 2 * (1 + 1e-9) + 1e-12 * abs(known)
+        if self.upper is not None:
+            return min(self.value, self.upper) - slack <= known <= max(self.value, self.upper) + slack
+        if self.relation == "least":
+            return known >= self.value - slack
+        if self.relation == "most":
+            return True if known <= self.value + slack else None
+        exact = abs(self.value - known) <= min(slack, abs(known) / 10)  # 5e-5 is not 1e-4, though it rounds to it
+        exact = exact or (truncated and 0 <= known - self.value < self.step)
+        if exact or self.relation != "about":
+            return exact
+        distance = abs(self.value - known) / abs(known) if known else math.inf
+        near, far = (0.012, 0.02) if self.percent else (0.05, 0.12)
+        return True if distance <= near else None if distance <= far else False
+
+
+def quantities(text: str) -> Iterator[Quantity]:
+    """The numbers of a text, from left to right."""
+    for match in _NUMBER.finditer(text):
+        yield _quantity(match, text)
+
+
+def parse_number(text: str) -> float:
+    """A number as cards write it: `1,281,167`, `5e-5`, `5•10^-5`, `5 × 10⁻⁵`."""
+    match = _NUMBER.match(text.lstrip("~≈"))
+    if match is None:
+        raise ValueError(f"'{text}' is not a number")
+    return _quantity(match, text).value
+
+
+def _quantity(match: re.Match[str], text: str) -> Quantity:
+    value, step = _value(match)
+    scale = _SCALES.get((match["scale"] or "").lower(), 1.0)
+    value, step = value * scale, step * scale
+    value = -value if match["sign"] else value
+    before = text[max(0, match.start() - 20) : match.start()]
+    relations = (("about", _APPROXIMATE), ("least", _LEAST), ("most", _MOST))
+    relation = next((name for name, pattern in relations if pattern.search(before)), "is")
+    upper = float(re.sub(r"[,\s]", "", match["to"])) * scale if match["to"] else None
+    if upper is not None and "±" in match.group():
+        value, upper = value - upper, value + upper
+    return Quantity(
+        value, step, *match.span(), match.group(), bool(match["percent"] or match["topercent"]), bool(match["scale"]), upper, relation
+    )
+
+
+def _value(match: re.Match[str]) -> tuple[float, float]:
+    """Value and last place of a number without its scale."""
+    if match["power"]:
+        value = 10.0 ** _integer(re.sub(r"^10\s?\^?", "", match["power"]))
+        return value, value
+    if match["word"]:
+        return _spelled(match["word"]), 1.0
+    plain = re.sub(r"[,\s\u202f\u2009]", "", match["plain"])
+    size = 1.0
+    if match["exponent"]:
+        exponent = re.sub(r"^.*10\s?\^?|^[eE]", "", match["exponent"], flags=re.DOTALL)
+        size = float(f"1e{_integer(exponent)}")
+    decimals = len(plain.partition(".")[2])
+    return float(f"{plain}e{round(math.log10(size))}"), float(f"1e{-decimals}") * size
+
+
+def _integer(text: str) -> int:
+    plain = text.translate(str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁻−–", "0123456789---"))
+    return int(re.sub(r"[^\d-]", "", plain))
+
+
+def _spelled(text: str) -> float:
+    total = current = 0.0
+    for word in re.split(r"[\s-]+", text.lower()):
+        if word in ("hundred", "thousand"):
+            current = max(current, 1) * _SCALES[word]
+        elif word in _WORDS:
+            current += _WORDS[word]
+    return total + current
