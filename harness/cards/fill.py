@@ -40,8 +40,8 @@ class FillResult:
     report: dict[str, Any]
     """The record of the fill, `fill.json`: version of `harness`, `model`, `options`, the card `before`; `markers`;
     `neighbours`, everything else that changed: statements removed or corrected, front matter and the record added; `left`
-    (markers only talked about); `counts` by class; and with `fix_claims` the `claims` that were mended, with their lines in
-    the filled card."""
+    (markers only talked about); `counts` by class; and with `fix_claims` the `claims` that were replaced, each with what
+    stands there now, and `claims_left`, the wrong ones that were not, with their lines in the filled card."""
     ledger: Ledger
     """Everything that the answers may rest on, documented facts included."""
     complete: bool
@@ -92,8 +92,9 @@ def fill_card(
     about = {"harness": __version__, "model": model, "options": options, "before": document.text}
     report = about | _report(document, rows, corrections, added)
     if fix_claims:
-        filled, claims = replace_contradicted(filled, check_claims(filled, model=model, ledger=ledger))
-        report["claims"] = [claim.to_dict() for claim in claims]
+        found = check_claims(filled, model=model, ledger=ledger)
+        filled, claims, left = replace_contradicted(filled, found, filler.writer)
+        report |= {"claims": [c.to_dict() for c in claims], "claims_left": [c.to_dict() for c in left]}
     return FillResult(filled, report, whole, all(row.answer is not None and row.answer.is_complete for row in rows))
 
 

@@ -30,13 +30,15 @@ _NUMBER = re.compile(
     r"(?:\s?(?P<scale>(?:thousand|million|billion|trillion|bn|mn)\b|[kKMGBT](?![\w²])|[MGBT](?=FLOP|MAC|flop)))?"
     r"(?!\d|(?!x\b|x[\s\d]|(?:px|pixels?|hours?|hrs?|h|[KMGT]i?B|ms|min|W|FLOPs?|MACs?|flops|epochs?|GPUs?|images?)\b)[A-Za-z])"
     r"(?P<percent>\s?(?:\\?%|percent\b|per\scent\b))?"
-    rf"(?:(?:\s?[–—]\s?|\s?-\s?(?=\d)|\sto\s|\s?±\s?)(?P<to>{_PLAIN})(?:[eE][-+−]?\d+)?(?P<topercent>\s?%)?)?",
+    rf"(?:(?:\s?[–—]\s?|\s?-\s?(?=\d)|\sto\s|\s?±\s?)(?P<to>{_PLAIN})(?:[eE][-+−]?\d+)?(?P<topercent>\s?%)?)?"
 )
 _APPROXIMATE = re.compile(
-    r"(?:\b(?:about|approximately|approx\.?|around|roughly|nearly|almost|some|circa|ca\.?|close to|on the order of)|[~≈∼])\s*$", re.IGNORECASE
+    r"(?:\b(?:about|approximately|approx\.?|around|roughly|nearly|almost|some|circa|ca\.?|close to|on the order of)|[~≈∼])\s*$",
+    re.IGNORECASE,
 )
 _LEAST = re.compile(
-    r"(?:\b(?:over|more than|greater than|larger than|above|at least|exceed(?:s|ing)|a minimum of|upwards of|beyond)|[>≥])\s*$", re.IGNORECASE
+    r"(?:\b(?:over|more than|greater than|larger than|above|at least|exceed(?:s|ing)|a minimum of|upwards of|beyond)|[>≥])\s*$",
+    re.IGNORECASE,
 )
 _MOST = re.compile(
     r"(?:\b(?:under|less than|fewer than|below|at most|up to|no more than|a maximum of|within)|[<≤])\s*$", re.IGNORECASE
@@ -65,12 +67,22 @@ class Quantity:
         """The same in another unit."""
         upper = None if self.upper is None else self.upper * factor
         return Quantity(
-            self.value * factor, self.step * factor, self.start, self.end, self.text, self.percent, True, upper, self.relation
+            self.value * factor,
+            self.step * factor,
+            self.start,
+            self.end,
+            self.text,
+            self.percent,
+            True,
+            upper,
+            self.relation,
         )
 
     def complement(self) -> Quantity:
         """An error in percent as an accuracy, or the other way round."""
-        return Quantity(100 - self.value, self.step, self.start, self.end, self.text, self.percent, self.scaled, None, self.relation)
+        return Quantity(
+            100 - self.value, self.step, self.start, self.end, self.text, self.percent, self.scaled, None, self.relation
+        )
 
     def agrees(self, known: float, *, truncated: bool = False) -> bool | None:
         """Whether a known value is what the number says, as exactly as it says it; None where that can't be told.
@@ -121,7 +133,14 @@ def _quantity(match: re.Match[str], text: str) -> Quantity:
     if upper is not None and "±" in match.group():
         value, upper = value - upper, value + upper
     return Quantity(
-        value, step, *match.span(), match.group(), bool(match["percent"] or match["topercent"]), bool(match["scale"]), upper, relation
+        value,
+        step,
+        *match.span(),
+        match.group(),
+        bool(match["percent"] or match["topercent"]),
+        bool(match["scale"]),
+        upper,
+        relation,
     )
 
 

@@ -1,70 +1,24 @@
 """What a card states: each value with what it is about, found by what stands near it, not by the wording.
 
-Read are sentences, labelled lines, table cells with their row's head and their column's title (Markdown and HTML), front matter,
-`model-index` and BibTeX. Code is what a reader might run, a quotation is somebody else's, a question or a plan states nothing:
+Read are sentences, labelled lines and table cells; front matter, `model-index` and BibTeX in `fields.py`. Code is what a reader might run, a quotation is somebody else's, a question or a plan states nothing:
 they are left out, and so is a number that stands near nothing it could be of.
 """
 
 from __future__ import annotations
 
-import itertools
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-import yaml
-
-from harness.cards.document import Block, Document
+from harness.cards.document import Document
+from harness.cards.passages import Passage, blanked, passages
 from harness.cards.quantities import Quantity, quantities
-from harness.cards.sentences import Span, sentences
+from harness.cards.sentences import Span
 from harness.cards.vocabulary import Property, Vocabulary, phrase, vocabulary
 
-@dataclass(frozen=True)
-class Entry:
-    """A BibTeX entry's fields, each with its place in the text."""
-
-    kind: str
-    fields: dict[str, tuple[str, Span]]
-
-
-Value = Entry | Quantity | str | bool | tuple[float, ...] | tuple[str, ...]
-"""A number, a canonical name, whether a technique was used, a list of numbers, names of people, or a BibTeX entry."""
-
-
-@dataclass(frozen=True)
-class Passage:
-    """A sentence, line or cell with the words that say what it is about."""
-
-    text: str
-    """Context and own words; what is no prose (addresses, reference marks) is blanked."""
-    begin: int
-    """Where its own words begin in `text`."""
-    start: int
-    """Where they begin in the card."""
-    whole: Span
-    """The sentence or cell in the card."""
-    section: tuple[str, ...]
-    kind: str = "sentence"
-    """Or `cell` or `field`."""
-    label: str = ""
-    """What stands before it as a label, a heading or a row's head, as it is written."""
-    titles: tuple[str, ...] = ()
-    """Of a cell: its row's head and its column's title."""
-    row: str = ""
-    """Of a cell: all of its row."""
-    raw: str = ""
-    """Its own words as they stand in the card."""
-    is_head: bool = False
-    """Whether it is itself the head of a row with more cells, or a column's title."""
-
-    @property
-    def own(self) -> str:
-        return self.text[self.begin :]
-
-    def place(self, start: int, end: int) -> Span:
-        """Offsets in the card of offsets in `text`."""
-        return self.start + start - self.begin, self.start + end - self.begin
+Value = Quantity | str | bool | tuple[float, ...] | tuple[str, ...]
+"""A number, a canonical name, whether a technique was used, a list of numbers, or names of people."""
 
 
 @dataclass(frozen=True)
@@ -90,10 +44,6 @@ class Statement:
 
 ACCURACY = Property(id="accuracy", words=(), keys=())
 
-_LINKS = re.compile(r"\]\([^)\s]*\)|<?https?://[^\s>)]+>?|<!--.*?-->|</?[a-zA-Z][^<>]*>|\(References? [^)]*\)", re.DOTALL)
-_CITATION = re.compile(r"(?<=[\w.)\]] )\[\d{1,3}(?:\s?[,–-]\s?\d{1,3})*\]|(?<=[\w.)\]])\[\d{1,3}(?:\s?[,–-]\s?\d{1,3})*\]")
-_BEFORE_LIST = re.compile(r"(?:depths?|widths?|dims?|channels|sizes?|blocks|layers|mean|std|of|is|are|was|were|with)\s?$", re.IGNORECASE)
-_MARKS = re.compile(r"\*\*|[`$~](?!\d)|(?<!\w)_|_(?!\w)|\*(?=\w)|(?<=\w)\*|\\(?=[\[\]_%#])")
 _REFERENCE = re.compile(
     r"(?:\b(?:Tables?|Tab\.?|Figures?|Figs?\.?|Sections?|Sec\.?|Appendix|Eqs?\.?|Equations?|References?|Refs?\.?|Chapter|version|v|Python|CUDA|cuDNN|torch|PyTorch|TensorFlow|timm|seed|line|lines|step|issue|PR|volume|pp?\.|top|stage)\s?|[@#§β₁₂^])$",
     re.IGNORECASE,
@@ -103,7 +53,10 @@ _GAP = re.compile(
     r"roughly|close|more|less|than|up|value|values|rate|factor|coefficient|strength|probability|prob|parameters?|alpha|its|this|only|just|lr|wd|count|total|using|size|we|amounts?|amounted|"
     r"constant|default|reaches|stands|dimension|counts|large|high|low|small|exactly|α|λ|ε|β|γ|eps|epsilon)\b)*\s*"
 )
-_COPULA = re.compile(r"(?:\b(?:is|was|are|were|of|to|at|equals|being|as|with)|[:=])\s*(?:an?|the|about|around|approximately|roughly|only|just|set to|~|≈|\W)*\s*$", re.IGNORECASE)
+_COPULA = re.compile(
+    r"(?:\b(?:is|was|are|were|of|to|at|equals|being|as|with)|[:=])\s*(?:an?|the|about|around|approximately|roughly|only|just|set to|~|≈|\W)*\s*$",
+    re.IGNORECASE,
+)
 _STOP = re.compile(
     r"[;.!?]\s|\b(?:and|or|by|after|before|every|per|until|decay\w*|divid\w+|multipl\w+|reduc\w+|drop\w*|increas\w+|schedul\w*|warm\w*|anneal\w*|than|figure|table|section|study|epochs?|steps?|but|while|"
     r"whereas|from|not|which|because|when|where|also|scal\w+|search\w*|sweep\w*|between|among)\b|,\s",
@@ -132,126 +85,29 @@ _LIST = re.compile(
     r"(?<![\w.,])(?!\d{1,3}(?:,\d{3})+(?!\s?[,\d]))"
     r"(\d+(?:\.\d+|(?:,\d{3})+(?!\d))?(?:(?:\s?[,/–]\s?|-|\s?,?\s(?:and|&)\s)\d+(?:\.\d+|(?:,\d{3})+(?!\d))?){2,})(?![\w%])"
 )
-_RESOLUTION = re.compile(r"(?<![\w.×])(?:3\s?[x×]\s?)?(\d{1,4})(?:\s?(?:x|×|\*|by|\\times)\s?(\d{1,4})(?!\d)(?:\s?[x×]\s?3(?!\d))?|²|\^2)(?:\s?(?:px|pixels?))?")
+_RESOLUTION = re.compile(
+    r"(?<![\w.×])(?:3\s?[x×]\s?)?(\d{1,4})(?:\s?(?:x|×|\*|by|\\times)\s?(\d{1,4})(?!\d)(?:\s?[x×]\s?3(?!\d))?|²|\^2)(?:\s?(?:px|pixels?))?"
+)
 _QUOTES = re.compile(r"[“\"]([^“”\"\n]{12,})[”\"]")
 _PLAIN_TITLE = re.compile(
     r"(?:\W|values?|results?|scores?|this|model|ours|checkpoint|metrics?|val|test|validation|set|accuracy|percent|reported|published|224|px|paper|timm|source|sources|authors|yes|no|download|link|weights|config|log)*",
     re.IGNORECASE,
 )
 _PARTIAL = re.compile(r"\b\d[\d,]* of \d[\d,]*\b")
-_HEADER_SCALE = re.compile(r"[(\[](?:in )?(?P<a>[MGBK]|millions?|billions?)[)\]]|\b(?P<b>[GM])(?=FLOPs?|MACs?|flops)|\bin (?P<c>millions|billions)\b|(?P<d>[MG])$")
+_HEADER_SCALE = re.compile(
+    r"[(\[](?:in )?(?P<a>[MGBK]|millions?|billions?)[)\]]|\b(?P<b>[GM])(?=FLOPs?|MACs?|flops)|\bin (?P<c>millions|billions)\b|(?P<d>[MG])$"
+)
 
 
-def find_statements(document: Document, markers: Sequence[Span] = ()) -> list[Statement]:
-    """The statements of a card, in order of their place.
+def read_prose(document: Document, markers: Sequence[Span] = ()) -> Iterator[Statement]:
+    """The statements of a card's sentences and cells.
 
     Args:
         document: the card.
-        markers: spans that state nothing: its markers, and what was written by us.
+        markers: spans of its markers.
     """
     reader = _Reader(vocabulary())
-    found = [statement for passage in passages(document, markers) for statement in reader.read(passage)]
-    found += [statement for text, start in _yaml_parts(document) for statement in _front_matter(text, start, document)]
-    found += [statement for block in document.blocks if block.kind == "fence" for statement in _bibtex(document, block)]
-    blocked = sorted(markers)
-    kept = {(s.about.id, s.span): s for s in found if not any(a < s.span[1] and s.span[0] < b for a, b in blocked)}
-    return sorted(kept.values(), key=lambda statement: statement.span)
-
-
-# --- passages ---
-
-
-def passages(document: Document, markers: Sequence[Span] = ()) -> Iterator[Passage]:
-    """Sentences, lines and cells of a card, with the words around that say what they are about."""
-    text = document.text
-    for block in document.blocks:
-        if block.kind == "paragraph":
-            for start, end in sentences(text, block.start, block.end, markers):
-                label = block.label or ""
-                yield _passage(text, "", (start, end), block.section, "sentence", label)
-        elif block.kind == "html":
-            yield from _html_passages(document, block)
-    for row in _rows(document):
-        names = [text[cell.start : cell.end] for cell in row]
-        models = " ".join(name for name in names if vocabulary().model_names.search(name) and len(name) < 60)
-        for cell in row:
-            title, head = _titles(cell, names)
-            passage = _cell(text, (cell.start, cell.end), title, head, models, cell.section)
-            yield replace(passage, row=" | ".join(names), is_head=len(row) > 1 and cell is row[0])
-
-
-def _passage(text: str, context: str, span: Span, section: tuple[str, ...], kind: str, label: str) -> Passage:
-    own = _blanked(text[slice(*span)])
-    return Passage(context + own, len(context), span[0], span, section, kind, label, raw=text[slice(*span)])
-
-
-def _blanked(text: str) -> str:
-    """The text with what is no prose blanked, at the same length."""
-    for pattern in (_LINKS, _MARKS):
-        text = pattern.sub(lambda match: " " * len(match.group()), text)
-    text = _CITATION.sub(lambda m: m.group() if _BEFORE_LIST.search(text[: m.start()]) else " " * len(m.group()), text)
-    return re.sub(r"\s", " ", text)
-
-
-def _cell(text: str, span: Span, title: str, head: str, models: str, section: tuple[str, ...]) -> Passage:
-    """A cell: a title that names what its column holds stands next to it, otherwise the row's head does."""
-    near_title = _names_something(title) or not _names_something(head)
-    parts = [part for part in ((head, title) if near_title else (title, head)) if part]
-    about = " — ".join(dict.fromkeys([*([models] if models and models not in parts else []), *parts]))
-    passage = _passage(text, f"{_blanked(about)}: " if about else "", span, section, "cell", title if near_title else head)
-    return replace(passage, titles=tuple(part for part in (head, title) if part))
-
-
-def _names_something(title: str) -> bool:
-    words = vocabulary()
-    patterns = [p.labels_pattern for p in words.properties if p.labels_pattern]
-    metrics = [pattern for metric in words.metrics.values() for pattern in (metric.pattern, metric.error_pattern) if pattern]
-    known = [*metrics, *(pattern for _, pattern in words.benchmark_patterns)]
-    return any(pattern.fullmatch(title) for pattern in patterns) or any(pattern.search(title) for pattern in known)
-
-
-def _rows(document: Document) -> list[list[Block]]:
-    cells = (block for block in document.blocks if block.kind == "cell")
-    return [list(row) for _, row in itertools.groupby(cells, key=lambda block: block.line)]
-
-
-def _titles(cell: Block, names: list[str]) -> tuple[str, str]:
-    """Title of a cell's column and head of its row."""
-    head, dash, title = (cell.label or "").rpartition(" — ")
-    if dash:
-        return title, head
-    return (title, "") if not names or title not in re.sub(r"[*_`]", "", names[0]) else ("", title)
-
-
-def _html_passages(document: Document, block: Block) -> Iterator[Passage]:
-    text, section = document.text, block.section
-    tables = list(re.finditer(r"<table\b.*?(?:</table>|\Z)", text[block.start : block.end], re.DOTALL | re.IGNORECASE))
-    for table in tables:
-        header: list[str] = []
-        for row in re.finditer(r"<tr\b[^>]*>(.*?)(?=</tr>|<tr\b|</table>|\Z)", table.group(), re.DOTALL | re.IGNORECASE):
-            at = block.start + table.start() + row.start(1)
-            cells = [
-                (at + m.start(2), at + m.end(2), m[1].lower())
-                for m in re.finditer(r"<(t[hd])\b[^>]*>(.*?)(?=</t[hd]>|<t[hd]\b|</tr>|\Z)", row[1], re.DOTALL | re.IGNORECASE)
-            ]
-            names = [re.sub(r"<[^>]*>", "", text[a:b]).strip() for a, b, _ in cells]
-            if not header and cells and (all(kind == "th" for *_, kind in cells) or len(cells) > 2):
-                header = names
-                continue
-            models = " ".join(name for name in names if vocabulary().model_names.search(name) and len(name) < 60)
-            for column, (start, end, _) in enumerate(cells):
-                title = header[column] if column < len(header) else ""
-                passage = _cell(text, (start, end), title, names[0] if column else "", models, section)
-                yield replace(passage, row=" | ".join(names), is_head=not header and column == 0)
-    taken = [(block.start + m.start(), block.start + m.end()) for m in tables]
-    for match in re.finditer(r"(?:^|(?<=>))([^<>]+(?:</?(?:b|i|em|strong|code|a|span|sup|sub|u)\b[^>]*>[^<>]*)*)", text[block.start : block.end]):
-        start, end = block.start + match.start(1), block.start + match.end(1)
-        if match[1].strip() and not any(a <= start < b for a, b in taken):
-            for span in sentences(text, start, end):
-                yield _passage(text, "", span, section, "sentence", "")
-
-
-# --- what a passage states ---
+    return (statement for passage in passages(document, markers) for statement in reader.read(passage))
 
 
 @dataclass(frozen=True)
@@ -275,7 +131,11 @@ class _Reader:
 
     def read(self, passage: Passage) -> Iterator[Statement]:
         """The statements of one passage."""
-        if self.hypothetical.search(passage.own) or passage.own.lstrip().startswith(('"', "“", "--", "$ ")) or " --" in passage.own:
+        if (
+            self.hypothetical.search(passage.own)
+            or passage.own.lstrip().startswith(('"', "“", "--", "$ "))
+            or " --" in passage.own
+        ):
             return
         if re.match(r"\s*(?:#|pip |python |git |wget )", passage.own):
             return
@@ -284,14 +144,20 @@ class _Reader:
         found += self._techniques(passage, found)
         for statement in found:
             is_quoted = any(a <= statement.at < b for a, b in quoted)
-            if not is_quoted and statement.span[0] >= passage.start and not statement.about.excludes(self._around(passage)):
+            if (
+                not is_quoted
+                and statement.span[0] >= passage.start
+                and not statement.about.excludes(self._around(passage))
+            ):
                 yield statement
 
     @staticmethod
     def _around(passage: Passage) -> str:
-        return f"{passage.label}: {passage.text}"
+        return f"{passage.label}: {passage.text} {passage.row}"
 
-    def _statement(self, passage: Passage, about: Property, value: Value, start: int, end: int, **more: Any) -> Statement:
+    def _statement(
+        self, passage: Passage, about: Property, value: Value, start: int, end: int, **more: Any
+    ) -> Statement:
         first = more.pop("first", start)
         words = re.sub(r"\s+", " ", passage.text[min(first, start) : max(end, more.pop("last", end))]).strip()
         return Statement(about, value, passage.place(start, end), passage, start, words=words, **more)
@@ -311,7 +177,7 @@ class _Reader:
 
     def _labels(self, passage: Passage) -> list[_Mention]:
         """Headings and labels that are as a whole words for a property."""
-        titles = [_blanked(title) for title in passage.titles]
+        titles = [blanked(title) for title in passage.titles]
         titles += [match[1] for match in [re.match(r"\W*([^:]{1,40}?)\s*:", passage.own)] if match]
         found = []
         for about in self.words.properties:
@@ -326,7 +192,11 @@ class _Reader:
     def _named(self, text: str) -> list[Span]:
         """Spans of names that hold digits: networks, data sets, devices, venues."""
         patterns = [self.words.model_names, *(pattern for _, pattern in self.words.benchmark_patterns)]
-        patterns += [p.names_pattern for p in self.words.properties if p.names_pattern and p.id in ("training data", "GPU model", "venue", "precision")]
+        patterns += [
+            p.names_pattern
+            for p in self.words.properties
+            if p.names_pattern and p.id in ("training data", "GPU model", "venue", "precision")
+        ]
         return [match.span() for pattern in patterns for match in pattern.finditer(text)]
 
     def _numbers(self, passage: Passage) -> Iterator[Statement]:
@@ -358,7 +228,13 @@ class _Reader:
         yield from self._accuracies(passage, [q for q in numbers if q.start not in bound], mentions)
 
     def _bind(
-        self, passage: Passage, number: Quantity, mentions: list[_Mention], before: int, after: int, numbers: list[Quantity]
+        self,
+        passage: Passage,
+        number: Quantity,
+        mentions: list[_Mention],
+        before: int,
+        after: int,
+        numbers: list[Quantity],
     ) -> tuple[Property, Quantity, int] | None:
         """The property that a number is of, the number in its unit, and where the words for it begin."""
         text = passage.text
@@ -371,15 +247,30 @@ class _Reader:
         options = []
         if prior and before <= prior.end and self._leads(text[prior.end : number.start], passage, prior):
             options.append(prior)
-        if following and following.start <= after and _AFTER.fullmatch(text, number.end, following.start) and following.start - number.end < 30:
-            options.insert(0 if following.start - number.end <= 2 and not re.search(r"[:=]", text[prior.end if prior else 0 : number.start]) else 1, following)
+        if (
+            following
+            and following.start <= after
+            and _AFTER.fullmatch(text, number.end, following.start)
+            and following.start - number.end < 30
+        ):
+            options.insert(
+                0
+                if following.start - number.end <= 2
+                and not re.search(r"[:=]", text[prior.end if prior else 0 : number.start])
+                else 1,
+                following,
+            )
         for mention in options:
             about = mention.about
             if about is None or not _takes_numbers(about) or about.list or (unit and unit not in (about.id, "")):
                 return None
             if number.end < len(text) and re.match(r"\s?%", text[number.end :]) and about.range[1] > 1:
                 continue
-            value = self._in_unit(about, number, text[max(0, mention.start - 3) : max(mention.end, number.start)] + passage.text[: passage.begin])
+            value = self._in_unit(
+                about,
+                number,
+                text[max(0, mention.start - 3) : max(mention.end, number.start)] + passage.text[: passage.begin],
+            )
             if self._fits(about, value):
                 return about, value, min(mention.start, number.start)
         return None
@@ -400,18 +291,36 @@ class _Reader:
     def _unit_of(self, text: str, number: Quantity) -> str:
         """The property whose unit follows a number; a number with a foreign unit is of nothing else."""
         for about in self.words.properties:
-            if about.units and not about.resolution and about.id != "number of training images" and any(p.match(text, number.end) for p, _ in about.unit_patterns):
+            if (
+                about.units
+                and not about.resolution
+                and about.id != "number of training images"
+                and any(p.match(text, number.end) for p, _ in about.unit_patterns)
+            ):
                 return about.id
         return ""
 
     def _by_unit(
-        self, passage: Passage, number: Quantity, mentions: list[_Mention], before: int, after: int, numbers: list[Quantity]
+        self,
+        passage: Passage,
+        number: Quantity,
+        mentions: list[_Mention],
+        before: int,
+        after: int,
+        numbers: list[Quantity],
     ) -> tuple[Property, Quantity, int] | None:
         text = passage.text
         options = []
         for about in self.words.properties:
-            sizes = [(match.end(), size) for pattern, size in about.unit_patterns if (match := pattern.match(text, number.end))]
-            fits = any(self._fits(about, number.times(size) if size != 1 else number) for _, size in sizes) or passage.begin > 0
+            sizes = [
+                (match.end(), size)
+                for pattern, size in about.unit_patterns
+                if (match := pattern.match(text, number.end))
+            ]
+            fits = (
+                any(self._fits(about, number.times(size) if size != 1 else number) for _, size in sizes)
+                or passage.begin > 0
+            )
             if sizes and fits and not about.resolution and not about.list:
                 options.append((about, *max(sizes)))
         if not options:
@@ -432,7 +341,11 @@ class _Reader:
         if specific:
             chosen = specific[0].about
         else:
-            elsewhere = [m for m in mentions if m.about is not None and not m.about.alone and any(m.about.id == o[0].id for o in options)]
+            elsewhere = [
+                m
+                for m in mentions
+                if m.about is not None and not m.about.alone and any(m.about.id == o[0].id for o in options)
+            ]
             same_unit = sum(any(p.match(text, q.end) for p, _ in options[0][0].unit_patterns) for q in numbers)
             if elsewhere and same_unit < 2:
                 return nothing
@@ -442,7 +355,11 @@ class _Reader:
                 chosen = with_needs[0] if with_needs else None
         if chosen is None:
             return nothing
-        if chosen.id == "training epochs" and re.search(r"\b(?:every|at|after|last|first|per|until|within|additional|another|extra|from|around|step|epochs?) $", text[: number.start], re.IGNORECASE):
+        if chosen.id == "training epochs" and re.search(
+            r"\b(?:every|at|after|last|first|per|until|within|additional|another|extra|from|around|step|epochs?) $",
+            text[: number.start],
+            re.IGNORECASE,
+        ):
             return nothing
         size = next(size for about, _, size in options if about.id == chosen.id)
         value = number.times(size) if size != 1 else self._in_unit(chosen, number, text[: passage.begin])
@@ -469,9 +386,13 @@ class _Reader:
         options = [p for p in self.words.properties if p.list]
         if prior_is_fraction := all(value <= 1 for value in values):
             options = []
-        by_unit = [p for p in options if p.units and any(pattern.match(text, match.end()) for pattern, _ in p.unit_patterns)]
+        by_unit = [
+            p for p in options if p.units and any(pattern.match(text, match.end()) for pattern, _ in p.unit_patterns)
+        ]
         kinds = ("mean", "std") if prior_is_fraction else ("depths", "widths")
-        prior = next((m for m in reversed(mentions) if m.end <= match.start() and m.about and m.about.list in kinds), None)
+        prior = next(
+            (m for m in reversed(mentions) if m.end <= match.start() and m.about and m.about.list in kinds), None
+        )
         if by_unit:
             yield self._statement(passage, by_unit[0], values, match.start(1), match.end(1))
         elif prior and not re.search(r"\d|[.;,]\s", text[prior.end : match.start()]) and match.start() - prior.end < 45:
@@ -488,7 +409,9 @@ class _Reader:
         near_patch = any(m.about is patch and match.start() - m.end < 12 and m.end <= match.start() for m in mentions)
         if near_patch or any(p.match(text, match.end()) for p, _ in patch.unit_patterns):
             yield self._statement(passage, patch, value, match.start(), match.end())
-        elif size.range[0] <= side <= size.range[1] and not size.excludes(self._around(passage) + " image size" * bool(re.search(r"\bat $", text[: match.start()]))):
+        elif size.range[0] <= side <= size.range[1] and not size.excludes(
+            self._around(passage) + " image size" * bool(re.search(r"\bat $", text[: match.start()]))
+        ):
             yield self._statement(passage, size, value, match.start(), match.end())
 
     # accuracies
@@ -501,9 +424,17 @@ class _Reader:
             for pattern, is_error in ((metric.pattern, False), (metric.error_pattern, True))
             for match in (pattern.finditer(text) if pattern else ())
         ]
-        metrics = sorted(m for m in metrics if not any(o[0] <= m[0] and m[1] <= o[1] and o != m and o[1] - o[0] > m[1] - m[0] for o in metrics))
-        benches = [(*match.span(), name) for name, pattern in self.words.benchmark_patterns for match in pattern.finditer(text)]
-        benches = sorted(b for b in benches if not any(o[0] <= b[0] and b[1] <= o[1] and o[1] - o[0] > b[1] - b[0] for o in benches))
+        metrics = sorted(
+            m
+            for m in metrics
+            if not any(o[0] <= m[0] and m[1] <= o[1] and o != m and o[1] - o[0] > m[1] - m[0] for o in metrics)
+        )
+        benches = [
+            (*match.span(), name) for name, pattern in self.words.benchmark_patterns for match in pattern.finditer(text)
+        ]
+        benches = sorted(
+            b for b in benches if not any(o[0] <= b[0] and b[1] <= o[1] and o[1] - o[0] > b[1] - b[0] for o in benches)
+        )
         runs = _runs([(q.start, q.end) for q in numbers], text)
         for index, number in enumerate(numbers):
             left = numbers[index - 1].end if index else 0
@@ -517,7 +448,12 @@ class _Reader:
                         if len(other) == len(run):
                             thing = next(t for t in things if t[:2] == other[position])
                             metric, bench, near = (thing, bench, True) if is_metric else (metric, thing, True)
-            if len(run) > 1 and metric is None and bench is None and any(len(r) > 1 for r in _runs([t[:2] for t in (*metrics, *benches)], text)):
+            if (
+                len(run) > 1
+                and metric is None
+                and bench is None
+                and (_runs([m[:2] for m in metrics], text) or _runs([b[:2] for b in benches], text))
+            ):
                 continue
             if metric is None:
                 metric, adjacent = self._near_metric(text, number, metrics, benches, left, right)
@@ -531,7 +467,9 @@ class _Reader:
             if statement is not None:
                 yield statement
 
-    def _near_metric(self, text: str, number: Quantity, metrics: list[Any], benches: list[Any], left: int, right: int) -> tuple[Any, bool]:
+    def _near_metric(
+        self, text: str, number: Quantity, metrics: list[Any], benches: list[Any], left: int, right: int
+    ) -> tuple[Any, bool]:
         def words(a: int, b: int) -> str:
             gap = text[a:b]
             for first, last, _ in benches:
@@ -543,37 +481,69 @@ class _Reader:
         if following and re.fullmatch(r"[\s%()*]*(?:of|in|for|\s)*", words(number.end, following[0])):
             return following, True
         prior = next((m for m in reversed(metrics) if left <= m[0] and m[1] <= number.start), None)
-        if prior and (_GAP.fullmatch(words(prior[1], number.start)) or (len(text[prior[1] : number.start]) < 60 and not _STOP.search(words(prior[1], number.start)) and _COPULA.search(text[prior[1] : number.start]))):
+        if prior and (
+            _GAP.fullmatch(words(prior[1], number.start))
+            or (
+                len(text[prior[1] : number.start]) < 60
+                and not _STOP.search(words(prior[1], number.start))
+                and _COPULA.search(text[prior[1] : number.start])
+            )
+        ):
             return prior, True
         clause = [m for m in metrics if left <= m[0] <= right]
         return (clause[0], False) if len({m[2:] for m in clause}) == 1 else (None, False)
 
     @staticmethod
-    def _near_benchmark(text: str, number: Quantity, benches: list[Any], left: int, right: int, passage: Passage) -> tuple[Any, bool]:
+    def _near_benchmark(
+        text: str, number: Quantity, benches: list[Any], left: int, right: int, passage: Passage
+    ) -> tuple[Any, bool]:
         following = next((b for b in benches if number.end <= b[0] <= right), None)
-        if following and not re.search(r"[.;:]|,\s|\band\b", text[number.end : following[0]]) and following[0] - number.end < 60:
+        if (
+            following
+            and not re.search(r"[.;:]|,\s|\band\b", text[number.end : following[0]])
+            and following[0] - number.end < 60
+        ):
             return following, bool(re.search(r"\b(?:on|for|over|of|in|from)\b", text[number.end : following[0]]))
         prior = next((b for b in reversed(benches) if left <= b[0] and b[1] <= number.start), None)
         if prior and not re.search(r"[.;]\s", text[prior[1] : number.start]) and number.start - prior[1] < 60:
-            return prior, bool(re.fullmatch(r"(?:[\s:|—(=,]|\b(?:is|of|at|an?|the|this|our|top[- ]?[15]|accuracy|acc|model|network|checkpoint|it|reach\w*|scor\w+|gets?|achiev\w+|obtain\w*|attain\w*|yields?|has)\b)*", text[prior[1] : number.start], re.IGNORECASE))
+            return prior, bool(
+                re.fullmatch(
+                    r"(?:[\s:|—(=,]|\b(?:is|of|at|an?|the|this|our|top[- ]?[15]|accuracy|acc|model|network|checkpoint|it|reach\w*|scor\w+|gets?|achiev\w+|obtain\w*|attain\w*|yields?|has)\b)*",
+                    text[prior[1] : number.start],
+                    re.IGNORECASE,
+                )
+            )
         return None, False
 
     def _accuracy(self, passage: Passage, number: Quantity, metric: Any, bench: Any, known: int) -> Statement | None:
         text = passage.text
-        clause_start = max((m.end() for m in re.finditer(r"[;.]\s|, (?:and|but|while)\b", text[: number.start])), default=0)
-        clause_end = next((m.start() for m in re.finditer(r"[;.]\s|, (?:and|but|while)\b", text[number.end :])), len(text)) + number.end
+        clause_start = max(
+            (m.end() for m in re.finditer(r"[;.]\s|, (?:and|but|while)\b", text[: number.start])), default=0
+        )
+        clause_end = (
+            next((m.start() for m in re.finditer(r"[;.]\s|, (?:and|but|while)\b", text[number.end :])), len(text))
+            + number.end
+        )
         clause = text[clause_start:clause_end]
         if any(not self._is_plain(title) for title in (*passage.titles, *_worded(passage.row))):
             return None
         if _PARTIAL.search(f"{passage.row} {text}") or self.others.search(" ".join(passage.section[-2:])):
             return None
-        if _RELATIVE.search(clause) or number.relation in ("least", "most") or number.upper is not None and "±" not in number.text:
+        if (
+            _RELATIVE.search(clause)
+            or number.relation in ("least", "most")
+            or (number.upper is not None and "±" not in number.text)
+        ):
             return None
         name, is_error = (metric[2], metric[3]) if metric else ("top1", False)
         if bench is None:
-            if self.others.search(text) or known > 0 and metric is None:
+            if self.others.search(text) or (known > 0 and metric is None):
                 return None
-            heads = [n for n, pattern in self.words.benchmark_patterns if pattern.search(f"{passage.label} {' '.join(passage.section[-1:])}")]
+            heads = [
+                n
+                for n, pattern in self.words.benchmark_patterns
+                if pattern.search(f"{passage.label} {' '.join(passage.section[-1:])}")
+            ]
             benchmark = heads[0] if heads else "imagenet-val"
         else:
             benchmark = bench[2]
@@ -594,10 +564,20 @@ class _Reader:
         if not number.percent and value is number and metric is None and passage.kind != "cell":
             return None
         shown = value.complement() if is_error else value
-        about = replace_id(ACCURACY, "top-1 accuracy" if name == "top1" else "top-5 accuracy" if name == "top5" else "corruption error")
-        first = metric[0] if metric and metric[0] < number.start and metric[0] >= passage.begin else number.start
-        last = metric[1] if metric and metric[1] > number.end else number.end
-        return self._statement(passage, about, shown, number.start, number.end, metric=(benchmark, name), first=first, last=last)
+        about = renamed(
+            ACCURACY, "top-1 accuracy" if name == "top1" else "top-5 accuracy" if name == "top5" else "corruption error"
+        )
+        is_before = metric and passage.begin <= metric[0] < number.start
+        return self._statement(
+            passage,
+            about,
+            shown,
+            number.start,
+            number.end,
+            metric=(benchmark, name),
+            first=metric[0] if is_before else number.start,
+            last=max(metric[1], number.end) if metric else number.end,
+        )
 
     def _is_plain(self, title: str) -> bool:
         """Whether a table's heading says nothing that would make an accuracy one of something else."""
@@ -609,18 +589,32 @@ class _Reader:
 
     def _names(self, passage: Passage) -> Iterator[Statement]:
         for about in self.words.properties:
-            if passage.is_head or not about.names or about.names_pattern is None or not about.names_pattern.search(passage.own):
+            if (
+                passage.is_head
+                or not about.names
+                or about.names_pattern is None
+                or not about.names_pattern.search(passage.own)
+            ):
                 continue
             found: dict[Span, str] = {}
             for pattern in about.frame_patterns:
                 for match in pattern.finditer(passage.text):
                     if match.start("name") >= passage.begin:
                         found[match.span("name")] = about.canonical(match["name"])
-            labelled = bool(about.labels_pattern and (about.labels_pattern.fullmatch(passage.label) or _head(passage, about)))
+            labelled = bool(
+                about.labels_pattern and (about.labels_pattern.fullmatch(passage.label) or _head(passage, about))
+            )
             for match in about.names_pattern.finditer(passage.text, passage.begin):
-                if about.alone or labelled or self._by_words(about, passage, match) or (about.needs and not about.excludes(self._around(passage)) and not about.frames):
+                if (
+                    about.alone
+                    or labelled
+                    or self._by_words(about, passage, match)
+                    or (about.needs and not about.excludes(self._around(passage)) and not about.frames)
+                ):
                     found[match.span()] = about.canonical(match.group())
-            spans = [span for span in found if not any(a <= span[0] and span[1] <= b and (a, b) != span for a, b in found)]
+            spans = [
+                span for span in found if not any(a <= span[0] and span[1] <= b and (a, b) != span for a, b in found)
+            ]
             asserted = [span for span in sorted(spans) if not self._is_negated(passage, span)]
             for span in asserted:
                 yield self._statement(passage, about, found[span], *span)
@@ -638,7 +632,10 @@ class _Reader:
         text = passage.text
         before = list(about.words_pattern.finditer(text, 0, match.start()))
         after = about.words_pattern.search(text, match.end(), match.end() + 30)
-        leads = before and re.fullmatch(r"[\s:=|—(]*(?:(?:is|was|are|were|the|an?|used|of|type|function)\s+)*", text[before[-1].end() : match.start()])
+        leads = before and re.fullmatch(
+            r"[\s:=|—(]*(?:(?:is|was|are|were|the|an?|used|of|type|function)\s+)*",
+            text[before[-1].end() : match.start()],
+        )
         return bool(leads or (after and re.fullmatch(r"[\s-]*", text[match.end() : after.start()])))
 
     @staticmethod
@@ -650,7 +647,11 @@ class _Reader:
             return True
         if re.match(r"-(?:free|less)\b|\s(?:variants?|versions?|ablations?|experiments?)\b", after):
             return True
-        replaced = re.match(r"\W*(?:\w+\W+){0,2}?(?:(?:is|was|are|were) (?:not|replaced|swapped|dropped|removed)|gave way)", after, re.IGNORECASE)
+        replaced = re.match(
+            r"\W*(?:\w+\W+){0,2}?(?:(?:is|was|are|were) (?:not|replaced|swapped|dropped|removed)|gave way)",
+            after,
+            re.IGNORECASE,
+        )
         return bool(_NEGATION.search(clause) or replaced)
 
     # techniques
@@ -667,15 +668,23 @@ class _Reader:
                     yield self._statement(passage, about, used, *match.span())
             named = [title for title in passage.titles if about.labels_pattern and about.labels_pattern.match(title)]
             heading = named and all(title in named or self._is_plain(title) for title in passage.titles)
-            if heading and re.fullmatch(r"\W*(?:yes|no|true|false|none|off|on|x|✓|✗|✔|✘|(?:not )?(?:used|applied|enabled)|disabled|—)\W*", passage.own, re.IGNORECASE):
+            if heading and re.fullmatch(
+                r"\W*(?:yes|no|true|false|none|off|on|x|✓|✗|✔|✘|(?:not )?(?:used|applied|enabled)|disabled|—)\W*",
+                passage.own,
+                re.IGNORECASE,
+            ):
                 used = not re.search(r"no|false|off|disabled|[x✗✘—]", passage.own, re.IGNORECASE)
                 yield self._statement(passage, about, used, passage.begin, len(passage.text))
 
     def _is_used(self, passage: Passage, match: re.Match[str]) -> bool | None:
         text = passage.text
-        start = max((m.end() for m in re.finditer(r"[;:]\s|\b(?:but|while|whereas|except)\b", text[: match.start()])), default=0)
+        start = max(
+            (m.end() for m in re.finditer(r"[;:]\s|\b(?:but|while|whereas|except)\b", text[: match.start()])), default=0
+        )
         before = text[start : match.start()]
-        stop = next((m.start() for m in re.finditer(r"[;,]\s|\b(?:but|while|whereas|and)\b", text[match.end() :])), len(text))
+        stop = next(
+            (m.start() for m in re.finditer(r"[;,]\s|\b(?:but|while|whereas|and)\b", text[match.end() :])), len(text)
+        )
         after = text[match.end() : match.end() + stop]
         negations = len(_NEGATION.findall(before))
         if negations > 1 or (negations and _NEGATED_AFTER.match(after)):
@@ -684,7 +693,14 @@ class _Reader:
             return False
         if re.search(r"\b(?:yes|true|on|enabled)\W*$", after[:20], re.IGNORECASE):
             return True
-        return True if _USED.search(f"{before} {after}") or re.search(r"augment|regulari|technique|training|recipe", " ".join((passage.label, *passage.titles)), re.IGNORECASE) else None
+        return (
+            True
+            if _USED.search(f"{before} {after}")
+            or re.search(
+                r"augment|regulari|technique|training|recipe", " ".join((passage.label, *passage.titles)), re.IGNORECASE
+            )
+            else None
+        )
 
     # people and addresses
 
@@ -692,7 +708,11 @@ class _Reader:
         for about in self.words.properties:
             match = about.people and _label(passage, about)
             if match:
-                own = passage.own[match.end() if passage.begin == 0 else 0 :] if not isinstance(match, bool) else passage.own
+                own = (
+                    passage.own[match.end() if passage.begin == 0 else 0 :]
+                    if not isinstance(match, bool)
+                    else passage.own
+                )
                 first = len(passage.own) - len(own)
                 people = split_people(own)
                 if people:
@@ -702,7 +722,9 @@ class _Reader:
     def _addresses(self, passage: Passage) -> Iterator[Statement]:
         """The one address behind a label such as `Paper:`."""
         for about in self.words.properties:
-            match = about.address and (_label(passage, about) or (about.labels_pattern and about.labels_pattern.fullmatch(passage.label)))
+            match = about.address and (
+                _label(passage, about) or (about.labels_pattern and about.labels_pattern.fullmatch(passage.label))
+            )
             found = list(re.finditer(about.address or "", passage.raw)) if match else []
             ids = {(m.groupdict().get("id") or m.group()).rstrip("./").removesuffix(".git") for m in found}
             if len(ids) == 1:
@@ -719,7 +741,7 @@ def _takes_numbers(about: Property) -> bool:
     return about.number and not about.names
 
 
-def replace_id(about: Property, name: str) -> Property:
+def renamed(about: Property, name: str) -> Property:
     """The property by another name."""
     return about.model_copy(update={"id": name})
 
@@ -742,7 +764,11 @@ def _runs(spans: list[Span], text: str) -> list[list[Span]]:
     """Runs of spans that stand in a list: `A, B and C`, `A/B`."""
     runs: list[list[Span]] = []
     for span in sorted(set(spans)):
-        if runs and re.fullmatch(r"[\s,/&%|()]*(?:and)?[\s%(]*", text[runs[-1][-1][1] : span[0]]) and span[0] > runs[-1][-1][1]:
+        if (
+            runs
+            and re.fullmatch(r"[\s,/&%|()]*(?:and)?[\s%(]*", text[runs[-1][-1][1] : span[0]])
+            and span[0] > runs[-1][-1][1]
+        ):
             runs[-1].append(span)
         else:
             runs.append([span])
@@ -756,130 +782,3 @@ def split_people(text: str) -> tuple[str, ...]:
     names = [part for part in parts if part]
     is_name = [bool(re.fullmatch(r"(?:[A-ZÀ-Þ][\w.'’À-ÿ-]*\s+){0,4}[A-ZÀ-Þ][\w.'’À-ÿ-]+", name)) for name in names]
     return tuple(names) if names and all(is_name) and any(" " in name for name in names) else ()
-
-
-# --- front matter, model-index ---
-
-
-def _yaml_parts(document: Document) -> Iterator[tuple[str, int]]:
-    """Front matter, and a `model-index` that stands in the text."""
-    if document.front_matter:
-        yield document.text[slice(*document.front_matter)], document.front_matter[0]
-    body = document.front_matter[1] if document.front_matter else 0
-    for match in re.finditer(r"^model-index:[ \t]*\n(?:(?:[ \t-].*)?\n)+", document.text[body:] + "\n", re.MULTILINE):
-        yield match.group(), body + match.start()
-
-
-def _front_matter(text: str, start: int, document: Document) -> Iterator[Statement]:
-    safe = re.sub(r"[\ud800-\udfff\x00\x85\u2028\u2029\xa0]", " ", text)
-    try:
-        root = yaml.compose(safe, Loader=yaml.SafeLoader)
-    except yaml.YAMLError:
-        return
-    if not isinstance(root, yaml.MappingNode):
-        return
-    words = vocabulary()
-    named = {"license": "licence", "library_name": "library", "pipeline_tag": "task", "datasets": "training data", "dataset": "training data"}
-    for key, node in root.value:
-        about = next((p for p in words.properties if p.id == named.get(key.value)), None)
-        nodes = node.value if isinstance(node, yaml.SequenceNode) else [node]
-        for item in nodes if about else ():
-            names = about.names_in(item.value.replace("/", " ")) if about and isinstance(item, yaml.ScalarNode) else set()
-            if about and len(names) == 1:
-                yield _field(about, names.pop(), item, start, f"{key.value}: {item.value}")
-        if key.value == "model-index":
-            yield from _model_index(node, start)
-
-
-def _field(about: Property, value: Value, node: yaml.Node, start: int, words: str, **more: Any) -> Statement:
-    span = start + node.start_mark.index, start + node.end_mark.index
-    return Statement(about, value, span, Passage(words, 0, span[0], span, (), "field"), 0, words=words, **more)
-
-
-def _model_index(node: yaml.Node, start: int) -> Iterator[Statement]:
-    words = vocabulary()
-    for model in node.value if isinstance(node, yaml.SequenceNode) else ():
-        for result in _items(_get(model, "results")):
-            data = " ".join(str(yaml.serialize(part)) for part in (_get(result, "dataset"),) if part is not None)
-            benchmark = next((name for name, pattern in words.benchmark_patterns if pattern.search(data.replace("imagenet-1k", "ImageNet-1k"))), None)
-            for metric in _items(_get(result, "metrics")):
-                value = _get(metric, "value")
-                names = [node.value for key in ("name", "type") if isinstance(node := _get(metric, key), yaml.ScalarNode)]
-                kind = _metric_of(names)
-                if benchmark is None or kind is None or not isinstance(value, yaml.ScalarNode):
-                    continue
-                number = next(quantities(value.value), None)
-                if number is not None:
-                    percent = number.times(100) if 0 < number.value < 1 else number
-                    percent = replace(percent, percent=True, scaled=False)
-                    shown = percent.complement() if kind[1] else percent
-                    about = replace_id(ACCURACY, "top-1 accuracy" if kind[0] == "top1" else "top-5 accuracy")
-                    yield _field(about, shown, value, start, f"{names[0]}: {value.value}", metric=(benchmark, kind[0]))
-
-
-def _metric_of(names: list[str]) -> tuple[str, bool] | None:
-    """Which metric a model-index names, and whether it is an error."""
-    for name in names:
-        for metric in ("top5", "top1", "mce"):
-            known = vocabulary().metrics[metric]
-            if known.error_pattern and known.error_pattern.search(name.replace("_", " ")):
-                return metric, True
-            if known.pattern.search(name.replace("_", " ")):
-                return metric, False
-    return None
-
-
-def _get(node: yaml.Node | None, key: str) -> yaml.Node | None:
-    return next((value for name, value in node.value if name.value == key), None) if isinstance(node, yaml.MappingNode) else None
-
-
-def _items(node: yaml.Node | None) -> list[yaml.Node]:
-    return list(node.value) if isinstance(node, yaml.SequenceNode) else []
-
-
-# --- BibTeX ---
-
-BIBTEX = Property(id="citation", words=(), keys=("documented.citation.bibtex",), question="citation")
-
-
-def bibtex_entries(text: str) -> list[Entry]:
-    """The entries of a text; braces and accents are taken off the values."""
-    entries = []
-    heads = list(re.finditer(r"@(\w+)\s*\{", text))
-    for head, following in itertools.zip_longest(heads, heads[1:]):
-        body_end = following.start() if following else len(text)
-        fields = {}
-        for match in re.finditer(r"(?:^|[,{\n])\s*(\w+)\s*=\s*", text[head.end() : body_end]):
-            at = head.end() + match.end()
-            end = _value_end(text, at, body_end)
-            fields[match[1].lower()] = (_untex(text[at:end]), (at, end))
-        entries.append(Entry(head[1].lower(), fields))
-    return entries
-
-
-def _value_end(text: str, at: int, stop: int) -> int:
-    depth, quote = 0, text[at : at + 1] == '"'
-    for index in range(at, stop):
-        character = text[index]
-        depth += (character == "{") - (character == "}")
-        if (depth <= 0 and not quote and (character in ",\n" or depth < 0)) or (quote and index > at and character == '"' and text[index - 1] != "\\"):
-            return index + (1 if quote else 0)
-        if depth == 0 and character == "}":
-            return index + 1
-    return stop
-
-
-def _untex(value: str) -> str:
-    plain = re.sub(r"\\[`'^\"~=.uvHtcdbr]\s*\{?\\?([A-Za-z])\}?", r"\1", value)
-    return re.sub(r"\s+", " ", re.sub(r"[{}\"]|\\", "", plain)).strip()
-
-
-def _bibtex(document: Document, block: Block) -> Iterator[Statement]:
-    text = document.text[block.start : block.end]
-    if not re.search(r"@\w+\s*\{", text):
-        return
-    for entry in bibtex_entries(text):
-        first = min((span[0] for _, span in entry.fields.values()), default=0)
-        whole = block.start, block.end
-        passage = Passage(text, 0, block.start, whole, block.section, "field")
-        yield Statement(BIBTEX, entry, (block.start + first, block.start + first), passage, first, words=entry.kind)

@@ -6,7 +6,7 @@ import functools
 import re
 
 import yaml
-from pydantic import ValidationError
+from pydantic import Field, ValidationError
 
 from harness.cards.questions import Table
 from harness.errors import HarnessError
@@ -20,12 +20,12 @@ class Property(Table):
     words: tuple[str, ...]
     keys: tuple[str, ...]
     question: str | None = None
-    units: str | dict[str, float] = {}
+    units: str | dict[str, float] = Field(default_factory=dict)
     alone: bool = False
     range: tuple[float, float] = (0.0, 1e18)
     number: bool = True
     """Whether a number may follow its words."""
-    names: dict[str, tuple[str, ...]] = {}
+    names: dict[str, tuple[str, ...]] = Field(default_factory=dict)
     frames: tuple[str, ...] = ()
     technique: bool = False
     contains: str | None = None
@@ -64,7 +64,9 @@ class Property(Table):
     @functools.cached_property
     def unit_patterns(self) -> tuple[tuple[re.Pattern[str], float], ...]:
         units = {self.units: 1.0} if isinstance(self.units, str) else self.units
-        return tuple((re.compile(_spaced(rf" ?(?:{unit})(?![A-Za-z0-9])"), re.IGNORECASE), size) for unit, size in units.items())
+        return tuple(
+            (re.compile(_spaced(rf" ?(?:{unit})(?![A-Za-z0-9])"), re.IGNORECASE), size) for unit, size in units.items()
+        )
 
     @functools.cached_property
     def names_pattern(self) -> re.Pattern[str] | None:
@@ -89,7 +91,11 @@ class Property(Table):
 
     def names_in(self, text: str) -> set[str]:
         """Canonical names that a text holds."""
-        return {self.canonical(match.group()) for match in self.names_pattern.finditer(text)} if self.names_pattern else set()
+        return (
+            {self.canonical(match.group()) for match in self.names_pattern.finditer(text)}
+            if self.names_pattern
+            else set()
+        )
 
     def excludes(self, text: str) -> bool:
         """Whether a text's words say that it is about something else."""
@@ -130,10 +136,15 @@ class Vocabulary(Table):
     @functools.cached_property
     def model_names(self) -> re.Pattern[str]:
         written = _spaced("|".join(self.families))
-        ids = _spaced("|".join(family.lower() for family in self.families if re.fullmatch(r"[A-Za-z0-9]{4,}|ViT|\(\?:SE.*", family)))
+        ids = _spaced(
+            "|".join(
+                family.lower() for family in self.families if re.fullmatch(r"[A-Za-z0-9]{4,}|ViT|\(\?:SE.*", family)
+            )
+        )
         rest = r"[A-Za-z0-9]*(?:[-_./](?=[A-Za-z0-9])[A-Za-z0-9]+)*"
-        return re.compile(rf"(?<![A-Za-z0-9])(?:\w+/)?(?:\d+GF[ ])?(?:(?:{written}){rest}|(?:tv_|tf_)?(?:{ids})(?=[a-z]?[-_0-9]){rest})")
-
+        return re.compile(
+            rf"(?<![A-Za-z0-9])(?:\w+/)?(?:\d+GF[ ])?(?:(?:{written}){rest}|(?:tv_|tf_)?(?:{ids})(?=[a-z]?[-_0-9]){rest})"
+        )
 
 
 def phrase(*forms: str) -> re.Pattern[str]:

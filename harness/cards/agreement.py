@@ -1,0 +1,175 @@
+"""Whether evidence says what a statement does, as exactly as it is stated; None where that can't be told."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Sequence
+from typing import Any
+
+from harness.cards.quantities import Quantity
+from harness.cards.sentences import Span
+from harness.cards.statements import Statement
+from harness.cards.views import View
+from harness.cards.vocabulary import Property
+from harness.evidence import EvidenceClass
+
+_SPREAD = 0.1
+"""Percentage points by which two evaluations of the same weights may differ: within it nothing is decided."""
+
+
+def agrees(statement: Statement, view: View) -> bool | None:
+    """Whether evidence says what a statement does; None where that can't be told."""
+    value, known, about = statement.value, view.value, statement.about
+    if about.year:
+        years = re.findall(r"\b(?:19|20)\d\d\b", str(known))
+        return isinstance(value, Quantity) and str(int(value.value)) in years if years else None
+    if about.address is not None:
+        stated, right = _address(str(value)), _address(str(known))
+        return stated.startswith(right) or right.startswith(stated)
+    if isinstance(value, bool):
+        return _used_agrees(value, known, about)
+    if isinstance(value, tuple):
+        return _people_agree(value, known, view) if about.people else _list_agrees(value, known, about)
+    if isinstance(value, str):
+        if str(known).casefold() == "none":
+            return False
+        names = about.names_in(str(known)) or about.names_in(view.fact.says or "" if view.fact else "")
+        return value in names if names else None
+    if isinstance(value, Quantity):
+        return _number_agrees(statement, value, known, view)
+    return None
+
+
+def _number_agrees(statement: Statement, value: Quantity, known: Any, view: View) -> bool | None:
+    about = statement.about
+    if about.id == "FLOPs" and view.name.metric == "macs":  # many count one for a multiply-add, some two
+        found = [_one_agrees(statement, value.times(factor), known, view) for factor in (1, 0.5)]
+        return True if True in found else None if None in found else False
+    return _one_agrees(statement, value, known, view)
+
+
+def _one_agrees(statement: Statement, value: Quantity, known: Any, view: View) -> bool | None:
+    about = statement.about
+    if isinstance(known, dict):
+        sizes = [size for text in known.values() if (size := _bytes(str(text)))]
+        near = [abs(value.value - size) <= max(value.step / 2, 0.01 * size) for size in sizes]
+        return True if any(near) else None
+    if known == "none" or known is False:
+        known = 0
+    if isinstance(known, bool) or not isinstance(known, int | float):
+        return None
+    if view.evidence.unit and view.evidence.unit.startswith("million"):
+        known = known * 1e6
+    if view.evidence.unit and view.evidence.unit.startswith("billion"):
+        known = known * 1e9
+    found = value.agrees(known, truncated=about.truncated)
+    rounded = view.class_ is EvidenceClass.DOCUMENTED and (isinstance(view.value, float) or known != view.value)
+    if found is False and about.range[0] >= 1000 and rounded and abs(value.value - known) <= 0.06 * abs(known):
+        return None  # a rounded value, or another way of counting
+    if found is False and abs(value.value - known) <= about.tolerance * abs(known):
+        return None
+    if found is False and statement.metric is not None and abs(value.value - known) <= _SPREAD:
+        return None
+    return found
+
+
+def agrees_with(statement: Statement, known: Any) -> bool:
+    value = statement.value
+    if isinstance(value, Quantity) and isinstance(known, int | float):
+        return value.agrees(known) is True
+    return isinstance(value, str) and value in statement.about.names_in(str(known))
+
+
+def _used_agrees(used: bool, known: Any, about: Property) -> bool | None:
+    if about.contains is not None:
+        was_used = re.search(about.contains.replace(" ", r"[\s_-]"), str(known), re.IGNORECASE) is not None
+    elif isinstance(known, str):
+        was_used = known.casefold() not in ("none", "x", "off", "no")
+    elif isinstance(known, bool | int | float):
+        was_used = bool(known)
+    else:
+        return None
+    return used is was_used
+
+
+def _list_agrees(value: tuple[Any, ...], known: Any, about: Property) -> bool | None:
+    if isinstance(known, dict):
+        known = known.get(about.list or "")
+    if isinstance(known, str) and about.list in ("mean", "std"):
+        match = re.search(rf"{about.list} \[([^\]]*)\]", known)
+        known = [float(part) for part in match[1].split(",")] if match else None
+    if not isinstance(known, list) or not known:
+        return None
+    if len(value) != len(known):
+        return (
+            None
+            if len(value) == len(known) + 1 and tuple(known) == value[1:]
+            else False
+            if about.list in ("depths", "widths")
+            else None
+        )
+    return all(
+        abs(a - b) <= 0.005 if about.list in ("mean", "std") else a == b for a, b in zip(value, known, strict=True)
+    )
+
+
+def _people_agree(stated: tuple[Any, ...], known: Any, view: View) -> bool | None:
+    if not isinstance(known, list):
+        return None
+    developers = surnames([str(name) for name in known])
+    words = folded(f"{view.fact.says if view.fact else ''}")
+    known_words = set(words.split())
+    strangers = [name for name in stated if not surnames([name]) <= developers]
+    if len(strangers) == len(stated) and any(
+        re.search(
+            r"\b(?:AI|Research|Team|Inc|Labs?|University|Institute|Google|Meta|Microsoft|Facebook|FAIR|NVIDIA|authors?)\b",
+            n,
+        )
+        for n in stated
+    ):
+        return None  # an organisation in place of people
+    return not [name for name in strangers if not (folded(name) in words and set(folded(name).split()) <= known_words)]
+
+
+def surnames(names: Sequence[str]) -> set[str]:
+    found = set()
+    for name in names:
+        parts = name.split(",")
+        last = parts[0] if len(parts) > 1 else name.split()[-1] if name.split() else ""
+        found.add(folded(last))
+    return found - {""}
+
+
+def _address(text: str) -> str:
+    return (
+        text.casefold()
+        .removeprefix("https://")
+        .removeprefix("http://")
+        .removeprefix("www.")
+        .rstrip("/")
+        .removesuffix(".git")
+    )
+
+
+def find_folded(text: str, name: str, span: Span) -> int:
+    """Where a name without its accents stands in a part of a text; the part's start where it doesn't."""
+    return span[0] + max(0, _folded_chars(text[slice(*span)]).find(name))
+
+
+def _folded_chars(text: str) -> str:
+    return "".join(unicodedata.normalize("NFKD", c)[0] for c in text).casefold()
+
+
+def people_of(author: str) -> list[str]:
+    return [name.strip() for name in re.split(r"\s+and\s+", author) if name.strip()]
+
+
+def folded(text: str) -> str:
+    plain = unicodedata.normalize("NFKD", text.casefold())
+    return re.sub(r"[^a-z0-9]+", " ", "".join(c for c in plain if not unicodedata.combining(c))).strip()
+
+
+def _bytes(text: str) -> float | None:
+    match = re.fullmatch(r"([\d.]+) ?([kMG]?)B", text)
+    return float(match[1]) * {"": 1, "k": 1e3, "M": 1e6, "G": 1e9}[match[2]] if match else None

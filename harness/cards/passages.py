@@ -1,0 +1,163 @@
+"""The passages of a card that may state something: sentences, labelled lines and cells, each with the words that say what it is about.
+
+Of a cell these are its row's head and its column's title; Markdown and HTML tables are read alike. What is no prose (addresses,
+reference marks, emphasis) is blanked, at the same length, so that every offset stays one in the card.
+"""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from harness.cards.document import Block, Document
+from harness.cards.sentences import Span, sentences
+from harness.cards.vocabulary import vocabulary
+
+_LINKS = re.compile(
+    r"\]\([^)\s]*\)|<?https?://[^\s>)]+>?|<!--.*?-->|</?[a-zA-Z][^<>]*>|\(References? [^)]*\)", re.DOTALL
+)
+_CITATION = re.compile(
+    r"(?<=[\w.)\]] )\[\d{1,3}(?:\s?[,–-]\s?\d{1,3})*\]|(?<=[\w.)\]])\[\d{1,3}(?:\s?[,–-]\s?\d{1,3})*\]"
+)
+_BEFORE_LIST = re.compile(
+    r"(?:depths?|widths?|dims?|channels|sizes?|blocks|layers|mean|std|of|is|are|was|were|with)\s?$", re.IGNORECASE
+)
+_MARKS = re.compile(r"\*\*|[`$~](?!\d)|(?<!\w)_|_(?!\w)|\*(?=\w)|(?<=\w)\*|\\(?=[\[\]_%#])")
+
+
+@dataclass(frozen=True)
+class Passage:
+    """A sentence, line or cell with the words that say what it is about."""
+
+    text: str
+    """Context and own words; what is no prose (addresses, reference marks) is blanked."""
+    begin: int
+    """Where its own words begin in `text`."""
+    start: int
+    """Where they begin in the card."""
+    whole: Span
+    """The sentence or cell in the card."""
+    section: tuple[str, ...]
+    kind: str = "sentence"
+    """Or `cell` or `field`."""
+    label: str = ""
+    """What stands before it as a label, a heading or a row's head, as it is written."""
+    titles: tuple[str, ...] = ()
+    """Of a cell: its row's head and its column's title."""
+    row: str = ""
+    """Of a cell: all of its row."""
+    raw: str = ""
+    """Its own words as they stand in the card."""
+    is_head: bool = False
+    """Whether it is itself the head of a row with more cells, or a column's title."""
+
+    @property
+    def own(self) -> str:
+        return self.text[self.begin :]
+
+    def place(self, start: int, end: int) -> Span:
+        """Offsets in the card of offsets in `text`."""
+        return self.start + start - self.begin, self.start + end - self.begin
+
+
+def passages(document: Document, markers: Sequence[Span] = ()) -> Iterator[Passage]:
+    """Sentences, lines and cells of a card, with the words around that say what they are about."""
+    text = document.text
+    for block in document.blocks:
+        if block.kind == "paragraph":
+            for start, end in sentences(text, block.start, block.end, markers):
+                label = block.label or ""
+                yield _passage(text, "", (start, end), block.section, "sentence", label)
+        elif block.kind == "html":
+            yield from _html_passages(document, block)
+    for row in _rows(document):
+        names = [text[cell.start : cell.end] for cell in row]
+        models = " ".join(name for name in names if vocabulary().model_names.search(name) and len(name) < 60)
+        for cell in row:
+            title, head = _titles(cell, names)
+            passage = _cell(text, (cell.start, cell.end), title, head, models, cell.section)
+            yield replace(passage, row=" | ".join(names), is_head=len(row) > 1 and cell is row[0])
+
+
+def _passage(text: str, context: str, span: Span, section: tuple[str, ...], kind: str, label: str) -> Passage:
+    own = blanked(text[slice(*span)])
+    return Passage(context + own, len(context), span[0], span, section, kind, label, raw=text[slice(*span)])
+
+
+def blanked(text: str) -> str:
+    """The text with what is no prose blanked, at the same length."""
+    for pattern in (_LINKS, _MARKS):
+        text = pattern.sub(lambda match: " " * len(match.group()), text)
+    text = _CITATION.sub(lambda m: m.group() if _BEFORE_LIST.search(text[: m.start()]) else " " * len(m.group()), text)
+    return re.sub(r"\s", " ", text)
+
+
+def _cell(text: str, span: Span, title: str, head: str, models: str, section: tuple[str, ...]) -> Passage:
+    """A cell: a title that names what its column holds stands next to it, otherwise the row's head does."""
+    near_title = _names_something(title) or not _names_something(head)
+    parts = [part for part in ((head, title) if near_title else (title, head)) if part]
+    about = " — ".join(dict.fromkeys([*([models] if models and models not in parts else []), *parts]))
+    passage = _passage(
+        text, f"{blanked(about)}: " if about else "", span, section, "cell", title if near_title else head
+    )
+    return replace(passage, titles=tuple(part for part in (head, title) if part))
+
+
+def _names_something(title: str) -> bool:
+    words = vocabulary()
+    patterns = [p.labels_pattern for p in words.properties if p.labels_pattern]
+    metrics = [
+        pattern for metric in words.metrics.values() for pattern in (metric.pattern, metric.error_pattern) if pattern
+    ]
+    known = [*metrics, *(pattern for _, pattern in words.benchmark_patterns)]
+    return any(pattern.fullmatch(title) for pattern in patterns) or any(pattern.search(title) for pattern in known)
+
+
+def _rows(document: Document) -> list[list[Block]]:
+    cells = (block for block in document.blocks if block.kind == "cell")
+    return [list(row) for _, row in itertools.groupby(cells, key=lambda block: block.line)]
+
+
+def _titles(cell: Block, names: list[str]) -> tuple[str, str]:
+    """Title of a cell's column and head of its row."""
+    head, dash, title = (cell.label or "").rpartition(" — ")
+    if dash:
+        return title, head
+    return (title, "") if not names or title not in re.sub(r"[*_`]", "", names[0]) else ("", title)
+
+
+def _html_passages(document: Document, block: Block) -> Iterator[Passage]:
+    text, section = document.text, block.section
+    tables = list(re.finditer(r"<table\b.*?(?:</table>|\Z)", text[block.start : block.end], re.DOTALL | re.IGNORECASE))
+    for table in tables:
+        header: list[str] = []
+        for row in re.finditer(
+            r"<tr\b[^>]*>(.*?)(?=</tr>|<tr\b|</table>|\Z)", table.group(), re.DOTALL | re.IGNORECASE
+        ):
+            at = block.start + table.start() + row.start(1)
+            cells = [
+                (at + m.start(2), at + m.end(2), m[1].lower())
+                for m in re.finditer(
+                    r"<(t[hd])\b[^>]*>(.*?)(?=</t[hd]>|<t[hd]\b|</tr>|\Z)", row[1], re.DOTALL | re.IGNORECASE
+                )
+            ]
+            names = [re.sub(r"<[^>]*>", "", text[a:b]).strip() for a, b, _ in cells]
+            if not header and cells and (all(kind == "th" for *_, kind in cells) or len(cells) > 2):
+                header = names
+                continue
+            models = " ".join(name for name in names if vocabulary().model_names.search(name) and len(name) < 60)
+            for column, (start, end, _) in enumerate(cells):
+                title = header[column] if column < len(header) else ""
+                passage = _cell(text, (start, end), title, names[0] if column else "", models, section)
+                yield replace(passage, row=" | ".join(names), is_head=not header and column == 0)
+    taken = [(block.start + m.start(), block.start + m.end()) for m in tables]
+    for match in re.finditer(
+        r"(?:^|(?<=>))([^<>]+(?:</?(?:b|i|em|strong|code|a|span|sup|sub|u)\b[^>]*>[^<>]*)*)",
+        text[block.start : block.end],
+    ):
+        start, end = block.start + match.start(1), block.start + match.end(1)
+        if match[1].strip() and not any(a <= start < b for a, b in taken):
+            for span in sentences(text, start, end):
+                yield _passage(text, "", span, section, "sentence", "")

@@ -1,0 +1,131 @@
+"""Whom a statement is about: this checkpoint, a sibling that its words mean, or another network altogether.
+
+A sibling is meant by a noun phrase ("the 384 model", "the checkpoint fine-tuned on ImageNet-1k", a row or column of a table that is
+headed so), not by what is said to have been done to this one ("the model was fine-tuned").
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+
+from harness.cards.knowledge import Knowledge
+from harness.cards.statements import Statement
+from harness.cards.vocabulary import vocabulary
+from harness.facts.loader import Checkpoint, Relation
+
+_MODEL = (
+    r"(?:models?|checkpoints?|versions?|variants?|weights|networks?|siblings?|releases?|files?|ones?|recipes?|stages?|"
+    r"settings?|schedules?)\b"
+)
+_PREDICATE = r"\b(?:is|was|are|were|has|have|can|uses?|reach\w*|achiev\w*)\b"
+_SIZE = re.compile(
+    r"\b(?:the|an?|our|its) (?:(tiny|small|base|large|x-?large|huge|giant|nano|atto|pico|femto)|(\d+(?:\.\d+)?) ?([GM]F))"
+    r"(?:[- ]sized)?[- ](?:models?|variants?|versions?|ones?|networks?)\b",
+    re.IGNORECASE,
+)
+_AFTERWARDS = re.compile(
+    r"\b(?:after|when|once|upon|following)\W+(?:\w+\W+){0,3}?fine-?tun|^\W*fine-?tuned\b[^.;]*,\s*(?:the|it|this|a)\b",
+    re.IGNORECASE,
+)
+_CLAUSE = re.compile(r";\s|, (?:while|whereas|but)\b")
+_COMPARED = re.compile(
+    r"\b(?:with|than|over|to|like|against|outperform\w*|beat\w*|surpass\w*|as|from|on|unlike|the)\s+(?:\w+\s+){0,2}$"
+)
+_BELONGS = re.compile(r"[^.;,\d]{0,30}\b(?:by|for|of|with|from|in) (?:an? |the )?|\s?\(?")
+
+
+@dataclass
+class Subjects:
+    """Tells whom statements are about, in cards of one model."""
+
+    knowledge: Knowledge
+    own_names: set[str] = field(init=False)
+    """What the model goes by, bare."""
+    siblings: list[Checkpoint] = field(init=False)
+    """Those that words can mean, nearest first."""
+
+    def __post_init__(self) -> None:
+        facts = self.knowledge.facts
+        title = str(self.knowledge.ledger.model.get("title", ""))
+        names = (facts.model, facts.short_name, (facts.hub_id or "").rpartition("/")[2], title)
+        self.own_names = {_bare(re.sub(r"^.*[:/]", "", name)) for name in names if name}
+        checkpoints = facts.checkpoints.values()
+        self.siblings = [c for c in checkpoints if c.relation is Relation.SIBLING and c.mention]
+
+    def of(self, statement: Statement) -> list[Checkpoint] | None:
+        """The siblings that a statement may be about; empty for this checkpoint; None for another network."""
+        if statement.passage.kind == "field":
+            return []
+        meant = self._meant(statement)
+        named = self._other_network(statement)
+        if named is not None:
+            return [c for c in self.siblings if c.mention and re.search(c.mention, named, re.IGNORECASE)] or None
+        return None if not meant and self._other_size(statement) else meant
+
+    def _other_network(self, statement: Statement) -> str | None:
+        """The name of another network that a value belongs to; None where it is this one's."""
+        passage, at = statement.passage, statement.at
+        text, end = passage.text, at + statement.span[1] - statement.span[0]
+        names = [m for m in vocabulary().model_names.finditer(text) if not at <= m.start() < end]
+        foreign = [m for m in names if not self._is_own(m.group())]
+        # A network that the card's own is compared with is not who the value belongs to.
+        compared = [m for m in foreign if _COMPARED.search(text[: m.start()]) and "," in text[m.end() : at]]
+        before = [m for m in names if m.end() <= at and m not in compared]
+        after = [m for m in foreign if m.start() >= end and _BELONGS.fullmatch(text[end : m.start()])]
+        heading = " ".join(passage.section[-1:])
+        headed = list(vocabulary().model_names.finditer(heading))
+        if (before and before[-1] in foreign) or after:
+            return " ".join(m.group() for m in foreign)
+        if headed and not before and not any(self._is_own(m.group()) for m in headed):
+            return heading
+        return None
+
+    def _other_size(self, statement: Statement) -> bool:
+        """Whether a statement speaks of a member of the family of another size."""
+        size = _SIZE.search(statement.passage.text[: statement.at])
+        return size is not None and not any(
+            _bare("".join(filter(None, size.groups()))) in own for own in self.own_names
+        )
+
+    def _is_own(self, name: str) -> bool:
+        bare = _bare(name.rpartition("/")[2])
+        return any(own.startswith(bare) for own in self.own_names)
+
+    def _meant(self, statement: Statement) -> list[Checkpoint]:
+        """Siblings that the words around a value mean."""
+        passage, at = statement.passage, statement.at
+        row = f"{passage.row} " if passage.row else ""
+        heading = " ".join((*passage.section[-1:], *passage.titles))
+        text, end = row + passage.text, at + len(row) + statement.span[1] - statement.span[0]
+        at += len(row)
+        is_own_history = statement.about.id == "fine-tuning data"
+        if is_own_history and not re.search(r"\b(?:checkpoint|version|variant|sibling|one|weights)s?\b", text[:at]):
+            return []
+        first = max((m.end() for m in _CLAUSE.finditer(text[:at])), default=0)
+        last = next((m.start() for m in _CLAUSE.finditer(text[end:])), len(text)) + end
+        around = vocabulary().model_names.sub(self._named_model, f"{text[first:at]}{' ' * (end - at)}{text[end:last]}")
+        found = [c for c in self.siblings if self._means(c.mention or "", around, heading)]
+        # One that is meant may be told more exactly by other words: "after fine-tuning at 384 pixels".
+        return [c for c in self.siblings if c in found or (found and re.search(c.mention or "", around, re.IGNORECASE))]
+
+    def _named_model(self, match: re.Match[str]) -> str:
+        """The own network's name is as good as "model"."""
+        return "model".ljust(len(match.group())) if self._is_own(match.group()) else match.group()
+
+    @staticmethod
+    def _means(mention: str, around: str, heading: str) -> bool:
+        said_before = rf"(?:{mention})(?:[^\s.;:]*\s+){{0,4}}?{_MODEL}"
+        said_after = (
+            rf"{_MODEL}(?![\w\s,-]*{_PREDICATE}[\w\s,-]*(?:{mention}))(?:\W+\w+){{0,6}}?\W+(?:\w+\W)?(?:{mention})"
+        )
+        is_phrase = re.search(f"{said_before}|{said_after}", around, re.IGNORECASE)
+        afterwards = mention.startswith("fine") and _AFTERWARDS.search(around)
+        return bool(is_phrase or afterwards or re.search(mention, heading, re.IGNORECASE))
+
+
+def _bare(name: str) -> str:
+    """A network's name without what people write differently: `RegNetY-4.0GF`, `4GF RegNetY`, `regnety_4gf`."""
+    plain = re.sub(r"^(\d+gf)\s(.*)$", r"\2\1", name.casefold()).replace(".0", "")
+    bare = re.sub(r"[^a-z0-9]", "", plain)
+    return bare[:-1] if bare.endswith("s") and not bare.endswith("ss") else bare
