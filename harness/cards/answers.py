@@ -7,21 +7,23 @@ template.
 from __future__ import annotations
 
 import functools
+import operator
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
 from jinja2 import FileSystemLoader, StrictUndefined
 from jinja2.sandbox import SandboxedEnvironment
 
+from harness.cards.asked import Asked, unread_words
 from harness.cards.knowledge import Knowledge
-from harness.cards.markdown import capital, compact_number, enumerate_words
+from harness.cards.markdown import alternatives, capital, compact_number, enumerate_words
 from harness.cards.questions import Place, Question, QuestionTable, question_table, search
 from harness.cards.references import References
 from harness.cards.views import View, attribution, marks
-from harness.evidence import EvidenceClass, show_count
+from harness.evidence import EvidenceClass, EvidenceKey, show_count
 from harness.files import shipped_folder
 
 Form = Literal["value", "text", "block", "code"]
@@ -40,6 +42,8 @@ class Answer:
     text: str
     is_complete: bool
     """Whether nothing in it is pending."""
+    is_unknown: bool = False
+    """Whether it says that nothing is known."""
 
 
 @dataclass(frozen=True)
@@ -137,16 +141,31 @@ class Writer:
         Args:
             question: what is asked.
             form: what fits the place.
-            place: where it is asked.
+            place: where it is asked; evidence that doesn't say of itself what the place asks is none.
             is_part: whether other questions are answered in the same place, so that the shorter form is right.
             brackets: whether sources stand in brackets; without them inside brackets that are there already.
         """
         if question.parts:
             return self._answer_parts(question, form, place)
-        # The metrics whose benchmark the section speaks of, or all where it names none.
-        named = [m for m in question.metrics if search(self.table.benchmarks[m].mention, place.section_text)]
-        metrics = tuple(named) or question.metrics
+        in_cell = place.column is not None
+        if in_cell and unread_words((*place.row, place.column or ""), self._read_by(question)):
+            return None
+        asked = Asked.read(place.own, place.around, self.knowledge.own_names)
+        metrics = self._metrics(question, asked, place)
+        asked = asked.about((*question.evidence, *question.absent, *metrics, *question.metrics))
+        self.knowledge, everything = replace(self.knowledge, asked=asked), self.knowledge
+        try:
+            return self._answer(question, form, place, metrics, brackets=brackets, is_part=is_part)
+        finally:
+            self.knowledge = everything
+
+    def _answer(
+        self, question: Question, form: Form, place: Place, metrics: tuple[str, ...], *, brackets: bool, is_part: bool
+    ) -> Answer | None:
+        in_cell, asked = place.column is not None, self.knowledge.asked
         class_, main = self._decide(question, metrics)
+        if class_ in (None, EvidenceClass.PENDING) and asked.values and not (class_ and asked.is_measurable):
+            return self._missing(question, form, metrics)
         if class_ is None:
             return None
         self.used = [main] if main else []
@@ -157,6 +176,8 @@ class Writer:
             template = "absent"
         if self.is_pending and template in ("fact", "number", "macs", "checkpoint-size"):
             template = "pending"
+        if in_cell and (question.is_measurable or not class_.has_value):
+            template = "cell"
         text = (
             answer_environment()
             .get_template(f"{template}.md.j2")
@@ -179,6 +200,7 @@ class Writer:
                 slices=lambda slicing: self._use_all(self.knowledge.family(slicing, "top1")),
                 corruptions=self._corruption_errors,
                 results=self._results,
+                values=lambda: self._values(question, metrics),
                 sentences=_sentences,
                 references=_references,
                 tested=_tested,
@@ -195,6 +217,62 @@ class Writer:
         self.asked.add((question.id, place.section))
         keys = list(dict.fromkeys(view.key for view in self.used))
         return Answer(question.id, class_, keys, text.strip() if form == "code" else _tidy(text), not self.is_pending)
+
+    def unknown(self, questions: Sequence[Question], form: Form, *, in_cell: bool = False) -> Answer:
+        """That nothing is known, in the words of what is asked, and where was looked."""
+        places = alternatives(self.knowledge.looked_in)
+        verb = "measured" if questions and questions[0].is_measurable else "stated"
+        short = f"not {verb}" if in_cell else f"not stated in {places}"
+        begin = [question.unknown for question in questions] or ["This is"]
+        text = short if form in ("value", "code") else " ".join(f"{words} {short}." for words in begin)
+        return Answer(" + ".join(q.id for q in questions), EvidenceClass.UNDISCLOSED, [], text, True, True)
+
+    def _missing(self, question: Question, form: Form, metrics: tuple[str, ...]) -> Answer:
+        """That nothing is known under the conditions that are asked: `not measured on an Edge TPU`."""
+        phrase = self.knowledge.asked.missing(self._candidates(question, metrics))
+        verb = "stated" if not question.is_measurable else phrase.verb
+        text = f"not {verb} {phrase.words}".rstrip()
+        self.classes[question.id] = EvidenceClass.UNDISCLOSED
+        text = text if form in ("value", "code") else f"{question.unknown} {text}."
+        return Answer(question.id, EvidenceClass.UNDISCLOSED, [], text, True, True)
+
+    def _candidates(self, question: Question, metrics: tuple[str, ...]) -> list[View]:
+        """What would answer a question if nothing but the quantity were asked."""
+        known = replace(self.knowledge, asked=Asked())
+        keys = (*question.evidence, *metrics, *question.metrics)
+        return [view for key in keys for view in (known.find(key), *known.all_published(key, own=True)) if view]
+
+    def _read_by(self, question: Question) -> list[str]:
+        """Expressions of the words of a cell's heads that its question, or nothing at all, hangs on."""
+        own = [re.escape(name) for name in self.knowledge.own_names]
+        asked = [pattern for pattern in (question.topic, question.label) if pattern]
+        return [*own, *asked, *(rf"\b{word}\b" for word in self.table.plain_words)]
+
+    def _metrics(self, question: Question, asked: Asked, place: Place) -> tuple[str, ...]:
+        """The metrics that a question is about: of the data sets asked, else of those that its section speaks of, else all."""
+        if not question.metrics:
+            return ()
+        if datasets := asked.values.get("dataset"):
+            kinds = {EvidenceKey.parse(metric).metric for metric in question.metrics}
+            ranks = set(asked.values.get("rank", kinds))
+            names = {name: EvidenceKey.parse(name) for name in self.table.benchmarks}
+            return tuple(
+                name
+                for name, key in names.items()
+                if key.benchmark.removesuffix("-generated") in datasets and key.metric in kinds and key.metric in ranks
+            )
+        named = [m for m in question.metrics if search(self.table.benchmarks[m].mention, place.section_text)]
+        return tuple(named) or question.metrics
+
+    def _values(self, question: Question, metrics: tuple[str, ...]) -> list[tuple[str, View]]:
+        """Every value that answers a question about a quantity, measured ones first, with its metric's name."""
+        found = []
+        for key in metrics or tuple(key for key in question.evidence if question.is_measurable):
+            name = self.table.benchmarks[key].name if key in self.table.benchmarks else ""
+            views = [self.knowledge.find(key), *self.knowledge.all_published(key, own=True)]
+            found += [(name, view) for view in {view.key: view for view in views if view}.values()]
+        self._use_all([view for _, view in found])
+        return found
 
     def _answer_parts(self, question: Question, form: Form, place: Place) -> Answer | None:
         inner: Form = "text" if form == "block" else form
@@ -213,7 +291,8 @@ class Writer:
         found = [known.find(key) for key in question.evidence]
         found += [unknown] if question.stays_unknown else []
         found += [known.find(metric) for metric in metrics]
-        found += [known.published(metric, own=True) for metric in metrics]
+        quantities = [key for key in question.evidence if key.startswith("compute.")]
+        found += [known.published(key, own=True) for key in (*metrics, *quantities)]
         found += [] if question.prefer == "suite" else [unknown]
         main = next(filter(None, found), None)
         if main is not None:
@@ -277,7 +356,8 @@ def join_answers(answers: Sequence[Answer], *, question: str, text: str) -> Answ
     class_ = next((class_ for class_ in classes if class_.has_value), classes[0])
     class_ = EvidenceClass.PENDING if EvidenceClass.PENDING in classes else class_
     keys = list(dict.fromkeys(key for answer in answers for key in answer.evidence))
-    return Answer(question, class_, keys, text, all(answer.is_complete for answer in answers))
+    complete, unknown = (all(map(operator.attrgetter(name), answers)) for name in ("is_complete", "is_unknown"))
+    return Answer(question, class_, keys, text, complete, unknown)
 
 
 def sandbox(*folders: Path) -> SandboxedEnvironment:

@@ -52,7 +52,7 @@ class FilledMarker:
 
     marker: Marker
     questions: list[Question]
-    answer: Answer | None
+    answer: Answer
     edit: Edit
 
 

@@ -71,6 +71,12 @@ class Block:
     """For a fence: its language."""
     in_item: bool = False
     """Whether it stands in a list item."""
+    row: tuple[str, ...] = ()
+    """For a cell: the texts to the left of it in its row."""
+    column: str = ""
+    """For a cell: its column's head."""
+    caption: str = ""
+    """For a cell: the paragraph that its table follows."""
 
 
 @dataclass(frozen=True)
@@ -160,7 +166,13 @@ class Document:
 
     def byte_offset(self, offset: int) -> int:
         """Where an offset in the text is in the card's bytes."""
-        return len(encode(self.text[:offset]))
+        line = self.line_of(offset)
+        return self._byte_starts[line - 1] + len(encode(self.text[self._starts[line - 1] : offset]))
+
+    @cached_property
+    def _byte_starts(self) -> list[int]:
+        lines = itertools.pairwise([*self._starts, len(self.text)])
+        return [0, *itertools.accumulate(len(encode(self.text[start:end])) for start, end in lines)]
 
     def line_start(self, line: int) -> int:
         """Offset of the start of a line (from 1); the end of the text for the line after the last."""
@@ -174,7 +186,10 @@ class Document:
         for match in _MARKER.finditer(self.text):
             start, end = _whole_emphasis(match)
             line, block = self.line_of(start), self.block_at(start, end)
-            reason = next((why for a, b, why in silent if a <= start and end <= b), None)
+            _, stop, why = (
+                silent[index - 1] if (index := bisect.bisect_right(silent, (start, len(self.text)))) else (0, 0, None)
+            )
+            reason = why if end <= stop else None
             if block and block.kind == "front-matter" and "#" in self.text[self.line_start(line) : start]:
                 reason = "YAML comment"
             elif block is None and reason is None:
@@ -187,6 +202,10 @@ class Document:
     def asking(self) -> list[tuple[int, int]]:
         """Spans of the markers to fill, in order of their place."""
         return [(marker.start, marker.end) for marker in self.markers if not marker.talked_about]
+
+    def asking_after(self, offset: int) -> Iterator[tuple[int, int]]:
+        """Spans of the markers to fill that begin at an offset or after it."""
+        return iter(self.asking[bisect.bisect_left(self.asking, (offset, offset)) :][:4])
 
     def block_at(self, start: int, end: int) -> Block | None:
         """The innermost block that holds a span."""
@@ -210,7 +229,7 @@ def _whole_emphasis(match: re.Match[str]) -> tuple[int, int]:
 
 
 def _talked_about_spans(text: str, blocks: list[Block]) -> list[tuple[int, int, str]]:
-    """Spans of inline code and HTML comments, looked for block by block so that a stray backtick can't reach on."""
+    """Spans of inline code and HTML comments, in order and none within another, looked for block by block so that a stray backtick can't reach on."""
     spans = []
     for block in blocks:
         if block.kind in ("fence", "indented-code", "front-matter"):
@@ -219,7 +238,43 @@ def _talked_about_spans(text: str, blocks: list[Block]) -> list[tuple[int, int, 
             for match in pattern.finditer(text, block.start, block.end):
                 why = "HTML comment" if match.group().startswith("<!--") else "inline code"
                 spans.append((match.start(), match.end(), why))
-    return spans
+    outermost: list[tuple[int, int, str]] = []
+    for span in sorted(spans, key=lambda span: (span[0], -span[1])):
+        if not outermost or span[1] > outermost[-1][1]:
+            outermost.append(span)
+    return outermost
+
+
+_WHOLE = MarkdownIt("commonmark").enable("table")
+
+
+def structure(text: str, definitions: dict[str, Any] | None = None) -> list[tuple[str, str]]:
+    """What a reader's browser makes of Markdown besides its words: kinds of blocks, links, images, code, HTML, in their order.
+
+    Args:
+        text: Markdown.
+        definitions: of links by reference, as `link_definitions` has them; those in `text` without.
+    """
+    parts = []
+    for token in _WHOLE.parse(text, {"references": dict(definitions or {})}):
+        for inner in (token, *(token.children or ())):
+            if inner.type in ("fence", "code_block", "code_inline"):
+                parts.append((inner.type, f"{inner.info} {inner.content}"))
+            elif inner.type in ("html_block", "html_inline"):
+                parts += [("html", tag) for tag in re.findall(r"<[^<>]*>?", inner.content)]
+            elif inner.type in ("link_open", "image"):
+                parts.append((inner.type, str(inner.attrs.get("href") or inner.attrs.get("src"))))
+            elif inner.type.endswith("_open") and inner.type not in ("em_open", "strong_open"):
+                parts.append((inner.type, inner.tag))
+    return parts
+
+
+def link_definitions(text: str) -> dict[str, Any]:
+    """The card's definitions of links by reference."""
+    environment: dict[str, Any] = {}
+    _PARSER.parse(text, environment)
+    found: dict[str, Any] = environment.get("references", {})
+    return found
 
 
 class _BlockReader:
@@ -236,6 +291,7 @@ class _BlockReader:
         """Of the open list items: label, and whether it is bold."""
         self.last_item_label: str | None = None
         """A bold label of a list item goes on for the paragraphs after it, as in the Hub's template."""
+        self.caption = ""
 
     def read(self) -> Iterator[Block]:
         tokens = _PARSER.parse(self.text[self.body :])
@@ -253,6 +309,8 @@ class _BlockReader:
                     self.last_item_label = label[0] if label and label[1] else None
             elif token.type in ("bullet_list_close", "ordered_list_close") and not self.item_labels:
                 self.lead_in = None
+            elif token.type == "table_close":
+                self.caption = ""
             elif token.type == "tr_open":
                 row = []
             elif token.type == "thead_close":
@@ -293,7 +351,7 @@ class _BlockReader:
 
     def _heading(self, token: Token, level: int) -> Iterator[Block]:
         self.headings = [heading for heading in self.headings if heading[0] < level]
-        self.lead_in = self.last_item_label = None
+        self.lead_in, self.last_item_label, self.caption = None, None, ""
         if span := self._locate(token):
             yield self._block("heading", *span)
         self.headings.append((level, _plain(token.content)))
@@ -311,6 +369,7 @@ class _BlockReader:
         inherited = around or (self.lead_in if in_item else self.last_item_label or self.lead_in)
         prefix = self._prefix(token, span[0], containers) if containers else ""
         yield self._block("paragraph", *span, prefix=prefix, label=label or inherited, in_item=in_item)
+        self.caption = _plain(token.content)
         last_line = token.content.rstrip().rpartition("\n")[2]
         if last_line.rstrip("*_").endswith(":"):
             self.lead_in = _plain(last_line)
@@ -329,10 +388,12 @@ class _BlockReader:
         cells = _cells(self.text, *self._raw_lines(token)[0])
         if column >= len(cells) or not token.content:
             return
-        head = self.text[slice(*cells[0])] if column > 0 else ""
-        title = header[column] if column < len(header) else ""
-        label = " — ".join(_plain(part) for part in (head, title) if part and not _MARKER.fullmatch(part.strip()))
-        yield self._block("cell", *cells[column], label=label or None)
+        texts = [_plain(self.text[slice(*span)]) for span in cells[:column]]
+        title = _plain(header[column]) if column < len(header) else ""
+        label = " — ".join(filter(None, (*texts[:1], title)))
+        yield self._block(
+            "cell", *cells[column], label=label or None, row=tuple(texts), column=title, caption=self.caption
+        )
 
     def _verbatim(self, token: Token) -> Iterator[Block]:
         lines = self._raw_lines(token)
@@ -404,5 +465,5 @@ _YAML_SAFE = dict.fromkeys((*range(0xD800, 0xE000), 0, 0xA0, 0x85, 0x2028, 0x202
 
 
 def _plain(markdown: str) -> str:
-    text = re.sub(r"<[^>]+>|[*_`]", "", markdown)
+    text = re.sub(r"<[^>]+>|[*_`]", "", _MARKER.sub("", markdown))
     return re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", text).strip().strip(":").strip()

@@ -2,8 +2,9 @@
 
 What a marker's place allows decides what is written: a phrase after a label, in a cell, a heading, a link or brackets;
 whole sentences where the marker stands in a sentence, which they replace; lists, tables and code where it stands
-alone. Statements elsewhere in the card that an answer makes false ("the references do not give the batch size") are
-corrected or removed, and reported. A card without markers comes back unchanged, so a second fill changes nothing.
+alone. Links, images, code, tables and YAML around an answer stay what they are: where an answer would change them, the marker
+is left and reported. Statements elsewhere in the card that an answer makes false ("the references do not give the batch
+size") are corrected or removed, and reported. A card without markers comes back unchanged, so a second fill changes nothing.
 """
 
 from __future__ import annotations
@@ -16,20 +17,32 @@ import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 from harness import __version__
 from harness.cards.answers import Answer, Form, Writer, join_answers
-from harness.cards.claims import check_claims, replace_contradicted
+from harness.cards.asked import facets
+from harness.cards.claims import Verdict, check_claims, replace_contradicted
 from harness.cards.contradictions import Correction, FilledMarker, contradicted_sentences
-from harness.cards.document import Block, Document, Edit, Marker, apply_edits, decode, encode
+from harness.cards.document import (
+    Block,
+    Document,
+    Edit,
+    Marker,
+    apply_edits,
+    decode,
+    encode,
+    link_definitions,
+    structure,
+)  # fmt: skip
 from harness.cards.knowledge import knowledge_of
 from harness.cards.metadata import card_metadata, complete_metadata, fill_metadata, metadata_remarks
 from harness.cards.questions import Place, Question, find_questions
 from harness.cards.record import CardRecord, fill_name, ledger_digest, record_edit
 from harness.cards.sentences import Span, sentences
-from harness.cards.slots import Slot, answer_edit, slot_of
-from harness.evidence import Ledger
+from harness.cards.slots import Slot, answer_edit, slot_of, unrecognised
+from harness.evidence import EvidenceClass, Ledger
 
 
 @dataclass(frozen=True)
@@ -39,13 +52,14 @@ class FillResult:
     text: bytes
     report: dict[str, Any]
     """The record of the fill, `fill.json`: version of `harness`, `model`, `options`, the card `before`; `markers`;
-    `neighbours`, everything else that changed: statements removed or corrected, front matter and the record added; `left`
-    (markers only talked about); `counts` by class; and with `fix_claims` the `claims` that were replaced, each with what
-    stands there now, and `claims_left`, the wrong ones that were not, with their lines in the filled card."""
+    `neighbours`, everything else that changed: statements removed or corrected, front matter and the record added; `left`,
+    markers that are only talked about or whose answer would break what they stand in; `counts` by class; `contradictions`,
+    what the filled card says against the evidence, with its lines; and with `fix_claims` the `claims` that were replaced, each
+    with what stands there now, and `claims_left`, the wrong ones that were not, with their lines in the filled card."""
     ledger: Ledger
     """Everything that the answers may rest on, documented facts included."""
     complete: bool
-    """Whether every marker was recognised and nothing is pending; otherwise a command ends with exit code 3."""
+    """Whether no marker was left that asks and nothing is pending; otherwise a command ends with exit code 3."""
 
 
 def fill_card(
@@ -90,12 +104,15 @@ def fill_card(
     filled = encode(apply_edits(document.text, edits))
     options = {"fix_claims": fix_claims, "front_matter": front_matter}
     about = {"harness": __version__, "model": model, "options": options, "before": document.text}
-    report = about | _report(document, rows, corrections, added)
-    if fix_claims:
-        found = check_claims(filled, model=model, ledger=ledger)
-        filled, claims, left = replace_contradicted(filled, found, filler.writer)
-        report |= {"claims": [c.to_dict() for c in claims], "claims_left": [c.to_dict() for c in left]}
-    return FillResult(filled, report, whole, all(row.answer is not None and row.answer.is_complete for row in rows))
+    report = about | _report(document, filler, corrections, added)
+    if rows or fix_claims:
+        wrong = check_claims(filled, model=model, ledger=ledger)
+        if fix_claims:
+            filled, claims, wrong = replace_contradicted(filled, wrong, filler.writer)
+            report |= {"claims": [c.to_dict() for c in claims], "claims_left": [c.to_dict() for c in wrong]}
+        report["contradictions"] = [claim.to_dict() for claim in wrong if claim.verdict is Verdict.CONTRADICTED]
+    complete = not filler.left and all(row.answer.is_complete for row in rows)
+    return FillResult(filled, report, whole, complete)
 
 
 def card_diff(old: bytes, new: bytes, name: str) -> str:
@@ -111,50 +128,40 @@ def card_diff(old: bytes, new: bytes, name: str) -> str:
 class _Filler:
     document: Document
     writer: Writer
-    section_texts: dict[tuple[str, ...], str] = field(default_factory=dict)
-    sentences: dict[Block, list[Span]] = field(default_factory=dict)
-    """Of each block of prose."""
     rows: list[FilledMarker] = field(default_factory=list)
+    left: dict[Marker, str] = field(default_factory=dict)
+    """Markers that ask and whose answer would break what they stand in, with what that is."""
 
     def __post_init__(self) -> None:
         self.text = self.document.text
+        texts: dict[tuple[str, ...], list[str]] = {}
+        self.sentences: dict[Block, list[Span]] = {}
         for block in self.document.blocks:
             if block.kind in ("paragraph", "cell", "heading"):
                 self.sentences[block] = sentences(self.text, block.start, block.end, self.document.asking)
             if block.kind != "heading":
-                words = self.text[block.start : block.end]
-                self.section_texts[block.section] = f"{self.section_texts.get(block.section, '')} {words}"
+                texts.setdefault(block.section, []).append(self.text[block.start : block.end])
+        self.section_texts = {section: " ".join(parts) for section, parts in texts.items()}
 
     def fill(self) -> list[Correction]:
         """Answer every marker; what the answers make false elsewhere."""
         groups: dict[Span, list[Marker]] = {}
+        metadata = []
         for marker in self.document.markers:
-            if not marker.talked_about:
+            if marker.block.kind == "front-matter" and not marker.talked_about:
+                metadata.append(marker)
+            elif not marker.talked_about:
                 groups.setdefault(self._sentence(marker), []).append(marker)
         for span, group in groups.items():
             self._fill_group(span, group)
+        self._keep_structure()
+        rows, why = fill_metadata(self.document, metadata, self.writer)
+        self.rows = [*rows, *self.rows]
+        self.left |= dict.fromkeys(metadata[len(rows) :], why) if why else {}
         self._part_adjacent()
         corrections = contradicted_sentences(self.document, self.writer, self.rows) if self.rows else []
         self._close_up([made.edit for made in corrections if not made.edit.new])
         return corrections
-
-    def _part_adjacent(self) -> None:
-        """Two answers that are both set apart take the space between them once."""
-        edits = sorted({row.edit for row in self.rows}, key=lambda edit: (edit.start, edit.end))
-        for first, second in itertools.pairwise(edits):
-            if second.start < first.end and not self.text[second.start : first.end].strip(" \t\r\n>"):
-                apart = Edit(first.end, second.end, re.sub(r"^[\s>]+", "", second.new))
-                for row in self.rows:
-                    row.edit = apart if row.edit == second else row.edit
-
-    def _close_up(self, removals: list[Edit]) -> None:
-        """No empty lines after an answer that was set apart from text which is now gone."""
-        for row in self.rows:
-            end, block = row.edit.end, row.marker.block
-            gone = sum(e.end - e.start for e in removals if end <= e.start and e.end <= block.end)
-            is_gone = end < block.end and gone >= block.end - end
-            if is_gone and row.edit.new.endswith(("\n", block.prefix or "\n")):
-                row.edit = Edit(row.edit.start, end, re.sub(r"[\s>]+$", "", row.edit.new))
 
     # --- what is asked ---
 
@@ -166,27 +173,46 @@ class _Filler:
     def _place(self, marker: Marker, sentence: Span) -> Place:
         block = marker.block
         words = self._words(marker, sentence)
-        own_words = re.sub(r"[*_]", "", self.text[block.start : block.end])
-        label, is_own = block.label, block.kind == "cell" or (block.label is not None and block.label in own_words)
+        label, is_own = (
+            block.label,
+            block.kind == "cell" or (block.label is not None and block.label in self._own_words(block)),
+        )
         match = re.search(r"(?:^|\n)[ \t>]*([^\n:]{2,200}):[*_]*\s*$", self.text[sentence[0] : marker.start])
         if match and block.kind not in ("cell", "front-matter"):
             label, is_own = re.sub(r"[*_`]", "", match[1]).strip(" -\t"), True
             words = re.sub(r"^(?:.|\n)*:[*_]*\s*\[\?\]", "[?]", words)
+        elif block.kind in ("fence", "indented-code"):
+            line = self.document.line_start(marker.line)
+            words = self.text[max(line, block.start) : marker.start] + "[?]"
         elif block.kind == "html":
             before = re.split(r"<[^>]*>", self.text[block.start : marker.start])
             label = next((part.strip(" :\r\n") for part in reversed(before) if part.strip()), None)
         spans = self.sentences[block] if block.kind == "paragraph" else []
-        preceding = [self.text[slice(*span)] for span in spans if span[1] <= sentence[0]]
-        following = [self.text[slice(*span)] for span in spans if span[0] >= sentence[1]]
+        first, last = (bisect.bisect_left(spans, at, key=lambda span: span[0]) for at in sentence)
+        beside = [self.text[slice(*span)] for span in (*spans[last : last + 9], *spans[max(0, first - 1) : first])]
+        flat = re.sub(r"\s+", " ", words)
+        headings = block.section[block.section[:1] == self.title :]
         return Place(
-            sentence=re.sub(r"\s+", " ", words),
+            sentence=flat,
             label=label,
             label_is_own=is_own,
-            beside=(*following, *preceding[-1:]),
+            beside=tuple(beside),
             section=block.section,
             section_text=self.section_texts.get(block.section, ""),
             in_code=block.kind in ("fence", "indented-code"),
+            row=tuple(cell for cell in block.row if re.search(r"[^\W\d_]", cell)),
+            column=block.column if block.kind == "cell" else None,
+            around=(flat.replace("[?]", ""), block.caption, *reversed(headings)),
         )
+
+    @cached_property
+    def title(self) -> tuple[str, ...]:
+        """The card's first heading, which names the model and asks nothing."""
+        first = next((block for block in self.document.blocks if block.section), None)
+        return first.section[:1] if first else ("",)
+
+    def _own_words(self, block: Block) -> str:
+        return re.sub(r"[*_]", "", self.text[block.start : min(block.end, block.start + 400)])
 
     def _words(self, marker: Marker, sentence: Span) -> str:
         """The marker's sentence with the marker as `[?]`; of several markers each has the words that lead to it."""
@@ -201,66 +227,127 @@ class _Filler:
             after = ""
         return f"{before}[?]{after}"
 
+    def _questions(self, place: Place) -> list[Question]:
+        """What is asked; a cell that names a benchmark and no quantity asks for its results."""
+        found = find_questions(place, self.writer.table)
+        names_a_benchmark = any(True for _ in facets()["dataset"].read(" | ".join(place.own)))
+        return found or ([self.writer.table.get("results")] if place.column is not None and names_a_benchmark else [])
+
     # --- what is written ---
 
     def _fill_group(self, sentence: Span, group: list[Marker]) -> None:
         """The answers to the markers of one sentence, and the edits that write them."""
-        table = self.writer.table
-        if group[0].block.kind == "front-matter":
-            answer, edit = fill_metadata(self.document, group[0].block, group[0], self.writer.knowledge, table)
-            self.rows.append(FilledMarker(group[0], [], answer, edit))
-            return
         places = [self._place(marker, sentence) for marker in group]
-        questions = [find_questions(place, table) for place in places]
+        questions = list(map(self._questions, places))
         slots = [slot_of(self.document, marker, sentence) for marker in group]
-        answers = [self._answer(*asked) for asked in zip(questions, slots, places, strict=True)]
         is_shared = len(group) > 1 and all(slot.kind == "sentence" for slot in slots)
-        if is_shared and None not in answers:  # one text for all
-            text = " ".join(dict.fromkeys(answer.text for answer in answers if answer))
-            edits = [answer_edit(self.document, group[0], text, slots[0])] * len(group)
-        else:
-            if is_shared or any(first.end > second.start for first, second in itertools.pairwise(slots)):
-                slots = [Slot("inline", marker.start, marker.end, "value") for marker in group]
-                answers = [self._answer(*asked) for asked in zip(questions, slots, places, strict=True)]
-            texts = [answer.text if answer else None for answer in answers]
-            filled = zip(group, texts, slots, strict=True)
-            edits = [answer_edit(self.document, marker, text, slot) for marker, text, slot in filled]
-        self.rows += map(FilledMarker, group, questions, answers, edits)
+        if is_shared and all(questions):  # one text for all
+            answers = [self._answer(*asked) for asked in zip(questions, slots, places, strict=True)]
+            text = " ".join(dict.fromkeys(answer.text for answer in answers))
+            edit = Edit(slots[0].start, slots[0].end, text)
+            self.rows += [FilledMarker(*row, edit) for row in zip(group, questions, answers, strict=True)]
+            return
+        if is_shared or any(first.end > second.start for first, second in itertools.pairwise(slots)):
+            slots = [
+                Slot("inline", marker.start, marker.end, "value", False, slot.inside)
+                for marker, slot in zip(group, slots, strict=True)
+            ]
+        for marker, asked, place, slot in zip(group, questions, places, slots, strict=True):
+            if asked:
+                answer = self._answer(asked, slot, place)
+            else:
+                slot, text = unrecognised(self.document, marker, slot, self.writer.knowledge.looked_in)
+                answer = Answer("", EvidenceClass.UNDISCLOSED, [], text, True, True)
+            made = answer_edit(self.document, marker, answer, slot)
+            if made is not None and not (slot.kind == "code" and answer.is_unknown):
+                self.rows.append(FilledMarker(marker, asked, answer, made))
+            else:
+                self.left[marker] = slot.inside or "code"
 
-    def _answer(self, questions: Sequence[Question], slot: Slot, place: Place) -> Answer | None:
+    def _answer(self, questions: Sequence[Question], slot: Slot, place: Place) -> Answer:
         form: Form = slot.form
         if slot.kind == "sentence" and any(q.template.startswith(("code", "coco", "subgroup-comp")) for q in questions):
             form = "block"
         as_list = len(questions) > 2 and form == "block"
         form = "text" if as_list else form
-        found = []
+        found, open_questions = [], []
         for question in questions:
             is_code = question.template in ("code-inference", "code-finetune")
-            if is_code and self.writer.knowledge.facts.hub_id is None:
-                continue
             brackets, is_part = slot.kind != "aside", len(questions) > 1
-            if answer := self.writer.answer(question, form, place, brackets=brackets, is_part=is_part):
+            knows = not (is_code and self.writer.knowledge.facts.hub_id is None)
+            if knows and (answer := self.writer.answer(question, form, place, brackets=brackets, is_part=is_part)):
                 found.append(answer)
-        if not found:
-            return None
+            else:
+                open_questions.append(question)
+        if open_questions and (form != "value" or not found):
+            found.append(self.writer.unknown(open_questions, form, in_cell=place.column is not None))
         separator = "\n\n" if any("\n" in answer.text for answer in found) else " " if form != "value" else "; "
         texts = [answer.text for answer in found]
         text = "\n".join(f"- {text}" for text in texts) if as_list else separator.join(texts)
         return join_answers(found, question=" + ".join(answer.question for answer in found), text=text)
+
+    # --- what stays as it is ---
+
+    def _keep_structure(self) -> None:
+        """Leave markers whose answers would change links, images, code or blocks of the words around them."""
+        definitions = link_definitions(self.text) if self.rows else {}
+        by_block: dict[Block, list[FilledMarker]] = {}
+        for row in self.rows:
+            if row.marker.block.kind not in ("fence", "indented-code"):
+                by_block.setdefault(row.marker.block, []).append(row)
+        for block, rows in by_block.items():
+            if not self._keeps(block, rows, definitions):
+                breaking = [row for row in rows if not self._keeps(block, [row], definitions)] or rows
+                for row in (
+                    breaking if self._keeps(block, [r for r in rows if r not in breaking], definitions) else rows
+                ):
+                    self.left[row.marker] = "what it stands in would be broken by an answer"
+        self.rows = [row for row in self.rows if row.marker not in self.left]
+
+    def _keeps(self, block: Block, rows: list[FilledMarker], definitions: dict[str, Any]) -> bool:
+        before = self.text[block.start : block.end]
+        edits = {Edit(row.edit.start - block.start, row.edit.end - block.start, row.edit.new) for row in rows}
+        kept = structure(before, definitions)
+        told = iter(structure(apply_edits(before, list(edits)), definitions))
+        gone = {
+            structure_of for edit in edits for structure_of in structure(before[edit.start : edit.end], definitions)
+        }
+        return all(part in told for part in kept if part not in gone)
+
+    def _part_adjacent(self) -> None:
+        """Two answers that are both set apart take the space between them once."""
+        edits = sorted({row.edit for row in self.rows}, key=lambda edit: (edit.start, edit.end))
+        for first, second in itertools.pairwise(edits):
+            if second.start < first.end and not self.text[second.start : first.end].strip(" \t\r\n>"):
+                apart = Edit(first.end, second.end, re.sub(r"^[\s>]+", "", second.new))
+                for row in self.rows:
+                    row.edit = apart if row.edit == second else row.edit
+
+    def _close_up(self, removals: list[Edit]) -> None:
+        """No empty lines after an answer that was set apart from text which is now gone."""
+        for row in self.rows if removals else ():
+            end, block = row.edit.end, row.marker.block
+            gone = sum(e.end - e.start for e in removals if end <= e.start and e.end <= block.end)
+            is_gone = end < block.end and gone >= block.end - end
+            if is_gone and row.edit.new.endswith(("\n", block.prefix or "\n")):
+                row.edit = Edit(row.edit.start, end, re.sub(r"[\s>]+$", "", row.edit.new))
 
 
 # --- the report ---
 
 
 def _report(
-    document: Document, rows: list[FilledMarker], corrections: list[Correction], added: list[tuple[str, Edit]]
+    document: Document, filler: _Filler, corrections: list[Correction], added: list[tuple[str, Edit]]
 ) -> dict[str, Any]:
     markers = []
-    for row in rows:
-        what: dict[str, Any] = {"question": None, "class": "unanswered", "evidence": []}
-        if row.answer is not None:
-            answer = row.answer
-            what = {"question": answer.question, "class": answer.class_.value, "evidence": answer.evidence}
+    for row in filler.rows:
+        answer = row.answer
+        what: dict[str, Any] = {
+            "question": answer.question or None,
+            "class": answer.class_.value,
+            "evidence": answer.evidence,
+        }
+        what |= {"looked_in": filler.writer.knowledge.looked_in} if answer.is_unknown else {}
         markers.append(_change(document, row.edit, row.marker.line, row.marker.block.section, what))
     changed = []
     for edit, question, old in corrections:
@@ -271,9 +358,13 @@ def _report(
     for words, edit in added:
         what = {"question": words, "action": "added"}
         changed.append(_change(document, edit, document.line_of(edit.start), (), what))
-    left = [{"line": m.line, "why": m.talked_about} for m in document.markers if m.talked_about]
+    left = [
+        {"line": m.line, "why": m.talked_about or filler.left[m]}
+        for m in document.markers
+        if m.talked_about or m in filler.left
+    ]
     counts = dict(sorted(Counter(row["class"] for row in markers).items()))
-    found = {"markers": markers, "neighbours": changed, "left": left, "counts": counts}
+    found = {"markers": markers, "neighbours": changed, "left": left, "counts": counts, "contradictions": []}
     told: dict[str, Any] = json.loads(_printable(json.dumps(found, ensure_ascii=False)))
     return told
 

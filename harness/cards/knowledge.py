@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import functools
+from collections import Counter
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from harness.cards.asked import Asked
 from harness.cards.views import View
 from harness.evidence import EvidenceClass, EvidenceKey, Ledger
 from harness.facts.loader import Fact, ModelFacts, Relation, decided_lineage, facts_for
@@ -17,6 +19,24 @@ class Knowledge:
 
     facts: ModelFacts
     ledger: Ledger
+    asked: Asked = field(default_factory=Asked)
+    """What the place asks beside the quantity: values that don't answer it are as good as unknown."""
+
+    @functools.cached_property
+    def own_names(self) -> tuple[str, ...]:
+        """What the model is called."""
+        facts, about = self.facts, self.ledger.model
+        names = [facts.model, facts.hub_id, facts.short_name, about.get("title"), about.get("reference")]
+        names += [str(name).rpartition("/")[2] for name in names if name]
+        return tuple(dict.fromkeys(str(name) for name in names if name))
+
+    @functools.cached_property
+    def looked_in(self) -> tuple[str, ...]:
+        """Where was looked for what the card leaves open: the card, and the sources of what is known."""
+        named = Counter(place for fact in self.facts.facts for place in fact.looked_in)
+        places = [place for place, _ in named.most_common(3)]
+        places = list(self.ledger.model.get("looked_in") or places)
+        return ("the card", *(place for place in places if place != "the card"))
 
     @functools.cached_property
     def lineage(self) -> str | None:
@@ -42,10 +62,13 @@ class Knowledge:
         is_fact = any(found == fact.evidence for fact in facts) or (
             facts and found and found.class_ is EvidenceClass.DOCUMENTED
         )
+        own = [self._view(fact) for fact in facts if fact.evidence.class_.has_value and self.stands_for(fact)]
         if found and found.class_.has_value and not is_fact:
-            return View(found)
-        own = (fact for fact in facts if fact.evidence.class_.has_value and self.stands_for(fact))
-        return next(map(self._view, own), None)
+            own.insert(0, View(found))
+        return next(filter(self._answers, own), None)
+
+    def _answers(self, view: View) -> bool:
+        return not self.asked.unmet_by(view)
 
     def whole_ledger(self) -> Ledger:
         """The ledger with the facts in it: what is answered from it anywhere is what is answered here."""
@@ -72,10 +95,14 @@ class Knowledge:
 
         A metric with a variant (`compute.throughput:v100`) means that published value alone.
         """
+        return next(iter(self.all_published(metric, own=own)), None)
+
+    def all_published(self, metric: str, *, own: bool) -> list[View]:
+        """Published values of a metric, the nearest checkpoint's first."""
         name = EvidenceKey.parse(metric)
-        published = (fact for fact in self.facts.published(name.subject) if self.stands_for(fact) is own)
-        asked = (fact for fact in published if name.variant in (None, fact.evidence.name.variant))
-        return next(map(self._view, asked), None)
+        facts = [fact for fact in self.facts.published(name.subject) if self.stands_for(fact) is own]
+        asked = [fact for fact in facts if name.variant in (None, fact.evidence.name.variant)]
+        return list(filter(self._answers, map(self._view, asked)))
 
     def reference_row(self, metrics: Collection[str]) -> dict[str, View]:
         """Published values of another checkpoint for several metrics: of the one whose results in one evaluation hold most of

@@ -8,17 +8,17 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import yaml
 
-from harness.cards.answers import Answer
-from harness.cards.document import Block, Document, Edit, Marker, without_markers
+from harness.cards.answers import Answer, Writer
+from harness.cards.contradictions import FilledMarker
+from harness.cards.document import Document, Edit, Marker, apply_edits, without_markers
 from harness.cards.hub_schema import hub_vocabulary, metadata_faults
 from harness.cards.knowledge import Knowledge, knowledge_of
 from harness.cards.markdown import enumerate_words
-from harness.cards.questions import QuestionTable
 from harness.data.catalog import benchmarks
 from harness.errors import HarnessError
 from harness.evidence import Evidence, EvidenceClass, EvidenceKey, Ledger, round_to_interval
@@ -194,6 +194,8 @@ def read_metadata(text: str) -> dict[Any, Any] | None:
 
 # --- markers in a front matter ------------------------------------------------------------------------------------
 
+Path = tuple[str, ...]
+"""Keys and positions that lead to a value, `("model-index", "0", "name")`."""
 Value = tuple[EvidenceClass, str, str]
 """Class, evidence key, and the value as YAML."""
 
@@ -202,36 +204,113 @@ _GONE = {
     "base_model": ("finetuned-from", "documented.model.finetuned-from"),
 }
 """Keys whose entry goes because the question is answered by "none": question and evidence."""
+_NEEDED = {"metrics": "value", "results": "metrics", "model-index": "results"}
+"""What each entry of a list in `model-index` is worth nothing without."""
 
 
 def fill_metadata(
-    document: Document, block: Block, marker: Marker, knowledge: Knowledge, table: QuestionTable
-) -> tuple[Answer | None, Edit]:
-    """The answer and the edit for a marker in the front matter.
+    document: Document, markers: Sequence[Marker], writer: Writer
+) -> tuple[list[FilledMarker], str | None]:
+    """The answers and edits for the markers in the front matter, or why they are left.
 
-    An emission is written in grams; a metric's value only where it was measured on the whole benchmark. Without an
-    answer the entry is removed and the marker counts as unanswered.
+    An emission is written in grams; a metric's value only where it was measured on the whole benchmark. Without a value the
+    entry goes: of `model-index` the metric, a result without metrics, an index without results. The front matter is
+    left where it would say anything else afterwards.
     """
-    if block.label is None:
-        return None, Edit(marker.start, marker.end, "not answered by this harness")
-    value = _value(document, block.label.split("."), knowledge, table)
-    if value is None:
-        question, key = _GONE.get(block.label.partition(".")[0], ("", ""))
-        view = (knowledge.absent(key) or knowledge.find(key)) if key else None
-        why = Answer(question, view.class_, [view.key], "", True) if view else None
-        return why, _removal(document, block.label.split("."))
-    class_, key, text = value
-    whole, asked = document.text[block.start : block.end], document.text[marker.start : marker.end]
-    if whole.replace(asked, "").strip("\"' "):
-        text = json.dumps(whole.replace(asked, text).strip("\"'"), ensure_ascii=False)
-    return Answer(f"front matter: {block.label}", class_, [key], text, True), Edit(block.start, block.end, text)
+    if not markers or document.front_matter is None:
+        return [], None
+    start, stop = document.front_matter
+    data = read_metadata(document.text[start:stop])
+    paths = [tuple((marker.block.label or "").split(".")) for marker in markers]
+    if data is None or not all(
+        marker.block.label and _is_in(data, path) for marker, path in zip(markers, paths, strict=True)
+    ):
+        return [], "a front matter that can't be read as keys and values"
+    values = {path: _value(data, path, writer) for path in paths}
+    gone = _gone(data, (), {path for path, value in values.items() if value is None})
+    edits: dict[Path, Edit] = {path: _removal(document, path) for path in gone}
+    rows = []
+    for marker, path in zip(markers, paths, strict=True):
+        over = next((path[:depth] for depth in range(1, len(path) + 1) if path[:depth] in gone), None)
+        value, block = values[path], marker.block
+        if over is not None or value is None:
+            rows.append(FilledMarker(marker, [], _why_gone(path, writer.knowledge), edits[over or path]))
+            continue
+        class_, key, text = value
+        whole, asked = document.text[block.start : block.end], document.text[marker.start : marker.end]
+        if whole.replace(asked, "").strip("\"' "):
+            text = json.dumps(whole.replace(asked, text).strip("\"'"), ensure_ascii=False)
+        edits[path] = Edit(block.start, block.end, text)
+        rows.append(
+            FilledMarker(
+                marker, [], Answer(f"front matter: {marker.block.label}", class_, [key], text, True), edits[path]
+            )
+        )
+    moved = [Edit(edit.start - start, edit.end - start, edit.new) for edit in dict.fromkeys(edits.values())]
+    try:
+        after = read_metadata(apply_edits(document.text[start:stop], moved))
+    except ValueError:
+        after = None
+    if after != _expected(
+        data, (), gone, {path: edits[path].new for path in paths if path in edits and path not in gone}
+    ):
+        return [], "a front matter whose entries can't be changed line by line"
+    return rows, None
 
 
-def _value(document: Document, path: list[str], knowledge: Knowledge, table: QuestionTable) -> Value | None:
-    top, last = path[0], path[-1]
+def _is_in(data: Any, path: Path) -> bool:
+    for part in path:
+        if isinstance(data, dict) and part in data:
+            data = data[part]
+        elif isinstance(data, list) and part.isdecimal() and int(part) < len(data):
+            data = data[int(part)]
+        else:
+            return False
+    return True
+
+
+def _items(data: Any) -> list[tuple[str, Any]]:
+    pairs = data.items() if isinstance(data, dict) else enumerate(data) if isinstance(data, list) else ()
+    return [(str(key), value) for key, value in pairs]
+
+
+def _gone(data: Any, path: Path, without: set[Path]) -> set[Path]:
+    """The outermost entries that say nothing without some values."""
+    if path in without:
+        return {path}
+    inner = {key: _gone(value, (*path, key), without) for key, value in _items(data)}
+    gone = {key for key, paths in inner.items() if (*path, key) in paths}
+    needed = _NEEDED.get(path[-2]) if len(path) > 1 and path[0] == "model-index" else None
+    if path and gone and (gone == inner.keys() or needed in gone):
+        return {path}
+    return set().union(*inner.values())
+
+
+def _expected(data: Any, path: Path, gone: set[Path], values: Mapping[Path, str]) -> Any:
+    """What the front matter is to say."""
+    if path in values:
+        return yaml.safe_load(values[path])
+    kept = {
+        key: _expected(value, (*path, key), gone, values) for key, value in _items(data) if (*path, key) not in gone
+    }
+    if isinstance(data, dict):
+        return {key: kept[str(key)] for key in data if str(key) in kept}
+    return list(kept.values()) if isinstance(data, list) else data
+
+
+def _why_gone(path: Path, knowledge: Knowledge) -> Answer:
+    question, key = _GONE.get(path[0], (f"front matter: {'.'.join(path)}", ""))
+    view = (knowledge.absent(key) or knowledge.find(key)) if key else None
+    return Answer(
+        question, view.class_ if view else EvidenceClass.UNDISCLOSED, [view.key] if view else [], "", True, view is None
+    )
+
+
+def _value(data: Any, path: Path, writer: Writer) -> Value | None:
+    top, last, knowledge = path[0], path[-1], writer.knowledge
     if top == "model-index":
-        return _metric_value(document, path, knowledge, table) if last == "value" else None
-    for key in table.metadata.get(top, ()):
+        return _metric_value(data, path, writer) if last == "value" else None
+    for key in writer.table.metadata.get(top, ()):
         view = knowledge.find(key)
         if view is not None and top != "co2_eq_emissions":
             return view.class_, key, str(view.value)
@@ -240,10 +319,8 @@ def _value(document: Document, path: list[str], knowledge: Knowledge, table: Que
     return None
 
 
-def _metric_value(document: Document, path: list[str], knowledge: Knowledge, table: QuestionTable) -> Value | None:
+def _metric_value(data: Any, path: Path, writer: Writer) -> Value | None:
     """A result's value: measured on the whole benchmark, or none."""
-    assert document.front_matter is not None
-    data: Any = yaml.safe_load(document.text[slice(*document.front_matter)])
     dataset: dict[str, Any] = {}
     for part in path[:-1]:
         data = data[int(part)] if isinstance(data, list) else data[part]
@@ -251,33 +328,26 @@ def _metric_value(document: Document, path: list[str], knowledge: Knowledge, tab
     metric = f"{data.get('type', '')} {data.get('name', '')}".lower()
     named = f"{dataset.get('type', '')} {dataset.get('name', '')}"
     suffix = "top5" if re.search(r"top.?5", metric) else "top1" if "acc" in metric or "top" in metric else None
-    for key, benchmark in table.benchmarks.items():
+    for key, benchmark in writer.table.benchmarks.items():
         if EvidenceKey.parse(key).metric == suffix and re.search(benchmark.mention, named, re.IGNORECASE):
-            found = knowledge.find(key)
-            if found and found.class_ is EvidenceClass.MEASURED and not found.evidence.is_partial:
+            found = writer.knowledge.find(key)
+            if found and is_publishable(found.evidence):
                 return found.class_, key, f"{found.value:.2f}"
     return None
 
 
-def _removal(document: Document, path: list[str]) -> Edit:
-    """Remove the lines of the smallest entry that makes sense without the value at `path`: its key, or the list item or
-    parent that it empties."""
+def _removal(document: Document, path: Path) -> Edit:
+    """Remove the lines of an entry."""
     assert document.front_matter is not None
     offset, stop = document.front_matter
-    node = yaml.compose(document.text[offset:stop], Loader=yaml.SafeLoader)
-    assert node is not None
-    first = last = node
-    for depth, part in enumerate(path if path != [""] else []):  # a front matter may be one scalar
-        is_metric = False
+    node: Any = yaml.compose(document.text[offset:stop], Loader=yaml.SafeLoader)
+    key = node
+    for part in path:
         if isinstance(node, yaml.MappingNode):
-            key, value = next((k, v) for k, v in node.value if str(k.value) == part)
-            is_metric = path[0] == "model-index" and depth == len(path) - 1
+            key, node = next((key, value) for key, value in node.value if str(key.value) == part)
         else:
-            key = value = node.value[int(part)]
-        if len(node.value) > 1 and not is_metric:
-            first, last = key, value
-        node = value
-    start, end = offset + first.start_mark.index, offset + last.end_mark.index
+            key = node = node.value[int(part)]
+    start, end = offset + key.start_mark.index, offset + node.end_mark.index
     end = start + len(document.text[start:end].rstrip())
     after = document.line_start(document.line_of(max(start, end - 1)) + 1)
     return Edit(document.line_start(document.line_of(start)), min(after, stop), "")

@@ -38,11 +38,17 @@ class Question(Table):
     parts: tuple[str, ...] = ()
     prefer: Literal["suite"] | None = None
     stays_unknown: bool = False
+    unknown: str
     subject: str = ""
     verb: str = ""
     lead: str = ""
     items: tuple[str, ...] | dict[str, str] = ()
     values: tuple[str, ...] = ()
+
+    @property
+    def is_measurable(self) -> bool:
+        """Whether it asks for something that can be measured."""
+        return bool(self.metrics) or any(key.startswith("compute.") for key in self.evidence)
 
     @field_validator("topic", "label", "section", "alone_if")
     @classmethod
@@ -67,6 +73,8 @@ class QuestionTable(Table):
     """What each suite needs to run."""
     benchmarks: dict[str, Benchmark]
     """By metric."""
+    plain_words: tuple[str, ...]
+    """Words of a cell's heads that ask nothing themselves."""
     questions: tuple[Question, ...]
     metadata: dict[str, tuple[str, ...]]
 
@@ -103,6 +111,19 @@ class Place:
     section_text: str = ""
     """All text of its section, to see which benchmarks it speaks of."""
     in_code: bool = False
+    row: tuple[str, ...] = ()
+    """For a cell: the texts to the left of it."""
+    column: str | None = None
+    """For a cell: its column's head; None for anything else."""
+    around: tuple[str, ...] = ()
+    """What else may say under which conditions something is asked, nearest first: the sentence, a caption, headings."""
+
+    @property
+    def own(self) -> tuple[str, ...]:
+        """The words that are about this place alone: of a cell its row and column, of a label line the label."""
+        if self.column is not None:
+            return (" | ".join(filter(None, (*self.row, self.column))),)
+        return (self.label,) if self.label and self.label_is_own else ()
 
 
 _EXPLANATION = re.compile(
@@ -118,6 +139,8 @@ def find_questions(place: Place, table: QuestionTable) -> list[Question]:
     A sentence with words of its own is asked about in them or in its own label; what stands around it says what is
     asked only where the marker stands alone.
     """
+    if place.column is not None:
+        return _by_heads(place, table)
     sentence = _EXPLANATION.sub("", place.sentence)
     has_words = bool(re.search(r"\w", sentence.replace("[?]", "")))
     found = _by_topic(sentence, table) if has_words else []
@@ -140,6 +163,14 @@ _compiled = functools.cache(functools.partial(re.compile, flags=re.IGNORECASE | 
 
 def search(pattern: str | None, text: str) -> re.Match[str] | None:
     return _compiled(pattern).search(text) if pattern else None
+
+
+def _by_heads(place: Place, table: QuestionTable) -> list[Question]:
+    """What a cell asks: its row, else its column says so; where both name a quantity, they must agree."""
+    heads = [_by_label(head, table) or _by_topic(head, table) for head in (*place.row, place.column or "")]
+    found = list(dict.fromkeys(question.id for questions in heads for question in questions[:1]))
+    quantities = [question for question in map(table.get, found) if question.is_measurable]
+    return [table.get(found[0])] if found and len(quantities) < 2 else []
 
 
 def _by_topic(text: str, table: QuestionTable) -> list[Question]:

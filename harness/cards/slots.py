@@ -2,20 +2,36 @@
 
 from __future__ import annotations
 
+import ast
 import bisect
 import html
+import json
 import re
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from harness.cards.answers import Form
-from harness.cards.document import Block, Document, Edit, Marker
-from harness.cards.markdown import capital, one_line, plain_text, short_text
+import yaml
+
+from harness.cards.answers import Answer, Form
+from harness.cards.document import Block, Document, Edit, Marker, without_markers
+from harness.cards.markdown import alternatives, capital, enumerate_words, one_line, plain_text, short_text
 from harness.cards.sentences import Span, label_prefix
 
-UNANSWERED = "not answered by this harness"
 _NEAR = 400
 """How far, in characters, a link text or brackets around a marker are looked for."""
 _COMMENT = {"python": "#", "py": "#", "bash": "#", "sh": "#", "shell": "#", "yaml": "#", "toml": "#", "r": "#"}
+_READERS: dict[str, Callable[[str], object]] = {
+    "python": ast.parse, "py": ast.parse, "json": json.loads, "yaml": yaml.safe_load, "yml": yaml.safe_load,
+}  # fmt: skip
+"""What tells whether code in a language is valid."""
+_ADDRESS = re.compile(r"\[[^\[\]]*\]\(<?$|(?:src|href)\s*=\s*[\"']?$|<$", re.IGNORECASE)
+"""What stands before an address that is a marker as a whole."""
+_INSIDE = {
+    "an image": re.compile(r"!\[(?:[^\[\]]|\[[^\[\]]*\])*(?:\]\([^()]*)?$|!$"),
+    "an HTML tag": re.compile(r"<[/!]?[A-Za-z][^<>]*$"),
+    "a link's address": re.compile(r"\]\(<?[^()\s]*$|^[ \t>]*\[[^\[\]]+\]:\s*\S*$|https?://\S*$"),
+}
+"""What a marker is inside of, told by the text before it in its paragraph."""
 
 
 @dataclass(frozen=True)
@@ -23,23 +39,29 @@ class Slot:
     """Where an answer goes and what fits there."""
 
     kind: str
-    """`whole`, `line`, `label`, `aside`, `sentence`, `inline`, `link` or `code`."""
+    """`whole`, `line`, `label`, `aside`, `sentence`, `inline`, `link`, `address` or `code`."""
     start: int
     end: int
     form: Form
     is_plain: bool = False
     """Whether Markdown would not be rendered there, or would break it."""
+    inside: str | None = None
+    """What an answer would break."""
 
 
 def slot_of(document: Document, marker: Marker, sentence: Span) -> Slot:
     """Where the answer to a marker goes, and what fits there."""
     block, text = marker.block, document.text
     start, end = sentence
+    before = without_markers(text[max(block.start, marker.start - _NEAR) : marker.start])
     if block.kind in ("fence", "indented-code"):
         around = text[block.start : marker.start] + text[marker.end : block.end]
         return Slot("code", marker.start, marker.end, "value" if around.strip(" \t\r\n>") else "code", True)
-    if block.kind == "html":
-        return Slot("inline", marker.start, marker.end, "value", True)
+    if block.kind != "link-definition" and _ADDRESS.search(before) and re.match(r"[\"'>)]", text[marker.end :][:1]):
+        return Slot("address", marker.start, marker.end, "value", True, "a link's address")
+    inside = next((what for what, pattern in _INSIDE.items() if pattern.search(before)), None)
+    if inside or block.kind == "html":
+        return Slot("inline", marker.start, marker.end, "value", True, inside)
     link_end = _link_end(document, marker)
     if link_end > marker.end:
         return Slot("link", marker.start, link_end, "value", False)
@@ -67,7 +89,7 @@ def _link_end(document: Document, marker: Marker) -> int:
     match = re.compile(r"\([^()\s]*(?:\s+\"[^\"]*\")?\)|\[[^\[\]]*\]").match(document.text, marker.end)
     if match is None or document.text[marker.start : marker.end].lstrip("*_~").startswith("\\"):
         return marker.end
-    holds_another = any(first < match.end() and marker.end < stop for first, stop in document.asking)
+    holds_another = any(first < match.end() and marker.end < stop for first, stop in document.asking_after(marker.end))
     return marker.end if holds_another else match.end()
 
 
@@ -78,20 +100,43 @@ def _in_link_text(text: str, marker: Marker) -> bool:
     return any(match.start() < marker.start and marker.end < match.end() for match in matches)
 
 
-def answer_edit(document: Document, marker: Marker, answer: str | None, slot: Slot) -> Edit:
-    """The answer fitted into its place; honest words where there is none (None)."""
-    block, text = marker.block, document.text
-    if answer is None:
-        return _unanswered(text, marker, slot)
+def _aside(text: str, start: int, marker: Marker, end: int) -> Span | None:
+    """The inside of the brackets that a marker stands in, within its sentence; None where it stands in none."""
+    depth = 0
+    for position in range(marker.start - 1, max(start, marker.start - _NEAR) - 1, -1):
+        if text[position] == ")":
+            depth += 1
+        elif text[position] == "(":
+            if depth == 0:
+                close = text.find(")", marker.end, end)
+                return (position + 1, close) if close >= 0 else None
+            depth -= 1
+    return None
+
+
+# --- an answer fitted into its place ---
+
+
+def answer_edit(document: Document, marker: Marker, answer: Answer, slot: Slot) -> Edit | None:
+    """The answer fitted into its place; None where it would break what it stands in."""
+    block, text, new = marker.block, document.text, answer.text
+    if slot.kind == "address":
+        target = re.search(r"https://[^\s()<>\]\"']+", new)
+        return Edit(slot.start, slot.end, target.group()) if target and not answer.is_unknown else None
+    if slot.inside:
+        return None
     if slot.kind == "code":
-        return Edit(slot.start, slot.end, _in_code(document, answer, slot, block))
+        return _in_code(document, marker, answer, slot)
     if slot.kind == "link":
-        new = one_line(answer)
+        address = text[marker.end : slot.end]
+        if answer.is_unknown:
+            return Edit(slot.start, slot.end, f"[link]{address}")
+        new = one_line(new)
         if text[block.start : slot.start].strip() and not text[: slot.start].rstrip().endswith((":", ":**")):
             new = new[:1].lower() + new[1:]
-        return Edit(slot.start, slot.end, f"{new} ([link]{text[marker.end : slot.end]})")
+        return Edit(slot.start, slot.end, f"{new} ([link]{address})")
     if slot.kind in ("inline", "aside", "label"):
-        new = one_line(answer)
+        new = one_line(new)
         if block.kind == "cell":
             new = re.sub(r"(?<!\\)\|", r"\\|", new)
         if block.kind == "html":
@@ -104,11 +149,11 @@ def answer_edit(document: Document, marker: Marker, answer: str | None, slot: Sl
             if re.search(r"\w{2}[.]\s|\)[.]\s", new) and text[slot.end : slot.end + 1] not in (".", ";", ","):
                 new += "."
         return Edit(slot.start, slot.end, new)
-    if "\n" not in answer:
-        return Edit(slot.start, slot.end, answer)
-    if answer.startswith("- ") and slot.kind != "line" and _follows_list(document, block):
-        answer = f"What is known:\n\n{answer}"
-    return _block_edit(document, answer, slot, block)
+    if "\n" not in new:
+        return Edit(slot.start, slot.end, new)
+    if new.startswith("- ") and slot.kind != "line" and _follows_list(document, block):
+        new = f"What is known:\n\n{new}"
+    return _block_edit(document, new, slot, block)
 
 
 def _follows_list(document: Document, block: Block) -> bool:
@@ -135,36 +180,48 @@ def _block_edit(document: Document, new: str, slot: Slot, block: Block) -> Edit:
     return Edit(start, end, body)
 
 
-def _in_code(document: Document, new: str, slot: Slot, block: Block) -> str:
-    if slot.form == "code" and "\n" in new:
-        return new.replace("\n", document.newline + block.prefix)
-    flat = plain_text(one_line(new))
-    mark = _COMMENT.get(block.info) if slot.form == "code" else None
-    return f"{mark} {flat}" if mark else flat
+def _in_code(document: Document, marker: Marker, answer: Answer, slot: Slot) -> Edit | None:
+    """Code as it is, words as a comment or inside what quotes them; None where the code would not be valid."""
+    block, text = marker.block, document.text
+    if slot.form == "code" and "\n" in answer.text:
+        return Edit(slot.start, slot.end, answer.text.replace("\n", document.newline + block.prefix))
+    flat, mark = plain_text(one_line(answer.text)), _COMMENT.get(block.info)
+    line = text[max(block.start, text.rfind("\n", 0, marker.start) + 1) : marker.start]
+    if slot.form == "code" and mark:
+        return Edit(slot.start, slot.end, f"{mark} {flat}")
+    is_comment = mark is not None and re.match(rf"[ \t>]*{mark}", line)
+    if (reader := _READERS.get(block.info)) and not is_comment:
+        try:
+            reader(f"{text[block.start : slot.start]}{flat}{text[slot.end : block.end]}")
+        except (SyntaxError, ValueError, yaml.YAMLError):
+            return None
+    elif block.info not in ("", "text", "txt", "plain", "plaintext") and not is_comment:
+        return None
+    return Edit(slot.start, slot.end, flat)
 
 
-def _unanswered(text: str, marker: Marker, slot: Slot) -> Edit:
-    """Honest words where nothing is known; the sentence around stays."""
-    if slot.kind in ("inline", "label", "link", "code", "aside"):
-        return Edit(marker.start, marker.end, UNANSWERED)
+# --- where nothing is recognised ---
+
+
+def unrecognised(document: Document, marker: Marker, slot: Slot, places: Sequence[str]) -> tuple[Slot, str]:
+    """That it is not known, in words that fit the sentence around the marker, and where they go."""
+    text, block = document.text, marker.block
+    short, whole = "not stated", f"not stated in {alternatives(places)}"
     if slot.kind in ("whole", "line"):
-        stop = "" if text[marker.end : marker.end + 1] == "." else "."
-        return Edit(marker.start, marker.end, UNANSWERED.capitalize() + stop)
-    rest = re.compile(r"\s+(?:on|for|about|regarding|of)\s+").match(text, marker.end)
-    if rest and not text[slot.start : marker.start].strip():
-        return Edit(marker.start, rest.end(), f"{UNANSWERED.capitalize()}: ")
-    return Edit(marker.start, marker.end, f"({UNANSWERED})")
-
-
-def _aside(text: str, start: int, marker: Marker, end: int) -> Span | None:
-    """The inside of the brackets that a marker stands in, within its sentence; None where it stands in none."""
-    depth = 0
-    for position in range(marker.start - 1, max(start, marker.start - _NEAR) - 1, -1):
-        if text[position] == ")":
-            depth += 1
-        elif text[position] == "(":
-            if depth == 0:
-                close = text.find(")", marker.end, end)
-                return (position + 1, close) if close >= 0 else None
-            depth -= 1
-    return None
+        end = marker.end + (text[marker.end : marker.end + 1] == ".")
+        return Slot("inline", marker.start, end, "text"), f"This is {whole}."
+    if slot.kind == "label":
+        return slot, whole
+    if slot.kind != "sentence":
+        return slot, short
+    here = Slot("inline", marker.start, marker.end, "value")
+    opening = not text[slot.start : marker.start].strip()
+    rest = re.compile(r"\s+(?:on|for|about|regarding|of)(?=\s+\w)").match(text, marker.end, block.end)
+    if rest and opening:
+        verb = "say" if len(places) > 1 else "says"
+        return Slot(
+            "inline", marker.start, rest.end(), "text"
+        ), f"{capital(enumerate_words(places))} {verb} nothing about"
+    if re.search(r"\b(?:is|are|was|were|be|been)\s+$", text[slot.start : marker.start]):
+        return here, whole
+    return here, capital(f"{whole}.") if opening and not re.match(r"\s+[a-z]", text[marker.end :][:2]) else f"({short})"

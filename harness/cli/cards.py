@@ -73,6 +73,17 @@ def fill(
         print_text(card_diff(before, result.text, card.name))
     counts = ", ".join(f"{count} {name}" for name, count in result.report["counts"].items() if count)
     say(f"{len(result.report['markers'])} markers: {counts or 'none'}. Card: {output}")
+    for left in result.report["left"]:
+        say(f"line {left['line']}: left as it is ({left['why']})")
+    wrong = result.report["contradictions"]
+    for claim in wrong:
+        say(
+            f"line {claim['line']}: {' '.join(claim['text'].split())}"
+            + (f" ({claim['source']})" if claim["source"] else "")
+        )
+    say(
+        f"{len(wrong)} statement{'' if len(wrong) == 1 else 's'} contradict{'s' if len(wrong) == 1 else ''} the evidence."
+    )
     return ExitCode.DONE if result.complete else ExitCode.INCOMPLETE
 
 

@@ -81,19 +81,20 @@ def test_several_markers_in_one_sentence_are_all_answered() -> None:
 
 def test_what_is_not_recognised_is_left_honest() -> None:
     card = f"# Team\n\nThe mascot is {M}. It is blue.\n\n{M} on the colour of the room.\n\n{M}\n\n- Mood: {M}\n"
-    result = fill_card(card.encode(), model="regnet-y-040", ledger=None)
+    result = fill_card(card.encode(), model="somebody/else", ledger=None)
     assert result.text.decode() == (
-        "# Team\n\nThe mascot is (not answered by this harness). It is blue.\n\n"
-        "Not answered by this harness: the colour of the room.\n\nNot answered by this harness.\n\n"
-        "- Mood: not answered by this harness\n"
+        "# Team\n\nThe mascot is not stated in the card. It is blue.\n\n"
+        "The card says nothing about the colour of the room.\n\nThis is not stated in the card.\n\n"
+        "- Mood: Not stated in the card\n"
     )
-    assert not result.complete
-    assert result.report["counts"] == {"unanswered": 4}
+    assert result.report["counts"] == {"undisclosed": 4}
 
 
 def test_a_model_without_facts_or_ledger_answers_nothing_it_does_not_know() -> None:
     result = fill_card(f"- **License:** {M}\n- **Funded by:** {M}\n".encode(), model="somebody/else", ledger=None)
-    assert result.report["counts"] == {"unanswered": 2}
+    assert result.text == b"- **License:** Not stated in the card\n- **Funded by:** Not stated in the card\n"
+    assert {row["class"] for row in result.report["markers"]} == {"undisclosed"}
+    assert {row["looked_in"][0] for row in result.report["markers"]} == {"the card"}
 
 
 def test_a_card_without_markers_comes_back_as_it_is() -> None:
@@ -198,6 +199,9 @@ def test_without_such_a_measurement_the_metric_goes(ledger: str) -> None:
     assert inner == INDEX.replace(f"    - type: accuracy\n      value: {M}\n", "")
 
 
-def test_yaml_that_cannot_be_read_is_filled_all_the_same() -> None:
-    text = fill(f"---\na: [b\nlicense: {M}\n---\n# x\n")
-    assert "More Information" not in text
+def test_yaml_that_cannot_be_read_is_left_and_reported() -> None:
+    card = f"---\na: [b\nlicense: {M}\n---\n# x\n"
+    result = fill_card(card.encode(), model="regnet-y-040", ledger=None)
+    assert result.text.decode() == card
+    assert result.report["left"] == [{"line": 3, "why": "a front matter that can't be read as keys and values"}]
+    assert not result.complete

@@ -1,0 +1,194 @@
+"""What a place in a card asks beside the quantity: data set, device, precision, resolution, who measured, and so on.
+
+`templates/asked.yaml` says how each of these facets is told in words. The words around a marker and those of a piece of
+evidence are read by the same expressions; evidence that doesn't say of itself what the place asks is no answer to it.
+"""
+
+from __future__ import annotations
+
+import functools
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from typing import NamedTuple
+
+import yaml
+
+from harness.cards.questions import Table
+from harness.cards.views import View
+from harness.evidence import EvidenceClass, EvidenceKey
+from harness.files import shipped_folder
+
+
+class Facet(Table):
+    """One facet; the fields are explained at the top of asked.yaml."""
+
+    of: str
+    missing: str
+    values: dict[str, list[str]]
+    told_by: tuple[str, ...]
+    default: tuple[str, ...] = ()
+    own_words: bool = False
+    own_of: str | None = None
+    measurable: str
+
+    @functools.cached_property
+    def _expression(self) -> re.Pattern[str]:
+        parts = (f"(?P<v{index}>{entry[0]})" for index, entry in enumerate(self.values.values()))
+        return re.compile("|".join(parts), re.IGNORECASE)
+
+    def read(self, text: str) -> Iterator[tuple[str, str, re.Match[str]]]:
+        """What a text says of the facet: name, words and place of each value, and of the wider value that it is one of."""
+        for match in self._expression.finditer(text):
+            index = next(i for i in range(len(self.values)) if match[f"v{i}"] is not None)
+            name, (_, words, wider) = list(self.values.items())[index][0], _padded(list(self.values.values())[index])
+            yield _name(match.group()) if name.startswith("?") else name, words or match.group(), match
+            if wider:
+                yield wider, "", match
+
+
+def _padded(entry: list[str]) -> tuple[str, str, str]:
+    expression, words, wider = [*entry, "", ""][:3]
+    return expression, words, wider
+
+
+def _name(text: str) -> str:
+    """The name of a value that is called what it is: `224 x 224` and `resolution 224` are one."""
+    numbers = re.fullmatch(
+        r"(?:resolution(?: of)?|batch[- ]?(?:size)?(?: of|=|:)?|bs ?=?)? ?(\d+)(?: ?[×x] ?\1)?", text, re.I
+    )
+    return numbers[1] if numbers else re.sub(r"[\s_.-]+", "", text.lower()).replace("×", "x")
+
+
+@functools.cache
+def facets() -> dict[str, Facet]:
+    """The shipped facets, by name."""
+    data = yaml.safe_load((shipped_folder("templates") / "asked.yaml").read_text("utf-8"))
+    return {name: Facet.model_validate(entry) for name, entry in data.items()}
+
+
+class Missing(NamedTuple):
+    """What is missing: `published`, `in INT8`."""
+
+    verb: str
+    words: str
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What a place asks beside the quantity."""
+
+    values: dict[str, dict[str, str]] = field(default_factory=dict)
+    """By facet: the values asked, with their words."""
+    by_itself: frozenset[str] = frozenset()
+    """Facets that the marker's own cell or label asks."""
+    own_names: tuple[str, ...] = ()
+    """What the model itself is called."""
+
+    @classmethod
+    def read(cls, own: Sequence[str], around: Sequence[str], own_names: Sequence[str]) -> Asked:
+        """Read from the words of a place.
+
+        Args:
+            own: of the marker's cell or label, nearest first.
+            around: of its sentence, caption and headings, nearest first; nearer words take the place of farther ones.
+            own_names: what the model is called.
+        """
+        found: dict[str, dict[str, str]] = {}
+        by_itself = set()
+        for name, facet in facets().items():
+            for text in own if facet.own_words else (*own, *around):
+                told = [(value, words) for value, words, _ in facet.read(text)]
+                if told:
+                    wider = {value for value, words in told if not words}
+                    found[name] = {value: words for value, words in told if value not in wider}
+                    by_itself |= {name} if text in own else set()
+                    break
+        return cls(found, frozenset(by_itself), tuple(map(_name, own_names)))
+
+    def about(self, keys: Sequence[str]) -> Asked:
+        """Only what can be asked about some keys."""
+        subjects = [EvidenceKey.parse(key).subject for key in keys]
+        kept = {name: asked for name, asked in self.values.items() if any(self._concerns(name, s) for s in subjects)}
+        return replace(self, values=kept)
+
+    def _concerns(self, name: str, subject: str) -> bool:
+        facet = facets()[name]
+        return bool(re.search(facet.of, subject)) or (
+            name in self.by_itself and facet.own_of is not None and bool(re.search(facet.own_of, subject))
+        )
+
+    def unmet_by(self, view: View) -> set[str]:
+        """The facets that are asked and that a piece of evidence doesn't answer."""
+        concerned = [name for name in self.values if self._concerns(name, view.name.subject)]
+        return {name for name in concerned if not self._told(view, name) & self.values[name].keys()}
+
+    def _told(self, view: View, name: str) -> set[str]:
+        """What a piece of evidence says of a facet."""
+        facet = facets()[name]
+        if name == "model":
+            return {value for value in self.values[name] for own in self.own_names if value in own or own in value}
+        told = {value for text in _told(view, facet) for value, _, _ in facet.read(text)}
+        return told or ({*facet.default} if view.fact else set())
+
+    def missing(self, candidates: Sequence[View]) -> Missing:
+        """What is asked and none of the candidates answers, in words."""
+        unmet = set.intersection(*map(self.unmet_by, candidates)) if candidates else {*self.values}
+        names = [name for name in self.values if name in unmet] or list(self.values)
+        names.sort(key=lambda name: (name == "by", self._is_measurable(name)))
+        verb = "published" if {"published", "authors"} & self.values.get("by", {}).keys() else "measured"
+        if names[0] == "by" and not {"timm", "torchvision"} & self.values["by"].keys():
+            return Missing(verb, "")
+        words = " or ".join(filter(None, self.values[names[0]].values()))
+        return Missing(verb, facets()[names[0]].missing.format(words))
+
+    def _is_measurable(self, name: str) -> bool:
+        return all(re.fullmatch(facets()[name].measurable, value) for value in self.values[name])
+
+    @property
+    def is_measurable(self) -> bool:
+        """Whether a run could give all that is asked."""
+        return all(map(self._is_measurable, self.values))
+
+
+def unread_words(texts: Sequence[str], known: Sequence[str]) -> list[str]:
+    """Words of a cell's heads that no facet and none of the `known` expressions accounts for."""
+    left = []
+    for text in texts:
+        spans = [match.span() for facet in facets().values() for _, _, match in facet.read(text)]
+        spans += [match.span() for pattern in known for match in re.finditer(pattern, text, re.IGNORECASE)]
+        for word in re.finditer(r"[^\W\d_][\w-]+", text):
+            if not any(start < word.end() and word.start() < end for start, end in spans):
+                left.append(word.group())
+    return left
+
+
+def _told(view: View, facet: Facet) -> list[str]:
+    """The parts of a piece of evidence that say something of a facet."""
+    protocol, fact, name = view.evidence.protocol or {}, view.fact, view.name
+    hardware = protocol.get("hardware") or protocol.get("made_on") or {}
+    source = view.evidence.source
+    inputs = [protocol.get("input"), protocol.get("preprocessing", "").rpartition("crop")[2], _sides(protocol)]
+    parts = {
+        "key": f"{name.subject} {name.metric.replace('latency-', '')}",
+        "variant": (name.variant or "").replace("-", " "),
+        "protocol": " ".join(
+            str(part)
+            for part in (
+                *inputs, protocol.get("precision"), f"batch {protocol['batch']}" if "batch" in protocol else "",
+                hardware.get("device"), hardware.get("gpu") or hardware.get("cpu"),
+            )
+        ),
+        "says": fact.says or "" if fact else str(view.value),
+        "setting": f"{fact.setting or ''} {fact.label if hasattr(fact, 'label') else ''}" if fact else "",
+        "source": f"{source.title} {source.place or ''}" if source else "",
+        "class": "measured" if view.class_ is EvidenceClass.MEASURED else "published",
+        "split": "(val)" if re.match("imagenet-(val|real)", name.subject) else "(val) (test)",
+        "model": "",
+    }  # fmt: skip
+    return [parts[part] for part in facet.told_by]
+
+
+def _sides(protocol: dict[str, object]) -> str:
+    size = protocol.get("input_size")
+    return f"{size[-2]} × {size[-1]}" if isinstance(size, list) and len(size) > 1 else ""
