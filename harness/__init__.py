@@ -876,7 +876,7 @@ def datasets(benchmark: str | None = None, *, data: Data | None = None) -> list[
     """Which data sets are here, which are missing, under which licence, and how to get them, one record each.
 
     Args:
-        benchmark: this one only.
+        benchmark: this one only; or a folder, a file or hf:OWNER/NAME with data of your own: then how it is read.
         data: where some are that are not in HARNESS_DATA.
 
     >>> import harness

@@ -24,6 +24,12 @@ def default_data_home() -> Path | None:
     return Path(given).expanduser() if given else None
 
 
+def catalog_folder() -> Path | None:
+    """HARNESS_CATALOG, a folder that describes more benchmarks; None where it is not set."""
+    given = os.environ.get("HARNESS_CATALOG")
+    return Path(given).expanduser().resolve() if given else None
+
+
 def hub_is_offline() -> bool:
     """Whether HF_HUB_OFFLINE asks that nothing is fetched, by the values the Hub's own client accepts."""
     return os.environ.get("HF_HUB_OFFLINE", "").upper() in {"1", "ON", "YES", "TRUE"}

@@ -140,6 +140,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder = tmp_path / "home"
     monkeypatch.setenv("HARNESS_HOME", str(folder))
     monkeypatch.delenv("HARNESS_DATA", raising=False)
+    monkeypatch.delenv("HARNESS_CATALOG", raising=False)
     monkeypatch.delenv("HF_TOKEN", raising=False)
     return folder
 

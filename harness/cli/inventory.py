@@ -25,18 +25,34 @@ def list_(
 
 @verb("data")
 def data_(
-    benchmark: Annotated[str | None, typer.Argument(help="Show one benchmark in full.")] = None,
+    benchmark: Annotated[
+        str | None,
+        typer.Argument(help="Show one benchmark in full; or how data in a folder, file or hf:OWNER/NAME is read."),
+    ] = None,
     data: options.Data = None,
     output_format: options.Format = "table",
 ) -> None:
-    """Which data sets are here, which are missing, under which licence, and how to get them."""
+    """Which data sets are here, which are missing, under which licence, and how to get them; and how your own is read.
+
+    Example: `harness data ./beans/validation`
+    """
     records = harness.datasets(benchmark, data=data)
     if benchmark is not None:
-        text = "\n".join(f"{key:12} {value}" for key, value in records[0].items())
+        text = "\n".join(f"{key:12} {_in_words(value)}" for key, value in records[0].items() if value != [])
     else:
         rows = [[r["name"], r["where"], f"{r['size']:,}", r["licence"]] for r in records]
         text = table(["benchmark", "here", "images", "licence"], rows) + "\n\nHow to get one: harness data NAME"
     show(output_format, records, text)
+
+
+def _in_words(value: object) -> str:
+    match value:
+        case dict():  # images by class
+            return f"{len(value):,}: " + ", ".join(f"{name} ({count:,})" for name, count in value.items())
+        case list():
+            return "\n             ".join(map(str, value))
+        case _:
+            return str(value)
 
 
 @verb()

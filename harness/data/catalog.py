@@ -6,6 +6,7 @@ missing reason or a label space that doesn't exist stops the program, since ever
 
 from __future__ import annotations
 
+import importlib.metadata
 import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -14,12 +15,13 @@ from pathlib import Path
 from typing import Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from harness.errors import UsageError, unknown_name
 from harness.evidence import Ledger
 from harness.labels.outputs import OutputLabels
-from harness.labels.spaces import LABEL_SPACES, OWN, LabelSpace, folded, label_space
+from harness.labels.spaces import LABEL_SPACES, OWN, LabelSpace, folded, installed_folder, label_space
+from harness.settings import catalog_folder
 
 _CATALOG_FILE = Path(__file__).with_name("benchmarks.yaml")
 
@@ -276,10 +278,74 @@ def shipped() -> dict[str, Benchmark]:
     return known
 
 
+@cache
+def _added(folders: tuple[Path, ...]) -> dict[str, Benchmark]:
+    """The benchmarks of the YAML files in some folders, each `benchmarks: {NAME: {path: ..., ...}}`.
+
+    Raises UsageError: a fault in a file, or a name that comes twice.
+    """
+    known: dict[str, Benchmark] = {}
+    for file in (file for folder in folders for file in sorted(folder.glob("*.yaml"))):
+        try:
+            entries = _CatalogFile.model_validate(yaml.safe_load(file.read_text(encoding="utf-8"))).benchmarks
+        except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+            raise UsageError(f"Can't read the catalog {file}: {error}.", remedy="Mend it, or remove it.") from error
+        except ValidationError as error:
+            first = error.errors()[0]
+            where = ".".join(map(str, first["loc"])) or "the file as a whole"
+            remedy = "Expected: benchmarks: {NAME: {path: FOLDER, classes: [...]}}."
+            raise UsageError(f"The catalog {file}: {where}: {first['msg']}.", remedy=remedy) from error
+        for name, entry in entries.items():
+            if name in known:
+                remedy = "Give one of them another name."
+                raise UsageError(f"The catalog {file} describes {name} a second time.", remedy=remedy)
+            known[name] = entry.benchmark(name, file.parent)
+    return known
+
+
+def _catalog_folders() -> tuple[Path, ...]:
+    """Where more benchmarks are described: HARNESS_CATALOG, and packages with the entry point `harness.benchmarks`, whose files
+    are read and whose code is not run.
+
+    Raises UsageError: HARNESS_CATALOG is no folder.
+    """
+    folders = []
+    if (given := catalog_folder()) is not None:
+        if not given.is_dir():
+            raise UsageError(
+                f"HARNESS_CATALOG={given} is no folder.", remedy="Name a folder with catalog files (*.yaml)."
+            )
+        folders.append(given)
+    return (*folders, *_package_folders())
+
+
+@cache
+def _package_folders() -> tuple[Path, ...]:
+    points = importlib.metadata.entry_points(group=ENTRY_POINTS)
+    packages = sorted({point.value.partition(":")[0] for point in points})
+    return tuple(folder for package in packages if (folder := installed_folder(package)) is not None)
+
+
+ENTRY_POINTS = "harness.benchmarks"
+"""Group of entry points whose values name packages with catalog files in their folder."""
+
+
+class _CatalogFile(_Entry):
+    benchmarks: dict[str, OwnBenchmark]
+
+
 def benchmarks(*ledgers: Ledger) -> dict[str, Benchmark]:
-    """All benchmarks by name, in the order of the catalog; then the data of somebody's own that ledgers describe."""
+    """All benchmarks by name, in the order of the catalog; then the data of somebody's own that catalog files and ledgers
+    describe.
+
+    Raises UsageError: a fault in a catalog file.
+    """
     own = {name: record for ledger in ledgers for name, record in ledger.benchmarks.items()}
-    return shipped() | {name: Benchmark.model_validate(record) for name, record in own.items()}
+    return (
+        shipped()
+        | _added(_catalog_folders())
+        | {name: Benchmark.model_validate(record) for name, record in own.items()}
+    )
 
 
 def described(own: Iterable[Benchmark]) -> dict[str, dict[str, Any]]:
@@ -307,9 +373,10 @@ def parse_data_options(options: Sequence[str]) -> dict[str, str]:
     given: dict[str, str] = {}
     for option in options:
         name, equals, path = option.partition("=")
-        if not equals or not _NAME.fullmatch(name):
+        is_place = option not in shipped() if not equals else "/" in name
+        if is_place and option:
             name, path = own_benchmark(option).name, option
-        if not path:
+        if not name or not path:
             message = f"--data {option} is not BENCHMARK=PATH."
             raise UsageError(message, remedy="Example: --data imagenet-val=/data/imagenet/val")
         if name in given:

@@ -103,7 +103,7 @@ def open_dataset(
     Raises HarnessError: no images, labels that can't be right, two images with one id.
     """
     space = benchmark.space
-    source, found_notes = _source(benchmark, location, condition, space, cache)
+    source, found_notes = find_source(benchmark, location, condition, space, cache)
     stamps = source.stamps()
     if not stamps:
         raise no_images(benchmark, source)
@@ -120,9 +120,14 @@ def open_dataset(
     return LocalDataset(benchmark, condition, location, source.layout, samples, notes, source, places)
 
 
-def _source(
+def find_source(
     benchmark: Benchmark, location: Location, condition: str | None, space: LabelSpace, cache: Path
 ) -> tuple[Source, list[str]]:
+    """The copy at a location in the layout it has, with notes on how it was found; labels are read in `space`.
+
+    Raises MissingInputError: the condition, or access to the data, is missing.
+    Raises HarnessError: no known layout is there.
+    """
     if location.found == "package" and benchmark.package is not None:
         assert location.path is not None  # it was located
         layout = f"files of the package {benchmark.package.module}"

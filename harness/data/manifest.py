@@ -203,7 +203,7 @@ def _ids_with_fallback(names: Sequence[str | None], labels: Sequence[int], diges
 
 def no_images(benchmark: Benchmark, source: Source) -> HarnessError:
     """An error for a copy without images."""
-    folder = "n01440764" if benchmark.sample_id != "stem" else "0"
+    folder = {"stem": "0", "path": "CLASS"}.get(benchmark.sample_id, "n01440764")
     message = f"No images of {benchmark.name} in {source.root} (seen as: {source.layout})."
     remedy = f"Expected a tree such as DIR/{folder}/IMAGE.JPEG. {benchmark.get}"
     return HarnessError(message, remedy=remedy)

@@ -14,6 +14,7 @@ from typing import Any
 
 from harness import __version__
 from harness.data.catalog import Benchmark, benchmarks, get_benchmark
+from harness.data.inspection import inspect, is_place
 from harness.data.locations import locate
 from harness.data.slicings import slicings
 from harness.errors import HarnessError
@@ -37,7 +38,7 @@ LISTINGS: dict[str, Callable[[], list[dict[str, Any]]]] = {
             "name": b.name,
             "images": b.size,
             "conditions": len(b.conditions) or 1,
-            "labels": b.label_space,
+            "labels": "the model's own" if b.classes_from else b.label_space,
             "title": b.title,
         }
         for b in benchmarks().values()
@@ -64,11 +65,13 @@ sort samples into groups, and finished runs."""
 
 
 def data_status(settings: Settings, only: str | None) -> list[dict[str, Any]]:
-    """Each benchmark: where it is or that it is missing, its licence, how to get it.
+    """Each benchmark: where it is or that it is missing, its licence, how to get it; or how data at a place would be read.
 
     Raises:
-        HarnessError: `only` is no benchmark.
+        HarnessError: `only` is no benchmark, or a place without data that could be read.
     """
+    if only is not None and is_place(only):
+        return [inspect(only, offline=settings.offline, cache=settings.home / "data")]
     chosen = [get_benchmark(only)] if only is not None else list(benchmarks().values())
     return [_status(benchmark, settings) for benchmark in chosen]
 

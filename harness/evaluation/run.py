@@ -24,8 +24,9 @@ from harness.evaluation.scoring import pending, score
 from harness.evaluation.slice_requests import request_of
 from harness.evaluation.subgroups import check_join, slices_of_run
 from harness.evaluation.suites import Suite
-from harness.evidence import Evidence, EvidenceClass, Ledger
+from harness.evidence import Evidence, EvidenceClass, EvidenceKey, Ledger, Source
 from harness.facts.loader import decided_lineage
+from harness.metrics.registry import unit_of
 from harness.models.loading import LoadedModel, ModelState, find_model, load
 from harness.models.specs import ModelSpec
 from harness.progress import Reporter
@@ -125,6 +126,7 @@ def run_suite(
             evidence += _beside(predicted.choice, measured)
         evidence += predicted.choice
         evidence += predicted.energy_evidence(idle=all(item.key != "energy.idle-power" for item in evidence))
+    evidence += _published(suite, state.spec)
     order = {entry.name: index for index, entry in enumerate(suite.benchmarks)}
     evidence.sort(key=lambda item: order.get(item.name.benchmark, len(order)))
     ledger = Ledger(
@@ -135,6 +137,22 @@ def run_suite(
     )
     ledger.add(accuracies_per_gmac(ledger))
     return RunResult(ledger, plan, failed)
+
+
+def _published(suite: Suite, model: ModelSpec) -> list[Evidence]:
+    """What a suite's file says that others have published for this model."""
+    repository = getattr(model.checkpoint, "repo", None)
+    return [
+        Evidence(
+            key=f"documented.{value.key}",
+            class_=EvidenceClass.DOCUMENTED,
+            value=value.value,
+            unit=unit_of(EvidenceKey.parse(value.key).metric),
+            source=Source(title=value.title, url=value.url, place=value.place),
+        )
+        for value in suite.published
+        if value.model in (model.reference, model.name, repository)
+    ]
 
 
 def _pending(plan: Plan, scored: Container[str], failed: Mapping[str, HarnessError]) -> list[Evidence]:

@@ -42,6 +42,8 @@ def request_of(suite: Suite | None, slices: Path | None, by: Sequence[str]) -> R
     Raises:
         HarnessError: the file has a fault, or a name is no slicing; with exit code 2.
     """
+    if slices is None and suite is not None:
+        slices = suite.slices
     file = read_slice_file(slices, by) if slices is not None else None
     columns = tuple(file.columns) if file is not None else ()
     asked = tuple(dict.fromkeys(_tidy(reference, columns) for reference in by))

@@ -5,12 +5,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from harness.data.catalog import Benchmark, OwnBenchmark, benchmarks, get_benchmark, own_benchmark, shipped
+from harness.data.catalog import Benchmark, OwnBenchmark, benchmarks, get_benchmark, own_benchmark
 from harness.data.slicings import check_reference
 from harness.errors import HarnessError, UsageError, nearest, unknown_name
 from harness.files import shipped_folder
@@ -71,6 +71,22 @@ class SliceOptions(_Strict):
     """Images below which a group is shown as too small."""
 
 
+class PublishedValue(_Strict):
+    """A number that somebody has published for a model."""
+
+    key: str
+    """Of the evidence that it is to be compared with, such as `beans.top1`."""
+    value: float
+    """In the metric's unit, such as percent."""
+    model: str
+    """As given to `--model`, or the model's id on the Hub."""
+    title: str
+    """Who says so."""
+    url: str | None = None
+    place: str | None = None
+    """Where on that page: a line, a table."""
+
+
 class Suite(_Strict):
     """What a run does."""
 
@@ -86,8 +102,12 @@ class Suite(_Strict):
     """Ways to sort samples into groups, each a name of the slicing catalog (`wordnet`, or one group as `wordnet/n02084071`),
     or several of which all pairs of groups are formed."""
     slice_options: SliceOptions = SliceOptions()
+    slices: Path | None = None
+    """Slices of one's own, as `--slices` takes them: a table, relative to the suite's file."""
+    published: tuple[PublishedValue, ...] = ()
+    """What others have published on these benchmarks."""
     own: dict[str, Benchmark] = {}
-    """Data of one's own among the benchmarks, by name."""
+    """Data of one's own among the benchmarks, by name: the entries that say where it is."""
     is_of_data: bool = False
     """Whether nobody named a suite: it is made of the data that is given."""
 
@@ -98,7 +118,7 @@ class Suite(_Strict):
     @property
     def takes_classes_from_model(self) -> bool:
         """Whether some of its data has the classes of the model, whatever model that is."""
-        return any(benchmark.classes_from is not None for benchmark in self.own.values())
+        return any(self.benchmark(entry.name).classes_from is not None for entry in self.benchmarks)
 
 
 def suite_for(name_or_path: str | None, data: Mapping[str, str]) -> Suite:
@@ -113,7 +133,7 @@ def suite_for(name_or_path: str | None, data: Mapping[str, str]) -> Suite:
     if name_or_path is None:
         return _suite_of(data)
     suite = load_suite(name_or_path)
-    known = shipped() | suite.own
+    known = benchmarks() | suite.own
     for name, path in data.items():
         if name not in known:
             error = unknown_name("benchmark", name, known)
@@ -139,7 +159,7 @@ def _suite_of(data: Mapping[str, str]) -> Suite:
     own = {
         name: OwnBenchmark(path=path, title=_title_of(name, path)).benchmark(name, Path())
         for name, path in data.items()
-        if name not in shipped()
+        if name not in benchmarks()
     }
     return Suite(
         name="+".join(data),
@@ -191,26 +211,59 @@ def parse_suite(text: str, path: Path) -> Suite:
         raise _fault(path, mark.line + 1 if mark else None, "it is not valid YAML", None) from error
     if not isinstance(data, dict):
         raise _fault(path, 1, "it is not a mapping", "A suite has: " + ", ".join(Suite.model_fields))
+    own: dict[str, Benchmark] = {}
     if isinstance(data.get("benchmarks"), list):
         data["benchmarks"] = [{"name": e} if isinstance(e, str) else e for e in data["benchmarks"]]
+        for index, entry in enumerate(data["benchmarks"]):
+            if isinstance(entry, dict) and "path" in entry and isinstance(entry.get("name"), str):
+                data["benchmarks"][index] = {"name": entry.pop("name")}
+                own |= _own(data["benchmarks"][index]["name"], entry, ("benchmarks", index), tree, path)
     if isinstance(data.get("slicings"), list):
         data["slicings"] = [[e] if isinstance(e, str) else e for e in data["slicings"]]
     try:
-        suite = Suite.model_validate(data)
+        suite = Suite.model_validate(
+            {name: value for name, value in data.items() if name not in _NOT_IN_FILES} | {"own": own}
+        )
     except ValidationError as error:
-        # A misspelt key also leaves the right one missing; the misspelling is what to name.
-        first = min(error.errors(), key=lambda fault: fault["type"] != "extra_forbidden")
-        where = ".".join(str(part) for part in first["loc"])
-        hint = None
-        if first["type"] == "extra_forbidden":
-            inside: dict[str, type[BaseModel]] = {"benchmarks": SuiteBenchmark, "slice_options": SliceOptions}
-            record = inside.get(str(first["loc"][0]), Suite) if len(first["loc"]) > 1 else Suite
-            fields = record.model_fields
-            close = nearest(str(first["loc"][-1]), fields)
-            hint = f"Did you mean {close[0]}?" if close else f"Known keys: {', '.join(fields)}."
-        raise _fault(path, _line(tree, first["loc"]), f"{where}: {first['msg']}", hint) from error
+        raise _invalid(error, (), tree, path) from error
+    if suite.slices is not None:
+        suite = suite.model_copy(update={"slices": path.parent / suite.slices})
     _check_names(suite, tree, path)
     return suite
+
+
+_NOT_IN_FILES = frozenset({"own", "is_of_data"})
+_RECORDS: dict[str, tuple[type[BaseModel], ...]] = {
+    "benchmarks": (SuiteBenchmark, OwnBenchmark),
+    "slice_options": (SliceOptions,),
+    "published": (PublishedValue,),
+}
+"""What the records below a suite's keys may hold."""
+
+
+def _own(
+    name: str, fields: dict[str, Any], loc: tuple[int | str, ...], tree: yaml.Node | None, path: Path
+) -> dict[str, Benchmark]:
+    try:
+        return {name: OwnBenchmark.model_validate(fields).benchmark(name, path.parent)}
+    except ValidationError as error:
+        raise _invalid(error, loc, tree, path) from error
+    except HarnessError as error:
+        raise _fault(path, _line(tree, loc), error.message.rstrip("."), error.remedy) from error
+
+
+def _invalid(error: ValidationError, above: tuple[int | str, ...], tree: yaml.Node | None, path: Path) -> HarnessError:
+    """What is wrong with the part of a file at `above`. A misspelt key also leaves the right one missing; the misspelling is
+    what to name."""
+    first = min(error.errors(), key=lambda fault: fault["type"] != "extra_forbidden")
+    loc = (*above, *first["loc"])
+    hint = None
+    if first["type"] == "extra_forbidden":
+        records = _RECORDS.get(str(loc[0]), (Suite,)) if len(loc) > 1 else (Suite,)
+        fields = [name for record in records for name in record.model_fields if name not in _NOT_IN_FILES]
+        close = nearest(str(loc[-1]), fields)
+        hint = f"Did you mean {close[0]}?" if close else f"Known keys: {', '.join(fields)}."
+    return _fault(path, _line(tree, loc), f"{'.'.join(map(str, loc))}: {first['msg']}", hint)
 
 
 def _check_names(suite: Suite, tree: yaml.Node | None, path: Path) -> None:
@@ -239,6 +292,8 @@ def _check_names(suite: Suite, tree: yaml.Node | None, path: Path) -> None:
                 raise fault(("slicings", index), error.message.rstrip("."), error.remedy) from error
     for index, entry in enumerate(suite.benchmarks):
         loc = ("benchmarks", index)
+        if entry.name in suite.own:
+            continue
         check("benchmark", entry.name, benchmarks(), *loc)
         if entry.fallback is not None:
             check("benchmark", entry.fallback, benchmarks(), *loc, "fallback")

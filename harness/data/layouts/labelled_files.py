@@ -168,7 +168,7 @@ def _class_of_row(
     if not given:
         message = f"{where}: {row['file_name']} has no label."
         raise HarnessError(message, remedy=f"Give one of {', '.join(columns)}, or remove the row.")
-    named = {column: value for column, value in given.items() if isinstance(value, str) or str(value) in space}
+    named = {column: value for column, value in given.items() if isinstance(value, str)}
     found = {column: checked_class(value, space, f"{where}, {column}") for column, value in (named or given).items()}
     (column, label), *others = found.items()
     for other, index in others:
@@ -178,7 +178,7 @@ def _class_of_row(
             )
             raise HarnessError(message, remedy="Mend the row.")
     for other, value in given.items():
-        if other not in found and value != label:
+        if other not in found and value != label and space.numbered:
             raise HarnessError(
                 f"{where}: {row['file_name']} has {other} {value} and {column} {given[column]}, but {given[column]} is class "
                 f"{label} of {space.name}."
