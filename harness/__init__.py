@@ -148,7 +148,7 @@ def evaluate(
         corruption_images: base images in every corruption cell.
         batch_size: images a forward pass.
         shard_size: images a stored shard, which is what a kill loses at most.
-        workers: decoding threads; None for one a core.
+        workers: decoding threads, or processes beside a GPU; None for one a core.
         device: auto, cpu, cuda, cuda:N or mps.
         precision: fp32, tf32, bf16, fp16, or auto for the fastest here of fp32 and bf16 that agrees with fp32.
         layout: contiguous, channels_last, or auto for the faster one here; None for channels_last where the network has

@@ -66,7 +66,7 @@ class Settings:
     shard_size: int = 512
     """Images a stored shard, and so at most what a kill loses."""
     workers: int | None = None
-    """Decoding threads; None for one a core."""
+    """Decoding threads, or processes beside a GPU; None for one a core."""
     device: str = "auto"
     precision: str = "fp32"
     """fp32, tf32, bf16, fp16, or auto for the fastest of fp32 and bf16 whose top-1 agrees with fp32 on a probe."""

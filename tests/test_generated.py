@@ -27,7 +27,7 @@ from harness.evidence import EvidenceClass
 from harness.labels.spaces import label_space
 from harness.models.registry import resolve
 from harness.progress import Reporter
-from harness.runtime.decoding import GeneratedCell, generated
+from harness.runtime.decoding import GeneratedCell, Images
 from harness.settings import Settings
 from tests.conftest import in_ledger
 
@@ -171,7 +171,7 @@ def test_pixels_are_those_of_the_generator_whatever_the_batch(tmp_path: Path, fo
     dataset = open_dataset(benchmark, locate(benchmark, offline=True), cache=tmp_path)
     preprocessing = LITE0.preprocessing
     assert preprocessing is not None
-    read = generated(dataset, preprocessing)(GeneratedCell.parse("fog/3", seed=7, jpeg_quality=85))
+    read = Images(dataset, preprocessing).pixels(GeneratedCell.parse("fog/3", seed=7, jpeg_quality=85))
     for position in (3, 0, 3):
         crop = base_crop(Image.open(io.BytesIO(dataset.read(position))))
         name = dataset.samples["sample_id"][position]

@@ -32,6 +32,7 @@ from harness.models.preprocessing import Preprocessing
 from harness.progress import Reporter
 from harness.runtime.batches import Batch, batches, decode_batch
 from harness.runtime.choosing import Choice, candidates, choose
+from harness.runtime.decoders import Threads
 from harness.runtime.execution import fixed_config
 from harness.runtime.hardware import describe
 from harness.runtime.network import Forward, prepare, to_device
@@ -125,8 +126,7 @@ def _start(subject: _Subject) -> _Running:
     allowed = candidates(settings, convolutional=_is_convolutional(subject.module))
     device = torch.device(allowed[0].device)
     images = sample_images(settings.home / "data")
-    groups = [range(len(images.encoded))]
-    (batch,) = batches(groups, images.decoded(preprocessing), workers=allowed[0].workers)
+    batch = decode_batch(images.decoded(preprocessing), range(len(images.encoded)))
     choice = choose(
         subject.module.to(device),
         preprocessing.normalise(to_device(batch.pixels, device)),
@@ -173,10 +173,10 @@ def _decoding(running: _Running, batch_size: int) -> list[Evidence]:
     more = {"variant": _DECODED, "input": running.sample_images.description}
     one_by_one = itertools.count()
     found = _latency(
-        running, lambda: run(decode_batch([next(one_by_one)], pixels)), f"{steps}, one after the other", **more
+        running, lambda: run(decode_batch(pixels, [next(one_by_one)])), f"{steps}, one after the other", **more
     )
-    groups = (range(first, first + batch_size) for first in itertools.count(0, batch_size))
-    with closing(batches(groups, pixels, workers=workers)) as stream:
+    groups = ((pixels, range(first, first + batch_size)) for first in itertools.count(0, batch_size))
+    with Threads(workers) as threads, closing(batches(groups, threads)) as stream:
         throughput = time_calls(
             lambda: run(next(stream)), images_per_call=batch_size, watch=watch, budget=Budget(limit_s=running.limit_s)
         )

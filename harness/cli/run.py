@@ -28,7 +28,9 @@ def run(
     corruption_images: options.CorruptionImages = None,
     batch_size: options.BatchSize = 32,
     shard_size: Annotated[int, typer.Option(min=1, help="Images a stored shard: what a kill loses at most.")] = 512,
-    workers: Annotated[int | None, typer.Option(min=1, help="Decoding threads (default: one a core).")] = None,
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Decoding threads, or processes beside a GPU (default: one a core).")
+    ] = None,
     device: options.Device = "auto",
     precision: Annotated[
         str,

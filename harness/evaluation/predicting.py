@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from itertools import groupby
@@ -14,7 +14,6 @@ import torch
 
 from harness.benchmarking.energy_tracking import RunEnergy
 from harness.benchmarking.results import Provenance, execution_evidence
-from harness.data.local import LocalDataset
 from harness.errors import HarnessError, MissingInputError
 from harness.evaluation.plan import Condition, Plan, condition_projections, generated_cell, sample_keys, stored_under
 from harness.evaluation.provenance import environment, protocol_in_words
@@ -24,16 +23,16 @@ from harness.evidence import CODE, Evidence, Fingerprints
 from harness.labels.projections import LabelSpaceProjection
 from harness.models.loading import LoadedModel, ModelIdentity
 from harness.progress import Reporter
-from harness.runtime.batches import batches
+from harness.runtime.batches import decode_batch, decoding
 from harness.runtime.choosing import AGREEMENT_IMAGES, Choice, candidates, choose
-from harness.runtime.decoding import Pixels, default_workers, direct, generated
-from harness.runtime.engine import Samples, predict
+from harness.runtime.decoding import Images
+from harness.runtime.engine import Job, Samples, Shard, predict
 from harness.runtime.execution import ExecutionConfig, fixed_config, resolve_device
 from harness.runtime.hardware import describe
 from harness.runtime.network import Network, to_device
 from harness.runtime.rows import ShardRows
 from harness.runtime.sample_images import sample_images
-from harness.settings import AUTO, Settings
+from harness.settings import AUTO
 from harness.store.choices import remember_choice, remembered_choice
 from harness.store.predictions import PredictionKey, PredictionStore, label_space_names, read_label_space
 
@@ -146,15 +145,14 @@ def predict_conditions(plan: Plan, identity: ModelIdentity | None, load_once: Lo
     energy = _open_energy(plan, identity, at_work=at_work or bool(plan.suite.measurements))
     network = Network.of(load_once(), config) if at_work else None
     run = _Run(plan, identity, config, store, reporter, network, energy)
+    for job in jobs:
+        if len(job.todo) == 0 or job.todo[0] >= plan.settings.whole_shard:
+            _gate(run, job)
+    failed = _predict(run, jobs) if at_work else {}
     scored: dict[str, Scored] = {}
-    failed: dict[str, HarnessError] = {}
-    # Cells that are generated from the same images take turns on each range of them, so that images decode once.
-    for _, members in groupby(
-        jobs, lambda j: j.condition.benchmark.name if j.condition.benchmark.generated_from else j.title
-    ):
-        group = list(members)
-        failed |= _predict(run, group)
-        data = group[0].condition.opened.fingerprint(len(group[0].condition.samples))
+    for group in _by_images(jobs):
+        first = group[0].condition
+        data = first.opened.fingerprint(len(first.samples))
         for job in group:
             try:
                 if job.title not in failed:
@@ -187,62 +185,75 @@ def _open_energy(plan: Plan, identity: ModelIdentity | None, *, at_work: bool) -
 
 
 def _predict(run: _Run, jobs: Sequence[_Job]) -> dict[str, HarnessError]:
-    """Predict conditions that read the same images, range by range; gives the errors of those that failed."""
-    settings, first = run.plan.settings, jobs[0]
+    """Predict what is not stored yet; gives the errors of the conditions that failed."""
+    assert run.network is not None
+    assert run.energy is not None
+    settings, energy, size = run.plan.settings, run.energy, run.plan.settings.whole_shard
+    made_on = environment() | run.config.protocol()
+    by_title = {job.title: job for job in jobs}
     failed: dict[str, HarnessError] = {}
-    count, shard = len(first.condition.samples), settings.whole_shard
-    step = shard if len(jobs) > 1 else count  # one condition stops only after its first shard, for the sanity gate
-    ranges = [(0, shard), *((at, at + step) for at in range(shard, count, step))]
-    title = first.title if len(jobs) == 1 else f"{first.condition.benchmark.name} × {len(jobs)}"
-    pixels_of = _pixels_of(first.condition.opened, run.identity, settings)
-    frame, made_on = first.condition.opened.samples, environment() | run.config.protocol()
-    samples = Samples(frame["sample_id"].tolist(), frame["digest"].tolist(), frame["label"].to_numpy())
 
-    def compute(job: _Job, todo: list[int], network: Network, energy: RunEnergy) -> None:
-        def write(rows: ShardRows) -> None:
+    def shards() -> Iterator[Shard]:
+        # Cells that are generated from the same images take turns on each range of them, so that images decode once.
+        for group in _by_images(jobs):
+            dataset = group[0].condition.opened
+            images, frame = Images(dataset, run.identity.preprocessing), dataset.samples
+            samples = Samples(frame["sample_id"].tolist(), frame["digest"].tolist(), frame["label"].to_numpy())
+            work = []
+            for job in group:
+                pixels = images.pixels(generated_cell(job.condition, settings))
+                work.append((job, Job(job.title, job.projections, samples, pixels, settings.keep_logits)))
+            for start in range(0, len(group[0].condition.samples), size):
+                for job, at_work in work:
+                    first, last = np.searchsorted(job.todo, (start, start + size))
+                    if first < last and job.title not in failed:
+                        yield Shard(at_work, job.todo[first:last].tolist())
+
+    def write(shard: Shard, rows: ShardRows) -> None:
+        job = by_title[shard.job.name]
+        try:
             run.store.write(job.key, rows, made_on)
-            energy.stored(sum(error is None for error in rows.error))
+        except HarnessError as error:
+            failed[job.title] = error
+            return
+        energy.stored(sum(error is None for error in rows.error))
+        if shard.positions[0] < size:
+            _gate(run, job)
 
-        def finished(images: int) -> None:
-            energy.tick()
-            advance(images)
+    def finished(images: int) -> None:
+        energy.tick()
+        advance(images)
 
+    todo, count = sum(len(job.todo) for job in jobs), sum(len(job.condition.samples) for job in jobs)
+    title = jobs[0].title if len(jobs) == 1 else f"{run.plan.suite.name}: {len(jobs)} conditions"
+    with ExitStack() as stack:
+        advance = stack.enter_context(run.reporter.progress(title, count, done=count - todo))
+        decoder = stack.enter_context(decoding(run.config, run.identity.preprocessing, todo))
+        stack.callback(energy.end)  # whatever ends the forward passes, the meters are read
         energy.begin()
         predict(
-            network,
-            job.projections,
-            samples,
-            todo,
-            pixels_of(job.condition),
+            run.network,
+            shards(),
             write=write,
-            shard_size=shard,
-            keep_logits=settings.keep_logits,
+            decoder=decoder,
+            fail=lambda job, error: failed.update({job.name: error}),
             progress=finished,
         )
-
-    with ExitStack() as stack:
-        stored = sum(count - len(job.todo) for job in jobs)
-        advance = stack.enter_context(run.reporter.progress(title, count * len(jobs), done=stored))
-        if run.energy is not None:
-            stack.callback(run.energy.end)  # whatever ends the forward passes that begin in here, the meters are read
-        for start, stop in ranges:
-            for job in jobs:
-                if job.title in failed:
-                    continue
-                todo = job.todo[np.searchsorted(job.todo, start) : np.searchsorted(job.todo, stop)].tolist()
-                try:
-                    if todo and run.network is not None and run.energy is not None:
-                        compute(job, todo, run.network, run.energy)
-                except HarnessError as error:
-                    failed[job.title] = error
-                if start == 0 and job.condition.benchmark.clean and settings.sanity_gate:
-                    _gate(run, job, shard)
     return failed
 
 
-def _gate(run: _Run, job: _Job, first: int) -> None:
-    """Stop the run where the first predictions are no better than chance."""
-    table = run.store.select(job.key, job.condition.samples.iloc[:first])
+def _by_images(jobs: Sequence[_Job]) -> Iterator[list[_Job]]:
+    """Conditions that read the same images together: cells that are generated from them."""
+    key = lambda job: job.condition.benchmark.name if job.condition.benchmark.generated_from else job.title  # noqa: E731
+    for _, members in groupby(jobs, key):
+        yield list(members)
+
+
+def _gate(run: _Run, job: _Job) -> None:
+    """Stop the run where the first predictions on clean images are no better than chance."""
+    if not (job.condition.benchmark.clean and run.plan.settings.sanity_gate):
+        return
+    table = run.store.select(job.key, job.condition.samples.iloc[: run.plan.settings.whole_shard])
     if table is not None:
         projection = job.projections[0]
         predictions = read_label_space(table, projection.name).take(table["error"].is_null().to_numpy())
@@ -330,23 +341,11 @@ def _execution(
 
 def _probe(plan: Plan, identity: ModelIdentity) -> tuple[torch.Tensor, str]:
     """The first images of the run, or sample images where none of them can be read; and what they are."""
-    workers = plan.settings.workers or default_workers()
     condition = plan.runnable[0]
-    pixels = _pixels_of(condition.opened, identity, plan.settings)(condition)
-    (batch,) = batches([range(min(AGREEMENT_IMAGES, len(condition.samples)))], pixels, workers=workers)
+    pixels = Images(condition.opened, identity.preprocessing).pixels(generated_cell(condition, plan.settings))
+    batch = decode_batch(pixels, range(min(AGREEMENT_IMAGES, len(condition.samples))))
     if batch.readable.any():
         return batch.pixels, f"the first {len(batch.pixels)} images of {condition.title}"
     images = sample_images(plan.settings.home / "data")
-    (batch,) = batches([range(len(images.encoded))], images.decoded(identity.preprocessing), workers=workers)
+    batch = decode_batch(images.decoded(identity.preprocessing), range(len(images.encoded)))
     return batch.pixels, images.description
-
-
-def _pixels_of(dataset: LocalDataset, identity: ModelIdentity, settings: Settings) -> Callable[[Condition], Pixels]:
-    """Gives the pixels of each condition of a data set; those that are generated share the decoded crops."""
-    crops = generated(dataset, identity.preprocessing)
-
-    def pixels(condition: Condition) -> Pixels:
-        cell = generated_cell(condition, settings)
-        return direct(dataset, identity.preprocessing) if cell is None else crops(cell)
-
-    return pixels

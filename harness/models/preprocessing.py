@@ -7,6 +7,7 @@ operations as timm's and torchvision's transforms, so that the model sees bit fo
 
 from __future__ import annotations
 
+import functools
 import math
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -86,8 +87,7 @@ class Preprocessing(BaseModel):
         """
         import torch
 
-        statistics = torch.tensor((self.mean, self.std), dtype=torch.float32, device=batch.device)
-        mean, std = statistics.view(2, 3, 1, 1)
+        mean, std = _on_device(self.mean, self.std, batch.device)
         return batch.to(torch.float32).div_(255).sub_(mean).div_(std)
 
     @property
@@ -102,6 +102,18 @@ class Preprocessing(BaseModel):
         short, long = sorted(image.size)
         scaled = int(self.resize * long / short)
         return (self.resize, scaled) if image.width <= image.height else (scaled, self.resize)
+
+
+@functools.lru_cache
+def _on_device(
+    mean: tuple[float, ...], std: tuple[float, ...], device: torch.device
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Mean and standard deviation, float32 (3, 1, 1) each; kept, since copying them to a GPU waits for all its work."""
+    import torch
+
+    with torch.inference_mode(mode=False):
+        statistics = torch.tensor((mean, std), dtype=torch.float32, device=device).view(2, 3, 1, 1)
+    return statistics[0], statistics[1]
 
 
 def _centre_crop(pixels: np.ndarray, crop: tuple[int, int], offset: str) -> np.ndarray:

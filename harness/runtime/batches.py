@@ -1,82 +1,99 @@
-"""Batches of decoded images, prepared by threads (Pillow releases the GIL) while the model runs."""
+"""Batches of decoded images, prepared by threads or processes while the model runs."""
 
 from __future__ import annotations
 
+import os
 import warnings
 from collections import deque
-from collections.abc import Generator, Iterable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
-from functools import partial
 
 import numpy as np
 import torch
 
 from harness.data.images import UnreadableImageError
+from harness.errors import HarnessError
+from harness.models.preprocessing import Preprocessing
+from harness.runtime.decoders import Decoded, Decoder, Processes, Threads, decode
 from harness.runtime.decoding import Pixels
+from harness.runtime.execution import ExecutionConfig
+from harness.runtime.network import pinned
+
+LAUNCHED = 3
+"""Batches that a GPU has been given and not answered; a CPU answers at once."""
+_WORTH_PROCESSES = 4000
+"""Images from which on starting processes (some seconds) pays beside a GPU."""
+_MOST_THREADS = 8
+
+
+@contextmanager
+def decoding(config: ExecutionConfig, preprocessing: Preprocessing, images: int) -> Iterator[Decoder]:
+    """What decodes best beside a network that runs so many images."""
+    on_gpu = config.device_type == "cuda"
+    if not on_gpu or images < _WORTH_PROCESSES or config.workers < 2 or os.name != "posix":
+        with Threads(min(config.workers, _MOST_THREADS) if on_gpu else config.workers) as threads:
+            yield threads
+        return
+    with decoding_processes(config, preprocessing) as processes:
+        yield processes
+
+
+@contextmanager
+def decoding_processes(config: ExecutionConfig, preprocessing: Preprocessing) -> Iterator[Processes]:
+    """Processes that decode for a network."""
+    made = Processes(config.workers, preprocessing.crop, batch_size=config.batch_size, kept=LAUNCHED)
+    with made as processes, pinned(processes.memory) if config.device_type == "cuda" else nullcontext():
+        yield processes
 
 
 @dataclass(frozen=True)
 class Batch:
     """A decoded batch."""
 
-    positions: list[int]
+    positions: Sequence[int]
     pixels: torch.Tensor
     """uint8 (n, 3, H, W) of the readable images."""
     readable: np.ndarray
     """bool (len(positions),)"""
     errors: list[str | None]
+    """Why each of the others could not be read."""
+    failure: HarnessError | None
+    """Why the condition can't go on, such as a corruption whose textures are missing."""
 
 
-def batches(
-    groups: Iterable[Sequence[int]], pixels: Pixels, *, workers: int, ahead: int = 2
-) -> Generator[Batch, None, None]:
-    """Decoded batches in order, `ahead` of them prepared while one is used.
+def batches(groups: Iterable[tuple[Pixels, Sequence[int]]], decoder: Decoder) -> Generator[Batch, None, None]:
+    """Decoded batches in order, some of them prepared while one is used; how many bounds the memory.
 
     Args:
-        groups: the positions of each batch.
-        ahead: batches decoded in advance; bounds the memory.
+        groups: of each batch whose pixels, and at which positions.
     """
-
-    decode = partial(_decode, pixels)
-    with warnings.catch_warnings(), ThreadPoolExecutor(workers, thread_name_prefix="decode") as pool:
+    with warnings.catch_warnings():
         # Pillow warns of odd metadata; the filter is set once here because it is global, not a thread's own.
         warnings.simplefilter("ignore")
-        pending: deque[tuple[Sequence[int], list[Future[np.ndarray | UnreadableImageError]]]] = deque()
+        pending: deque[tuple[Sequence[int], Callable[[], Decoded]]] = deque()
         todo = iter(groups)
-        try:
-            while True:
-                while len(pending) <= ahead and (group := next(todo, None)) is not None:
-                    pending.append((group, [pool.submit(decode, position) for position in group]))
-                if not pending:
-                    return
-                group, futures = pending.popleft()
-                yield _collate(list(group), [future.result() for future in futures])
-        finally:
-            for _, futures in pending:
-                for future in futures:
-                    future.cancel()
+        while True:
+            while len(pending) <= decoder.ahead and (group := next(todo, None)) is not None:
+                pending.append((group[1], decoder.start(*group)))
+            if not pending:
+                return
+            positions, finished = pending.popleft()
+            yield _batch(positions, finished())
 
 
-def decode_batch(positions: Sequence[int], pixels: Pixels) -> Batch:
-    """One decoded batch, made in this thread."""
-    return _collate(list(positions), [_decode(pixels, position) for position in positions])
+def decode_batch(pixels: Pixels, positions: Sequence[int]) -> Batch:
+    """One batch, decoded in this thread."""
+    return _batch(positions, decode(pixels, positions))
 
 
-def _decode(pixels: Pixels, position: int) -> np.ndarray | UnreadableImageError:
-    try:
-        return pixels(position)
-    except UnreadableImageError as error:
-        return error
-
-
-def _collate(positions: list[int], decoded: list[np.ndarray | UnreadableImageError]) -> Batch:
-    arrays = [item for item in decoded if isinstance(item, np.ndarray)]
-    errors = [item.message if isinstance(item, UnreadableImageError) else None for item in decoded]
-    stacked = np.stack(arrays) if arrays else np.zeros((0, 1, 1, 3), dtype=np.uint8)
+def _batch(positions: Sequence[int], decoded: Decoded) -> Batch:
+    pixels = torch.from_numpy(decoded.pixels).permute(0, 3, 1, 2)
+    failures = [error for error in decoded.errors if error and not isinstance(error, UnreadableImageError)]
     return Batch(
-        positions=positions,
-        pixels=torch.from_numpy(stacked).permute(0, 3, 1, 2),
-        readable=np.array([error is None for error in errors]),
-        errors=errors,
+        positions,
+        pixels,
+        np.array([error is None for error in decoded.errors]),
+        [error.message if error else None for error in decoded.errors],
+        failures[0] if failures else None,
     )

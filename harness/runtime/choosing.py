@@ -18,8 +18,8 @@ import torch
 from torch import nn
 
 from harness.runtime.execution import MEMORY_FORMATS, ExecutionConfig, fixed_config
-from harness.runtime.network import Forward, prepare
-from harness.runtime.timing import Budget, Measurement, Timings, measure_throughput, stopwatch
+from harness.runtime.network import Forward, as_run, prepare
+from harness.runtime.timing import Budget, Measurement, Timings, batch_of, measure_throughput, stopwatch
 from harness.settings import AUTO, Settings
 
 AUTO_PRECISIONS = ("fp32", "bf16")
@@ -27,7 +27,7 @@ AUTO_PRECISIONS = ("fp32", "bf16")
 AGREEMENT_IMAGES = 32
 """Images on which a faster way's top-1 is compared with plain fp32."""
 TIMED_IMAGES = 8
-"""Images of a timed call."""
+"""Images of a timed call; a GPU is timed on whole batches, as it runs them."""
 MINIMUM_AGREEMENT = 0.99
 """Share of the probe's top-1 that must be the reference's."""
 CLEARLY_FASTER = 1.15
@@ -141,7 +141,9 @@ def choose(
     reference = replace(allowed[0], precision="fp32", memory_format="contiguous", compiled=False)
     others = sorted((config for config in allowed if config != reference), key=lambda config: config.compiled)
     is_timed = len(allowed) > 1
-    images_each = len(probe) + budget.minimum_calls * TIMED_IMAGES
+    on_gpu = probe.device.type == "cuda"
+    timed = batch_of(probe, allowed[0].batch_size) if on_gpu else probe[:TIMED_IMAGES]
+    images_each = len(probe) + budget.minimum_calls * (allowed[0].batch_size if on_gpu else TIMED_IMAGES)
     eager = 1 + sum(not config.compiled for config in others)
     if is_timed and images_ahead is not None and eager * images_each > SHARE_OF_RUN * images_ahead:
         why = f"choosing would take more than {SHARE_OF_RUN:.0%} of a run of {images_ahead:,} images"
@@ -154,7 +156,7 @@ def choose(
             allowance_s = SHARE_OF_RUN * images_ahead * first_call_s / _FIRST_IMAGES
             budget = replace(budget, limit_s=min(budget.limit_s, allowance_s / eager / 2))
     expected = _logits(forward, probe)
-    timings = measure_throughput(forward, probe[:TIMED_IMAGES], budget) if is_timed else None
+    timings = measure_throughput(as_run(forward, timed), timed, budget) if is_timed else None
     trials = [Trial(reference, timings, len(probe), 0.0, first_call_s=first_call_s)]
     compiling_s = 0.0
     for config in others:
@@ -168,7 +170,7 @@ def choose(
         if why_not is not None:
             trials.append(Trial(config, rejected=why_not))
             continue
-        trials.append(_try(module, config, probe, expected, best_first_s, budget))
+        trials.append(_try(module, config, probe, timed, expected, best_first_s, budget))
         compiling_s += (time.monotonic() - begun) * config.compiled
 
     def worth(trial: Trial) -> float:
@@ -202,6 +204,7 @@ def _try(
     module: nn.Module,
     config: ExecutionConfig,
     probe: torch.Tensor,
+    timed: torch.Tensor,
     expected: torch.Tensor,
     best_first_s: float,
     budget: Budget,
@@ -224,7 +227,9 @@ def _try(
     rejected = f"top-1 agrees on {agreeing} of {len(probe)}, less than {MINIMUM_AGREEMENT:.0%}"
     return Trial(
         config,
-        measure_throughput(forward, probe[:TIMED_IMAGES], budget) if best_first_s else None,
+        measure_throughput(forward if config.compiled else as_run(forward, timed), timed, budget)
+        if best_first_s
+        else None,
         agreeing,
         float((logits - expected).abs().max()),
         rejected if agreeing < MINIMUM_AGREEMENT * len(probe) else None,

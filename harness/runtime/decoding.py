@@ -24,9 +24,10 @@ Pixels = Callable[[int], np.ndarray]
 """Position in the condition's order -> uint8 (H, W, 3); raises UnreadableImageError where it can't be read."""
 
 
-def default_workers() -> int:
-    """Decoding threads: one a core, at most eight."""
-    return max(1, min(8, os.cpu_count() or 1))
+def default_workers(device_type: str = "cpu") -> int:
+    """Who decodes: one a core; threads beside a CPU's own work are at most eight, since more only wait for each other."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return cores if device_type == "cuda" else min(8, cores)
 
 
 @dataclass(frozen=True)
@@ -58,21 +59,42 @@ class GeneratedCell:
         return pixels if self.jpeg_quality is None else jpeg_round_trip(pixels, self.jpeg_quality)
 
 
-def direct(dataset: LocalDataset, preprocessing: Preprocessing) -> Pixels:
-    """The images as they are; files that are already cropped are not resized again."""
-    transform = preprocessing.ready_pixels if dataset.benchmark.input == "ready-224" else preprocessing.pixels
-    return lambda position: transform(load_image(dataset.read(position)))
+class Images:
+    """The images of a data set as a network takes them. Can be sent to other processes."""
+
+    def __init__(self, dataset: LocalDataset, preprocessing: Preprocessing) -> None:
+        self.dataset = dataset
+        self.preprocessing = preprocessing
+        self._ids = dataset.samples["sample_id"].tolist()
+        self._crop = lru_cache(maxsize=_KEPT_CROPS)(lambda position: base_crop(load_image(dataset.read(position))))
+
+    def __reduce__(self) -> tuple[type[Images], tuple[LocalDataset, Preprocessing]]:
+        return Images, (self.dataset, self.preprocessing)
+
+    def pixels(self, cell: GeneratedCell | None) -> ConditionPixels:
+        """Those of one condition: of a generated cell, or as they are without one."""
+        return ConditionPixels(self, cell)
+
+    def decode(self, position: int, cell: GeneratedCell | None) -> np.ndarray:
+        """One image, uint8 (H, W, 3). Files that are already cropped are not resized again; cells share the base crops.
+
+        Raises UnreadableImageError: it can't be read.
+        """
+        if cell is not None:
+            corrupted = cell.apply(self._crop(position), self._ids[position])
+            return self.preprocessing.ready_pixels(Image.fromarray(corrupted))
+        ready = self.dataset.benchmark.input == "ready-224"
+        transform = self.preprocessing.ready_pixels if ready else self.preprocessing.pixels
+        return transform(load_image(self.dataset.read(position)))
 
 
-def generated(dataset: LocalDataset, preprocessing: Preprocessing) -> Callable[[GeneratedCell], Pixels]:
-    """For each cell, its corrupted images; the cells share the decoded base crops."""
-    ids = dataset.samples["sample_id"].tolist()
+@dataclass(frozen=True, eq=False)
+class ConditionPixels:
+    """The pixels of one condition."""
 
-    @lru_cache(maxsize=_KEPT_CROPS)
-    def crop(position: int) -> np.ndarray:
-        return base_crop(load_image(dataset.read(position)))
+    images: Images
+    cell: GeneratedCell | None
 
-    def cell_pixels(cell: GeneratedCell) -> Pixels:
-        return lambda position: preprocessing.ready_pixels(Image.fromarray(cell.apply(crop(position), ids[position])))
-
-    return cell_pixels
+    def __call__(self, position: int) -> np.ndarray:
+        """uint8 (H, W, 3); raises UnreadableImageError."""
+        return self.images.decode(position, self.cell)

@@ -1,15 +1,17 @@
 """The engine: images in, stored predictions out. One forward pass a sample, bounded memory, nothing lost on a kill.
 
-Threads decode and preprocess the next batches (Pillow releases the GIL) while the model runs; at most a few batches
-are in memory. Shards are fixed ranges of a condition's order and a multiple of the batch size, so batches are the same
-however often a run was interrupted. An unreadable image is stored as such and left out; a single logit that is not finite
-fails the condition.
+The next batches are decoded while the model runs; at most a few are in memory. A GPU is given a batch before it is done
+with the one before, so that it never waits for this process. Shards are fixed ranges of a condition's order and a multiple
+of the batch size, so batches are the same however often a run was interrupted and whoever computes which shard. An
+unreadable image is stored as such and left out; a single logit that is not finite fails the condition.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from itertools import groupby
 
 import numpy as np
@@ -18,9 +20,10 @@ import torch
 from harness.errors import HarnessError
 from harness.labels.projections import LabelSpaceProjection
 from harness.metrics.types import TOP, LabelSpacePredictions, concatenate
-from harness.runtime.batches import Batch, batches
+from harness.runtime.batches import LAUNCHED, Batch, batches
+from harness.runtime.decoders import Decoder, Threads
 from harness.runtime.decoding import Pixels
-from harness.runtime.network import Network
+from harness.runtime.network import Network, to_device
 from harness.runtime.rows import ShardRows
 
 
@@ -49,25 +52,36 @@ class DeviceProjection:
             logits: float32 (n, outputs).
             labels: int (n,), class indices of the benchmark.
         """
+        return self.start(logits, labels)()
+
+    def start(self, logits: torch.Tensor, labels: np.ndarray) -> Callable[[], LabelSpacePredictions]:
+        """As `read`, without waiting for a GPU: the function that is returned may be called when it is done."""
         scores = logits[:, self.columns]
         if self.absent is not None:
             scores = scores.masked_fill(self.absent, -torch.inf)
         own = self.label_map[labels]
-        wanted = torch.from_numpy(np.maximum(own, 0)).to(scores.device)
-        target = scores.gather(1, wanted[:, None])[:, 0].cpu().numpy().astype(np.float32)
-        target[(own < 0) | ~np.isfinite(target)] = np.nan
+        wanted = to_device(torch.from_numpy(np.maximum(own, 0)), scores.device)
         indices, values = top_classes(scores)
-        return LabelSpacePredictions(
-            label=own.astype(np.int32),
-            target_logit=target,
-            logsumexp=torch.logsumexp(scores, 1).cpu().numpy(),
-            logsumexp2=torch.logsumexp(2 * scores, 1).cpu().numpy(),
-            top5=indices,
-            top5_logit=values,
+        target, *others = (
+            column.to("cpu", non_blocking=True)
+            for column in (
+                scores.gather(1, wanted[:, None])[:, 0],
+                torch.logsumexp(scores, 1),
+                torch.logsumexp(2 * scores, 1),
+                indices.to(torch.int32),
+                values,
+            )
         )
 
+        def read() -> LabelSpacePredictions:
+            target_logit = np.where((own < 0) | ~np.isfinite(target.numpy()), np.float32(np.nan), target.numpy())
+            logsumexp, logsumexp2, top5, top5_logit = (column.numpy() for column in others)
+            return LabelSpacePredictions(own.astype(np.int32), top5, top5_logit, target_logit, logsumexp, logsumexp2)
 
-def top_classes(scores: torch.Tensor, count: int = TOP) -> tuple[np.ndarray, np.ndarray]:
+        return read
+
+
+def top_classes(scores: torch.Tensor, count: int = TOP) -> tuple[torch.Tensor, torch.Tensor]:
     """The best classes of each row, ties to the lower class index.
 
     `torch.topk` leaves ties open; `torch.max` returns the first maximum, so it is asked `count` times.
@@ -76,7 +90,7 @@ def top_classes(scores: torch.Tensor, count: int = TOP) -> tuple[np.ndarray, np.
         scores: float32 (n, classes), -inf where a class is absent.
 
     Returns:
-        int32 (n, count) indices and float32 (n, count) logits, -1 and -inf where there is no such class.
+        int64 (n, count) indices and float32 (n, count) logits, -1 and -inf where there is no such class.
     """
     rest = scores.clone()
     indices = torch.full((len(scores), count), -1, dtype=torch.int64, device=scores.device)
@@ -87,7 +101,7 @@ def top_classes(scores: torch.Tensor, count: int = TOP) -> tuple[np.ndarray, np.
         indices[:, rank] = torch.where(found, where, -1)
         values[:, rank] = best
         rest.scatter_(1, where[:, None], -torch.inf)
-    return indices.cpu().numpy().astype(np.int32), values.cpu().numpy()
+    return indices, values
 
 
 _UNREAD = {"target_logit": np.nan, "logsumexp": np.nan, "logsumexp2": np.nan, "top5": -1, "top5_logit": -np.inf}
@@ -104,71 +118,157 @@ class Samples:
     """int (n,): class index in the benchmark's label space."""
 
 
+@dataclass(frozen=True, eq=False)
+class Job:
+    """A condition at work."""
+
+    name: str
+    projections: Sequence[LabelSpaceProjection]
+    samples: Samples
+    pixels: Pixels
+    """Decodes and preprocesses the image at a position."""
+    keep_logits: bool = False
+
+
+@dataclass(frozen=True, eq=False)
+class Shard:
+    """What is computed and stored together."""
+
+    job: Job
+    positions: Sequence[int]
+    """Ascending, in the condition's order; those of a fixed range that have no stored prediction yet."""
+
+
+def shards_of(job: Job, todo: Sequence[int], size: int) -> Iterator[Shard]:
+    """The shards of a condition: its fixed ranges of `size` positions, as far as they are in `todo` (ascending).
+
+    `size` is a multiple of the batch size, so that it never decides which images share a batch.
+    """
+    for _, members in groupby(todo, key=lambda position: position // size):
+        yield Shard(job, list(members))
+
+
 def predict(
     network: Network,
-    projections: Sequence[LabelSpaceProjection],
-    samples: Samples,
-    todo: Sequence[int],
-    pixels: Pixels,
+    shards: Iterable[Shard],
     *,
-    write: Callable[[ShardRows], object],
-    shard_size: int,
-    keep_logits: bool = False,
+    write: Callable[[Shard, ShardRows], object],
+    decoder: Decoder | None = None,
+    fail: Callable[[Job, HarnessError], object] | None = None,
     progress: Callable[[int], None] = lambda done: None,
 ) -> None:
-    """Run a model on the samples at `todo` and write one shard for each fixed range of positions.
+    """Run a model on shards, one after the other, and hand over each one's rows.
 
     Args:
-        todo: ascending positions that have no stored prediction yet.
-        pixels: decodes and preprocesses the image at a position.
+        shards: of any conditions; drawn as they are needed.
         write: takes each finished shard.
-        shard_size: positions a shard; rounded up to a multiple of the batch size.
+        decoder: left open; without one, threads of this call's own.
+        fail: told why a condition can't go on; its other shards are left out then. Without it that is raised.
         progress: called with the number of images that each finished batch adds.
 
     Raises:
-        HarnessError: a logit that is not finite (names the first sample).
+        HarnessError: without `fail`, a logit that is not finite (names the first sample).
     """
-    batch_size = network.config.batch_size
-    shard_size = -(-shard_size // batch_size) * batch_size
-    on_device = [DeviceProjection.of(projection, network.config.device) for projection in projections]
-    shards = [list(members) for _, members in groupby(todo, key=lambda position: position // shard_size)]
-    ends = {shard[-1] for shard in shards}
-    groups = [shard[at : at + batch_size] for shard in shards for at in range(0, len(shard), batch_size)]
+    if decoder is None:
+        with Threads(network.config.workers) as threads:
+            return predict(network, shards, write=write, decoder=threads, fail=fail, progress=progress)
+    on_device = cache(lambda projection: DeviceProjection.of(projection, network.config.device))
+    drawn: deque[tuple[Shard, bool]] = deque()
+    failed: set[Job] = set()
+
+    def groups() -> Iterator[tuple[Pixels, Sequence[int]]]:
+        size = network.config.batch_size
+        for shard in shards:
+            for at in range(0, 0 if shard.job in failed else len(shard.positions), size):
+                drawn.append((shard, at + size >= len(shard.positions)))
+                yield shard.job.pixels, shard.positions[at : at + size]
+
+    launched: deque[tuple[Shard, bool, Callable[[], ShardRows]]] = deque()
     done: list[ShardRows] = []
-    for batch in batches(groups, pixels, workers=network.config.workers):
-        done.append(_run_batch(network, on_device, samples, batch, keep_logits))
-        if batch.positions[-1] in ends:
-            write(_joined(done))
-            done = []
-        progress(len(batch.positions))
+
+    def finish(shard: Shard, is_last: bool, rows: Callable[[], ShardRows]) -> None:
+        if shard.job in failed:
+            return
+        try:
+            done.append(rows())
+        except HarnessError as error:
+            if fail is None:
+                raise
+            failed.add(shard.job)
+            done.clear()
+            fail(shard.job, error)
+            return
+        images = len(done[-1].sample_id)
+        if is_last:
+            write(shard, _joined(done))
+            done.clear()
+        progress(images)
+
+    most = LAUNCHED if network.config.device_type == "cuda" else 0
+    for batch in batches(groups(), decoder):
+        shard, is_last = drawn.popleft()
+        projections = [on_device(projection) for projection in shard.job.projections]
+        launched.append((shard, is_last, _launch(network, projections, shard.job, batch)))
+        while len(launched) > most:
+            finish(*launched.popleft())
+    while launched:
+        finish(*launched.popleft())
+    return None
 
 
-def _run_batch(
-    network: Network, projections: Sequence[DeviceProjection], samples: Samples, batch: Batch, keep_logits: bool
-) -> ShardRows:
-    """The rows of one batch; images that can't be read have no prediction in theirs."""
-    labels, readable = samples.label[batch.positions], batch.readable
-    names = [samples.sample_id[position] for position in batch.positions]
-    logits = network(batch.pixels) if readable.any() else torch.empty(0, network.outputs, device=network.config.device)
-    _check_finite(logits, [name for name, is_readable in zip(names, readable, strict=True) if is_readable])
+def _launch(
+    network: Network, projections: Sequence[DeviceProjection], job: Job, batch: Batch
+) -> Callable[[], ShardRows]:
+    """Start a batch on its device; gives the function that waits for its rows.
+
+    Images that can't be read have no prediction in theirs.
+    """
+    if batch.failure is not None:
+        return _raising(batch.failure)
+    readable, device = batch.readable, torch.device(network.config.device)
+    labels = job.samples.label[batch.positions]
+    names = [job.samples.sample_id[position] for position in batch.positions]
+    try:
+        logits = network(batch.pixels) if readable.any() else torch.empty(0, network.outputs, device=device)
+    except HarnessError as error:  # out of memory
+        return _raising(error)
+    started = {projection.name: projection.start(logits, labels[readable]) for projection in projections}
+    finite = torch.isfinite(logits).all(dim=1).to("cpu", non_blocking=True)
+    kept = logits.to(torch.float16).to("cpu", non_blocking=True) if job.keep_logits else None
+    answered = torch.cuda.Event(blocking=True) if device.type == "cuda" else None
+    if answered is not None:
+        answered.record(torch.cuda.current_stream(device))
 
     def all_rows(values: np.ndarray, unread: float) -> np.ndarray:
         rows = np.full((len(labels), *values.shape[1:]), unread, values.dtype)
         rows[readable] = values
         return rows
 
-    predictions = {}
-    for projection in projections:
-        read = projection.read(logits, labels[readable])
-        columns = {name: all_rows(getattr(read, name), unread) for name, unread in _UNREAD.items()}
-        predictions[projection.name] = replace(read, label=projection.label_map[labels].astype(np.int32), **columns)
-    kept = all_rows(logits.cpu().numpy().astype(np.float16), np.nan) if keep_logits else None
-    digests = [samples.digest[position] for position in batch.positions]
-    return ShardRows(names, digests, labels.astype(np.int32), batch.errors, predictions, kept)
+    def rows() -> ShardRows:
+        if answered is not None:
+            answered.synchronize()
+        _check_finite(finite, [name for name, is_readable in zip(names, readable, strict=True) if is_readable])
+        predictions = {}
+        for projection in projections:
+            read = started[projection.name]()
+            columns = {name: all_rows(getattr(read, name), unread) for name, unread in _UNREAD.items()}
+            predictions[projection.name] = replace(read, label=projection.label_map[labels].astype(np.int32), **columns)
+        digests = [job.samples.digest[position] for position in batch.positions]
+        all_logits = None if kept is None else all_rows(kept.numpy(), np.nan)
+        return ShardRows(names, digests, labels.astype(np.int32), batch.errors, predictions, all_logits)
+
+    return rows
 
 
-def _check_finite(logits: torch.Tensor, sample_ids: list[str]) -> None:
-    bad = ~torch.isfinite(logits).all(dim=1)
+def _raising(error: HarnessError) -> Callable[[], ShardRows]:
+    def rows() -> ShardRows:
+        raise error
+
+    return rows
+
+
+def _check_finite(finite: torch.Tensor, sample_ids: list[str]) -> None:
+    bad = ~finite
     if bad.any():
         first = sample_ids[int(bad.int().argmax())]
         raise HarnessError(

@@ -31,7 +31,7 @@ class ExecutionConfig:
     compiled: bool = False
     batch_size: int = 32
     workers: int = 1
-    """Decoding threads."""
+    """Decoding threads, or processes beside a GPU."""
 
     def __post_init__(self) -> None:
         for kind, value, known in (
@@ -77,13 +77,14 @@ def fixed_config(settings: Settings, *, convolutional: bool) -> ExecutionConfig:
     layout = settings.layout
     if layout is None or layout == AUTO:
         layout = "channels_last" if convolutional else "contiguous"
+    device = resolve_device(settings.device)
     return ExecutionConfig(
-        device=resolve_device(settings.device),
+        device=device,
         precision="fp32" if settings.precision == AUTO else settings.precision,
         memory_format=layout,
         compiled=settings.compiled,
         batch_size=settings.batch_size,
-        workers=settings.workers or default_workers(),
+        workers=settings.workers or default_workers(device.partition(":")[0]),
     )
 
 

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+import numpy as np
 import torch
 from torch import nn
 
+from harness.errors import HarnessError
 from harness.models.loading import LoadedModel
 from harness.models.preprocessing import Preprocessing
 from harness.runtime.execution import ExecutionConfig
@@ -45,7 +47,7 @@ def prepare(module: nn.Module, config: ExecutionConfig) -> Forward:
     return forward
 
 
-@dataclass(frozen=True)
+@dataclass
 class Network:
     """A model ready to run on encoded images' pixels."""
 
@@ -53,6 +55,10 @@ class Network:
     preprocessing: Preprocessing
     config: ExecutionConfig
     outputs: int
+    most_images: int | None = None
+    """That fit into memory at once, where a batch has turned out not to."""
+    _whole_batch: Forward | None = field(default=None, init=False, repr=False)
+    """How a GPU runs batches of the full size, once there was one: a graph, where the module can be captured."""
 
     @classmethod
     def of(cls, loaded: LoadedModel, config: ExecutionConfig) -> Network:
@@ -62,23 +68,101 @@ class Network:
 
     def __call__(self, pixels: torch.Tensor) -> torch.Tensor:
         """
+        A batch that the device's memory can't hold runs in halves, and so do those after it.
+
         Args:
             pixels: uint8 (N, 3, H, W), on the CPU.
 
         Returns:
-            float32 (N, outputs), on the network's device.
+            float32 (N, outputs), on the network's device; it may still be at work on them.
+
+        Raises:
+            HarnessError: a single image does not fit into memory.
         """
+        if self.most_images is None or len(pixels) <= self.most_images:
+            try:
+                return self._run(pixels)
+            except torch.OutOfMemoryError as error:
+                if len(pixels) == 1:
+                    raise HarnessError(
+                        f"{self.config.device} has no memory for one image: {str(error).splitlines()[0]}",
+                        remedy="Free its memory of other programs, or use another --device.",
+                    ) from error
+            # Outside of `except`, since the error keeps what the failed call had allocated.
+            self.most_images = -(-len(pixels) // 2)
+            if self.config.device_type == "cuda":
+                torch.cuda.empty_cache()
+        return torch.cat([self(part) for part in pixels.split(self.most_images)])
+
+    def _run(self, pixels: torch.Tensor) -> torch.Tensor:
         count = len(pixels)
         if self.config.compiled and count < self.config.batch_size:  # else it is compiled again for another shape
             black = pixels.new_zeros(self.config.batch_size - count, *pixels.shape[1:])
             pixels = torch.cat([pixels, black])
-        images = self.preprocessing.normalise(to_device(pixels, torch.device(self.config.device)))
-        return self.forward(images)[:count]
+        there = to_device(pixels, torch.device(self.config.device))
+        if self.config.device_type != "cuda" or len(there) != self.config.batch_size or self.config.compiled:
+            return self._each_kernel(there)[:count]
+        if self._whole_batch is None:
+            self._whole_batch = as_run(self._each_kernel, there)
+        return self._whole_batch(there)
+
+    def _each_kernel(self, pixels: torch.Tensor) -> torch.Tensor:
+        return self.forward(self.preprocessing.normalise(pixels))
 
 
-def to_device(pixels: torch.Tensor, device: torch.device) -> torch.Tensor:
-    """Pixels from the CPU on a device; on CUDA through pinned memory, so that the copy is not waited for."""
-    return pixels.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else pixels.to(device)
+def as_run(forward: Forward, images: torch.Tensor) -> Forward:
+    """`forward` as whole batches like `images` run it: by a CUDA graph where they are on a GPU and it can be captured."""
+    if images.device.type != "cuda":
+        return forward
+    try:
+        forward(images)
+        return captured(forward, images)
+    except torch.OutOfMemoryError:
+        raise
+    except RuntimeError:
+        return forward
+
+
+def captured(call: Callable[[torch.Tensor], torch.Tensor], example: torch.Tensor) -> Forward:
+    """`call` as a CUDA graph for inputs of one shape, pinned or on the device; what it returns is the caller's own.
+
+    Raises:
+        RuntimeError: it does something that can't be captured.
+    """
+    graph, held = torch.cuda.CUDAGraph(), torch.empty_like(example)
+    held.copy_(example)
+    with torch.cuda.device(example.device), torch.cuda.graph(graph, capture_error_mode="thread_local"):
+        result = call(held)
+
+    def replay(values: torch.Tensor) -> torch.Tensor:
+        held.copy_(values, non_blocking=True)
+        graph.replay()
+        with torch.inference_mode():
+            return result.clone()
+
+    return replay
+
+
+def to_device(values: torch.Tensor, device: torch.device) -> torch.Tensor:
+    """Values from the CPU on a device; on CUDA from pinned memory, so that the copy is not waited for."""
+    if device.type != "cuda":
+        return values.to(device)
+    return (values if values.is_pinned() else values.pin_memory()).to(device, non_blocking=True)
+
+
+@contextmanager
+def pinned(memory: np.ndarray) -> Iterator[None]:
+    """Inside, CUDA copies straight from this memory, also where it is shared with other processes.
+
+    It is given back before the memory can go: CUDA would otherwise read the old pages for whatever lies there next.
+    """
+    runtime = torch.cuda.cudart()
+    torch.cuda.check_error(runtime.cudaHostRegister(memory.ctypes.data, memory.nbytes, 0))
+    try:
+        yield
+    finally:
+        torch.cuda.synchronize()
+        torch.cuda.check_error(runtime.cudaHostUnregister(memory.ctypes.data))
 
 
 @contextmanager

@@ -13,7 +13,7 @@ import torch
 from harness.labels.projections import LabelSpaceProjection
 from harness.metrics.types import LabelSpacePredictions, concatenate
 from harness.models.preprocessing import Preprocessing
-from harness.runtime.engine import Samples, predict
+from harness.runtime.engine import Job, Samples, predict, shards_of
 from harness.runtime.execution import ExecutionConfig
 from harness.runtime.network import Network, prepare
 from harness.runtime.rows import ShardRows
@@ -88,15 +88,11 @@ def run(network_of: Callable[..., Network]) -> Callable[..., Collected]:
         execution = {name: options.pop(name) for name in ("batch_size", "workers") if name in options}
         collected = Collected([])
         network = network_of(module or tiny_model(), **{"batch_size": 4, "workers": 2} | execution)
-        predict(
-            network,
-            specs or [identity_spec()],
-            tiny_samples(count),
-            range(count) if todo is None else todo,
-            pixels,
-            write=collected.shards.append,
-            **({"shard_size": 8} | options),
-        )
+        keep_logits, shard_size = options.pop("keep_logits", False), options.pop("shard_size", 8)
+        shard_size = -(-shard_size // network.config.batch_size) * network.config.batch_size
+        job = Job("tiny", specs or [identity_spec()], tiny_samples(count), pixels, keep_logits)
+        shards = shards_of(job, range(count) if todo is None else todo, shard_size)
+        predict(network, shards, write=lambda shard, rows: collected.shards.append(rows), **options)
         return collected
 
     return run_predict

@@ -20,7 +20,8 @@ from harness.labels.spaces import label_space
 from harness.metrics.types import LabelSpacePredictions, concatenate
 from harness.models.loading import LoadedModel
 from harness.runtime.batches import batches
-from harness.runtime.engine import Samples, predict
+from harness.runtime.decoders import Threads
+from harness.runtime.engine import Job, Samples, predict, shards_of
 from harness.runtime.execution import ExecutionConfig
 from harness.runtime.network import Network
 from harness.runtime.rows import ShardRows
@@ -91,12 +92,10 @@ class TestOrderAndCutting:
         samples = Samples([str(i) for i in range(24)], [""] * 24, np.zeros(24, np.int64))
         reached: list[int] = []
 
-        def write(rows: ShardRows) -> None:
-            written.append(len(reached))
-
+        job = Job("tiny", [_spec()], samples, lambda p: np.zeros((8, 8, 3), np.uint8))
         predict(
-            network, [_spec()], samples, range(24), lambda p: np.zeros((8, 8, 3), np.uint8),
-            write=write, shard_size=8, progress=reached.append,
+            network, shards_of(job, range(24), 8), progress=reached.append,
+            write=lambda shard, rows: written.append(len(reached)),
         )  # fmt: skip
         assert written == [1, 3, 5]  # batches that were finished when each of the three shards was written
 
@@ -112,11 +111,12 @@ class TestOrderAndCutting:
 
         def stored(shard_size: int, workers: int) -> dict[str, LabelSpacePredictions]:
             shards: list[ShardRows] = []
+            job = Job("photographs", specs, samples, lambda at: preprocessing.pixels(foolbox_images[at].image()))
             predict(
-                Network.of(lite0, ExecutionConfig(batch_size=8, workers=workers)), specs, samples, range(len(foolbox_images)),
-                lambda position: preprocessing.pixels(foolbox_images[position].image()),
-                write=shards.append, shard_size=shard_size,
-            )  # fmt: skip
+                Network.of(lite0, ExecutionConfig(batch_size=8, workers=workers)),
+                shards_of(job, range(len(foolbox_images)), shard_size),
+                write=lambda shard, rows: shards.append(rows),
+            )
             return {spec.name: concatenate([shard.predictions[spec.name] for shard in shards]) for spec in specs}
 
         first, second = stored(shard_size=64, workers=1), stored(shard_size=8, workers=3)
@@ -226,10 +226,11 @@ class TestBoundedMemory:
             return np.zeros((8, 8, 3), np.uint8)
 
         groups = [range(start, start + 4) for start in range(0, 400, 4)]
-        for number, batch in enumerate(batches(groups, pixels, workers=2, ahead=2)):
-            assert batch.positions == list(groups[number])
-            # this batch, two ahead of it, and the one that takes the place of the batch just given
-            assert len(decoded) <= 4 * (number + 4)
+        with Threads(2) as decoder:
+            for number, batch in enumerate(batches(((pixels, group) for group in groups), decoder)):
+                assert batch.positions == groups[number]
+                # this batch, two ahead of it, and the one that takes the place of the batch just given
+                assert len(decoded) <= 4 * (number + 4)
         assert len(decoded) == 400
 
     @pytest.mark.slow
@@ -240,7 +241,7 @@ class TestBoundedMemory:
             import numpy as np
             import torch
             from harness.labels.projections import LabelSpaceProjection
-            from harness.runtime.engine import Samples, predict
+            from harness.runtime.engine import Job, Samples, predict, shards_of
             from harness.runtime.execution import ExecutionConfig
             from harness.runtime.network import Network, prepare
             from harness.models.preprocessing import Preprocessing
@@ -255,11 +256,9 @@ class TestBoundedMemory:
                 names = [str(position) for position in range(count)]
                 config = ExecutionConfig(batch_size=16, workers=2)
                 network = Network(prepare(module, config), plain, config, 12)
-                predict(
-                    network, [spec], Samples(names, names, np.zeros(count, np.int64)), range(count),
-                    lambda position: np.full((224, 224, 3), position % 256, np.uint8),
-                    write=lambda rows: None, shard_size=64,
-                )
+                samples = Samples(names, names, np.zeros(count, np.int64))
+                job = Job("grey", [spec], samples, lambda position: np.full((224, 224, 3), position % 256, np.uint8))
+                predict(network, shards_of(job, range(count), 64), write=lambda shard, rows: None)
                 return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
             few, many = peak_after(150), peak_after(1000)
@@ -270,9 +269,8 @@ class TestBoundedMemory:
 
     def test_leaving_early_ends_the_decoding(self) -> None:
         before = threading.active_count()
-        some = batches([[i] for i in range(1000)], lambda position: np.zeros((8, 8, 3), np.uint8), workers=2)
-        next(some)
-        some.close()
+        with Threads(2) as decoder:
+            next(batches(((lambda position: np.zeros((8, 8, 3), np.uint8), [i]) for i in range(1000)), decoder))
         assert threading.active_count() == before
 
 

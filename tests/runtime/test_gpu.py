@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import mmap
 from collections.abc import Callable
 from copy import deepcopy
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
 
 from harness.runtime.choosing import candidates, choose
 from harness.runtime.execution import ExecutionConfig
-from harness.runtime.network import Network, prepare, tf32_products
+from harness.runtime.network import Network, pinned, prepare, tf32_products
 from harness.settings import Settings
 
 pytestmark = pytest.mark.gpu
@@ -57,3 +59,40 @@ def test_every_way_to_run_is_tried(module: nn.Module) -> None:
     choice = choose(module, torch.randn(8, 3, 32, 32, device="cuda"), allowed, description="noise")
     assert len(choice.trials) == 4
     assert choice.chosen.rejected is None
+
+
+def test_a_graph_gives_the_bits_of_the_same_kernels_launched_one_by_one(
+    module: nn.Module, network_of: Callable[..., Network]
+) -> None:
+    batches = [torch.randint(0, 256, (count, 3, 8, 8), dtype=torch.uint8) for count in (8, 8, 5, 8)]
+    for precision in ("fp32", "bf16"):
+        network = network_of(module, device="cuda", batch_size=8, precision=precision)
+        one_by_one = [network._each_kernel(batch.to("cuda")).cpu() for batch in batches]
+        answers = [network(batch) for batch in batches]  # read only when all are under way
+        assert network._whole_batch != network._each_kernel
+        for answer, expected in zip(answers, one_by_one, strict=True):
+            assert torch.equal(answer.cpu(), expected)
+
+
+def test_a_module_that_looks_at_a_value_runs_without_a_graph(network_of: Callable[..., Network]) -> None:
+    class Looks(nn.Module):
+        def forward(self, images: torch.Tensor) -> torch.Tensor:
+            return images.mean((2, 3)) * (2.0 if images.sum().item() > 0 else 1.0)
+
+    network = network_of(Looks(), 3, device="cuda", batch_size=4)
+    pixels = torch.randint(0, 256, (4, 3, 8, 8), dtype=torch.uint8)
+    first, second = network(pixels).cpu(), network(pixels).cpu()
+    assert network._whole_batch == network._each_kernel
+    assert torch.equal(first, second)
+
+
+def test_memory_that_processes_write_is_read_as_it_is() -> None:
+    """Twice, since what CUDA kept of the first memory would show in the second."""
+    for value in (3, 200):
+        shared = np.frombuffer(mmap.mmap(-1, 2**22), np.uint8)
+        with pinned(shared):
+            shared[:] = value
+            on_gpu = torch.from_numpy(shared).to("cuda", non_blocking=True)
+            assert torch.from_numpy(shared).is_pinned()
+            assert bool((on_gpu == value).all())
+        assert not torch.from_numpy(shared).is_pinned()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ from torch import nn
 
 from harness.errors import HarnessError
 from harness.runtime.execution import ExecutionConfig, fixed_config, resolve_device
-from harness.runtime.network import prepare, tf32_products
+from harness.runtime.network import Network, prepare, tf32_products
 from harness.settings import Settings
 
 PLAIN = ExecutionConfig()
@@ -111,3 +112,34 @@ def test_a_device_that_is_not_here_is_said_not_to_be(monkeypatch: pytest.MonkeyP
 def test_what_decides_digits_is_the_protocol() -> None:
     config = ExecutionConfig("cuda:1", "bf16", "channels_last", compiled=True, batch_size=7, workers=3)
     assert config.protocol() == {"precision": "bf16", "layout": "channels_last", "compiled": True, "device": "cuda"}
+
+
+class Small(torch.nn.Module):
+    """Has memory for `most` images at a time."""
+
+    def __init__(self, most: int) -> None:
+        super().__init__()
+        self.most, self.seen = most, list[int]()
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        self.seen.append(len(images))
+        if len(images) > self.most:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
+        return images.mean((2, 3))
+
+
+def test_a_batch_that_does_not_fit_into_memory_runs_in_halves(network_of: Callable[..., Network]) -> None:
+    pixels = torch.randint(0, 256, (11, 3, 8, 8), dtype=torch.uint8)
+    module = Small(3)
+    network = network_of(module, 3, batch_size=11)
+    expected = network_of(Small(11), 3, batch_size=11)(pixels)
+    torch.testing.assert_close(network(pixels), expected)
+    assert module.seen == [11, 6, 3, 3, 3, 2]  # 11 and 6 don't fit; what is left of the eleven goes in threes
+    module.seen.clear()
+    network(pixels)
+    assert module.seen == [3, 3, 3, 2], "what was learnt is kept"
+
+
+def test_no_memory_for_one_image_is_an_error_and_not_a_traceback(network_of: Callable[..., Network]) -> None:
+    with pytest.raises(HarnessError, match="cpu has no memory for one image: CUDA out of memory"):
+        network_of(Small(0), 3)(torch.zeros(2, 3, 8, 8, dtype=torch.uint8))
