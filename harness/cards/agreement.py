@@ -7,6 +7,7 @@ import unicodedata
 from collections.abc import Sequence
 from typing import Any
 
+from harness.cards.fields import bibtex_entries
 from harness.cards.quantities import Quantity
 from harness.cards.sentences import Span
 from harness.cards.statements import Statement
@@ -36,6 +37,16 @@ def agrees(statement: Statement, view: View) -> bool | None:
             return False
         names = about.names_in(str(known)) or about.names_in(view.fact.says or "" if view.fact else "")
         return value in names if names else None
+    if isinstance(value, Quantity) and about.total:
+        depths = known.get("depths") if isinstance(known, dict) else known
+        known = sum(depths) if isinstance(depths, list) else known
+    if isinstance(value, Quantity) and about.count:
+        lists = [part for part in (known.values() if isinstance(known, dict) else [known]) if isinstance(part, list)]
+        return value.agrees(len(lists[0])) if lists else None
+    if isinstance(value, Quantity) and about.resolution and isinstance(known, str):
+        # Steps of a preprocessing name several sizes.
+        sizes = re.findall(r"\d{2,}", known)
+        return str(int(value.value)) in sizes if sizes else None
     if isinstance(value, Quantity):
         return _number_agrees(statement, value, known, view)
     return None
@@ -51,6 +62,8 @@ def _number_agrees(statement: Statement, value: Quantity, known: Any, view: View
 
 def _one_agrees(statement: Statement, value: Quantity, known: Any, view: View) -> bool | None:
     about = statement.about
+    if isinstance(known, dict) and all(isinstance(part, int | float) for part in known.values()):
+        return any(value.agrees(part) for part in known.values())
     if isinstance(known, dict):
         sizes = [size for text in known.values() if (size := _bytes(str(text)))]
         near = [abs(value.value - size) <= max(value.step / 2, 0.01 * size) for size in sizes]
@@ -115,6 +128,8 @@ def _list_agrees(value: tuple[Any, ...], known: Any, about: Property) -> bool | 
 
 
 def _people_agree(stated: tuple[Any, ...], known: Any, view: View) -> bool | None:
+    if isinstance(known, str) and known.startswith("@"):
+        known = [name for entry in bibtex_entries(known)[:1] for name in people_of(entry.fields["author"][0])]
     if not isinstance(known, list):
         return None
     developers = surnames([str(name) for name in known])

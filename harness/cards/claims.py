@@ -134,6 +134,9 @@ class _Judge:
                 yield claim
 
     def judge(self, statement: Statement) -> Iterator[Claim]:
+        cited = re.search(r"(\w+) et al\.?\W*$", statement.passage.text[: statement.at])
+        if statement.about.id in ("venue", "year of the paper") and cited and not self._is_author(cited[1]):
+            return
         subject = self.subjects.of(statement)
         if subject is None:
             return
@@ -141,6 +144,12 @@ class _Judge:
             yield from self._of_siblings(statement, subject)
         else:
             yield self._of_this(statement)
+
+    def _is_author(self, surname: str) -> bool:
+        """Whether somebody who is cited is an author of the model's paper."""
+        view = self.knowledge.find("documented.citation.bibtex")
+        entry = next(iter(bibtex_entries(str(view.value))), None) if view else None
+        return entry is not None and folded(surname) in surnames(people_of(entry.fields["author"][0]))
 
     # what is known
 
@@ -155,7 +164,9 @@ class _Judge:
                 View(f.evidence, f) for f in facts if f.key == key or (not plain and f.evidence.name.subject == subject)
             ]
         unique = {(view.key, str(view.value)): view for view in found}
-        return [view for view in unique.values() if view.class_ is not EvidenceClass.ESTIMATED]
+        views = [view for view in unique.values() if view.class_ is not EvidenceClass.ESTIMATED]
+        is_people = statement.about.people
+        return [view for view in views if not is_people or isinstance(view.value, list) or str(view.value)[0] == "@"]
 
     @staticmethod
     def _keys(statement: Statement) -> tuple[str, ...]:
@@ -203,7 +214,12 @@ class _Judge:
             yield self._claim(
                 statement, Verdict.SUPPORTED, View(fact.evidence, fact), note=f"said of {fact.checkpoint.name}"
             )
-        elif facts and all(found is False for found in agreements) and statement.about.number:
+        elif (
+            facts
+            and all(found is False for found in agreements)
+            and statement.about.number
+            and not statement.about.resolution
+        ):
             fact = facts[0]
             note = f"said of {fact.checkpoint.name}"
             yield self._claim(
@@ -262,6 +278,8 @@ class _Judge:
 
     def _is_family(self, statement: Statement) -> bool:
         """Whether a sentence speaks of a family of networks, not of this one."""
+        if statement.about.keys and statement.about.keys[0].startswith("documented.training."):
+            return False  # a family is trained in one way
         before = statement.passage.text[statement.passage.begin : statement.at]
         return bool(_PLURAL.search(before)) and not re.search(
             r"\b(?:this|the) (?:model|network|checkpoint)\b|\bit\b", before

@@ -48,6 +48,8 @@ class Passage:
     """Of a cell: its row's head and its column's title."""
     row: str = ""
     """Of a cell: all of its row."""
+    header: str = ""
+    """Of a cell: the first row of its table."""
     raw: str = ""
     """Its own words as they stand in the card."""
     is_head: bool = False
@@ -72,13 +74,14 @@ def passages(document: Document, markers: Sequence[Span] = ()) -> Iterator[Passa
                 yield _passage(text, "", (start, end), block.section, "sentence", label)
         elif block.kind == "html":
             yield from _html_passages(document, block)
-    for row in _rows(document):
+    for row, first in _rows(document):
         names = [text[cell.start : cell.end] for cell in row]
         models = " ".join(name for name in names if vocabulary().model_names.search(name) and len(name) < 60)
         for cell in row:
             title, head = _titles(cell, names)
             passage = _cell(text, (cell.start, cell.end), title, head, models, cell.section)
-            yield replace(passage, row=" | ".join(names), is_head=len(row) > 1 and cell is row[0])
+            header = " | ".join(text[block.start : block.end] for block in first)
+            yield replace(passage, row=" | ".join(names), header=header, is_head=len(row) > 1 and cell is row[0])
 
 
 def _passage(text: str, context: str, span: Span, section: tuple[str, ...], kind: str, label: str) -> Passage:
@@ -115,9 +118,16 @@ def _names_something(title: str) -> bool:
     return any(pattern.fullmatch(title) for pattern in patterns) or any(pattern.search(title) for pattern in known)
 
 
-def _rows(document: Document) -> list[list[Block]]:
+def _rows(document: Document) -> Iterator[tuple[list[Block], list[Block]]]:
+    """The rows of a card's tables, each with its table's first row."""
     cells = (block for block in document.blocks if block.kind == "cell")
-    return [list(row) for _, row in itertools.groupby(cells, key=lambda block: block.line)]
+    first: list[Block] = []
+    last = 0
+    for line, row in itertools.groupby(cells, key=lambda block: block.line):
+        here = list(row)
+        first = here if line > last + 2 else first  # a line of dashes stands between the first two
+        last = line
+        yield here, first
 
 
 def _titles(cell: Block, names: list[str]) -> tuple[str, str]:
@@ -151,7 +161,8 @@ def _html_passages(document: Document, block: Block) -> Iterator[Passage]:
             for column, (start, end, _) in enumerate(cells):
                 title = header[column] if column < len(header) else ""
                 passage = _cell(text, (start, end), title, names[0] if column else "", models, section)
-                yield replace(passage, row=" | ".join(names), is_head=not header and column == 0)
+                first = " | ".join(header)
+                yield replace(passage, row=" | ".join(names), header=first, is_head=not header and column == 0)
     taken = [(block.start + m.start(), block.start + m.end()) for m in tables]
     for match in re.finditer(
         r"(?:^|(?<=>))([^<>]+(?:</?(?:b|i|em|strong|code|a|span|sup|sub|u)\b[^>]*>[^<>]*)*)",

@@ -23,7 +23,7 @@ _POWER = r"\s?(?:[•·×x*⋅]|\\times|\\cdot)\s?10\s?\^?\{?\s?[-−⁻–]?[\d
 _PLAIN = r"\d{1,3}(?:[,\u202f\u2009\xa0 ]\d{3})+(?![\d.])|\d{1,3}(?:,\d{3})+(?:\.\d+)?|\d+(?:\.\d+)?|\.\d+"
 _WORD = rf"(?:{'|'.join(sorted(_WORDS, key=len, reverse=True))})"
 _NUMBER = re.compile(
-    rf"(?<![\w.,^/\\§#-])(?<!\d[–x×])(?P<sign>[-−](?=\d))?"
+    rf"(?<![\w.,^\\§#-])(?<!\d[–x×])(?:(?<!/)|(?<=\d/)(?=\d+\.\d))(?P<sign>[-−](?=\d))?"
     rf"(?:(?P<power>10\s?(?:\^\{{?\s?[-−–]?\d+\}}?|[⁻⁰¹²³⁴⁵⁶⁷⁸⁹]+))"
     rf"|(?P<plain>{_PLAIN})(?P<exponent>[eE][-+−]?\d+|{_POWER})?"
     rf"|\b(?P<word>(?:(?:{_WORD}|an?)[\s-])?(?:hundred|thousand)(?:\s(?:and\s)?{_WORD})?|{_WORD}(?:[\s-]{_WORD})?)\b)"

@@ -50,7 +50,7 @@ _REFERENCE = re.compile(
 )
 _GAP = re.compile(
     r"(?:\s|[:=|(\[,~≈∼<>≤≥±$`*_–—-]|\b(?:of|to|at|is|was|are|were|be|being|set|fixed|kept|used|equals?|equal|a|an|the|as|has|have|with|about|around|some|over|under|nearly|almost|approximately|"
-    r"roughly|close|more|less|than|up|value|values|rate|factor|coefficient|strength|probability|prob|parameters?|alpha|its|this|only|just|lr|wd|count|total|using|size|we|amounts?|amounted|"
+    r"roughly|close|more|less|than|up|value|values|rate|factor|coefficient|strength|probability|prob|parameters?|alpha|its|this|only|just|lr|wd|count|total|using|size|we|amounts?|amounted|compris\w+|contain\w*|consist\w*|hold\w*|h[ae]s?d?|"
     r"constant|default|reaches|stands|dimension|counts|large|high|low|small|exactly|α|λ|ε|β|γ|eps|epsilon)\b)*\s*"
 )
 _COPULA = re.compile(
@@ -86,7 +86,7 @@ _LIST = re.compile(
     r"(\d+(?:\.\d+|(?:,\d{3})+(?!\d))?(?:(?:\s?[,/–]\s?|-|\s?,?\s(?:and|&)\s)\d+(?:\.\d+|(?:,\d{3})+(?!\d))?){2,})(?![\w%])"
 )
 _RESOLUTION = re.compile(
-    r"(?<![\w.×])(?:3\s?[x×]\s?)?(\d{1,4})(?:\s?(?:x|×|\*|by|\\times)\s?(\d{1,4})(?!\d)(?:\s?[x×]\s?3(?!\d))?|²|\^2)(?:\s?(?:px|pixels?))?"
+    r"(?<![\w.×])(?:3\s?[x×]\s?)?(\d{1,4})(?:\s?(?:x|×|\*|by|\\times)\s?(\d{1,4})(?!\d)(?:\s?[x×]\s?3(?!\d))?|²|\^2|(?=[\s-]?(?:px|pixels?)\b))(?:[\s-]?(?:px|pixels?))?"
 )
 _QUOTES = re.compile(r"[“\"]([^“”\"\n]{12,})[”\"]")
 _PLAIN_TITLE = re.compile(
@@ -117,6 +117,8 @@ class _Mention:
     about: Property | None
     start: int
     end: int
+    not_: Property | None = None
+    """What it only sounds like."""
 
 
 @dataclass
@@ -147,13 +149,13 @@ class _Reader:
             if (
                 not is_quoted
                 and statement.span[0] >= passage.start
-                and not statement.about.excludes(self._around(passage))
+                and not statement.about.excludes(self._around(passage), passage.section)
             ):
                 yield statement
 
     @staticmethod
     def _around(passage: Passage) -> str:
-        return f"{passage.label}: {passage.text} {passage.row}"
+        return f"{passage.label}: {passage.text} {passage.row} {passage.header}"
 
     def _statement(
         self, passage: Passage, about: Property, value: Value, start: int, end: int, **more: Any
@@ -167,12 +169,20 @@ class _Reader:
     def _mentions(self, text: str) -> list[_Mention]:
         found = []
         for about in self.words.properties:
-            for owner, pattern in ((about, about.words_pattern), (None, about.decoys_pattern)):
-                found += [_Mention(owner, *match.span()) for match in (pattern.finditer(text) if pattern else ())]
+            found += [
+                _Mention(about, *m.span()) for m in (about.words_pattern.finditer(text) if about.words_pattern else ())
+            ]
+            decoys = about.decoys_pattern.finditer(text) if about.decoys_pattern else ()
+            found += [_Mention(None, *m.span(), not_=about) for m in decoys]
         longest = {(m.start, m.end) for m in found}
         inside = lambda m: any(a <= m.start and m.end <= b and (a, b) != (m.start, m.end) for a, b in longest)  # noqa: E731
-        decoys = {(m.start, m.end) for m in found if m.about is None}
-        kept = [m for m in found if not inside(m) and (m.about is None or (m.start, m.end) not in decoys)]
+        sounds = {(m.start, m.end, m.not_.id) for m in found if m.not_ is not None}
+        meant = {(m.start, m.end) for m in found if m.about and (m.start, m.end, m.about.id) not in sounds}
+        kept = [m for m in found if not inside(m)]
+        kept = [
+            m for m in kept if (m.start, m.end) not in meant or (m.about and (m.start, m.end, m.about.id) not in sounds)
+        ]
+        kept = [m for m in kept if m.about is None or (m.start, m.end, m.about.id) not in sounds]
         return sorted(kept, key=lambda m: (m.start, m.end))
 
     def _labels(self, passage: Passage) -> list[_Mention]:
@@ -216,7 +226,10 @@ class _Reader:
         numbers = [q for q in numbers if not any(a < q.end and q.start < b for a, b in [*taken, *named])]
         numbers = [q for q in numbers if not _REFERENCE.search(text[max(0, q.start - 14) : q.start])]
         bound: set[int] = set()
+        listed = {span for run in _runs([(q.start, q.end) for q in numbers], text) if len(run) > 2 for span in run}
         for index, number in enumerate(numbers):
+            if (number.start, number.end) in listed and not number.percent:
+                continue  # one of several: which of them is this model's can't be told
             before = numbers[index - 1].end if index else 0
             after = numbers[index + 1].start if index + 1 < len(numbers) else len(text)
             single = [m for m in mentions if m.about is None or not m.about.list]
@@ -293,7 +306,7 @@ class _Reader:
         for about in self.words.properties:
             if (
                 about.units
-                and not about.resolution
+                and not about.list
                 and about.id != "number of training images"
                 and any(p.match(text, number.end) for p, _ in about.unit_patterns)
             ):
@@ -508,7 +521,7 @@ class _Reader:
         if prior and not re.search(r"[.;]\s", text[prior[1] : number.start]) and number.start - prior[1] < 60:
             return prior, bool(
                 re.fullmatch(
-                    r"(?:[\s:|—(=,]|\b(?:is|of|at|an?|the|this|our|top[- ]?[15]|accuracy|acc|model|network|checkpoint|it|reach\w*|scor\w+|gets?|achiev\w+|obtain\w*|attain\w*|yields?|has)\b)*",
+                    r"(?:[\s:|—(=,]|\b(?:is|of|at|an?|the|this|our|top[- ]?[15]|accuracy|acc|model|network|checkpoint|it|reach\w*|scor\w+|gets?|achiev\w+|obtain\w*|attain\w*|yields?|has|alone|only|test|val|validation|set|right)\b)*",
                     text[prior[1] : number.start],
                     re.IGNORECASE,
                 )
@@ -686,6 +699,8 @@ class _Reader:
             (m.start() for m in re.finditer(r"[;,]\s|\b(?:but|while|whereas|and)\b", text[match.end() :])), len(text)
         )
         after = text[match.end() : match.end() + stop]
+        if re.match(r"[\s:=(]*[\d.]*[1-9]", after) and passage.kind != "cell":
+            return True  # a setting with a value
         negations = len(_NEGATION.findall(before))
         if negations > 1 or (negations and _NEGATED_AFTER.match(after)):
             return None
@@ -722,10 +737,23 @@ class _Reader:
     def _addresses(self, passage: Passage) -> Iterator[Statement]:
         """The one address behind a label such as `Paper:`."""
         for about in self.words.properties:
-            match = about.address and (
-                _label(passage, about) or (about.labels_pattern and about.labels_pattern.fullmatch(passage.label))
+            if about.address is None:
+                continue
+            found = list(re.finditer(about.address, passage.raw))
+            labelled = _label(passage, about) or (
+                about.labels_pattern and about.labels_pattern.fullmatch(passage.label)
             )
-            found = list(re.finditer(about.address or "", passage.raw)) if match else []
+            if not labelled:  # a phrase that ends where the address begins
+                leads = [
+                    pattern.search(passage.raw[: m.start()].rstrip("[`(* ") + " ")
+                    for m in found
+                    for pattern in about.frame_patterns
+                ]
+                found = (
+                    found
+                    if any(lead and not passage.raw[lead.end() : found[0].start()].strip("[`(* ") for lead in leads)
+                    else []
+                )
             ids = {(m.groupdict().get("id") or m.group()).rstrip("./").removesuffix(".git") for m in found}
             if len(ids) == 1:
                 start, end = found[0].span()

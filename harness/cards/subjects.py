@@ -15,8 +15,8 @@ from harness.cards.vocabulary import vocabulary
 from harness.facts.loader import Checkpoint, Relation
 
 _MODEL = (
-    r"(?:models?|checkpoints?|versions?|variants?|weights|networks?|siblings?|releases?|files?|ones?|recipes?|stages?|"
-    r"settings?|schedules?)\b"
+    r"(?:models?|checkpoints?|versions?|variants?|weights|networks?|siblings?|releases?|files?|ones?|recipes?|stage|"
+    r"settings?|schedules?|(?:re)?trainings?|runs?)\b"
 )
 _PREDICATE = r"\b(?:is|was|are|were|has|have|can|uses?|reach\w*|achiev\w*)\b"
 _SIZE = re.compile(
@@ -60,14 +60,21 @@ class Subjects:
         meant = self._meant(statement)
         named = self._other_network(statement)
         if named is not None:
-            return [c for c in self.siblings if c.mention and re.search(c.mention, named, re.IGNORECASE)] or None
+            found = [c for c in self.siblings if re.search(c.mention or "", named, re.IGNORECASE)]
+            return self._with_likes(found, f"{statement.passage.row} {statement.passage.text}") or None
         return None if not meant and self._other_size(statement) else meant
+
+    def _with_likes(self, found: list[Checkpoint], words: str) -> list[Checkpoint]:
+        """One that is meant may be told more exactly by other words: "after fine-tuning at 384 pixels"."""
+        return [c for c in self.siblings if c in found or (found and re.search(c.mention or "", words, re.IGNORECASE))]
 
     def _other_network(self, statement: Statement) -> str | None:
         """The name of another network that a value belongs to; None where it is this one's."""
         passage, at = statement.passage, statement.at
         text, end = passage.text, at + statement.span[1] - statement.span[0]
         names = [m for m in vocabulary().model_names.finditer(text) if not at <= m.start() < end]
+        if statement.about.downstream:  # it is named after what was built on this network
+            names = [m for m in names if not re.search(r"R-CNN|UPerNet", m.group())]
         foreign = [m for m in names if not self._is_own(m.group())]
         # A network that the card's own is compared with is not who the value belongs to.
         compared = [m for m in foreign if _COMPARED.search(text[: m.start()]) and "," in text[m.end() : at]]
@@ -104,10 +111,10 @@ class Subjects:
             return []
         first = max((m.end() for m in _CLAUSE.finditer(text[:at])), default=0)
         last = next((m.start() for m in _CLAUSE.finditer(text[end:])), len(text)) + end
-        around = vocabulary().model_names.sub(self._named_model, f"{text[first:at]}{' ' * (end - at)}{text[end:last]}")
+        hidden = text[at:end] if isinstance(statement.value, str) else " " * (end - at)
+        around = vocabulary().model_names.sub(self._named_model, f"{text[first:at]}{hidden}{text[end:last]}")
         found = [c for c in self.siblings if self._means(c.mention or "", around, heading)]
-        # One that is meant may be told more exactly by other words: "after fine-tuning at 384 pixels".
-        return [c for c in self.siblings if c in found or (found and re.search(c.mention or "", around, re.IGNORECASE))]
+        return self._with_likes(found, around)
 
     def _named_model(self, match: re.Match[str]) -> str:
         """The own network's name is as good as "model"."""

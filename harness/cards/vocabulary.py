@@ -33,6 +33,12 @@ class Property(Table):
     list: str | None = None
     """Which list: `depths`, `widths`, `mean` or `std`."""
     resolution: bool = False
+    total: bool = False
+    """Whether it is the sum of a list."""
+    count: bool = False
+    """Whether it is how many entries a list has."""
+    downstream: bool = False
+    """Whether it is of a network built on this one, whose name then stands beside it."""
     labels: tuple[str, ...] = ()
     decoys: tuple[str, ...] = ()
     unless: str | None = None
@@ -97,9 +103,10 @@ class Property(Table):
             else set()
         )
 
-    def excludes(self, text: str) -> bool:
+    def excludes(self, text: str, section: tuple[str, ...] = ()) -> bool:
         """Whether a text's words say that it is about something else."""
-        return bool(_search(self.unless, text)) or (self.needs is not None and not _search(self.needs, text))
+        needed = self.needs is None or _search(self.needs, " ".join((text, *section)))
+        return bool(_search(self.unless, text)) or not needed
 
 
 class Metric(Table):
@@ -141,7 +148,7 @@ class Vocabulary(Table):
                 family.lower() for family in self.families if re.fullmatch(r"[A-Za-z0-9]{4,}|ViT|\(\?:SE.*", family)
             )
         )
-        rest = r"[A-Za-z0-9]*(?:[-_./](?=[A-Za-z0-9])[A-Za-z0-9]+)*"
+        rest = r"[A-Za-z0-9]*(?:[-_./](?=[A-Za-z0-9])[A-Za-z0-9]+)*(?:[ -](?:[Vv]\d|Tiny|Small|Base|Large|XL|Huge|Nano|Pico|Femto|Atto)\b)?"
         return re.compile(
             rf"(?<![A-Za-z0-9])(?:\w+/)?(?:\d+GF[ ])?(?:(?:{written}){rest}|(?:tv_|tf_)?(?:{ids})(?=[a-z]?[-_0-9]){rest})"
         )
