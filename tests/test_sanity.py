@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from scipy.stats import binomtest
 
 from harness.errors import HarnessError
-from harness.evaluation.sanity import MIN_IMAGES, check_against_chance
+from harness.evaluation.sanity import MIN_IMAGES, check_against_chance, check_for_exchange
 from harness.labels.projections import label_space_projections
 from harness.labels.spaces import label_space
 from harness.metrics.types import LabelSpacePredictions
@@ -122,3 +122,32 @@ class TestTheTest:
                 check_against_chance(predicted(best, label), 1000, "x")
             else:
                 stopped(predicted(best, label))
+
+
+class TestExchange:
+    """Labels of classes that are exchanged for one another, of which the rest are right."""
+
+    NAMES = tuple("abcdefghij")
+    TRUE = np.repeat(np.arange(10), 20)
+
+    def exchanged(self, classes: list[int], right: float) -> LabelSpacePredictions:
+        """A model that is right as often as said, with the labels of these classes moved in turn."""
+        rng = np.random.default_rng(0)
+        best = np.where(rng.random(200) < right, self.TRUE, rng.integers(0, 10, 200))
+        moved = dict(zip(classes, classes[1:] + classes[:1], strict=True))
+        return predicted(best, np.array([moved.get(int(label), int(label)) for label in self.TRUE]))
+
+    @pytest.mark.parametrize(("classes", "right"), [([2, 7], 0.95), ([0, 3, 9], 0.9), (list(range(10)), 0.85)])
+    def test_it_is_named(self, classes: list[int], right: float) -> None:
+        with pytest.raises(HarnessError, match="seem to be exchanged") as caught:
+            check_for_exchange(self.exchanged(classes, right), self.NAMES, "letters")
+        assert all(f"'{self.NAMES[class_]}' for" in str(caught.value) for class_ in classes)
+
+    @given(st.integers(0, 2**32 - 1), st.floats(0, 1), st.integers(1, 6))
+    def test_a_model_that_is_merely_bad_never_stops(self, seed: int, right: float, images: int) -> None:
+        """Also where two classes are told apart no better than by a coin, and a few images happen to fall on the wrong side."""
+        rng = np.random.default_rng(seed)
+        true = np.repeat(np.arange(10), images)
+        best = np.where(rng.random(len(true)) < right, true, true ^ 1)
+        best = np.where(rng.random(len(true)) < 0.5, true, best)
+        check_for_exchange(predicted(best, true), self.NAMES, "letters")

@@ -17,10 +17,11 @@ from harness.benchmarking.results import Provenance, execution_evidence
 from harness.errors import HarnessError, MissingInputError
 from harness.evaluation.plan import Condition, Plan, condition_projections, generated_cell, sample_keys, stored_under
 from harness.evaluation.provenance import environment, protocol_in_words
-from harness.evaluation.sanity import check_against_chance
+from harness.evaluation.sanity import check_against_chance, check_for_exchange
 from harness.evaluation.scoring import Scored
 from harness.evidence import CODE, Evidence, Fingerprints
 from harness.labels.projections import LabelSpaceProjection
+from harness.labels.spaces import class_name
 from harness.models.loading import LoadedModel, ModelIdentity
 from harness.progress import Reporter
 from harness.runtime.batches import decode_batch, decoding
@@ -250,13 +251,14 @@ def _by_images(jobs: Sequence[_Job]) -> Iterator[list[_Job]]:
 
 
 def _gate(run: _Run, job: _Job) -> None:
-    """Stop the run where the first predictions on clean images are no better than chance."""
+    """Stop the run where the first predictions on clean images are no better than chance, or classes are exchanged."""
     if not (job.condition.benchmark.clean and run.plan.settings.sanity_gate):
         return
     table = run.store.select(job.key, job.condition.samples.iloc[: run.plan.settings.whole_shard])
     if table is not None:
         projection = job.projections[0]
         predictions = read_label_space(table, projection.name).take(table["error"].is_null().to_numpy())
+        check_for_exchange(predictions, [class_name(c) for c in job.condition.benchmark.space.classes], job.title)
         check_against_chance(predictions, int((projection.columns >= 0).sum()), job.title)
 
 
