@@ -457,6 +457,7 @@ def render(
             f"The store has no evidence of {model}.",
             remedy=f"Run a suite first: harness run --suite imagenet --model {model}",
         )
+    evidence = _with_facts(model, evidence) or evidence
     sidecar = sidecar_name(Path(output)) if output is not None else None
     rendered = render_card(evidence, _path(template), sidecar=sidecar)
     if output is not None and sidecar is not None:
@@ -476,7 +477,8 @@ def fill(
 ) -> FillResult:
     """Close every `[More Information Needed]` of a card with evidence, or with an honest statement of another class.
 
-    Everything outside the reported places stays byte for byte. Works without any run, from documented facts alone.
+    Everything outside the reported places stays byte for byte. Works without any run, from documented facts alone: those that
+    harness keeps, and what the model's own files, the card's front matter and, with network, the Hub's page say.
 
     Args:
         card: a path, or the card itself.
@@ -502,7 +504,7 @@ def fill(
     from harness.hub.origin import carry_origin
 
     text, source = read_card(card)
-    evidence = _ledger(model, ledger)
+    evidence = _with_facts(model, _ledger(model, ledger), text.decode("utf-8", "replace"))
     sidecar = sidecar_name(Path(output)) if output is not None else None
     result = fill_card(
         text, model=model, ledger=evidence, fix_claims=fix_claims, front_matter=front_matter, sidecar=sidecar
@@ -530,7 +532,8 @@ def claims(card: str | bytes | Path, *, model: str, ledger: str | Path | Ledger 
     from harness.cards.claims import check_claims
     from harness.cards.record import read_card
 
-    return check_claims(read_card(card)[0], model=model, ledger=_ledger(model, ledger))
+    evidence = _with_facts(model, _ledger(model, ledger), card="")  # what the card says is no evidence for itself
+    return check_claims(read_card(card)[0], model=model, ledger=evidence)
 
 
 def verify(
@@ -1080,3 +1083,10 @@ def _ledger(model: str | None, given: str | Path | Ledger | None) -> Ledger | No
     imported = ledger_path(default_home(), Path(model).name)
     path = imported if imported.exists() else ledger_path(default_home(), resolve(model).name)
     return Ledger.load(path) if path.exists() else None
+
+
+def _with_facts(model: str | None, ledger: Ledger | None, card: str | None = None) -> Ledger | None:
+    """The ledger with what the model's files, its card's front matter and, unless HF_HUB_OFFLINE is set, the Hub say of it."""
+    from harness.facts.reading import with_facts
+
+    return with_facts(model, ledger, card, offline=hub_is_offline(), note=Reporter().note)

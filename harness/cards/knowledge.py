@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 
 from harness.cards.asked import Asked
 from harness.cards.views import View
-from harness.evidence import EvidenceClass, EvidenceKey, Ledger
+from harness.evidence import Evidence, EvidenceClass, EvidenceKey, Ledger
+from harness.facts.collecting import SOURCES
 from harness.facts.loader import Fact, ModelFacts, Relation, decided_lineage, facts_for
 
 
@@ -52,7 +53,7 @@ class Knowledge:
         return self._is_found(fact) or (fact.answers and undecided)
 
     def _view(self, fact: Fact) -> View:
-        return View(fact.evidence, fact, confirmed=self._is_found(fact))
+        return View(fact.evidence, fact, confirmed=self._is_found(fact), rivals=self._rivals(fact.key))
 
     def find(self, key: str) -> View | None:
         """What answers `key`: the ledger first, then documented facts; None where neither has a value."""
@@ -64,11 +65,16 @@ class Knowledge:
         )
         own = [self._view(fact) for fact in facts if fact.evidence.class_.has_value and self.stands_for(fact)]
         if found and found.class_.has_value and not is_fact:
-            own.insert(0, View(found))
+            own.insert(0, View(found, rivals=self._rivals(key)))
         return next(filter(self._answers, own), None)
 
     def _answers(self, view: View) -> bool:
         return not self.asked.unmet_by(view)
+
+    def _rivals(self, key: str) -> tuple[Evidence, ...]:
+        """What other files of the model say of what `key` is about."""
+        variants = [str(EvidenceKey.parse(key).with_variant(source)) for source in SOURCES]
+        return tuple(item for item in map(self.ledger.get, variants) if item is not None)
 
     def whole_ledger(self) -> Ledger:
         """The ledger with the facts in it: what is answered from it anywhere is what is answered here."""

@@ -23,6 +23,8 @@ class View:
     fact: Fact | None = None
     confirmed: bool = False
     """For a fact about a probable origin: the weights were found to be that checkpoint."""
+    rivals: tuple[Evidence, ...] = ()
+    """What other files of the model say of the same thing."""
 
     @property
     def key(self) -> str:
@@ -147,7 +149,18 @@ class View:
 
     @property
     def conflicts(self) -> tuple[Conflict, ...]:
-        return self.fact.conflicts if self.fact else ()
+        """Other values that other sources give."""
+        named = [(item, item.source) for item in self.rivals if item.source is not None]
+        read = [
+            Conflict(
+                value=shown,
+                says=f"{escape_markdown(place_name(source.title, source.place))} says {shown}",
+                source=source,
+            )
+            for item, source in named
+            for shown in (escape_markdown(show_value(item)),)
+        ]
+        return (*(self.fact.conflicts if self.fact else ()), *read)
 
     @property
     def label(self) -> str:

@@ -1,0 +1,321 @@
+"""Facts that lie beside a model's weights: configuration, processor, the header of the weights, licence, and what training left.
+
+No weights are read, no code and no pickle. What is damaged costs nothing but itself.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from harness.errors import HarnessError
+from harness.evidence import EvidenceClass
+from harness.facts.collecting import Collected, FactSource, is_marker, words
+from harness.facts.fields import (
+    CONFIG,
+    KINDS,
+    LICENCES,
+    PROCESSOR,
+    TAGS,
+    TIMM,
+    TRAINING,
+    Count,
+    Counts,
+    Entry,
+    Number,
+    square,
+)
+from harness.models.preprocessing import Preprocessing, from_hub_processor, from_timm
+
+_BUFFERS = re.compile(r"(?:^|\.)(?:running_mean|running_var|num_batches_tracked)$")
+_FLOATS = {"F64": "float64", "F32": "float32", "F16": "float16", "BF16": "bfloat16"}
+_PACKED = ("I8", "U8", "I32", "F8_E4M3", "F8_E5M2", "F4")
+"""Types of quantised weights; counters and indices are 64-bit integers."""
+_MOST_NAMES = 30
+"""Class names that are listed; of more the first and the last."""
+_UNFIT = (HarnessError, AttributeError, TypeError, ValueError, KeyError, ArithmeticError)
+"""What readers of preprocessing raise on values that make no sense."""
+
+
+def read_folder(collected: Collected, folder: Path, title: str, address: str | None) -> None:
+    """Read all files of a model's folder that state facts, those nearest to the weights first.
+
+    Args:
+        title: what the model is called in sources.
+        address: of its files elsewhere, ending in a slash; None where they are only here.
+    """
+    read_weights(collected, folder, title, address)
+    for name, (variant, read) in _JSON.items():
+        path = folder / name
+        if path.is_file():
+            source = collected.file(path, variant, title, address)
+            data = _json(source, path)
+            if data is not None:
+                read(source, data)
+    for path in sorted(folder.glob("LICEN[SC]E*")):
+        source = collected.file(path, "licence-file", title, address)
+        text = " ".join((_text(source, path) or "").split())
+        licence = next((found for found, said in LICENCES if re.search(said, text, re.IGNORECASE)), None)
+        if licence is not None:
+            source.add("documented.license.file", licence, None)
+        else:
+            source.leave_out("no known licence is recognised in it")
+
+
+def _text(source: FactSource, path: Path) -> str | None:
+    try:
+        return path.read_text(encoding="utf-8", errors="replace")
+    except OSError as error:
+        source.leave_out(f"it can't be read ({error.strerror})")
+        return None
+
+
+def _json(source: FactSource, path: Path) -> dict[str, Any] | None:
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        source.leave_out(f"it can't be read as JSON ({error})")
+        return None
+    if not isinstance(data, dict):
+        source.leave_out("it is no JSON object")
+        return None
+    return data
+
+
+# --- weights ------------------------------------------------------------------------------------------------------
+
+
+def read_weights(collected: Collected, folder: Path, title: str, address: str | None) -> None:
+    """Parameters, number format and bytes, from the headers of safetensors files: what tensors are, not what is in them."""
+    whole = folder / "model.safetensors"
+    paths = [whole] if whole.is_file() else sorted(folder.glob("model-*-of-*.safetensors"))
+    if not paths:
+        return
+    from safetensors import SafetensorError, safe_open
+
+    source = collected.file(paths[0], "weights", title, address)
+    tensors: dict[str, tuple[str, int]] = {}
+    try:
+        for path in paths:
+            with safe_open(path, framework="numpy") as opened:
+                slices = {name: opened.get_slice(name) for name in opened.keys()}  # noqa: SIM118 (no mapping)
+                tensors |= {name: (part.get_dtype(), math.prod(part.get_shape())) for name, part in slices.items()}
+    except (SafetensorError, OSError) as error:
+        source.leave_out(f"its header can't be read ({error})")
+        return
+    learned = {name: found for name, found in tensors.items() if found[0] in _FLOATS and not _BUFFERS.search(name)}
+    formats = {_FLOATS[dtype] for dtype, _ in learned.values()}
+    packed = any(dtype in _PACKED and count > 1 for dtype, count in tensors.values())
+    derived: dict[str, Any] = {"class_": EvidenceClass.DERIVED}
+    stored = {"protocol": {"precision": words(sorted(formats))}} if formats and not packed else {}
+    size, where = (
+        sum(path.stat().st_size for path in paths),
+        "size of the file" if len(paths) == 1 else "sizes of the files",
+    )
+    source.add("compute.checkpoint-bytes", size, where, "B", **derived, **stored)
+    if packed or not learned:
+        source.leave_out("its weights are no plain floating-point numbers, so parameters are not counted")
+        return
+    source.add("compute.parameters", sum(count for _, count in learned.values()), "header", "parameters", **derived)
+    if len(formats) == 1:
+        (stored_as,) = formats
+        source.add("documented.model.dtype", stored_as, "header", **derived)
+    if formats != {"float32"}:
+        size = sum(count * (4 if dtype in _FLOATS else 8) for dtype, count in tensors.values())
+        single = {"protocol": {"precision": "float32"}}
+        source.add("compute.checkpoint-bytes:float32", size, "header, at 4 bytes a number", "B", **derived, **single)
+
+
+# --- configuration ------------------------------------------------------------------------------------------------
+
+
+def read_config(source: FactSource, data: Mapping[str, Any]) -> None:
+    """From `config.json` of transformers or timm."""
+    pretrained = data.get("pretrained_cfg")
+    if isinstance(pretrained, dict) or isinstance(data.get("architecture"), str):
+        read_timm(source, data, pretrained if isinstance(pretrained, dict) else data)
+        return
+    source.take(CONFIG, data)
+    listed = data.get("architectures")
+    class_ = next((name for name in listed if isinstance(name, str)), None) if isinstance(listed, list) else None
+    kind = KINDS.get(str(data.get("model_type")), "a network")
+    if class_ is not None:
+        is_classifier = class_.endswith("ForImageClassification")
+        purpose = " for image classification" if is_classifier else ""
+        source.add("documented.model.type", f"{kind}{purpose} ({class_})", "architectures and model_type")
+        source.add("documented.model.library", "transformers", "architectures")
+        if is_classifier:
+            loader = "AutoModelForImageClassification"
+            source.add("usage.transformers", loader, "architectures", class_=EvidenceClass.DERIVED)
+    names = data.get("id2label")
+    _read_classes(source, names if isinstance(names, dict) else {}, "id2label", data.get("num_labels"), "num_labels")
+    _describe_network(source, kind)
+
+
+def _read_classes(source: FactSource, names: Mapping[Any, Any], where: str, count: Any, count_where: str) -> None:
+    """How many classes there are, and what they are called in the order of the outputs."""
+    try:
+        labels = [str(names[key]) for key in sorted(names, key=int)]
+    except (TypeError, ValueError):
+        source.leave_out(f"the keys of {where} are no numbers")
+        return
+    if labels:
+        count, count_where = len(labels), where
+    source.take([Entry(count_where, "documented.data.classes", Count, "classes")], {count_where: count})
+    if labels and not is_marker(labels) and not all(re.fullmatch(r"LABEL_\d+", label) for label in labels):
+        shown = labels if len(labels) <= _MOST_NAMES else [*labels[:5], "…", labels[-1]]
+        source.add("documented.data.class-names", "; ".join(shown), where)
+
+
+_STATED = {
+    "layers": "{} layers", "stages": "{}", "stem-channels": "{:,} channels in the stem", "block-type": "blocks of type “{}”",
+    "hidden-size": "hidden size {:,}", "attention-heads": "{} attention heads", "mlp-width": "MLPs of width {:,}",
+    "patch-size": "patches of {} pixels", "window-size": "windows of {} patches", "activation": "{} activations",
+}  # fmt: skip
+"""How a value of the architecture reads in a sentence about the network."""
+
+
+def _describe_network(source: FactSource, kind: str) -> None:
+    """Its stages, and all that is stated of it in one phrase."""
+
+    def get(name: str) -> Any:
+        item = source.collected.items.get(f"documented.architecture.{name}")
+        return item.value if item is not None else None
+
+    depths, widths = get("stage-depths"), get("stage-widths")
+    if isinstance(widths, list):
+        source.add("documented.architecture.feature-channels", widths[-1], "hidden_sizes", "channels")
+    if isinstance(depths, list) and isinstance(widths, list) and len(depths) == len(widths):
+        stages = f"{len(depths)} stages of {words(depths)} blocks with {words(widths)} channels"
+        source.add("documented.architecture.stages", stages, "depths and hidden_sizes")
+    known = {name: get(name) for name in _STATED}
+    parts = [form.format(known[name]) for name, form in _STATED.items() if isinstance(known[name], int | str)]
+    if parts:
+        source.add("documented.architecture.network", f"{kind} with {words(parts)}", "fields of the architecture")
+
+
+# --- preprocessing ------------------------------------------------------------------------------------------------
+
+
+def read_processor(source: FactSource, data: dict[str, Any]) -> None:
+    """From `preprocessor_config.json`: what its class does with its fields, or else only what a field says by itself."""
+    from PIL import Image
+
+    source.take(PROCESSOR, data)
+    try:
+        found = from_hub_processor(data, source.title)
+    except _UNFIT as error:
+        source.leave_out(f"how its sizes become pixels ({_first_line(error)})")
+        filters = {int(kind): kind.name.lower() for kind in Image.Resampling}
+        if isinstance(data.get("resample"), int) and data["resample"] in filters:
+            source.add("documented.preprocessing.interpolation", filters[data["resample"]], "resample")
+        size = data.get("size")
+        if isinstance(size, dict) and {"height", "width"} <= size.keys():
+            sides = [Entry("size", "documented.preprocessing.resize", Counts, "pixels", square)]
+            source.take(sides, {"size": [size["height"], size["width"]]})
+    else:
+        _describe_preprocessing(source, found, "size", "resample", "image_mean and image_std")
+
+
+def _describe_preprocessing(
+    source: FactSource, found: Preprocessing, size: str, resample: str, statistics: str
+) -> None:
+    """The steps one by one, and in a phrase."""
+    height, width = found.crop
+    crop = f"the central {height} × {width} pixels are used"
+    if found.resize is None:
+        steps = crop
+    elif isinstance(found.resize, int):
+        steps = f"the short side is resized to {found.resize} pixels ({found.interpolation}) and {crop}"
+        source.add("documented.preprocessing.resize", found.resize, size, "pixels, short side")
+    else:
+        steps = f"images are resized to {found.resize[0]} × {found.resize[1]} pixels ({found.interpolation})"
+        steps += f" and {crop}" if found.resize != found.crop else ""
+        source.add("documented.preprocessing.resize", square(list(found.resize)), size, "pixels")
+    mean, std = (", ".join(f"{value:g}" for value in values) for values in (found.mean, found.std))
+    normalisation = f"means {mean} and standard deviations {std}"
+    source.add("documented.data.resolution", square([height, width]), size, "pixels")
+    source.add("documented.preprocessing.interpolation", found.interpolation, resample)
+    source.add("documented.preprocessing.normalisation", normalisation, statistics)
+    source.add("documented.preprocessing.hub-processor", f"{steps}; channels are normalised with {normalisation}", None)
+
+
+def _first_line(error: Exception) -> str:
+    message = error.message if isinstance(error, HarnessError) else f"{type(error).__name__}: {error}"
+    return message.partition("can't be read from ")[2] or message
+
+
+def read_timm(source: FactSource, config: Mapping[str, Any], pretrained: Mapping[str, Any]) -> None:
+    """From timm's record of a checkpoint, in its `config.json` or in the library itself.
+
+    Args:
+        config: what holds the record: architecture and number of classes.
+        pretrained: the record.
+    """
+    source.take(TIMM, pretrained)
+    name = config.get("architecture") or pretrained.get("architecture")
+    if isinstance(name, str):
+        source.add("documented.model.type", f"an image classifier (timm's {name})", "architecture")
+        source.add("documented.model.library", "timm", "architecture")
+    statistics = {
+        name: list(pretrained[name]) for name in ("mean", "std") if isinstance(pretrained.get(name), list | tuple)
+    }
+    source.take([Entry(name, f"documented.preprocessing.{name}", list[Number]) for name in statistics], statistics)
+    try:
+        found = from_timm(dict(pretrained), source.title)
+    except _UNFIT as error:
+        source.leave_out(f"its preprocessing ({_first_line(error)})")
+    else:
+        _describe_preprocessing(source, found, "input_size and crop_pct", "interpolation", "mean and std")
+    if data := tagged_data(str(pretrained.get("tag") or "")):
+        source.add("documented.data.training", data, "tag")
+    papers = pretrained.get("paper_ids")
+    first = papers[0] if isinstance(papers, list) and papers else papers
+    if isinstance(first, str) and (number := re.fullmatch(r"(?:arXiv:)?(\d{4}\.\d{4,5})", first, re.IGNORECASE)):
+        source.add("documented.model.arxiv", number[1], "paper_ids")
+        source.add("documented.model.paper", f"https://arxiv.org/abs/{number[1]}", "paper_ids")
+    labels = config.get("label_names") or pretrained.get("label_names")
+    named = dict(enumerate(labels)) if isinstance(labels, list) else {}
+    count = config.get("num_classes") or pretrained.get("num_classes")
+    _read_classes(source, named, "label_names", count, "num_classes")
+
+
+def tagged_data(tag: str) -> str | None:
+    """What a tag of timm says of the training data; None where it names none.
+
+    >>> tagged_data("augreg_in21k_ft_in1k")
+    'ImageNet-21k, then ImageNet-1k (by the tag augreg_in21k_ft_in1k of its weights)'
+    """
+    steps = [[TAGS[word] for word in step.split("_") if word in TAGS] for step in tag.split("_ft_")]
+    if not all(steps):
+        return None
+    return f"{', then '.join(map(words, steps))} (by the tag {tag} of its weights)"
+
+
+# --- what training left -------------------------------------------------------------------------------------------
+
+
+def read_training(source: FactSource, data: Mapping[str, Any]) -> None:
+    """From what transformers' Trainer writes: epochs, time, losses, and its own evaluation on data that it doesn't name."""
+    source.take(TRAINING, data)
+    said = []
+    for field in sorted(name for name in data if re.fullmatch(r"eval_(?:accuracy|f1|precision|recall|loss)", name)):
+        metric = field.removeprefix("eval_")
+        source.take([Entry(field, f"documented.evaluation.{metric}", Number)], data)
+        item = source.collected.items.get(f"documented.evaluation.{metric}")
+        if item is not None:
+            said.append(f"{metric} {item.value:.4g}")
+    if said:
+        source.add("documented.evaluation.results", f"{words(said)}, on data that the file doesn't name", "eval_…")
+
+
+_JSON: dict[str, tuple[str, Callable[[FactSource, dict[str, Any]], None]]] = {
+    "preprocessor_config.json": ("processor", read_processor),
+    "config.json": ("config", read_config),
+    **{f"{name}.json": ("training", read_training) for name in ("train_results", "all_results", "trainer_state", "eval_results")},
+}  # fmt: skip
+"""Files that are read, with the variant of what they say and what reads them."""
