@@ -39,12 +39,12 @@ class Collected:
             address: of the model's files elsewhere, ending in a slash; None where they are only here.
         """
         written = datetime.fromtimestamp(int(path.stat().st_mtime), UTC).isoformat(timespec="seconds")
-        self.looked_in.append(path.name)
+        self.looked_in.append(f"the header of {path.name}" if variant == "weights" else path.name)
         return FactSource(self, variant, title, path.name, f"{address}{path.name}" if address else None, written)
 
     def other(self, variant: str, title: str, name: str | None, url: str | None = None) -> FactSource:
         """A source that is no file here: a card's text, the Hub, a library's own record."""
-        self.looked_in.append(name or title)
+        self.looked_in.append(title)
         return FactSource(self, variant, title, name, url, date.today().isoformat())
 
 

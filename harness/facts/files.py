@@ -188,7 +188,7 @@ def _describe_network(source: FactSource, kind: str) -> None:
 
     depths, widths = get("stage-depths"), get("stage-widths")
     if isinstance(widths, list):
-        source.add("documented.architecture.feature-channels", widths[-1], "hidden_sizes", "channels")
+        source.add("documented.architecture.feature-channels", widths[-1], "hidden_sizes")
     if isinstance(depths, list) and isinstance(widths, list) and len(depths) == len(widths):
         stages = f"{len(depths)} stages of {words(depths)} blocks with {words(widths)} channels"
         source.add("documented.architecture.stages", stages, "depths and hidden_sizes")

@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Mapping
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -93,7 +94,8 @@ def with_facts(
         return ledger
     if spec is not None and not about:
         about = {"name": spec.name, "reference": spec.reference, "title": spec.title}
-    about = {"name": reference, **about, "looked_in": collected.looked_in}
+    looked_in = [place for place in collected.looked_in if place not in ("this card", "README.md")]
+    about = {"name": reference, **about, "looked_in": looked_in}
     earlier = ledger or Ledger(model=about)
     return earlier.model_copy(update={"model": about, "evidence": [*earlier.evidence, *added.values()]})
 
@@ -250,7 +252,8 @@ def _read_hub(collected: Collected, checkpoint: HubCheckpoint, offline: bool) ->
     """Whose repository it is and, with network, what the Hub says of it: licence, data sets, task. No file is fetched."""
     repo = checkpoint.repo
     owner, slash, _ = repo.partition("/")
-    source = collected.other("hub", f"Hugging Face, {repo}", None, f"https://huggingface.co/{repo}")
+    title, url = f"Hugging Face, {repo}", f"https://huggingface.co/{repo}"
+    source = FactSource(collected, "hub", title, None, url, date.today().isoformat())
     if slash:
         source.add(
             "documented.model.shared-by", f"the account {owner} on the Hugging Face Hub", "name of the repository"
@@ -267,6 +270,7 @@ def _read_hub(collected: Collected, checkpoint: HubCheckpoint, offline: bool) ->
     except (OSError, httpx2.HTTPError) as error:
         collected.note(f"What the Hub says of {repo} is left out: {type(error).__name__}.")
         return
+    collected.looked_in.append(title)
     data = info.card_data.to_dict() if info.card_data is not None else {}
     told = {"pipeline_tag": info.pipeline_tag, "library_name": info.library_name}
     source.take([Entry("license", "documented.license.hub-tag", NAMED)], _licence(data))
