@@ -543,7 +543,8 @@ def verify(
     template: str | Path | None = None,
     predictions: bool = True,
 ) -> Verification:
-    """Check every number of a card against its ledger, the ledger's against each other and the stored predictions.
+    """Check that a card is, to the character, what its ledger makes, and hold the ledger's numbers against each other and
+    against the stored predictions.
 
     Args:
         card: a path, beside which a filled card's record lies; or a rendered card itself; or what `fill` returned.
@@ -562,7 +563,7 @@ def verify(
     """
     from harness.cards.fill import FillResult
     from harness.cards.record import fill_beside, ledger_beside, read_card, read_record
-    from harness.cards.verify import verify_card
+    from harness.cards.verify import figure_findings, verify_card
     from harness.evaluation.recheck import recheck
 
     given = _ledger(None, ledger)
@@ -581,6 +582,7 @@ def verify(
             )
         evidence = beside
         found = verify_card(text, ledger=evidence, fill=fill_beside(source, record), template=_path(template))
+        found.findings += figure_findings(source, record)
     if not predictions:
         return found
     again = recheck(evidence, Settings(), Reporter().note)

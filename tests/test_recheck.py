@@ -115,3 +115,18 @@ def test_a_filled_card_goes_with_its_ledger_and_the_record_of_the_fill(ran: Path
     fill.unlink()
     code, found = verify(filled)
     assert (code, "filled.fill.json" in found["stderr"]) == (ExitCode.MISSING, True)
+
+
+def test_after_a_larger_run_in_the_same_store_a_smaller_run_s_card_is_rechecked(
+    run_once: Path, home: Path, tmp_path: Path
+) -> None:
+    suite = str(run_once / "suite.yaml")
+    base = ["run", "--suite", suite, "--model", "efficientnet-lite0", "--layout", "contiguous"]
+    CliRunner().invoke(app, [*base, "--limit", "10", "--output", str(tmp_path / "ten")])
+    CliRunner().invoke(app, [*base, "--output", str(tmp_path / "all")])
+    for folder, n in (("ten", 10), ("all", 20)):
+        ledger = Ledger.load(tmp_path / folder / "evidence.json")
+        again = recheck(ledger, Settings(home=home), lambda message: None)
+        top1 = ledger.get("foolbox-imagenet-20.top1")
+        assert top1 is not None
+        assert (top1.n, top1.key in again.same, again.differences) == (n, True, {})

@@ -63,7 +63,7 @@ Rule = Callable[[Evidence, dict[str, Evidence]], str | None]
 
 def _proportion(item: Evidence, values: dict[str, Evidence]) -> str | None:
     interval = item.interval
-    if item.unit != "%" or interval is None or not item.n or interval.kind != "wilson":
+    if item.unit != "%" or interval is None or not item.n or not interval.is_wilson:
         return None
     hits = item.number * item.n / 100
     if not 0 <= round(hits) <= item.n or abs(hits - round(hits)) > _TOLERANCE * item.n + 1e-9:

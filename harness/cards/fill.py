@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import bisect
 import difflib
+import hashlib
 import itertools
 import json
 import re
@@ -97,7 +98,8 @@ def fill_card(
         added += [(f"front matter: {', '.join(named)}", edit)] if edit else []
     whole = knowledge.whole_ledger()
     if rows and sidecar:
-        record = CardRecord("fill", model, sidecar, ledger_digest(whole), fill=fill_name(sidecar))
+        asked = hashlib.sha256(text).hexdigest()
+        record = CardRecord("fill", model, sidecar, ledger_digest(whole), fill=fill_name(sidecar), before=asked)
         edit = record_edit(document, record)
         added += [("record of the fill", edit)] if edit else []
     edits = [*{row.edit for row in rows}, *(made.edit for made in corrections), *(edit for _, edit in added)]

@@ -8,6 +8,7 @@ from collections.abc import Collection
 from dataclasses import dataclass, field
 
 from harness.cards.asked import Asked
+from harness.cards.tracing import TracedLedger
 from harness.cards.views import View
 from harness.evidence import Evidence, EvidenceClass, EvidenceKey, Ledger
 from harness.facts.collecting import SOURCES
@@ -147,4 +148,4 @@ def knowledge_of(model: str, ledger: Ledger | None) -> Knowledge:
         reference = str(ledger.model.get("reference") or model)
         hub_id = reference.removeprefix("hf:").partition("@")[0] if reference.startswith("hf:") else None
         facts = ModelFacts(model=model, hub_id=hub_id, short_name=model, checkpoints={}, facts=())
-    return Knowledge(facts, ledger)
+    return Knowledge(ledger.trace_facts(facts) if isinstance(ledger, TracedLedger) else facts, ledger)

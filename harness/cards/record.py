@@ -8,6 +8,7 @@ the Hub's own tools write it anew.
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import json
 import re
@@ -39,9 +40,17 @@ class CardRecord:
     harness: str = __version__
     fill: str | None = None
     """File name of the record of the fill beside the card."""
+    before: str | None = None
+    """For a filled card, SHA-256 of the card before, without which nobody can tell what the fill wrote."""
+    lines: str | None = None
+    """For a rendered card, four characters of the SHA-256 of each line: another version of harness can't write it again."""
+    figures: dict[str, str] | None = None
+    """For a rendered card, sixteen digits of the SHA-256 of each figure by its path beside it: another version of the drawing
+    library draws other bytes."""
 
     def __str__(self) -> str:
-        known = {name: value for name, value in asdict(self).items() if value is not None or name != "fill"}
+        of_one_kind = ("fill", "before", "lines", "figures")
+        known = {name: value for name, value in asdict(self).items() if value is not None or name not in of_one_kind}
         fields = json.dumps(known, ensure_ascii=False).replace(">", "\\u003e")
         return f"<!-- harness card {fields} -->"
 
@@ -77,6 +86,29 @@ def read_record(text: str) -> CardRecord | None:
             "The card's record (the comment `harness card`) can't be read.",
             remedy="Restore the card's last line, or make the card again.",
         ) from error
+
+
+def line_digest(line: str) -> str:
+    """Four characters that a line of a card is recognised by."""
+    return base64.b64encode(hashlib.sha256(line.encode("utf-8", "surrogateescape")).digest()[:3]).decode()
+
+
+def figure_digest(svg: str) -> str:
+    """Sixteen digits that a figure is recognised by, whatever its line ends."""
+    return hashlib.sha256(svg.replace("\r\n", "\n").encode()).hexdigest()[:16]
+
+
+def changed_figures(card: Path, record: CardRecord | None) -> list[str]:
+    """The figures beside a card that are not those it was rendered with."""
+    known = (record.figures if record else None) or {}
+    beside = {file: card.parent / file for file in known if ".." not in Path(file).parts}
+    there = {file: path.read_text("utf-8", "replace") for file, path in beside.items() if path.is_file()}
+    return [file for file, svg in there.items() if figure_digest(svg) != known[file]]
+
+
+def blanked(text: str) -> str:
+    """The card's text with spaces in place of its record, so that lines and offsets stay what they are."""
+    return _RECORD.sub(lambda match: re.sub(r"[^\r\n]", " ", match.group()), text)
 
 
 def without_record(text: str) -> str:

@@ -17,13 +17,14 @@ import jinja2
 
 from harness.benchmarking.efficiency import PER_GMAC
 from harness.cards import slices
+from harness.cards.alignment import lines_of
 from harness.cards.answers import Writer, sandbox
 from harness.cards.figures import Figure, card_figures, corruption_cells, throughput_figure
 from harness.cards.knowledge import knowledge_of
 from harness.cards.markdown import cell, code
 from harness.cards.metadata import card_metadata, dump_metadata
 from harness.cards.narrative import Narrative, limitations
-from harness.cards.record import CardRecord, ledger_digest
+from harness.cards.record import CardRecord, figure_digest, ledger_digest, line_digest
 from harness.cards.references import References
 from harness.data.catalog import CLEAN_CROPS, Benchmark, benchmarks
 from harness.errors import ExitCode, HarnessError
@@ -312,9 +313,8 @@ def render_card(ledger: Ledger, template: Path | None = None, *, sidecar: str | 
     (tidy,) = references.settle(tidy)
     closing = filter(None, [references.notes(), references.listed()])
     tidy = "\n\n".join([tidy.rstrip("\n"), "## References", *closing])
-    record = CardRecord("render", name, sidecar, ledger_digest(ledger))
-    return RenderedCard(
-        tidy.rstrip("\n") + f"\n\n{record}\n",
-        (*([drawn] if drawn else []), *by_section, *by_slice.values()),
-        {SLICES_FILE: table} if table else {},
-    )
+    digests = "".join(line_digest(line.text) for line in lines_of(tidy))
+    figures = (*([drawn] if drawn else []), *by_section, *by_slice.values())
+    drawings = {figure.file: figure_digest(figure.svg) for figure in figures} or None
+    record = CardRecord("render", name, sidecar, ledger_digest(ledger), lines=digests, figures=drawings)
+    return RenderedCard(tidy.rstrip("\n") + f"\n\n{record}\n", figures, {SLICES_FILE: table} if table else {})

@@ -1,34 +1,40 @@
-"""Verifying a card: every number in it against its ledger, and the ledger's numbers against each other.
+"""Verifying a card: it must be, to the character, what its ledger makes, and the ledger's numbers must fit each other.
 
-A card that `harness render` wrote is rendered again from its ledger and compared line by line. A card that `harness fill`
-wrote is compared number by number: each phrase like `71.11 % (95 % interval 70.71–71.51, n = 50,000)` must be word for
-word what a piece of evidence says, and each sentence that names its source may hold no number that no evidence holds. With
-the report of the fill, the card before it is put together again, filled again and compared to the byte.
+A rendered card is rendered again, a filled one filled again from what it was before. Whatever differs inside what harness
+wrote is a finding, with its line and the evidence that the text there is written from. What others wrote or changed
+elsewhere is no fault; it is listed as theirs, so that nobody takes it for ours. Text that joins ours, so that a reader could
+not tell the two apart, is a finding as well.
 
-All this needs the card and its ledger, nothing else. What could not be rechecked that way is said.
+All this needs the card and the files beside it, nothing else. What could not be rechecked that way is said.
 """
 
 from __future__ import annotations
 
-import difflib
-import itertools
+import hashlib
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from harness.cards.alignment import Change, Line, changes, lines_of
 from harness.cards.arithmetic import check_arithmetic
-from harness.cards.document import Document, decode, encode
-from harness.cards.fill import fill_card
-from harness.cards.record import ledger_digest, read_record, without_record
-from harness.cards.render import render_card
-from harness.evidence import Ledger, show_count, show_interval, show_number
+from harness.cards.document import decode, encode
+from harness.cards.expected import Expected, filled, flat, rendered
+from harness.cards.record import CardRecord, changed_figures, ledger_digest, read_record
+from harness.evidence import Ledger, show_number
 
 if TYPE_CHECKING:
     from harness.evaluation.recheck import Recheck
 
-_NUMBER = re.compile(r"\d")
+_HEADING = re.compile(r"#{1,2}\s")
+"""A section of its own: one below another section would read as a part of it."""
+_NEW_BLOCK = re.compile(r"\s*(?:[-*+>|]|\d+[.)]\s|#{1,6}\s|```|~~~|[\w-]+:(?:\s|$))")
+"""The beginning of a line that can't be read as the last line's continuation."""
+_BEFORE, _AFTER = re.compile(r"[\s.,;:!?)\]*_`\"'|]*\Z"), re.compile(r"[ \t(\[*_`\"']*")
+"""What may stand between a text and one that joins it, to the left and to the right."""
+_YAML_KEY, _DEFINITION = re.compile(r"([\w-]+)\s*:(?:\s|$)"), re.compile(r" {0,3}\[([^\]]+)\]:")
+_FRONT_MATTER = re.compile(r"\A---[ \t]*\n(.*?\n)---[ \t]*(?:\n|\Z)", re.DOTALL)
 
 
 @dataclass(frozen=True)
@@ -38,7 +44,15 @@ class Finding:
     line: int | None
     """In the card; None for a number of the ledger that the card does not show."""
     key: str | None
-    """The evidence that it should say; None where no evidence is like it."""
+    """The evidence that the text there is written from; None where it is written from none."""
+    message: str
+
+
+@dataclass(frozen=True)
+class Theirs:
+    """Text that others added, changed or removed outside of what harness wrote."""
+
+    line: int
     message: str
 
 
@@ -48,9 +62,10 @@ class Verification:
 
     findings: list[Finding]
     notes: list[str]
-    """What could not be rechecked, and changes of wording."""
+    """What could not be rechecked."""
     checked: dict[str, int] = field(default_factory=dict)
-    """How many numbers were rechecked, by how: `in the card`, `by arithmetic`, `from predictions`."""
+    """How much was rechecked, by how: `lines rendered again`, `answers filled again`, `by arithmetic`, `from predictions`."""
+    theirs: list[Theirs] = field(default_factory=list)
 
     def with_recheck(self, again: Recheck) -> Verification:
         """With what came out of computing measured values again from stored predictions."""
@@ -58,7 +73,7 @@ class Verification:
         checked = {"from predictions": len(again.same) + len(findings)}
         why = "Not recomputed, for lack of stored predictions or of a repeated run"
         notes = [f"{why}: {_listed(again.not_here)}."] if again.not_here else []
-        return Verification(self.findings + findings, self.notes + notes, self.checked | checked)
+        return Verification(self.findings + findings, self.notes + notes, self.checked | checked, self.theirs)
 
     def to_dict(self) -> dict[str, Any]:
         """The JSON form."""
@@ -79,97 +94,183 @@ def verify_card(
     Raises:
         HarnessError: the card's record is damaged, or the template is.
     """
-    document = Document(decode(text))
-    record = read_record(document.text)
-    evidence = ledger
-    findings: list[Finding] = []
-    notes: list[str] = []
-    checked = {}
-    if record is not None and record.sha256 not in (None, ledger_digest(ledger)):
-        what = f"this is not the ledger that the card was made from (SHA-256 {str(record.sha256)[:16]}…)"
-        findings.append(Finding(document.line_of(document.text.rfind("<!-- harness card")), None, what))
-    if fill is None:
-        expected = render_card(ledger, template, sidecar=record.ledger if record else None).text
-        changed, notes = _rendered_again(document, expected, evidence)
+    stated = decode(text)
+    record = read_record(stated)
+    findings, theirs = list[Finding](), list[Theirs]()
+    notes, checked = list[str](), dict[str, int]()
+    if record is not None:
+        place = stated.count("\n", 0, stated.rfind("<!-- harness card")) + 1
+        if record.sha256 not in (None, ledger_digest(ledger)):
+            what = f"this is not the ledger that the card was made from (SHA-256 {str(record.sha256)[:16]}…)"
+            findings.append(Finding(place, None, what))
+        if fill is not None and record.before not in (None, hashlib.sha256(encode(fill["before"])).hexdigest()):
+            what = f"this is not the record of the card's fill: the card before is another (SHA-256 {str(record.before)[:16]}…)"
+            findings.append(Finding(place, None, what))
+    again = rendered(ledger, record, template, flat(stated)) if fill is None else None
+    expected = filled(ledger, record, fill) if fill is not None else again
+    if expected is None or not expected.is_again:
+        made = f"The card was made by harness {record.harness if record else fill and fill['harness']}"
+        how = "its record of what it wrote was compared" if expected else "only the numbers of its ledger were checked"
+        notes.append(f"{made}, and this version can't make it again: {how}.")
+    if expected is not None:
+        changed, theirs = compare(expected, stated)
         findings += changed
-        with_numbers = filter(_NUMBER.search, document.text.splitlines())
-        checked["lines with numbers, rendered again"] = len(list(with_numbers))
-    else:
-        findings += _filled_again(document, ledger, fill)
-    arithmetic = check_arithmetic(evidence)
+        how = "rendered again" if fill is None else "filled again"
+        what = "lines" if fill is None else "answers"
+        count = len(lines_of(expected.text)) if fill is None else len(expected.pieces)
+        checked[f"{what} {how}" if expected.is_again else f"{what} as recorded"] = count
+    arithmetic = check_arithmetic(ledger)
     for fault in arithmetic.faults:
-        place = document.text.find(show_number(fault.item))
-        line = document.line_of(place) if place >= 0 else None
+        place = stated.find(show_number(fault.item))
+        line = stated.count("\n", 0, place) + 1 if place >= 0 else None
         findings.append(Finding(line, fault.item.key, f"{fault.item.key}: {fault.message}"))
     checked["by arithmetic"] = len(arithmetic.checked)
     if arithmetic.unchecked:
         notes.append(f"Not rechecked by arithmetic: {_listed(arithmetic.unchecked)}.")
-    first: dict[tuple[int | None, str | None], Finding] = {}  # of several about the same line and key
-    for finding in findings:
-        first.setdefault((finding.line, finding.key), finding)
-    in_order = sorted(first.values(), key=lambda finding: (finding.line is None, finding.line or 0))
-    return Verification(in_order, notes, checked)
+    findings.sort(key=lambda finding: (finding.line is None, finding.line or 0))
+    return Verification(findings, notes, checked, theirs)
 
 
-# --- a rendered card ----------------------------------------------------------------------------------------------
+def figure_findings(card: Path | None, record: CardRecord | None) -> list[Finding]:
+    """The figures beside a card that are not those it was rendered with; of one that isn't there a reader sees nothing."""
+    if card is None:
+        return []
+    changed = changed_figures(card, record)
+    return [Finding(None, None, f"{file} is not the figure that the card was rendered with") for file in changed]
 
 
-def _rendered_again(document: Document, expected: str, ledger: Ledger) -> tuple[list[Finding], list[str]]:
-    """Lines that differ: a finding where either of them holds a number, a note where only words do."""
-    findings, notes = [], []
-    stated = without_record(document.text).rstrip().splitlines()
-    again = without_record(expected).rstrip().splitlines()
-    matcher = difflib.SequenceMatcher(None, stated, again, autojunk=False)
-    for tag, a, b, c, d in matcher.get_opcodes():
-        if tag == "equal":
-            continue
-        for row, (said, meant) in enumerate(itertools.zip_longest(stated[a:b], again[c:d])):
-            line = min(a + row + 1, max(len(stated), 1))
-            if not _NUMBER.search((said or "") + (meant or "")):
-                notes.append(f"line {line}: the wording was changed")
-            elif meant is None:
-                findings.append(Finding(line, None, f"a line that no evidence makes: {_short(said)}"))
-            else:
-                key = _key_in(said or "", meant, ledger)
-                what = f"says {_short(said)}" if said is not None else "a line is missing"
-                findings.append(Finding(line, key, f"{what}; the evidence says {_short(meant)}"))
-    return findings, notes
+def compare(expected: Expected, stated: str) -> tuple[list[Finding], list[Theirs]]:
+    """What in a card is not as it must be, one finding a line, and what others wrote."""
+    text = flat(stated)
+    findings: dict[int, Finding] = {}
+    theirs: dict[int, Theirs] = {}
+    written: set[int] = set()
+    for change in changes(expected.text, text):
+        if not expected.is_again and (change.start, change.at) == (change.end, change.until):
+            continue  # a record of lines knows nothing of the empty ones
+        if _is_theirs(expected, text, change):
+            if f"{text[change.at : change.until]}{expected.text[change.start : change.end]}".strip():
+                theirs.setdefault(change.line, Theirs(change.line, _what_they_did(expected, text, change)))
+            if change.at < change.until:
+                written.update(range(change.line, change.line + text.count("\n", change.at, change.until) + 1))
+        else:
+            findings.setdefault(change.line, _finding(expected, text, change))
+    for finding in _overruled(expected, text, written):
+        findings.setdefault(finding.line or 0, finding)
+    return list(findings.values()), [their for line, their in theirs.items() if line not in findings]
 
 
-def _short(line: str | None) -> str:
-    flat = " ".join((line or "").split())
-    return flat if len(flat) <= 160 else f"{flat[:159]}…"
+def _finding(expected: Expected, text: str, change: Change) -> Finding:
+    piece = expected.piece_at(change.start, change.end)
+    key = expected.key_at(change.start, change.end, piece)
+    said, meant = text[change.at : change.until], expected.text[change.start : change.end]
+    before = expected.text[max(expected.text.rfind("\n", 0, change.start) + 1, change.start - 40) : change.start]
+    if not meant.strip():
+        what = f"{_quoted(said, before)} was added" if said.strip() else "an empty line was added or removed"
+    elif not said.strip():
+        what = f"{_quoted(meant, before)} is gone"
+    else:
+        by = "the evidence says" if expected.is_again else "what was written is"
+        what = f"says {_quoted(said, before)}; {by} {_quoted(meant, before)}"
+    about = f"in the answer to '{piece.question}', " if piece is not None and piece.question and key is None else ""
+    return Finding(change.line, key, about + what)
 
 
-def _key_in(said: str, meant: str, ledger: Ledger) -> str | None:
-    """The evidence of which a number stands in the line as it should be, and not in the line as it is."""
-    numbers = re.compile(r"[\d.,]*\d")
-    gone = set(numbers.findall(meant)) - set(numbers.findall(said)) or set(numbers.findall(meant))
-    best, found = 0, None
-    for item in ledger:
-        number, interval = show_number(item), show_interval(item)
-        hits = sum(part in gone for part in (number, *numbers.findall(f"{interval} {show_count(item)}")))
-        if hits:
-            hits += 2 * (number in gone) + 3 * (number in meant and interval in meant and item.interval is not None)
-        if hits > best:
-            best, found = hits, item.key
-    return found
+def _what_they_did(expected: Expected, text: str, change: Change) -> str:
+    said, meant = text[change.at : change.until], expected.text[change.start : change.end]
+    first = expected.text.rfind("\n", 0, change.start) + 1
+    last = expected.text.find("\n", change.end)
+    beside = None
+    if not change.whole_lines:
+        beside = expected.piece_at(first, last if last >= 0 else len(expected.text))
+    where = f", beside the answer to '{beside.question}'" if beside else ""
+    if not meant.strip():
+        return f"added {_quoted(said)}{where}"
+    return (
+        f"removed {_quoted(meant)}{where}"
+        if not said.strip()
+        else f"changed {_quoted(meant)} to {_quoted(said)}{where}"
+    )
 
 
-# --- a filled card ------------------------------------------------------------------------------------------------
+def _quoted(text: str, before: str = "") -> str:
+    flat_text = " ".join(f"{before}{text}".split())
+    return f"“{flat_text if len(flat_text) <= 160 else f'{flat_text[:159]}…'}”"
 
 
-def _filled_again(document: Document, ledger: Ledger, fill: Mapping[str, Any]) -> Iterator[Finding]:
-    """What differs from a fill of the card as it was before."""
-    record = read_record(document.text)
-    before, sidecar = encode(fill["before"]), record.ledger if record else None
-    again = decode(fill_card(before, model=fill["model"], ledger=ledger, sidecar=sidecar, **fill["options"]).text)
-    stated, expected = document.text.splitlines(), again.splitlines()
-    for tag, a, b, c, d in difflib.SequenceMatcher(None, stated, expected, autojunk=False).get_opcodes():
-        if tag != "equal":
-            said, meant = " ".join(stated[a:b]), " ".join(expected[c:d])
-            message = f"says {_short(said)}; a fill from this ledger says {_short(meant)}"
-            yield Finding(min(a + 1, len(stated)), _key_in(said, meant, ledger), message)
+# --- whose text it is ---------------------------------------------------------------------------------------------
+
+
+def _is_theirs(expected: Expected, text: str, change: Change) -> bool:
+    """Whether a change is of text that nobody can take for ours."""
+    said, meant = text[change.at : change.until], expected.text[change.start : change.end]
+    if re.search(r"\w", meant):
+        return expected.piece_at(change.start, change.end) is None
+    if change.whole_lines and _is_own_block(expected, said, change):
+        return True
+    if expected.is_rendered or expected.piece_at(change.start, change.end) is not None:
+        return False
+    if not said.strip():
+        return True
+    return not (_continues(expected, text, change) if change.whole_lines else _joins(expected, change))
+
+
+def _is_own_block(expected: Expected, said: str, change: Change) -> bool:
+    """Whether added lines are whole entries of the front matter, or a section of their own."""
+    follows = expected.text[change.start :].lstrip()
+    if _in_front_matter(expected.text, change.start):
+        return bool(_YAML_KEY.match(said)) and bool(_YAML_KEY.match(follows) or follows.startswith("---"))
+    return bool(_HEADING.match(said)) and bool(_HEADING.match(follows) or not follows)
+
+
+def _in_front_matter(text: str, place: int) -> bool:
+    front = _FRONT_MATTER.match(text)
+    return front is not None and front.start(1) <= place <= front.end(1)
+
+
+def _joins(expected: Expected, change: Change) -> bool:
+    """Whether added words stand directly beside ours, with nothing but punctuation between."""
+    line = expected.text.rfind("\n", 0, change.start) + 1
+    before = _BEFORE.search(expected.text, line, change.start)
+    after = _AFTER.match(expected.text, change.end)
+    left, right = before.start() if before else change.start, after.end() if after else change.end
+    return any(left <= piece.end <= change.start or change.end <= piece.start <= right for piece in expected.pieces)
+
+
+def _continues(expected: Expected, text: str, change: Change) -> bool:
+    """Whether added lines are read as a part of the answer above or below them."""
+    above = next((line for line in reversed(lines_of(expected.text)) if line.end <= change.start), None)
+    below = next((line for line in lines_of(expected.text) if line.start >= change.start), None)
+    added = [line for line in lines_of(text) if change.at <= line.start < change.until]
+    rest = next((line for line in lines_of(text) if line.start >= change.until), None)
+    for piece in expected.pieces:
+        if above and piece.start < above.end and piece.end >= above.start + len(above.text.rstrip(" .,;:!?)*_|")):
+            is_whole = not above.text[: max(0, piece.start - above.start)].strip()
+            if not added[0].after_blank and (is_whole or not _NEW_BLOCK.match(added[0].text)):
+                return True
+        if below and rest and not rest.after_blank and not added[-1].text.startswith("#"):
+            is_whole = not below.text[: max(0, piece.start - below.start)].strip()
+            if is_whole and piece.start < below.end and below.start < piece.end:
+                return True
+    return False
+
+
+def _overruled(expected: Expected, text: str, written: set[int]) -> Iterator[Finding]:
+    """Entries of the front matter and addresses of references that others wrote and that stand instead of ours."""
+    ours = [line for line in lines_of(expected.text) if expected.piece_at(line.start, line.end) is not None]
+    names = {_named(expected.text, line) for line in ours} - {None}
+    for line in lines_of(text):
+        if line.number in written and (named := _named(text, line)) in names:
+            yield Finding(
+                line.number, None, f"a second {named and named[0]} “{named and named[1]}”: a reader gets one of the two"
+            )
+
+
+def _named(text: str, line: Line) -> tuple[str, str] | None:
+    """What a line names: an entry of the front matter, or a reference."""
+    is_yaml = _in_front_matter(text, line.start)
+    match = (_YAML_KEY if is_yaml else _DEFINITION).match(line.text)
+    return ("entry" if is_yaml else "address of", match[1].casefold()) if match else None
 
 
 def _listed(keys: list[str]) -> str:

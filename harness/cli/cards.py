@@ -124,10 +124,12 @@ def verify(
     ] = True,
     output_format: options.Format = "table",
 ) -> ExitCode:
-    """Check every number of a card against its ledger, the ledger's against each other and the stored predictions.
+    """Check that a card is, to the character, what its ledger makes, and hold the ledger's numbers against each other and
+    against the stored predictions.
 
-    Finds edited digits, wrong units, missing intervals and numbers without evidence, and names line and key. Needs the card
-    and its ledger alone; says what could not be rechecked without predictions. Exit code 5 where something differs.
+    Names line and evidence key of whatever was changed in what harness wrote, words as well as digits, and lists what others
+    wrote elsewhere. Needs the card and the files beside it alone; says what could not be rechecked. Exit code 5 where
+    something differs.
 
     Example: `harness verify card.md`
     """
@@ -140,6 +142,8 @@ def verify(
             for f in found.findings
         ]
         print_text("\n".join(lines) or "Nothing differs.")
+        for their in found.theirs:
+            say(f"Not ours, line {their.line}: {their.message}")
         for note in found.notes:
             say(note)
         say("Rechecked: " + ", ".join(f"{count:,} {how}" for how, count in found.checked.items()) + ".")

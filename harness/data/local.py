@@ -14,7 +14,7 @@ import tarfile
 import tempfile
 import zipfile
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -79,9 +79,13 @@ class LocalDataset:
 
     def fingerprint(self, n: int | None = None) -> str:
         """SHA-256 (hex) over the sorted (sample_id, label, digest) of the first `n` samples, or of all."""
-        rows = self.samples[["sample_id", "label", "digest"]].iloc[:n].itertuples(index=False)
-        lines = sorted(f"{sample_id}\t{label}\t{digest}\n" for sample_id, label, digest in rows)
-        return hashlib.sha256("".join(lines).encode()).hexdigest()
+        return samples_fingerprint(self.samples[["sample_id", "label", "digest"]].iloc[:n].itertuples(index=False))
+
+
+def samples_fingerprint(rows: Iterable[tuple[str, int, str]]) -> str:
+    """SHA-256 (hex) over the sorted (sample_id, label, digest) of some samples."""
+    lines = sorted(f"{sample_id}\t{label}\t{digest}\n" for sample_id, label, digest in rows)
+    return hashlib.sha256("".join(lines).encode()).hexdigest()
 
 
 def open_dataset(

@@ -11,9 +11,12 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import pyarrow as pa
 import pyarrow.compute as pc
 
 from harness.data.catalog import benchmarks
+from harness.data.local import samples_fingerprint
+from harness.data.manifest import condition_order
 from harness.errors import HarnessError
 from harness.evaluation.plan import Condition
 from harness.evaluation.reader import StoredCondition, StoredModel, of_one_copy
@@ -99,6 +102,7 @@ def _scored(stored: StoredCondition, settings: Settings, report: Callable[[str],
             table = of_one_copy(table, Condition(stored.benchmark, stored.condition), settings)
         except HarnessError:
             return None
+        table = _samples_of(stored.evidence, table)
     unreadable = len(table) - len(table := table.filter(pc.is_null(table["error"])).sort_by("sample_id"))
     return Scored(
         benchmark=stored.benchmark,
@@ -115,6 +119,20 @@ def _scored(stored: StoredCondition, settings: Settings, report: Callable[[str],
     )
 
 
+def _samples_of(item: Evidence, table: pa.Table) -> pa.Table:
+    """The rows that a value was computed from, where a larger run has stored more since: a run of n images takes the first n in
+    condition order, and its fingerprint of the data says whether these are they. Otherwise all rows."""
+    readable = pc.is_null(table["error"]).to_numpy(zero_copy_only=False)
+    if item.n is None or item.n >= readable.sum():
+        return table
+    rows = list(zip(*(table[name].to_pylist() for name in ("sample_id", "label", "digest")), strict=True))
+    order = condition_order([row[0] for row in rows], [row[1] for row in rows])
+    for count in (readable[order].cumsum() == item.n).nonzero()[0] + 1:
+        if samples_fingerprint(rows[at] for at in order[:count]) == item.fingerprints.data:
+            return table.take(order[:count])
+    return table
+
+
 def _difference(item: Evidence, again: Evidence) -> str | None:
     """How a recomputed value differs; None where it doesn't."""
     if not _close(item.value, again.value):
@@ -122,7 +140,7 @@ def _difference(item: Evidence, again: Evidence) -> str | None:
     first, other = item.interval, again.interval
     if (first is None) != (other is None):
         return "the ledger and the stored predictions disagree on whether there is an interval"
-    counted = first is not None and first.kind in _COUNTED
+    counted = first is not None and (first.kind in _COUNTED or first.is_wilson)
     if counted and first and other and not (_close(first.low, other.low) and _close(first.high, other.high)):
         return (
             f"the ledger's interval is {first.low:.6g} to {first.high:.6g}; the stored predictions give "

@@ -56,6 +56,11 @@ class Interval(_Record):
     "clopper-pearson", "newcombe", "bootstrap", "simultaneous" over groups, "student-t", "order-statistics", or "bounds" of
     assumptions; None in ledgers written before there was such a word."""
 
+    @property
+    def is_wilson(self) -> bool:
+        """Whether it follows from value and n alone, by Wilson's formula; in older ledgers the method's name says so."""
+        return self.kind == "wilson" or (self.kind is None and self.method == "Wilson")
+
     @model_validator(mode="after")
     def _ordered(self) -> Interval:
         if not (math.isfinite(self.low) and math.isfinite(self.high) and self.low <= self.high):

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import itertools
 import math
 import re
 import textwrap
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from xml.sax.saxutils import escape
@@ -111,6 +113,19 @@ def error_of(accuracy: Point) -> Point:
     return Point(100 - accuracy.value, 100 - accuracy.high, 100 - accuracy.low)
 
 
+_ARE_DRAWN = ContextVar("figures are drawn", default=True)
+
+
+@contextlib.contextmanager
+def without_drawing() -> Iterator[None]:
+    """Leave figures undrawn, for a card of which only the text is wanted: every one is an empty string."""
+    token = _ARE_DRAWN.set(False)
+    try:
+        yield
+    finally:
+        _ARE_DRAWN.reset(token)
+
+
 def svg(
     draw: Callable[[Figure], Sequence[Artist]],
     size: tuple[float, float],
@@ -127,6 +142,8 @@ def svg(
         described: the sentences of the text alternative, which the note ends.
         columns: of the legend; None for one row.
     """
+    if not _ARE_DRAWN.get():
+        return ""
     import matplotlib as mpl
     from matplotlib.figure import Figure
 

@@ -1,0 +1,146 @@
+"""What a card must say: its text as harness writes it from the ledger, and which of it is ours.
+
+A rendered card is ours as a whole. Of a filled one ours are the answers and what was corrected or added beside them; they
+follow from filling the card as it was before again, so that nothing that stands beside the card has to be believed about
+them. A card of another version of harness can't be written again: then its own record says what it was.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from harness import __version__
+from harness.cards.alignment import changes, lines_of
+from harness.cards.document import decode, encode
+from harness.cards.fill import fill_card
+from harness.cards.record import CardRecord, blanked, line_digest
+from harness.cards.render import render_card
+from harness.cards.tracing import Mark, Trace
+from harness.evidence import Ledger
+from harness.figures.style import without_drawing
+
+
+@dataclass(frozen=True)
+class Piece:
+    """A run of text that harness wrote."""
+
+    start: int
+    end: int
+    question: str | None = None
+    """What it answers; None in a rendered card."""
+    keys: tuple[str, ...] = ()
+    """The evidence that it was written from, as far as known."""
+
+
+@dataclass
+class Expected:
+    """A card as it must be."""
+
+    text: str
+    """With `\\n` at the end of lines, and spaces in place of the record."""
+    pieces: list[Piece]
+    is_rendered: bool
+    is_again: bool = True
+    """Whether it was written again; False where only the card's own record says so."""
+    trace: Callable[[], list[Mark]] = field(default=list)
+    """Where in `text` which evidence was written."""
+
+    @cached_property
+    def marks(self) -> list[Mark]:
+        return self.trace()
+
+    def piece_at(self, start: int, end: int) -> Piece | None:
+        """The first of our pieces that a range touches, or for an empty range the one that it is inside of."""
+        if start == end:
+            return next((piece for piece in self.pieces if piece.start < start < piece.end), None)
+        return next((piece for piece in self.pieces if piece.start < end and start < piece.end), None)
+
+    def key_at(self, start: int, end: int, piece: Piece | None) -> str | None:
+        """The evidence that the text there was written from: what covers it, else the nearest in its line."""
+        known = piece.keys if piece else ()
+        first = self.text.rfind("\n", 0, start) + 1
+        last = self.text.find("\n", max(start, end - 1))
+        near = [m for m in self.marks if first <= m.end <= (last if last >= 0 else len(self.text))]
+        near = [mark for mark in near if not known or mark.key in known]
+        if near:
+            return min(near, key=lambda m: (max(m.start - max(start, end - 1), start - (m.end - 1), 0), m.start)).key
+        return known[0] if known else None
+
+
+def rendered(ledger: Ledger, record: CardRecord | None, template: Path | None, stated: str) -> Expected | None:
+    """A rendered card as it must be; None where another version made it and left no record of its lines.
+
+    Args:
+        stated: the card's text as it is, for a card of another version: its lines are recognised by their digests.
+    """
+    if record is not None and record.harness != __version__:
+        if record.lines is None:
+            return None
+        known = {line_digest(line.text): line.text for line in lines_of(stated)}
+        digests = [record.lines[at : at + 4] for at in range(0, len(record.lines), 4)]
+        text = "\n".join(known.get(digest, f"(what harness {record.harness} wrote)") for digest in digests)
+        return Expected(text, [Piece(0, len(text))], is_rendered=True, is_again=False)
+    with without_drawing():
+        text = blanked(render_card(ledger, template).text)
+
+    def trace() -> list[Mark]:
+        traced = Trace()
+        with without_drawing():
+            return traced.marks(blanked(render_card(traced.ledger(ledger), template).text), text)
+
+    return Expected(text, [Piece(0, len(text))], is_rendered=True, trace=trace)
+
+
+def filled(ledger: Ledger, record: CardRecord | None, fill: Mapping[str, Any]) -> Expected:
+    """A filled card as it must be, from the record of its fill."""
+    before, sidecar = encode(fill["before"]), record.ledger if record else None
+    if fill["harness"] != __version__:
+        return Expected(*_with_answers(fill), is_rendered=False, is_again=False)
+    options = {"model": fill["model"], "sidecar": sidecar, **fill["options"]}
+    again = fill_card(before, ledger=ledger, **options)
+    text = flat(decode(again.text))
+
+    def trace() -> list[Mark]:
+        traced = Trace()
+        return traced.marks(flat(decode(fill_card(before, ledger=traced.ledger(ledger), **options).text)), text)
+
+    return Expected(text, _moved(*_with_answers(again.report), text), is_rendered=False, trace=trace)
+
+
+def flat(text: str) -> str:
+    """A card's text for comparison: one kind of line end, no record."""
+    return blanked(re.sub(r"\r\n?", "\n", text.removeprefix("\ufeff")))
+
+
+def _with_answers(report: Mapping[str, Any]) -> tuple[str, list[Piece]]:
+    """The card before with the answers in it, and where these are."""
+    before = encode(report["before"])
+    edits = {
+        (row["span"]["start"], row["span"]["end"]): (row["new"], row["question"], tuple(row.get("evidence", ())))
+        for row in (*report["markers"], *report["neighbours"])
+    }
+    text, position, pieces = "", 0, list[Piece]()
+    for (start, end), (new, question, keys) in sorted(edits.items()):
+        text += decode(before[position:start])
+        ours = flat(new)
+        first = len(flat(text)) + len(ours) - len(ours.lstrip())
+        pieces += [Piece(first, first + len(ours.strip()), question, keys)] if ours.strip() else []
+        text, position = text + new, end
+    return flat(text + decode(before[position:])), pieces
+
+
+def _moved(text: str, pieces: list[Piece], final: str) -> list[Piece]:
+    """The pieces where they are in the final text; what else was changed on the way to it is ours as well."""
+    made = changes(text, final)
+
+    def moved(place: int) -> int:
+        return place + sum(c.until - c.at - (c.end - c.start) for c in made if c.end <= place)
+
+    found = [replace(piece, start=moved(piece.start), end=moved(piece.end)) for piece in pieces]
+    found += [Piece(c.at, c.until, "a statement that evidence contradicts") for c in made]
+    return sorted(found, key=lambda piece: (piece.start, piece.end))
