@@ -24,7 +24,7 @@ from harness.evaluation.scoring import Scored, score
 from harness.evaluation.slice_evidence import slice_evidence
 from harness.evaluation.slice_requests import request_behind
 from harness.evidence import Evidence, EvidenceClass, Ledger
-from harness.metrics.registry import METRIC_GROUPS
+from harness.metrics.registry import METRIC_GROUPS, metrics
 from harness.settings import Settings
 from harness.store.predictions import PredictionStore, label_space_names, read_label_space
 
@@ -60,7 +60,7 @@ def recheck(ledger: Ledger, settings: Settings, report: Callable[[str], None]) -
     read = {prefix: _scored(stored, settings, report) for prefix, stored in model.conditions.items()}
     scored = {prefix: found for prefix, found in read.items() if found is not None}
     others = [benchmark for benchmark in benchmarks().values() if benchmark.scored_from is not None]
-    again = {item.key: item for item in score(scored, list(METRIC_GROUPS), others)} if scored else {}
+    again = {item.key: item for item in score(scored, _groups_in(ledger), others)} if scored else {}
     again |= _slices_again(ledger, scored)
     differences: dict[str, str] = {}
     same, not_here = [], []
@@ -75,6 +75,13 @@ def recheck(ledger: Ledger, settings: Settings, report: Callable[[str], None]) -
         else:
             same.append(item.key)
     return Recheck(differences, same, not_here)
+
+
+def _groups_in(ledger: Ledger) -> list[str]:
+    """The groups of metrics that a ledger has values of; some take long."""
+    specs = [metrics().get(item.name.metric) for item in ledger if item.class_ is EvidenceClass.MEASURED]
+    found = {spec.group for spec in specs if spec is not None}
+    return [group for group in METRIC_GROUPS if group in found]
 
 
 def _slices_again(ledger: Ledger, scored: dict[str, Scored]) -> dict[str, Evidence]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -251,12 +251,12 @@ def real_group(conditions: Conditions, benchmark: Benchmark) -> Iterator[ScoredM
     yield ScoredMetric(scored, EvidenceKey(benchmark.name, "top1"), estimate, published, notes)
 
 
-def calibration_group(conditions: Conditions) -> Iterator[ScoredMetric]:
-    """NLL, Brier, ECE and mean confidence on each condition without corruption, in the benchmark's label space."""
+def probability_group(name: str, conditions: Conditions) -> Iterator[ScoredMetric]:
+    """A group of metrics of the softmax on each condition without corruption, in the benchmark's label space."""
     for scored in conditions.values():
         if scored.condition is None and not scored.benchmark.label_sets:
             reading = "softmax over the benchmark's classes"
-            yield from _group("calibration", scored, scored.closed, reading, scored.benchmark.size)
+            yield from _group(name, scored, scored.closed, reading, scored.benchmark.size)
 
 
 def shift_group(conditions: Conditions) -> Iterator[ScoredMetric]:
@@ -364,7 +364,8 @@ def _clean_crops_of(benchmark: Benchmark, conditions: Conditions) -> Scored | No
 
 _GROUPS: dict[str, Callable[[Conditions], Iterator[ScoredMetric]]] = {
     "accuracy": accuracy_group,
-    "calibration": calibration_group,
+    "calibration": partial(probability_group, "calibration"),
+    "selective": partial(probability_group, "selective"),
     "shift": shift_group,
     "corruption": corruption_group,
 }

@@ -20,6 +20,7 @@ from harness.errors import ExitCode, HarnessError, MissingInputError
 from harness.evaluation.comparing import Compared, compare
 from harness.evaluation.reader import read_predictions, stored_model
 from harness.evaluation.slice_requests import request_of
+from harness.evidence import Ledger
 from harness.export.predictions import score_file
 from harness.metrics.intervals import percentile_interval, resampled_sums
 from harness.metrics.paired import paired_counts, paired_interval
@@ -74,6 +75,15 @@ class TestWhatIsStored:
         assert "resnet50" in str(caught.value)
         with pytest.raises(MissingInputError, match="no evidence of regnet-y-040"):
             stored_model("regnet-y-040", store.home)
+
+
+def test_every_group_of_metrics_is_scored(store: Store, right: Right) -> None:
+    """What a suite may ask for under `metrics:` comes out as evidence."""
+    store.ran("one", right(200, 0.7), metrics=("accuracy", "calibration", "selective"))
+    ledger = Ledger.load(store.home / "ledgers" / "one" / "evidence.json")
+    assert {f"{V2}.top1", f"{V2}.ece", f"{V2}.aurc:msp", f"{V2}.coverage:5-percent-risk+energy"} <= {
+        i.key for i in ledger
+    }
 
 
 def paired_difference(first: np.ndarray, other: np.ndarray) -> tuple[float, float, float]:
