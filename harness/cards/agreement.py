@@ -45,6 +45,8 @@ def agrees(statement: Statement, view: View) -> bool | None:
         return value.agrees(len(lists[0])) if lists else None
     if isinstance(value, Quantity) and about.resolution and isinstance(known, str):
         # Steps of a preprocessing name several sizes.
+        if not re.search(r"resiz|short|edge|side|crop", statement.passage.text, re.IGNORECASE):
+            known = known.partition("crop")[2] or known
         sizes = re.findall(r"\d{2,}", known)
         return str(int(value.value)) in sizes if sizes else None
     if isinstance(value, Quantity):

@@ -137,6 +137,10 @@ class _Judge:
         cited = re.search(r"(\w+) et al\.?\W*$", statement.passage.text[: statement.at])
         if statement.about.id in ("venue", "year of the paper") and cited and not self._is_author(cited[1]):
             return
+        if statement.about.id == "base model" and self.subjects.is_own(str(statement.value)):
+            return
+        if statement.about.id == "number of training images" and self._is_of_another_set(statement):
+            return
         subject = self.subjects.of(statement)
         if subject is None:
             return
@@ -144,6 +148,16 @@ class _Judge:
             yield from self._of_siblings(statement, subject)
         else:
             yield self._of_this(statement)
+
+    def _is_of_another_set(self, statement: Statement) -> bool:
+        """Whether a sentence names a data set that the model was not trained on."""
+        data = next(about for about in vocabulary().properties if about.id == "training data")
+        views = [view for key in data.keys if (view := self.knowledge.find(key))]
+        named, own = (
+            data.names_in(statement.passage.text),
+            {name for view in views for name in data.names_in(str(view.value))},
+        )
+        return bool(named and own and not named & own)
 
     def _is_author(self, surname: str) -> bool:
         """Whether somebody who is cited is an author of the model's paper."""
@@ -269,9 +283,8 @@ class _Judge:
                 correct=None if is_theirs else correct,
                 note=f"the value of {other.checkpoint.name}",
             )
-        tuned = (
-            _TUNED.search(statement.passage.text) and not self._is_tuned and statement.about.id != "fine-tuning data"
-        )
+        tuned = _TUNED.search(statement.passage.text) and not self._is_tuned
+        tuned = tuned and statement.about.id != "fine-tuning data" and statement.about.address is None
         if rest and not undecided and not tuned and not self._is_family(statement):
             return self._claim(statement, Verdict.CONTRADICTED, rest[0], correct=correct)
         return self._claim(statement, Verdict.UNSUPPORTED)

@@ -88,11 +88,15 @@ _LIST = re.compile(
 _RESOLUTION = re.compile(
     r"(?<![\w.×])(?:3\s?[x×]\s?)?(\d{1,4})(?:\s?(?:x|×|\*|by|\\times)\s?(\d{1,4})(?!\d)(?:\s?[x×]\s?3(?!\d))?|²|\^2|(?=[\s-]?(?:px|pixels?)\b))(?:[\s-]?(?:px|pixels?))?"
 )
+_AUTHORS_ARE = re.compile(
+    r"\W*(?:the |its )?(?:model |paper )?(?:developers?|authors?|creators?) (?:are|were) ", re.IGNORECASE
+)
 _QUOTES = re.compile(r"[“\"]([^“”\"\n]{12,})[”\"]")
 _PLAIN_TITLE = re.compile(
     r"(?:\W|values?|results?|scores?|this|model|ours|checkpoint|metrics?|val|test|validation|set|accuracy|percent|reported|published|224|px|paper|timm|source|sources|authors|yes|no|download|link|weights|config|log)*",
     re.IGNORECASE,
 )
+_APART_TITLE = re.compile(r"interval|class|source|note|reference|difference|\bn\b|\bp\b", re.IGNORECASE)
 _PARTIAL = re.compile(r"\b\d[\d,]* of \d[\d,]*\b")
 _HEADER_SCALE = re.compile(
     r"[(\[](?:in )?(?P<a>[MGBK]|millions?|billions?)[)\]]|\b(?P<b>[GM])(?=FLOPs?|MACs?|flops)|\bin (?P<c>millions|billions)\b|(?P<d>[MG])$"
@@ -126,10 +130,12 @@ class _Reader:
     words: Vocabulary
     hypothetical: re.Pattern[str] = field(init=False)
     others: re.Pattern[str] = field(init=False)
+    elsewhere: re.Pattern[str] = field(init=False)
 
     def __post_init__(self) -> None:
         self.hypothetical = re.compile(self.words.hypothetical.replace(" ?", r"[\s-]?"), re.IGNORECASE)
         self.others = phrase(self.words.other_benchmarks)
+        self.elsewhere = re.compile(self.words.elsewhere, re.IGNORECASE)
 
     def read(self, passage: Passage) -> Iterator[Statement]:
         """The statements of one passage."""
@@ -144,11 +150,13 @@ class _Reader:
         quoted = [match.span() for match in _QUOTES.finditer(passage.text)]
         found = [*self._numbers(passage), *self._names(passage), *self._people(passage), *self._addresses(passage)]
         found += self._techniques(passage, found)
+        is_downstream = self.elsewhere.search(passage.own) is not None
         for statement in found:
             is_quoted = any(a <= statement.at < b for a, b in quoted)
             if (
                 not is_quoted
                 and statement.span[0] >= passage.start
+                and not (is_downstream and _is_recipe(statement.about))
                 and not statement.about.excludes(self._around(passage), passage.section)
             ):
                 yield statement
@@ -680,7 +688,7 @@ class _Reader:
                 if used is not None:
                     yield self._statement(passage, about, used, *match.span())
             named = [title for title in passage.titles if about.labels_pattern and about.labels_pattern.match(title)]
-            heading = named and all(title in named or self._is_plain(title) for title in passage.titles)
+            heading = named and not any(_APART_TITLE.search(title) for title in passage.titles)
             if heading and re.fullmatch(
                 r"\W*(?:yes|no|true|false|none|off|on|x|✓|✗|✔|✘|(?:not )?(?:used|applied|enabled)|disabled|—)\W*",
                 passage.own,
@@ -721,7 +729,7 @@ class _Reader:
 
     def _people(self, passage: Passage) -> Iterator[Statement]:
         for about in self.words.properties:
-            match = about.people and _label(passage, about)
+            match = about.people and (_label(passage, about) or _AUTHORS_ARE.match(passage.own))
             if match:
                 own = (
                     passage.own[match.end() if passage.begin == 0 else 0 :]
@@ -763,6 +771,10 @@ class _Reader:
 def _worded(row: str) -> list[str]:
     """A row's cells that hold words: they may say that its values are of something else."""
     return [cell for cell in row.split(" | ") if not re.search(r"\d", cell) or len(cell) > 60]
+
+
+def _is_recipe(about: Property) -> bool:
+    return bool(about.keys) and about.keys[0].startswith("documented.training.")
 
 
 def _takes_numbers(about: Property) -> bool:

@@ -20,8 +20,8 @@ _MODEL = (
 )
 _PREDICATE = r"\b(?:is|was|are|were|has|have|can|uses?|reach\w*|achiev\w*)\b"
 _SIZE = re.compile(
-    r"\b(?:the|an?|our|its) (?:(tiny|small|base|large|x-?large|huge|giant|nano|atto|pico|femto)|(\d+(?:\.\d+)?) ?([GM]F))"
-    r"(?:[- ]sized)?[- ](?:models?|variants?|versions?|ones?|networks?)\b",
+    r"\b(?:the|an?|our|its) (tiny|small|base|large|x-?large|huge|giant|nano|atto|pico|femto)(?:[- ]sized)?[- ]"
+    r"(?:models?|variants?|versions?|ones?|networks?)\b|(?<![-\w.])(\d+(?:\.\d+)?) ?([GM]F)\b",
     re.IGNORECASE,
 )
 _AFTERWARDS = re.compile(
@@ -55,7 +55,7 @@ class Subjects:
 
     def of(self, statement: Statement) -> list[Checkpoint] | None:
         """The siblings that a statement may be about; empty for this checkpoint; None for another network."""
-        if statement.passage.kind == "field":
+        if statement.passage.kind == "field" or statement.about.address:
             return []
         meant = self._meant(statement)
         named = self._other_network(statement)
@@ -75,7 +75,7 @@ class Subjects:
         names = [m for m in vocabulary().model_names.finditer(text) if not at <= m.start() < end]
         if statement.about.downstream:  # it is named after what was built on this network
             names = [m for m in names if not re.search(r"R-CNN|UPerNet", m.group())]
-        foreign = [m for m in names if not self._is_own(m.group())]
+        foreign = [m for m in names if not self.is_own(m.group())]
         # A network that the card's own is compared with is not who the value belongs to.
         compared = [m for m in foreign if _COMPARED.search(text[: m.start()]) and "," in text[m.end() : at]]
         before = [m for m in names if m.end() <= at and m not in compared]
@@ -84,18 +84,19 @@ class Subjects:
         headed = list(vocabulary().model_names.finditer(heading))
         if (before and before[-1] in foreign) or after:
             return " ".join(m.group() for m in foreign)
-        if headed and not before and not any(self._is_own(m.group()) for m in headed):
+        if headed and not before and not any(self.is_own(m.group()) for m in headed):
             return heading
         return None
 
     def _other_size(self, statement: Statement) -> bool:
         """Whether a statement speaks of a member of the family of another size."""
-        size = _SIZE.search(statement.passage.text[: statement.at])
-        return size is not None and not any(
-            _bare("".join(filter(None, size.groups()))) in own for own in self.own_names
-        )
+        sizes = [
+            _bare("".join(filter(None, m.groups()))) for m in _SIZE.finditer(statement.passage.text[: statement.at])
+        ]
+        return bool(sizes) and not any(sizes[-1] in own for own in self.own_names)
 
-    def _is_own(self, name: str) -> bool:
+    def is_own(self, name: str) -> bool:
+        """Whether a network's name means the model, or the family that it is one of."""
         bare = _bare(name.rpartition("/")[2])
         return any(own.startswith(bare) for own in self.own_names)
 
@@ -118,7 +119,7 @@ class Subjects:
 
     def _named_model(self, match: re.Match[str]) -> str:
         """The own network's name is as good as "model"."""
-        return "model".ljust(len(match.group())) if self._is_own(match.group()) else match.group()
+        return "model".ljust(len(match.group())) if self.is_own(match.group()) else match.group()
 
     @staticmethod
     def _means(mention: str, around: str, heading: str) -> bool:
@@ -127,6 +128,9 @@ class Subjects:
             rf"{_MODEL}(?![\w\s,-]*{_PREDICATE}[\w\s,-]*(?:{mention}))(?:\W+\w+){{0,6}}?\W+(?:\w+\W)?(?:{mention})"
         )
         is_phrase = re.search(f"{said_before}|{said_after}", around, re.IGNORECASE)
+        itself = re.search(mention, around, re.IGNORECASE)
+        if itself and re.search(_MODEL, itself.group(), re.IGNORECASE):
+            return True
         afterwards = mention.startswith("fine") and _AFTERWARDS.search(around)
         return bool(is_phrase or afterwards or re.search(mention, heading, re.IGNORECASE))
 

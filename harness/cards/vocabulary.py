@@ -133,6 +133,7 @@ class Vocabulary(Table):
     other_benchmarks: str
     families: tuple[str, ...]
     hypothetical: str
+    elsewhere: str
     judgements: str
     """Regular expression of words that judge without a number."""
 
@@ -160,7 +161,7 @@ def phrase(*forms: str) -> re.Pattern[str]:
 
 
 def _spaced(pattern: str) -> str:
-    return pattern.replace(" ?", r"[\s_-]?").replace(" ", r"[\s_-]+")
+    return pattern.replace(" ?", r"[\s_–-]?").replace(" ", r"[\s_–-]+")
 
 
 @functools.cache

@@ -93,7 +93,8 @@ def claims(
 ) -> ExitCode:
     """Check what a card says outside its markers against the model's evidence and documented facts.
 
-    Exit code 5 where something is contradicted.
+    Shows what is contradicted, true of another checkpoint only, or disputed, each with the evidence and its source; with
+    `--format json` every statement. Exit code 5 where something is contradicted.
 
     Example: `harness claims README.md --model convnext-base-224-22k`
     """
@@ -103,9 +104,19 @@ def claims(
         print_json({"claims": [claim.to_dict() for claim in found]})
     else:
         shown = [c for c in found if c.verdict.value not in ("supported", "unsupported", "not-checkable")]
-        rows = [[str(c.line), c.verdict.value, " ".join(c.text.split())[:80], c.correct or ""] for c in shown]
+        titles = ["line", "verdict", "statement", "evidence says", "source"]
+        rows = [
+            [
+                str(c.line),
+                c.verdict.value,
+                f"{c.about}: {' '.join(c.text.split())[:80]}",
+                c.correct or c.note or "",
+                c.source or "",
+            ]
+            for c in shown
+        ]
         if rows:
-            print_text(table(["line", "verdict", "text", "evidence says"], rows, numeric=frozenset({0})))
+            print_text(table(titles, rows, numeric=frozenset({0})))
         say(f"{len(found)} claims, {verdicts.count('supported')} supported, {len(shown)} shown.")
     return ExitCode.CHECK_FAILED if "contradicted" in verdicts else ExitCode.DONE
 

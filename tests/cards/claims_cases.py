@@ -42,7 +42,8 @@ class Case:
 def read_cases(path: Path) -> list[Case]:
     """The cases of a file."""
     entries: list[dict[str, Any]] = yaml.safe_load(path.read_text("utf-8"))
-    return [Case(**{name: str(entry[name]) for name in Case.__dataclass_fields__}) for entry in entries]
+    fields = Case.__dataclass_fields__
+    return [Case(**{name: str(entry.get(name, entry["text"])) for name in fields}) for entry in entries]
 
 
 def faults(cases: list[Case]) -> Iterator[tuple[str, Case, list[Claim]]]:
