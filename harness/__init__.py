@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from harness.errors import ExitCode, HarnessError, MissingInputError, unknown_name
 from harness.progress import Reporter
-from harness.settings import Settings, default_home, hub_is_offline, parse_input_sizes
+from harness.settings import Settings, default_home, hub_is_offline, parse_input_sizes, parse_target
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -111,6 +111,7 @@ def evaluate(
     *,
     data: Data | None = None,
     output: str | Path | None = None,
+    until: str | None = None,
     limit: int | None = None,
     corruption_images: int | None = None,
     batch_size: int = 32,
@@ -144,6 +145,8 @@ def evaluate(
         data: where data sets are that are neither in HARNESS_DATA nor on the Hub; or your own.
         output: a folder for evidence.json, card.md and tables; `{model}` and `{suite}` in it stand for the names. Without it
             nothing is written but the store.
+        until: METRIC:POINTS, such as "mce:0.5" or "top1:1.0": run a random sample of the passes, until the metric's 95 %
+            interval reaches no further than so many points to either side.
         limit: images a benchmark: seeded, class-balanced, marked as partial.
         corruption_images: base images in every corruption cell.
         batch_size: images a forward pass.
@@ -192,6 +195,7 @@ def evaluate(
 
     settings = Settings(
         data=_data(data, own=True),
+        until=parse_target(until),
         limit=limit,
         corruption_images=corruption_images,
         batch_size=batch_size,
@@ -274,6 +278,7 @@ def plan(
     suite: str | Path | None = None,
     *,
     data: Data | None = None,
+    until: str | None = None,
     limit: int | None = None,
     corruption_images: int | None = None,
     batch_size: int = 32,
@@ -306,11 +311,13 @@ def plan(
     from harness.evaluation.estimate import estimate
     from harness.evaluation.plan import dry_plan
     from harness.evaluation.suites import suite_for
+    from harness.evaluation.until import all_or_nothing, check_target
     from harness.export.evaluation import PlannedRun
     from harness.models.registry import resolve
 
     settings = Settings(
         data=_data(data, own=True),
+        until=parse_target(until),
         limit=limit,
         corruption_images=corruption_images,
         batch_size=batch_size,
@@ -325,7 +332,8 @@ def plan(
     )
     reporter = Reporter()
     spec, loaded = resolve(str(model)), suite_for(str(suite) if suite is not None else None, settings.data)
-    made = dry_plan(spec, loaded, settings, reporter)
+    check_target(loaded, settings.until)
+    made = all_or_nothing(dry_plan(spec, loaded, settings, reporter))
     return PlannedRun(made, estimate(made, reporter, probe=probe))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import re
 from collections.abc import Sequence
@@ -39,6 +40,25 @@ PRECISIONS = ("fp32", "tf32", "bf16", "fp16")
 AUTO = "auto"
 """Precision or layout that is chosen by a measurement here."""
 LAYOUT_NAMES = ("auto", "contiguous", "channels_last")
+SEQUENCE_METRICS = ("mce", "mean-error", "top1")
+"""Metrics that a sample of the passes can estimate with an interval that holds whenever the run stops."""
+
+
+@dataclass(frozen=True)
+class Target:
+    """How precise a run is to get before it stops.
+
+    >>> str(Target("mce", 0.5))
+    'mce:0.5'
+    """
+
+    metric: str
+    """One of `SEQUENCE_METRICS`."""
+    points: float
+    """Half width of its 95 % interval, in percentage points."""
+
+    def __str__(self) -> str:
+        return f"{self.metric}:{self.points:g}"
 
 
 Labels = str | tuple[str, ...] | None
@@ -55,6 +75,8 @@ class Settings:
     offline: bool = field(default_factory=hub_is_offline)
     yes: bool = False
     """Fetch what may be fetched without asking."""
+    until: Target | None = None
+    """Stop when this is precise enough, each benchmark that has the metric by itself; None for all images."""
     limit: int | None = None
     """Images a condition: the first of its class-balanced order."""
     corruption_images: int | None = None
@@ -101,6 +123,12 @@ class Settings:
             value = getattr(self, what)
             if value is not None and value <= 0:
                 raise UsageError(f"{what.replace('_', ' ')} is {value}.", remedy="Give a number above 0.")
+        if self.until is not None and (self.limit or self.corruption_images):
+            option = "--limit" if self.limit else "--corruption-images"
+            raise UsageError(
+                f"--until {self.until} decides how many images are run, and so does {option}.",
+                remedy=f"Leave one of them out; --until {self.until} alone takes the fewest that suffice.",
+            )
         precisions = (AUTO, *PRECISIONS)
         layout = self.layout or AUTO
         for what, value, known in (("precision", self.precision, precisions), ("layout", layout, LAYOUT_NAMES)):
@@ -112,6 +140,28 @@ class Settings:
     def images_of(self, *, corrupted: bool) -> int | None:
         """Images to run of a condition; None for all."""
         return self.corruption_images or self.limit if corrupted else self.limit
+
+
+def parse_target(option: str | None) -> Target | None:
+    """`METRIC:POINTS` as a target. Raises HarnessError for a metric that has no sequence or a half width that is none."""
+    if option is None:
+        return None
+    metric, _, points = option.partition(":")
+    if metric not in SEQUENCE_METRICS:
+        raise UsageError(
+            f"--until {option}: '{metric}' has no interval that holds whenever a run stops.",
+            remedy=f"Metrics that have one: {', '.join(SEQUENCE_METRICS)}.",
+        )
+    try:
+        half_width = float(points)
+    except ValueError:
+        half_width = math.nan
+    if not 0 < half_width < math.inf:
+        raise UsageError(
+            f"--until {option} is not METRIC:POINTS with a half width above 0.",
+            remedy=f"Example: --until {metric}:0.5 stops when the 95 % interval reaches 0.5 points to either side.",
+        )
+    return Target(metric, half_width)
 
 
 def parse_input_sizes(options: Sequence[str]) -> tuple[tuple[int, int], ...]:

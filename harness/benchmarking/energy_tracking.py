@@ -88,6 +88,10 @@ class RunEnergy:
             self._done.append(self._now())
             self._running = False
 
+    def leave(self) -> None:
+        """This start is over and the run is not: its journal stays for the next one."""
+        self._lock.release()
+
     def close(self) -> None:
         """The run's evidence is made: its journal goes."""
         if self._lock.is_locked:

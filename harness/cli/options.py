@@ -31,6 +31,10 @@ _LABELS_HELP = "What the outputs are, where the checkpoint doesn't prove it: a l
 _SLICES_HELP = "Your own slices: a .csv or .parquet with sample_id or file_name, and a column a slicing."
 _DATA_HELP = "BENCHMARK=PATH: where a data set is. May be given several times."
 _OWN_DATA_HELP = "BENCHMARK=PATH: where a data set is; or the PATH of your own data. May be given several times."
+_UNTIL_HELP = (
+    "Run a random sample of the passes until this is so precise, e.g. mce:0.5 for a 95 % interval of ± 0.5 points. "
+    "Metrics: mce, mean-error, top1."
+)
 _LIMIT_HELP = "Only N images a benchmark: seeded, class-balanced, marked as partial."
 _SECONDS_HELP = "Time limit of each measurement of speed or energy, in seconds."
 
@@ -40,6 +44,7 @@ _SUITE_HELP = "Name of a suite, or the path of a suite file; without it, accurac
 Suite = Annotated[str | None, typer.Option("--suite", "-s", help=_SUITE_HELP)]
 Data = Annotated[list[str] | None, typer.Option("--data", help=_DATA_HELP)]
 OwnData = Annotated[list[str] | None, typer.Option("--data", help=_OWN_DATA_HELP)]
+Until = Annotated[str | None, typer.Option("--until", metavar="METRIC:POINTS", help=_UNTIL_HELP)]
 Limit = Annotated[int | None, typer.Option("--limit", min=1, help=_LIMIT_HELP)]
 CorruptionImages = Annotated[int | None, typer.Option(min=1, help=_IMAGES_HELP)]
 CorruptionJpeg = Annotated[bool, typer.Option("--corruption-jpeg/--no-corruption-jpeg", help=_JPEG_HELP)]

@@ -24,6 +24,7 @@ def run(
     suite: options.Suite = None,
     data: options.OwnData = None,
     output: options.Output = None,
+    until: options.Until = None,
     limit: options.Limit = None,
     corruption_images: options.CorruptionImages = None,
     batch_size: options.BatchSize = 32,
@@ -75,6 +76,8 @@ def run(
 
     `harness run --suite imagenet --model hf:facebook/regnet-y-040 --limit 1000`
 
+    `harness run --suite corruption --model regnet-y-040 --until mce:0.5`
+
     `harness run --model ./beans-vit --data ./beans/validation`
 
     `harness run --suite imagenet -m regnet-y-040 -m convnext-base-224-22k -m timm:resnet50.a1_in1k --output sweep`
@@ -95,6 +98,7 @@ def run(
         harness.evaluate,
         data=data,
         output=folder,
+        until=until,
         limit=limit,
         corruption_images=corruption_images,
         batch_size=batch_size,
@@ -166,6 +170,7 @@ def plan(
     model: options.Model,
     suite: options.Suite = None,
     data: options.OwnData = None,
+    until: options.Until = None,
     limit: options.Limit = None,
     corruption_images: options.CorruptionImages = None,
     batch_size: options.BatchSize = 32,
@@ -194,6 +199,7 @@ def plan(
         model,
         suite,
         data=data,
+        until=until,
         limit=limit,
         corruption_images=corruption_images,
         batch_size=batch_size,

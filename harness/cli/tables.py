@@ -155,6 +155,7 @@ def plan_text(planned: PlannedRun) -> str:
     told = dict.fromkeys(str(c.missing) for c in made.conditions if c.missing is not None)
     lines += [f"Missing: {why}" for why in told]
     lines += [f"Note: {note}" for note in dict.fromkeys(n for c in made.conditions for n in c.notes)]
+    lines += [f"{sample}." for sample in cost.samples]
     if cost.mce_half_width is not None:
         lines.append(
             f"Corruption cells have {cost.base_images:,} base images: mCE's 95 % interval reaches ± {cost.mce_half_width:.1f} "

@@ -15,7 +15,7 @@ import tempfile
 import zipfile
 import zlib
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -64,6 +64,11 @@ class LocalDataset:
 
     def __len__(self) -> int:
         return len(self.samples)
+
+    def take(self, positions: list[int]) -> LocalDataset:
+        """These samples, in this order."""
+        places = {name: [column[at] for at in positions] for name, column in self._places.items()}
+        return replace(self, samples=self.samples.iloc[positions].reset_index(drop=True), _places=places)
 
     def read(self, position: int) -> bytes:
         """Encoded bytes of the sample at `position` in condition order; safe to call from many threads and processes.

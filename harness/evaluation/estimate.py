@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from harness.evaluation.plan import Plan, generated_cell
+from harness.evaluation.until import is_sampled, sampled_benchmarks
 from harness.metrics.corruption import widest_mce_half_width
 from harness.models.loading import ModelState
 from harness.progress import Reporter
@@ -18,6 +19,27 @@ from harness.settings import Settings
 _PROBE_SECONDS = 4.0
 _BYTES_A_ROW = 130
 """Measured size of a stored row with predictions in one label space, compressed."""
+
+
+@dataclass(frozen=True)
+class SampleEstimate:
+    """A benchmark that is run until its number is precise enough."""
+
+    benchmark: str
+    metric: str
+    half_width: float
+    """The target, in points."""
+    passes: int
+    """Expected."""
+    all_passes: int
+    """Of the benchmark in full."""
+
+    def __str__(self) -> str:
+        fewer = self.all_passes / self.passes
+        return (
+            f"{self.benchmark}: {self.metric} to ± {self.half_width:g} points takes about {self.passes:,} passes instead of "
+            f"{self.all_passes:,} ({fewer:.0f} times fewer)"
+        )
 
 
 @dataclass(frozen=True)
@@ -40,6 +62,8 @@ class CostEstimate:
     workers: int
     base_images: int | None
     """Base images in every corruption cell, the most any benchmark has; None without corruptions."""
+    samples: tuple[SampleEstimate, ...] = ()
+    """What is run until it is precise enough; `images` holds their passes, those stored already among them."""
     measuring_seconds: float = 0.0
     """Time limits of what is measured of the model itself, all together; single slow calls come on top."""
 
@@ -90,7 +114,17 @@ def estimate(plan: Plan, reporter: Reporter, *, probe: bool) -> CostEstimate:
     images = unknown = generated = 0
     cells: list[GeneratedCell] = []
     base_images: list[int] = []
-    for condition in (c for c in plan.conditions if c.missing is None):
+    samples = []
+    for sampled in sampled_benchmarks(plan):
+        needed = sampled.passes_needed(known=sampled.is_known(plan))
+        name, metric = sampled.benchmark.name, sampled.metric
+        samples.append(SampleEstimate(name, metric, sampled.target, needed, sampled.all_passes))
+        found = [generated_cell(condition, plan.settings) for condition in sampled.conditions]
+        cells += [cell for cell in found if cell is not None]
+        images += needed
+        generated += needed if any(found) else 0
+    until = plan.settings.until
+    for condition in (c for c in plan.conditions if c.missing is None and not is_sampled(c.benchmark, until)):
         corrupted = condition.benchmark.corruptions is not None
         count = condition.images
         if count is None:
@@ -120,6 +154,7 @@ def estimate(plan: Plan, reporter: Reporter, *, probe: bool) -> CostEstimate:
         corruption_seconds=_timed_corruptions(cells) if probe and cells else None,
         workers=plan.settings.workers or default_workers(),
         base_images=max(base_images, default=None),
+        samples=tuple(samples),
         measuring_seconds=_measuring_seconds(plan),
     )
 

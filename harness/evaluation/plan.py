@@ -56,6 +56,8 @@ class Condition:
     """Images this run would use, the first ones of the data set's order; None before it has been opened."""
     stored: int | None = None
     """Of these, already predicted; None while the weights' fingerprint is not known."""
+    is_sample: bool = False
+    """Whether its images are a random sample for `--until`."""
 
     @property
     def title(self) -> str:
@@ -195,7 +197,10 @@ def _unknown_classes(benchmark: Benchmark, model: ModelState) -> HarnessError:
 
 def _located(entry: SuiteBenchmark, settings: Settings) -> list[Condition]:
     benchmark = get_benchmark(entry.name)
-    return _at_one_place(benchmark, entry.conditions(benchmark), settings)
+    names = entry.conditions(benchmark)
+    if settings.until is not None and benchmark.corruptions is not None:  # what is reported apart is not sampled
+        names = tuple(name for name in names if name and name.partition("/")[0] not in benchmark.corruptions.extra)
+    return _at_one_place(benchmark, names, settings)
 
 
 def _at_one_place(benchmark: Benchmark, names: tuple[str | None, ...], settings: Settings) -> list[Condition]:

@@ -245,8 +245,7 @@ def _predict(run: _Run, jobs: Sequence[_Job]) -> dict[str, HarnessError]:
 
 def _by_images(jobs: Sequence[_Job]) -> Iterator[list[_Job]]:
     """Conditions that read the same images together: cells that are generated from them."""
-    key = lambda job: job.condition.benchmark.name if job.condition.benchmark.generated_from else job.title  # noqa: E731
-    for _, members in groupby(jobs, key):
+    for _, members in groupby(jobs, lambda job: id(job.condition.dataset)):
         yield list(members)
 
 

@@ -78,6 +78,7 @@ class RunProvenance:
 
 
 _OPTIONS = {
+    "until": "--until",
     "limit": "--limit",
     "corruption_images": "--corruption-images",
     "corruption_jpeg": "--no-corruption-jpeg",

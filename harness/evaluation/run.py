@@ -24,6 +24,7 @@ from harness.evaluation.scoring import pending, score
 from harness.evaluation.slice_requests import request_of
 from harness.evaluation.subgroups import check_join, slices_of_run
 from harness.evaluation.suites import Suite
+from harness.evaluation.until import all_or_nothing, check_target, predict_until, sampled_benchmarks
 from harness.evidence import Evidence, EvidenceClass, EvidenceKey, Ledger, Source
 from harness.facts.loader import decided_lineage
 from harness.metrics.registry import unit_of
@@ -81,6 +82,7 @@ def run_suite(
         HarnessError: the model can't be used at all (damaged checkpoint, labels that can't be proven), or the sanity
             gate stopped the run.
     """
+    check_target(suite, settings.until)
     request = request_of(suite, settings.slices, settings.by)
     settings = _offline_if_unreachable(settings, reporter)
     found = find_model(model, settings, fetch=True) if isinstance(model, ModelSpec) else model
@@ -95,20 +97,26 @@ def run_suite(
         state = replace(state, identity=load_once().identity)
     plan = make_plan(state, suite, settings, reporter, fetch=lambda question: settings.yes or confirm(question))
     _report_missing(plan, reporter)
+    plan = all_or_nothing(plan)
     check_join(plan, request)
     identity = state.identity
     if identity is None and state.runnable and (plan.runnable or suite.measurements):
         identity = load_once().identity
     predicted: Predicted | None = None
-    if suite.measurements or (identity is not None and plan.runnable):
+    sampled: list[Evidence] = []
+    if identity is not None and plan.runnable and sampled_benchmarks(plan):
+        predicted, sampled = predict_until(plan, identity, load_once, reporter)
+    elif suite.measurements or (identity is not None and plan.runnable):
         from harness.evaluation.predicting import predict_conditions  # loads torch
 
         predicted = predict_conditions(plan, identity, load_once, reporter)
+    if predicted is not None:
         plan = predicted.plan
     scored, failed = (predicted.scored, predicted.failed) if predicted is not None else ({}, {})
-    evidence = score(scored, suite.metrics, plan.scored)
+    whole = {c.title: scored[c.title] for c in plan.conditions if c.title in scored and not c.is_sample}
+    evidence = score(whole, suite.metrics, plan.scored) + sampled
     evidence += _beside(evidence, _pending(plan, scored, failed))
-    evidence += slices_of_run(plan, request, scored, evidence, reporter)
+    evidence += slices_of_run(plan, request, whole, evidence, reporter)
     if predicted is not None:
         if suite.measurements:
             from harness.benchmarking.measure import measure

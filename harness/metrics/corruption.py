@@ -20,7 +20,7 @@ import yaml
 
 from harness.corruptions.names import GROUPS, IMAGENET_C, SEVERITIES
 from harness.metrics import intervals
-from harness.metrics.types import BoolArray, Estimate, MetricSpec, MetricUnavailable, attempt
+from harness.metrics.types import BoolArray, Estimate, FloatArray, IntArray, MetricSpec, MetricUnavailable, attempt
 
 Cell = tuple[str, int]
 """A corruption at one severity."""
@@ -173,6 +173,38 @@ class CorruptionErrors:
             why = "no interval: every resample of the base images gives the same value"
             return Estimate(value, None, None, intervals.LEVEL, why, self.n)
         return Estimate(value, low, high, intervals.LEVEL, self._method, self.n, "bootstrap")
+
+
+class SampledErrors(CorruptionErrors):
+    """The same scores from independent estimates of the cells' errors, with normal intervals.
+
+    Args:
+        cells: K cells, ("", 0) for the images without corruption.
+        n: int (K,): passes of each.
+        rates: float (K,): estimated errors, fractions.
+        variances: float (K,): of the estimates.
+    """
+
+    def __init__(self, cells: Sequence[Cell], n: IntArray, rates: FloatArray, variances: FloatArray) -> None:
+        self._column = {cell: at for at, cell in enumerate(cells)}
+        self._passes, self._rates, self._variances = n, rates, variances
+
+    def accuracy(self, cell: Cell) -> Estimate:
+        """Top-1 in one cell."""
+        at = self._column[cell]
+        reach = 100 * intervals.Z * float(np.sqrt(self._variances[at]))
+        value = float(np.clip(100 * (1 - self._rates[at]), 0, 100))
+        return self._estimate(value, reach, int(self._passes[at]), 100.0)
+
+    def _combine(self, weights: Mapping[Cell, float]) -> Estimate:
+        at = [self._column[cell] for cell in weights]
+        weight = 100 * np.array(list(weights.values()))
+        value, variance = float(weight @ self._rates[at]), float(weight**2 @ self._variances[at])
+        return self._estimate(value, intervals.Z * variance**0.5, int(self._passes[at].sum()), math.inf)
+
+    def _estimate(self, value: float, reach: float, n: int, most: float) -> Estimate:
+        low, high = max(value - reach, 0.0 if most < math.inf else -math.inf), min(value + reach, most)
+        return Estimate(value, low, high, intervals.LEVEL, "normal, for a fixed number of passes", n, "normal")
 
 
 class Score(NamedTuple):

@@ -260,7 +260,7 @@ def quantile_groups(known: FloatArray, count: int = GROUPS) -> tuple[IntArray, I
 
 
 @dataclass(frozen=True)
-class Sequence:
+class ConfidenceSequence:
     """A confidence sequence, tuned to the half width that a run was started for.
 
     Valid at all looks together and for all targets: λ = target / deviation² is best at the moment when the half width comes down
@@ -276,7 +276,7 @@ class Sequence:
     level: float = LEVEL
 
     @classmethod
-    def of(cls, design: SamplingDesign, target: float, *, known: bool = False, models: int = 1) -> Sequence:
+    def of(cls, design: SamplingDesign, target: float, *, known: bool = False, models: int = 1) -> ConfidenceSequence:
         """
         Args:
             known: whether clean predictions of all images are.

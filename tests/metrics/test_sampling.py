@@ -15,7 +15,14 @@ from scipy.special import expit, logit, xlogy
 
 from harness.metrics import sampling
 from harness.metrics.corruption import CorruptionErrors
-from harness.metrics.sampling import Draws, SamplingDesign, Sequence, fixed_n_half_width, passes, quantile_groups
+from harness.metrics.sampling import (
+    ConfidenceSequence,
+    Draws,
+    SamplingDesign,
+    fixed_n_half_width,
+    passes,
+    quantile_groups,
+)
 
 RNG = np.random.default_rng(0)
 
@@ -134,7 +141,7 @@ def test_the_bound_is_a_supermartingale_and_the_half_width_its_solution() -> Non
     rate, surprise = np.meshgrid(np.linspace(0, 0.5, 51), np.linspace(-1, 1, 201))
     bound = np.exp(rate * surprise + surprise**2 * (rate + np.log1p(-rate)))
     assert (bound <= 1 + rate * surprise + 1e-12).all()
-    sequence = Sequence(target=0.5, deviation=57, largest=160)
+    sequence = ConfidenceSequence(target=0.5, deviation=57, largest=160)
     by_hand = []
     for finer, share in enumerate([0.9, *(0.1 / 2**k for k in range(1, 8))]):
         rate_ = 0.5 / 2**finer / 57**2
@@ -149,15 +156,15 @@ def test_the_bound_is_a_supermartingale_and_the_half_width_its_solution() -> Non
 
 def test_passes_to_a_half_width() -> None:
     design = mce_design()
-    sequence = Sequence.of(design, 0.5)
+    sequence = ConfidenceSequence.of(design, 0.5)
     needed = sequence.passes_to(design)
     assert needed is not None
     assert 90_000 < needed < 110_000
-    fewer = Sequence.of(design, 0.5, known=True).passes_to(design)
+    fewer = ConfidenceSequence.of(design, 0.5, known=True).passes_to(design)
     assert fewer is not None
     assert fewer < 0.8 * needed  # three quarters of the variance
     assert sequence.passes_to(design, variance=design.deviation**2) == needed
-    assert Sequence.of(mce_design(1300), 0.1).passes_to(mce_design(1300)) is None  # 97,500 pairs in all
+    assert ConfidenceSequence.of(mce_design(1300), 0.1).passes_to(mce_design(1300)) is None  # 97,500 pairs in all
 
 
 def test_groups_of_images() -> None:
@@ -184,7 +191,9 @@ def test_coverage_at_the_worst_moment() -> None:
     missed = fixed = 0
     for _ in range(200):
         n, total, squares = passes(drawn(design, wrong, 40, rng, group)).looks()
-        missed += bool((np.abs(total - truth) > Sequence.of(design, 1.0, known=True).half_width(n, squares)).any())
+        missed += bool(
+            (np.abs(total - truth) > ConfidenceSequence.of(design, 1.0, known=True).half_width(n, squares)).any()
+        )
         fixed += bool(abs(total - truth)[-1] > fixed_n_half_width(n, squares)[-1])
     assert missed < 17
     assert fixed < 20

@@ -1,0 +1,183 @@
+"""Runs that stop when a number is precise enough: what they draw, when they stop, what they leave in the ledger."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import harness
+from harness.corruptions.names import IMAGENET_C
+from harness.corruptions.show import write_official_layout
+from harness.data.annotations import validation_labels
+from harness.data.catalog import get_benchmark
+from harness.data.local import open_dataset
+from harness.data.locations import locate
+from harness.errors import ExitCode, UsageError
+from harness.evaluation.plan import make_plan
+from harness.evaluation.suites import Suite, parse_suite
+from harness.evaluation.until import VARIANT, SampledBenchmark, check_target, sampled_benchmarks
+from harness.evidence import EvidenceClass
+from harness.labels.spaces import label_space
+from harness.models.loading import find_model
+from harness.models.registry import resolve
+from harness.progress import Reporter
+from harness.settings import Settings, parse_target
+from tests.conftest import in_ledger
+
+PHOTOGRAPHS = "foolbox-imagenet-20"
+
+
+def suite(*benchmarks: str) -> Suite:
+    text = (
+        f"name: s\ntitle: S\ndescription: S.\nmetrics: [accuracy, corruption]\nbenchmarks: [{', '.join(benchmarks)}]\n"
+    )
+    return parse_suite(text, Path("s.yaml"))
+
+
+def saved(folder: Path, *benchmarks: str) -> Path:
+    path = folder / "photographs.yaml"
+    path.write_text(
+        f"name: photographs\ntitle: P\ndescription: P.\nmetrics: [accuracy]\nbenchmarks: [{', '.join(benchmarks)}]\n"
+    )
+    return path
+
+
+@pytest.mark.parametrize(
+    ("until", "of", "message"),
+    [
+        ("mce", suite("imagenet-c"), "half width above 0"),
+        ("mce:-1", suite("imagenet-c"), "half width above 0"),
+        ("mce:nan", suite("imagenet-c"), "half width above 0"),
+        ("ece:1", suite("imagenet-val"), "Metrics that have one: mce, mean-error, top1"),
+        ("mce:1", suite("imagenet-val"), "--until top1:POINTS"),
+        ("mce:1", suite("imagenet-c-bar-generated"), "mean-error:POINTS"),
+        ("top1:1", suite("imagenet-val", "imagenet-c"), "all cells of imagenet-c in full"),
+        ("mce:1", suite("{name: imagenet-c, severities: [1, 2]}"), "leaves out 45 of them, such as brightness/3"),
+    ],
+)
+def test_what_cannot_be_sampled_is_refused_before_the_run(until: str, of: Suite, message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        check_target(of, parse_target(until))
+
+
+def test_a_limit_beside_a_target_is_refused() -> None:
+    for option in ("limit", "corruption_images"):
+        with pytest.raises(UsageError, match=f"--{option.replace('_', '-')}"):
+            Settings(until=parse_target("mce:0.5"), **{option: 5})
+
+
+def sampled_photographs(home: Path, until: str) -> SampledBenchmark:
+    settings = Settings(home=home, data_home=None, offline=True, until=parse_target(until))
+    state = find_model(resolve("efficientnet-lite0"), settings, fetch=False)
+    plan = make_plan(state, suite(f"{PHOTOGRAPHS}-c-generated"), settings, Reporter(quiet=True))
+    (sampled,) = sampled_benchmarks(plan)
+    return sampled
+
+
+def test_a_target_out_of_reach_says_what_can_be_reached(tmp_path: Path, foolbox_images: list[Any]) -> None:
+    with pytest.raises(UsageError, match=r"the most a sample may take, \d+ passes, reach ± \d[\d.]* points") as raised:
+        sampled_photographs(tmp_path, "mce:0.5").passes_needed(known=False)
+    assert raised.value.remedy is not None
+    reachable = raised.value.remedy.removeprefix("Give --until ").partition(",")[0]
+    assert sampled_photographs(tmp_path, reachable).passes_needed(known=False) <= 20 * 76
+
+
+def test_top1_stops_goes_on_and_is_extended(
+    home: Path, tmp_path: Path, foolbox_images: list[Any], request: pytest.FixtureRequest
+) -> None:
+    path, key = saved(tmp_path, PHOTOGRAPHS), f"{PHOTOGRAPHS}.top1:{VARIANT}"
+
+    def run(until: str) -> harness.Evaluation:
+        return harness.evaluate("efficientnet-lite0", path, until=until, offline=True, output=tmp_path / "out")
+
+    wide = run("top1:60")
+    assert wide.exit_code is ExitCode.DONE
+    first = in_ledger(wide.ledger, key)
+    assert first.interval is not None
+    assert (first.interval.kind, first.N) == ("confidence-sequence", 20)
+    assert first.interval.high - first.interval.low <= 120
+    assert first.n is not None
+    assert first.n < 20
+    assert first.command == "harness run --suite photographs.yaml --model efficientnet-lite0 --until top1:60"
+    assert wide.ledger.get(f"{PHOTOGRAPHS}.top1") is None, "neither measured nor pending"
+    # A finer target goes on with what is stored, at the price of the smaller share that later targets have.
+    fine = in_ledger(run("top1:50").ledger, key)
+    assert fine.n is not None
+    assert first.n <= fine.n <= 20
+    assert fine.protocol is not None
+    assert fine.protocol["sampling"]["for"] == "top1:60", (
+        "the share of the error probability is that of the first target"
+    )
+    request.getfixturevalue("never_loaded")
+    again = in_ledger(run("top1:60").ledger, key)
+    assert (again.value, again.interval, again.n) == (first.value, first.interval, first.n)
+    assert f"{VARIANT}" not in (tmp_path / "out" / "card.md").read_text().partition("\n---\n")[0], (
+        "not in the front matter"
+    )
+
+
+def test_sample_ids_alone_decide_the_order(tmp_path: Path, foolbox_images: list[Any]) -> None:
+    sampled = sampled_photographs(tmp_path, "mce:30")
+    assert len(sampled.conditions) == 76  # 75 cells and the clean crops; the four extra corruptions are left out
+    assert sampled.cells[-1] == ("", 0)
+    assert not [c for c in sampled.conditions if (c.name or "").startswith("spatter")]
+    first, other = (condition.samples["sample_id"].tolist() for condition in sampled.after(2)[:2])
+    assert first != other
+    assert len(first) == 2 * sampled.design.per_block[0]
+    # The same images in another order of the copy are drawn in the same order.
+    backwards = sampled.conditions[0].opened.take(list(range(len(foolbox_images)))[::-1])
+    turned = type(sampled)(
+        sampled.benchmark,
+        tuple(type(c)(c.benchmark, c.name, dataset=backwards, images=len(backwards)) for c in sampled.conditions),
+        sampled.metric,
+        sampled.target,
+    )
+    assert turned.after(2)[0].samples["sample_id"].tolist() == first
+    # All orders are different, and over the cells an image's place is spread evenly: mean 9.5, deviation 5.77 / √76.
+    places = np.array([np.argsort(order) for order in sampled.orders])
+    assert len({tuple(row) for row in places.tolist()}) == 76
+    assert (np.abs(places.mean(axis=0) - 9.5) < 4 * 5.77 / 76**0.5).all()
+
+
+def test_planned_passes_stand_beside_those_of_the_whole(home: Path, foolbox_images: list[Any], tmp_path: Path) -> None:
+    planned = harness.plan(
+        "efficientnet-lite0", saved(tmp_path, PHOTOGRAPHS), until="top1:60", offline=True, probe=False
+    )
+    (sample,) = planned.cost.samples
+    assert (sample.metric, sample.half_width, sample.all_passes) == ("top1", 60, 20)
+    assert planned.cost.images == sample.passes < 20
+
+
+@pytest.mark.slow
+def test_mce_of_official_files_and_of_generated_ones(tmp_path: Path, home: Path, foolbox_images: list[Any]) -> None:
+    """Four photographs as if they were the validation set: the official layout is drawn like the generated one."""
+    names = {label: name for name, label in validation_labels().items()}
+    validation = tmp_path / "val"
+    for photograph in foolbox_images[:4]:
+        folder = validation / label_space("imagenet-1k").classes[photograph.label]
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / names[photograph.label]).write_bytes(photograph.data)
+    val = get_benchmark("imagenet-val")
+    dataset = open_dataset(val, locate(val, given=validation, offline=True), cache=tmp_path / "cache")
+    write_official_layout(dataset, tmp_path / "imagenet-c", IMAGENET_C, (1, 2, 3, 4, 5))
+    path = saved(tmp_path, "imagenet-val", "{name: imagenet-c, fallback: imagenet-c-generated}")
+    found = {}
+    for name, more in {"imagenet-c": {"imagenet-c": tmp_path / "imagenet-c"}, "imagenet-c-generated": {}}.items():
+        data = {"imagenet-val": validation, **more}
+        done = harness.evaluate("efficientnet-lite0", path, data=data, until="mce:25", offline=True)
+        assert done.exit_code is ExitCode.DONE, done.missing
+        found[name] = in_ledger(done.ledger, f"{name}.mce:{VARIANT}")
+        relative = in_ledger(done.ledger, f"{name}.relative-mce:{VARIANT}")
+        cell = in_ledger(done.ledger, f"{name}/fog/3.top1:{VARIANT}")
+        assert (relative.class_, cell.N) == (EvidenceClass.MEASURED, 50_000)
+        assert cell.reason is not None
+        assert "by-product" in cell.reason
+        assert done.ledger.get(f"{name}.mce") is None
+    official, generated = found.values()
+    assert official.n == generated.n
+    assert official.protocol is not None
+    assert official.protocol["sampling"]["clean_predictions"] == "imagenet-val"
+    assert official.number == pytest.approx(generated.number, abs=10), "the same images but for one JPEG decoding"
