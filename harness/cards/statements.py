@@ -96,6 +96,7 @@ _PLAIN_TITLE = re.compile(
     r"(?:\W|values?|results?|scores?|this|model|ours|checkpoint|metrics?|val|test|validation|set|accuracy|percent|reported|published|224|px|paper|timm|source|sources|authors|yes|no|download|link|weights|config|log)*",
     re.IGNORECASE,
 )
+_GUIDE = re.compile(r"fine-?tun|how to|usage|get(?:ting)? started|downstream|transfer|example", re.IGNORECASE)
 _APART_TITLE = re.compile(r"interval|class|source|note|reference|difference|\bn\b|\bp\b", re.IGNORECASE)
 _PARTIAL = re.compile(r"\b\d[\d,]* of \d[\d,]*\b")
 _HEADER_SCALE = re.compile(
@@ -150,7 +151,7 @@ class _Reader:
         quoted = [match.span() for match in _QUOTES.finditer(passage.text)]
         found = [*self._numbers(passage), *self._names(passage), *self._people(passage), *self._addresses(passage)]
         found += self._techniques(passage, found)
-        is_downstream = self.elsewhere.search(passage.own) is not None
+        is_downstream = bool(self.elsewhere.search(passage.own) or _GUIDE.search(" ".join(passage.section[-1:])))
         for statement in found:
             is_quoted = any(a <= statement.at < b for a, b in quoted)
             if (
@@ -557,6 +558,8 @@ class _Reader:
         ):
             return None
         name, is_error = (metric[2], metric[3]) if metric else ("top1", False)
+        if metric and not is_error and re.search(r"\berr(?:or)?s?\b", clause) and not re.search(r"\bacc", clause):
+            is_error = True  # "an error of 20.6 % (top-1)"
         if bench is None:
             if self.others.search(text) or (known > 0 and metric is None):
                 return None

@@ -25,7 +25,8 @@ _SIZE = re.compile(
     re.IGNORECASE,
 )
 _AFTERWARDS = re.compile(
-    r"\b(?:after|when|once|upon|following)\W+(?:\w+\W+){0,3}?fine-?tun|^\W*fine-?tuned\b[^.;]*,\s*(?:the|it|this|a)\b",
+    r"\b(?:after|when|once|upon|following)\W+(?:\w+\W+){0,3}?fine-?tun|^\W*fine-?tuned\b[^.;]*,\s*(?:the|it|this|a)\b"
+    r"|\bfine-?tuning\W*[:(]",
     re.IGNORECASE,
 )
 _CLAUSE = re.compile(r";\s|, (?:while|whereas|but)\b")
