@@ -57,7 +57,7 @@ class ResultRow:
     paper: View | None
     """Published for this checkpoint, or for what it very probably is."""
     reference: View | None
-    """Published for another checkpoint, where there is neither."""
+    """Published for another checkpoint, where nothing is for this one."""
 
     @property
     def published(self) -> str:
@@ -164,6 +164,9 @@ class Writer:
     ) -> Answer | None:
         in_cell, asked = place.column is not None, self.knowledge.asked
         class_, main = self._decide(question, metrics)
+        is_possible = not question.metrics or self.knowledge.has_imagenet_classes
+        if class_ is EvidenceClass.PENDING and not is_possible:
+            class_ = None
         if class_ in (None, EvidenceClass.PENDING) and asked.values and not (class_ and asked.is_measurable):
             return self._missing(question, form, metrics)
         if class_ is None:
@@ -250,19 +253,18 @@ class Writer:
 
     def _metrics(self, question: Question, asked: Asked, place: Place) -> tuple[str, ...]:
         """The metrics that a question is about: of the data sets asked, else of those that its section speaks of, else all."""
-        if not question.metrics:
-            return ()
-        if datasets := asked.values.get("dataset"):
-            kinds = {EvidenceKey.parse(metric).metric for metric in question.metrics}
-            ranks = set(asked.values.get("rank", kinds))
+        ranks = asked.values.get("rank")
+        own = tuple(m for m in question.metrics if ranks is None or EvidenceKey.parse(m).metric in ranks)
+        if own and (datasets := asked.values.get("dataset")):
+            kinds = {EvidenceKey.parse(metric).metric for metric in own}
             names = {name: EvidenceKey.parse(name) for name in self.table.benchmarks}
             return tuple(
                 name
                 for name, key in names.items()
-                if key.benchmark.removesuffix("-generated") in datasets and key.metric in kinds and key.metric in ranks
+                if key.benchmark.removesuffix("-generated") in datasets and key.metric in kinds
             )
-        named = [m for m in question.metrics if search(self.table.benchmarks[m].mention, place.section_text)]
-        return tuple(named) or question.metrics
+        named = [m for m in own if search(self.table.benchmarks[m].mention, place.section_text)]
+        return tuple(named) or own
 
     def _values(self, question: Question, metrics: tuple[str, ...]) -> list[tuple[str, View]]:
         """Every value that answers a question about a quantity, measured ones first, with its metric's name."""
@@ -323,7 +325,7 @@ class Writer:
         found = {
             metric: (self.knowledge.find(metric), self.knowledge.published(metric, own=True)) for metric in metrics
         }
-        references = self.knowledge.reference_row([metric for metric in metrics if not any(found[metric])])
+        references = self.knowledge.reference_row([metric for metric in metrics if not found[metric][1]])
         for metric in metrics:
             name = self.table.benchmarks[metric].name
             own, published = map(self._use, found[metric])

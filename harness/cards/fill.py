@@ -17,7 +17,7 @@ import json
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -44,6 +44,8 @@ from harness.cards.record import CardRecord, fill_name, ledger_digest, record_ed
 from harness.cards.sentences import Span, sentences
 from harness.cards.slots import Slot, answer_edit, slot_of, unrecognised
 from harness.evidence import EvidenceClass, Ledger
+
+_NAMES_MODEL = re.compile(r"(?:\bmodel(?:_id|_name)?\s*=\s*|from_pretrained\(|repo_id\s*=\s*)[\"']\[\?\]$")
 
 
 @dataclass(frozen=True)
@@ -243,11 +245,7 @@ class _Filler:
         questions = list(map(self._questions, places))
         slots = [slot_of(self.document, marker, sentence) for marker in group]
         is_shared = len(group) > 1 and all(slot.kind == "sentence" for slot in slots)
-        if is_shared and all(questions):  # one text for all
-            answers = [self._answer(*asked) for asked in zip(questions, slots, places, strict=True)]
-            text = " ".join(dict.fromkeys(answer.text for answer in answers))
-            edit = Edit(slots[0].start, slots[0].end, text)
-            self.rows += [FilledMarker(*row, edit) for row in zip(group, questions, answers, strict=True)]
+        if is_shared and all(questions) and self._fill_as_one(group, questions, slots, places):
             return
         if is_shared or any(first.end > second.start for first, second in itertools.pairwise(slots)):
             slots = [
@@ -255,16 +253,37 @@ class _Filler:
                 for marker, slot in zip(group, slots, strict=True)
             ]
         for marker, asked, place, slot in zip(group, questions, places, slots, strict=True):
-            if asked:
-                answer = self._answer(asked, slot, place)
-            else:
+            answer = self._name(place) or self._answer(asked, slot, place)
+            in_prose = marker.block.kind == "paragraph" and slot.kind in ("sentence", "inline")
+            if answer.is_unknown and (not asked or in_prose):
                 slot, text = unrecognised(self.document, marker, slot, self.writer.knowledge.looked_in)
-                answer = Answer("", EvidenceClass.UNDISCLOSED, [], text, True, True)
+                answer = replace(answer, text=text)
             made = answer_edit(self.document, marker, answer, slot)
             if made is not None and not (slot.kind == "code" and answer.is_unknown):
                 self.rows.append(FilledMarker(marker, asked, answer, made))
             else:
                 self.left[marker] = slot.inside or "code"
+
+    def _fill_as_one(
+        self, group: list[Marker], questions: list[list[Question]], slots: list[Slot], places: list[Place]
+    ) -> bool:
+        """Replace a sentence with several markers by the text of all answers, if all are known."""
+        asked_before = set(self.writer.asked)
+        answers = [self._answer(*asked) for asked in zip(questions, slots, places, strict=True)]
+        text = " ".join(dict.fromkeys(answer.text for answer in answers))
+        edit = answer_edit(self.document, group[0], replace(answers[0], text=text), slots[0])
+        if edit is None or any(answer.is_unknown for answer in answers):
+            self.writer.asked = asked_before
+            return False
+        self.rows += [FilledMarker(*row, edit) for row in zip(group, questions, answers, strict=True)]
+        return True
+
+    def _name(self, place: Place) -> Answer | None:
+        """What code calls the model, where that is what is left open in it."""
+        facts = self.writer.knowledge.facts
+        if not place.in_code or not _NAMES_MODEL.search(place.sentence):
+            return None
+        return Answer("model name", EvidenceClass.DERIVED, [], facts.hub_id or facts.model, True)
 
     def _answer(self, questions: Sequence[Question], slot: Slot, place: Place) -> Answer:
         form: Form = slot.form
@@ -281,7 +300,7 @@ class _Filler:
                 found.append(answer)
             else:
                 open_questions.append(question)
-        if open_questions and (form != "value" or not found):
+        if (open_questions or not questions) and (form != "value" or not found):
             found.append(self.writer.unknown(open_questions, form, in_cell=place.column is not None))
         separator = "\n\n" if any("\n" in answer.text for answer in found) else " " if form != "value" else "; "
         texts = [answer.text for answer in found]

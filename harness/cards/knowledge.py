@@ -33,6 +33,12 @@ class Knowledge:
         return tuple(dict.fromkeys(str(name) for name in names if name))
 
     @functools.cached_property
+    def has_imagenet_classes(self) -> bool:
+        """Whether ImageNet's benchmarks can measure it: not where it is known to tell fewer classes apart."""
+        classes = self.find("documented.data.classes")
+        return classes is None or not classes.evidence.is_number or classes.value >= 1000
+
+    @functools.cached_property
     def looked_in(self) -> tuple[str, ...]:
         """Where was looked for what the card leaves open: the card, and the sources of what is known."""
         named = Counter(place for fact in self.facts.facts for place in fact.looked_in)
@@ -117,7 +123,7 @@ class Knowledge:
         rows: dict[str, dict[str, Fact]] = {}
         for metric in metrics:
             for fact in self.facts.published(metric):
-                if not self.stands_for(fact):
+                if not self.stands_for(fact) and self._answers(self._view(fact)):
                     rows.setdefault(str(fact.evidence.name.variant), {})[metric] = fact
         if not rows:
             return {}

@@ -34,6 +34,13 @@ _INSIDE = {
 """What a marker is inside of, told by the text before it in its paragraph."""
 
 
+_IS = re.compile(r"\b(?:is|are|was|were|be|been)\s+$")
+_LEADS_ON = (
+    r"(?:on|for|about|regarding|of|as|that|which|based|to|due|because|since|when|if|and|or|in|at|by|from|with)\b"
+)
+"""What follows a marker that stands for more than the word before it."""
+
+
 @dataclass(frozen=True)
 class Slot:
     """Where an answer goes and what fits there."""
@@ -80,6 +87,8 @@ def slot_of(document: Document, marker: Marker, sentence: Span) -> Slot:
         if re.search(r"[\r\n]\s*$", before) and not block.in_item:
             return Slot("line", marker.start, end, "block")
         return Slot("label", marker.start, marker.end, "value")
+    if re.match(rf"\s+(?!{_LEADS_ON})[a-z]", after) and re.search(r"\w\W+\w+\s+$", before) and not _IS.search(before):
+        return Slot("inline", marker.start, marker.end, "value")
     opens = not block.in_item and not text[block.start : start].strip() and marker.start == start
     return Slot("sentence", start + label_prefix(before), end, "block" if opens else "text")
 
@@ -122,7 +131,12 @@ def answer_edit(document: Document, marker: Marker, answer: Answer, slot: Slot) 
     block, text, new = marker.block, document.text, answer.text
     if slot.kind == "address":
         target = re.search(r"https://[^\s()<>\]\"']+", new)
-        return Edit(slot.start, slot.end, target.group()) if target and not answer.is_unknown else None
+        if target and not answer.is_unknown:
+            return Edit(slot.start, slot.end, target.group())
+        no_link = re.search(r"(?<!!)\[([^\[\]]*)\]\($", text[block.start : slot.start])
+        if no_link is None or text[slot.end : slot.end + 1] != ")":
+            return None
+        return Edit(block.start + no_link.start(), slot.end + 1, f"{no_link[1]} ({one_line(new)})")
     if slot.inside:
         return None
     if slot.kind == "code":
@@ -136,13 +150,14 @@ def answer_edit(document: Document, marker: Marker, answer: Answer, slot: Slot) 
             new = new[:1].lower() + new[1:]
         return Edit(slot.start, slot.end, f"{new} ([link]{address})")
     if slot.kind in ("inline", "aside", "label"):
-        new = one_line(new)
+        new = _without_unit(one_line(new), text[slot.end : slot.end + 40])
         if block.kind == "cell":
             new = re.sub(r"(?<!\\)\|", r"\\|", new)
         if block.kind == "html":
             new = html.escape(plain_text(new), quote=False)
         elif slot.is_plain:
             new = short_text(new)
+            new = capital(new) if block.start == slot.start else new
         if slot.kind == "label":
             new = capital(new)
             # A full stop where it holds sentences and none follows.
@@ -154,6 +169,12 @@ def answer_edit(document: Document, marker: Marker, answer: Answer, slot: Slot) 
     if new.startswith("- ") and slot.kind != "line" and _follows_list(document, block):
         new = f"What is known:\n\n{new}"
     return _block_edit(document, new, slot, block)
+
+
+def _without_unit(answer: str, after: str) -> str:
+    """An answer without the unit that the card has behind its marker: `12 layers (…)` before ` layers`."""
+    word = re.match(r"\s+([a-z]+?)s?\b", after)
+    return re.sub(rf"^([\d.,]+) {word[1]}s?\b", r"\1", answer) if word else answer
 
 
 def _follows_list(document: Document, block: Block) -> bool:
@@ -212,7 +233,7 @@ def unrecognised(document: Document, marker: Marker, slot: Slot, places: Sequenc
         return Slot("inline", marker.start, end, "text"), f"This is {whole}."
     if slot.kind == "label":
         return slot, whole
-    if slot.kind != "sentence":
+    if slot.kind not in ("sentence", "inline") or block.kind != "paragraph" or slot.is_plain:
         return slot, short
     here = Slot("inline", marker.start, marker.end, "value")
     opening = not text[slot.start : marker.start].strip()
@@ -222,6 +243,6 @@ def unrecognised(document: Document, marker: Marker, slot: Slot, places: Sequenc
         return Slot(
             "inline", marker.start, rest.end(), "text"
         ), f"{capital(enumerate_words(places))} {verb} nothing about"
-    if re.search(r"\b(?:is|are|was|were|be|been)\s+$", text[slot.start : marker.start]):
+    if _IS.search(text[max(block.start, marker.start - _NEAR) : marker.start]):
         return here, whole
     return here, capital(f"{whole}.") if opening and not re.match(r"\s+[a-z]", text[marker.end :][:2]) else f"({short})"

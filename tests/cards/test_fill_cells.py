@@ -1,0 +1,106 @@
+"""A cell or label is answered only by evidence that says of itself all that its words ask."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from harness.cards.fill import fill_card
+from harness.evidence import Evidence, Ledger
+from tests.cards.conftest import LEDGERS, measured
+
+M = "[More Information Needed]"
+CPU = {
+    "precision": "fp32",
+    "batch": 1,
+    "input": "random pixels, 224 × 224",
+    "hardware": {"device": "cpu", "cpu": "Xeon"},
+}
+
+
+def timed(key: str, value: float, unit: str) -> Evidence:
+    return measured(key, value, unit=unit).model_copy(update={"protocol": CPU})
+
+
+ON_CPU = Ledger(
+    model={"name": "a model"},
+    evidence=[timed("compute.latency-p50", 12.4, "ms"), timed("compute.throughput", 321.4, "images/s")],
+)
+FULL = LEDGERS["full"]
+
+
+def cell(head: str, column: str, *, before: str = "", ledger: Ledger | None = ON_CPU) -> str:
+    """What a table's only marker becomes."""
+    card = f"# A card\n\n{before}\n\n| what | {column} |\n|---|---|\n| {head} | {M} |\n"
+    line = fill_card(card.encode(), model="regnet-y-040", ledger=ledger).text.decode().splitlines()[-1]
+    return re.fullmatch(r"\| .*? \| (.*) \|", line)[1]  # type: ignore[index]
+
+
+@pytest.mark.parametrize(
+    ("head", "column", "missing"),
+    [
+        ("INT8, Edge TPU", "Latency (ms)", "not measured on an Edge TPU"),
+        ("INT8, CPU, top-1", "Value", "not measured in INT8"),
+        ("INT8, CPU", "images/s", "not measured in INT8"),
+        ("Latency, Raspberry Pi 4", "ms", "not measured on Raspberry Pi 4"),
+        ("Latency at 384 × 384", "ms", "not measured at 384 × 384 px"),
+        ("Throughput, batch 64", "Value", "not measured at batch 64"),
+        ("CIFAR-10", "Top-1", "not measured on CIFAR-10"),
+        ("Acme-Bench", "Top-1", "not measured"),
+        ("Swin-B", "Top-1 on ImageNet", "not measured for Swin-B"),
+        ("ImageNet-A", "Published by the authors", "not published on ImageNet-A"),
+        ("Renditions and sketches", "Latency (ms)", "not measured yet"),
+        ("Drop block", "Value", "not stated"),
+        ("Latency, FP16, GPU", "ms", "not measured yet"),  # what a run can give
+    ],
+)
+def test_what_is_missing_is_named(head: str, column: str, missing: str) -> None:
+    assert cell(head, column) == missing
+    assert len(missing.split()) <= 8
+
+
+@pytest.mark.parametrize(
+    ("head", "column", "value"),
+    [
+        ("FP32, CPU", "Latency (ms)", "12.40 ms"),
+        ("FP32, CPU, batch 1", "images/s", "321.40 images/s"),
+        ("Latency on a GPU", "ms", "69 ms for a batch of 64 images on one V100"),
+        ("Throughput, V100", "Value", "1,156.7 images/s on a V100"),
+        ("Learning rate", "Value", "0.4"),
+        ("Epochs", "Value", "100 epochs"),
+    ],
+)
+def test_what_matches_answers(head: str, column: str, value: str) -> None:
+    assert cell(head, column).startswith(value)
+
+
+def test_who_measured_is_told_apart() -> None:
+    authors, timm, here = (cell("ImageNet", f"Top-1 ({who})", ledger=FULL) for who in ("authors", "timm", "measured"))
+    assert authors.startswith("79.36 %")
+    assert timm.startswith("79.25 %")
+    assert here.startswith("71.11 %")
+    assert "documented" not in here
+
+
+def test_measured_and_published_both_stand() -> None:
+    both = cell("ImageNet-R", "Top-1", ledger=FULL)
+    assert "41.16 %" in both
+    assert "38.84 %" in both
+
+
+@pytest.mark.parametrize("before", ["## Results in INT8", "Table 1. Latency on an Edge TPU:"])
+def test_a_heading_and_a_caption_ask_too(before: str) -> None:
+    assert cell("Latency", "ms", before=before).startswith("not measured ")
+    assert cell("Latency", "ms").startswith("12.40 ms")
+
+
+def test_the_nearer_words_count() -> None:
+    assert cell("ImageNet-R", "Top-1", before="## Results on CIFAR-10", ledger=FULL).startswith("41.16 %")
+
+
+def test_a_label_asks_like_a_cell() -> None:
+    card = f"- **Latency on an Edge TPU:** {M}\n- **Latency (CPU):** {M}\n"
+    lines = fill_card(card.encode(), model="regnet-y-040", ledger=ON_CPU).text.decode().splitlines()
+    assert lines[0] == "- **Latency on an Edge TPU:** Not measured on an Edge TPU"
+    assert "12.40 ms" in lines[1]
