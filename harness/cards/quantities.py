@@ -27,7 +27,7 @@ _NUMBER = re.compile(
     rf"(?:(?P<power>10\s?(?:\^\{{?\s?[-−–]?\d+\}}?|[⁻⁰¹²³⁴⁵⁶⁷⁸⁹]+))"
     rf"|(?P<plain>{_PLAIN})(?P<exponent>[eE][-+−]?\d+|{_POWER})?"
     rf"|\b(?P<word>(?:(?:{_WORD}|an?)[\s-])?(?:hundred|thousand)(?:\s(?:and\s)?{_WORD})?|{_WORD}(?:[\s-]{_WORD})?)\b)"
-    r"(?:\s?(?P<scale>(?:thousand|million|billion|trillion|bn|mn)\b|[kKMGBT](?![\w²])|[MGBT](?=FLOP|MAC|flop)))?"
+    r"(?:[\s-]?(?P<scale>(?:thousand|million|billion|trillion|bn|mn)\b|[kKMGBT](?![\w²])|[MGBT](?=FLOP|MAC|flop)))?"
     r"(?!\d|(?!x\b|x[\s\d]|(?:px|pixels?|hours?|hrs?|h|[KMGT]i?B|ms|min|W|FLOPs?|MACs?|flops|epochs?|GPUs?|images?)\b)[A-Za-z])"
     r"(?P<percent>\s?(?:\\?%|percent\b|per\scent\b))?"
     rf"(?:(?:\s?[–—]\s?|\s?-\s?(?=\d)|\sto\s|\s?±\s?)(?P<to>{_PLAIN})(?:[eE][-+−]?\d+)?(?P<topercent>\s?%)?)?"
