@@ -17,6 +17,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+from harness.benchmarking.results import withhold_unfit
 from harness.cards.record import sidecar_name
 from harness.cards.render import render_card
 from harness.evidence import Evidence, EvidenceClass, Ledger
@@ -46,6 +47,8 @@ def main() -> int:
         if arguments.run:
             run(model, suites, card.with_name(sidecar_name(card)), arguments)
         ledger = Ledger.load(card.with_name(sidecar_name(card)))
+        ledger.evidence = withhold_unfit(ledger.evidence)
+        ledger.save(card.with_name(sidecar_name(card)))
         render_card(ledger, sidecar=sidecar_name(card)).save(card)
         sys.stdout.write(f"{card.name}: {len(ledger.evidence)} pieces of evidence\n")
     return 0

@@ -329,7 +329,7 @@ def measure(
             found += failed(name, error)
     if run is not None:
         run.end(images=sum(ran))
-    return found
+    return results.withhold_unfit(found)
 
 
 def _is_convolutional(module: torch.nn.Module) -> bool:

@@ -260,6 +260,36 @@ def _timed(
     return provenance.record(key, EvidenceClass.MEASURED, protocol, n=calls * timings.images_per_call, **fields)
 
 
+_LEAST_CALLS, _WIDEST = 10, 0.2
+"""Timed calls that a published timing has at least, and how wide its interval may be as a share of the value."""
+
+
+def withhold_unfit(evidence: Sequence[Evidence]) -> list[Evidence]:
+    """The evidence with the reason, as `withheld` in the protocol, at each timing that is not fit to be published."""
+    by_key = {item.key: item for item in evidence}
+    found = []
+    for item in evidence:
+        if "calls" in (protocol := dict(item.protocol or {})):
+            why = _unfit(item, protocol["calls"], by_key.get(str(item.name.with_metric("latency-p50"))))
+            protocol = {name: value for name, value in protocol.items() if name != "withheld"}
+            item = item.model_copy(update={"protocol": protocol | ({"withheld": why} if why else {})})
+        found.append(item)
+    return found
+
+
+def _unfit(item: Evidence, calls: int, latency: Evidence | None) -> str | None:
+    if calls < _LEAST_CALLS or item.interval is None:
+        return f"{calls} timed calls are too few"
+    width = (item.interval.high - item.interval.low) / item.number
+    if width > _WIDEST:
+        return f"its interval is {width:.0%} of the value wide: the machine was busy"
+    if item.unit == "images/s" and latency is not None and latency.interval is not None:
+        one_by_one = 1000 / latency.interval.high
+        if item.interval.high < one_by_one:
+            return f"below the {one_by_one:.3g} images/s that one image after the other gives: the machine was busy"
+    return None
+
+
 # --- energy and carbon --------------------------------------------------------------------------------------------
 
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from harness.benchmarking.efficiency import throughput_of
 from harness.corruptions.names import GROUPS
 from harness.data.catalog import CLEAN_CROPS, Benchmark, benchmarks
 from harness.evidence import Evidence, EvidenceClass, Ledger, show_count
+from harness.figures.accuracy import accuracy_by_benchmark
 from harness.figures.compute import throughput_by_batch
 from harness.figures.corruption import corruption_bars, corruption_small_multiples
 from harness.figures.style import Point, error_of, point
@@ -46,6 +48,23 @@ def card_figures(ledger: Ledger) -> dict[str, list[Figure]]:
     return {name: made for name, known in benchmarks().items() if (made := _corruption_figures(ledger, known))}
 
 
+def accuracy_figure(
+    ledger: Ledger, names: Sequence[str], models: Mapping[str, Mapping[str, Point]], note: str
+) -> Figure | None:
+    """Accuracy of a model, by benchmark in the given order, and of others beside it; None where the model has fewer than three."""
+    if len(next(iter(models.values()), {})) < 3:
+        return None
+    title = f"{ledger.model['title']}: accuracy by benchmark"
+    svg = accuracy_by_benchmark(names, models, title=title, note=note)
+    what = "Top-1 accuracy by benchmark, beside that of its siblings where it is known"
+    return Figure(f"figures/accuracy-{_file_name(ledger)}.svg", svg, what)
+
+
+def _file_name(ledger: Ledger) -> str:
+    """The model's name as part of a file name: cards of several models share a folder."""
+    return re.sub(r"[^A-Za-z0-9.-]+", "-", str(ledger.model["name"]))
+
+
 def throughput_figure(ledger: Ledger) -> Figure | None:
     """Throughput against batch size; None where fewer than two batch sizes were measured."""
     item = throughput_of(ledger)
@@ -59,8 +78,9 @@ def throughput_figure(ledger: Ledger) -> Figure | None:
     note = ", ".join(str(part) for part in parts if part)
     title = f"{ledger.model['title']}: throughput by batch size"
     svg = throughput_by_batch(points, protocol["batch"], title=title, note=f"{note}; bars are 95 % intervals.")
-    name = re.sub(r"[^A-Za-z0-9.-]+", "-", str(ledger.model["name"]))  # cards of several models share a folder
-    return Figure(f"figures/throughput-{name}.svg", svg, "Images per second against the number of images a batch")
+    return Figure(
+        f"figures/throughput-{_file_name(ledger)}.svg", svg, "Images per second against the number of images a batch"
+    )
 
 
 def _corruption_figures(ledger: Ledger, benchmark: Benchmark) -> list[Figure]:

@@ -71,7 +71,7 @@ class Knowledge:
             facts and found and found.class_ is EvidenceClass.DOCUMENTED
         )
         own = [self._view(fact) for fact in facts if fact.evidence.class_.has_value and self.stands_for(fact)]
-        if found and found.class_.has_value and not is_fact:
+        if found and found.class_.has_value and not found.withheld and not is_fact:
             own.insert(0, View(found, rivals=self._rivals(key)))
         return next(filter(self._answers, own), None)
 

@@ -1,22 +1,69 @@
-"""What a rendered card says in words: documented facts with their class and source, published values beside measured ones,
-limitations drawn from the measurements, and the list of sources.
+"""What a card says of a model: its headline, its siblings, its limits, and answers to the questions of the question table.
 
-The sentences are those that a fill writes: one question table and one set of answer templates for both.
+Measured values come first and are named so; what others published stands beside the checkpoint that it is about, with a
+numbered reference. The answers are those that a fill writes: one question table and one set of templates for both.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import re
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
 
+from harness.cards import slices
 from harness.cards.answers import Form, Writer
+from harness.cards.markdown import capital, cell, enumerate_words
 from harness.cards.questions import Place
-from harness.cards.views import View
-from harness.data.catalog import benchmarks
-from harness.evidence import Evidence, EvidenceClass, Ledger, show, show_basis, show_interval, show_value
+from harness.cards.references import References
+from harness.cards.views import View, marks
+from harness.data.catalog import Benchmark, benchmarks
+from harness.evidence import (
+    Evidence,
+    EvidenceClass,
+    EvidenceKey,
+    Ledger,
+    show_count,
+    show_interval,
+    show_short,
+    show_value,
+)
+from harness.facts.loader import Fact, Relation
+from harness.figures.style import Point, point
+from harness.metrics.registry import title_of
 
-_MOST_LIMITS = 3
-"""Corruptions and drops that are named in the limitations; the tables have them all."""
+ENOUGH = 100
+"""Images below which a value is no headline and no finding: its interval is some twenty points wide."""
+_MOST_HEADLINES, _MOST_LIMITS, _MOST_SIBLINGS, _MOST_COLUMNS = 7, 7, 8, 6
+_FIRST = ("imagenet-val", "imagenet-a", "imagenet-r", "imagenet-sketch", "imagenetv2-matched-frequency", "imagenet-c")
+"""Benchmarks that stay in the headline where there is no room for all."""
+
+
+@dataclass(frozen=True)
+class Headline:
+    """One line of the table that a reader sees first; Markdown, but for the points."""
+
+    benchmark: str
+    value: str
+    who: str
+    """Who measured it, on how many images."""
+    is_measured: bool
+    point: Point | None
+    """For the figure; None for what is no accuracy."""
+    rank: int
+    """Which goes first where there is no room for all."""
+
+
+@dataclass(frozen=True)
+class Siblings:
+    """What one evaluation found for checkpoints that a reader would choose instead; Markdown."""
+
+    columns: list[str]
+    rows: list[tuple[str, list[str], str]]
+    """Model, values, source."""
+    points: dict[str, dict[str, Point]]
+    """Of the checkpoints beside this one, by benchmark."""
 
 
 @dataclass
@@ -24,100 +71,322 @@ class Narrative:
     """The words of one card."""
 
     writer: Writer
+    references: References
     said: dict[tuple[str, Form], str | None] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.knowledge = self.writer.knowledge
+        self.ledger: Ledger = self.knowledge.ledger
+        self.benchmarks = benchmarks(self.ledger)
+
+    # --- answers ---
 
     def say(self, question: str, form: Form = "value") -> str | None:
         """The answer to a question of the question table; None where nothing is known or it waits for a run."""
         if (question, form) not in self.said:
-            self.said[question, form] = self._answer(question, form)
+            place = Place(sentence="", label=None, label_is_own=False, beside=(), section=(question,))
+            answer = self.writer.answer(self.writer.table.get(question), form, place)
+            known = answer is not None and answer.class_ is not EvidenceClass.PENDING
+            self.said[question, form] = answer.text if answer is not None and known else None
         return self.said[question, form]
 
-    def _answer(self, question: str, form: Form) -> str | None:
-        place = Place(sentence="", label=None, label_is_own=False, beside=(), section=(question,))
-        answer = self.writer.answer(self.writer.table.get(question), form, place)
-        if answer is None or answer.class_ is EvidenceClass.PENDING:
+    def known(self, question: str, form: Form = "value") -> str | None:
+        """The same, and None also where it is known only that it was not published."""
+        answer = self.say(question, form)
+        return None if self.writer.classes.get(question) is EvidenceClass.UNDISCLOSED else answer
+
+    def answers(self, questions: Mapping[str, str]) -> list[tuple[str, str]]:
+        """Labels with what is known of the questions that they stand for."""
+        found = ((label, self.known(question)) for label, question in questions.items())
+        return [(label, answer) for label, answer in found if answer]
+
+    def unpublished(self, questions: Mapping[str, str]) -> str:
+        """Which of these questions, by id, have no published answer: their words as an enumeration."""
+        return enumerate_words(
+            words for question, words in questions.items() if self.say(question) and not self.known(question)
+        )
+
+    def fact(self, key: str) -> str | None:
+        """What documents say under a key, with its reference."""
+        view = self.knowledge.find(key)
+        return f"{view.text} {marks(self.references, view)}" if view is not None else None
+
+    # --- the first screen ---
+
+    @cached_property
+    def facts(self) -> list[str]:
+        """The model in a line: size, cost, input, licence, training data, speed."""
+        about, found = self.ledger.model, []
+        if (parameters := self._number("compute.parameters") or about.get("parameters")) is not None:
+            found.append(f"{parameters / 1e6:.3g} M parameters")
+        if (macs := self._number("compute.macs")) is not None:
+            found.append(f"{macs / 1e9:.3g} GMACs")
+        if (size := self._input_size()) is not None:
+            found.append(f"{size[1]} × {size[0]} pixels")
+        file = self.ledger.get("compute.checkpoint-bytes")
+        found += [show_short(file)] if file is not None and file.is_number else []
+        licence = (about.get("checkpoint") or {}).get("licence")
+        found += (
+            [str(cell(licence))] if licence else self._values("documented.license.hub-tag", "documented.license.code")
+        )
+        found += [f"trained on {data}" for data in self._values("documented.data.training")]
+        speed = self.ledger.measured("compute.latency-p50")
+        if speed is not None and not speed.withheld:
+            found.append(f"{show_value(speed)} an image on {cell(_device(speed))}")
+        return found
+
+    def _number(self, key: str) -> Any:
+        view = self.knowledge.find(key)
+        return view.value if view is not None else None
+
+    def _input_size(self) -> list[int] | None:
+        macs = self.ledger.get("compute.macs")
+        counted = ((macs.protocol if macs else None) or {}).get("input_size")
+        crop: list[int] | None = (self.ledger.model.get("preprocessing") or {}).get("crop") or (counted or [])[1:]
+        return crop or None
+
+    def _values(self, *keys: str) -> list[str]:
+        view = next(filter(None, map(self.knowledge.find, keys)), None)
+        return [f"{cell(view.value)} {marks(self.references, view)}"] if view else []
+
+    @cached_property
+    def published(self) -> dict[str, View]:
+        """By `<benchmark>.<metric>` what others published for this checkpoint, of several evaluations the widest first."""
+        rows: dict[str | None, list[str]] = {}
+        for fact in self.knowledge.facts.facts:
+            if fact.setting and self.knowledge.stands_for(fact):
+                rows.setdefault(fact.evidence.name.variant, []).append(fact.evidence.name.subject)
+        found: dict[str, View] = {}
+        for variant, metrics in sorted(rows.items(), key=lambda row: -len(row[1])):
+            for metric in metrics:
+                view = self.knowledge.published(f"{metric}:{variant}", own=True)
+                found |= {metric: view} if view is not None and metric not in found else {}
+        return found
+
+    @cached_property
+    def headline(self) -> list[Headline]:
+        """Accuracies on whole benchmarks: measured here; else, or where only a part was run, as published for this checkpoint."""
+        found = []
+        for name, benchmark in self.benchmarks.items():
+            for metric in ("mce", "mean-error") if benchmark.corruptions else ("top1",):
+                item, other = self.ledger.measured(f"{name}.{metric}"), self.published.get(f"{name}.{metric}")
+                item = item if item is not None and (item.n or 0) >= ENOUGH else None
+                title = short_title(benchmark) + {"mce": ", mCE", "mean-error": ", mean error"}.get(metric, "")
+                is_accuracy, rank = metric == "top1", _FIRST.index(name) if name in _FIRST else len(_FIRST)
+                if other is not None and (item is None or item.is_partial):
+                    assert other.fact is not None
+                    who = f"published, {cell(other.fact.setting)} {marks(self.references, other)}"
+                    at = Point(float(other.value)) if is_accuracy else None
+                    found.append(Headline(title, f"{shown(other)} %", who, False, at, rank))
+                if item is not None:
+                    n = f"{show_count(item)} images{self.references.note(item.reason) if item.reason else ''}"
+                    value = f"**{show_value(item)}** ({show_interval(item)})"
+                    at = point(item) if is_accuracy else None
+                    imported = "imported" in (item.protocol or {})
+                    who = f"{'scored here from imported predictions' if imported else '**measured here**'}, {n}"
+                    found.append(Headline(title, value, who, True, at, rank))
+                if item is not None or other is not None:
+                    break
+        kept = sorted(found, key=lambda row: (not row.is_measured, row.rank))[:_MOST_HEADLINES]
+        return [row for row in found if row in kept]
+
+    @cached_property
+    def siblings(self) -> Siblings | None:
+        """The checkpoints of the same name or family that one evaluator, the one with most of them, has results for."""
+        tables: dict[str, dict[str | None, list[Fact]]] = {}
+        for fact in self.knowledge.facts.facts:
+            if fact.setting and fact.evidence.source and fact.evidence.name.metric == "top1":
+                rows = tables.setdefault(fact.evidence.source.title, {})
+                rows.setdefault(fact.evidence.name.variant, []).append(fact)
+        wanted = max(tables.values(), key=lambda rows: (len(rows), sum(map(len, rows.values()))), default={})
+        mine = [row for row in wanted.values() if self.knowledge.stands_for(row[0])]
+        others = [row for row in wanted.values() if row[0].checkpoint.relation is Relation.SIBLING][:_MOST_SIBLINGS]
+        if not others:
             return None
-        if form == "value" and "\n" in answer.text:
-            raise ValueError(f"the answer to {question} does not fit into one line")
-        return answer.text
-
-    def references(self) -> list[dict[str, str]]:
-        """Published top-1 accuracies by benchmark: those for this checkpoint, or where there is none the nearest other's."""
-        rows = []
-        knowledge, references = self.writer.knowledge, self.writer.references
-        assert references is not None
-        for name, benchmark in benchmarks(knowledge.ledger).items():
-            found = knowledge.facts.published(f"{name}.top1")
-            measured = knowledge.ledger.get(f"{name}.top1")
-            here = show(measured) if measured is not None and measured.class_.has_value else "pending"
-            for fact in [fact for fact in found if knowledge.stands_for(fact)] or found[:1]:
-                view = View(fact.evidence, fact)
-                row = {
-                    "benchmark": benchmark.title,
-                    "measured": here,
-                    "published": f"{view.number} %",
-                    "checkpoint": ("" if knowledge.stands_for(fact) else "another checkpoint: ") + fact.checkpoint.name,
-                    "setting": fact.setting or "",
-                    "source": references.cite(view.evidence.source),
+        counts = {name: sum(_of(row, name) is not None for row in (*mine, *others)) for name in self.benchmarks}
+        columns = [name for name, count in counts.items() if 2 * count > len(mine) + len(others)][:_MOST_COLUMNS]
+        table, points = [], {}
+        for row in (*mine[:1], *others):
+            name = str(self.ledger.model["title"] if row in mine else row[0].checkpoint.label or row[0].checkpoint.name)
+            facts = [_of(row, column) for column in columns]
+            cited = marks(self.references, *(View(fact.evidence, fact) for fact in facts if fact and row in mine))
+            cited = cited or self.references.cite(*(fact.evidence.source for fact in facts if fact))
+            table.append(
+                (
+                    f"**{cell(name)}**" if row in mine else cell(name),
+                    [shown(fact) if fact else "—" for fact in facts],
+                    cited,
+                )
+            )
+            if row not in mine:
+                named = {
+                    short_title(self.benchmarks[c]): f for c, f in zip(columns, facts, strict=True) if f is not None
                 }
-                rows.append(row)
-        return rows
+                points[name] = {title: Point(f.evidence.number) for title, f in named.items()}
+        titles = (
+            re.sub(r"ImageNet(V2|-(?!1k)| )|,? (validation set|matched.*)", r"\1", short_title(self.benchmarks[c]))
+            for c in columns
+        )
+        return Siblings([title.strip("- ") for title in titles], table, points)
 
+    @cached_property
+    def published_results(self) -> list[tuple[str, str, str, str]]:
+        """Everything that others published for this checkpoint: benchmark, metric, value, and by whom."""
+        found = []
+        for fact in self.knowledge.facts.facts:
+            name = EvidenceKey.parse(fact.evidence.name.subject)
+            if fact.setting and self.knowledge.stands_for(fact) and name.benchmark in self.benchmarks:
+                view = self.knowledge.published(f"{name}:{fact.evidence.name.variant}", own=True)
+                who = f"{cell(fact.setting)} {marks(self.references, view)}"
+                found.append((short_title(self.benchmarks[name.benchmark]), title_of(name.metric)[0], shown(fact), who))
+        return found
 
-# --- limitations ---
+    @cached_property
+    def published_speeds(self) -> list[str]:
+        """Speeds that others published for this network."""
+        facts = self.knowledge.facts.facts
+        speeds = [f for f in facts if f.key.startswith(("documented.inference.", "documented.compute.throughput"))]
+        speeds = [fact for fact in speeds if fact.says and self.knowledge.stands_for(fact)]
+        return [f"{fact.says} {marks(self.references, View(fact.evidence, fact))}" for fact in speeds]
 
+    # --- limitations ---
 
-def limitations(ledger: Ledger) -> Iterator[str]:
-    """What the measurements say against the model, the worst first in each kind, as Markdown sentences."""
-    known = benchmarks(ledger)
-    numbers = [item for item in ledger if item.class_ is EvidenceClass.MEASURED and item.is_number]
-    measured = [item for item in numbers if item.name.benchmark in known]
-    for item in _worst(i for i in measured if (i.name.metric, i.name.variant) == ("accuracy-drop", None)):
-        title = known[item.name.benchmark].title
-        yield f"On {title} its top-1 accuracy is {show(item)} lower than on the same classes of ImageNet's validation set."
-    yield from _corruptions(measured)
-    for name in dict.fromkeys(item.name.benchmark for item in measured):
-        yield from _confidence(known[name].title, ledger.get(f"{name}.mean-confidence"), ledger.get(f"{name}.top1"))
+    @cached_property
+    def limitations(self) -> list[str]:
+        """What speaks against the model, the strongest findings first; at most seven Markdown sentences."""
+        found = [*self._drop(), *self._group(), *self._calibration(), *self._corruption(), *self._documented()]
+        return [*found[: _MOST_LIMITS - 1], *self._unmeasured()]
 
+    @property
+    def _numbers(self) -> list[Evidence]:
+        """Measured numbers on enough images of a benchmark."""
+        items = (item for item in self.ledger if item.class_ is EvidenceClass.MEASURED and item.is_number)
+        return [item for item in items if item.name.benchmark in self.benchmarks and (item.n or 0) >= ENOUGH]
 
-def _corruptions(measured: list[Evidence]) -> Iterator[str]:
-    """The corruptions with the highest mean error; where not all severities were run, at the highest that was."""
-    means: dict[str, list[Evidence]] = {}
-    cells: dict[str, dict[int, list[Evidence]]] = {}
-    for item in measured:
-        key = item.name
-        if key.variant is not None or key.slice is not None:
-            continue
-        if key.corruption is not None and key.metric == "mean-error":
-            means.setdefault(key.benchmark, []).append(item)
-        elif key.severity is not None and key.metric == "top1":
-            cells.setdefault(key.benchmark, {}).setdefault(key.severity, []).append(item)
-    for benchmark in dict.fromkeys([*means, *cells]):
-        if benchmark in means:
-            when, worst, word = "over all severities", _worst(means[benchmark]), "wrong"
+    def _drop(self) -> Iterator[str]:
+        drops = [i for i in self._numbers if (i.name.metric, i.name.variant) == ("accuracy-drop", None)]
+        drops = [item for item in drops if item.interval is None or item.interval.low > 0]
+        if drops:
+            worst = max(drops, key=lambda item: item.number)
+            yield (
+                f"On {self._title(worst)} its top-1 accuracy is {show_value(worst)} ({show_interval(worst)}) lower than on the "
+                "same classes of ImageNet's validation set."
+            )
+            return
+        clean = self.published.get("imagenet-val.top1")
+        whole = [view for view in self.published.values() if view.name.metric == "top1"]
+        if clean is not None and len(whole) > 1:
+            worst_view = min(whole, key=lambda view: float(view.value))
+            yield (
+                f"Its top-1 accuracy falls from {shown(clean)} % on ImageNet's validation set to {shown(worst_view)} % on "
+                f"{self._title(worst_view.evidence)} (published {marks(self.references, clean, worst_view)})."
+            )
+
+    def _group(self) -> Iterator[str]:
+        results = slices.slice_results(self.ledger)
+        groups = [(view, item) for view in results.measured for item in view.groups if (item.n or 0) >= ENOUGH]
+        below = [(v, i) for v, i in groups if i in v.detectable and slices.comparison(i)["gap"] < 0]
+        if below:
+            view, worst = min(below, key=lambda found: slices.comparison(found[1])["gap"])
+            yield (
+                f"It is weakest on “{cell(slices.group_of(worst))}” ({cell(view.title)}, {self._title(worst)}): top-1 "
+                f"{show_value(worst)} ({show_interval(worst)}, n = {show_count(worst)}), "
+                f"{-slices.comparison(worst)['gap']:.1f} points below the other images{self._caveat(worst)}."
+            )
+        elif groups:
+            yield f"None of the {len(groups)} groups with {ENOUGH} images or more is detectably below the others."
+
+    def _calibration(self) -> Iterator[str]:
+        for stated in (item for item in self._numbers if item.name.metric == "mean-confidence" and item.name.is_whole):
+            right = self.ledger.measured(str(stated.name.with_metric("top1")))
+            if right is None or right.interval is None or right.interval.low <= stated.number <= right.interval.high:
+                continue
+            which = "less" if stated.number < right.number else "more"
+            ece = self.ledger.measured(str(stated.name.with_metric("ece")))
+            error = f"; its expected calibration error is {show_value(ece)} ({show_interval(ece)})" if ece else ""
+            yield (
+                f"It is {which} sure of itself than right on {self._title(stated)}: mean confidence {show_value(stated)}, top-1 "
+                f"{show_value(right)} ({show_interval(right)}){error}{self._caveat(right)}."
+            )
+            return
+
+    def _corruption(self) -> Iterator[str]:
+        """The corruption with the highest mean error, over all severities or at the highest that was run."""
+        items = [item for item in self._numbers if item.name.corruption and not (item.name.slice or item.name.variant)]
+        means = [item for item in items if item.name.metric in ("mean-error", "ce")]
+        cells = [item for item in items if item.name.metric == "top1" and item.name.severity is not None]
+        if means:
+            worst = max(means, key=lambda item: (item.name.metric == "mean-error", item.number))
+            what = "wrong over all severities" if worst.name.metric == "mean-error" else "of AlexNet's error"
+        elif cells:
+            severity = max(item.name.severity or 0 for item in cells)
+            worst = min((item for item in cells if item.name.severity == severity), key=lambda item: item.number)
+            what = f"right at severity {severity}"
         else:
-            highest = max(cells[benchmark])
-            when, worst = f"at severity {highest}", _worst(cells[benchmark][highest], least=True)
-            word = "right"
-        listed = (
-            f"{str(item.name.corruption).replace('_', ' ')}, {show_value(item)} {word}{show_basis(item)}"
-            for item in worst
-        )
-        yield f"{benchmarks()[benchmark].title}: what hurts most {when} is {'; '.join(listed)}."
+            return
+        name = str(worst.name.corruption).replace("_", " ")
+        yield f"Of the corruptions of {self._title(worst)}, {name} hurts most: {show_value(worst)} {what} ({show_interval(worst)})."
+
+    def _documented(self) -> Iterator[str]:
+        for key in ("documented.limits.training-distribution", "documented.data.label-map"):
+            if (view := self.knowledge.find(key)) is not None:
+                first = re.split(r"\. (?=[A-Z])", capital(view.text))[0]
+                yield f"{first} {marks(self.references, view)}."
+        lineage = self.knowledge.facts.lineage
+        if lineage is not None and self.knowledge.lineage is None:
+            first = max(lineage.candidates, key=lambda candidate: candidate.prior)
+            label = self.knowledge.facts.checkpoints[first.checkpoint].label
+            low, high = first.prior_range
+            place = self.knowledge.find(f"identity.lineage:{first.checkpoint}")
+            yield (
+                f"Several trainings have carried this model's name. With a probability of {first.prior:g} ({low:g}–{high:g}), "
+                f"judged from dates, these are {label} {self.references.cite(*(place.sources if place else ()))}."
+            )
+
+    def _unmeasured(self) -> Iterator[str]:
+        measured = {item.name.benchmark for item in self._numbers}
+        if not measured:
+            above = (
+                "those above are what others published"
+                if self.headline
+                else "and none is published for this checkpoint"
+            )
+            yield f"No accuracy was measured for this card{':' if self.headline else ','} {above}."
+            return
+        pending = [i.name.benchmark for i in self.ledger if i.class_ is EvidenceClass.PENDING and i.name.is_whole]
+        missing = [
+            short_title(self.benchmarks[name])
+            for name in dict.fromkeys(pending)
+            if name in set(self.benchmarks) - measured
+        ]
+        missing += [] if slices.slice_results(self.ledger).measured else ["accuracy by group of images"]
+        missing += [] if any(i.name.corruption for i in self._numbers) else ["accuracy under corruption"]
+        if missing:
+            yield f"Not measured: {enumerate_words(missing)}."
+
+    def _title(self, item: Evidence) -> str:
+        return short_title(self.benchmarks[item.name.benchmark.removeprefix("documented.")])
+
+    def _caveat(self, item: Evidence) -> str:
+        """The mark of what a reader must know of the images."""
+        whole = self.ledger.measured(f"{item.name.prefix}.top1")
+        return self.references.note(whole.reason) if whole is not None and whole.reason else ""
 
 
-def _confidence(title: str, confidence: Evidence | None, accuracy: Evidence | None) -> Iterator[str]:
-    """Confidence above or below accuracy, where the accuracy's interval leaves no doubt."""
-    if confidence is None or not confidence.is_number or accuracy is None or accuracy.interval is None:
-        return
-    stated, low, high = confidence.number, accuracy.interval.low, accuracy.interval.high
-    if not low <= stated <= high:
-        which = "less" if stated < low else "more"
-        yield (
-            f"On {title} it is {which} sure of itself than it is right: its mean confidence is "
-            f"{stated:.1f} %, its top-1 accuracy {show_interval(accuracy)} %."
-        )
+def short_title(benchmark: Benchmark) -> str:
+    """A benchmark's title without what stands in brackets: `ImageNet-A`."""
+    return re.sub(r" \([^)]*\)", "", benchmark.title)
 
 
-def _worst(items: Iterable[Evidence], *, least: bool = False) -> list[Evidence]:
-    return sorted(items, key=lambda item: item.number, reverse=not least)[:_MOST_LIMITS]
+def shown(published: View | Fact) -> str:
+    """A published percentage, to four digits at most."""
+    return f"{published.evidence.value:.4g}"
+
+
+def _of(row: Iterable[Fact], benchmark: str) -> Fact | None:
+    return next((fact for fact in row if fact.evidence.name.subject == f"{benchmark}.top1"), None)
+
+
+def _device(item: Evidence) -> str:
+    hardware: dict[str, Any] = (item.protocol or {}).get("hardware") or {}
+    return str(hardware.get("gpu") or hardware.get("cpu") or "this machine")

@@ -23,13 +23,13 @@ class References:
 
     >>> references = References()
     >>> zoo = Source(title="pycls", place="README.md:9", url="https://github.com/x/pycls/blob/1/README.md#L9")
-    >>> (text,) = references.settle(f"8 GPUs {references.cite(zoo)}{references.note('for the pycls weights')}")
+    >>> (text,) = references.settle(f"8 GPUs {references.cite(zoo)}{references.note('For the pycls weights.')}")
     >>> text
     '8 GPUs [[1]]†'
     >>> print(references.notes())
-    † for the pycls weights
+    † For the pycls weights.
     >>> print(references.listed())
-    - [[1]] pycls, README.md, line 9
+    - pycls, README.md: [[1]] line 9
     <BLANKLINE>
     [1]: https://github.com/x/pycls/blob/1/README.md#L9
     """
@@ -41,6 +41,11 @@ class References:
     """Sources and notes by what makes them one."""
     _labels: dict[int, str] = field(default_factory=dict)
     """What is printed, by position in `_entries`, in the order of appearance."""
+    _given: set[int] = field(default_factory=set)
+    """Notes that stand in the text already."""
+
+    notes_here = "\ue002"
+    """In a text: the notes that marks before it refer to, as far as they stand nowhere yet."""
 
     def cite(self, *sources: Source | None) -> str:
         """The mark of one or several places; empty for none."""
@@ -48,7 +53,8 @@ class References:
         return f"\ue000{','.join(dict.fromkeys(ids))}\ue001" if ids else ""
 
     def note(self, text: str) -> str:
-        """The mark of a note."""
+        """The mark of a note, which is a sentence."""
+        text = f"{text[:1].upper()}{text[1:]}".rstrip(".") + "."
         return f"\ue000{self._id(f'note {text}', text)}\ue001"
 
     def _id(self, key: str, entry: Source | str) -> str:
@@ -58,38 +64,61 @@ class References:
     def settle(self, *texts: str) -> list[str]:
         """The texts with numbers and signs in place of the tokens, given in the order in which they are read."""
         entries = list(self._entries.values())
-        found = (int(part) for match in MARK.finditer("".join(texts)) for part in match[1].split(","))
-        ids = [at for at in dict.fromkeys(found) if at not in self._labels]
-        taken = [isinstance(entries[at], Source) for at in self._labels]
-        number, sign = self.first + sum(taken), len(taken) - sum(taken)
+        return [
+            re.sub(f"{MARK.pattern}|{self.notes_here}", lambda found: self._shown(found, entries), t) for t in texts
+        ]
+
+    def _shown(self, found: re.Match[str], entries: list[Source | str]) -> str:
+        if found[1] is None:
+            return self.notes()
+        ids = [int(part) for part in found[1].split(",")]
         for at in ids:
-            if isinstance(entries[at], Source):
-                self._labels[at], number = f"{self.prefix}{number}", number + 1
+            if at not in self._labels:
+                kinds = [isinstance(entries[known], Source) for known in self._labels]
+                number, sign = self.first + sum(kinds), len(kinds) - sum(kinds)
+                is_source = isinstance(entries[at], Source)
+                signs = _SIGNS[sign % len(_SIGNS)] * (1 + sign // len(_SIGNS))
+                self._labels[at] = f"{self.prefix}{number}" if is_source else signs
+        if isinstance(entries[ids[0]], str):
+            return self._labels[ids[0]]
+        order = list(self._labels)
+        runs: list[list[int]] = []
+        for at in sorted(ids, key=order.index):
+            if runs and int(self._number(runs[-1][-1])) + 1 == int(self._number(at)):
+                runs[-1].append(at)
             else:
-                self._labels[at], sign = _SIGNS[sign % len(_SIGNS)] * (1 + sign // len(_SIGNS)), sign + 1
+                runs.append([at])
+        parts = (run if len(run) < 3 else [run[0], run[-1]] for run in runs)
+        joined = (
+            ("–" if len(run) > 2 else ", ").join(_link(entries[at], self._labels[at]) for at in part)
+            for run, part in zip(runs, parts, strict=False)
+        )
+        return f"[{', '.join(joined)}]"
 
-        def shown(match: re.Match[str]) -> str:
-            ids = sorted(map(int, match[1].split(",")), key=list(self._labels).index)
-            if isinstance(entries[ids[0]], str):
-                return self._labels[ids[0]]
-            return f"[{', '.join(_link(entries[at], self._labels[at]) for at in ids)}]"
-
-        return [MARK.sub(shown, text) for text in texts]
+    def _number(self, at: int) -> str:
+        return self._labels[at].removeprefix(self.prefix)
 
     def notes(self) -> str:
-        """The notes that the settled texts refer to, a paragraph each."""
+        """The notes that the settled texts refer to and that stand nowhere yet."""
         entries = list(self._entries.values())
-        found = [f"{label} {entries[at]}" for at, label in self._labels.items() if isinstance(entries[at], str)]
-        return "\n\n".join(found)
+        left = {
+            at: label for at, label in self._labels.items() if isinstance(entries[at], str) and at not in self._given
+        }
+        self._given |= left.keys()
+        return "<br>\n".join(f"{label} {entries[at]}" for at, label in left.items())
 
     def listed(self) -> str:
-        """The sources that the settled texts refer to, as a list with the addresses of its entries after it."""
+        """The sources that the settled texts refer to, a line a document, with the addresses after them."""
         entries = list(self._entries.values())
-        lines, addresses = [], []
+        places: dict[str, list[str]] = {}
+        addresses = []
         for at, label in self._labels.items():
             if isinstance(source := entries[at], Source):
-                lines.append(f"- [{_link(source, label)}] {escape_markdown(place_name(source.title, source.place))}")
+                document, place = _parts(source.title, source.place)
+                entry = f"[{_link(source, label)}] {escape_markdown(place)}".rstrip()
+                places.setdefault(escape_markdown(document), []).append(entry)
                 addresses += [f"[{label}]: {source.url}"] if _has_address(source) else []
+        lines = [f"- {document}: {'; '.join(found)}" for document, found in places.items()]
         return "\n".join([*lines, *([""] if addresses else []), *addresses])
 
 
@@ -104,14 +133,15 @@ def _has_address(source: Source) -> bool:
 
 def place_name(title: str, place: str | None) -> str:
     """Title and place as a reader says them: `pycls, MODEL_ZOO.md, line 9`."""
+    return ", ".join(filter(None, _parts(title, place)))
+
+
+def _parts(title: str, place: str | None) -> tuple[str, str]:
+    """The document and the place in it: `pycls, MODEL_ZOO.md` and `line 9`."""
     match = re.match(r"(?:.*/)?(?P<file>[^/:]+?)(?::(?P<first>\d+)(?:-(?P<last>\d+))?)?$", place or "")
-    if not place:
-        return title
-    if re.fullmatch(r"commit [0-9a-f]{40}", place):
-        return f"{title}, {place[:14]}"
+    if re.fullmatch(r"commit [0-9a-f]{40}", place or ""):
+        return title, (place or "")[:14]
     if match is None or not re.search(r"\.\w+$|^LICENSE$", match["file"]):
-        return f"{title}, {place}"
-    lines = ""
-    if match["first"]:
-        lines = f", lines {match['first']}–{match['last']}" if match["last"] else f", line {match['first']}"
-    return f"{title}, {match['file']}{lines}"
+        return title, place or ""
+    lines = f"lines {match['first']}–{match['last']}" if match["last"] else f"line {match['first']}"
+    return f"{title}, {match['file']}", lines if match["first"] else ""

@@ -11,7 +11,6 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import jinja2
 
@@ -19,11 +18,11 @@ from harness.benchmarking.efficiency import PER_GMAC
 from harness.cards import slices
 from harness.cards.alignment import lines_of
 from harness.cards.answers import Writer, sandbox
-from harness.cards.figures import Figure, card_figures, corruption_cells, throughput_figure
+from harness.cards.figures import Figure, accuracy_figure, card_figures, corruption_cells
 from harness.cards.knowledge import knowledge_of
-from harness.cards.markdown import cell, code
+from harness.cards.markdown import capital, cell, code
 from harness.cards.metadata import card_metadata, dump_metadata
-from harness.cards.narrative import Narrative, limitations
+from harness.cards.narrative import Narrative
 from harness.cards.record import CardRecord, figure_digest, ledger_digest, line_digest
 from harness.cards.references import References
 from harness.data.catalog import CLEAN_CROPS, Benchmark, benchmarks
@@ -88,46 +87,55 @@ _COST_NAMES = {
     "carbon.this-run": "Emissions of this run's forward passes",
     "carbon.training": "Emissions of training",
 }
-_SPEED = ("latency", "throughput", "peak-memory", "execution", "checkpoint-bytes")
-"""Beginnings of the metrics of `compute` that depend on the machine or the file."""
+_SPEED = ("compute.latency-p50", "compute.throughput", "compute.peak-memory")
+_IMPACT = ("energy.per-1000-images", "carbon.per-1000-images", "energy.training", "carbon.training")
+_MORE = ("compute.latency-p95", "compute.latency-p99", "compute.parameters", "compute.macs", "compute.flops")
+"""Costs that a card shows, the last ones folded away; the ledger has the others."""
 
 
 @dataclass(frozen=True)
 class Costs:
-    """What is known of the model's cost, by the section of the card it belongs to."""
+    """What is known of the model's cost and fit to be published, by the section of the card it belongs to."""
 
-    architecture: list[Row] = field(default_factory=list)
     speed: list[Row] = field(default_factory=list)
     impact: list[Row] = field(default_factory=list)
-
-    def __bool__(self) -> bool:
-        return any(row.evidence.class_.has_value for row in (*self.architecture, *self.speed, *self.impact))
+    more: list[Row] = field(default_factory=list)
+    withheld: list[Row] = field(default_factory=list)
+    """Timings from a machine that was not quiet."""
 
     @property
-    def hardware(self) -> dict[str, Any] | None:
-        """The machine that speed and energy were measured on, as the first such record has it."""
+    def where(self) -> str:
+        """The machine and the way that speed was measured in, or else energy; empty without either."""
         protocols = (row.evidence.protocol or {} for row in (*self.speed, *self.impact))
-        return next((protocol["hardware"] for protocol in protocols if "hardware" in protocol), None)
-
-    @property
-    def random_weights(self) -> bool:
-        """Whether something was measured without the checkpoint."""
-        every = (*self.architecture, *self.speed, *self.impact)
-        return any(str((row.evidence.protocol or {}).get("weights", "")).startswith("random") for row in every)
+        protocol = next((found for found in protocols if "hardware" in found), None)
+        if protocol is None:
+            return ""
+        hardware = protocol["hardware"]
+        virtual = " of a virtual machine" if hardware.get("virtual_machine") else ""
+        parts = [
+            hardware.get("gpu") or hardware.get("cpu"),
+            f"{hardware['threads']} thread(s){virtual}" if "threads" in hardware and "gpu" not in hardware else None,
+            protocol.get("precision"),
+            str(protocol.get("layout", "")).replace("_", " "),
+            "compiled" if protocol.get("compiled") else None,
+            "random weights" if str(protocol.get("weights", "")).startswith("random") else None,
+        ]
+        return cell(", ".join(str(part) for part in parts if part))
 
 
 def costs(ledger: Ledger) -> Costs:
-    """The ledger's evidence on size, speed, energy and carbon."""
+    """The ledger's evidence on speed, energy, carbon and size that a card shows."""
     found = Costs()
     for item in ledger:
-        family, metric = item.name.benchmark, item.name.metric
-        if metric == PER_GMAC:
-            found.speed.append(Row(item, f"{metric_name(item.key)}, {family}"))
-        elif family in ("energy", "carbon"):
-            found.impact.append(Row(item, cost_name(item.key)))
-        elif family in ("compute", "architecture"):
-            is_speed = family == "compute" and metric.startswith(_SPEED)
-            (found.speed if is_speed else found.architecture).append(Row(item, cost_name(item.key)))
+        plain, row = str(item.name.plain), Row(item, cost_name(item.key))
+        if not item.is_number or plain not in (*_SPEED, *_IMPACT, *_MORE):
+            continue
+        if item.withheld:
+            found.withheld.append(row)
+        elif plain in _IMPACT:
+            found.impact.append(row)
+        else:
+            (found.speed if plain in _SPEED and "with-decoding" not in item.name.variants else found.more).append(row)
     return found
 
 
@@ -175,11 +183,11 @@ def _variant_words(variant: str) -> str:
 
 
 def sections(ledger: Ledger) -> list[Section]:
-    """The ledger's benchmarks in the order of their first evidence."""
+    """The ledger's benchmarks in the catalog's order."""
     known, drawn = benchmarks(ledger), card_figures(ledger)
-    names = dict.fromkeys(name for item in ledger if (name := item.name.benchmark) in known)
+    present = {item.name.benchmark for item in ledger}
     found = []
-    for name in names:
+    for name in filter(present.__contains__, known):
         items = [item for item in ledger if item.name.benchmark == name and not slices.is_slice(item.key)]
         cells: dict[str, dict[int, Evidence]] = {}
         for (corruption, severity), item in corruption_cells(ledger, name).items():
@@ -228,15 +236,15 @@ def _environment(path: Path | None) -> jinja2.Environment:
     environment.filters |= {
         "cell": cell,
         "code": code,
-        "show": display.show,
         "count": display.show_count,
         "interval": display.show_interval,
         "number": display.show_number,
         "value": display.show_value,
-        "finding": slices.finding,
+        "short": display.show_short,
+        "short_interval": display.show_short_interval,
+        "capital": capital,
+        "phrase": slices.phrase,
         "group": slices.group_of,
-        "against": slices.against_the_rest,
-        "shown": slices.shown_groups,
         "certain": slices.certain,
         "place": slices.where_title,
     }
@@ -274,12 +282,10 @@ def render_card(ledger: Ledger, template: Path | None = None, *, sidecar: str | 
     """
     environment = _environment(template)
     template_name = template.name if template is not None else "model_card.md.j2"
-    found, drawn = sections(ledger), throughput_figure(ledger)
     model, name = ledger.model, str(ledger.model["name"])
-    sliced = slices.slice_results(ledger)
-    by_slice = slices.slice_figures(sliced, str(model["title"]))
-    rows = [row.evidence for section in found for row in section.rows]
-    references = References()
+    references, found, sliced = References(), sections(ledger), slices.slice_results(ledger)
+    words = Narrative(Writer(knowledge_of(name, ledger), references=references), references)
+    drawn, by_slice = _accuracy_figure(ledger, words), slices.slice_figures(sliced, str(model["title"]))
     try:
         text = environment.get_template(template_name).render(
             model=model,
@@ -288,17 +294,15 @@ def render_card(ledger: Ledger, template: Path | None = None, *, sidecar: str | 
             sections=found,
             measured=[section for section in found if section.rows or section.cells],
             pending=[section for section in found if section.pending],
-            partial=any(item.is_partial for item in rows),
-            smallest_n=min((item.n or 0 for item in rows), default=0),
             methods=_methods(ledger),
             costs=costs(ledger),
-            throughput_figure=drawn,
+            figure=drawn,
             slices=sliced,
             slice_figures=by_slice,
             slices_file=SLICES_FILE,
             evidence={item.key: item for item in ledger},
-            words=Narrative(Writer(knowledge_of(name, ledger), references=references)),
-            limitations=limitations(ledger),
+            words=words,
+            references=references,
             front_matter=dump_metadata(card_metadata(ledger, model=name)),
         )
     except (jinja2.TemplateError, TypeError, ValueError, AttributeError, LookupError, ArithmeticError) as error:
@@ -307,14 +311,33 @@ def render_card(ledger: Ledger, template: Path | None = None, *, sidecar: str | 
         raise HarnessError(f"The template {where}: {error}.", remedy="Mend the template.") from error
     by_section = [figure for section in found for figure in section.figures]
     table = slices.slices_csv(sliced)
-    # One empty line where sections that render nothing leave several; code stays as it is.
+    (text,) = references.settle(text)
+    # One empty line where parts that render nothing leave several; code stays as it is.
     parts = re.split(r"(?ms)^(```.*?^```$)", text)
     tidy = "".join(part if part.startswith("```") else re.sub(r"\n{3,}", "\n\n", part) for part in parts)
-    (tidy,) = references.settle(tidy)
-    closing = filter(None, [references.notes(), references.listed()])
-    tidy = "\n\n".join([tidy.rstrip("\n"), "## References", *closing])
-    digests = "".join(line_digest(line.text) for line in lines_of(tidy))
+    text = "\n\n".join(filter(None, [tidy.rstrip("\n"), references.notes(), _references(references)]))
+    digests = "".join(line_digest(line.text) for line in lines_of(text))
     figures = (*([drawn] if drawn else []), *by_section, *by_slice.values())
     drawings = {figure.file: figure_digest(figure.svg) for figure in figures} or None
     record = CardRecord("render", name, sidecar, ledger_digest(ledger), lines=digests, figures=drawings)
-    return RenderedCard(tidy.rstrip("\n") + f"\n\n{record}\n", figures, {SLICES_FILE: table} if table else {})
+    return RenderedCard(f"{text}\n\n{record}\n", figures, {SLICES_FILE: table} if table else {})
+
+
+def _references(references: References) -> str:
+    listed = references.listed()
+    summary = "What the numbers in brackets stand for; each is a link to the very place"
+    folded = f"<details>\n<summary>{summary}</summary>\n\n{listed}\n\n</details>"
+    return f"## References\n\n{folded}" if listed else ""
+
+
+def _accuracy_figure(ledger: Ledger, words: Narrative) -> Figure | None:
+    """Accuracy by benchmark, measured and published ones apart, beside that of siblings."""
+    rows = [(row.benchmark, row.is_measured, row.point) for row in words.headline if row.point is not None]
+    named = {True: f"{ledger.model['title']}, measured here", False: f"{ledger.model['title']}, published"}
+    own = {named[kind]: {name: at for name, is_measured, at in rows if is_measured is kind} for kind in named}
+    names = list(dict.fromkeys(name for name, _, _ in rows))
+    models = dict(sorted(own.items(), key=lambda series: -len(series[1])))
+    for sibling, points in (words.siblings.points if words.siblings is not None else {}).items():
+        models[sibling] = {name: at for name, at in points.items() if name in names}
+    models = {model: points for model, points in models.items() if points}
+    return accuracy_figure(ledger, names, models, "Bars are 95 % intervals; published values have none.")

@@ -24,7 +24,7 @@ _DISPARITIES = ("difference", "ratio", "min", "max")
 _WORST, _WORST_GAP = "worst-slices", "worst-slice-gap"
 _MOST_DOTS = 40
 _NAMED = 3
-"""Groups that a sentence names."""
+"""Groups that are named where there are many."""
 
 _COMPARED = ("gap", "p_value", "p_holm", "p_benjamini_hochberg", "detectable", "smallest_detectable")
 """How a group compares with the rest of the covered images, in the table of every group; the gap in points."""
@@ -76,6 +76,13 @@ class SlicingView:
     def detectable(self) -> list[Evidence]:
         """Groups that differ detectably from the rest, lowest first."""
         return [item for item in self.groups if comparison(item).get("detectable")]
+
+    @property
+    def below(self) -> str:
+        """The groups that are detectably below the rest, the lowest named."""
+        names = [group_of(item) for item in self.detectable if comparison(item)["gap"] < 0]
+        more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+        return ", ".join(names[:_NAMED]) + more if names else "none"
 
 
 @dataclass(frozen=True)
@@ -165,31 +172,9 @@ def where_title(where: str) -> str:
     return f"{title}, {condition.replace('_', ' ')}" if condition else title
 
 
-# --- sentences ------------------------------------------------------------------------------------------------------
-
-
-def finding(view: SlicingView) -> str:
-    """What one slicing says, as a sentence."""
-    if not view.groups:
-        assert view.waiting is not None
-        return f"{view.title}: {view.waiting.class_.value} ({view.waiting.reason})."
-    spread = view.difference
-    if spread is None:
-        return f"{view.title}: {'; '.join(map(_phrase, view.groups[:_NAMED]))}."
-    if view.verdict is not None:
-        return f"{view.title}: {view.verdict}, over {len(view.groups)} groups."
-    lowest, highest = view.groups[0], view.groups[-1]
-    apart = f"lowest for {_phrase(lowest)}, highest for {_phrase(highest)}; {show_value(spread)} apart"
-    apart += f" (95 % interval {show_interval(spread)})" if spread.interval is not None else ""
-    worse = [group_of(item) for item in view.detectable if comparison(item)["gap"] < 0]
-    if not worse:
-        return f"{view.title}: {apart}; no group is detectably below the rest."
-    more = f" and {len(worse) - _NAMED} more" if len(worse) > _NAMED else ""
-    return f"{view.title}: {apart}. Detectably below the rest: {', '.join(worse[:_NAMED])}{more}."
-
-
-def _phrase(item: Evidence) -> str:
-    return f"{group_of(item)} ({show_value(item)}, {show_interval(item)}, n = {show_count(item)})"
+def phrase(item: Evidence) -> str:
+    """A group with its accuracy: `dog, 77.8 % (70.3–83.8, n = 144)`."""
+    return f"{group_of(item)}, {show_value(item)} ({show_interval(item)}, n = {show_count(item)})"
 
 
 # --- figures --------------------------------------------------------------------------------------------------------

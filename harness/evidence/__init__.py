@@ -8,6 +8,8 @@ from harness.evidence.display import (
     show_count,
     show_interval,
     show_number,
+    show_short,
+    show_short_interval,
     show_value,
 )
 from harness.evidence.key import EvidenceKey, split_prefix
@@ -32,6 +34,8 @@ __all__ = [
     "show_count",
     "show_interval",
     "show_number",
+    "show_short",
+    "show_short_interval",
     "show_value",
     "split_prefix",
 ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 from harness.evidence.record import Evidence
 
@@ -92,3 +93,26 @@ def show_basis(item: Evidence) -> str:
 def show(item: Evidence) -> str:
     """Value, interval and count as one phrase for a sentence."""
     return f"{item.class_.value}: {item.reason}" if item.value is None else show_value(item) + show_basis(item)
+
+
+# --- in two digits, for what is estimated or depends on a machine -----------------------------------------------------
+
+
+def show_short(item: Evidence) -> str:
+    """A quantity in two digits and a handy unit: `83 MB`, `0.44 GB`, `2.4 kJ`, `32 kg CO2e`."""
+    return _shorten([item.value], item.unit or "")
+
+
+def show_short_interval(item: Evidence) -> str:
+    """The interval in two digits, e.g. `0.48–15 kJ`, or an em dash where there is none."""
+    return _shorten([item.interval.low, item.interval.high], item.unit or "") if item.interval is not None else "—"
+
+
+def _shorten(values: list[Any], unit: str) -> str:
+    thousands = 0
+    while unit in ("B", "J") and thousands < 4 and max(values) >= 99.5 * 1000**thousands:
+        thousands += 1
+    scaled = [value / 1000**thousands for value in values]
+    decimals = [max(0, 1 - math.floor(math.log10(abs(value)))) if value else 0 for value in scaled]
+    shown = "–".join(f"{value:,.{places}f}" for value, places in zip(scaled, decimals, strict=True))
+    return f"{shown} {('', 'k', 'M', 'G', 'T')[thousands]}{unit}"

@@ -177,6 +177,11 @@ class Evidence(_Record):
         """Whether the value was computed on fewer samples than the benchmark has."""
         return self.n is not None and self.N is not None and self.n < self.N
 
+    @property
+    def withheld(self) -> str | None:
+        """Why a measured value is kept here and not published, such as a timing from a busy machine."""
+        return (self.protocol or {}).get("withheld")
+
     def to_dict(self) -> dict[str, Any]:
         """The JSON form, every field present; only an interval's kind is left out where the ledger was written without."""
         data = self.model_dump(mode="json", by_alias=True)

@@ -19,6 +19,7 @@ from harness.figures.style import (
     numbered_legend,
     numbered_point,
     panels,
+    reach,
     rows,
     svg,
     tint,
@@ -84,6 +85,45 @@ def shift_scatter(shifts: Sequence[Shift], *, title: str, note: str) -> str:
     ]
     height = 1.0 + 2.4 * -(-len(shifts) // 3) + 0.16 * -(-(len(models) + 2) // 4)
     return svg(draw, (WIDTH, height), title, note, ["Top-1 accuracy in percent", *described], columns=4)
+
+
+def accuracy_by_benchmark(
+    names: Sequence[str], models: Mapping[str, Mapping[str, Point]], *, title: str, note: str
+) -> str:
+    """Accuracy of a model and of others on several benchmarks, one row a benchmark; those after the first are hollow.
+
+    Args:
+        names: of the benchmarks, the first on top.
+        models: by model and benchmark, in percent. There are four looks; further models are left out.
+        note: what a reader must know: who measured, how intervals are made.
+
+    Raises:
+        ValueError: there is nothing to draw.
+    """
+    looked = list(zip(models, LOOKS, strict=False))
+
+    def draw(figure: Figure) -> list[Artist]:
+        axes = figure.subplots()
+        handles = []
+        for model, look in reversed(looked):  # the first is drawn on top
+            points = models[model]
+            mark: dict[str, Any] = {"color": look.colour, "marker": look.marker, "markersize": 5, "linestyle": "none"}
+            mark |= {} if model == looked[0][0] else {"markerfacecolor": "white"}
+            at = [names.index(name) for name in points]
+            axes.errorbar(
+                [p.value for p in points.values()], at, xerr=reach(list(points.values())), elinewidth=1.1, **mark
+            )
+            handles.append(line(model, **mark))
+        rows(axes, names)
+        axes.grid(visible=True, axis="y")
+        axes.set_xlim(0, 100)
+        axes.set_xlabel("top-1 accuracy, %")
+        return handles[::-1]
+
+    described = [f"{m}: " + ", ".join(f"{n} {told(p)}" for n, p in models[m].items()) for m, _ in looked]
+    return svg(
+        draw, (WIDTH, 1.25 + 0.24 * len(names)), title, note, ["Top-1 accuracy in percent", *described], columns=2
+    )
 
 
 @dataclass(frozen=True)

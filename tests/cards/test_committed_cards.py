@@ -13,6 +13,7 @@ from harness.cards.record import sidecar_name
 from harness.cards.render import render_card
 from harness.cards.verify import verify_card
 from harness.evidence import EvidenceClass, Ledger
+from tests.cards.test_rendered_cards import check_size
 
 FOLDER = Path(__file__).resolve().parents[2] / "cards"
 CARDS = sorted(FOLDER.glob("*.md"))
@@ -33,6 +34,11 @@ def test_a_card_is_what_its_ledger_makes(card: Path) -> None:
         assert (FOLDER / figure.file).is_file(), f"{figure.file} is {HINT}"
     for file, text in again.tables.items():
         assert (FOLDER / file).read_text("utf-8") == text, f"{file} is {HINT}"
+
+
+@pytest.mark.parametrize("card", CARDS, ids=lambda card: card.stem)
+def test_a_card_is_read_in_a_minute(card: Path) -> None:
+    check_size(card.read_text("utf-8"))
 
 
 @pytest.mark.parametrize("card", CARDS, ids=lambda card: card.stem)
