@@ -268,11 +268,14 @@ class Writer:
 
     def _values(self, question: Question, metrics: tuple[str, ...]) -> list[tuple[str, View]]:
         """Every value that answers a question about a quantity, measured ones first, with its metric's name."""
-        found = []
+        found: list[tuple[str, View]] = []
         for key in metrics or tuple(key for key in question.evidence if question.is_measurable):
             name = self.table.benchmarks[key].name if key in self.table.benchmarks else ""
-            views = [self.knowledge.find(key), *self.knowledge.all_published(key, own=True)]
-            found += [(name, view) for view in {view.key: view for view in views if view}.values()]
+            told = {view.name.subject for _, view in found if view.fact is None}
+            candidates = (self.knowledge.find(key), *self.knowledge.all_published(key, own=True))
+            # Of a quantity's variants in the ledger the first that fits.
+            views = {v.key: v for v in candidates if v is not None and (v.fact or v.name.subject not in told)}
+            found += [(name, view) for view in views.values()]
         self._use_all([view for _, view in found])
         return found
 

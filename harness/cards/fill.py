@@ -283,7 +283,7 @@ class _Filler:
         facts = self.writer.knowledge.facts
         if not place.in_code or not _NAMES_MODEL.search(place.sentence):
             return None
-        return Answer("model name", EvidenceClass.DERIVED, [], facts.hub_id or facts.model, True)
+        return Answer("model name", EvidenceClass.DERIVED, [], facts.hub_id or facts.model.rpartition("/")[2], True)
 
     def _answer(self, questions: Sequence[Question], slot: Slot, place: Place) -> Answer:
         form: Form = slot.form
