@@ -117,6 +117,7 @@ def test_a_filled_card_goes_with_its_ledger_and_the_record_of_the_fill(ran: Path
     assert (code, "filled.fill.json" in found["stderr"]) == (ExitCode.MISSING, True)
 
 
+@pytest.mark.slow
 def test_after_a_larger_run_in_the_same_store_a_smaller_run_s_card_is_rechecked(
     run_once: Path, home: Path, tmp_path: Path
 ) -> None:
