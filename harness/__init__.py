@@ -121,6 +121,9 @@ def evaluate(
     precision: str = "fp32",
     layout: str | None = None,
     labels: str | Sequence[str] | None = None,
+    img_size: int | None = None,
+    crop_pct: float | None = None,
+    interpolation: str | None = None,
     preprocessing: Preprocessing | None = None,
     name: str | None = None,
     save_logits: bool = False,
@@ -158,6 +161,9 @@ def evaluate(
             convolutions.
         labels: what the outputs are, where the checkpoint doesn't prove it: the name of a label space, or a list of the classes
             in the order of the outputs.
+        img_size: input side in pixels, instead of the checkpoint's; with crop_pct and interpolation as timm's validate.py.
+        crop_pct: share of the resized image to crop.
+        interpolation: nearest, bilinear, bicubic, lanczos, box or hamming: the filter for resizing.
         preprocessing: from image to input; needed for, and only for, a module of your own.
         name: what to call a module of your own.
         save_logits: keep all logits in the store, in fp16.
@@ -205,6 +211,9 @@ def evaluate(
         precision=precision,
         layout=layout,
         labels=_labels(labels),
+        img_size=img_size,
+        crop_pct=crop_pct,
+        interpolation=interpolation,
         keep_logits=save_logits,
         sanity_gate=sanity_gate,
         corruption_jpeg=corruption_jpeg,
@@ -286,6 +295,9 @@ def plan(
     precision: str = "fp32",
     layout: str | None = None,
     labels: str | Sequence[str] | None = None,
+    img_size: int | None = None,
+    crop_pct: float | None = None,
+    interpolation: str | None = None,
     corruption_jpeg: bool = True,
     corruption_seed: int = 0,
     seconds: float = 60.0,
@@ -325,6 +337,9 @@ def plan(
         precision="fp32" if precision == "auto" else precision,
         layout=None if layout == "auto" else layout,
         labels=_labels(labels),
+        img_size=img_size,
+        crop_pct=crop_pct,
+        interpolation=interpolation,
         corruption_jpeg=corruption_jpeg,
         corruption_seed=corruption_seed,
         measure_seconds=seconds,
@@ -348,6 +363,9 @@ def predictions(
     condition: str | None = None,
     data: Data | None = None,
     labels: str | Sequence[str] | None = None,
+    img_size: int | None = None,
+    crop_pct: float | None = None,
+    interpolation: str | None = None,
     precision: str = "fp32",
 ) -> pd.DataFrame:
     """A model's stored predictions, one row a sample: sample_id, label, top1 … top5, their logits, correct.
@@ -356,7 +374,7 @@ def predictions(
         output: a .parquet file to write for other tools: sample_id, label, top1 … top5, target_logit, logsumexp.
         condition: such as "fog/3", for a benchmark that has them.
         data: names the copy of the images, where the store has predictions of several.
-        labels: as they were given to `evaluate`.
+        labels, img_size, crop_pct, interpolation: as they were given to `evaluate`.
         precision: fp32, bf16 or fp16: which predictions.
 
     Raises:
@@ -373,7 +391,15 @@ def predictions(
 
     if output is not None:
         check_parquet(Path(output))
-    settings = Settings(data=_data(data), offline=True, labels=_labels(labels), precision=precision)
+    settings = Settings(
+        data=_data(data),
+        offline=True,
+        labels=_labels(labels),
+        img_size=img_size,
+        crop_pct=crop_pct,
+        interpolation=interpolation,
+        precision=precision,
+    )
     frame = stored_predictions(resolve(str(model)), benchmark, condition, settings)
     if output is not None:
         write_predictions(frame, Path(output))

@@ -8,6 +8,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 from harness.errors import ExitCode, HarnessError, UsageError, unknown_name
 
@@ -39,6 +40,8 @@ def hub_is_offline() -> bool:
 PRECISIONS = ("fp32", "tf32", "bf16", "fp16")
 AUTO = "auto"
 """Precision or layout that is chosen by a measurement here."""
+FILTERS = ("nearest", "bilinear", "bicubic", "lanczos", "box", "hamming")
+"""Of Pillow, for resizing."""
 LAYOUT_NAMES = ("auto", "contiguous", "channels_last")
 SEQUENCE_METRICS = ("mce", "mean-error", "top1")
 """Metrics that a sample of the passes can estimate with an interval that holds whenever the run stops."""
@@ -62,6 +65,29 @@ class Target:
 
 
 Labels = str | tuple[str, ...] | None
+
+
+class InputChange(NamedTuple):
+    """What differs from the preprocessing that a checkpoint states, as timm's validate.py takes it; None for what doesn't."""
+
+    img_size: int | None = None
+    """Input side in pixels."""
+    crop_pct: float | None = None
+    """Share of the resized image that is cropped."""
+    interpolation: str | None = None
+    """Pillow's filter for resizing."""
+
+    @property
+    def variant(self) -> str:
+        """In evidence keys; empty for no change."""
+        size, share = (
+            f"img-{self.img_size}" if self.img_size else "",
+            f"crop-{self.crop_pct:g}" if self.crop_pct else "",
+        )
+        return "+".join(filter(None, (size, share, self.interpolation)))
+
+
+AS_STATED = InputChange()
 
 
 @dataclass(frozen=True)
@@ -99,6 +125,10 @@ class Settings:
     """Whether the network is compiled first; only `auto` precision chooses that."""
     labels: Labels = None
     """What the outputs are, where the checkpoint does not prove it: the name of a label space, or the classes in order."""
+    img_size: int | None = None
+    """These three are those of `InputChange`."""
+    crop_pct: float | None = None
+    interpolation: str | None = None
     keep_logits: bool = False
     sanity_gate: bool = True
     slices: Path | None = None
@@ -113,13 +143,26 @@ class Settings:
     """Seconds after which each measurement of speed or energy ends with the interval it has."""
 
     @property
+    def input_change(self) -> InputChange:
+        """How images are preprocessed otherwise than the checkpoint states."""
+        return InputChange(self.img_size, self.crop_pct, self.interpolation)
+
+    @property
     def whole_shard(self) -> int:
         """`shard_size` rounded up to whole batches, so that the size of a shard never decides which images share one."""
         return -(-self.shard_size // self.batch_size) * self.batch_size
 
     def __post_init__(self) -> None:
         """Refuse what no run could use, before anything is loaded."""
-        for what in ("limit", "corruption_images", "batch_size", "shard_size", "workers", "measure_seconds"):
+        for what in (
+            "limit",
+            "corruption_images",
+            "batch_size",
+            "shard_size",
+            "workers",
+            "measure_seconds",
+            "img_size",
+        ):
             value = getattr(self, what)
             if value is not None and value <= 0:
                 raise UsageError(f"{what.replace('_', ' ')} is {value}.", remedy="Give a number above 0.")
@@ -134,6 +177,12 @@ class Settings:
         for what, value, known in (("precision", self.precision, precisions), ("layout", layout, LAYOUT_NAMES)):
             if value not in known:
                 raise unknown_name(what, value, known)
+        if self.crop_pct is not None and not 0 < self.crop_pct <= 1:
+            raise UsageError(
+                f"crop pct is {self.crop_pct:g}.", remedy="Give a share above 0 and up to 1, such as 0.95."
+            )
+        if self.interpolation is not None and self.interpolation not in FILTERS:
+            raise unknown_name("interpolation", self.interpolation, FILTERS)
         if not re.fullmatch(r"auto|cpu|cuda(:\d+)?|mps", self.device):
             raise unknown_name("device", self.device, ("auto", "cpu", "cuda", "cuda:0", "mps"))
 

@@ -31,6 +31,7 @@ from harness.evidence import Evidence, EvidenceClass, EvidenceKey, Ledger, displ
 from harness.files import shipped_folder, write_text
 from harness.metrics.registry import title_of
 from harness.models.registry import registered
+from harness.settings import FILTERS
 
 _VARIANTS = {
     "open": "among all outputs",
@@ -41,6 +42,9 @@ _VARIANTS = {
     "with-decoding": "with JPEG decoding and preprocessing",
     "bf16": "in bfloat16",
     "fp16": "in float16",
+    r"img-(\d+)": "input of {} pixels",
+    r"crop-([\d.]+)": "cropped to {} of the resized image",
+    f"({'|'.join(FILTERS)})": "resized by {}",
     r"restricted-(\d+)": "on the {} classes the model has",
     r"severity-(\d)": "all corruptions at severity {}",
     r"seed-(\d+)": "corruption seed {}",

@@ -52,6 +52,10 @@ CorruptionSeed = Annotated[int, typer.Option("--corruption-seed", min=0, help=_S
 BatchSize = Annotated[int, typer.Option(min=1, help="Images a forward pass.")]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")]
 Seconds = Annotated[float, typer.Option(min=0.1, help=_SECONDS_HELP)]
+_FILTER_HELP = "Filter for resizing instead of the checkpoint's: nearest, bilinear, bicubic, lanczos, box or hamming."
+ImgSize = Annotated[int | None, typer.Option(min=1, help="Input side in pixels, instead of the checkpoint's.")]
+CropPct = Annotated[float | None, typer.Option(help="Share of the resized image to crop, instead of the checkpoint's.")]
+Interpolation = Annotated[str | None, typer.Option(help=_FILTER_HELP)]
 Labels = Annotated[list[str] | None, typer.Option("--labels", help=_LABELS_HELP)]
 Slices = Annotated[Path | None, typer.Option("--slices", help=_SLICES_HELP)]
 By = Annotated[list[str] | None, typer.Option("--by", help=_BY_HELP)]

@@ -22,6 +22,9 @@ def predictions_(
     condition: Annotated[str | None, typer.Option(help="corruption/severity, for a benchmark that has them.")] = None,
     data: options.Data = None,
     labels: options.Labels = None,
+    img_size: options.ImgSize = None,
+    crop_pct: options.CropPct = None,
+    interpolation: options.Interpolation = None,
     precision: Annotated[str, typer.Option(help="fp32, bf16 or fp16: which stored predictions.")] = "fp32",
 ) -> None:
     """Export stored predictions, one row a sample: sample_id, label, top1 … top5, target_logit, logsumexp.
@@ -29,7 +32,16 @@ def predictions_(
     Example: `harness predictions --model efficientnet-lite0 --benchmark imagenet-val --output lite0.parquet`
     """
     rows = harness.predictions(
-        model, benchmark, output=output, condition=condition, data=data, labels=labels, precision=precision
+        model,
+        benchmark,
+        output=output,
+        condition=condition,
+        data=data,
+        labels=labels,
+        img_size=img_size,
+        crop_pct=crop_pct,
+        interpolation=interpolation,
+        precision=precision,
     )
     say(f"{len(rows):,} rows: {output}")
 

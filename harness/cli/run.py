@@ -44,6 +44,9 @@ def run(
         ),
     ] = None,
     labels: options.Labels = None,
+    img_size: options.ImgSize = None,
+    crop_pct: options.CropPct = None,
+    interpolation: options.Interpolation = None,
     save_logits: Annotated[bool, typer.Option("--save-logits", help="Keep all logits in the store, in fp16.")] = False,
     corruption_jpeg: options.CorruptionJpeg = True,
     corruption_seed: options.CorruptionSeed = 0,
@@ -80,6 +83,8 @@ def run(
 
     `harness run --model ./beans-vit --data ./beans/validation`
 
+    `harness run --suite imagenet --model timm:resnet50.a1_in1k --img-size 288 --crop-pct 1.0 --interpolation bicubic`
+
     `harness run --suite imagenet -m regnet-y-040 -m convnext-base-224-22k -m timm:resnet50.a1_in1k --output sweep`
 
     `harness run --suite subgroups --model regnet-y-040 --by imagenet-x/pose --by wordnet`
@@ -108,6 +113,9 @@ def run(
         precision=precision,
         layout=layout,
         labels=labels,
+        img_size=img_size,
+        crop_pct=crop_pct,
+        interpolation=interpolation,
         save_logits=save_logits,
         sanity_gate=sanity_gate,
         corruption_jpeg=corruption_jpeg,
@@ -182,6 +190,9 @@ def plan(
         str | None, typer.Option(help="contiguous, channels_last, or auto (planned as the default).")
     ] = None,
     labels: options.Labels = None,
+    img_size: options.ImgSize = None,
+    crop_pct: options.CropPct = None,
+    interpolation: options.Interpolation = None,
     corruption_jpeg: options.CorruptionJpeg = True,
     corruption_seed: options.CorruptionSeed = 0,
     seconds: options.Seconds = 60.0,
@@ -207,6 +218,9 @@ def plan(
         precision=precision,
         layout=layout,
         labels=labels,
+        img_size=img_size,
+        crop_pct=crop_pct,
+        interpolation=interpolation,
         corruption_jpeg=corruption_jpeg,
         corruption_seed=corruption_seed,
         seconds=seconds,

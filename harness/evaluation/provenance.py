@@ -58,7 +58,12 @@ class RunProvenance:
             data=tuple(name for name in settings.data if name in used),
             options=tuple(_changed(settings, _OPTIONS | (_BENCHMARKING_OPTIONS if suite.measurements else {}))),
             in_memory=isinstance(spec.checkpoint, ModuleCheckpoint),
-            variant="" if settings.precision in ("fp32", AUTO) else settings.precision,
+            variant="+".join(
+                filter(
+                    None,
+                    ("" if settings.precision in ("fp32", AUTO) else settings.precision, settings.input_change.variant),
+                )
+            ),
         )
 
     def command(self, *, also: str | None = None) -> str:
@@ -89,6 +94,9 @@ _OPTIONS = {
     "device": "--device",
     "precision": "--precision",
     "layout": "--layout",
+    "img_size": "--img-size",
+    "crop_pct": "--crop-pct",
+    "interpolation": "--interpolation",
     "labels": "--labels",
     "sanity_gate": "--no-sanity-gate",
 }
@@ -173,10 +181,14 @@ def describe_model(spec: ModelSpec, identity: ModelIdentity | None) -> dict[str,
     }
     if identity is None:
         return entry | {"weights": None}
-    known = identity.model_dump(mode="json", exclude={"classes", "name", "reference", "title", "convolutional"})
+    stated = identity.stated or identity.preprocessing
+    known = identity.model_dump(
+        mode="json", exclude={"classes", "name", "reference", "title", "convolutional", "stated"}
+    )
+    known["preprocessing"] = stated.model_dump(mode="json")
     if identity.label_space == OWN:
         known["classes"] = list(identity.classes or ())
-    return entry | known | {"preprocessing_text": identity.preprocessing.describe()}
+    return entry | known | {"preprocessing_text": stated.describe()}
 
 
 def public_reference(spec: ModelSpec) -> str:

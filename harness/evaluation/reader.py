@@ -27,11 +27,11 @@ from harness.labels.projections import CLOSED
 from harness.metrics.types import LabelSpacePredictions
 from harness.models.registry import registered, resolve
 from harness.progress import Reporter
-from harness.settings import Settings
+from harness.settings import FILTERS, Settings
 from harness.store.ledgers import ledger_path, stored_names
 from harness.store.predictions import PredictionKey, PredictionStore, read_label_space
 
-_PROTOCOL = re.compile(r"tf32|bf16|fp16|no-jpeg|seed-\d+")
+_PROTOCOL = re.compile(r"tf32|bf16|fp16|no-jpeg|seed-\d+|img-\d+|crop-[\d.]+|" + "|".join(FILTERS))
 """Variants of an evidence key that mean other predictions, not another reading of the same ones."""
 
 

@@ -16,7 +16,7 @@ from harness.benchmarking.carbon import grid_intensity
 from harness.benchmarking.efficiency import accuracies_per_gmac
 from harness.cards.render import RenderedCard, render_card
 from harness.data.catalog import benchmarks, get_benchmark
-from harness.errors import ExitCode, HarnessError, MissingInputError
+from harness.errors import ExitCode, HarnessError, MissingInputError, UsageError
 from harness.evaluation.estimate import CostEstimate
 from harness.evaluation.plan import Condition, Plan
 from harness.evaluation.reader import StoredModel
@@ -227,6 +227,10 @@ def evaluate_model(
         grid_intensity(settings.region)  # an unknown region is worth saying before the run, not after it
     chosen, loaded = _chosen(model, preprocessing, labels, name), suite_for(suite, settings.data)
     spec = chosen.spec if isinstance(chosen, ModelState) else chosen
+    if isinstance(chosen, ModelState) and settings.input_change.variant:
+        raise UsageError(
+            "A module of your own has the input that you give with it.", remedy="Say it in preprocessing=."
+        )
     folder = None
     if output is not None:
         named = str(output).replace("{model}", spec.name).replace("{suite}", loaded.name)

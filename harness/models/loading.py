@@ -14,19 +14,19 @@ import json
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from harness.errors import ExitCode, HarnessError, MissingInputError
+from harness.errors import ExitCode, HarnessError, MissingInputError, UsageError
 from harness.files import write_text
 from harness.labels.outputs import OutputLabels, UnprovenLabelsError, declared_outputs, prove_outputs
 from harness.labels.spaces import OWN
 from harness.models.preprocessing import Preprocessing
 from harness.models.specs import BuiltModel, CheckpointFiles, ModelSpec
-from harness.settings import Labels, Settings
+from harness.settings import AS_STATED, InputChange, Labels, Settings
 
 if TYPE_CHECKING:
     import torch
@@ -54,6 +54,8 @@ class ModelIdentity(BaseModel):
     """Whether it has two-dimensional convolutions, which decides the default memory format."""
     preprocessing: Preprocessing
     preprocessing_origin: str
+    stated: Preprocessing | None = None
+    """The preprocessing that the checkpoint states, where the user's differs."""
     label_space: str
     label_proof: str
     classes: tuple[str | None, ...] | None
@@ -97,7 +99,8 @@ def find_model(spec: ModelSpec, settings: Settings, *, fetch: bool) -> ModelStat
         files = spec.checkpoint.locate(spec, offline=settings.offline or not fetch)
     except MissingInputError as error:
         return ModelState(spec, None, None, error)
-    identity = known_identity(spec, files, label_space=settings.labels, cache=settings.home / "identities")
+    cache, change = settings.home / "identities", settings.input_change
+    identity = known_identity(spec, files, label_space=settings.labels, cache=cache, change=change)
     return ModelState(spec, files, identity, None)
 
 
@@ -106,36 +109,48 @@ def load(state: ModelState, settings: Settings) -> LoadedModel:
     if state.loaded is not None:
         return state.loaded
     assert state.files is not None
-    return load_model(state.spec, state.files, label_space=settings.labels, cache=settings.home / "identities")
+    cache, change = settings.home / "identities", settings.input_change
+    return load_model(state.spec, state.files, label_space=settings.labels, cache=cache, change=change)
 
 
-def _identity_path(spec: ModelSpec, found: CheckpointFiles, label_space: Labels, cache: Path) -> Path:
+def _identity_path(
+    spec: ModelSpec, found: CheckpointFiles, label_space: Labels, cache: Path, change: InputChange
+) -> Path:
     versions = [importlib.metadata.version(name) for name in ("torch", "timm", "transformers")]
-    key = json.dumps([_IDENTITY_VERSION, spec.reference, label_space, found.stamp(), found.revision, versions])
+    key = json.dumps([_IDENTITY_VERSION, spec.reference, label_space, change, found.stamp(), found.revision, versions])
     return cache / f"{hashlib.sha256(key.encode()).hexdigest()[:32]}.json"
 
 
 def known_identity(
-    spec: ModelSpec, found: CheckpointFiles, *, label_space: Labels, cache: Path
+    spec: ModelSpec, found: CheckpointFiles, *, label_space: Labels, cache: Path, change: InputChange = AS_STATED
 ) -> ModelIdentity | None:
     """What an earlier load of the same files found out, or None. Imports no torch."""
     try:
-        return ModelIdentity.model_validate_json(_identity_path(spec, found, label_space, cache).read_bytes())
+        return ModelIdentity.model_validate_json(_identity_path(spec, found, label_space, cache, change).read_bytes())
     except (OSError, ValidationError):  # absent, or a format of another version: the model is loaded again
         return None
 
 
-def load_model(spec: ModelSpec, found: CheckpointFiles, *, label_space: Labels, cache: Path) -> LoadedModel:
+def load_model(
+    spec: ModelSpec, found: CheckpointFiles, *, label_space: Labels, cache: Path, change: InputChange = AS_STATED
+) -> LoadedModel:
     """Build the model, load its tensors, prove its labels; remember its identity under `cache`.
 
-    The outputs are what the user says (`label_space`), or for None what the checkpoint proves.
+    The outputs are what the user says (`label_space`), or for None what the checkpoint proves; images are preprocessed as it
+    states, but for what `change` says.
 
-    Raises HarnessError: a damaged or incomplete checkpoint, unstated preprocessing, labels that can't be proven.
+    Raises HarnessError: a damaged or incomplete checkpoint, unstated preprocessing, labels that can't be proven, or an input
+    size that the network can't take.
     """
     with _quiet_libraries():
         built = spec.checkpoint.build(spec, found)
-    loaded = identified(spec, built, _labels(spec, built, label_space), size=found.size(), revision=found.revision)
-    write_text(_identity_path(spec, found, label_space, cache), loaded.identity.model_dump_json(indent=1) + "\n")
+    labels = _labels(spec, built, label_space)
+    loaded = identified(spec, built, labels, size=found.size(), revision=found.revision)
+    if change != AS_STATED:
+        loaded = _with_input(loaded, built.preprocessing.changed(*change))
+    write_text(
+        _identity_path(spec, found, label_space, cache, change), loaded.identity.model_dump_json(indent=1) + "\n"
+    )
     return loaded
 
 
@@ -159,13 +174,34 @@ def identified(
         parameters=sum(p.numel() for p in built.core.parameters()),
         outputs=built.outputs,
         convolutional=any(isinstance(part, torch.nn.Conv2d) for part in built.core.modules()),
-        preprocessing=built.preprocessing.model_copy(update={"origin": ""}),
+        preprocessing=_plain(built.preprocessing),
         preprocessing_origin=built.preprocessing.origin,
         label_space=labels.space,
         label_proof=labels.proof,
         classes=labels.classes if labels.space.startswith(("custom", OWN)) else None,
     )
     return LoadedModel(identity, LogitsOnly(built.core).eval())
+
+
+def _plain(preprocessing: Preprocessing) -> Preprocessing:
+    """Without what says nothing about pixels."""
+    return preprocessing.model_copy(update={"origin": "", "crop_pct": None})
+
+
+def _with_input(loaded: LoadedModel, preprocessing: Preprocessing) -> LoadedModel:
+    import torch
+
+    height, width = preprocessing.crop
+    try:
+        with torch.no_grad():
+            loaded.module(torch.zeros(1, 3, height, width))
+    except (RuntimeError, ValueError, AssertionError) as error:
+        message = f"{loaded.identity.title} can't take images of {width}×{height} pixels: {' '.join(str(error).split())[:200]}"
+        raise UsageError(
+            message, remedy="Leave --img-size out, or choose a size that its architecture allows."
+        ) from error
+    update = {"preprocessing": _plain(preprocessing), "stated": loaded.identity.preprocessing}
+    return replace(loaded, identity=loaded.identity.model_copy(update=update))
 
 
 def build_architecture(spec: ModelSpec, *, seed: int = 0) -> torch.nn.Module:

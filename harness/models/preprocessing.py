@@ -44,8 +44,12 @@ class Preprocessing(BaseModel):
     std: tuple[float, float, float]
     crop_offset: Literal["round", "floor"] = "round"
     """How an odd margin is split: "round" as torchvision and timm do, "floor" as transformers does."""
+    bgr: bool = Field(default=False, exclude_if=lambda is_bgr: not is_bgr)
+    """Whether the model takes blue, green and red, in which order `mean` and `std` then are."""
     origin: str = Field(exclude=True, default="")
     """Where this was read; says nothing about pixels, so it is no part of the protocol."""
+    crop_pct: float | None = Field(exclude=True, default=None)
+    """The share of the resized image that is cropped, where that is stated; `resize` is rounded from it."""
 
     @model_validator(mode="after")
     def _is_of_unit_pixels(self) -> Preprocessing:
@@ -54,6 +58,28 @@ class Preprocessing(BaseModel):
         if not all(value > 0 for value in self.std):
             raise ValueError(f"std {list(self.std)} must be above 0, since pixels are divided by it")
         return self
+
+    def changed(self, img_size: int | None, crop_pct: float | None, interpolation: str | None) -> Preprocessing:
+        """The same for another input size, share that is cropped or filter, as timm's validate.py has it; None keeps what is.
+
+        The image is resized to img_size / crop_pct, rounded down, in the manner it is resized now (short side, or both
+        sides), and the centre is cropped.
+
+        >>> stated = Preprocessing(resize=256, crop=224, interpolation="bilinear", mean=(0.5,) * 3, std=(0.5,) * 3)
+        >>> stated.changed(288, 1.0, "bicubic").describe()
+        'short side 288 bicubic, centre crop 288×288, mean [0.5, 0.5, 0.5], std [0.5, 0.5, 0.5], Pillow'
+        """
+        fields: dict[str, Any] = {} if interpolation is None else {"interpolation": interpolation}
+        if img_size is not None or crop_pct is not None:
+            height, width = (img_size, img_size) if img_size is not None else self.crop
+            fields["crop"] = (height, width)
+            if isinstance(self.resize, tuple):
+                share = crop_pct or self.crop_pct or self.crop[0] / self.resize[0]
+                fields["resize"] = (math.floor(height / share), math.floor(width / share))
+            elif self.resize is not None or crop_pct is not None:
+                share = crop_pct or self.crop_pct or (min(self.crop) / self.resize if self.resize is not None else 1.0)
+                fields["resize"] = math.floor(min(height, width) / share)
+        return self.model_copy(update=fields)
 
     def describe(self) -> str:
         """One line for people."""
@@ -64,13 +90,14 @@ class Preprocessing(BaseModel):
         else:
             steps = f"resize to {self.resize[0]}×{self.resize[1]} {self.interpolation}"
         crop = f"centre crop {self.crop[0]}×{self.crop[1]}"
-        return f"{steps}, {crop}, mean {list(self.mean)}, std {list(self.std)}, Pillow"
+        order = ", BGR" if self.bgr else ""
+        return f"{steps}, {crop}{order}, mean {list(self.mean)}, std {list(self.std)}, Pillow"
 
     def pixels(self, image: Image.Image) -> np.ndarray:
-        """Resize and crop one RGB image; returns uint8 (crop height, crop width, 3), RGB."""
+        """Resize and crop one RGB image; returns uint8 (crop height, crop width, 3), in the model's order of channels."""
         if self.resize is not None:
             image = image.resize(self._target_size(image), self._filter)
-        return _centre_crop(np.asarray(image), self.crop, self.crop_offset)
+        return self._in_order(_centre_crop(np.asarray(image), self.crop, self.crop_offset))
 
     def ready_pixels(self, image: Image.Image) -> np.ndarray:
         """As `pixels` for an image that is already cropped to 224×224 (the official ImageNet-C files).
@@ -78,7 +105,10 @@ class Preprocessing(BaseModel):
         No second resize where the model's input is 224×224; another input size is resized to directly.
         """
         size = self.crop[::-1]
-        return np.asarray(image if image.size == size else image.resize(size, self._filter))
+        return self._in_order(np.asarray(image if image.size == size else image.resize(size, self._filter)))
+
+    def _in_order(self, pixels: np.ndarray) -> np.ndarray:
+        return pixels[:, :, ::-1] if self.bgr else pixels
 
     def normalise(self, batch: torch.Tensor) -> torch.Tensor:
         """Scale to [0, 1], subtract the mean, divide by the standard deviation.
@@ -149,8 +179,8 @@ def from_timm(config: dict[str, Any], origin: str) -> Preprocessing:
     scaled = math.floor(height / crop_pct), math.floor(width / crop_pct)
     if mode != "squash" and not (mode == "center" and height == width):
         raise _incomplete(origin, f"crop mode '{mode}' at {height}×{width} is not supported")
-    resize = scaled if mode == "squash" else scaled[0]
-    return _build(origin, resize=resize, crop=(height, width), interpolation=interpolation, mean=mean, std=std)
+    fields = {"resize": scaled if mode == "squash" else scaled[0], "crop": (height, width), "crop_pct": crop_pct}
+    return _build(origin, interpolation=interpolation, mean=mean, std=std, **fields)
 
 
 def from_torchvision(preset: Any, origin: str) -> Preprocessing:
@@ -165,27 +195,57 @@ def from_hub_processor(config: dict[str, Any], origin: str) -> Preprocessing:
     Only what the file states counts: a class's default mean and std can differ from the ones a checkpoint was
     trained with, so a file that leaves them out is refused.
 
-    Raises HarnessError: an unknown processor, a missing field, or a switched-off step that the model needs.
+    Raises HarnessError: an unknown processor, a missing field, or an input without a fixed size.
     """
     named = config.get("image_processor_type") or config.get("feature_extractor_type") or ""
-    family = named.removesuffix("Fast").removesuffix("Pil").removesuffix("ImageProcessor")
-    sizes = _HUB_SIZES.get(family.removesuffix("FeatureExtractor"))
+    family = (
+        named.removesuffix("Fast").removesuffix("Pil").removesuffix("ImageProcessor").removesuffix("FeatureExtractor")
+    )
+    sizes = _HUB_SIZES.get(family)
     if sizes is None:
         known = ", ".join(_HUB_SIZES)
         raise _incomplete(origin, f"the processor '{named or 'unnamed'}' is not supported (known: {known})")
-    missing = [field for field in ("size", "resample", "image_mean", "image_std") if config.get(field) is None]
-    if missing:
+    if config.get("do_pad"):
+        raise _incomplete(origin, "do_pad is switched on, which harness doesn't do")
+    if isinstance(config.get("size"), int) and family in _OF_SHORT_SIDE:
+        config = config | {"size": {"shortest_edge": config["size"]}}
+    normalised = config.get("do_normalize") is not False and family != "MobileViT"
+    needed = ["size", "resample"] if config.get("do_resize") is not False else []
+    needed += ["image_mean", "image_std"] if normalised else []
+    if missing := [field for field in needed if config.get(field) is None]:
         raise _incomplete(origin, f"it doesn't state {', '.join(missing)}, and class defaults can't be trusted")
-    for step in ("do_resize", "do_rescale", "do_normalize"):
-        if config.get(step) is False:
-            raise _incomplete(origin, f"{step} is switched off, so the model's input can't be derived")
-    resize, crop = sizes(config, origin)
+    if needed[:1] == ["size"]:
+        resize, crop = sizes(config, origin)
+    elif config.get("do_center_crop") and config.get("crop_size") is not None:
+        resize, crop = None, _height_width(config["crop_size"])
+    else:
+        raise _incomplete(origin, "do_resize is switched off and nothing is cropped, so the input has no fixed size")
     try:
-        interpolation = Image.Resampling(int(config["resample"])).name.lower()
+        interpolation = Image.Resampling(int(config.get("resample") or 0)).name.lower()
     except ValueError as error:
         raise _incomplete(origin, f"resample {config['resample']} is no Pillow filter") from error
+    mean, std = _unit_statistics(config, family, normalised=normalised)
     fields = {"resize": resize, "crop": crop, "interpolation": interpolation, "crop_offset": "floor"}
-    return _build(origin, **fields, mean=config["image_mean"], std=config["image_std"])
+    is_bgr = family == "MobileViT" and config.get("do_flip_channel_order") is not False
+    return _build(origin, **fields, mean=mean, std=std, bgr=is_bgr)
+
+
+_UNIT = 1 / 255
+"""What transformers multiplies pixels with, to bring them to [0, 1]."""
+
+
+def _unit_statistics(config: dict[str, Any], family: str, *, normalised: bool) -> tuple[list[float], list[float]]:
+    """Mean and standard deviation for pixels in [0, 1], whatever range the processor brings them to."""
+    mean, std = (config["image_mean"], config["image_std"]) if normalised else ([0.0] * 3, [1.0] * 3)
+    factor = (config.get("rescale_factor") or _UNIT) if config.get("do_rescale") is not False else 1.0
+    if family == "EfficientNet":
+        if config.get("include_top") is not False:  # divided by the standard deviation once more
+            std = [value * again for value, again in zip(std, config["image_std"], strict=True)]
+        if config.get("rescale_offset"):  # to [-1, 1]
+            mean = [value + 1 for value in mean]
+    if factor == _UNIT:
+        return list(mean), list(std)
+    return [value / (factor * 255) for value in mean], [value / (factor * 255) for value in std]
 
 
 def _convnext_sizes(config: dict[str, Any], origin: str) -> tuple[int | tuple[int, int], tuple[int, int]]:
@@ -218,11 +278,38 @@ def _height_width(size: Any) -> tuple[int, int]:
     return (int(size["height"]), int(size["width"])) if isinstance(size, dict) else (int(size), int(size))
 
 
+def _levit_sizes(config: dict[str, Any], origin: str) -> tuple[int | tuple[int, int], tuple[int, int]]:
+    """The short side is 256/224 of what is stated, then the centre is cropped."""
+    resize, crop = _field_sizes(config, origin)
+    return (int(256 / 224 * resize) if isinstance(resize, int) else resize), crop
+
+
+def _poolformer_sizes(config: dict[str, Any], origin: str) -> tuple[int | tuple[int, int], tuple[int, int]]:
+    """The short side is what is stated over crop_pct, then the centre is cropped."""
+    resize, crop = _field_sizes(config, origin)
+    if config.get("crop_pct") is None:
+        raise _incomplete(origin, "it doesn't state crop_pct")
+    edge = resize if isinstance(resize, int) else resize[0]
+    if isinstance(resize, tuple) and resize[0] != resize[1]:
+        raise _incomplete(origin, f"size {resize[0]}×{resize[1]} with crop_pct is not supported")
+    return int(edge / config["crop_pct"]), crop
+
+
 _HUB_SIZES = {
     "ConvNext": _convnext_sizes,
-    **dict.fromkeys(("ViT", "DeiT", "Bit", "CLIP", "MobileNetV2", "Swin"), _field_sizes),
+    "Levit": _levit_sizes,
+    "PoolFormer": _poolformer_sizes,
+    **dict.fromkeys(
+        (
+            *("ViT", "DeiT", "Beit", "Bit", "CLIP", "MobileNetV1", "MobileNetV2", "Swin", "MobileViT", "EfficientNet"),
+            *("Siglip", "Pvt", "Segformer"),
+        ),
+        _field_sizes,
+    ),
 }
 """How transformers' image processors turn `size` into pixels, by the processor's name."""
+_OF_SHORT_SIDE = frozenset({"Bit", "CLIP", "Levit", "MobileNetV1", "MobileNetV2", "MobileViT", "PoolFormer"})
+"""Processors to which a bare number as `size`, in an old file, means the short side and not both."""
 
 
 def _incomplete(origin: str, why: str) -> HarnessError:

@@ -186,3 +186,29 @@ def test_its_own_classes_are_none_of_imagenet(own_model: Callable[..., Path], be
         HarnessError, match=r"None of the 1,000 classes of imagenet-1k .* is among the model's 3 outputs"
     ):
         harness.evaluate(own_model(), "demo", offline=True)
+
+
+def test_another_input_is_another_protocol(
+    own_model: Callable[..., Path], trained: Any, beans: Path, home: Path
+) -> None:
+    """As timm's validate.py: evidence of its own, beside that of the checkpoint's own input."""
+    folder = own_model()
+    with pytest.raises(HarnessError, match="beans-vit can't take images of 48×48 pixels"):
+        harness.evaluate(folder, data=beans, img_size=48, offline=True)
+    plain = harness.evaluate(folder, data=beans, offline=True)
+    other = harness.evaluate(folder, data=beans, crop_pct=0.8, interpolation="bicubic", offline=True)
+    item = in_ledger(other.ledger, "beans-validation.top1:crop-0.8+bicubic")
+    assert item.protocol["preprocessing"].startswith("resize to 40×40 bicubic, centre crop 32×32")
+    assert str(item.command).endswith("--data beans-validation=DIR --crop-pct 0.8 --interpolation bicubic")
+    assert other.ledger.model["preprocessing_text"] == plain.ledger.model["preprocessing_text"]
+    stored = harness.Ledger.load(plain.stored)
+    assert {"beans-validation.top1", "beans-validation.top1:crop-0.8+bicubic"} <= {item.key for item in stored}
+    one, two = (
+        harness.predictions(folder, "beans-validation", **given)
+        for given in ({}, {"crop_pct": 0.8, "interpolation": "bicubic"})
+    )
+    assert not (one["target_logit"] == two["target_logit"]).any()
+    with pytest.raises(HarnessError, match=r"crop pct is 1\.5"):
+        harness.evaluate(folder, data=beans, crop_pct=1.5)
+    with pytest.raises(HarnessError, match="Unknown interpolation 'bicubik'"):
+        harness.evaluate(folder, data=beans, interpolation="bicubik")
