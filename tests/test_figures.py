@@ -11,6 +11,7 @@ from xml.etree import ElementTree
 import pytest
 
 from harness.evidence import Evidence, EvidenceClass, Interval
+from harness.figures.accuracy import accuracy_by_benchmark
 from harness.figures.compute import accuracy_against_cost, throughput_by_batch
 from harness.figures.corruption import corruption_bars, corruption_small_multiples
 from harness.figures.style import Point, error_of, point
@@ -171,3 +172,15 @@ def test_accuracy_against_cost_names_every_model() -> None:
     assert "small <one>: 70 (69 to 71) % at 0.4 (0.3 to 0.5). large: 84 % at 15.4" in described
     with pytest.raises(ValueError, match="positive cost"):
         accuracy_against_cost({"a": (Point(0.0), Point(1.0))}, cost="c", title="t", note="n")
+
+
+def test_benchmarks_stand_in_their_order_and_models_in_the_legend() -> None:
+    own, other = {"A": Point(9.0), "B": Point(79.2, 78.0, 80.0)}, {"B": Point(82.3)}
+    svg = accuracy_by_benchmark(["B", "A"], {"mine": own, "a sibling": other}, title="t", note="n")
+    described = ElementTree.fromstring(svg)[1].text or ""
+    assert "mine: A 9.0, B 79.2 (78.0 to 80.0). a sibling: B 82.3" in described
+    height = {n.text: float(n.get("y") or 0) for n in ElementTree.fromstring(svg).iter(f"{SVG}text")}
+    assert height["B"] < height["A"], "SVG counts downwards"
+    assert {"mine", "a sibling"} <= set(texts(svg))
+    with pytest.raises(ValueError, match="nothing to draw"):
+        accuracy_by_benchmark([], {}, title="t", note="n")

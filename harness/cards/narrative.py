@@ -389,4 +389,5 @@ def _of(row: Iterable[Fact], benchmark: str) -> Fact | None:
 
 def _device(item: Evidence) -> str:
     hardware: dict[str, Any] = (item.protocol or {}).get("hardware") or {}
-    return str(hardware.get("gpu") or hardware.get("cpu") or "this machine")
+    threads = f" ({hardware['threads']} threads)" if hardware.get("threads", 1) > 1 and "gpu" not in hardware else ""
+    return str(hardware.get("gpu") or hardware.get("cpu") or "this machine") + threads

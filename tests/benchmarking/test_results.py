@@ -18,7 +18,7 @@ from harness.benchmarking.energy import EnergyUse, Reading
 from harness.benchmarking.memory import PeakMemory
 from harness.benchmarking.ranges import Range, assumptions
 from harness.benchmarking.results import Provenance
-from harness.evidence import Evidence, EvidenceClass, Fingerprints, Ledger
+from harness.evidence import Evidence, EvidenceClass, Fingerprints, Interval, Ledger
 from harness.runtime.choosing import choose
 from harness.runtime.execution import ExecutionConfig
 from harness.runtime.hardware import describe
@@ -279,3 +279,29 @@ def test_hardware_words_are_plain_values() -> None:
     assert words["threads"] == torch.get_num_threads()
     assert words["libraries"]["torch"] == torch.__version__.partition("+")[0]
     assert isinstance(Ledger(model={}, environment=words).to_json(), str)
+
+
+@pytest.mark.parametrize(
+    ("calls", "half", "throughput", "why"),
+    [
+        (40, 0.05, 120.0, None),
+        (9, 0.05, 120.0, "9 timed calls are too few"),
+        (40, 0.2, 120.0, "its interval is 40% of the value wide: the machine was busy"),
+        # one after the other, 10 ms each, and at the slowest 10.5 ms: 95.2 images/s; the throughput's bound is 84
+        (40, 0.05, 80.0, "below the 95.2 images/s that one image after the other gives: the machine was busy"),
+    ],
+)
+def test_a_timing_is_withheld_where_the_machine_was_not_quiet(
+    calls: int, half: float, throughput: float, why: str | None
+) -> None:
+    def timed(key: str, value: float, unit: str) -> Evidence:
+        interval = Interval(low=value * (1 - half), high=value * (1 + half), method="made up")
+        fields = {"unit": unit, "interval": interval, "n": calls, "protocol": {"calls": calls}}
+        return Evidence(key=key, class_=EvidenceClass.MEASURED, value=value, **fields)
+
+    latency, speed = timed("compute.latency-p50", 10.0, "ms"), timed("compute.throughput", throughput, "images/s")
+    found = by_key(results.withhold_unfit([latency, speed]))
+    assert found["compute.throughput"].withheld == why
+    assert found["compute.throughput"].value == throughput, "the ledger keeps it"
+    again = results.withhold_unfit(list(found.values()))
+    assert by_key(again)["compute.throughput"].withheld == why

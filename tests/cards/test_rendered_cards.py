@@ -215,7 +215,7 @@ def test_a_timing_from_a_busy_machine_is_withheld() -> None:
         return render_card(ledger).text
 
     quiet, busy = card(0.1), card(0.5)
-    assert "· 15.00 ms an image on A CPU**" in quiet
+    assert "· 15.00 ms an image on A CPU (2 threads)**" in quiet
     assert "| Latency at batch 1, median | 15.00 ms | 14.25–15.75 |" in quiet
     assert "| Peak memory at batch 1 | 1.2 GB |" in quiet
     assert "15.00 ms" not in busy
