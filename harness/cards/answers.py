@@ -67,8 +67,10 @@ class ResultRow:
     @property
     def origin(self) -> str:
         view = self.paper or self.reference
-        if view is None or view.fact is None:
+        if view is None:
             return ""
+        if view.fact is None:
+            return f"this checkpoint, as its author states ({view.link})"
         prefix = "another checkpoint: " if view is self.reference else ""
         return f"{prefix}{view.label or 'this checkpoint'}, {view.fact.setting} ({view.link})"
 

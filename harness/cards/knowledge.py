@@ -11,7 +11,7 @@ from harness.cards.asked import Asked
 from harness.cards.tracing import TracedLedger
 from harness.cards.views import View
 from harness.evidence import Evidence, EvidenceClass, EvidenceKey, Ledger
-from harness.facts.collecting import SOURCES
+from harness.facts.collecting import MODEL_INDEX, SOURCES
 from harness.facts.loader import Fact, ModelFacts, Relation, decided_lineage, facts_for
 
 
@@ -115,7 +115,10 @@ class Knowledge:
         name = EvidenceKey.parse(metric)
         facts = [fact for fact in self.facts.published(name.subject) if self.stands_for(fact) is own]
         asked = [fact for fact in facts if name.variant in (None, fact.evidence.name.variant)]
-        return list(filter(self._answers, map(self._view, asked)))
+        found = list(map(self._view, asked))
+        stated = self.ledger.get(f"documented.{name.subject}:{MODEL_INDEX}") if own and name.variant is None else None
+        found += [View(stated)] if stated is not None else []
+        return list(filter(self._answers, found))
 
     def reference_row(self, metrics: Collection[str]) -> dict[str, View]:
         """Published values of another checkpoint for several metrics: of the one whose results in one evaluation hold most of

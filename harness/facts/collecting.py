@@ -17,6 +17,8 @@ from harness.facts.fields import Entry
 
 SOURCES = ("weights", "config", "processor", "timm", "training", "front-matter", "hub")
 """Variants of a key under which what another source says of the same thing is kept."""
+MODEL_INDEX = "model-index"
+"""Variant of values that a card's author publishes in its `model-index`."""
 _MARKER = re.compile(r"more\s+information\s+needed", re.IGNORECASE)
 
 

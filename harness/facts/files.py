@@ -111,7 +111,7 @@ def read_weights(collected: Collected, folder: Path, title: str, address: str | 
     formats = {_FLOATS[dtype] for dtype, _ in learned.values()}
     packed = any(dtype in _PACKED and count > 1 for dtype, count in tensors.values())
     derived: dict[str, Any] = {"class_": EvidenceClass.DERIVED}
-    stored = {"protocol": {"precision": words(sorted(formats))}} if formats and not packed else {}
+    stored = {"protocol": {"precision": f"{words(sorted(formats))}, as stored"}} if formats and not packed else {}
     size, where = (
         sum(path.stat().st_size for path in paths),
         "size of the file" if len(paths) == 1 else "sizes of the files",
@@ -167,7 +167,8 @@ def _read_classes(source: FactSource, names: Mapping[Any, Any], where: str, coun
         count, count_where = len(labels), where
     source.take([Entry(count_where, "documented.data.classes", Count, "classes")], {count_where: count})
     if labels and not is_marker(labels) and not all(re.fullmatch(r"LABEL_\d+", label) for label in labels):
-        shown = labels if len(labels) <= _MOST_NAMES else [*labels[:5], "…", labels[-1]]
+        numbered = [f"{index} {label}" for index, label in enumerate(labels)]
+        shown = numbered if len(labels) <= _MOST_NAMES else [*numbered[:5], "…", numbered[-1]]
         source.add("documented.data.class-names", "; ".join(shown), where)
 
 

@@ -20,7 +20,7 @@ import yaml
 from harness.data.catalog import benchmarks
 from harness.errors import HarnessError
 from harness.evidence import Evidence, EvidenceClass, Ledger
-from harness.facts.collecting import Collected, FactSource, is_marker, words
+from harness.facts.collecting import MODEL_INDEX, Collected, FactSource, is_marker, words
 from harness.facts.fields import EMISSIONS, METADATA, NAMED, Entry
 from harness.facts.files import read_folder, read_timm
 from harness.facts.loader import facts_for
@@ -30,8 +30,6 @@ from harness.models.specs import ModelSpec
 
 TIMEOUT = 5.0
 """Seconds that the Hub has to answer."""
-MODEL_INDEX = "model-index"
-"""Variant of values that a card's author publishes in its `model-index`."""
 _FRONT_MATTER = re.compile(r"\A\ufeff?---[ \t]*\r?\n(.*?)^---[ \t]*\r?$", re.DOTALL | re.MULTILINE)
 _SHARES = ("accuracy", "f1", "precision", "recall")
 

@@ -90,7 +90,7 @@ def test_each_value_names_its_file_and_field(tmp_path: Path) -> None:
         "documented.architecture.layers": (2, "config.json, num_hidden_layers"),
         "documented.architecture.activation": ("GELU", "config.json, hidden_act"),
         "documented.data.classes": (3, "config.json, id2label"),
-        "documented.data.class-names": ("oak; elm; ash", "config.json, id2label"),
+        "documented.data.class-names": ("0 oak; 1 elm; 2 ash", "config.json, id2label"),
         "documented.model.dtype": ("float16", "config.json, torch_dtype"),
         "documented.preprocessing.interpolation": ("bilinear", "preprocessor_config.json, resample"),
         "documented.preprocessing.std": ([0.25, 0.25, 0.25], "preprocessor_config.json, image_std"),
@@ -372,3 +372,42 @@ def test_no_content_of_a_file_makes_reading_fail(tmp_path: Path) -> None:
         )
         written(tmp_path, readme=f"---\n{json.dumps(front)}\n---\n", all_results={"epoch": chance.choice(values)})
         read(tmp_path)
+
+
+def test_a_filled_card_says_what_the_files_say(tmp_path: Path) -> None:
+    weights = {"w": np.zeros((1000, 1000), np.float16)}
+    save_file(weights, written(tmp_path, config=CONFIG, processor=PROCESSOR, readme=README) / "model.safetensors")
+    card = f"""# Leaves
+
+The encoder has {M} layers. Weights are stored in {M} precision.
+
+- **Labels, in the order of the outputs:** {M}
+- **Normalization:** {M}
+- **Tokenization:** {M}
+- **Top-1 accuracy on ImageNet:** {M}
+
+| | fp32 | stored file |
+|---|---|---|
+| Size of the weights | {M} | {M} |
+
+### Training Data
+
+{M}
+"""
+    result = harness.fill(README.partition("# Leaves")[0] + card, model=str(tmp_path))
+    text = result.text.decode()
+    for answer in (
+        "float16",
+        "0 oak; 1 elm; 2 ash",
+        "means 0.5, 0.5, 0.5 and standard",
+        "nothing is tokenised",
+        "71.5 %",
+        "somebody/leaves",
+    ):
+        assert answer.lower() in text.lower(), answer
+    row = next(line for line in text.splitlines() if line.startswith("| Size of the weights"))
+    _, _, single, stored, _ = row.split("|")
+    assert "4.0 MB" in single
+    assert "2.0 MB" in stored
+    assert "4.0 MB" not in stored
+    assert {row["class"] for row in result.report["markers"]} <= {"documented", "derived", "not-applicable", "pending"}
