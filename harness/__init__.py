@@ -673,6 +673,8 @@ def compare(
     slices: str | Path | None = None,
     data: Data | None = None,
     allow_different_protocols: bool = False,
+    until: str | None = None,
+    margin: float | None = None,
 ) -> Compared:
     """Compare models on the same samples, from stored predictions, in seconds.
 
@@ -687,6 +689,9 @@ def compare(
         slices: your own slices, as in `evaluate`.
         data: names the copy of the images, where the store has predictions of several.
         allow_different_protocols: compare all the same, and state the differences.
+        until: "decided" runs two models, on the same random passes of the suite, until it is settled who is better or that
+            they differ by less than the margin.
+        margin: in points of mCE, mean error or top-1.
 
     Raises:
         HarnessError: no samples in common, different protocols, or a name that is none.
@@ -700,11 +705,21 @@ def compare(
     >>> [(c.where, c.n, c.difference, round(c.p, 3)) for c in found.comparisons]
     [('imagenet-val', 1, 100.0, 1.0)]
     """
+    from harness.evaluation.comparing import Compared
     from harness.evaluation.comparing import compare as compare_models
     from harness.evaluation.reader import stored_model
     from harness.evaluation.slice_requests import request_of
     from harness.evaluation.suites import load_suite
 
+    if until is not None or margin is not None:
+        from harness.evaluation.until import check_decided, decide
+        from harness.models.registry import resolve
+
+        check_decided(until, margin, suite, beside=bool(benchmark or by or slices))
+        settings = Settings(data=_data(data), offline=hub_is_offline())
+        specs = [resolve(name) for name in models]
+        decided = decide(specs, load_suite(str(suite)), float(margin or 0), settings, Reporter())
+        return Compared.settled([spec.name for spec in specs], decided)
     loaded = load_suite(str(suite)) if suite is not None else None
     request = request_of(loaded, _path(slices), _list(by))
     settings = Settings(data=_data(data), offline=True)

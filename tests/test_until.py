@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
+from PIL import Image
 
 import harness
 from harness.corruptions.names import IMAGENET_C
@@ -16,15 +18,18 @@ from harness.data.catalog import get_benchmark
 from harness.data.local import open_dataset
 from harness.data.locations import locate
 from harness.errors import ExitCode, UsageError
+from harness.evaluation.comparing import Compared
 from harness.evaluation.plan import make_plan
 from harness.evaluation.suites import Suite, parse_suite
-from harness.evaluation.until import VARIANT, SampledBenchmark, check_target, sampled_benchmarks
+from harness.evaluation.until import VARIANT, Decision, SampledBenchmark, check_target, decide, sampled_benchmarks
 from harness.evidence import EvidenceClass
 from harness.labels.spaces import label_space
 from harness.models.loading import find_model
+from harness.models.modules import from_module, module_state
 from harness.models.registry import resolve
 from harness.progress import Reporter
 from harness.settings import Settings, parse_target
+from harness.store.predictions import PredictionStore
 from tests.conftest import in_ledger
 
 PHOTOGRAPHS = "foolbox-imagenet-20"
@@ -85,40 +90,6 @@ def test_a_target_out_of_reach_says_what_can_be_reached(tmp_path: Path, foolbox_
     assert sampled_photographs(tmp_path, reachable).passes_needed(known=False) <= 20 * 76
 
 
-def test_top1_stops_goes_on_and_is_extended(
-    home: Path, tmp_path: Path, foolbox_images: list[Any], request: pytest.FixtureRequest
-) -> None:
-    path, key = saved(tmp_path, PHOTOGRAPHS), f"{PHOTOGRAPHS}.top1:{VARIANT}"
-
-    def run(until: str) -> harness.Evaluation:
-        return harness.evaluate("efficientnet-lite0", path, until=until, offline=True, output=tmp_path / "out")
-
-    wide = run("top1:60")
-    assert wide.exit_code is ExitCode.DONE
-    first = in_ledger(wide.ledger, key)
-    assert first.interval is not None
-    assert (first.interval.kind, first.N) == ("confidence-sequence", 20)
-    assert first.interval.high - first.interval.low <= 120
-    assert first.n is not None
-    assert first.n < 20
-    assert first.command == "harness run --suite photographs.yaml --model efficientnet-lite0 --until top1:60"
-    assert wide.ledger.get(f"{PHOTOGRAPHS}.top1") is None, "neither measured nor pending"
-    # A finer target goes on with what is stored, at the price of the smaller share that later targets have.
-    fine = in_ledger(run("top1:50").ledger, key)
-    assert fine.n is not None
-    assert first.n <= fine.n <= 20
-    assert fine.protocol is not None
-    assert fine.protocol["sampling"]["for"] == "top1:60", (
-        "the share of the error probability is that of the first target"
-    )
-    request.getfixturevalue("never_loaded")
-    again = in_ledger(run("top1:60").ledger, key)
-    assert (again.value, again.interval, again.n) == (first.value, first.interval, first.n)
-    assert f"{VARIANT}" not in (tmp_path / "out" / "card.md").read_text().partition("\n---\n")[0], (
-        "not in the front matter"
-    )
-
-
 def test_sample_ids_alone_decide_the_order(tmp_path: Path, foolbox_images: list[Any]) -> None:
     sampled = sampled_photographs(tmp_path, "mce:30")
     assert len(sampled.conditions) == 76  # 75 cells and the clean crops; the four extra corruptions are left out
@@ -149,6 +120,114 @@ def test_planned_passes_stand_beside_those_of_the_whole(home: Path, foolbox_imag
     (sample,) = planned.cost.samples
     assert (sample.metric, sample.half_width, sample.all_passes) == ("top1", 60, 20)
     assert planned.cost.images == sample.passes < 20
+
+
+PIXELS = harness.Preprocessing(resize=32, crop=32, interpolation="bilinear", mean=(0.0,) * 3, std=(1.0,) * 3)
+
+
+class Shade(torch.nn.Module):
+    """Tells ten classes apart by how bright an image is; `blind` always answers the first one."""
+
+    def __init__(self, *, blind: bool = False) -> None:
+        super().__init__()
+        levels = torch.full((1000,), 1e6)
+        levels[: 1 if blind else 10] = torch.arange(1 if blind else 10) / 10
+        self.levels = torch.nn.Parameter(levels, requires_grad=False)
+
+    def forward(self, pixels: torch.Tensor) -> torch.Tensor:
+        return -20 * (pixels.mean(dim=(1, 2, 3))[:, None] - self.levels).abs()
+
+
+@pytest.fixture
+def shades(tmp_path: Path) -> Path:
+    """500 images of one shade each, under the names of the validation images of the first ten classes."""
+    classes = label_space("imagenet-1k").classes
+    for name, label in validation_labels().items():
+        if label < 10:
+            (tmp_path / "val" / classes[label]).mkdir(parents=True, exist_ok=True)
+            Image.new("RGB", (32, 32), (round(25.5 * label),) * 3).save(
+                tmp_path / "val" / classes[label] / name, "JPEG"
+            )
+    return tmp_path / "val"
+
+
+def test_top1_stops_goes_on_and_is_extended(
+    home: Path, tmp_path: Path, shades: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def run(until: str) -> harness.Evaluation:
+        return harness.evaluate(
+            Shade(),
+            saved(tmp_path, "imagenet-val"),
+            data={"imagenet-val": shades},
+            until=until,
+            preprocessing=PIXELS,
+            labels="imagenet-1k",
+            name="shade",
+            offline=True,
+            output=tmp_path / "out",
+        )
+
+    key = f"imagenet-val.top1:{VARIANT}"
+    wide = run("top1:20")
+    assert wide.exit_code is ExitCode.DONE
+    first = in_ledger(wide.ledger, key)
+    assert first.interval is not None
+    assert (first.value, first.interval.kind, first.N) == (100, "confidence-sequence", 50_000)
+    assert first.interval.high - first.interval.low <= 20  # to 100 and no further
+    assert wide.ledger.get("imagenet-val.top1") is None, "neither measured nor pending"
+    assert first.command is not None
+    assert "--until top1:20" in first.command
+    assert VARIANT not in (tmp_path / "out" / "card.md").read_text().partition("\n---\n")[0], "not in the front matter"
+    # A finer target goes on with what is stored, at the price of the smaller share that later targets have.
+    fine = in_ledger(run("top1:10").ledger, key)
+    assert first.n is not None
+    assert fine.n is not None
+    assert first.n < fine.n < 500
+    assert fine.protocol is not None
+    assert fine.protocol["sampling"]["for"] == "top1:20", (
+        "the share of the error probability is that of the first target"
+    )
+    monkeypatch.setattr(PredictionStore, "write", None)  # all is stored
+    again = in_ledger(run("top1:20").ledger, key)
+    assert (again.value, again.interval, again.n) == (first.value, first.interval, first.n)
+
+
+def test_two_models_are_run_until_it_is_settled_who_is_better(tmp_path: Path, shades: Path) -> None:
+    settings = Settings(
+        home=tmp_path / "home", data_home=None, data={"imagenet-val": str(shades)}, offline=True, sanity_gate=False
+    )
+
+    def settled(margin: float, **modules: torch.nn.Module) -> Decision:
+        states = [module_state(from_module(module, PIXELS, "imagenet-1k", name)) for name, module in modules.items()]
+        (found,) = decide(states, suite("imagenet-val"), margin, settings, Reporter(quiet=True))
+        return found
+
+    better = settled(15, seeing=Shade(), blind=Shade(blind=True))
+    assert better.verdict == "seeing is better"
+    assert better.low <= 90 <= better.high  # all of ten classes against one of them
+    assert better.passes < 250
+    worse = settled(15, blind=Shade(blind=True), seeing=Shade())
+    assert (worse.verdict, worse.difference) == ("seeing is better", -better.difference)
+    alike = settled(15, seeing=Shade(), seeing_too=Shade())
+    assert alike.verdict == "they differ by less than 15 points"
+    assert (alike.difference, alike.metric) == (0, "top1")
+    assert settled(0.5, seeing=Shade(), seeing_too=Shade()).verdict is None, "500 images don't tell"
+    assert Compared.settled(["seeing", "seeing_too"], [alike]).exit_code is ExitCode.DONE
+    with pytest.raises(UsageError, match="two different models"):
+        settled(15, seeing=Shade())
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"until": "decided", "suite": "corruption"},
+        {"margin": 0.5},
+        {"until": "mce:0.5", "margin": 0.5, "suite": "corruption"},
+    ],
+)
+def test_half_of_what_a_decision_needs_is_refused(home: Path, options: dict[str, Any]) -> None:
+    with pytest.raises(UsageError, match="belong together"):
+        harness.compare(["efficientnet-lite0", "regnet-y-040"], **options)
 
 
 @pytest.mark.slow

@@ -41,6 +41,15 @@ def compare(
     allow_different_protocols: Annotated[
         bool, typer.Option("--allow-different-protocols", help="Compare all the same, and state the differences.")
     ] = False,
+    until: Annotated[
+        str | None,
+        typer.Option(
+            metavar="decided",
+            help="Run both models, on the same random passes, until it is settled who is better or that they differ by less "
+            "than --margin.",
+        ),
+    ] = None,
+    margin: Annotated[float | None, typer.Option(help="In points of mCE, mean error or top-1.")] = None,
     disagreements: Annotated[
         Path | None,
         typer.Option(help="Write the images that one gets right and another wrong to this .csv or .parquet file."),
@@ -65,6 +74,8 @@ def compare(
     `harness compare resnet50 vgg16 --benchmark imagenet-val --by imagenet-x`
 
     `harness compare resnet50 vgg16 --disagreements differ.csv`
+
+    `harness compare regnet-y-040 timm:resnet50.a1_in1k --suite corruption --until decided --margin 0.5`
     """
     from harness.files import atomic_write, write_text
 
@@ -80,6 +91,8 @@ def compare(
         slices=slices,
         data=data,
         allow_different_protocols=allow_different_protocols,
+        until=until,
+        margin=margin,
     )
     text = comparison_text(compared, output_format)
     if output is None:

@@ -203,6 +203,8 @@ def comparison_text(compared: Compared, output_format: str) -> str:
         return json.dumps(compared.to_dict(), indent=2, ensure_ascii=False, allow_nan=False)
     if output_format == "csv":
         return str(compared.frame().to_csv(index=False))
+    if compared.decisions:
+        return "\n\n".join(map(str, compared.decisions))
     columns, rows = _main_rows(compared)
     if output_format == "table":
         numeric = frozenset(i for i, name in enumerate(columns) if name in _NUMERIC)

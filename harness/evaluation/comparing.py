@@ -24,6 +24,7 @@ from harness.evaluation.common_samples import ComparedSet, Remark, against_real,
 from harness.evaluation.reader import StoredModel
 from harness.evaluation.slice_requests import Groups, Request, groups_by, is_sliced
 from harness.evaluation.suites import Suite
+from harness.evaluation.until import Decision
 from harness.evidence import decimals_for, split_prefix
 from harness.metrics import intervals, paired
 from harness.metrics.multiplicity import holm
@@ -132,10 +133,18 @@ class Compared:
     differences: tuple[Remark, ...]
     """Of protocol, by the first part of evidence keys; among the notes, too."""
     level: float
+    decisions: tuple[Decision, ...] = ()
+    """Of models that were run until it was settled who is better; then there is nothing else here."""
+
+    @classmethod
+    def settled(cls, models: Sequence[str], decisions: Sequence[Decision]) -> Compared:
+        """A comparison of models that were run until it was settled who is better."""
+        return cls(tuple(models), (), (), (), (), (), (), intervals.LEVEL, tuple(decisions))
 
     @property
     def exit_code(self) -> ExitCode:
-        return ExitCode.INCOMPLETE if self.missing else ExitCode.DONE
+        unsettled = any(decision.verdict is None for decision in self.decisions)
+        return ExitCode.INCOMPLETE if self.missing or unsettled else ExitCode.DONE
 
     @cached_property
     def agreements(self) -> dict[tuple[str, str, str], paired.Agreement]:
@@ -189,12 +198,14 @@ class Compared:
 
     def frame(self) -> pd.DataFrame:
         """One row a comparison: the fields of `Comparison`, and whether they differ in `detected` and `verdict`."""
-        return pd.DataFrame(self._rows())
+        return pd.DataFrame(self._rows() or [asdict(decision) for decision in self.decisions])
 
     def _rows(self) -> list[dict[str, Any]]:
         return [asdict(c) | {"detected": c.detected, "verdict": c.verdict} for c in self.comparisons]
 
     def _repr_html_(self) -> str:
+        if self.decisions:
+            return str(self.frame().to_html(index=False))
         columns = ["where", "first", "other", "n", "difference", "low", "high", "p_holm", "verdict"]
         return str(self.frame()[columns].to_html(index=False))
 
@@ -209,6 +220,7 @@ class Compared:
             "missing": list(self.missing),
             "means": [asdict(mean) for mean in self.means],
             "comparisons": self._rows(),
+            "decisions": [asdict(decision) for decision in self.decisions],
             "agreement": [
                 {"first": a, "other": b, "where": where} | asdict(found)
                 for (a, b, where), found in self.agreements.items()

@@ -13,7 +13,7 @@ import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cache, cached_property
 from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,7 +24,7 @@ import pandas as pd
 from harness.corruptions.names import IMAGENET_C
 from harness.data.catalog import CLEAN_CROPS, Benchmark, get_benchmark
 from harness.errors import HarnessError, UsageError
-from harness.evaluation.plan import Condition, Plan, condition_projections, sample_keys, stored_under
+from harness.evaluation.plan import Condition, Plan, condition_projections, make_plan, sample_keys, stored_under
 from harness.evaluation.scoring import Scored, ScoredMetric, pooled, to_evidence
 from harness.evaluation.suites import Suite
 from harness.evidence import Evidence, EvidenceKey
@@ -44,10 +44,11 @@ from harness.metrics.sampling import (
     quantile_groups,
 )
 from harness.metrics.types import Estimate, IntArray
-from harness.models.loading import ModelIdentity
+from harness.models.loading import LoadedModel, ModelIdentity, ModelState, find_model, load
+from harness.models.specs import ModelSpec
 from harness.progress import Reporter
 from harness.runtime.execution import fixed_config
-from harness.settings import Target
+from harness.settings import Settings, Target, parse_target
 from harness.store.predictions import PredictionStore
 
 if TYPE_CHECKING:
@@ -123,9 +124,6 @@ class SampledBenchmark:
             for condition, order, count in zip(self.conditions, self.orders, counts.tolist(), strict=True)
         ]
 
-    def sequence(self, first_target: float, *, known: bool) -> ConfidenceSequence:
-        return ConfidenceSequence.of(self.design, first_target, known=known)
-
     def is_known(self, plan: Plan) -> bool:
         """Whether the plan runs the same images without corruption in full."""
         whole = (c for c in plan.runnable if c.dataset is not None and c.images == len(c.dataset))
@@ -140,12 +138,12 @@ class SampledBenchmark:
         Raises:
             HarnessError: more than there are; says which half width can be reached.
         """
-        needed = self.sequence(self.target, known=known).passes_to(self.design)
+        needed = ConfidenceSequence.of(self.design, self.target, known=known).passes_to(self.design)
         if needed is not None:
             return needed
         n = np.array([self.design.most_blocks * self.design.block])
         reach = self.target
-        while self.sequence(reach, known=known).passes_to(self.design) is None:
+        while ConfidenceSequence.of(self.design, reach, known=known).passes_to(self.design) is None:
             reach *= 1.05
         raise UsageError(
             f"--until {self.metric}:{self.target:g} can't be met with the {self.design.images:,} images of "
@@ -297,77 +295,139 @@ def _check_same_images(sampled: SampledBenchmark) -> None:
 
 
 @dataclass(frozen=True, eq=False)
-class Look:
-    """What is known after some blocks."""
+class _Runner:
+    """A model on its way: a plan that is run again and again, each time with more images of what is sampled."""
 
-    passes: Passes
-    value: float
-    half_width: float
-    variance: float
-    """Of a pass's contribution, as seen."""
+    plan: Plan
+    identity: ModelIdentity
+    load_once: Load
+    reporter: Reporter
+
+    @cached_property
+    def sampled(self) -> list[SampledBenchmark]:
+        return sampled_benchmarks(self.plan)
+
+    @cached_property
+    def clean(self) -> list[Condition | None]:
+        """For each sampled benchmark the same images without corruption, where the predictions of all of them are had."""
+        return [_clean_images(sampled, self) for sampled in self.sampled]
+
+    def predict(self, blocks: Sequence[int]) -> Predicted:
+        """What is not sampled, in full; of each sampled benchmark so many blocks."""
+        from harness.evaluation.predicting import predict_conditions  # loads torch
+
+        until = self.plan.settings.until
+        drawn = [c for sampled, n in zip(self.sampled, blocks, strict=True) for c in sampled.after(n)]
+        whole = {c.title: c for c in (*self.plan.conditions, *self.clean) if c and not is_sampled(c.benchmark, until)}
+        waiting = [c for c in self.plan.conditions if is_sampled(c.benchmark, until) and c.missing is not None]
+        step = replace(self.plan, conditions=(*whole.values(), *drawn, *waiting))
+        return predict_conditions(step, self.identity, self.load_once, self.reporter)
 
 
 @dataclass(eq=False)
 class _Course:
-    """A benchmark on its way to the target."""
+    """A benchmark on its way to its end: one model until it is precise enough, or two until it is settled who is better."""
 
-    sampled: SampledBenchmark
+    sampled: tuple[SampledBenchmark, ...]
+    """The same benchmark for each model."""
+    clean: tuple[Condition | None, ...]
     sequence: ConfidenceSequence
-    clean: Condition | None
     blocks: int
-    known: tuple[IntArray, IntArray] | None = None
-    """Group of each image, and the groups' sizes, by the clean predictions."""
-    look: Look | None = None
+    passes: Passes | None = None
+    """Of one model, or of the first minus the other."""
+    value: float = 0.0
+    """In points: the sum of errors, or the difference."""
+    half_width: float = np.inf
     done: bool = False
     scored: list[Scored] = field(default_factory=list)
+    """Of the last model."""
+    is_known: bool = False
+    """Whether clean predictions take part."""
 
-    def take(self, scored: Mapping[str, Scored]) -> None:
-        """Look at what there is, and decide how far to go until the next look."""
-        parts = [scored.get(condition.title) for condition in self.sampled.conditions]
-        if any(part is None for part in parts):  # one failed, which is told already
+    @property
+    def target(self) -> float:
+        return self.sampled[0].target
+
+    @property
+    def outcome(self) -> str | None:
+        """What is settled: `reached`; of two models `first`, `other`, or `margin` where they differ by less; None for nothing."""
+        if len(self.sampled) == 1:
+            return "reached" if self.half_width <= self.target else None
+        if abs(self.value) > self.half_width:
+            return "first" if self.value < 0 else "other"  # the one with fewer errors
+        return "margin" if abs(self.value) + self.half_width < self.target else None
+
+    def take(self, scored: Sequence[Mapping[str, Scored]]) -> None:
+        """Look at what there is, and decide how far to go until the next look.
+
+        Args:
+            scored: of each model, by condition.
+
+        Raises:
+            HarnessError: an image can't be read.
+        """
+        made = [self._passes_of(which, conditions) for which, conditions in enumerate(scored)]
+        found = [one for one in made if one is not None]
+        if len(found) < len(made):  # a condition failed, which is told already
             self.done = True
             return
-        self.scored = [part for part in parts if part is not None]
-        if self.known is None and self.clean is not None and self.clean.title in scored:
-            self.known = _by_clean_predictions(scored[self.clean.title], self.sampled)
-        self.look = look(self.sampled, self.sequence, self.scored, self.known)
-        design, most = self.sampled.design, self.sampled.design.most_blocks
-        if self.look.half_width <= self.sampled.target or self.blocks >= most:
+        self.passes = found[0] if len(found) == 1 else found[0].minus(found[1])
+        n, total, squares = self.passes.looks()
+        self.value, self.half_width = float(total[-1]), float(self.sequence.half_width(n[-1:], squares[-1:])[0])
+        design = self.sampled[0].design
+        if self.outcome is not None or self.blocks >= design.most_blocks:
             self.done = True
             return
-        wanted = replace(self.sequence, target=self.sampled.target)
-        ahead = wanted.passes_to(design, self.look.variance) or most * design.block
-        step = max(1, ahead // design.block // _LOOKS)
-        self.blocks = min(most, max(self.blocks + 1, min(ahead // design.block, self.blocks + step)))
+        variance = float(squares[-1] / counted(design, n[-1:])[0])
+        ahead = replace(self.sequence, target=self.target).passes_to(design, variance)
+        blocks = design.most_blocks if ahead is None else ahead // design.block
+        step = max(1, blocks // _LOOKS)
+        self.blocks = min(design.most_blocks, max(self.blocks + 1, min(blocks, self.blocks + step)))
 
-
-def look(
-    sampled: SampledBenchmark,
-    sequence: ConfidenceSequence,
-    scored: Sequence[Scored],
-    known: tuple[IntArray, IntArray] | None,
-) -> Look:
-    """The estimate and its half width from the predictions of whole blocks.
-
-    Raises:
-        HarnessError: an image can't be read.
-    """
-    wrong = []
-    for part in scored:
-        if part.unreadable:
-            raise HarnessError(
-                f"{part.prefix}: {part.unreadable} image(s) of the sample can't be read, and a sample needs all of its images.",
-                remedy="Repair the copy of the data set, then repeat the command.",
-            )
-        wrong.append(~part.correct())
-    groups, sizes = None, None
-    if known is not None:
+    def _passes_of(self, which: int, scored: Mapping[str, Scored]) -> Passes | None:
+        sampled, clean = self.sampled[which], self.clean[which]
+        if any(condition.title not in scored for condition in sampled.conditions):
+            return None
+        self.scored = [scored[condition.title] for condition in sampled.conditions]
+        for part in self.scored:
+            if part.unreadable:
+                raise HarnessError(
+                    f"{part.prefix}: {part.unreadable} image(s) of the sample can't be read, and a sample needs all of its "
+                    "images.",
+                    remedy="Repair the copy of the data set, then repeat the command.",
+                )
+        wrong = [~part.correct() for part in self.scored]
+        known = _by_clean_predictions(scored[clean.title], sampled) if clean and clean.title in scored else None
+        self.is_known = known is not None
+        if known is None:
+            return passes(Draws.of(sampled.design, wrong))
         groups = [known[0][order[: len(w)]] for order, w in zip(sampled.orders, wrong, strict=True)]
-        sizes = known[1]
-    made = passes(Draws.of(sampled.design, wrong, groups, sizes))
-    n, total, squares = made.looks()
-    variance = float(squares[-1] / counted(sampled.design, n[-1:])[0])
-    return Look(made, float(total[-1]), float(sequence.half_width(n[-1:], squares[-1:])[0]), variance)
+        return passes(Draws.of(sampled.design, wrong, groups, known[1]))
+
+    def __str__(self) -> str:
+        sampled, n = self.sampled[0], self.blocks if self.passes is None else self.passes.draws.blocks
+        value = 100 - self.value if sampled.metric == "top1" and len(self.sampled) == 1 else self.value
+        what = f"{sampled.metric}{' difference' if len(self.sampled) > 1 else ''}"
+        short = ": no more passes can be drawn" if self.done and self.outcome is None else ""
+        return (
+            f"{sampled.benchmark.name}: {what} {value:.2f} ± {self.half_width:.2f} after {n * sampled.design.block:,} passes"
+            f"{short}"
+        )
+
+
+def _follow(courses: Sequence[_Course], runners: Sequence[_Runner], reporter: Reporter) -> list[Predicted]:
+    """Run until all courses are done; the predictions of each model."""
+    while True:
+        predicted = [runner.predict([course.blocks for course in courses]) for runner in runners]
+        for course in courses:
+            if not course.done:
+                course.take([one.scored for one in predicted])
+                reporter.note(str(course))
+        if all(course.done for course in courses):
+            return predicted
+        for one in predicted:
+            if one.energy is not None:
+                one.energy.leave()
 
 
 def predict_until(
@@ -380,60 +440,154 @@ def predict_until(
     Raises:
         HarnessError: a target that can't be met with the images here; the sanity gate.
     """
-    from harness.evaluation.predicting import predict_conditions
-
-    target = plan.settings.until
-    assert target is not None
-    courses = [_started(sampled, plan, identity, reporter) for sampled in sampled_benchmarks(plan)]
-    others = [c for c in plan.conditions if not is_sampled(c.benchmark, target)]
-    waiting = [c for c in plan.conditions if is_sampled(c.benchmark, target) and c.missing is not None]
-    beside = {course.clean.title: course.clean for course in courses if course.clean is not None}
-    beside = {title: clean for title, clean in beside.items() if title not in {c.title for c in others}}
-    while True:
-        drawn = [condition for course in courses for condition in course.sampled.after(course.blocks)]
-        step = replace(plan, conditions=(*others, *beside.values(), *drawn, *waiting))
-        predicted = predict_conditions(step, identity, load_once, reporter)
-        for course in courses:
-            if not course.done:
-                course.take(predicted.scored)
-                _tell(course, reporter)
-        if all(course.done for course in courses):
-            break
-        if predicted.energy is not None:
-            predicted.energy.leave()
-    evidence = [item for course in courses if course.look is not None for item in _evidence(course)]
-    own = tuple(c for c in predicted.plan.conditions if c.title not in beside)
+    runner = _Runner(plan, identity, load_once, reporter)
+    courses = []
+    for sampled, clean in zip(runner.sampled, runner.clean, strict=True):
+        known = clean is not None
+        needed = sampled.passes_needed(known=known)
+        of = f"{needed:,} passes of {sampled.all_passes:,}"
+        reporter.note(f"{sampled.benchmark.name}: {sampled.metric} to ± {sampled.target:g} points takes about {of}")
+        first = first_target(plan.settings.home, [identity.weights], sampled, known)
+        sequence = ConfidenceSequence.of(sampled.design, first, known=known)
+        courses.append(_Course((sampled,), (clean,), sequence, max(1, needed // sampled.design.block // _LOOKS)))
+    (predicted,) = _follow(courses, [runner], reporter)
+    evidence = [item for course in courses if course.passes is not None for item in _evidence(course)]
+    titles = {condition.title for condition in plan.conditions}
+    own = tuple(condition for condition in predicted.plan.conditions if condition.title in titles)
     return replace(predicted, plan=replace(predicted.plan, conditions=own)), evidence
 
 
-def _started(sampled: SampledBenchmark, plan: Plan, identity: ModelIdentity, reporter: Reporter) -> _Course:
-    clean = _clean_images(sampled, plan, identity, reporter)
-    needed = sampled.passes_needed(known=clean is not None)
-    first = first_target(plan.settings.home, identity.weights, sampled, clean is not None)
-    blocks = max(1, needed // sampled.design.block // _LOOKS)
-    reporter.note(
-        f"{sampled.benchmark.name}: {sampled.metric} to ± {sampled.target:g} points takes about {needed:,} passes of "
-        f"{sampled.all_passes:,}"
+@dataclass(frozen=True)
+class Decision:
+    """Who of two models is better on a benchmark, from the same random passes of both."""
+
+    first: str
+    other: str
+    benchmark: str
+    metric: str
+    difference: float
+    """First minus other, in points: of mCE or the mean error, of which less is better, or of top-1."""
+    low: float
+    high: float
+    """A confidence sequence's bounds at 95 %."""
+    margin: float
+    passes: int
+    """Of each model."""
+    all_passes: int
+    """Of each model in full."""
+    verdict: str | None
+    """None where the images did not suffice to settle it."""
+
+    def __str__(self) -> str:
+        return (
+            f"{self.benchmark}, {self.metric}: {self.first} − {self.other} {self.difference:+.2f} points, 95 % interval "
+            f"{self.low:+.2f} to {self.high:+.2f} at every look ({self.passes:,} passes each of {self.all_passes:,}): "
+            f"{self.verdict or 'not settled, and no more passes can be drawn'}."
+        )
+
+
+def check_decided(until: str | None, margin: float | None, suite: object, *, beside: bool) -> None:
+    """Refuse half of what `--until decided` needs, or what does not go with it.
+
+    Args:
+        beside: whether benchmarks or slices were named.
+    """
+    example = "harness compare A B --suite corruption --until decided --margin 0.5"
+    if until != "decided" or margin is None or suite is None:
+        raise UsageError("--until decided, --margin and --suite belong together.", remedy=f"Example: {example}")
+    if beside:
+        raise UsageError("--until decided is about all of a suite.", remedy="Leave out --benchmark, --by and --slices.")
+
+
+def decide(
+    models: Sequence[ModelSpec | ModelState], suite: Suite, margin: float, settings: Settings, reporter: Reporter
+) -> list[Decision]:
+    """Run two models on the same random passes until it is settled, for each benchmark, who is better or that they differ by
+    less than the margin.
+
+    By mCE where there are ImageNet-C's corruptions, by the mean error over other corruptions, and by top-1 without any.
+
+    Args:
+        models: two, where to find them or what is here of them.
+        margin: in points.
+
+    Raises:
+        HarnessError: not two models, a margin that is none, a model or the images are missing; the sanity gate.
+    """
+    names = [model.spec.name if isinstance(model, ModelState) else model.name for model in models]
+    if len(set(names)) != 2 or len(names) != 2:
+        raise UsageError("--until decided is about two different models.", remedy="Give two: harness compare A B …")
+    scored = [{cell.partition("/")[0] for cell in _scored_cells(suite.benchmark(e.name))} for e in suite.benchmarks]
+    metric = "mce" if set(IMAGENET_C) in scored else "mean-error" if any(scored) else "top1"
+    settings = replace(settings, until=parse_target(f"{metric}:{margin}"))
+    check_target(suite, settings.until)
+    runners = [_runner(model, suite, settings, reporter) for model in models]
+    courses = []
+    for sampled, clean in zip(
+        zip(*(runner.sampled for runner in runners), strict=True),
+        zip(*(runner.clean for runner in runners), strict=True),
+        strict=True,
+    ):
+        known, design = all(condition is not None for condition in clean), sampled[0].design
+        first = first_target(settings.home, [runner.identity.weights for runner in runners], sampled[0], known)
+        sequence = ConfidenceSequence.of(design, first, known=known, models=2)
+        needed = sequence.passes_to(design) or sampled[0].all_passes
+        courses.append(_Course(sampled, clean, sequence, max(1, needed // design.block // _LOOKS)))
+    failed: dict[str, HarnessError] = {}
+    for predicted in _follow(courses, runners, reporter):
+        failed |= predicted.failed
+        if predicted.energy is not None:
+            predicted.energy.close()
+    if not all(course.passes for course in courses):
+        raise next(iter(failed.values()))
+    return [_decision(course, *names) for course in courses]
+
+
+def _runner(model: ModelSpec | ModelState, suite: Suite, settings: Settings, reporter: Reporter) -> _Runner:
+    state = find_model(model, settings, fetch=True) if isinstance(model, ModelSpec) else model
+    if state.missing is not None:
+        raise state.missing
+
+    @cache
+    def load_once() -> LoadedModel:
+        return load(state, settings)
+
+    identity = state.identity or load_once().identity
+    plan = all_or_nothing(make_plan(state, suite, settings, reporter, fetch=lambda question: False))
+    runner = _Runner(plan, identity, load_once, reporter)
+    if not runner.sampled:
+        raise next(condition.missing for condition in plan.conditions if condition.missing is not None)
+    return runner
+
+
+def _decision(course: _Course, first: str, other: str) -> Decision:
+    sampled, found = course.sampled[0], course.passes
+    assert found is not None
+    verdict = {
+        "first": f"{first} is better",
+        "other": f"{other} is better",
+        "margin": f"they differ by less than {course.target:g} points",
+    }
+    sign = -1 if sampled.metric == "top1" else 1
+    low, high = sorted(sign * course.value + side * course.half_width for side in (-1, 1))
+    return Decision(
+        first=first,
+        other=other,
+        benchmark=sampled.benchmark.name,
+        metric=sampled.metric,
+        difference=sign * course.value,
+        low=low,
+        high=high,
+        margin=course.target,
+        passes=sampled.design.block * found.draws.blocks,
+        all_passes=sampled.all_passes,
+        verdict=verdict.get(course.outcome or ""),
     )
-    return _Course(sampled, sampled.sequence(first, known=clean is not None), clean, blocks)
 
 
-def _tell(course: _Course, reporter: Reporter) -> None:
-    found, sampled = course.look, course.sampled
-    if found is None:
-        return
-    n = course.sampled.design.block * found.passes.draws.blocks
-    short = "" if not course.done or found.half_width <= sampled.target else ": no more passes can be drawn"
-    value = 100 - found.value if sampled.metric == "top1" else found.value
-    reporter.note(
-        f"{sampled.benchmark.name}: {sampled.metric} {value:.2f} ± {found.half_width:.2f} after {n:,} passes{short}"
-    )
-
-
-def _clean_images(
-    sampled: SampledBenchmark, plan: Plan, identity: ModelIdentity, reporter: Reporter
-) -> Condition | None:
+def _clean_images(sampled: SampledBenchmark, runner: _Runner) -> Condition | None:
     """The same images without corruption, where the model's predictions of all of them are stored or made in this run."""
+    plan, identity, reporter = runner.plan, runner.identity, runner.reporter
     source = sampled.benchmark.same_images_as
     if source is None or sampled.metric == "top1":
         return None
@@ -461,9 +615,9 @@ def _by_clean_predictions(clean: Scored, sampled: SampledBenchmark) -> tuple[Int
     return quantile_groups(odds.reindex(sampled.conditions[0].opened.samples["sample_id"]).to_numpy())
 
 
-def first_target(home: Path, weights: str, sampled: SampledBenchmark, known: bool) -> float:
-    """The target with which these weights' sample was begun, which is remembered from then on."""
-    made_for = [weights, sampled.benchmark.name, sampled.metric, sampled.design.images, known]
+def first_target(home: Path, weights: list[str], sampled: SampledBenchmark, known: bool) -> float:
+    """The target with which a sample was begun for these weights (of two models for a difference), which is remembered."""
+    made_for = [*weights, sampled.benchmark.name, sampled.metric, sampled.design.images, known]
     digest = hashlib.sha256(json.dumps(made_for).encode()).hexdigest()[:16]
     path = home / "targets" / f"{digest}.json"
     try:
@@ -483,10 +637,10 @@ def first_target(home: Path, weights: str, sampled: SampledBenchmark, known: boo
 
 def _evidence(course: _Course) -> Iterator[Evidence]:
     """The number with its confidence sequence, and what else the same passes say with intervals for a fixed n."""
-    sampled, found = course.sampled, course.look
+    (sampled,), (clean,), found = course.sampled, course.clean, course.passes
     assert found is not None
     benchmark = sampled.benchmark
-    n, total, squares = (float(column[-1]) for column in found.passes.looks())
+    n, total, squares = (float(column[-1]) for column in found.looks())
     combined = pooled(course.scored) if len(course.scored) > 1 else course.scored[0]
     target_key = EvidenceKey(benchmark.name, sampled.metric)
 
@@ -497,10 +651,10 @@ def _evidence(course: _Course) -> Iterator[Evidence]:
             "cells": len(sampled.conditions),
             "images": sampled.design.images,
             "for": f"{sampled.metric}:{course.sequence.target:g}",
-            "clean_predictions": course.clean.title if course.known is not None and course.clean is not None else None,
+            "clean_predictions": clean.title if course.is_known and clean is not None else None,
             **more,
         }
-        found = ScoredMetric(
+        scored = ScoredMetric(
             combined,
             key.with_variant(VARIANT),
             estimate,
@@ -508,7 +662,7 @@ def _evidence(course: _Course) -> Iterator[Evidence]:
             {"reading": reading, "sampling": sampling},
             reason,
         )
-        return to_evidence(found)
+        return to_evidence(scored)
 
     most = np.inf if sampled.metric == "mce" else 100.0
     value = float(np.clip(100 - total if sampled.metric == "top1" else total, 0, most))
@@ -519,14 +673,14 @@ def _evidence(course: _Course) -> Iterator[Evidence]:
 
     low, high = around(float(fixed_n_half_width(n, squares)))
     bounds = {"low": low, "high": high, "level": LEVEL, "method": _FIXED}
-    estimate = Estimate(value, *around(found.half_width), LEVEL, METHOD, int(n), "confidence-sequence")
+    estimate = Estimate(value, *around(course.half_width), LEVEL, METHOD, int(n), "confidence-sequence")
     reading = f"estimated from {int(n):,} passes of {sampled.all_passes:,}"
     missed = f"no more passes can be drawn; the target was ± {sampled.target:g}"
-    missed_by = None if found.half_width <= sampled.target else missed
+    missed_by = None if course.outcome else missed
     yield metric(target_key, estimate, reading, missed_by, fixed_n_interval=bounds)
     if benchmark.corruptions is None:
         return
-    errors = SampledErrors(sampled.cells, *found.passes.cells())
+    errors = SampledErrors(sampled.cells, *found.cells())
     for score in corruption_scores(errors, benchmark.corruptions.scored):
         key = EvidenceKey.parse(f"{benchmark.name}{score.key}")
         if isinstance(score.estimate, Estimate) and key != target_key:
