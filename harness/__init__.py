@@ -307,7 +307,8 @@ def plan(
     """What `evaluate` would do, without doing it: conditions, images, what is stored, what is missing, time, disk.
 
     Args:
-        precision, layout: as in `evaluate`; auto is planned as the default, since the choice is made when it runs.
+        precision: as in `evaluate`; auto is planned as the default, since the choice is made when it runs.
+        layout: likewise.
         probe: time a few batches to estimate how long the run takes.
 
     The other arguments are those of `evaluate`.

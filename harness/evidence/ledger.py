@@ -20,7 +20,7 @@ LEDGER_SCHEMA: Literal[1] = 1
 class Ledger(BaseModel):
     """All the evidence of one model."""
 
-    model_config = ConfigDict(extra="forbid", populate_by_name=True)
+    model_config = ConfigDict(extra="forbid", populate_by_name=True, use_attribute_docstrings=True)
 
     schema_: Literal[1] = Field(default=LEDGER_SCHEMA, alias="schema")
     model: dict[str, Any]
