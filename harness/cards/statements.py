@@ -220,6 +220,8 @@ class _Reader:
 
     def _numbers(self, passage: Passage) -> Iterator[Statement]:
         text = passage.text
+        if not any((quantities(text), _LIST.search(text), _RESOLUTION.search(text))):
+            return  # most sentences of a long card
         mentions, named = self._mentions(text) + self._labels(passage), self._named(text)
         mentions.sort(key=lambda m: (m.start, m.end))
         free = [m for m in mentions if m.about is not None and _takes_numbers(m.about)]

@@ -134,9 +134,9 @@ def test_three_thousand_markers_in_a_megabyte_are_filled_in_reasonable_time() ->
     asked = f"The batch size is {M}. The learning rate was {M}.\n\n- **License:** {M}\n\n"
     card = "".join(f"## Section {number}\n\n{words}\n\n{asked}" for number in range(1_000))
     assert len(card) > 1_000_000
-    begin = time.perf_counter()
+    begin = time.process_time()
     result = fill_card(card.encode(), model="regnet-y-040", ledger=None)
-    assert time.perf_counter() - begin < 60  # quadratic work took minutes; this takes seconds on a quiet machine
+    assert time.process_time() - begin < 60  # of CPU; quadratic work took minutes
     assert len(result.report["markers"]) == 3_000
 
 
@@ -144,9 +144,9 @@ def test_three_thousand_markers_in_a_megabyte_are_filled_in_reasonable_time() ->
 def test_a_megabyte_is_filled_in_reasonable_time() -> None:
     card = ("Some words about nothing in particular. " * 20 + "\n\n") * 1_300 + f"- **License:** {M}\n"
     assert len(card) > 1_000_000
-    begin = time.perf_counter()
+    begin = time.process_time()
     text = fill(card)
-    assert time.perf_counter() - begin < 20  # a limit against quadratic behaviour, with room for a slow machine
+    assert time.process_time() - begin < 20  # a limit against quadratic behaviour, with room for a slow machine
     assert text.startswith(card[:1_000_000])
     assert "apache-2.0" in text
 
