@@ -58,7 +58,7 @@ VARIANT = "sampled"
 """Of evidence keys: estimated from a sample of the passes."""
 METHOD = "empirical-Bernstein confidence sequence, valid at every look"
 _FIXED = "normal, for a fixed number of passes"
-_BY_PRODUCT = "by-product of passes that were shared out for another number"
+_BY_PRODUCT = "by-product of a sample for another number, with an interval for a fixed number of passes"
 _CLEAN_ERROR = 0.25
 """Expected of a model whose error is published nowhere, on images without corruption."""
 _LOOKS = 16
@@ -674,10 +674,14 @@ def _evidence(course: _Course) -> Iterator[Evidence]:
     low, high = around(float(fixed_n_half_width(n, squares)))
     bounds = {"low": low, "high": high, "level": LEVEL, "method": _FIXED}
     estimate = Estimate(value, *around(course.half_width), LEVEL, METHOD, int(n), "confidence-sequence")
-    reading = f"estimated from {int(n):,} passes of {sampled.all_passes:,}"
-    missed = f"no more passes can be drawn; the target was ± {sampled.target:g}"
-    missed_by = None if course.outcome else missed
-    yield metric(target_key, estimate, reading, missed_by, fixed_n_interval=bounds)
+    reading = f"weighted sum of the {len(sampled.weights)} cells' errors" if benchmark.corruptions else "top-1"
+    how = (
+        f"estimated from {int(n):,} random passes of {sampled.all_passes:,}; the interval is a confidence sequence, which holds "
+        f"whenever the run stops (for a number of passes fixed beforehand: {low:.2f} to {high:.2f})"
+    )
+    if course.outcome is None:
+        how += f"; no more passes can be drawn, and the target was ± {sampled.target:g}"
+    yield metric(target_key, estimate, reading, how, fixed_n_interval=bounds)
     if benchmark.corruptions is None:
         return
     errors = SampledErrors(sampled.cells, *found.cells())

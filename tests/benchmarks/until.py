@@ -37,6 +37,7 @@ from harness.metrics.sampling import (
 SHARED = Path(__file__).resolve().parents[3] / "shared" / "data" / "reference" / "imagenet-testbed-robustness_top1s.csv"
 MEASURED = Path(__file__).with_name("lite0_cells.csv")
 MODELS = ("alexnet", "resnet50", "efficientnet-b5", "BiT-M-R152x4-ILSVRC2012", "resnext101_32x8d_deepaugment_augmix")
+PAIRS = tuple(("resnet50", other) for other in ("vgg16", "resnet101", "densenet121", "resnet34", "resnet34_lpf2"))
 IMAGES = 50_000
 BLOCKS = 115
 CELLS = list(mce_weights())
@@ -77,8 +78,13 @@ class Population:
         return float(WEIGHTS @ self.wrong.mean(axis=1))
 
 
-def population(errors: np.ndarray, slope: float, spread: float, rng: np.random.Generator) -> Population:
-    known, own = rng.normal(size=(2, IMAGES)).astype(np.float32)
+def population(
+    errors: np.ndarray, slope: float, spread: float, rng: np.random.Generator, shared: np.ndarray | None = None
+) -> Population:
+    """A model with these errors; with `shared` (2, N) effects, one whose images are as hard as another's, by a correlation of
+    0.8."""
+    effects_ = rng.normal(size=(2, IMAGES)).astype(np.float32)
+    known, own = effects_ if shared is None else 0.8 * shared + 0.6 * effects_
     hard = spread * own - slope * known
     width = float(np.hypot(slope, spread))
     effects = [brentq(lambda a, e=e: expit(a + width * NODES) @ MASSES - e, -30, 30) for e in errors]
@@ -139,6 +145,52 @@ def coverage(
         yield bool((off > half_width[0.5]).any()), *stopped, bool(off[59] > fixed_n_half_width(n, squares)[59])
 
 
+def permuted(model: Population, rng: np.random.Generator) -> Population:
+    """Another model with exactly the same errors in every cell: results exchanged among 50 images that are about as hard."""
+    order = np.argsort(model.wrong.sum(axis=0) + rng.random(IMAGES), kind="stable").reshape(-1, 50)
+    exchanged = np.empty(IMAGES, dtype=np.int64)
+    exchanged[order.ravel()] = rng.permuted(order, axis=1).ravel()
+    return Population(model.wrong[:, exchanged], model.group[exchanged])
+
+
+def decisions(
+    shares: SamplingDesign, pair: tuple[Population, Population], runs: int, rng: np.random.Generator
+) -> Iterator[tuple[float, str]]:
+    """Of each run the passes of each model, and what was settled with a margin of 0.5 points."""
+    bound = ConfidenceSequence.of(shares, 0.5, known=True, models=2)
+    for _ in range(runs):
+        orders = drawn(shares, rng, 150)
+        first, other = (observed(shares, model, orders, known=True) for model in pair)
+        n, value, squares = first.minus(other).looks()
+        half_width = bound.half_width(n, squares)
+        ends = (np.abs(value) > half_width) | (np.abs(value) + half_width < 0.5)
+        at = int(np.argmax(ends)) if ends.any() else len(n) - 1
+        is_better = abs(value[at]) > half_width[at]
+        better = "first" if value[at] < 0 else "other"
+        yield float(n[at]), better if is_better else "margin" if ends.any() else "open"
+
+
+def settled(
+    shares: SamplingDesign, errors: pd.DataFrame, likeness_: tuple[float, float], runs: int, rng: np.random.Generator
+) -> pd.DataFrame:
+    """Pairs of models of equal and of different mCE."""
+    shared = rng.normal(size=(2, IMAGES)).astype(np.float32)
+    models = {name: population(row.to_numpy(), *likeness_, rng, shared) for name, row in errors.iterrows()}
+    pairs = [(a, b, (models[a], models[b]), max(1, runs // 100)) for a, b in PAIRS]
+    pairs += [
+        (a, f"{a}, exchanged", (models[a], permuted(models[a], rng)), max(1, runs // 10))
+        for a in ("resnet50", "efficientnet-b5")
+    ]
+    rows = []
+    for a, b, pair, count in pairs:
+        found = list(decisions(shares, pair, count, rng))
+        ends = [end for _, end in found]
+        row = {"first": a, "other": b, "difference": pair[0].mce - pair[1].mce, "runs": count}
+        row |= {end: 100 * ends.count(end) / count for end in ("first", "other", "margin", "open")}
+        rows.append(row | {"median passes each": float(np.median([n for n, _ in found]))})
+    return pd.DataFrame(rows)
+
+
 def main() -> None:
     if not SHARED.is_file():
         sys.exit(f"The published errors are not here: {SHARED}")
@@ -155,6 +207,10 @@ def main() -> None:
     table.columns = ["worst moment", "stopped at ± 1.0", "stopped at ± 0.5", "fixed n = 61,800"]
     table.loc["all"] = 100 - 100 * np.mean([row for rows in missed.values() for row in rows], axis=0)
     print(f"coverage in percent, {runs:,} runs\n{table.round(1).to_string()}")
+    of_pairs = sorted({name for pair in PAIRS for name in pair} | {"efficientnet-b5"})
+    errors = 1 - published.loc[of_pairs, [f"imagenet-c.{name}.{s}_on-disk" for name, s in CELLS]] / 100
+    table = settled(shares, errors, (slope, spread), runs, rng)
+    print(f"settled with a margin of 0.5 points, percent of runs\n{table.round(2).to_string(index=False)}")
     print(f"{time.perf_counter() - start:.0f} s")
 
 
