@@ -118,6 +118,7 @@ def evaluate(
     shard_size: int = 512,
     workers: int | None = None,
     device: str = "auto",
+    executor: str = "local",
     precision: str = "fp32",
     layout: str | None = None,
     labels: str | Sequence[str] | None = None,
@@ -155,7 +156,8 @@ def evaluate(
         batch_size: images a forward pass.
         shard_size: images a stored shard, which is what a kill loses at most.
         workers: decoding threads, or processes beside a GPU; None for one a core.
-        device: auto, cpu, cuda, cuda:N or mps.
+        device: auto, cpu, cuda, cuda:N or mps; several with commas, as in "cuda:0,cuda:1", for a worker on each.
+        executor: local, or ray for the Ray cluster at RAY_ADDRESS (one of this machine alone without that variable).
         precision: fp32, tf32, bf16, fp16, or auto for the fastest here of fp32 and bf16 that agrees with fp32.
         layout: contiguous, channels_last, or auto for the faster one here; None for channels_last where the network has
             convolutions.
@@ -208,6 +210,7 @@ def evaluate(
         shard_size=shard_size,
         workers=workers,
         device=device,
+        executor=executor,
         precision=precision,
         layout=layout,
         labels=_labels(labels),
@@ -292,6 +295,7 @@ def plan(
     corruption_images: int | None = None,
     batch_size: int = 32,
     device: str = "auto",
+    executor: str = "local",
     precision: str = "fp32",
     layout: str | None = None,
     labels: str | Sequence[str] | None = None,
@@ -335,6 +339,7 @@ def plan(
         corruption_images=corruption_images,
         batch_size=batch_size,
         device=device,
+        executor=executor,
         precision="fp32" if precision == "auto" else precision,
         layout=None if layout == "auto" else layout,
         labels=_labels(labels),

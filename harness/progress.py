@@ -27,18 +27,24 @@ class Reporter:
             self._stream.flush()
 
     @contextmanager
-    def progress(self, what: str, total: int, *, done: int = 0) -> Iterator[Advance]:
-        """Progress of `total` steps, `done` of them already; yields the function to call as steps are done."""
+    def progress(
+        self, what: str, total: int, *, done: int = 0, detail: Callable[[], str] = lambda: ""
+    ) -> Iterator[Advance]:
+        """Progress of `total` steps, `done` of them already; yields the function to call as steps are done.
+
+        Args:
+            detail: what stands behind the rate, such as the rates of single machines.
+        """
         if self._quiet:
             yield lambda count: None
         elif self._stream.isatty():
-            with self._bar(what, total, done) as advance:
+            with self._bar(what, total, done, detail) as advance:
                 yield advance
         else:
-            yield self._lines(what, total, done)
+            yield self._lines(what, total, done, detail)
 
     @contextmanager
-    def _bar(self, what: str, total: int, done: int) -> Iterator[Advance]:
+    def _bar(self, what: str, total: int, done: int, detail: Callable[[], str]) -> Iterator[Advance]:
         from rich.console import Console
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
@@ -57,11 +63,11 @@ class Reporter:
                 nonlocal fresh
                 fresh += count
                 rate = fresh / max(time.monotonic() - start, 1e-9)
-                bars.update(task, advance=count, rate=f"{rate:.1f}/s")
+                bars.update(task, advance=count, rate=f"{rate:.1f}/s{detail()}")
 
             yield advance
 
-    def _lines(self, what: str, total: int, done: int) -> Advance:
+    def _lines(self, what: str, total: int, done: int, detail: Callable[[], str]) -> Advance:
         start = last = time.monotonic()
         reached = done
 
@@ -72,6 +78,6 @@ class Reporter:
             if now - last >= _LINE_EVERY_SECONDS or reached == total:
                 last = now
                 rate = (reached - done) / max(now - start, 1e-9)
-                self.note(f"{what}: {reached:,} of {total:,} ({rate:.1f}/s)")
+                self.note(f"{what}: {reached:,} of {total:,} ({rate:.1f}/s{detail()})")
 
         return advance

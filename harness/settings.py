@@ -42,6 +42,7 @@ AUTO = "auto"
 """Precision or layout that is chosen by a measurement here."""
 FILTERS = ("nearest", "bilinear", "bicubic", "lanczos", "box", "hamming")
 """Of Pillow, for resizing."""
+EXECUTORS = ("local", "ray")
 LAYOUT_NAMES = ("auto", "contiguous", "channels_last")
 SEQUENCE_METRICS = ("mce", "mean-error", "top1")
 """Metrics that a sample of the passes can estimate with an interval that holds whenever the run stops."""
@@ -116,6 +117,9 @@ class Settings:
     workers: int | None = None
     """Decoding threads, or processes beside a GPU; None for one a core."""
     device: str = "auto"
+    """auto, cpu, cuda, cuda:N or mps; several with commas for a worker on each."""
+    executor: str = "local"
+    """Who computes: local for this machine, ray for a Ray cluster."""
     precision: str = "fp32"
     """fp32, tf32, bf16, fp16, or auto for the fastest of fp32 and bf16 whose top-1 agrees with fp32 on a probe."""
     layout: str | None = None
@@ -183,8 +187,16 @@ class Settings:
             )
         if self.interpolation is not None and self.interpolation not in FILTERS:
             raise unknown_name("interpolation", self.interpolation, FILTERS)
-        if not re.fullmatch(r"auto|cpu|cuda(:\d+)?|mps", self.device):
-            raise unknown_name("device", self.device, ("auto", "cpu", "cuda", "cuda:0", "mps"))
+        if self.executor not in EXECUTORS:
+            raise unknown_name("executor", self.executor, EXECUTORS)
+        for device in self.device.split(","):
+            if not re.fullmatch(r"cpu|cuda(:\d+)?|mps" + ("" if "," in self.device else "|auto"), device):
+                raise unknown_name("device", device, ("auto", "cpu", "cuda", "cuda:0", "mps"))
+        if len({device.partition(":")[0] for device in self.device.split(",")}) > 1:
+            raise UsageError(
+                f"The devices {self.device} are of several kinds, whose answers differ in the last digits.",
+                remedy="Name devices of one kind, such as cuda:0,cuda:1.",
+            )
 
     def images_of(self, *, corrupted: bool) -> int | None:
         """Images to run of a condition; None for all."""

@@ -21,6 +21,7 @@ WITHOUT_A_DIGIT = {
     "yes": "whether a person is asked",
     "shard_size": "tests/test_run.py shows that it changes nothing",
     "workers": "tests/test_run.py shows that it changes nothing",
+    "executor": "tests/runtime/test_ray.py shows that it changes nothing",
     "compiled": "chosen by --precision auto only; part of the key of predictions",
     "keep_logits": "what is stored beside the same predictions",
 }

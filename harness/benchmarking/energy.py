@@ -351,6 +351,12 @@ def meters_for(device: torch.device) -> list[Meter]:
     return meters
 
 
+def meters_of_worker(device: torch.device) -> list[Meter]:
+    """As `meters_for`, for one of several workers of a machine: of the processor its own part alone, by the power model,
+    since counters of the whole would be added up once a worker."""
+    return [open_cpu_estimate(), *meters_for(device)[1:]]
+
+
 @dataclass(frozen=True)
 class EnergyUse:
     """The energy consumed by a piece of work, part by part."""

@@ -72,10 +72,20 @@ class RunEnergy:
 
     def stored(self, images: int) -> None:
         """`images` more have their predictions on disk, so the journal moves on."""
+        if not self._running:
+            return  # others' work, which comes by `add`
         self._images += images
+        self._keep([*self._done, self._now()])
+
+    def _keep(self, done: Sequence[EnergyUse]) -> None:
         if self._lock.is_locked:
-            parts = [*self._earlier, merged([*self._done, self._now()])]
+            parts = [*self._earlier, merged(done)]
             write_text(self._journal, _JOURNAL.dump_json({"parts": parts}, indent=1).decode() + "\n")
+
+    def add(self, use: EnergyUse) -> None:
+        """Work that was done elsewhere, by its own meters, and whose predictions are on disk."""
+        self._done = [merged([*self._done, use])]
+        self._keep(self._done)
 
     def end(self, images: int = 0) -> None:
         """Work ends for now.

@@ -50,7 +50,10 @@ CorruptionImages = Annotated[int | None, typer.Option(min=1, help=_IMAGES_HELP)]
 CorruptionJpeg = Annotated[bool, typer.Option("--corruption-jpeg/--no-corruption-jpeg", help=_JPEG_HELP)]
 CorruptionSeed = Annotated[int, typer.Option("--corruption-seed", min=0, help=_SEED_HELP)]
 BatchSize = Annotated[int, typer.Option(min=1, help="Images a forward pass.")]
-Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")]
+Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps; cuda:0,cuda:1 for a worker on each.")]
+Executor = Annotated[
+    str, typer.Option(help="local, or ray: the Ray cluster at RAY_ADDRESS, else one of this machine alone.")
+]
 Seconds = Annotated[float, typer.Option(min=0.1, help=_SECONDS_HELP)]
 _FILTER_HELP = "Filter for resizing instead of the checkpoint's: nearest, bilinear, bicubic, lanczos, box or hamming."
 ImgSize = Annotated[int | None, typer.Option(min=1, help="Input side in pixels, instead of the checkpoint's.")]

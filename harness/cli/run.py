@@ -33,6 +33,7 @@ def run(
         int | None, typer.Option(min=1, help="Decoding threads, or processes beside a GPU (default: one a core).")
     ] = None,
     device: options.Device = "auto",
+    executor: options.Executor = "local",
     precision: Annotated[
         str,
         typer.Option(help="fp32, tf32, bf16, fp16, or auto: the fastest here of fp32 and bf16 that agrees with fp32."),
@@ -92,6 +93,10 @@ def run(
     `harness run --suite compute --model regnet-y-040 --input-size 1280x800 --region FRA`
 
     `harness run --suite imagenet --model regnet-y-040 --precision auto`
+
+    `harness run --suite robustness --model regnet-y-040 --device cuda:0,cuda:1`
+
+    `harness run --suite full --model regnet-y-040 --executor ray`
     """
     if offline:
         stay_offline()
@@ -110,6 +115,7 @@ def run(
         shard_size=shard_size,
         workers=workers,
         device=device,
+        executor=executor,
         precision=precision,
         layout=layout,
         labels=labels,
@@ -183,6 +189,7 @@ def plan(
     corruption_images: options.CorruptionImages = None,
     batch_size: options.BatchSize = 32,
     device: options.Device = "auto",
+    executor: options.Executor = "local",
     precision: Annotated[
         str, typer.Option(help="fp32, bf16, fp16, or auto (planned as fp32: the choice is made when it runs).")
     ] = "fp32",
@@ -215,6 +222,7 @@ def plan(
         corruption_images=corruption_images,
         batch_size=batch_size,
         device=device,
+        executor=executor,
         precision=precision,
         layout=layout,
         labels=labels,

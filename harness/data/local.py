@@ -14,7 +14,7 @@ import tarfile
 import tempfile
 import zipfile
 import zlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -81,6 +81,12 @@ class LocalDataset:
         except OSError as error:
             place = f"{self._source.root}/{places['place'][position]}"
             raise UnreadableImageError(f"Can't read {place}: {error.strerror or error}.") from error
+
+    def part(self, positions: Sequence[int]) -> LocalDataset:
+        """Some of the samples, in this order."""
+        samples = self.samples.iloc[list(positions)].reset_index(drop=True)
+        places = {name: [values[position] for position in positions] for name, values in self._places.items()}
+        return replace(self, samples=samples, _places=places)
 
     def fingerprint(self, n: int | None = None) -> str:
         """SHA-256 (hex) over the sorted (sample_id, label, digest) of the first `n` samples, or of all."""

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from itertools import groupby
 
 import numpy as np
 import torch
 
+from harness.benchmarking.energy import EnergyUse, meters_of_worker
 from harness.benchmarking.energy_tracking import RunEnergy
 from harness.benchmarking.results import Provenance, execution_evidence
-from harness.errors import HarnessError, MissingInputError
+from harness.errors import HarnessError, MissingInputError, UsageError
 from harness.evaluation.plan import Condition, Plan, condition_projections, generated_cell, sample_keys, stored_under
 from harness.evaluation.provenance import environment, protocol_in_words
 from harness.evaluation.sanity import check_against_chance, check_for_exchange
@@ -27,15 +29,16 @@ from harness.progress import Reporter
 from harness.runtime.batches import decode_batch, decoding
 from harness.runtime.choosing import AGREEMENT_IMAGES, Choice, candidates, choose
 from harness.runtime.decoding import Images
-from harness.runtime.engine import Job, Samples, Shard, predict
+from harness.runtime.engine import Job, Samples, Shard
 from harness.runtime.execution import ExecutionConfig, fixed_config, resolve_device
+from harness.runtime.executors import Executor, InThisProcess, LocalProcesses, Pool, Scheduler
 from harness.runtime.hardware import describe
 from harness.runtime.network import Network, to_device
-from harness.runtime.rows import ShardRows
 from harness.runtime.sample_images import sample_images
+from harness.runtime.workers import Setup
 from harness.settings import AUTO
 from harness.store.choices import remember_choice, remembered_choice
-from harness.store.predictions import PredictionKey, PredictionStore, label_space_names, read_label_space
+from harness.store.predictions import PredictionKey, PredictionStore, ShardWriter, label_space_names, read_label_space
 
 MAX_UNREADABLE = 0.01
 """Share of unreadable images above which a condition fails."""
@@ -93,9 +96,9 @@ class _Run:
     config: ExecutionConfig
     store: PredictionStore
     reporter: Reporter
-    network: Network | None
-    """None where all predictions are stored, as `energy`."""
+    load_once: Load
     energy: RunEnergy | None
+    """None where all predictions are stored."""
 
 
 @dataclass(frozen=True)
@@ -144,8 +147,7 @@ def predict_conditions(plan: Plan, identity: ModelIdentity | None, load_once: Lo
         jobs.append(_Job(condition, projections, key, todo))
     at_work = any(len(job.todo) for job in jobs)
     energy = _open_energy(plan, identity, at_work=at_work or bool(plan.suite.measurements))
-    network = Network.of(load_once(), config) if at_work else None
-    run = _Run(plan, identity, config, store, reporter, network, energy)
+    run = _Run(plan, identity, config, store, reporter, load_once, energy)
     for job in jobs:
         if len(job.todo) == 0 or job.todo[0] >= plan.settings.whole_shard:
             _gate(run, job)
@@ -179,27 +181,31 @@ def _open_energy(plan: Plan, identity: ModelIdentity | None, *, at_work: bool) -
     path = plan.settings.home / "energy" / f"{plan.suite.name}-{plan.model.spec.name}-{digest}.json"
     if not at_work and not path.is_file():
         return None
-    return RunEnergy(path, torch.device(resolve_device(plan.settings.device)))
+    settings = plan.settings  # on a cluster the nodes have their own meters
+    device = "cpu" if settings.executor == "ray" else resolve_device(settings.device.split(",")[0])
+    return RunEnergy(path, torch.device(device))
 
 
 # --- predictions ---------------------------------------------------------------------------------------------------
 
 
 def _predict(run: _Run, jobs: Sequence[_Job]) -> dict[str, HarnessError]:
-    """Predict what is not stored yet; gives the errors of the conditions that failed."""
-    assert run.network is not None
-    assert run.energy is not None
+    """Predict what is not stored yet; gives the errors of the conditions that failed.
+
+    Raises:
+        HarnessError: the sanity gate, or no device is left.
+    """
     settings, energy, size = run.plan.settings, run.energy, run.plan.settings.whole_shard
-    made_on = environment() | run.config.protocol()
-    by_title = {job.title: job for job in jobs}
+    assert energy is not None
+    write = ShardWriter(settings.home, {job.title: job.key for job in jobs}, environment() | run.config.protocol())
+    by_title, predicted = {job.title: job for job in jobs}, Counter[str]()
     failed: dict[str, HarnessError] = {}
 
     def shards() -> Iterator[Shard]:
         # Cells that are generated from the same images take turns on each range of them, so that images decode once.
         for group in _by_images(jobs):
             dataset = group[0].condition.opened
-            images, frame = Images(dataset, run.identity.preprocessing), dataset.samples
-            samples = Samples(frame["sample_id"].tolist(), frame["digest"].tolist(), frame["label"].to_numpy())
+            images, samples = Images(dataset, run.identity.preprocessing), Samples.of(dataset)
             work = []
             for job in group:
                 pixels = images.pixels(generated_cell(job.condition, settings))
@@ -210,37 +216,81 @@ def _predict(run: _Run, jobs: Sequence[_Job]) -> dict[str, HarnessError]:
                     if first < last and job.title not in failed:
                         yield Shard(at_work, job.todo[first:last].tolist())
 
-    def write(shard: Shard, rows: ShardRows) -> None:
-        job = by_title[shard.job.name]
-        try:
-            run.store.write(job.key, rows, made_on)
-        except HarnessError as error:
-            failed[job.title] = error
-            return
-        energy.stored(sum(error is None for error in rows.error))
-        if shard.positions[0] < size:
-            _gate(run, job)
-
-    def finished(images: int) -> None:
-        energy.tick()
-        advance(images)
-
-    todo, count = sum(len(job.todo) for job in jobs), sum(len(job.condition.samples) for job in jobs)
-    title = jobs[0].title if len(jobs) == 1 else f"{run.plan.suite.name}: {len(jobs)} conditions"
-    with ExitStack() as stack:
-        advance = stack.enter_context(run.reporter.progress(title, count, done=count - todo))
-        decoder = stack.enter_context(decoding(run.config, run.identity.preprocessing, todo))
-        stack.callback(energy.end)  # whatever ends the forward passes, the meters are read
-        energy.begin()
-        predict(
-            run.network,
-            shards(),
-            write=write,
-            decoder=decoder,
-            fail=lambda job, error: failed.update({job.name: error}),
-            progress=finished,
+    todo = sum(len(job.todo) for job in jobs)
+    with _executor(run, jobs, write, todo) as executor:
+        executor.submit(shards(), todo)
+        for result in executor.results():
+            job = by_title[result.shard.job.name]
+            try:
+                if result.error is not None:
+                    raise result.error
+                if result.rows is not None:
+                    write(job.title, result.rows)
+                    energy.stored(sum(error is None for error in result.rows.error))
+            except HarnessError as error:
+                failed.setdefault(job.title, error)
+                continue
+            predicted[job.title] += len(result.shard.positions)
+            if result.shard.positions[0] < size:
+                _gate(run, job)
+    for job in jobs:
+        once = predicted[job.title] == len(job.todo)
+        assert once or job.title in failed, (
+            f"{job.title}: {predicted[job.title]} predictions of {len(job.todo)} samples"
         )
     return failed
+
+
+@contextmanager
+def _executor(run: _Run, jobs: Sequence[_Job], write: ShardWriter, todo: int) -> Iterator[Executor]:
+    """Who computes, as the settings say, with its progress and its energy; ends with all that it started."""
+    settings, energy, loaded = run.plan.settings, run.energy, run.load_once()
+    assert energy is not None
+    count = sum(len(job.condition.samples) for job in jobs)
+    title = jobs[0].title if len(jobs) == 1 else f"{run.plan.suite.name}: {len(jobs)} conditions"
+    devices = settings.device.split(",")
+    with ExitStack() as stack:
+        stack.callback(energy.end)  # whatever ends the forward passes, the meters are read
+        rates: Callable[[], dict[str, float]] = dict
+        advance = stack.enter_context(
+            run.reporter.progress(
+                title, count, done=count - todo, detail=lambda: "".join(f"; {n} {r:.1f}/s" for n, r in rates().items())
+            )
+        )
+        if settings.executor == "local" and len(devices) == 1:
+
+            def finished(images: int) -> None:
+                energy.tick()
+                advance(images)
+
+            network = Network.of(loaded, run.config)
+            decoder = stack.enter_context(decoding(run.config, run.identity.preprocessing, todo))
+            energy.begin()
+            yield InThisProcess(network, decoder, finished)
+            return
+        loaded.module.cpu()
+        threads = torch.get_num_threads()
+        if settings.executor == "ray":
+            from harness.runtime.ray_executor import RayPool, cluster_devices
+
+            _, each = cluster_devices(settings.device, run.reporter.note)
+            setup = Setup(loaded, run.config, threads, write, meters_of_worker)
+            datasets = {group[0].title: group[0].condition.opened for group in _by_images(jobs)}
+            pool: Pool = RayPool(setup, each, datasets, settings.home, run.reporter.note)
+        else:
+            names = [resolve_device(device) for device in devices]
+            config = replace(run.config, workers=max(1, run.config.workers // len(names)))
+            setup = Setup(loaded, config, max(1, threads // len(names)), write, meters_of_worker)
+            pool = LocalProcesses(setup, names)
+        scheduler = Scheduler(
+            pool,
+            note=run.reporter.note,
+            progress=advance,
+            spent=lambda done: energy.add(EnergyUse(done.readable, done.energy)),
+        )
+        rates = scheduler.rates
+        stack.callback(scheduler.cancel)
+        yield scheduler
 
 
 def _by_images(jobs: Sequence[_Job]) -> Iterator[list[_Job]]:
@@ -313,7 +363,16 @@ def _execution(
 ) -> tuple[ExecutionConfig, Choice | None]:
     """How the network will run; with `auto`, what was chosen by trying it, now or at an earlier start."""
     settings = plan.settings
-    if AUTO not in (settings.precision, settings.layout):
+    chooses = AUTO in (settings.precision, settings.layout)
+    if settings.executor == "ray":
+        from harness.runtime.ray_executor import cluster_devices
+
+        if chooses:
+            message = "--precision auto and --layout auto time one machine's ways to run, and a cluster may have several kinds."
+            raise UsageError(message, remedy="Name the precision and the layout for --executor ray.")
+        kind, _ = cluster_devices(settings.device, reporter.note)
+        return fixed_config(settings, convolutional=identity.convolutional, device=kind), None
+    if not chooses:
         return fixed_config(settings, convolutional=identity.convolutional), None
     module = load_once().module
     allowed = candidates(settings, convolutional=identity.convolutional)

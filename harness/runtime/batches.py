@@ -28,7 +28,7 @@ _MOST_THREADS = 8
 
 
 @contextmanager
-def decoding(config: ExecutionConfig, preprocessing: Preprocessing, images: int) -> Iterator[Decoder]:
+def decoding(config: ExecutionConfig, preprocessing: Preprocessing, images: float) -> Iterator[Decoder]:
     """What decodes best beside a network that runs so many images."""
     on_gpu = config.device_type == "cuda"
     if not on_gpu or images < _WORTH_PROCESSES or config.workers < 2 or os.name != "posix":

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 from typing import Any
@@ -13,8 +14,9 @@ from PIL import Image
 
 from harness.corruptions.digital import jpeg_round_trip
 from harness.corruptions.generate import PROTOCOL_VERSION, base_crop, corrupt
-from harness.data.images import load_image
+from harness.data.images import UnreadableImageError, load_image
 from harness.data.local import LocalDataset
+from harness.errors import HarnessError
 from harness.models.preprocessing import Preprocessing
 
 _KEPT_CROPS = 1024
@@ -28,6 +30,10 @@ def default_workers(device_type: str = "cpu") -> int:
     """Who decodes: one a core; threads beside a CPU's own work are at most eight, since more only wait for each other."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return cores if device_type == "cuda" else min(8, cores)
+
+
+class ElsewhereError(HarnessError):
+    """This machine can't read what the run's own machine can: the work belongs elsewhere."""
 
 
 @dataclass(frozen=True)
@@ -62,14 +68,50 @@ class GeneratedCell:
 class Images:
     """The images of a data set as a network takes them. Can be sent to other processes."""
 
-    def __init__(self, dataset: LocalDataset, preprocessing: Preprocessing) -> None:
+    def __init__(
+        self,
+        dataset: LocalDataset,
+        preprocessing: Preprocessing,
+        is_proven: bool = False,
+        sent: Mapping[int, bytes] | None = None,
+    ) -> None:
+        """
+        Args:
+            is_proven: whether each image must have the SHA-256 that the data set's manifest has of it, since it is read on
+                another machine than the one that made it.
+            sent: encoded images by position, for a machine that can't read them.
+        """
         self.dataset = dataset
         self.preprocessing = preprocessing
+        self._is_proven = is_proven
+        self._sent = sent
         self._ids = dataset.samples["sample_id"].tolist()
-        self._crop = lru_cache(maxsize=_KEPT_CROPS)(lambda position: base_crop(load_image(dataset.read(position))))
+        self._digests = dataset.samples["digest"].tolist()
+        self._crop = lru_cache(maxsize=_KEPT_CROPS)(lambda position: base_crop(load_image(self._read(position))))
 
-    def __reduce__(self) -> tuple[type[Images], tuple[LocalDataset, Preprocessing]]:
-        return Images, (self.dataset, self.preprocessing)
+    def __reduce__(self) -> tuple[type[Images], tuple[Any, ...]]:
+        return Images, (self.dataset, self.preprocessing, self._is_proven, self._sent)
+
+    def proven(self) -> Images:
+        """The same, for another machine."""
+        return Images(self.dataset, self.preprocessing, is_proven=True)
+
+    def sent(self, encoded: Mapping[int, bytes]) -> Images:
+        """The same, for a machine that was sent some of the images."""
+        return Images(self.dataset, self.preprocessing, sent=encoded)
+
+    def _read(self, position: int) -> bytes:
+        if self._sent is not None:
+            return self._sent[position]
+        if not self._is_proven:
+            return self.dataset.read(position)
+        try:
+            encoded = self.dataset.read(position)
+        except UnreadableImageError as error:
+            raise ElsewhereError(error.message) from error
+        if hashlib.sha256(encoded).hexdigest() != self._digests[position]:
+            raise ElsewhereError(f"{self.dataset.files[position]} is another file here than where the run was started.")
+        return encoded
 
     def pixels(self, cell: GeneratedCell | None) -> ConditionPixels:
         """Those of one condition: of a generated cell, or as they are without one."""
@@ -85,7 +127,7 @@ class Images:
             return self.preprocessing.ready_pixels(Image.fromarray(corrupted))
         ready = self.dataset.benchmark.input == "ready-224"
         transform = self.preprocessing.ready_pixels if ready else self.preprocessing.pixels
-        return transform(load_image(self.dataset.read(position)))
+        return transform(load_image(self._read(position)))
 
 
 @dataclass(frozen=True, eq=False)

@@ -17,11 +17,12 @@ from itertools import groupby
 import numpy as np
 import torch
 
+from harness.data.local import LocalDataset
 from harness.errors import HarnessError
 from harness.labels.projections import LabelSpaceProjection
 from harness.metrics.types import TOP, LabelSpacePredictions, concatenate
 from harness.runtime.batches import LAUNCHED, Batch, batches
-from harness.runtime.decoders import Decoder, Threads
+from harness.runtime.decoders import Decoder
 from harness.runtime.decoding import Pixels
 from harness.runtime.network import Network, to_device
 from harness.runtime.rows import ShardRows
@@ -117,6 +118,12 @@ class Samples:
     label: np.ndarray
     """int (n,): class index in the benchmark's label space."""
 
+    @classmethod
+    def of(cls, dataset: LocalDataset) -> Samples:
+        """Those of a data set."""
+        frame = dataset.samples
+        return cls(frame["sample_id"].tolist(), frame["digest"].tolist(), frame["label"].to_numpy())
+
 
 @dataclass(frozen=True, eq=False)
 class Job:
@@ -149,29 +156,17 @@ def shards_of(job: Job, todo: Sequence[int], size: int) -> Iterator[Shard]:
 
 
 def predict(
-    network: Network,
-    shards: Iterable[Shard],
-    *,
-    write: Callable[[Shard, ShardRows], object],
-    decoder: Decoder | None = None,
-    fail: Callable[[Job, HarnessError], object] | None = None,
-    progress: Callable[[int], None] = lambda done: None,
-) -> None:
-    """Run a model on shards, one after the other, and hand over each one's rows.
+    network: Network, shards: Iterable[Shard], *, decoder: Decoder, progress: Callable[[int], None] = lambda done: None
+) -> Iterator[tuple[Shard, ShardRows | HarnessError]]:
+    """Run a model on shards, one after the other; gives each one's rows, or why its condition can't go on.
+
+    The other shards of a condition that failed are left out.
 
     Args:
         shards: of any conditions; drawn as they are needed.
-        write: takes each finished shard.
-        decoder: left open; without one, threads of this call's own.
-        fail: told why a condition can't go on; its other shards are left out then. Without it that is raised.
+        decoder: left open.
         progress: called with the number of images that each finished batch adds.
-
-    Raises:
-        HarnessError: without `fail`, a logit that is not finite (names the first sample).
     """
-    if decoder is None:
-        with Threads(network.config.workers) as threads:
-            return predict(network, shards, write=write, decoder=threads, fail=fail, progress=progress)
     on_device = cache(lambda projection: DeviceProjection.of(projection, network.config.device))
     drawn: deque[tuple[Shard, bool]] = deque()
     failed: set[Job] = set()
@@ -186,34 +181,31 @@ def predict(
     launched: deque[tuple[Shard, bool, Callable[[], ShardRows]]] = deque()
     done: list[ShardRows] = []
 
-    def finish(shard: Shard, is_last: bool, rows: Callable[[], ShardRows]) -> None:
-        if shard.job in failed:
-            return
-        try:
-            done.append(rows())
-        except HarnessError as error:
-            if fail is None:
-                raise
-            failed.add(shard.job)
-            done.clear()
-            fail(shard.job, error)
-            return
-        images = len(done[-1].sample_id)
-        if is_last:
-            write(shard, _joined(done))
-            done.clear()
-        progress(images)
+    def finish(most: int) -> Iterator[tuple[Shard, ShardRows | HarnessError]]:
+        """Wait for batches until at most so many are under way."""
+        while len(launched) > most:
+            shard, is_last, rows = launched.popleft()
+            if shard.job in failed:
+                continue
+            try:
+                done.append(rows())
+            except HarnessError as error:
+                failed.add(shard.job)
+                done.clear()
+                yield shard, error
+                continue
+            images = len(done[-1].sample_id)
+            if is_last:
+                yield shard, _joined(done)
+                done.clear()
+            progress(images)
 
-    most = LAUNCHED if network.config.device_type == "cuda" else 0
     for batch in batches(groups(), decoder):
         shard, is_last = drawn.popleft()
         projections = [on_device(projection) for projection in shard.job.projections]
         launched.append((shard, is_last, _launch(network, projections, shard.job, batch)))
-        while len(launched) > most:
-            finish(*launched.popleft())
-    while launched:
-        finish(*launched.popleft())
-    return None
+        yield from finish(LAUNCHED if network.config.device_type == "cuda" else 0)
+    yield from finish(0)
 
 
 def _launch(

@@ -66,10 +66,13 @@ class ExecutionConfig:
         }
 
 
-def fixed_config(settings: Settings, *, convolutional: bool) -> ExecutionConfig:
+def fixed_config(settings: Settings, *, convolutional: bool, device: str | None = None) -> ExecutionConfig:
     """What the settings say without any timing: `auto` counts as the default.
 
     The default is fp32, not compiled, and channels_last where the network has convolutions.
+
+    Args:
+        device: the kind of device of a cluster; without it the settings', of several the first.
 
     Raises:
         HarnessError: there is no such device, or it lacks the precision.
@@ -77,7 +80,7 @@ def fixed_config(settings: Settings, *, convolutional: bool) -> ExecutionConfig:
     layout = settings.layout
     if layout is None or layout == AUTO:
         layout = "channels_last" if convolutional else "contiguous"
-    device = resolve_device(settings.device)
+    device = device or resolve_device(settings.device.split(",")[0])
     return ExecutionConfig(
         device=device,
         precision="fp32" if settings.precision == AUTO else settings.precision,

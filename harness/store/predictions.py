@@ -216,3 +216,17 @@ class PredictionStore:
         self._report(
             f"The stored shard {path} was damaged ({why}). It is kept as {aside.name}; its images are run again."
         )
+
+
+@dataclass(frozen=True)
+class ShardWriter:
+    """Stores the shards of a run's conditions, in this process or another one that shares the store."""
+
+    home: Path
+    keys: Mapping[str, PredictionKey]
+    """By the condition's title."""
+    made_on: Mapping[str, Any]
+
+    def __call__(self, condition: str, rows: ShardRows) -> None:
+        """Raises HarnessError: full disk, read-only store."""
+        PredictionStore(self.home, lambda message: None).write(self.keys[condition], rows, self.made_on)

@@ -33,6 +33,7 @@ from harness.runtime.decoding import GeneratedCell, Images
 from harness.runtime.engine import Job, Samples, predict, shards_of
 from harness.runtime.execution import fixed_config
 from harness.runtime.network import Network
+from harness.runtime.rows import ShardRows
 from harness.settings import Settings
 from harness.store.predictions import PredictionKey, PredictionStore
 
@@ -55,7 +56,7 @@ def random_model(name: str) -> LoadedModel:
         architecture=spec.architecture.class_, weights="0" * 64, checkpoint_bytes=0, parameters=0,
         convolutional=True,
         outputs=spec.architecture.outputs, preprocessing=spec.preprocessing, preprocessing_origin="registry",
-        label_space=spec.label_space, label_proof="registry", synsets=None,
+        label_space=spec.label_space, label_proof="registry", classes=None,
     )  # fmt: skip
     return LoadedModel(identity, module)
 
@@ -115,7 +116,9 @@ def main() -> None:
         store = PredictionStore(work, report=print)
         key = PredictionKey("0" * 64, benchmark.name, "clean", {"repeat": repeat})
         shards = shards_of(job, range(options.images), -(-512 // options.batch_size) * options.batch_size)
-        predict(network, shards, write=lambda shard, rows: store.write(key, rows, {}), decoder=decoder)
+        for _, rows in predict(network, shards, decoder=decoder):
+            assert isinstance(rows, ShardRows)
+            store.write(key, rows, {})
 
     def decoding(decoder: Decoder) -> None:
         size = options.batch_size

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,9 +10,11 @@ import numpy as np
 import pytest
 import torch
 
+from harness.errors import HarnessError
 from harness.labels.projections import LabelSpaceProjection
 from harness.metrics.types import LabelSpacePredictions, concatenate
 from harness.models.preprocessing import Preprocessing
+from harness.runtime.decoders import Threads
 from harness.runtime.engine import Job, Samples, predict, shards_of
 from harness.runtime.execution import ExecutionConfig
 from harness.runtime.network import Network, prepare
@@ -92,7 +94,11 @@ def run(network_of: Callable[..., Network]) -> Callable[..., Collected]:
         shard_size = -(-shard_size // network.config.batch_size) * network.config.batch_size
         job = Job("tiny", specs or [identity_spec()], tiny_samples(count), pixels, keep_logits)
         shards = shards_of(job, range(count) if todo is None else todo, shard_size)
-        predict(network, shards, write=lambda shard, rows: collected.shards.append(rows), **options)
+        with Threads(network.config.workers) as decoder:
+            for _, found in predict(network, shards, decoder=decoder, **options):
+                if isinstance(found, HarnessError):
+                    raise found
+                collected.shards.append(found)
         return collected
 
     return run_predict
@@ -112,3 +118,12 @@ def plain_logits() -> Callable[[int], np.ndarray]:
         return np.stack(rows)
 
     return logits
+
+
+@pytest.fixture
+def one_thread() -> Iterator[None]:
+    """PyTorch computes in one thread, as the workers do that share two cores: their number moves the last bits."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)

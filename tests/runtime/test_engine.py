@@ -93,10 +93,9 @@ class TestOrderAndCutting:
         reached: list[int] = []
 
         job = Job("tiny", [_spec()], samples, lambda p: np.zeros((8, 8, 3), np.uint8))
-        predict(
-            network, shards_of(job, range(24), 8), progress=reached.append,
-            write=lambda shard, rows: written.append(len(reached)),
-        )  # fmt: skip
+        with Threads(2) as decoder:
+            for _ in predict(network, shards_of(job, range(24), 8), decoder=decoder, progress=reached.append):
+                written.append(len(reached))
         assert written == [1, 3, 5]  # batches that were finished when each of the three shards was written
 
     @pytest.mark.slow
@@ -112,11 +111,13 @@ class TestOrderAndCutting:
         def stored(shard_size: int, workers: int) -> dict[str, LabelSpacePredictions]:
             shards: list[ShardRows] = []
             job = Job("photographs", specs, samples, lambda at: preprocessing.pixels(foolbox_images[at].image()))
-            predict(
-                Network.of(lite0, ExecutionConfig(batch_size=8, workers=workers)),
-                shards_of(job, range(len(foolbox_images)), shard_size),
-                write=lambda shard, rows: shards.append(rows),
-            )
+            network = Network.of(lite0, ExecutionConfig(batch_size=8, workers=workers))
+            with Threads(workers) as decoder:
+                for _, found in predict(
+                    network, shards_of(job, range(len(foolbox_images)), shard_size), decoder=decoder
+                ):
+                    assert isinstance(found, ShardRows)
+                    shards.append(found)
             return {spec.name: concatenate([shard.predictions[spec.name] for shard in shards]) for spec in specs}
 
         first, second = stored(shard_size=64, workers=1), stored(shard_size=8, workers=3)
@@ -241,6 +242,7 @@ class TestBoundedMemory:
             import numpy as np
             import torch
             from harness.labels.projections import LabelSpaceProjection
+            from harness.runtime.decoders import Threads
             from harness.runtime.engine import Job, Samples, predict, shards_of
             from harness.runtime.execution import ExecutionConfig
             from harness.runtime.network import Network, prepare
@@ -258,7 +260,9 @@ class TestBoundedMemory:
                 network = Network(prepare(module, config), plain, config, 12)
                 samples = Samples(names, names, np.zeros(count, np.int64))
                 job = Job("grey", [spec], samples, lambda position: np.full((224, 224, 3), position % 256, np.uint8))
-                predict(network, shards_of(job, range(count), 64), write=lambda shard, rows: None)
+                with Threads(2) as decoder:
+                    for _ in predict(network, shards_of(job, range(count), 64), decoder=decoder):
+                        pass
                 return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
             few, many = peak_after(150), peak_after(1000)
