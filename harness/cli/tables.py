@@ -138,7 +138,8 @@ def plan_text(planned: PlannedRun) -> str:
     rows = []
     for group in _alike(made.conditions):
         c, count = group[0], len(group)
-        images = "?" if c.images is None else f"{c.images:,} of {c.benchmark.size:,}"
+        size = c.benchmark.size  # 0 before a data set of one's own has been opened
+        images = f"{c.images or c.published_images(made.settings):,} of {size:,}" if size else "?"
         stored = "?" if c.stored is None else f"{c.stored:,}"
         title = c.title if count == 1 else f"{c.benchmark.name} ({count} conditions, each:)"
         rows.append([title, _data_state(c), images, stored, str(c.location or "")])
@@ -171,6 +172,9 @@ def plan_text(planned: PlannedRun) -> str:
     lines.append(
         f"To run: {cost.images:,} images. Time: {cost.time_text}. Disk for predictions: about {cost.disk_text}."
     )
+    lines += [cost.work_text] if cost.work_text else []
+    if cost.missing_images:
+        lines.append(f"With what is missing: {cost.missing_images:,} images more{cost.missing_time_text}.")
     return "\n".join(lines)
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import time
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -14,6 +16,7 @@ from harness.metrics.corruption import widest_mce_half_width
 from harness.models.loading import ModelState
 from harness.progress import Reporter
 from harness.runtime.decoding import GeneratedCell, default_workers
+from harness.runtime.tasks import MOST_IMAGES, TASK_SECONDS
 from harness.settings import Settings
 
 _PROBE_SECONDS = 4.0
@@ -62,6 +65,14 @@ class CostEstimate:
     workers: int
     base_images: int | None
     """Base images in every corruption cell, the most any benchmark has; None without corruptions."""
+    missing_images: int = 0
+    """Of conditions that can't run yet, by their published sizes; not in `images`."""
+    nodes: Mapping[str, int] = field(default_factory=lambda: {"this machine": 1})
+    """Workers by machine."""
+    speed: float = 1.0
+    """How many times the probe's images per second all workers run together."""
+    joules_per_image: tuple[float, float, float] | None = None
+    """Low, value and high, from the probe's meters: of the forward pass alone; None where no meter tells."""
     samples: tuple[SampleEstimate, ...] = ()
     """What is run until it is precise enough; `images` holds their passes, those stored already among them."""
     measuring_seconds: float = 0.0
@@ -72,9 +83,37 @@ class CostEstimate:
         """Time for all; on a CPU the forward pass and the corruptions share its cores."""
         if self.images_per_second is None:
             return None
-        forward = self.images / self.images_per_second
-        corruption = self.generated * (self.corruption_seconds or 0.0) / self.workers
+        forward = self.images / self.images_per_second / self.speed
+        corruption = self.generated * (self.corruption_seconds or 0.0) / self.workers / self.speed
         return forward + corruption if self.probed_on == "cpu" else max(forward, corruption)
+
+    @property
+    def tasks(self) -> int | None:
+        """What is handed to workers at a time, where there are several."""
+        count = sum(self.nodes.values())
+        if count == 1 or self.images_per_second is None:
+            return None
+        return math.ceil(self.images / min(TASK_SECONDS * self.images_per_second * self.speed / count, MOST_IMAGES))
+
+    @property
+    def missing_time_text(self) -> str:
+        """For people: how long the missing conditions would take in forward passes, where a probe was timed."""
+        if self.images_per_second is None:
+            return ""
+        return f", about {self.missing_images / self.images_per_second / self.speed / 3600:.1f} h of forward passes"
+
+    @property
+    def work_text(self) -> str:
+        """For people: tasks, where they run, and the energy of the forward passes."""
+        count, parts = sum(self.nodes.values()), []
+        if count > 1:
+            where = ", ".join(f"{number} on {node}" for node, number in self.nodes.items())
+            tasks = f"{self.tasks:,} tasks for " if self.tasks is not None else ""
+            parts.append(f"{tasks}{count} workers: {where}. Their speed is taken to be this machine's.")
+        if self.joules_per_image is not None and self.images:
+            low, value, high = (kilojoules_text(self.images * joules / 1000) for joules in self.joules_per_image)
+            parts.append(f"Energy of the forward passes: about {value} ({low} to {high}).")
+        return " ".join(parts)
 
     @property
     def mce_half_width(self) -> float | None:
@@ -102,7 +141,15 @@ class CostEstimate:
         return f"{max(1, round(self.bytes / 1e6)):,} MB" if self.bytes else "0 MB"
 
     def to_dict(self) -> dict[str, Any]:
-        return asdict(self) | {"seconds": self.seconds, "mce_half_width": self.mce_half_width}
+        derived = {"seconds": self.seconds, "tasks": self.tasks, "mce_half_width": self.mce_half_width}
+        return asdict(self) | derived
+
+
+def kilojoules_text(kilojoules: float) -> str:
+    """For people: `3.4 MJ`."""
+    if kilojoules >= 1000:
+        return f"{kilojoules / 1000:,.1f} MJ"
+    return f"{kilojoules:.0f} kJ" if kilojoules >= 10 else f"{kilojoules:.2g} kJ"
 
 
 def estimate(plan: Plan, reporter: Reporter, *, probe: bool) -> CostEstimate:
@@ -129,8 +176,7 @@ def estimate(plan: Plan, reporter: Reporter, *, probe: bool) -> CostEstimate:
         count = condition.images
         if count is None:
             unknown += 1
-            size = condition.benchmark.size
-            count = min(size, plan.settings.images_of(corrupted=corrupted) or size)
+            count = condition.published_images(plan.settings)
         if corrupted:
             base_images.append(count)
         todo = count - (condition.stored or 0)
@@ -139,14 +185,21 @@ def estimate(plan: Plan, reporter: Reporter, *, probe: bool) -> CostEstimate:
         if cell is not None and todo:
             generated += todo
             cells.append(cell)
-    rate, where = None, "no timed probe was asked for"
+    missing = [c for c in plan.conditions if c.missing is not None and not is_sampled(c.benchmark, until)]
+    missing_images = sum(condition.published_images(plan.settings) for condition in missing)
+    rate, where, joules = None, "no timed probe was asked for", None
     if not plan.model.runnable:
         where = "the weights are not here"
-    elif probe and images:
-        rate, where = _timed_probe(plan.model, plan.settings, reporter)
+    elif probe and (images or missing_images):
+        rate, where, joules = _timed_probe(plan.model, plan.settings, reporter)
+    nodes, speed = _workers(plan.settings, reporter)
     return CostEstimate(
         images=images,
         unknown=unknown,
+        missing_images=missing_images,
+        nodes=nodes,
+        speed=speed,
+        joules_per_image=joules,
         images_per_second=rate,
         probed_on=where,
         bytes=images * _BYTES_A_ROW,
@@ -184,23 +237,45 @@ def _timed_corruptions(cells: list[GeneratedCell]) -> float:
     return seconds / len(cells)
 
 
-def _timed_probe(model: ModelState, settings: Settings, reporter: Reporter) -> tuple[float, str]:
-    """Images per second of the forward pass on random pixels, and the device."""
+def _workers(settings: Settings, reporter: Reporter) -> tuple[dict[str, int], float]:
+    """Workers by machine, and how many times as fast as the probe they are together.
+
+    Processors count by their cores, which several workers of a machine share.
+    """
+    if settings.executor == "ray":
+        from harness.runtime.ray_executor import cluster_workers
+
+        return cluster_workers(settings.device, reporter.note)
+    devices = settings.device.split(",")
+    return {"this machine": len(devices)}, 1.0 if devices[0] == "cpu" else float(len(devices))
+
+
+def _timed_probe(
+    model: ModelState, settings: Settings, reporter: Reporter
+) -> tuple[float, str, tuple[float, float, float] | None]:
+    """Images per second of the forward pass on random pixels, the device, and joules an image."""
     import torch
 
+    from harness.benchmarking.energy import EnergyUse, meters_for
     from harness.models.loading import load
     from harness.runtime.execution import fixed_config
     from harness.runtime.network import Network
 
     reporter.note("Timing a few batches")
     loaded = load(model, settings)
-    config = fixed_config(settings, convolutional=loaded.identity.convolutional)
+    local = replace(settings, device="auto") if settings.executor == "ray" else settings
+    config = fixed_config(local, convolutional=loaded.identity.convolutional)
     network = Network.of(loaded, config)
     height, width = loaded.identity.preprocessing.crop
     pixels = torch.randint(0, 256, (min(settings.batch_size, 16), 3, height, width), dtype=torch.uint8)
     network(pixels).cpu()
+    meters = meters_for(torch.device(config.device))
+    for meter in meters:
+        meter.start()
     start, done = time.perf_counter(), 0
     while time.perf_counter() - start < _PROBE_SECONDS:
         network(pixels).cpu()
         done += len(pixels)
-    return done / (time.perf_counter() - start), config.device
+    rate, joules = done / (time.perf_counter() - start), EnergyUse(done, tuple(m.read() for m in meters)).joules
+    each = (joules.low / done, joules.value / done, joules.high / done) if joules is not None else None
+    return rate, config.device, each

@@ -86,6 +86,11 @@ class Condition:
         """The samples this run would use: sample_id, label, digest."""
         return self.opened.samples.iloc[: self.images]
 
+    def published_images(self, settings: Settings) -> int:
+        """Images it would have, by the published size of its benchmark and the limits that were asked for."""
+        most = settings.images_of(corrupted=self.benchmark.corruptions is not None)
+        return min(self.benchmark.size, most or self.benchmark.size)
+
     @property
     def notes(self) -> list[str]:
         return self.dataset.notes if self.dataset is not None else []

@@ -24,12 +24,9 @@ from harness.runtime.decoding import ConditionPixels, Images
 from harness.runtime.engine import Job, Shard, predict
 from harness.runtime.network import Network
 from harness.runtime.rows import ShardRows
+from harness.runtime.tasks import MOST_IMAGES, TASK_SECONDS
 from harness.runtime.workers import Condition, Finished, Setup, Task, Worker
 
-TASK_SECONDS = 60.0
-"""What a task takes, about: long beside what it costs to hand over, short beside what a lost worker throws away."""
-MOST_IMAGES = 16_384
-"""Of a task, which bounds the rows that come back at once."""
 RESTARTS = 2
 """How often a worker that was lost is started again on its device."""
 _POLL_SECONDS = 1.0

@@ -25,7 +25,7 @@ from typing import Any
 from harness.data.local import LocalDataset
 from harness.errors import ExitCode, HarnessError, MissingInputError
 from harness.files import make_folder, write_text
-from harness.runtime.decoding import Images
+from harness.runtime.decoding import Images, default_workers
 from harness.runtime.executors import RESTARTS, Event, Lost, Ready, Remote
 from harness.runtime.workers import Finished, Setup, Task, Worker, protocol_here, reads_the_same
 
@@ -329,6 +329,19 @@ def cluster_devices(device: str, note: Callable[[str], None]) -> tuple[str, list
     ray = connect(note)
     has_gpus = any(node["Alive"] and node["Resources"].get("GPU", 0) for node in ray.nodes())
     return ("cuda", ["cuda"]) if has_gpus else ("cpu", ["cpu"])
+
+
+def cluster_workers(device: str, note: Callable[[str], None]) -> tuple[dict[str, int], float]:
+    """Workers that a run would have by node, and how many times as fast as this machine they are together: by their GPUs, or
+    by their processors."""
+    kind, each = cluster_devices(device, note)
+    workers, speed = dict[str, int](), 0.0
+    for node in connect(note).nodes():
+        if node["Alive"]:
+            gpus, cpus = int(node["Resources"].get("GPU", 0)), node["Resources"].get("CPU", 0.0)
+            workers[_name(node)] = gpus if kind == "cuda" else len(each)
+            speed += gpus if kind == "cuda" else cpus / default_workers("cuda")
+    return {node: count for node, count in workers.items() if count}, speed
 
 
 def _check_reachable(address: str) -> None:
