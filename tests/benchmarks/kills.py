@@ -47,6 +47,15 @@ def values(work: Path, name: str) -> list[tuple[Any, ...]]:
     return [(e["key"], e["value"], e["interval"], e["n"]) for e in kept]
 
 
+def actors(node: Any) -> list[int]:
+    """The processes in which a node's actors run: children of its raylet."""
+    raylet = node.all_processes["raylet"][0].process.pid
+    listed = subprocess.run(
+        ["pgrep", "-P", str(raylet), "-f", "ray::_Actor"], capture_output=True, text=True, check=False
+    )
+    return [int(number) for number in listed.stdout.split()]
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--kills", type=int, default=30)
@@ -68,9 +77,8 @@ def main() -> None:
             time.sleep(0.02)
         time.sleep(chance.uniform(0, 1))
         if target == "actor":
-            listed = subprocess.run(["pgrep", "-f", "ray::_Actor"], capture_output=True, text=True, check=False)
-            for number in listed.stdout.split()[:1]:
-                os.kill(int(number), signal.SIGKILL)
+            for number in actors(chance.choice(cluster.list_all_nodes()))[:1]:
+                os.kill(number, signal.SIGKILL)
                 killed.append(target)
         elif target == "node":
             cluster.remove_node(node, allow_graceful=False)

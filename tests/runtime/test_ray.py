@@ -148,7 +148,9 @@ class TestCluster:
         def kill() -> None:
             while len(shards(home)) < 1:
                 time.sleep(0.02)
-            listed = subprocess.run(["pgrep", "-f", "ray::_Actor"], capture_output=True, text=True, check=True)
+            raylet = cluster.head_node.all_processes["raylet"][0].process.pid
+            actors = ["pgrep", "-P", str(raylet), "-f", "ray::_Actor"]
+            listed = subprocess.run(actors, capture_output=True, text=True, check=True)
             os.kill(int(listed.stdout.split()[0]), signal.SIGKILL)
             while len(shards(home)) < 6:
                 time.sleep(0.02)
