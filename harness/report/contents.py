@@ -15,10 +15,10 @@ from typing import Any
 from harness import __version__
 from harness.cards.render import cost_name, metric_name
 from harness.data.catalog import benchmarks
-from harness.errors import HarnessError
-from harness.evaluation.comparing import Compared, compare
+from harness.evaluation.comparing import Compared
 from harness.evaluation.reader import StoredModel
 from harness.evidence import Evidence, EvidenceClass, EvidenceKey, show_count, show_interval
+from harness.report.comparable import compare_groups
 from harness.report.drawings import drawings_of
 from harness.report.mistakes import Mistakes, Thumbnails, mistakes_of, reference_predictions
 from harness.settings import Settings
@@ -72,9 +72,10 @@ class Report:
     overview: Grid
     without: tuple[tuple[str, str], ...]
     """Class of evidence, and the scores for which it stands instead of a value for every model."""
-    compared: Compared | None
-    not_compared: str | None
-    """Why models are not compared, where there are several."""
+    compared: tuple[Compared, ...]
+    """One for each group of models that share samples."""
+    not_compared: tuple[str, ...]
+    """What is not compared, each as a sentence with its reason."""
     drawings: Mapping[str, Sequence[str]]
     """Figures by the section of the page."""
     undrawn: tuple[str, ...]
@@ -112,12 +113,7 @@ def collect(
     Raises:
         HarnessError: a data set that --data names can't be opened.
     """
-    compared, problem = None, None
-    if len(models) > 1:
-        try:
-            compared = compare(models, settings, report, allow_different_protocols=True)
-        except HarnessError as error:
-            problem = error.message
+    compared, not_compared = compare_groups(models, settings, report) if len(models) > 1 else ([], [])
     read = {model.name: reference_predictions(model, settings, report) for model in models}
     shown = Thumbnails(settings, thumbnails)
     mistakes = [mistakes_of(name, *found, shown) for name, found in read.items() if found is not None]
@@ -132,8 +128,8 @@ def collect(
         version=__version__,
         overview=_grid(models, headlines),
         without=tuple(_without_values(models, headlines)),
-        compared=compared,
-        not_compared=problem,
+        compared=tuple(compared),
+        not_compared=tuple(not_compared),
         drawings=drawings,
         undrawn=tuple(undrawn),
         costs=_grid(models, _COST_KEYS),

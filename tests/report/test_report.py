@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from PIL import Image
 from typer.testing import CliRunner
@@ -21,6 +22,7 @@ from harness.cli import app
 from harness.errors import ExitCode
 from harness.evaluation.reader import StoredCondition, stored_model
 from harness.evidence import Evidence, EvidenceClass, Interval, Ledger
+from harness.report.comparable import compare_groups, groups
 from harness.report.contents import collect
 from harness.report.mistakes import Thumbnails
 from harness.report.page import inline_svg, render_report
@@ -90,7 +92,36 @@ def test_one_model_has_no_comparison(two: Store) -> None:
 def test_models_that_can_not_be_compared_say_why(store: Store, right: Right) -> None:
     store.imports("one", right(20, 0.8))
     store.imports("two", right(20, 0.8), benchmark="imagenet-sketch")
-    assert "have no stored predictions of the same samples" in page_of(store, "one", "two")[1].text
+    assert (
+        "imagenet-sketch: no other model has predictions of the same samples as two."
+        in page_of(store, "one", "two")[1].text
+    )
+
+
+class TestModelsThatShareSamples:
+    def test_are_compared_whatever_another_model_lacks(self, store: Store, right: Right) -> None:
+        for name, seed in (("one", 1), ("two", 2)):
+            store.imports(name, right(60, 0.7, seed))
+        store.imports("elsewhere", right(60, 0.7, 3), benchmark="imagenet-sketch")
+        documented = Evidence(key="compute.parameters", class_=EvidenceClass.DERIVED, value=5)
+        merge_into_store(
+            store.home, Ledger(model={"name": "read", "title": "R", "weights": None}, evidence=[documented])
+        )
+        models = [stored_model(name, store.home) for name in ("one", "elsewhere", "two", "read")]
+        compared, apart = compare_groups(models, store.settings, pytest.fail)
+        assert [(found.models, [c.n for c in found.comparisons]) for found in compared] == [(("one", "two"), [60])]
+        assert apart == [
+            "read is not compared: it has no stored predictions.",
+            "imagenet-sketch: no other model has predictions of the same samples as elsewhere.",
+        ]
+        text = page_of(store, "one", "elsewhere", "two", "read")[1].text
+        assert "Every pair: 1 difference " in text
+        assert "read is not compared" in text
+
+    def test_a_few_images_of_one_model_do_not_shrink_the_comparison_of_others(self) -> None:
+        whole, few, other = (pd.Index([f"{at}" for at in ids]) for ids in (range(100), range(95, 98), range(200, 300)))
+        found = list(groups({"few": few, "a": whole, "b": whole[:90], "c": whole[20:], "d": other}))
+        assert found == [["a", "b", "c"], ["d"], ["few", "a", "c"]]  # b has none of the few
 
 
 def test_pending_evidence_shows_its_reason_and_command(store: Store) -> None:
