@@ -12,16 +12,18 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from enum import StrEnum
 from fnmatch import fnmatchcase
+from functools import reduce
 from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
+import pandas as pd
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from scipy import stats
 
 from harness.errors import ExitCode, MissingInputError, UsageError, nearest
-from harness.evaluation.common_samples import ComparedSet, protocol_differences
+from harness.evaluation.common_samples import ComparedSet, common_ids, protocol_differences
 from harness.evaluation.comparing import Compared, Comparison, compare
 from harness.evaluation.reader import StoredModel, stored_model
 from harness.evaluation.slice_requests import Request
@@ -32,6 +34,8 @@ from harness.metrics.multiplicity import clopper_pearson, holm
 from harness.metrics.noninferiority import deciding_n, paired_score, share_p_values, unpaired_score
 from harness.metrics.paired import PairedCounts
 from harness.metrics.registry import metrics
+from harness.metrics.sampling import mce_weights
+from harness.metrics.types import FloatArray
 from harness.settings import Settings
 
 NEW, BASELINE = "new", "baseline"
@@ -295,6 +299,11 @@ def _row(key: str, limit: float, new: Ledger, baseline: Ledger, compared: Compar
         row = replace(row, paired=True, new=pair.first_accuracy, baseline=pair.other_accuracy, n=pair.n)
         row = replace(row, worse=-pair.difference, low=-pair.high, high=-pair.low)
         return _scored(row, float(paired_score(counts, limit / 100)[0]))
+    if (per_image := _mce_by_image(name, compared)) is not None:
+        n, worse = len(per_image), float(per_image.mean())
+        error = float(per_image.std(ddof=1)) / np.sqrt(n) if n > 1 else 0.0
+        row = replace(row, paired=True, n=n, worse=worse, low=worse - Z * error, high=worse + Z * error)
+        return _scored(row, (limit - worse) / error if error > 0 else 0.0)
     if ours.interval is None or theirs.interval is None or row.n is None:
         return _Tested(
             replace(row, reason="one of the values has no interval, so nothing can be said of their difference")
@@ -312,6 +321,23 @@ def _pair(name: EvidenceKey, compared: Compared | None) -> Comparison | None:
     if compared is None or name.metric != "top1" or name.variant is not None:
         return None
     return next((c for c in compared.comparisons if c.where == name.where), None)
+
+
+def _mce_by_image(name: EvidenceKey, compared: Compared | None) -> FloatArray | None:
+    """How much each image adds to the loss in mCE, in points (n,): its errors in all cells, weighted as mCE weights them."""
+    weights = mce_weights()
+    cells = {s.condition: s for s in compared.sets if s.benchmark.name == name.benchmark} if compared else {}
+    asked = [(cells.get(f"{corruption}/{severity}"), w) for (corruption, severity), w in weights.items()]
+    if name.metric != "mce" or name.variant is not None or any(cell is None for cell, _ in asked):
+        return None
+    found = [(cell, weight) for cell, weight in asked if cell is not None]
+    indexes = [pd.Index(cell.sample_ids, dtype=object) for cell, _ in found]
+    ids = reduce(common_ids, indexes)
+    lost = np.zeros(len(ids))
+    for (cell, weight), index in zip(found, indexes, strict=True):
+        at = index.get_indexer(ids)
+        lost += weight * (cell.correct[BASELINE][at].astype(float) - cell.correct[NEW][at])
+    return lost if len(ids) else None
 
 
 def _differences(name: EvidenceKey, ours: Evidence, theirs: Evidence, compared: Compared | None) -> list[str]:

@@ -18,9 +18,13 @@ import harness
 from harness.cli import app
 from harness.errors import ExitCode, HarnessError
 from harness.evaluation.gate import Check, Verdict
+from harness.evaluation.reader import read_predictions, stored_model
+from harness.metrics.corruption import CorruptionErrors
+from harness.metrics.sampling import mce_weights
 from tests.report.conftest import V2, Right, Store
 
 TOP1 = f"{V2}.top1"
+C = "imagenet-c"
 
 
 def call(*arguments: object) -> Result:
@@ -86,6 +90,36 @@ def test_ledgers_alone_are_compared_by_their_intervals(pair: Store, tmp_path: Pa
     assert [row.verdict for row in found.checked] == [Verdict.FAIL, Verdict.PASS, Verdict.PASS]
     nll = found.checked[1]
     assert nll.worse == pytest.approx((nll.new or 0) - (nll.baseline or 0))  # less is better
+
+
+@pytest.mark.slow  # 150 conditions
+def test_mce_is_paired_over_all_cells(store: Store, right: Right) -> None:
+    """The paired difference is that of the two ledgers, and its interval far narrower: the same images are hard for both."""
+    for at, (corruption, severity) in enumerate(mce_weights()):
+        before = right(200, 0.6, at)
+        for name, outcomes in {"before": before, "new": flipped(before, lost=4, gained=2)}.items():
+            options = {"benchmark": C, "condition": f"{corruption}/{severity}", "metrics": ("accuracy", "corruption")}
+            store.ran(name, outcomes, **options)
+    sides = {name: stored_model(name, store.home) for name in ("before", "new")}
+    values = {}
+    for name, model in sides.items():
+        correct = {}
+        for where, stored in model.conditions.items():
+            read = read_predictions(stored, store.settings, pytest.fail).predictions
+            corruption, severity = where.split("/")[1:]
+            correct[corruption, int(severity)] = read.top5[:, 0] == read.label
+        estimate = CorruptionErrors(correct).mce()
+        values[name] = estimate.value
+        item = {
+            "value": estimate.value,
+            "interval": {"low": estimate.low, "high": estimate.high, "method": "bootstrap"},
+        }
+        made = {"key": f"{C}.mce", "class": "measured", "unit": "%", "n": 200, "N": 50_000, "protocol": {}} | item
+        model.ledger.add([harness.Evidence.model_validate(made)])
+    found = harness.check(sides["new"].ledger, baseline=sides["before"].ledger, max_drop={f"{C}.mce": 5})
+    (row,) = found.checked
+    assert row.worse == pytest.approx(values["new"] - values["before"])
+    assert (row.paired, row.n, row.verdict) == (True, 200, Verdict.PASS)
 
 
 def test_flips_are_counted_and_named(pair: Store) -> None:
