@@ -19,6 +19,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from harness.errors import UsageError, unknown_name
 from harness.evidence import Ledger
+from harness.labels.label_maps import LabelMap, label_map
 from harness.labels.outputs import OutputLabels
 from harness.labels.spaces import LABEL_SPACES, OWN, LabelSpace, folded, installed_folder, label_space
 from harness.settings import catalog_folder
@@ -123,6 +124,15 @@ class Benchmark(_Entry):
     """The classes in order, where the label space has no known list: synsets or names."""
     classes_from: Literal["model"] | None = None
     """`model` before the model is known whose classes these are."""
+    label_map: LabelMap | None = None
+    """How the outputs of a model with other classes are read; in a file a shipped map by its name, or a record."""
+    other_classes: bool = False
+    """Whether its copies also have folders of classes that are not scored."""
+    texture_in_name: str | None = None
+    """For images whose shape and texture show different classes: a regular expression of the sample id, with the classes as
+    groups `shape` and `texture`."""
+    background_gap_to: str | None = None
+    """A benchmark with the same foregrounds before other backgrounds, with whose accuracy this one's is compared."""
     path: str | None = None
     """Where the copy of data of one's own is: a folder, a file or `hf:OWNER/NAME`."""
     split: str | None = None
@@ -149,8 +159,17 @@ class Benchmark(_Entry):
     corruptions: Corruptions | None = None
     get: str
     """A few sentences for a person: where from, which folder shape, size in GB."""
-    input: Literal["image", "ready-224"]
-    """ready-224: the images are already cropped to 224 x 224 and must not be resized again."""
+    input: Literal["image", "ready-224", "bordered-2"]
+    """ready-224: the images are already cropped to 224 x 224 and must not be resized again; bordered-2: a border of two pixels
+    is no part of them."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _takes_classes_from_its_map(cls, fields: Any) -> Any:
+        if isinstance(fields, dict) and isinstance(fields.get("label_map"), str):
+            fields = fields | {"label_map": label_map(fields["label_map"])}
+            fields.setdefault("classes", tuple(fields["label_map"].classes))
+        return fields
 
     @model_validator(mode="after")
     def _consistent(self) -> Benchmark:
@@ -209,6 +228,8 @@ class OwnBenchmark(_Entry):
     """The classes in the order of their indices, by name or by synset."""
     classes_from: Literal["model", "imagenet-1k", "imagenet-22k"] = "model"
     """Whose classes they are where `classes` doesn't name them."""
+    label_map: LabelMap | str | None = None
+    """How the outputs of a model with other classes are read: a shipped map by its name, or `rule` and `classes`."""
     clean: bool = True
     """An unshifted set, on which the sanity gate may judge a model."""
     licence: str | None = None
@@ -227,13 +248,16 @@ class OwnBenchmark(_Entry):
             remedy = f"Choose another name; for a copy of that benchmark: --suite SUITE --data {name}={self.path}"
             raise UsageError(f"{name} is a benchmark of the catalog, not the name of other data.", remedy=remedy)
         is_local = not self.path.startswith("hf:")
-        takes_model = self.classes is None and self.classes_from == "model"
+        through = label_map(self.label_map) if isinstance(self.label_map, str) else self.label_map
+        classes = tuple(through.classes) if through is not None else self.classes
+        takes_model = classes is None and self.classes_from == "model"
         return Benchmark(
             name=name,
             title=self.title or name,
             size=0,
-            label_space=name if self.classes else OWN if takes_model else self.classes_from,
-            classes=self.classes,
+            label_space=name if classes else OWN if takes_model else self.classes_from,
+            classes=classes,
+            label_map=through,
             classes_from="model" if takes_model else None,
             path=str(folder / Path(self.path).expanduser()) if is_local else self.path,
             split=self.split,
@@ -272,7 +296,13 @@ def shipped() -> dict[str, Benchmark]:
     entries = yaml.safe_load(_CATALOG_FILE.read_text(encoding="utf-8"))
     known = {name: Benchmark(name=name, **entry) for name, entry in entries.items()}
     for benchmark in known.values():
-        for other in (benchmark.same_images_as, benchmark.scored_from, benchmark.generated_from):
+        others = (
+            benchmark.same_images_as,
+            benchmark.scored_from,
+            benchmark.generated_from,
+            benchmark.background_gap_to,
+        )
+        for other in others:
             if other is not None and other not in known:
                 raise ValueError(f"{_CATALOG_FILE}: {benchmark.name} refers to '{other}', which is no benchmark")
     return known

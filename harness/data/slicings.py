@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict
 
 from harness.data.catalog import Benchmark
 from harness.errors import HarnessError, UsageError, unknown_name
-from harness.labels.spaces import name_of
+from harness.labels.spaces import SYNSET, name_of
 
 _CATALOG_FILE = Path(__file__).with_name("slicings.yaml")
 
@@ -57,6 +57,10 @@ class SlicingEntry(BaseModel):
             return benchmark.sample_id == "ilsvrc"
         if self.joins == "benchmark-table":
             return benchmark.name in self.benchmarks
+        if self.kind in ("wordnet", "metaclass") and benchmark.classes is not None:  # superclasses are those of synsets
+            return all(map(SYNSET.fullmatch, benchmark.classes))
+        if self.kind in ("wordnet", "metaclass") and benchmark.classes_from is not None:
+            return False
         # A photograph with several right classes has no class to group by.
         return self.joins == "images" or not benchmark.label_sets
 

@@ -328,9 +328,14 @@ def condition_projections(condition: Condition, identity: ModelIdentity) -> list
     """The label spaces in which a model's logits are read on this condition."""
     benchmark = condition.benchmark
     projections = label_space_projections(
-        identity.output_labels(), benchmark.space, with_subsets=benchmark.clean and not benchmark.is_own
+        identity.output_labels(),
+        benchmark.space,
+        with_subsets=benchmark.clean and not benchmark.is_own,
+        through=benchmark.label_map,
     )
-    missing = [benchmark.space.classes[index] for index in np.flatnonzero(projections[0].columns < 0)]
+    missing = [
+        benchmark.space.classes[index] for index in np.flatnonzero(projections[0].columns[: len(benchmark.space)] < 0)
+    ]
     if missing and benchmark.is_own:
         message = (
             f"{benchmark.name} has {len(missing):,} classes that the model has no output for: {enumerated(missing)}."

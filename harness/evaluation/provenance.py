@@ -152,7 +152,8 @@ def protocol_in_words(
     elif dataset.benchmark.input == "ready-224":
         how = "as published, no second resize"
     else:
-        how = identity.preprocessing.describe()
+        border = "border of 2 pixels cut off, " if dataset.benchmark.input == "bordered-2" else ""
+        how = border + identity.preprocessing.describe()
     return {
         "preprocessing": how,
         **({"generated": generated} if generated is not None else {}),

@@ -183,7 +183,10 @@ def _pending(plan: Plan, scored: Container[str], failed: Mapping[str, HarnessErr
         whys = [_why(condition, plan, failed) for condition in absent]
         reasons[name] = whys[0]
         if benchmark.corruptions is None:
-            metrics = (".top1",) if benchmark.is_own else (".top1", ".top5")
+            metrics = [".top1"] if benchmark.is_own or benchmark.label_map is not None else [".top1", ".top5"]
+            if "cues" in plan.suite.metrics:
+                metrics += [".shape-bias"] if benchmark.texture_in_name is not None else []
+                metrics += [".background-gap"] if benchmark.background_gap_to is not None else []
             waiting += pending(benchmark, metrics, whys[0], command, provenance.variant)
             continue
         if len(absent) < len(conditions):

@@ -7,6 +7,7 @@ Reads predictions only, never a model. What a metric is and how it is computed s
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
@@ -23,6 +24,7 @@ from harness.labels.projections import CLOSED, OPEN, LabelSpaceProjection, desce
 from harness.labels.spaces import LABEL_SPACES, label_space
 from harness.metrics.accuracy import TOP_K, accuracy, is_correct, is_in_sets, top1, top1_real
 from harness.metrics.corruption import Cell, CorruptionErrors, corruption_scores
+from harness.metrics.cues import shape_bias
 from harness.metrics.registry import compute_group, unit_of
 from harness.metrics.robustness import accuracy_drop, baselines, effective_robustness
 from harness.metrics.types import TOP, BoolArray, Estimate, LabelSpacePredictions, MetricUnavailable, attempt
@@ -165,7 +167,8 @@ def _group(
     """A group's metrics of a condition's predictions in one label space."""
     where = scored.prefix if space is None else f"{scored.prefix}@{space}"
     for name, estimate in compute_group(group, predictions).items():
-        if name == "top5" and len(scored.benchmark.space) <= TOP:  # of so few classes it is always one of the five best
+        # Of so few classes it is always one of the five best; and a label map says which class is the best, no more.
+        if name == "top5" and (len(scored.benchmark.space) <= TOP or scored.benchmark.label_map is not None):
             continue
         key = EvidenceKey.parse(f"{where}.{name}").with_variant(variant)
         yield ScoredMetric(scored, key, estimate, published, {"reading": reading})
@@ -184,11 +187,14 @@ def accuracy_group(conditions: Conditions) -> Iterator[ScoredMetric]:
         space = scored.benchmark.space
         missing = scored.projections[CLOSED].missing if CLOSED in scored.projections else 0
         present = len(space) - missing
+        through = scored.projections[CLOSED].members is not None if CLOSED in scored.projections else False
         if scored.benchmark.label_sets:
             reading = f"best of {present:,} outputs, right if it is one of the classes that the image's own table names"
             yield from _top_k(scored, scored.correct, reading)
             continue
         reading = f"argmax over the {present:,} outputs for the benchmark's {len(space):,} classes"
+        if through and scored.benchmark.label_map is not None:
+            reading = scored.benchmark.label_map.describe()
         if missing:
             reading += f"; images of the {missing} class(es) without an output count as wrong"
         if scored.condition is not None:  # a corruption cell: one number each, there are many
@@ -254,9 +260,37 @@ def real_group(conditions: Conditions, benchmark: Benchmark) -> Iterator[ScoredM
 def probability_group(name: str, conditions: Conditions) -> Iterator[ScoredMetric]:
     """A group of metrics of the softmax on each condition without corruption, in the benchmark's label space."""
     for scored in conditions.values():
-        if scored.condition is None and not scored.benchmark.label_sets:
+        if scored.condition is None and not scored.benchmark.label_sets and scored.benchmark.label_map is None:
             reading = "softmax over the benchmark's classes"
             yield from _group(name, scored, scored.closed, reading, scored.benchmark.size)
+
+
+def cues_group(conditions: Conditions) -> Iterator[ScoredMetric]:
+    """Shape bias of images whose shape and texture are of different classes; accuracy that is lost with the background."""
+    for scored in conditions.values():
+        benchmark = scored.benchmark
+        if benchmark.texture_in_name is not None:
+            named = [re.search(benchmark.texture_in_name, sample_id) for sample_id in scored.sample_ids]
+            found = [benchmark.space.find(match["texture"]) if match else () for match in named]
+            texture = np.array([next(iter(classes), -1) for classes in found])
+            known = texture >= 0
+            bias = attempt(shape_bias, scored.closed.top5[known, 0], scored.closed.label[known], texture[known])
+            notes: dict[str, Any] = {
+                "reading": "decisions for the shape over decisions for shape or texture; images where they agree left out"
+            }
+            few = len(texture) < benchmark.size
+            why = f"of {len(texture):,} of the benchmark's {benchmark.size:,} images" if few else None
+            yield ScoredMetric(scored, EvidenceKey(benchmark.name, "shape-bias"), bias, None, notes, why)
+        other = conditions.get(benchmark.background_gap_to or "")
+        if other is not None:
+            keys = EvidenceKey(benchmark.name, "top1"), EvidenceKey(other.benchmark.name, "top1")
+            notes = {
+                "reading": f"{keys[0]} minus {keys[1]}; n counts both sets",
+                "difference": [str(key.with_variant(scored.variant)) for key in keys],
+            }
+            gap = attempt(accuracy_drop, is_correct(scored.closed), is_correct(other.closed))
+            published = benchmark.size + other.benchmark.size
+            yield ScoredMetric(scored, EvidenceKey(benchmark.name, "background-gap"), gap, published, notes)
 
 
 def shift_group(conditions: Conditions) -> Iterator[ScoredMetric]:
@@ -366,6 +400,7 @@ _GROUPS: dict[str, Callable[[Conditions], Iterator[ScoredMetric]]] = {
     "accuracy": accuracy_group,
     "calibration": partial(probability_group, "calibration"),
     "selective": partial(probability_group, "selective"),
+    "cues": cues_group,
     "shift": shift_group,
     "corruption": corruption_group,
 }

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from harness.labels.label_maps import LabelMap, Rule
 from harness.labels.outputs import OutputLabels, UnprovenLabelsError
 from harness.labels.spaces import LABEL_SPACES, SYNSET, LabelSpace, descendants, enumerated, label_space
 
@@ -31,11 +32,19 @@ class LabelSpaceProjection:
     label_map: np.ndarray
     """int64 (benchmark classes,): class index here of each class of the benchmark, -1 where it is none."""
     proof: str
+    members: tuple[tuple[int, ...], ...] | None = None
+    """Model outputs that stand for each class, where several do; `columns` then holds the first of each. With the rule `open`
+    there is one class more, of all other outputs, which no sample has."""
+    rule: Rule = "max"
+    """How the logits of several outputs make one."""
 
     @property
     def fingerprint(self) -> str:
         """Hash of the two maps: part of the key of stored predictions."""
-        return hashlib.sha256(np.concatenate([self.columns, self.label_map]).astype("<i8").tobytes()).hexdigest()[:16]
+        digest = hashlib.sha256(np.concatenate([self.columns, self.label_map]).astype("<i8").tobytes())
+        if self.members is not None:
+            digest.update(f"{self.rule} {self.members}".encode())
+        return digest.hexdigest()[:16]
 
     @property
     def missing(self) -> int:
@@ -72,15 +81,46 @@ def _output(class_: str, position: Mapping[str, int], outputs: LabelSpace) -> in
     return position[found[0]] if found else -1
 
 
+def project_through(labels: OutputLabels, space: LabelSpace, through: LabelMap) -> LabelSpaceProjection:
+    """The classes of a label map, whose members are looked up among a model's outputs by synset or by name.
+
+    Raises UnprovenLabelsError: the model has no output for any member, or several by the name of one.
+    """
+    position, outputs, known = labels.position(), labels.label_space(), label_space("imagenet-1k")
+    members = []
+    for names in through.classes.values():
+        if through.of == "imagenet-1k":
+            names = tuple(known.classes[index] for name in names for index in known.find(name))
+        found = (_output(name, position, outputs) for name in names)
+        members.append(tuple(sorted(output for output in found if output >= 0)))
+    if not any(members):
+        raise UnprovenLabelsError(
+            f"None of the members of {space.name}'s {len(space):,} classes is among the model's {len(labels):,} outputs "
+            f"({enumerated(outputs.classes, 3)})."
+        )
+    label_map = np.arange(len(space), dtype=np.int64)
+    absent = [class_ for class_, outputs_ in zip(space.classes, members, strict=True) if not outputs_]
+    proof = f"{sum(map(len, members)):,} outputs found for {len(space) - len(absent):,} of {len(space):,} classes; "
+    proof += (f"none for {enumerated(absent)}; " if absent else "") + f"{through.describe()}; {labels.proof}"
+    if through.rule == "open":
+        mapped = {output for outputs_ in members for output in outputs_}
+        members.append(tuple(output for output in range(len(labels)) if output not in mapped))
+    columns = np.array([outputs_[0] if outputs_ else -1 for outputs_ in members], dtype=np.int64)
+    return LabelSpaceProjection(CLOSED, columns, label_map, proof, tuple(members), through.rule)
+
+
 def label_space_projections(
-    labels: OutputLabels, space: LabelSpace, *, with_subsets: bool
+    labels: OutputLabels, space: LabelSpace, *, with_subsets: bool, through: LabelMap | None = None
 ) -> list[LabelSpaceProjection]:
     """The label spaces in which one model is read on a benchmark with classes `space`, the closed one first.
 
-    `with_subsets` also reads the smaller label spaces inside the benchmark's.
+    `with_subsets` also reads the smaller label spaces inside the benchmark's. A model whose own classes are not the
+    benchmark's is read through its label map.
 
     Raises UnprovenLabelsError: the model has none of the benchmark's classes.
     """
+    if through is not None and not all(map(labels.label_space().find, space.classes)):
+        return [project_through(labels, space, through)]
     closed = project(labels, space, CLOSED, space)
     found = [closed]
     if len(closed.columns) - closed.missing < len(labels):

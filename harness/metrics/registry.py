@@ -17,6 +17,7 @@ METRIC_GROUPS = MappingProxyType(
         "calibration": "negative log-likelihood, Brier score, expected calibration error, mean confidence",
         "selective": "risk and coverage where the model may decline, by four scores: AURC, coverage at 1 % and 5 % risk, AUROC",
         "corruption": "error of each corruption and severity, CE, mCE, relative mCE, un-normalised mean errors",
+        "cues": "shape bias where shape and texture disagree, and the accuracy that hangs on the background",
         "shift": "accuracy drop from imagenet-val, and effective robustness where a baseline is published",
     }
 )

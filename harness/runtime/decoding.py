@@ -10,7 +10,7 @@ from functools import lru_cache
 from typing import Any
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageOps
 
 from harness.corruptions.digital import jpeg_round_trip
 from harness.corruptions.generate import PROTOCOL_VERSION, base_crop, corrupt
@@ -125,9 +125,10 @@ class Images:
         if cell is not None:
             corrupted = cell.apply(self._crop(position), self._ids[position])
             return self.preprocessing.ready_pixels(Image.fromarray(corrupted))
-        ready = self.dataset.benchmark.input == "ready-224"
-        transform = self.preprocessing.ready_pixels if ready else self.preprocessing.pixels
-        return transform(load_image(self._read(position)))
+        image, kind = load_image(self._read(position)), self.dataset.benchmark.input
+        if kind == "ready-224":
+            return self.preprocessing.ready_pixels(image)
+        return self.preprocessing.pixels(ImageOps.crop(image, 2) if kind == "bordered-2" else image)
 
 
 @dataclass(frozen=True, eq=False)

@@ -19,6 +19,7 @@ import torch
 
 from harness.data.local import LocalDataset
 from harness.errors import HarnessError
+from harness.labels.label_maps import Rule
 from harness.labels.projections import LabelSpaceProjection
 from harness.metrics.types import TOP, LabelSpacePredictions, concatenate
 from harness.runtime.batches import LAUNCHED, Batch, batches
@@ -38,13 +39,33 @@ class DeviceProjection:
     absent: torch.Tensor | None
     """bool (classes,) or None where no class is missing."""
     label_map: np.ndarray
+    members: torch.Tensor | None = None
+    """int64 (classes, most members of one): the outputs that stand for each class, -1 beyond their number."""
+    rule: Rule = "max"
 
     @classmethod
     def of(cls, projection: LabelSpaceProjection, device: str) -> DeviceProjection:
         """The projection on a device."""
         columns = torch.from_numpy(projection.columns)
         absent = (columns < 0).to(device) if projection.missing else None
-        return cls(projection.name, columns.clamp(min=0).to(device), absent, projection.label_map)
+        members = None
+        if projection.members is not None:
+            rows = [torch.tensor(outputs, dtype=torch.int64) for outputs in projection.members]
+            members = torch.nn.utils.rnn.pad_sequence(rows, batch_first=True, padding_value=-1).to(device)
+        columns = columns.clamp(min=0).to(device)
+        return cls(projection.name, columns, absent, projection.label_map, members, projection.rule)
+
+    def scores(self, logits: torch.Tensor) -> torch.Tensor:
+        """A score of each class (n, classes), -inf where the model has no output for it."""
+        if self.members is None:
+            scores = logits[:, self.columns]
+        else:
+            several = logits[:, self.members.clamp(min=0)].masked_fill(self.members < 0, -torch.inf)
+            # Of the probabilities, which have one denominator, sum and mean are these logarithms but for a constant.
+            scores = several.logsumexp(2) if self.rule in ("sum", "mean") else several.amax(2)
+            if self.rule == "mean":
+                scores = scores - (self.members >= 0).sum(1).clamp(min=1).log()
+        return scores if self.absent is None else scores.masked_fill(self.absent, -torch.inf)
 
     def read(self, logits: torch.Tensor, labels: np.ndarray) -> LabelSpacePredictions:
         """Read logits in this label space.
@@ -57,9 +78,7 @@ class DeviceProjection:
 
     def start(self, logits: torch.Tensor, labels: np.ndarray) -> Callable[[], LabelSpacePredictions]:
         """As `read`, without waiting for a GPU: the function that is returned may be called when it is done."""
-        scores = logits[:, self.columns]
-        if self.absent is not None:
-            scores = scores.masked_fill(self.absent, -torch.inf)
+        scores = self.scores(logits)
         own = self.label_map[labels]
         wanted = to_device(torch.from_numpy(np.maximum(own, 0)), scores.device)
         indices, values = top_classes(scores)

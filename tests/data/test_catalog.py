@@ -7,7 +7,6 @@ from pydantic import ValidationError
 
 from harness.data.catalog import Benchmark, benchmarks, get_benchmark
 from harness.errors import ExitCode, HarnessError
-from harness.labels.spaces import label_space
 
 ENTRY = {
     "name": "x",
@@ -44,6 +43,13 @@ PUBLISHED_SIZES = {
     "imagenet-c": 50_000,
     "foolbox-imagenet-20": 20,
     "dollar-street": 4308,
+    "cue-conflict": 1280,
+    "shape-edges": 160,
+    "shape-silhouettes": 160,
+    "objectnet": 18_574,
+    **dict.fromkeys(
+        (f"imagenet-9-{kind}" for kind in ("original", "mixed-same", "mixed-rand", "only-fg", "no-fg")), 4050
+    ),
 }
 
 
@@ -56,9 +62,9 @@ def test_published_sizes() -> None:
 
 
 def test_label_spaces_exist_and_have_the_published_number_of_classes() -> None:
-    classes = {name: len(label_space(b.label_space)) for name, b in benchmarks().items()}
+    classes = {name: len(b.space) for name, b in benchmarks().items()}
     assert {name for name, n in classes.items() if n == 200} == {"imagenet-a", "imagenet-r"}
-    assert set(classes.values()) == {200, 1000}
+    assert set(classes.values()) == {200, 1000, 9, 16, 113}  # of ImageNet-9, of model-vs-human, of ObjectNet
 
 
 def test_every_entry_says_how_to_get_it_and_where_facts_were_read() -> None:
@@ -85,6 +91,7 @@ def test_only_unshifted_sets_may_judge_a_model() -> None:
         "imagenet-val",
         "imagenet-real",
         "foolbox-imagenet-20",
+        "imagenet-9-original",
     }
 
 

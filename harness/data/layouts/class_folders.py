@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 from harness.data.sources import (
@@ -58,6 +59,12 @@ def class_folders(place: Place) -> ClassFolders | None:
     if len(folders) > 1 and all(name.lower() in _SPLITS for name in folders):
         remedy = f"Give one of them: --data {path / folders[-1]}"
         raise HarnessError(f"{path} holds the splits {', '.join(folders)}, not class folders.", remedy=remedy)
+    named = {name: re.sub(r"^\d+_", "", name) for name in folders}  # ImageNet-9 numbers its classes: 00_dog
+    if place.benchmark.other_classes and (scored := [name for name in folders if space.find(named[name])]):
+        return ClassFolders(path, "class folders named by class", class_of_each(scored, space, str(path)))
+    if set(named.values()) == set(space.classes) != set(folders):
+        labels = {name: space.index(plain) for name, plain in named.items()}
+        return ClassFolders(path, "numbered class folders named by class", labels)
     # What is no class at all may be a folder around the copy, or hold something else than a class.
     is_copy = any(map(space.find, folders)) or (place.benchmark.is_own and len(folders) > 1)
     return (
