@@ -65,7 +65,7 @@ def evidence_table(ledger: Ledger) -> str:
     if rows:
         parts.append(table(["evidence", "class", "value", "interval", "n"], rows, numeric=frozenset({2, 4})))
     if shown is whole:
-        parts.append(f"and {hidden} numbers on single corruptions: see the card")
+        parts.append(f"and {hidden} numbers on single corruptions: see evidence.json")
     parts += slices_text(ledger)
     if waiting:
         reasons: dict[tuple[str, str], list[str]] = {}

@@ -282,7 +282,8 @@ class ConfidenceSequence:
             known: whether clean predictions of all images are.
             models: 2 for a difference.
         """
-        deviation = design.deviation * (_KNOWN_SHARE**0.5 if known else 1)
+        # Two models are right and wrong on the same images so often that their difference varies about as much as one model.
+        deviation = design.deviation * (_KNOWN_SHARE**0.5 if known and models == 1 else 1)
         return cls(target, deviation, models * float(np.abs(design.scale).max()))
 
     def half_width(self, n: npt.ArrayLike, squares: npt.ArrayLike) -> FloatArray:

@@ -185,8 +185,9 @@ def settled(
     for a, b, pair, count in pairs:
         found = list(decisions(shares, pair, count, rng))
         ends = [end for _, end in found]
-        row = {"first": a, "other": b, "difference": pair[0].mce - pair[1].mce, "runs": count}
-        row |= {end: 100 * ends.count(end) / count for end in ("first", "other", "margin", "open")}
+        row = {"A": a, "B": b, "A - B": pair[0].mce - pair[1].mce, "runs": count}
+        names = {"first": "A better", "other": "B better", "margin": "less than margin", "open": "open"}
+        row |= {name: 100 * ends.count(end) / count for end, name in names.items()}
         rows.append(row | {"median passes each": float(np.median([n for n, _ in found]))})
     return pd.DataFrame(rows)
 
