@@ -19,7 +19,7 @@ from harness.evaluation.comparing import Compared
 from harness.evaluation.reader import StoredModel
 from harness.evidence import Evidence, EvidenceClass, EvidenceKey, show_count, show_interval
 from harness.report.comparable import compare_groups
-from harness.report.drawings import drawings_of
+from harness.report.drawings import Drawing, drawings_of
 from harness.report.mistakes import Mistakes, Thumbnails, mistakes_of, reference_predictions
 from harness.settings import Settings
 
@@ -43,8 +43,8 @@ _HEADLINES = (".top1", ".mce", ".mean-error", ".ece")
 class Grid:
     """A table of models by pieces of evidence."""
 
-    columns: tuple[tuple[str, str], ...]
-    """Evidence key, and what it is in words with its unit."""
+    columns: tuple[tuple[str, str, str], ...]
+    """Evidence key, what it is in words with its unit, and the benchmark if it is of one."""
     rows: tuple[tuple[str, tuple[Evidence | None, ...]], ...]
     """Model, and one piece of evidence a column; None where the ledger says nothing."""
 
@@ -67,6 +67,8 @@ class Report:
     """All that the page shows."""
 
     models: tuple[StoredModel, ...]
+    benchmarks: tuple[str, ...]
+    """Those that the ledgers name, in the order of the catalog."""
     created: str
     version: str
     overview: Grid
@@ -76,7 +78,7 @@ class Report:
     """One for each group of models that share samples."""
     not_compared: tuple[str, ...]
     """What is not compared, each as a sentence with its reason."""
-    drawings: Mapping[str, Sequence[str]]
+    drawings: Mapping[str, Sequence[Drawing]]
     """Figures by the section of the page."""
     undrawn: tuple[str, ...]
     """Models whose figures of corruptions and slices are left out, to keep the page small."""
@@ -116,14 +118,17 @@ def collect(
     compared, not_compared = compare_groups(models, settings, report) if len(models) > 1 else ([], [])
     read = {model.name: reference_predictions(model, settings, report) for model in models}
     shown = Thumbnails(settings, thumbnails)
-    mistakes = [mistakes_of(name, *found, shown) for name, found in read.items() if found is not None]
+    several = {name: found for name, found in read.items() if found is not None}
+    mistakes = [mistakes_of(name, *found, shown, share=len(several)) for name, found in several.items()]
     ways = _ways(models)
     numbers: dict[tuple[str, str | None], int] = {(way.model, way.command): way.number for way in ways}
     drawings, undrawn = drawings_of(models, read)
     known = benchmarks(*(model.ledger for model in models))
     headlines = [f"{name}{metric}" for name in known for metric in _HEADLINES]  # in the catalog's order
+    named = {item.name.benchmark for model in models for item in model.ledger}
     return Report(
         models=tuple(models),
+        benchmarks=tuple(name for name in known if name in named),
         created=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
         version=__version__,
         overview=_grid(models, headlines),
@@ -168,9 +173,10 @@ def _grid(models: Sequence[StoredModel], keys: Sequence[str]) -> Grid:
         items = _found(models, key)
         if any(item.class_.has_value for item in items):
             unit = next((f", {item.unit}" for item in items if item.unit), "")
-            columns[key] = f"{_in_words(key)}{unit}"
+            benchmark = "" if key in _COST_KEYS else EvidenceKey.parse(key).benchmark
+            columns[key] = key, f"{_in_words(key)}{unit}", benchmark
     rows = [(model.name, tuple(model.ledger.get(key) for key in columns)) for model in models]
-    return Grid(tuple(columns.items()), tuple(rows))
+    return Grid(tuple(columns.values()), tuple(rows))
 
 
 def _in_words(key: str) -> str:

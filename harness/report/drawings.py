@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -28,12 +29,22 @@ _MOST_THROUGHPUTS = 4
 """Models whose throughput by batch size is drawn."""
 
 
+@dataclass(frozen=True)
+class Drawing:
+    """A figure of the page."""
+
+    svg: str
+    model: str = ""
+    """The model that it is of; empty where it is of all."""
+    benchmark: str = ""
+
+
 def drawings_of(
     models: Sequence[StoredModel], read: Mapping[str, ReferencePredictions | None]
-) -> tuple[dict[str, list[str]], list[str]]:
+) -> tuple[dict[str, list[Drawing]], list[str]]:
     """The figures by section, and the models whose own ones are left out since the page has enough."""
-    corruptions: list[str] = []
-    slices: list[str] = []
+    corruptions: list[Drawing] = []
+    slices: list[Drawing] = []
     undrawn = []
     for model in models:
         if all(item.name.is_whole for item in model.ledger):
@@ -41,8 +52,10 @@ def drawings_of(
         if len(corruptions) + len(slices) >= _MOST_FIGURES:
             undrawn.append(model.title)
             continue
-        corruptions += [figure.svg for figures in card_figures(model.ledger).values() for figure in figures]
-        slices += [figure.svg for figure in slice_figures(slice_results(model.ledger), model.title).values()]
+        for benchmark, figures in card_figures(model.ledger).items():
+            corruptions += [Drawing(figure.svg, model.name, benchmark) for figure in figures]
+        drawn = slice_figures(slice_results(model.ledger), model.title)
+        slices += [Drawing(figure.svg, model.name) for figure in drawn.values()]
     drawings = {
         "shift": _shift_figure(models),
         "corruptions": corruptions,
@@ -53,7 +66,7 @@ def drawings_of(
     return drawings, undrawn
 
 
-def _shift_figure(models: Sequence[StoredModel]) -> list[str]:
+def _shift_figure(models: Sequence[StoredModel]) -> list[Drawing]:
     """One panel a shifted set that some model has, with the line of published models where there is one."""
     shifts = []
     for name, benchmark in benchmarks().items():
@@ -77,10 +90,10 @@ def _shift_figure(models: Sequence[StoredModel]) -> list[str]:
     if not shifts:
         return []
     note = "Bars are 95 % intervals. The dashed line is fitted to published models with standard training (Taori et al. 2020)."
-    return [shift_scatter(shifts, title="Accuracy on shifted sets against the validation set", note=note)]
+    return [Drawing(shift_scatter(shifts, title="Accuracy on shifted sets against the validation set", note=note))]
 
 
-def _cost_figures(models: Sequence[StoredModel]) -> list[str]:
+def _cost_figures(models: Sequence[StoredModel]) -> list[Drawing]:
     """Accuracy against each cost that some model has beside it, and throughput by batch size of each model."""
     known = benchmarks(*(model.ledger for model in models))
     top1s = [f"{name}.top1" for name, benchmark in known.items() if benchmark.clean]
@@ -88,14 +101,17 @@ def _cost_figures(models: Sequence[StoredModel]) -> list[str]:
     figures = []
     for cost in COSTS if accuracy is not None else ():
         try:
-            figures.append(cost_figure([model.ledger for model in models], accuracy=str(accuracy), cost=cost))
+            svg = cost_figure([model.ledger for model in models], accuracy=str(accuracy), cost=cost)
+            figures.append(Drawing(svg))
         except MissingInputError:  # no model has this cost; the table says which ones there are
             continue
-    by_batch = (throughput_figure(model.ledger) for model in models[:_MOST_THROUGHPUTS])
-    return [*figures, *(figure.svg for figure in by_batch if figure is not None)]
+    by_batch = {model.name: throughput_figure(model.ledger) for model in models[:_MOST_THROUGHPUTS]}
+    return [*figures, *(Drawing(figure.svg, name) for name, figure in by_batch.items() if figure is not None)]
 
 
-def _reliability_figure(models: Sequence[StoredModel], read: Mapping[str, ReferencePredictions | None]) -> list[str]:
+def _reliability_figure(
+    models: Sequence[StoredModel], read: Mapping[str, ReferencePredictions | None]
+) -> list[Drawing]:
     bins: dict[str, list[Bin]] = {}
     places = set()
     for model in models:
@@ -116,4 +132,4 @@ def _reliability_figure(models: Sequence[StoredModel], read: Mapping[str, Refere
     if not bins:
         return []
     note = f"{', '.join(sorted(places))}; {BINS} bins of equal width, softmax over the benchmark's classes."
-    return [reliability_diagrams(bins, title="Is the model as right as it is sure?", note=note)]
+    return [Drawing(reliability_diagrams(bins, title="Is the model as right as it is sure?", note=note))]

@@ -1,5 +1,5 @@
-"""What a model gets wrong on one benchmark: confusion pairs, and the wrong answers that it was most sure of, with small
-pictures where the images are on this machine and may be shown."""
+"""What a model gets wrong on one benchmark: confusion pairs, and single failures, as small pictures where the images are on this
+machine and may be shown."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 from PIL import Image
 
 from harness.data.catalog import Benchmark
@@ -27,8 +28,10 @@ from harness.metrics.types import MetricUnavailable
 from harness.progress import Reporter
 from harness.settings import Settings
 
-_PAIRS, _ERRORS = 10, 12
-"""Confusion pairs and most confident errors shown of each model."""
+_PAIRS, _SUREST, _CLASSES = 10, 12, 20
+"""Shown of each model: confusion pairs, most confident failures, and classes whose failures go before others'."""
+_IMAGES, _LINES = 240, 2_400
+"""Failures shown of all models together, with images and without, with which the page stays under 2 MB."""
 SIDE = 112
 _QUALITY = 70
 
@@ -48,14 +51,14 @@ class ConfusionPair:
 
 
 @dataclass(frozen=True)
-class ConfidentError:
-    """A wrong answer that the model was sure of."""
+class Failure:
+    """A wrong answer."""
 
     sample_id: str
     true: str
     predicted: str
-    confidence: float
-    """Percent."""
+    confidence: float | None
+    """Percent; None where the predictions were stored without logits."""
     thumbnail: str | None
     """A data URI, or None."""
 
@@ -69,9 +72,29 @@ class Mistakes:
     n: int
     wrong: int
     pairs: tuple[ConfusionPair, ...]
-    confident: tuple[ConfidentError, ...]
+    failures: tuple[Failure, ...]
+    """The most confident first."""
+    listed: int
+    """Wrong answers that these were chosen from: those whose images are here, or all where none is."""
     unavailable: str | None
-    """Why there are no confident errors."""
+    """Why they have no confidence."""
+
+    @property
+    def is_gallery(self) -> bool:
+        """Whether there is an image to show."""
+        return any(failure.thumbnail for failure in self.failures)
+
+    @property
+    def chosen(self) -> str:
+        """Which of the wrong answers are shown, as a sentence."""
+        here = " whose images are here" if self.is_gallery and self.listed < self.wrong else ""
+        if len(self.failures) == self.listed:
+            return f"These are all {self.listed:,} wrong answers{here}."
+        surest = "" if self.unavailable else f"the {_SUREST} that it was most sure of, then "
+        return (
+            f"Shown are {len(self.failures):,} of {self.listed:,} wrong answers{here}: {surest}those of the classes that "
+            "it most often gets wrong."
+        )
 
 
 def reference_predictions(
@@ -128,6 +151,11 @@ class Thumbnails:
         self._shown += len(shown)
         return shown
 
+    def here(self, condition: StoredCondition) -> list[str]:
+        """The ids of the samples whose images may be shown and are on this machine."""
+        dataset = self._dataset(condition.benchmark) if self._may_show(condition.benchmark) else None
+        return [] if dataset is None else dataset.samples["sample_id"].tolist()
+
     def told(self) -> str:
         """One or two sentences on what is shown, for the page."""
         shown = f"{self._shown} thumbnails are embedded." if self._shown else "No thumbnails are shown."
@@ -166,13 +194,19 @@ def _data_uri(image: Image.Image) -> str:
     return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode()
 
 
-def mistakes_of(model: str, condition: StoredCondition, stored: StoredPredictions, thumbnails: Thumbnails) -> Mistakes:
-    """The confusion pairs and the most confident wrong answers of one model."""
+def mistakes_of(
+    model: str, condition: StoredCondition, stored: StoredPredictions, thumbnails: Thumbnails, share: int
+) -> Mistakes:
+    """The confusion pairs and failures of one model.
+
+    Args:
+        share: models among which the room on the page is divided.
+    """
     predictions = stored.predictions
     space = condition.benchmark.space
     names = _unique_names(space.classes)
     correct = is_correct(predictions)
-    wrong = ~correct & (predictions.label >= 0) & (predictions.top5[:, 0] >= 0)
+    wrong = np.flatnonzero(~correct & (predictions.label >= 0) & (predictions.top5[:, 0] >= 0))
     label, answer = predictions.label[wrong].astype(np.int64), predictions.top5[wrong, 0].astype(np.int64)
     pairs, counts = np.unique(label * len(space) + answer, return_counts=True)
     per_class = np.bincount(predictions.label[predictions.label >= 0], minlength=len(space))
@@ -180,26 +214,44 @@ def mistakes_of(model: str, condition: StoredCondition, stored: StoredPrediction
     for at in np.lexsort((pairs, -counts))[:_PAIRS]:
         true, predicted = divmod(int(pairs[at]), len(space))
         confusion.append(ConfusionPair(names[true], names[predicted], int(counts[at]), int(per_class[true])))
-    confident: tuple[ConfidentError, ...] = ()
-    unavailable = None
+    sure, unavailable = None, None
     try:
-        sure = np.where(wrong, confidence(predictions), -1.0)
-        top = [at for at in np.argsort(-sure, kind="stable")[:_ERRORS] if wrong[at]]
-        shown = thumbnails.of(condition, [(stored.sample_ids[at], stored.digests[at]) for at in top])
-        confident = tuple(
-            ConfidentError(
-                str(stored.sample_ids[at]),
-                names[predictions.label[at]],
-                names[predictions.top5[at, 0]],
-                100 * float(sure[at]),
-                shown.get(stored.sample_ids[at]),
-            )
-            for at in top
-        )
+        sure = confidence(predictions)
+        wrong = wrong[np.argsort(-sure[wrong], kind="stable")]
     except MetricUnavailable as error:
         unavailable = error.reason
+    pictured = wrong[pd.Index(stored.sample_ids[wrong]).isin(thumbnails.here(condition))]
+    listed, room = (pictured, _IMAGES) if len(pictured) else (wrong, _LINES)
+    chosen = _chosen(listed, predictions.label[listed], 0 if sure is None else _SUREST, room // share)
+    shown = thumbnails.of(condition, [(stored.sample_ids[at], stored.digests[at]) for at in chosen])
+    failures = tuple(
+        Failure(
+            str(stored.sample_ids[at]),
+            names[predictions.label[at]],
+            names[predictions.top5[at, 0]],
+            None if sure is None else 100 * float(sure[at]),
+            shown.get(stored.sample_ids[at]),
+        )
+        for at in chosen
+    )
     n, where = len(predictions), condition.benchmark.name
-    return Mistakes(model, where, n, int((~correct).sum()), tuple(confusion), confident, unavailable)
+    return Mistakes(model, where, n, int((~correct).sum()), tuple(confusion), failures, len(listed), unavailable)
+
+
+def _chosen(wrong: np.ndarray, label: np.ndarray, surest: int, room: int) -> list[int]:
+    """The failures that are shown: the first ones, then the classes that are most often wrong in turn, then whatever has room.
+
+    Args:
+        wrong: rows of the wrong answers, in the order in which they are shown.
+        label: their classes.
+        surest: how many of the first ones are shown whatever their class.
+        room: how many are shown in all.
+    """
+    failures = pd.DataFrame({"row": wrong, "label": label})
+    worst = np.argsort(-np.bincount(label), kind="stable")[:_CLASSES]
+    turn = failures[failures["label"].isin(worst)].groupby("label").cumcount().sort_values(kind="stable")
+    first = list(dict.fromkeys([*range(min(surest, len(wrong))), *turn.index, *range(len(wrong))]))[:room]
+    return [int(wrong[at]) for at in sorted(first)]
 
 
 def _unique_names(synsets: Sequence[str]) -> list[str]:

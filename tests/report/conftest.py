@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from PIL import Image
 
 from harness.data.catalog import get_benchmark
 from harness.evaluation.scoring import Scored, score
@@ -27,6 +28,12 @@ from harness.store.predictions import PredictionKey, PredictionStore
 CLASSES = 1000
 V2 = "imagenetv2-matched-frequency"
 Right = Callable[..., np.ndarray]
+IMAGES = {
+    "ILSVRC2012_val_00000001.JPEG": (65, "n01751748"),
+    "ILSVRC2012_val_00000293.JPEG": (0, "n01440764"),
+    "ILSVRC2012_val_00002138.JPEG": (0, "n01440764"),
+}
+"""Label and synset of the images in the folder `images`, as published."""
 PROTOCOL = {"precision": "fp32", "decoder": "Pillow", "input": "image", "preprocessing": {"crop": 224}}
 
 
@@ -140,3 +147,15 @@ def right() -> Right:
         return np.random.default_rng(seed).random(n) < share
 
     return draw
+
+
+@pytest.fixture
+def images(tmp_path: Path) -> Path:
+    """A folder with three images of a gated benchmark, imagenet-val."""
+    folder = tmp_path / "val"
+    folder.mkdir()
+    for position, name in enumerate(IMAGES):
+        Image.new("RGB", (200, 100), (90 * position, 60, 30)).save(folder / name)
+    rows = "".join(f"{name},{label},{synset}\n" for name, (label, synset) in IMAGES.items())
+    (folder / "labels.csv").write_text("file_name,label,wnid\n" + rows)
+    return folder

@@ -1,4 +1,5 @@
-"""The report in a real browser: no fault, no request, sorting, searching, words for every figure, accessible, printable.
+"""The report in a real browser: no fault, no request, sorting, searching, picking, links to a state, a gallery, words for every
+figure, accessible, printable.
 
 Needs Debian's chromium (or CHROMIUM in the environment) and the `playwright` package; skipped without them. axe-core comes
 with the axe-playwright-python package.
@@ -7,8 +8,10 @@ with the axe-playwright-python package.
 from __future__ import annotations
 
 import os
+import re
 import shutil
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +23,7 @@ from harness.evidence import Evidence, EvidenceClass, Ledger
 from harness.report.contents import collect
 from harness.report.page import render_report
 from harness.store.ledgers import merge_into_store
-from tests.report.conftest import Store
+from tests.report.conftest import IMAGES, Store
 
 pytest.importorskip("playwright", reason="the playwright package is not installed")
 
@@ -98,7 +101,7 @@ def visit(browser: Any, report: Path) -> Iterator[Callable[..., Any]]:
     """visit(color_scheme="dark", …): the report opened in a fresh window; faults and requests are gathered on the page."""
     contexts = []
 
-    def go(path: Path = report, **options: Any) -> Any:
+    def go(path: Path = report, link: str = "", **options: Any) -> Any:
         context = browser.new_context(**options)
         contexts.append(context)
         page = context.new_page()
@@ -106,7 +109,7 @@ def visit(browser: Any, report: Path) -> Iterator[Callable[..., Any]]:
         page.on("console", lambda message: page.faults.append(message.text))
         page.on("pageerror", lambda error: page.faults.append(str(error)))
         page.on("request", lambda request: page.requests.append(request.url))
-        page.goto(path.as_uri())
+        page.goto(link or path.as_uri())
         return page
 
     yield go
@@ -125,6 +128,13 @@ def shown_rows(page: Any, count: int) -> None:
     from playwright.sync_api import expect
 
     expect(page.locator("#evidence tbody tr:not([hidden])")).to_have_count(count)
+
+
+def address_has(page: Any, part: str) -> None:
+    """Waits until the page's address has it."""
+    from playwright.sync_api import expect
+
+    expect(page).to_have_url(re.compile(re.escape(part)))
 
 
 def test_no_fault_and_no_request_outside(visit: Callable[..., Any], report: Path) -> None:
@@ -176,8 +186,85 @@ def test_the_ledger_is_searched_and_filtered(visit: Callable[..., Any]) -> None:
     shown_rows(page, 1)
     assert "ImageNet-A is missing" in column(page, "#evidence", 6)[0]
     page.select_option("#filter-class", "")
-    page.select_option("#filter-model", "theirs")
+    page.locator(".picks summary", has_text="Models").click()
+    page.get_by_label("theirs", exact=True).check()
+    address_has(page, "model=theirs")
     assert set(column(page, "#evidence", 0)) == {"theirs"}
+
+
+def visible(page: Any, selector: str) -> list[str]:
+    """The first words of what is not hidden."""
+    return page.eval_on_selector_all(
+        selector, "all => all.filter(x => !x.hidden).map(x => x.textContent.trim().split(/\\s/)[0])"
+    )
+
+
+def test_what_is_picked_with_the_keyboard_is_shown_and_a_link_restores_it(visit: Callable[..., Any]) -> None:
+    page = visit()
+    assert "#" not in page.url
+    page.locator(".picks summary").first.focus()
+    for key in ("Enter", "Tab", "Space", "Tab", "Tab", "Space", "Escape"):  # the first and the third model
+        page.keyboard.press(key)
+    address_has(page, "=")
+    page.locator("#overview thead th button").nth(1).click()
+    page.get_by_role("link", name="Ledger", exact=True).click()
+    page.fill("#filter-text", "top1")
+    address_has(page, "search")
+    chosen = ["ours", "theirs"]
+    assert page.locator(".picks output").first.inner_text() == "2 of 3"
+    for state in (page, visit(link=page.url)):
+        assert sorted(visible(state, "#overview tbody tr")) == chosen
+        assert state.locator("#overview thead th").nth(1).get_attribute("aria-sort") == "descending"
+        assert set(column(state, "#evidence", 0)) == set(chosen)
+        assert all(key.endswith("top1") for key in column(state, "#evidence", 1))
+        assert set(visible(state, "#errors details")) == {"ours:", "theirs:"}
+        assert state.locator("#ledger-title").evaluate("title => title.getBoundingClientRect().top") < 300
+        assert state.faults == []
+    restored = state
+    restored.locator(".picks summary", has_text="Benchmarks").click()
+    restored.get_by_label("imagenet-val", exact=True).check()
+    address_has(restored, "benchmark=")
+    assert visible(restored, "#overview thead th")[1:] == ["imagenet-val", "imagenet-val"]  # top-1 and calibration
+    assert set(column(restored, "#evidence", 1)) == {"imagenet-val.top1"}
+    restored.get_by_role("button", name="Show all").click()
+    address_has(restored, "#at=ledger&search")
+    assert len(visible(restored, "#overview tbody tr")) == 3
+
+
+def test_one_models_failures_are_filtered_by_class(visit: Callable[..., Any]) -> None:
+    page = visit()
+    page.locator("#errors summary", has_text="theirs").click()
+    rows = page.locator("#errors details[open] .failures tbody tr")
+    name = rows.first.locator("td").first.inner_text()
+    page.locator("#errors details[open] select").first.select_option(name)
+    address_has(page, "is+theirs")
+    assert rows.locator("visible=true").count() == 1  # 150 of 300 wrong, each of another class
+    for state in (page, visit(link=page.url)):
+        assert state.locator("#errors details[open] .failures output").text_content().startswith("1 of ")
+        assert state.locator("#errors details[open] select").first.input_value() == name
+
+
+def test_failures_with_images_are_a_gallery(
+    store: Store, images: Path, visit: Callable[..., Any], tmp_path: Path
+) -> None:
+    labels = np.array([label for label, _ in IMAGES.values()])
+    store.imports("m", np.zeros(3, dtype=bool), benchmark="imagenet-val", labels=labels, ids=list(IMAGES))
+    settings = replace(store.settings, data={"imagenet-val": str(images)})
+    path = tmp_path / "gallery.html"
+    text = render_report(collect([stored_model("m", store.home)], settings, pytest.fail, thumbnails=True))
+    path.write_text(text, encoding="utf-8")
+    page = visit(path, viewport={"width": 390, "height": 844})
+    shown = page.locator("#errors .pictures li").locator("visible=true")
+    assert page.eval_on_selector_all("#errors img", "all => all.map(image => [image.alt, image.naturalWidth])") == [
+        ["sea snake, taken for horned viper", 112],
+        ["tench, taken for goldfish", 112],
+        ["tench, taken for goldfish", 112],
+    ]
+    page.get_by_label("The model says").select_option("goldfish")
+    address_has(page, "=")
+    assert shown.count() == 2
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    assert page.faults == []
 
 
 def test_every_figure_has_words(visit: Callable[..., Any]) -> None:
@@ -199,7 +286,9 @@ def test_no_serious_accessibility_fault(visit: Callable[..., Any], color_scheme:
     axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe-core is not installed")
     page = visit(color_scheme=color_scheme, bypass_csp=True)  # axe is put into the page, which the page itself forbids
     page.add_style_tag(content=".later { content-visibility: visible !important }")
-    page.eval_on_selector_all("details", "all => all.forEach(part => { part.open = true })")
+    page.eval_on_selector_all(
+        "details", "all => all.forEach(part => { part.removeAttribute('name'); part.open = true })"
+    )
     found = axe.Axe().run(page).response["violations"]
     assert [(v["id"], v["impact"], [n["html"][:160] for n in v["nodes"][:3]]) for v in found] == []
 
@@ -218,6 +307,7 @@ def test_the_page_obeys_the_colour_scheme_and_figures_stay_on_white(visit: Calla
 def test_nothing_sticks_out_on_a_narrow_screen(visit: Callable[..., Any]) -> None:
     page = visit(viewport={"width": 360, "height": 740})
     page.add_style_tag(content=".later { content-visibility: visible !important }")
+    page.locator(".picks summary").first.click()
     assert page.evaluate("document.documentElement.scrollWidth") <= 360
 
 
@@ -225,7 +315,7 @@ def test_it_prints_with_everything_open(visit: Callable[..., Any]) -> None:
     page = visit()
     page.emulate_media(media="print")
     page.evaluate("dispatchEvent(new Event('beforeprint'))")
-    assert page.eval_on_selector_all("details", "all => all.every(part => part.open)")
+    assert page.eval_on_selector_all("details", "all => all.every(part => part.open || part.closest('.picks'))")
     assert not page.locator("nav").is_visible()
     page.set_viewport_size({"width": 700, "height": 990})  # A4 between its margins
     assert page.evaluate("document.documentElement.scrollWidth") <= 700

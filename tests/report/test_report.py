@@ -22,13 +22,16 @@ from harness.cli import app
 from harness.errors import ExitCode
 from harness.evaluation.reader import StoredCondition, stored_model
 from harness.evidence import Evidence, EvidenceClass, Interval, Ledger
+from harness.labels.spaces import class_name
+from harness.metrics.calibration import confidence
 from harness.report.comparable import compare_groups, groups
 from harness.report.contents import collect
-from harness.report.mistakes import Thumbnails
+from harness.report.mistakes import Thumbnails, mistakes_of, reference_predictions
 from harness.report.page import inline_svg, render_report
 from harness.store.ledgers import merge_into_store
-from tests.report.conftest import V2, Right, Store
+from tests.report.conftest import IMAGES, V2, Right, Store
 
+LABELS = np.array([label for label, _ in IMAGES.values()])
 HOSTILE = "<img src=x onerror=alert(1)>"
 
 
@@ -78,7 +81,7 @@ def test_it_has_every_part_that_the_evidence_allows(two: Store) -> None:
     _, page = page_of(two, "ours", "theirs")
     sections = {attributes["id"] for tag, attributes in page.tags if tag == "section"}
     assert sections == {"overview", "comparison", "shift", "corruptions", "calibration", "errors", "ledger", "ways"}
-    for said in ("Imported: theirs", "harness run --suite robustness --model ours", "Most confident errors", "300 of"):
+    for said in ("Imported: theirs", "harness run --suite robustness --model ours", "Failures, one by one", "300 of"):
         assert said in page.text, said
     assert f"{V2}.top1" in page.text
 
@@ -211,20 +214,6 @@ class TestNothingActs:
 
 
 class TestThumbnails:
-    @pytest.fixture
-    def images(self, store: Store, right: Right, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-        """A gated benchmark's images are here, under the names of imported predictions."""
-        folder = tmp_path / "val"
-        folder.mkdir()
-        names = [f"ILSVRC2012_val_{number:08d}.JPEG" for number in (293, 2138)]
-        for position, name in enumerate(names):
-            Image.new("RGB", (200, 100), (90 * position, 60, 30)).save(folder / name)
-        rows = "".join(f"{name},0,n01440764\n" for name in names)
-        (folder / "labels.csv").write_text("file_name,label,wnid\n" + rows)
-        monkeypatch.setenv("HARNESS_DATA", str(tmp_path))
-        (tmp_path / "imagenet-val").symlink_to(folder)
-        return folder
-
     def shown(self, store: Store, images: Path, wanted: bool | None) -> tuple[list[str], str]:
         settings = replace(store.settings, data={"imagenet-val": str(images)})
         pictures = Thumbnails(settings, wanted)
@@ -234,9 +223,7 @@ class TestThumbnails:
         return list(found.values()), pictures.told()
 
     def test_gated_images_are_shown_only_when_asked_for(self, store: Store, images: Path) -> None:
-        ids = ["ILSVRC2012_val_00000293.JPEG", "ILSVRC2012_val_00002138.JPEG"]
-        wrong = np.array([False, False])
-        store.imports("m", wrong, benchmark="imagenet-val", labels=np.array([0, 0]), ids=ids)
+        store.imports("m", np.zeros(3, dtype=bool), benchmark="imagenet-val", labels=LABELS, ids=list(IMAGES))
         found, told = self.shown(store, images, None)
         assert found == []
         assert "imagenet-val is gated" in told
@@ -245,6 +232,38 @@ class TestThumbnails:
         picture = Image.open(io.BytesIO(base64.b64decode(found[0].partition(",")[2])))
         assert picture.size == (112, 56)
         assert self.shown(store, images, False)[0] == []
+
+    def test_failures_are_a_gallery_of_the_images_that_are_here(self, store: Store, images: Path) -> None:
+        ids, labels = [*IMAGES, "ILSVRC2012_val_00000002.JPEG"], np.append(LABELS, 970)
+        store.imports("m", np.zeros(4, dtype=bool), benchmark="imagenet-val", labels=labels, ids=ids)
+        asked = replace(store.settings, data={"imagenet-val": str(images)})
+        found = collect([stored_model("m", store.home)], asked, pytest.fail, thumbnails=True).mistakes[0]
+        assert [(failure.sample_id, failure.thumbnail is not None) for failure in found.failures] == [
+            (id_, True) for id_ in IMAGES
+        ]
+        assert found.chosen == "These are all 3 wrong answers whose images are here."
+        kept = collect([stored_model("m", store.home)], asked, pytest.fail).mistakes[0]  # gated, and nobody asked
+        assert [failure.thumbnail for failure in kept.failures] == [None] * 4
+
+
+def test_failures_are_the_surest_then_those_of_the_worst_classes(store: Store) -> None:
+    correct = np.arange(3000) >= 1500  # each class wrong once or twice …
+    correct[[100, 1100, 2100, 200, 1200, 2200]] = False  # … and two of them three times
+    store.ran("m", correct, benchmark="imagenet-val")
+    reference = reference_predictions(stored_model("m", store.home), store.settings, pytest.fail)
+    assert reference is not None
+    condition, read = reference
+    found = mistakes_of("m", condition, read, Thumbnails(store.settings, False), share=100)
+    assert len(found.failures) == 24  # of the 2,400 that there is room for
+    sure = [failure.confidence or 0 for failure in found.failures]
+    assert sure == sorted(sure, reverse=True)
+    everything = confidence(read.predictions)[~correct]
+    assert sure[:12] == pytest.approx(100 * np.sort(everything)[::-1][:12])
+    worst = {class_name(condition.benchmark.space.classes[label]) for label in (100, 200)}
+    assert worst <= {failure.true for failure in found.failures[12:]}
+    assert found.chosen.startswith(
+        "Shown are 24 of 1,502 wrong answers: the 12 that it was most sure of, then those of"
+    )
 
 
 class TestCommand:
