@@ -208,7 +208,7 @@ class Scheduler:
             return
         if isinstance(event, Lost):
             self._last_loss = f"{remote.node}: {event.why}"
-            self._note(f"Lost {self._last_loss}")
+            self._note(f"Going on without {self._last_loss}")
             hand = self._hands.pop(remote, None)
             elsewhere = {shard for other in self._hands.values() for shard in other.shards}
             self._again.extend(s for s in (hand.shards if hand else ()) if s in self._open and s not in elsewhere)

@@ -101,8 +101,8 @@ class _RayWorker:
 
     @property
     def threads(self) -> int:
-        """Of PyTorch, and of decoding."""
-        return max(1, int(self.cpus))
+        """Of PyTorch, and of decoding: OMP_NUM_THREADS as the run's own process has it, else the worker's processors."""
+        return int(os.environ.get("OMP_NUM_THREADS") or max(1, self.cpus))
 
     def begin(self, task: Task, images: Images) -> None:
         self.pool.begin(self, task, images)

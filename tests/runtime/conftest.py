@@ -121,8 +121,9 @@ def plain_logits() -> Callable[[int], np.ndarray]:
 
 
 @pytest.fixture
-def one_thread() -> Iterator[None]:
-    """PyTorch computes in one thread, as the workers do that share two cores: their number moves the last bits."""
+def one_thread(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """PyTorch computes in one thread, here and in workers: the number of threads moves the last bits."""
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     yield

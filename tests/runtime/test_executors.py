@@ -63,7 +63,7 @@ class TestScheduler:
         pool = SimulatedPool({"a": 100, "b": 100, "c": 100}, dies={"b": 30.0, "c": 200.0})
         found, notes = spread(pool, 100)
         assert sorted(found) == each_once(100)
-        assert notes == ["Lost b: it was told to", "Lost c: it was told to"]
+        assert notes == ["Going on without b: it was told to", "Going on without c: it was told to"]
 
     def test_a_worker_that_joins_late_takes_part(self) -> None:
         pool = SimulatedPool({"early": 100, "late": 100}, joins={"late": 120.0})
