@@ -313,7 +313,8 @@ def connect(note: Callable[[str], None]) -> Any:
     except (ConnectionError, RuntimeError, ValueError) as error:
         raise _unreachable(address or "local", str(error).strip().splitlines()[0]) from error
     link = context.address_info.get("webui_url")
-    note(f"Ray: {len(ray.nodes())} nodes{f', dashboard at http://{link}' if link else ''}")
+    count = sum(node["Alive"] for node in ray.nodes())
+    note(f"Ray: {count} {'node' if count == 1 else 'nodes'}{f', dashboard at http://{link}' if link else ''}")
     return ray
 
 

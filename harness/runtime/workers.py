@@ -15,6 +15,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import Any
 
+import cv2
 import PIL.features
 import torch
 
@@ -179,7 +180,7 @@ def reads_the_same(dataset: LocalDataset) -> bool:
 
 def protocol_here(device_type: str) -> dict[str, str]:
     """What must be the same wherever shards of one run are computed, by name."""
-    versions = {name: importlib.metadata.version(name) for name in _LIBRARIES}
+    versions = {name: importlib.metadata.version(name) for name in _LIBRARIES} | {"opencv": cv2.__version__}
     decoder = f"libjpeg {PIL.features.version('jpg')}"
     return {
         "harness": __version__,
