@@ -775,8 +775,7 @@ def check(
     >>> import harness
     >>> from pathlib import Path
     >>> for name, best in (("before", 65), ("after", 66)):
-    ...     rows = "".join(f"ILSVRC2012_val_0000{i:04}.JPEG,{65 if i == 1 else best}\n" for i in range(1, 2))
-    ...     _ = Path("mine.csv").write_text("sample_id,top1\n" + rows)
+    ...     _ = Path("mine.csv").write_text(f"sample_id,label,top1\\nILSVRC2012_val_00000001.JPEG,65,{best}\\n")
     ...     _ = harness.score("mine.csv", "imagenet-val", name=name)
     >>> found = harness.check(model="after", baseline="before", max_drop={"imagenet-val.top1": 1.0})
     >>> [(row.key, row.verdict.value, row.n) for row in found.checked]
