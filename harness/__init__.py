@@ -570,10 +570,16 @@ def claims(card: str | bytes | Path, *, model: str, ledger: str | Path | Ledger 
     [(1, 'contradicted')]
     """
     from harness.cards.claims import check_claims
-    from harness.cards.record import read_card
+    from harness.cards.document import decode
+    from harness.cards.record import fill_beside, read_card, read_record, written_spans
 
     evidence = _with_facts(model, _ledger(model, ledger), card="")  # what the card says is no evidence for itself
-    return check_claims(read_card(card)[0], model=model, ledger=evidence)
+    text, path = read_card(card)
+    record = read_record(decode(text)) if path else None
+    has_fill = path and record and record.fill and path.with_name(Path(record.fill).name).is_file()
+    told = fill_beside(path, record) if has_fill else None
+    written = written_spans(decode(text), told) if told else ()
+    return check_claims(text, model=model, ledger=evidence, written=written)
 
 
 def verify(

@@ -43,9 +43,12 @@ def agrees(statement: Statement, view: View) -> bool | None:
     if isinstance(value, Quantity) and about.count:
         lists = [part for part in (known.values() if isinstance(known, dict) else [known]) if isinstance(part, list)]
         return value.agrees(len(lists[0])) if lists else None
-    if isinstance(value, Quantity) and about.resolution and isinstance(known, str):
+    if isinstance(value, Quantity) and about.resolution and (isinstance(known, str) or view.name.metric == "resize"):
         # Steps of a preprocessing name several sizes.
-        if not re.search(r"resiz|short|edge|side|crop", statement.passage.text, re.IGNORECASE):
+        known, is_step = str(known), re.search(r"resiz|scal|short|edge|side", statement.passage.text, re.IGNORECASE)
+        if not is_step and view.name.metric == "resize":
+            return False
+        if not is_step:
             known = known.partition("crop")[2] or known
         sizes = re.findall(r"\d{2,}", known)
         return str(int(value.value)) in sizes if sizes else None
@@ -97,6 +100,10 @@ def agrees_with(statement: Statement, known: Any) -> bool:
 
 
 def _used_agrees(used: bool, known: Any, about: Property) -> bool | None:
+    if about.against is not None and not re.search(
+        f"{about.contains}|{about.against}".replace(" ", r"[\s_-]"), str(known), re.IGNORECASE
+    ):
+        return None
     if about.contains is not None:
         was_used = re.search(about.contains.replace(" ", r"[\s_-]"), str(known), re.IGNORECASE) is not None
     elif isinstance(known, str):

@@ -19,6 +19,7 @@ from harness.cards.answers import Answer, Writer
 from harness.cards.document import Document, Edit, apply_edits, decode, encode
 from harness.cards.fields import Entry, bibtex_entries, read_citations, read_fields
 from harness.cards.knowledge import Knowledge, knowledge_of
+from harness.cards.quantities import Quantity, quantities
 from harness.cards.questions import Place
 from harness.cards.references import place_name
 from harness.cards.sentences import Span, label_prefix, prose_sentences
@@ -95,9 +96,12 @@ def check_claims(text: bytes, *, model: str, ledger: Ledger | None, written: Seq
     markers = [(marker.start, marker.end) for marker in document.markers]
     prose = [span for span in prose_sentences(document, markers) if not _is_written(document, span, written)]
     judge = _Judge(document, knowledge)
-    silent = [*markers, *written]
     stated = {(s.about.id, s.span): s for s in (*read_prose(document, markers), *read_fields(document))}
-    free = [s for s in stated.values() if not _is_written(document, s.passage.whole, silent)]
+    free = [
+        s
+        for s in stated.values()
+        if not _is_written(document, s.passage.whole, markers) and not _overlaps(s.span, written)
+    ]
     decided = [*judge.claims(free), *judge.citations(), *_denied(document, prose, knowledge)]
     sentences = {claim.whole for claim in decided if claim.verdict.is_wrong}
     judged = [claim for claim in _judgements(document, prose) if claim.whole not in sentences]
@@ -106,8 +110,11 @@ def check_claims(text: bytes, *, model: str, ledger: Ledger | None, written: Seq
 
 def _is_written(document: Document, span: Span, written: Sequence[Span]) -> bool:
     """Whether a sentence or cell is an answer from evidence: it lies in a span that was, or names its class and source."""
-    inside = any(first < span[1] and span[0] < last for first, last in written)
-    return inside or _ATTRIBUTED.search(document.text[slice(*span)]) is not None
+    return _overlaps(span, written) or _ATTRIBUTED.search(document.text[slice(*span)]) is not None
+
+
+def _overlaps(span: Span, others: Sequence[Span]) -> bool:
+    return any(first < span[1] and span[0] < last for first, last in others)
 
 
 # --- the judge ---
@@ -126,12 +133,48 @@ class _Judge:
         """The claims that statements make; where one passage states a value rightly, another of the same thing beside it is left."""
         judged = [(statement, claim) for statement in statements for claim in self.judge(statement)]
         right = {(s.passage.whole, s.topic, claim.about) for s, claim in judged if claim.verdict is Verdict.SUPPORTED}
+        bound = {statement.span for statement in statements}
         for statement, claim in judged:
-            if not (
-                claim.verdict is Verdict.CONTRADICTED
-                and (statement.passage.whole, statement.topic, claim.about) in right
-            ):
+            is_beside = (statement.passage.whole, statement.topic, claim.about) in right
+            if claim.verdict is not Verdict.CONTRADICTED or not (is_beside or self._is_explained(statement, bound)):
                 yield claim
+
+    def _is_explained(self, statement: Statement, bound: set[Span]) -> bool:
+        """Whether a number may be of something else that its passage names: a part, one GPU's share, or a neighbour of the
+        right value, which stands beside it."""
+        value, passage = statement.value, statement.passage
+        if not isinstance(value, Quantity) or value.upper is not None or statement.about.resolution or statement.metric:
+            return False
+        own = [view for view in self._own(statement) if agrees(statement, view) is False]
+        others = [
+            q
+            for q in quantities(passage.text)
+            if q.start >= passage.begin and passage.place(q.start, q.end) not in bound
+        ]
+        if any(agrees(replace(statement, value=q), view) and q.value > 10 for q in others for view in own):
+            return True
+        says = " ".join(view.fact.says or "" for view in own if view.fact)
+        if vocabulary().parts_pattern.search(f"{passage.text} {passage.row}") and any(
+            value.agrees(known.value) for known in quantities(says)
+        ):
+            return True
+        words = f"{passage.text} {passage.row} {passage.header}"
+        named = [
+            p
+            for p in vocabulary().properties
+            if p.id != statement.about.id and p.words_pattern and p.words_pattern.search(words)
+        ]
+        named = [
+            p
+            for p in named
+            if p.number and not p.names and p.range[1] > 1 and not set(p.keys) & set(statement.about.keys)
+        ]
+        return any(
+            agrees(replace(statement, about=p), view) is True
+            for p in named
+            for key in p.keys
+            if (view := self.knowledge.find(key))
+        )
 
     def judge(self, statement: Statement) -> Iterator[Claim]:
         cited = re.search(r"(\w+) et al\.?\W*$", statement.passage.text[: statement.at])
@@ -294,6 +337,7 @@ class _Judge:
         if statement.about.keys and statement.about.keys[0].startswith("documented.training."):
             return False  # a family is trained in one way
         before = statement.passage.text[statement.passage.begin : statement.at]
+        before = "" if before.rstrip(" *_`(").endswith(":") else before
         return bool(_PLURAL.search(before)) and not re.search(
             r"\b(?:this|the) (?:model|network|checkpoint)\b|\bit\b", before
         )

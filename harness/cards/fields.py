@@ -34,7 +34,7 @@ def read_fields(document: Document) -> Iterator[Statement]:
 def read_citations(document: Document) -> Iterator[tuple[Entry, Block]]:
     """The BibTeX entries of a card with the block that each stands in; a field's place is one in the card."""
     for block in document.blocks:
-        if block.kind == "fence":
+        if block.kind in ("fence", "indented-code", "paragraph", "html"):
             for entry in bibtex_entries(document.text[block.start : block.end]):
                 at = block.start
                 fields = {name: (value, (at + a, at + b)) for name, (value, (a, b)) in entry.fields.items()}

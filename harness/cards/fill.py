@@ -40,7 +40,7 @@ from harness.cards.document import (
 from harness.cards.knowledge import knowledge_of
 from harness.cards.metadata import card_metadata, complete_metadata, fill_metadata, metadata_remarks
 from harness.cards.questions import Place, Question, find_questions
-from harness.cards.record import CardRecord, fill_name, ledger_digest, record_edit
+from harness.cards.record import CardRecord, fill_name, ledger_digest, record_edit, written_spans
 from harness.cards.sentences import Span, sentences
 from harness.cards.slots import Slot, answer_edit, slot_of, unrecognised
 from harness.evidence import EvidenceClass, Ledger
@@ -110,7 +110,8 @@ def fill_card(
     about = {"harness": __version__, "model": model, "options": options, "before": document.text}
     report = about | _report(document, filler, corrections, added)
     if rows or fix_claims:
-        wrong = check_claims(filled, model=model, ledger=ledger)
+        written = written_spans(decode(filled), report)
+        wrong = check_claims(filled, model=model, ledger=ledger, written=written)
         if fix_claims:
             filled, claims, wrong = replace_contradicted(filled, wrong, filler.writer)
             report |= {"claims": [c.to_dict() for c in claims], "claims_left": [c.to_dict() for c in wrong]}

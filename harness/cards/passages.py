@@ -24,6 +24,7 @@ _CITATION = re.compile(
 _BEFORE_LIST = re.compile(
     r"(?:depths?|widths?|dims?|channels|sizes?|blocks|layers|mean|std|of|is|are|was|were|with)\s?$", re.IGNORECASE
 )
+_TABLE = re.compile(r"<table\b.*?(?:</table>|\Z)|<tr\b.*?</tr>(?:\s*<tr\b.*?</tr>)*", re.DOTALL | re.IGNORECASE)
 _MARKS = re.compile(r"\*\*|[`$~](?!\d)|(?<!\w)_|_(?!\w)|\*(?=\w)|(?<=\w)\*|\\(?=[\[\]_%#])")
 
 
@@ -140,7 +141,7 @@ def _titles(cell: Block, names: list[str]) -> tuple[str, str]:
 
 def _html_passages(document: Document, block: Block) -> Iterator[Passage]:
     text, section = document.text, block.section
-    tables = list(re.finditer(r"<table\b.*?(?:</table>|\Z)", text[block.start : block.end], re.DOTALL | re.IGNORECASE))
+    tables = list(_TABLE.finditer(text[block.start : block.end]))
     for table in tables:
         header: list[str] = []
         for row in re.finditer(

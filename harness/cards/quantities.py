@@ -19,14 +19,18 @@ _SCALES = {
     "k": 1e3, "thousand": 1e3, "m": 1e6, "mn": 1e6, "million": 1e6, "g": 1e9, "b": 1e9, "bn": 1e9, "billion": 1e9, "hundred": 100.0,
     "t": 1e12, "trillion": 1e12,
 }  # fmt: skip
+_PARTS = {"half": 0.5, "third": 1 / 3, "quarter": 0.25, "tenth": 0.1, "hundredth": 0.01, "thousandth": 0.001}
 _POWER = r"\s?(?:[•·×x*⋅]|\\times|\\cdot)\s?10\s?\^?\{?\s?[-−⁻–]?[\d⁰¹²³⁴⁵⁶⁷⁸⁹]+\}?"
 _PLAIN = r"\d{1,3}(?:[,\u202f\u2009\xa0 ]\d{3})+(?![\d.])|\d{1,3}(?:,\d{3})+(?:\.\d+)?|\d+(?:\.\d+)?|\.\d+"
 _WORD = rf"(?:{'|'.join(sorted(_WORDS, key=len, reverse=True))})"
+NUMBER_WORD = _WORD
+"""Matches a number below a hundred in words."""
 _NUMBER = re.compile(
     rf"(?<![\w.,^\\§#-])(?<!\d[–x×])(?:(?<!/)|(?<=\d/)(?=\d+\.\d))(?P<sign>[-−](?=\d))?"
     rf"(?:(?P<power>10\s?(?:\^\{{?\s?[-−–]?\d+\}}?|[⁻⁰¹²³⁴⁵⁶⁷⁸⁹]+))"
     rf"|(?P<plain>{_PLAIN})(?P<exponent>[eE][-+−]?\d+|{_POWER})?"
-    rf"|\b(?P<word>(?:(?:{_WORD}|an?)[\s-])?(?:hundred|thousand)(?:\s(?:and\s)?{_WORD})?|{_WORD}(?:[\s-]{_WORD})?)\b)"
+    rf"|\b(?P<word>(?i:(?:half an?|an?)(?=\s(?:hours?|days?|weeks?|fortnight|month)\b)|(?:(?:{_WORD}|an?)[\s-])?(?:hundred|thousand)(?:\s(?:and\s)?{_WORD}(?:[\s-]{_WORD})?)?"
+    rf"|(?:{_WORD}|an?)[\s-](?:{'|'.join(_PARTS)})s?|{_WORD}(?:[\s-]{_WORD})?))\b)"
     r"(?:[\s-]?(?P<scale>(?:thousand|million|billion|trillion|bn|mn)\b|[kKMGBT](?![\w²])|[MGBT](?=FLOP|MAC|flop)))?"
     r"(?!\d|(?!x\b|x[\s\d]|(?:px|pixels?|hours?|hrs?|h|[KMGT]i?B|ms|min|W|FLOPs?|MACs?|flops|epochs?|GPUs?|images?)\b)[A-Za-z])"
     r"(?P<percent>\s?(?:\\?%|percent\b|per\scent\b))?"
@@ -41,8 +45,9 @@ _LEAST = re.compile(
     re.IGNORECASE,
 )
 _MOST = re.compile(
-    r"(?:\b(?:under|less than|fewer than|below|at most|up to|no more than|a maximum of|within)|[<≤])\s*$", re.IGNORECASE
+    r"(?:\b(?:under|less than|fewer than|below|at most|no more than|a maximum of|within)|[<≤])\s*$", re.IGNORECASE
 )
+_UP_TO = re.compile(r"\bup to\s*$", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -61,7 +66,7 @@ class Quantity:
     upper: float | None = None
     """End of a range; None for a single number."""
     relation: str = "is"
-    """`is`, `about`, `least` or `most`."""
+    """`is`, `about`, `least`, `most` or `up to`."""
 
     def times(self, factor: float) -> Quantity:
         """The same in another unit."""
@@ -97,6 +102,8 @@ class Quantity:
         if self.relation == "least":
             return known >= self.value - slack
         if self.relation == "most":
+            return known <= self.value + slack
+        if self.relation == "up to":
             return True if known <= self.value + slack else None
         exact = abs(self.value - known) <= min(slack, abs(known) / 10)  # 5e-5 is not 1e-4, though it rounds to it
         exact = exact or (truncated and 0 <= known - self.value < self.step)
@@ -127,9 +134,11 @@ def _quantity(match: re.Match[str], text: str) -> Quantity:
     value, step = value * scale, step * scale
     value = -value if match["sign"] else value
     before = text[max(0, match.start() - 20) : match.start()]
-    relations = (("about", _APPROXIMATE), ("least", _LEAST), ("most", _MOST))
+    relations = (("about", _APPROXIMATE), ("least", _LEAST), ("most", _MOST), ("up to", _UP_TO))
     relation = next((name for name, pattern in relations if pattern.search(before)), "is")
     upper = float(re.sub(r"[,\s]", "", match["to"])) * scale if match["to"] else None
+    if re.fullmatch(r"an?", match["word"] or "", re.IGNORECASE):  # "a week" is a round figure
+        value, upper, step = value / 2, value * 2, 0.0
     if upper is not None and "±" in match.group():
         value, upper = value - upper, value + upper
     return Quantity(
@@ -150,7 +159,8 @@ def _value(match: re.Match[str]) -> tuple[float, float]:
         value = 10.0 ** _integer(re.sub(r"^10\s?\^?", "", match["power"]))
         return value, value
     if match["word"]:
-        return _spelled(match["word"]), 1.0
+        value = _spelled(match["word"])
+        return value, min(1.0, value)
     plain = re.sub(r"[,\s\u202f\u2009]", "", match["plain"])
     size = 1.0
     if match["exponent"]:
@@ -172,4 +182,6 @@ def _spelled(text: str) -> float:
             current = max(current, 1) * _SCALES[word]
         elif word in _WORDS:
             current += _WORDS[word]
-    return total + current
+        elif (part := _PARTS.get(word.removesuffix("s").replace("halve", "half"))) is not None:
+            current = max(current, 1) * part
+    return total + current or 1.0 * (text.lower() != "zero")

@@ -19,6 +19,7 @@ from typing import Any, Literal
 
 from harness import __version__
 from harness.cards.document import Document, Edit
+from harness.cards.sentences import Span
 from harness.errors import ExitCode, HarnessError
 from harness.evidence import Ledger
 from harness.files import write_bytes
@@ -188,6 +189,19 @@ def fill_beside(card: Path | None, record: CardRecord | None) -> dict[str, Any] 
             f"{path} is not the record of a fill: {error}.", remedy="Fill the card again.", exit_code=ExitCode.USAGE
         ) from error
     return told
+
+
+def written_spans(text: str, told: Mapping[str, Any]) -> list[Span]:
+    """Where in a filled card the answers stand that the record of its fill tells of; those that others changed are left out."""
+    spans: list[Span] = []
+    position = 0
+    for answer in sorted(told["markers"], key=lambda row: row["span"]["start"]):
+        new = str(answer["new"]).strip()
+        at = text.find(new, position)
+        if new and at >= 0:
+            position = at + len(new)
+            spans.append((at, position))
+    return spans
 
 
 def _beside(card: Path | None, name: str | None, suffix: str, what: str, remedy: str) -> Path:

@@ -13,7 +13,7 @@ from typing import Any
 
 from harness.cards.document import Document
 from harness.cards.passages import Passage, blanked, passages
-from harness.cards.quantities import Quantity, quantities
+from harness.cards.quantities import NUMBER_WORD, Quantity, parse_number, quantities
 from harness.cards.sentences import Span
 from harness.cards.vocabulary import Property, Vocabulary, phrase, vocabulary
 
@@ -50,7 +50,7 @@ _REFERENCE = re.compile(
 )
 _GAP = re.compile(
     r"(?:\s|[:=|(\[,~≈∼<>≤≥±$`*_–—-]|\b(?:of|to|at|is|was|are|were|be|being|set|fixed|kept|used|equals?|equal|a|an|the|as|has|have|with|about|around|some|over|under|nearly|almost|approximately|"
-    r"roughly|close|more|less|than|up|value|values|rate|factor|coefficient|strength|probability|prob|parameters?|alpha|its|this|only|just|lr|wd|count|total|using|size|we|amounts?|amounted|compris\w+|contain\w*|consist\w*|hold\w*|h[ae]s?d?|"
+    r"roughly|close|more|less|than|up|value|values|rate|factor|coefficient|strength|probability|prob|parameters?|alpha|its|this|only|just|lr|wd|count|total|using|size|we|amounts?|amounted|compris\w+|contain\w*|consist\w*|hold\w*|held|h[ae]s?d?|"
     r"constant|default|reaches|stands|dimension|counts|large|high|low|small|exactly|α|λ|ε|β|γ|eps|epsilon)\b)*\s*"
 )
 _COPULA = re.compile(
@@ -77,19 +77,18 @@ _NEGATED_AFTER = re.compile(
     r"^(?:[\s:=*`|(-]|\w+){0,12}?\b(?:not (?:used|applied|enabled|employed|needed|part|kept|performed|active)|disabled|off|none|unused|absent|omitted|no(?=\W*$)|false|0(?:\.0)?(?=[\W]*$)|turned off|switched off|left out|never)",
     re.IGNORECASE,
 )
+_CLAUSE = re.compile(r";\s|, (?:while|whereas|but)\b")
 _USED = re.compile(
-    r"\b(?:used?|uses|using|appl\w+|train\w*|with|includ\w+|employ\w*|kept|active|enabled|via|through|regulari[sz]\w+|augment\w*|add\w*|sit|sits|has|have|contain\w*|featur\w*|releas\w+|on|true|yes|techniques?|recipe|maintain\w*|rel(?:y|ies|ied))\b",
+    r"\b(?:used?|uses|using|appl\w+|train\w*|with|includ\w+|employ\w*|kept|active|enabled|via|through|regulari[sz]\w+|augment\w*|add\w*|sit|sits|has|have|contain\w*|featur\w*|releas\w+|on|true|yes|techniques?|recipe|maintain\w*|rel(?:y|ies|ied)|learn\w*|obtain\w*|produc\w+|core|is the|are the)\b",
     re.IGNORECASE,
 )
+_SEPARATOR = r"\s?,?\s(?:and|then|over|to|&)\s|\s?(?:->|[/–→;|+])\s?|,\s|,(?!\d{3}(?:\D|$))|-"
+_ITEM = rf"(?:\d+(?:\.\d+|(?:,\d{{3}})+(?!\d))?|\b(?i:{NUMBER_WORD})\b)"
 _LIST = re.compile(
-    r"(?<![\w.,])(?!\d{1,3}(?:,\d{3})+(?!\s?[,\d]))"
-    r"(\d+(?:\.\d+|(?:,\d{3})+(?!\d))?(?:(?:\s?[,/–]\s?|-|\s?,?\s(?:and|&)\s)\d+(?:\.\d+|(?:,\d{3})+(?!\d))?){2,})(?![\w%])"
+    rf"(?<![\w.,])(?!\d{{1,3}}(?:,\d{{3}})+(?!\s?[,\d]))({_ITEM}(?:(?:{_SEPARATOR}){_ITEM}){{2,}})(?![\w%])"
 )
 _RESOLUTION = re.compile(
     r"(?<![\w.×])(?:3\s?[x×]\s?)?(\d{1,4})(?:\s?(?:x|×|\*|by|\\times)\s?(\d{1,4})(?!\d)(?:\s?[x×]\s?3(?!\d))?|²|\^2|(?=[\s-]?(?:px|pixels?)\b))(?:[\s-]?(?:px|pixels?))?"
-)
-_AUTHORS_ARE = re.compile(
-    r"\W*(?:the |its )?(?:model |paper )?(?:developers?|authors?|creators?) (?:are|were) ", re.IGNORECASE
 )
 _QUOTES = re.compile(r"[“\"]([^“”\"\n]{12,})[”\"]")
 _PLAIN_TITLE = re.compile(
@@ -132,10 +131,12 @@ class _Reader:
     hypothetical: re.Pattern[str] = field(init=False)
     others: re.Pattern[str] = field(init=False)
     elsewhere: re.Pattern[str] = field(init=False)
+    itself: re.Pattern[str] = field(init=False)
 
     def __post_init__(self) -> None:
         self.hypothetical = re.compile(self.words.hypothetical.replace(" ?", r"[\s-]?"), re.IGNORECASE)
         self.others = phrase(self.words.other_benchmarks)
+        self.itself = re.compile(self.words.itself.replace(" ?", r"[\s-]?"), re.IGNORECASE)
         self.elsewhere = re.compile(self.words.elsewhere, re.IGNORECASE)
 
     def read(self, passage: Passage) -> Iterator[Statement]:
@@ -234,7 +235,14 @@ class _Reader:
                 taken.append(match.span())
                 yield from self._resolution(passage, match, free)
         numbers = [q for q in quantities(text) if q.start >= passage.begin or passage.begin == 0]
+        numbers = [q for q in numbers if q.text.lower() != "one" or passage.kind == "cell"]
         numbers = [q for q in numbers if not any(a < q.end and q.start < b for a, b in [*taken, *named])]
+        numbers = [
+            q
+            for q in numbers
+            if not re.search(r"^\W*[^:]{0,40}\([^():]*$", text[passage.begin : q.start])
+            or not re.match(r"[^():]*\)\W*:", text[q.end :])
+        ]
         numbers = [q for q in numbers if not _REFERENCE.search(text[max(0, q.start - 14) : q.start])]
         bound: set[int] = set()
         listed = {span for run in _runs([(q.start, q.end) for q in numbers], text) if len(run) > 2 for span in run}
@@ -269,7 +277,7 @@ class _Reader:
         prior = next((m for m in reversed(mentions) if m.end <= number.start), None)
         following = next((m for m in mentions if m.start >= number.end), None)
         options = []
-        if prior and before <= prior.end and self._leads(text[prior.end : number.start], passage, prior):
+        if prior and before <= prior.end and self._leads(text[prior.end : number.start], passage, number):
             options.append(prior)
         if (
             following
@@ -299,10 +307,14 @@ class _Reader:
                 return about, value, min(mention.start, number.start)
         return None
 
-    def _leads(self, gap: str, passage: Passage, mention: _Mention) -> bool:
+    @staticmethod
+    def _leads(gap: str, passage: Passage, number: Quantity) -> bool:
         """Whether words lead from a mention to the number after it."""
         if len(gap) > 70:
             return False
+        apposition = re.fullmatch(r"(?:\s(?:coefficient|value|rate|factor|size|count|used|here))?,\s", gap)
+        if apposition and re.match(r"\s?[,)]", passage.text[number.end :]):
+            return True  # "the weight decay, 5e-5, is small"
         if "," in gap and not gap.lstrip().startswith((":", "=")):
             return False
         if _GAP.fullmatch(gap):
@@ -405,8 +417,7 @@ class _Reader:
 
     def _list(self, passage: Passage, match: re.Match[str], mentions: list[_Mention]) -> Iterator[Statement]:
         text = passage.text
-        raw = re.split(r"\s?[,/–]\s|\s?/\s?|,(?!\d{3}(?:\D|$))|–|-|\s?,?\s(?:and|&)\s", match[1])
-        values = tuple(float(part.replace(",", "")) for part in raw if part.strip())
+        values = tuple(parse_number(part) for part in re.split(_SEPARATOR, match[1]) if part.strip())
         options = [p for p in self.words.properties if p.list]
         if prior_is_fraction := all(value <= 1 for value in values):
             options = []
@@ -690,7 +701,7 @@ class _Reader:
                 continue
             for match in about.words_pattern.finditer(passage.text, passage.begin):
                 used = self._is_used(passage, match)
-                if used is not None:
+                if used is not None and (not about.itself or self._is_of_itself(passage, match)):
                     yield self._statement(passage, about, used, *match.span())
             named = [title for title in passage.titles if about.labels_pattern and about.labels_pattern.match(title)]
             heading = named and not any(_APART_TITLE.search(title) for title in passage.titles)
@@ -701,6 +712,12 @@ class _Reader:
             ):
                 used = not re.search(r"no|false|off|disabled|[x✗✘—]", passage.own, re.IGNORECASE)
                 yield self._statement(passage, about, used, passage.begin, len(passage.text))
+
+    def _is_of_itself(self, passage: Passage, match: re.Match[str]) -> bool:
+        """Whether a sentence speaks of the model, not of others or of methods as such."""
+        first = max((m.end() for m in _CLAUSE.finditer(passage.text[: match.start()])), default=0)
+        words = f"{passage.text[first : match.start()]} {_CLAUSE.split(passage.text[match.end() :])[0]}"
+        return bool(passage.label or passage.kind == "cell" or self.itself.search(words))
 
     def _is_used(self, passage: Passage, match: re.Match[str]) -> bool | None:
         text = passage.text
@@ -734,7 +751,9 @@ class _Reader:
 
     def _people(self, passage: Passage) -> Iterator[Statement]:
         for about in self.words.properties:
-            match = about.people and (_label(passage, about) or _AUTHORS_ARE.match(passage.own))
+            match = about.people and (
+                _label(passage, about) or next(filter(None, (p.match(passage.own) for p in about.frame_patterns)), None)
+            )
             if match:
                 own = (
                     passage.own[match.end() if passage.begin == 0 else 0 :]

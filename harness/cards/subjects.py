@@ -26,7 +26,7 @@ _SIZE = re.compile(
 )
 _AFTERWARDS = re.compile(
     r"\b(?:after|when|once|upon|following)\W+(?:\w+\W+){0,3}?fine-?tun|^\W*fine-?tuned\b[^.;]*,\s*(?:the|it|this|a)\b"
-    r"|\bfine-?tuning\W*[:(]",
+    r"|\bfine-?tuning\W*[:(]|^\W*fine-?tuning\b(?:\W+\w+){0,5}?\W+(?:takes|took|uses|used|ran|runs|lasts|lasted|needs|needed)\b",
     re.IGNORECASE,
 )
 _CLAUSE = re.compile(r";\s|, (?:while|whereas|but)\b")
@@ -115,8 +115,17 @@ class Subjects:
         last = next((m.start() for m in _CLAUSE.finditer(text[end:])), len(text)) + end
         hidden = text[at:end] if isinstance(statement.value, str) else " " * (end - at)
         around = vocabulary().model_names.sub(self._named_model, f"{text[first:at]}{hidden}{text[end:last]}")
-        found = [c for c in self.siblings if self._means(c.mention or "", around, heading)]
+        found = [
+            c for c in self.siblings if self._means(c.mention or "", around, heading) or self._heads(c, passage.titles)
+        ]
         return self._with_likes(found, around)
+
+    def _heads(self, sibling: Checkpoint, titles: tuple[str, ...]) -> bool:
+        """Whether a row or column is headed by what tells a sibling from this checkpoint: `1k`, `384`."""
+        own = {part for name in self.knowledge.own_names for part in re.findall(r"[^\W_]+", name.casefold())}
+        name = next(name for name, known in self.knowledge.facts.checkpoints.items() if known is sibling)
+        parts = {*re.findall(r"[^\W_]+", name.casefold())} - own
+        return any(title.strip(" *`").casefold() in parts for title in titles)
 
     def _named_model(self, match: re.Match[str]) -> str:
         """The own network's name is as good as "model"."""

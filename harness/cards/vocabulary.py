@@ -30,6 +30,10 @@ class Property(Table):
     technique: bool = False
     contains: str | None = None
     """For a technique: what evidence that names several must contain if it was used."""
+    against: str | None = None
+    """For a technique: what evidence must contain that rules it out; other evidence decides nothing."""
+    itself: bool = False
+    """Whether it must be said of the model: others' methods are often told."""
     list: str | None = None
     """Which list: `depths`, `widths`, `mean` or `std`."""
     resolution: bool = False
@@ -65,7 +69,16 @@ class Property(Table):
     def labels_pattern(self) -> re.Pattern[str] | None:
         """Matches a label or heading that is about nothing else."""
         parts = [*self.words, *self.labels]
-        return re.compile(_spaced(rf"\W*(?:{'|'.join(parts)})\W*(?:\([^)]*\)\W*)?"), re.IGNORECASE) if parts else None
+        return (
+            re.compile(
+                _spaced(
+                    rf"\W*(?:{'|'.join(parts)})\W*(?:\([^)]*\)\W*)?(?:(?:per|at|@) (?:an? )?\d+(?:\s?[x×]\s?\d+)?(?: ?(?:px|pixels?))?(?: (?:image|input|crop))?\W*)?"
+                ),
+                re.IGNORECASE,
+            )
+            if parts
+            else None
+        )
 
     @functools.cached_property
     def unit_patterns(self) -> tuple[tuple[re.Pattern[str], float], ...]:
@@ -134,12 +147,18 @@ class Vocabulary(Table):
     families: tuple[str, ...]
     hypothetical: str
     elsewhere: str
+    itself: str
+    parts: str
     judgements: str
     """Regular expression of words that judge without a number."""
 
     @functools.cached_property
     def benchmark_patterns(self) -> tuple[tuple[str, re.Pattern[str]], ...]:
         return tuple((name, phrase(*forms)) for name, forms in self.benchmarks.items())
+
+    @functools.cached_property
+    def parts_pattern(self) -> re.Pattern[str]:
+        return phrase(self.parts)
 
     @functools.cached_property
     def model_names(self) -> re.Pattern[str]:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+import harness
 from harness.cards.answers import Writer
 from harness.cards.claims import Claim, Verdict, check_claims, replace_contradicted
 from harness.cards.fill import fill_card
@@ -97,7 +98,11 @@ def test_the_wrong_lines_of_the_source_cards_are_found_and_no_right_one(source_c
 
 @pytest.mark.parametrize("path", CASES, ids=lambda path: path.stem)
 def test_statements_that_others_wrote(path: Path) -> None:
-    """The aim: nine of ten wrong statements are found, and none that is right or can't be decided is called wrong."""
+    """The aim: nine of ten wrong statements are found, and none that is right or can't be decided is called wrong.
+
+    All of these have been learned from. When they were first read, unseen: heldout1 39 of 56 wrong ones found and 4 of 84
+    others flagged; authors1 34 of 49 and 1 of 42; and, with what was learned from both, authors2 44 of 50 and 6 of 42.
+    """
     cases = read_cases(path)
     found = list(faults(cases))
     assert [case.id for kind, case, _ in found if kind == "false alarm"] == []
@@ -177,9 +182,12 @@ def test_other_words_are_no_claims() -> None:
     assert verdicts("In 2020, 3 people at 5 desks wrote 12 pages about 40 networks.") == []
 
 
-def test_what_was_written_from_evidence_is_not_read() -> None:
+def test_what_was_written_from_evidence_is_not_read(tmp_path: Path) -> None:
     card = b"Epochs: 300"
     assert check_claims(card, model="regnet-y-040", ledger=None, written=[(8, 11)]) == []
+    filled = tmp_path / "card.md"
+    harness.fill(b"Batch size: 64\n\nEpochs: [More Information Needed]\n", model="regnet-y-040", output=filled)
+    assert [claim.about for claim in harness.claims(filled, model="regnet-y-040")] == ["batch size"]
 
 
 @pytest.mark.parametrize(
