@@ -380,7 +380,10 @@ def predictions(
         output: a .parquet file to write for other tools: sample_id, label, top1 … top5, target_logit, logsumexp.
         condition: such as "fog/3", for a benchmark that has them.
         data: names the copy of the images, where the store has predictions of several.
-        labels, img_size, crop_pct, interpolation: as they were given to `evaluate`.
+        labels: as they were given to `evaluate`; likewise the next three.
+        img_size: the side of the input.
+        crop_pct: the share of the image's shorter side.
+        interpolation: the filter.
         precision: fp32, bf16 or fp16: which predictions.
 
     Raises:
