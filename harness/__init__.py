@@ -486,7 +486,7 @@ def render(
     >>> import harness
     >>> card = harness.render(ledger=harness.Ledger(model={"name": "mine", "reference": "mine", "title": "Mine"}))
     >>> print(next(line for line in card.splitlines() if line.startswith("# ")))
-    # Model card for Mine
+    # Mine
     """
     from harness.cards.record import sidecar_name
     from harness.cards.render import render_card
@@ -931,7 +931,7 @@ def inventory(what: str) -> list[dict[str, Any]]:
 
     >>> import harness
     >>> [suite["name"] for suite in harness.inventory("suites")][:3]
-    ['compute', 'corruption', 'demo']
+    ['backgrounds', 'compute', 'corruption']
     """
     from harness.evaluation.inventory import LISTINGS
 
