@@ -10,7 +10,7 @@ from typing import Any
 from harness.cards.fields import bibtex_entries
 from harness.cards.quantities import Quantity
 from harness.cards.sentences import Span
-from harness.cards.statements import Statement
+from harness.cards.stated import Statement
 from harness.cards.views import View
 from harness.cards.vocabulary import Property
 from harness.evidence import EvidenceClass

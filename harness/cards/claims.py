@@ -23,7 +23,8 @@ from harness.cards.quantities import Quantity, quantities
 from harness.cards.questions import Place
 from harness.cards.references import place_name
 from harness.cards.sentences import Span, label_prefix, prose_sentences
-from harness.cards.statements import Statement, read_prose
+from harness.cards.stated import Statement
+from harness.cards.statements import read_prose
 from harness.cards.subjects import Subjects
 from harness.cards.views import View
 from harness.cards.vocabulary import vocabulary

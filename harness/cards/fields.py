@@ -14,7 +14,7 @@ from harness.cards.document import Block, Document
 from harness.cards.passages import Passage
 from harness.cards.quantities import quantities
 from harness.cards.sentences import Span
-from harness.cards.statements import ACCURACY, Statement, Value, renamed
+from harness.cards.stated import ACCURACY, Statement, Value, renamed
 from harness.cards.vocabulary import Property, vocabulary
 
 

@@ -8,80 +8,26 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
-from typing import Any
+from dataclasses import dataclass, field
 
+from harness.cards.accuracies import AccuracyReader
 from harness.cards.document import Document
 from harness.cards.passages import Passage, blanked, passages
 from harness.cards.quantities import NUMBER_WORD, Quantity, parse_number, quantities
 from harness.cards.sentences import Span
-from harness.cards.vocabulary import Property, Vocabulary, phrase, vocabulary
-
-Value = Quantity | str | bool | tuple[float, ...] | tuple[str, ...]
-"""A number, a canonical name, whether a technique was used, a list of numbers, or names of people."""
-
-
-@dataclass(frozen=True)
-class Statement:
-    """One value of one property, and where it stands."""
-
-    about: Property
-    value: Value
-    span: Span
-    passage: Passage
-    at: int
-    """Offset of the value in the passage's text."""
-    metric: tuple[str, str] | None = None
-    """Benchmark and metric of an accuracy."""
-    words: str = ""
-    """The words that state it."""
-
-    @property
-    def topic(self) -> str:
-        """What it is about, in words."""
-        return f"{self.metric[1]} on {self.metric[0]}" if self.metric else self.about.id
-
-
-ACCURACY = Property(id="accuracy", words=(), keys=())
+from harness.cards.stated import COPULA, GAP, STOP, Statement, runs, statement_in
+from harness.cards.vocabulary import Property, Vocabulary, vocabulary, wording
 
 _REFERENCE = re.compile(
     r"(?:\b(?:Tables?|Tab\.?|Figures?|Figs?\.?|Sections?|Sec\.?|Appendix|Eqs?\.?|Equations?|References?|Refs?\.?|Chapter|version|v|Python|CUDA|cuDNN|torch|PyTorch|TensorFlow|timm|seed|line|lines|step|issue|PR|volume|pp?\.|top|stage)\s?|[@#§β₁₂^])$",
     re.IGNORECASE,
 )
-_GAP = re.compile(
-    r"(?:\s|[:=|(\[,~≈∼<>≤≥±$`*_–—-]|\b(?:of|to|at|is|was|are|were|be|being|set|fixed|kept|used|equals?|equal|a|an|the|as|has|have|with|about|around|some|over|under|nearly|almost|approximately|"
-    r"roughly|close|more|less|than|up|value|values|rate|factor|coefficient|strength|probability|prob|parameters?|alpha|its|this|only|just|lr|wd|count|total|using|size|we|amounts?|amounted|compris\w+|contain\w*|consist\w*|hold\w*|held|h[ae]s?d?|"
-    r"constant|default|reaches|stands|dimension|counts|large|high|low|small|exactly|α|λ|ε|β|γ|eps|epsilon)\b)*\s*"
-)
-_COPULA = re.compile(
-    r"(?:\b(?:is|was|are|were|of|to|at|equals|being|as|with)|[:=])\s*(?:an?|the|about|around|approximately|roughly|only|just|set to|~|≈|\W)*\s*$",
-    re.IGNORECASE,
-)
-_STOP = re.compile(
-    r"[;.!?]\s|\b(?:and|or|by|after|before|every|per|until|decay\w*|divid\w+|multipl\w+|reduc\w+|drop\w*|increas\w+|schedul\w*|warm\w*|anneal\w*|than|figure|table|section|study|epochs?|steps?|but|while|"
-    r"whereas|from|not|which|because|when|where|also|scal\w+|search\w*|sweep\w*|between|among)\b|,\s",
-    re.IGNORECASE,
-)
-_AFTER = re.compile(r"(?:\s|[%()*`$-]|\b(?:as|for|of|in|is|was|the|a|an|our|its|used|total|peak|base|training)\b)*")
-_APART = re.compile(r"[;,]\s|\b(?:and|with|plus|then|followed by|after|before|but|while|whereas)\b", re.IGNORECASE)
-_RELATIVE = re.compile(
-    r"\b(?:points?|pp|improv\w+|gain\w*|drops?|dropped|higher|lower|better|worse|faster|slower|increas\w+|decreas\w+|differen\w+|gaps?|margin|relative|confidence|interval|agreement|energy|"
-    r"speed\w*|cost\w*|utili[sz]\w+|probabilit\w+|of the (?:images|area|time|data)|fewer|pruned|sparsity|split|ratio|chance)\b|%-",
-    re.IGNORECASE,
-)
-_NEGATION = re.compile(
-    r"\b(?:no|not|never|without|neither|nor|none|cannot|instead of|rather than|unlike|replac\w+|in place of|as opposed to|in lieu of|than|lacks?|lacking|omit\w*|avoid\w*|drop(?:s|ped)|remov\w+|disabl\w+|excludes?|excluding|except)\b|n['’]t\b",
-    re.IGNORECASE,
-)
-_NEGATED_AFTER = re.compile(
-    r"^(?:[\s:=*`|(-]|\w+){0,12}?\b(?:not (?:used|applied|enabled|employed|needed|part|kept|performed|active)|disabled|off|none|unused|absent|omitted|no(?=\W*$)|false|0(?:\.0)?(?=[\W]*$)|turned off|switched off|left out|never)",
-    re.IGNORECASE,
-)
+_AFTER = wording("after")
+_APART = wording("apart")
+_NEGATION = wording("negation")
+_NEGATED_AFTER = wording("negated-after")
 _CLAUSE = re.compile(r";\s|, (?:while|whereas|but)\b")
-_USED = re.compile(
-    r"\b(?:used?|uses|using|appl\w+|train\w*|with|includ\w+|employ\w*|kept|active|enabled|via|through|regulari[sz]\w+|augment\w*|add\w*|sit|sits|has|have|contain\w*|featur\w*|releas\w+|on|true|yes|techniques?|recipe|maintain\w*|rel(?:y|ies|ied)|learn\w*|obtain\w*|produc\w+|core|is the|are the)\b",
-    re.IGNORECASE,
-)
+_USED = wording("used")
 _SEPARATOR = r"\s?,?\s(?:and|then|over|to|&)\s|\s?(?:->|[/–→;|+])\s?|,\s|,(?!\d{3}(?:\D|$))|-"
 _ITEM = rf"(?:\d+(?:\.\d+|(?:,\d{{3}})+(?!\d))?|\b(?i:{NUMBER_WORD})\b)"
 _LIST = re.compile(
@@ -91,13 +37,8 @@ _RESOLUTION = re.compile(
     r"(?<![\w.×])(?:3\s?[x×]\s?)?(\d{1,4})(?:\s?(?:x|×|\*|by|\\times)\s?(\d{1,4})(?!\d)(?:\s?[x×]\s?3(?!\d))?|²|\^2|(?=[\s-]?(?:px|pixels?)\b))(?:[\s-]?(?:px|pixels?))?"
 )
 _QUOTES = re.compile(r"[“\"]([^“”\"\n]{12,})[”\"]")
-_PLAIN_TITLE = re.compile(
-    r"(?:\W|values?|results?|scores?|this|model|ours|checkpoint|metrics?|val|test|validation|set|accuracy|percent|reported|published|224|px|paper|timm|source|sources|authors|yes|no|download|link|weights|config|log)*",
-    re.IGNORECASE,
-)
-_GUIDE = re.compile(r"fine-?tun|how to|usage|get(?:ting)? started|downstream|transfer|example", re.IGNORECASE)
-_APART_TITLE = re.compile(r"interval|class|source|note|reference|difference|\bn\b|\bp\b", re.IGNORECASE)
-_PARTIAL = re.compile(r"\b\d[\d,]* of \d[\d,]*\b")
+_GUIDE = wording("guide")
+_APART_TITLE = wording("apart-title")
 _HEADER_SCALE = re.compile(
     r"[(\[](?:in )?(?P<a>[MGBK]|millions?|billions?)[)\]]|\b(?P<b>[GM])(?=FLOPs?|MACs?|flops)|\bin (?P<c>millions|billions)\b|(?P<d>[MG])$"
 )
@@ -129,13 +70,13 @@ class _Mention:
 class _Reader:
     words: Vocabulary
     hypothetical: re.Pattern[str] = field(init=False)
-    others: re.Pattern[str] = field(init=False)
+    accuracies: AccuracyReader = field(init=False)
     elsewhere: re.Pattern[str] = field(init=False)
     itself: re.Pattern[str] = field(init=False)
 
     def __post_init__(self) -> None:
         self.hypothetical = re.compile(self.words.hypothetical.replace(" ?", r"[\s-]?"), re.IGNORECASE)
-        self.others = phrase(self.words.other_benchmarks)
+        self.accuracies = AccuracyReader(self.words)
         self.itself = re.compile(self.words.itself.replace(" ?", r"[\s-]?"), re.IGNORECASE)
         self.elsewhere = re.compile(self.words.elsewhere, re.IGNORECASE)
 
@@ -166,13 +107,6 @@ class _Reader:
     @staticmethod
     def _around(passage: Passage) -> str:
         return f"{passage.label}: {passage.text} {passage.row} {passage.header}"
-
-    def _statement(
-        self, passage: Passage, about: Property, value: Value, start: int, end: int, **more: Any
-    ) -> Statement:
-        first = more.pop("first", start)
-        words = re.sub(r"\s+", " ", passage.text[min(first, start) : max(end, more.pop("last", end))]).strip()
-        return Statement(about, value, passage.place(start, end), passage, start, words=words, **more)
 
     # numbers
 
@@ -245,7 +179,7 @@ class _Reader:
         ]
         numbers = [q for q in numbers if not _REFERENCE.search(text[max(0, q.start - 14) : q.start])]
         bound: set[int] = set()
-        listed = {span for run in _runs([(q.start, q.end) for q in numbers], text) if len(run) > 2 for span in run}
+        listed = {span for run in runs([(q.start, q.end) for q in numbers], text) if len(run) > 2 for span in run}
         for index, number in enumerate(numbers):
             if (number.start, number.end) in listed and not number.percent:
                 continue  # one of several: which of them is this model's can't be told
@@ -256,8 +190,8 @@ class _Reader:
             if hit is not None:
                 bound.add(number.start)
                 about, value, first = hit
-                yield self._statement(passage, about, value, number.start, number.end, first=first)
-        yield from self._accuracies(passage, [q for q in numbers if q.start not in bound], mentions)
+                yield statement_in(passage, about, value, number.start, number.end, first=first)
+        yield from self.accuracies.read(passage, [q for q in numbers if q.start not in bound])
 
     def _bind(
         self,
@@ -317,12 +251,12 @@ class _Reader:
             return True  # "the weight decay, 5e-5, is small"
         if "," in gap and not gap.lstrip().startswith((":", "=")):
             return False
-        if _GAP.fullmatch(gap):
+        if GAP.fullmatch(gap):
             return True
         bare = re.sub(r"\([^()]{0,30}\)", " ", gap)
-        if _GAP.fullmatch(bare):
+        if GAP.fullmatch(bare):
             return True
-        return bool(not _STOP.search(bare) and _COPULA.search(bare) and len(bare.split()) <= 8)
+        return bool(not STOP.search(bare) and COPULA.search(bare) and len(bare.split()) <= 8)
 
     def _unit_of(self, text: str, number: Quantity) -> str:
         """The property whose unit follows a number; a number with a foreign unit is of nothing else."""
@@ -429,10 +363,10 @@ class _Reader:
             (m for m in reversed(mentions) if m.end <= match.start() and m.about and m.about.list in kinds), None
         )
         if by_unit:
-            yield self._statement(passage, by_unit[0], values, match.start(1), match.end(1))
+            yield statement_in(passage, by_unit[0], values, match.start(1), match.end(1))
         elif prior and not re.search(r"\d|[.;,]\s", text[prior.end : match.start()]) and match.start() - prior.end < 45:
             assert prior.about is not None
-            yield self._statement(passage, prior.about, values, match.start(1), match.end(1), first=prior.start)
+            yield statement_in(passage, prior.about, values, match.start(1), match.end(1), first=prior.start)
 
     def _resolution(self, passage: Passage, match: re.Match[str], mentions: list[_Mention]) -> Iterator[Statement]:
         text, side = passage.text, float(match[1])
@@ -443,184 +377,11 @@ class _Reader:
         size = next(p for p in self.words.properties if p.id == "input resolution")
         near_patch = any(m.about is patch and match.start() - m.end < 12 and m.end <= match.start() for m in mentions)
         if near_patch or any(p.match(text, match.end()) for p, _ in patch.unit_patterns):
-            yield self._statement(passage, patch, value, match.start(), match.end())
+            yield statement_in(passage, patch, value, match.start(), match.end())
         elif size.range[0] <= side <= size.range[1] and not size.excludes(
             self._around(passage) + " image size" * bool(re.search(r"\bat $", text[: match.start()]))
         ):
-            yield self._statement(passage, size, value, match.start(), match.end())
-
-    # accuracies
-
-    def _accuracies(self, passage: Passage, numbers: list[Quantity], mentions: list[_Mention]) -> Iterator[Statement]:
-        text = passage.text
-        metrics = [
-            (match.start(), match.end(), name, is_error)
-            for name, metric in self.words.metrics.items()
-            for pattern, is_error in ((metric.pattern, False), (metric.error_pattern, True))
-            for match in (pattern.finditer(text) if pattern else ())
-        ]
-        metrics = sorted(
-            m
-            for m in metrics
-            if not any(o[0] <= m[0] and m[1] <= o[1] and o != m and o[1] - o[0] > m[1] - m[0] for o in metrics)
-        )
-        benches = [
-            (*match.span(), name) for name, pattern in self.words.benchmark_patterns for match in pattern.finditer(text)
-        ]
-        benches = sorted(
-            b for b in benches if not any(o[0] <= b[0] and b[1] <= o[1] and o[1] - o[0] > b[1] - b[0] for o in benches)
-        )
-        runs = _runs([(q.start, q.end) for q in numbers], text)
-        for index, number in enumerate(numbers):
-            left = numbers[index - 1].end if index else 0
-            right = numbers[index + 1].start if index + 1 < len(numbers) else len(text)
-            metric, bench, near = None, None, False
-            run = next((run for run in runs if (number.start, number.end) in run), [])
-            if len(run) > 1:
-                position = run.index((number.start, number.end))
-                for things, is_metric in ((metrics, True), (benches, False)):
-                    for other in _runs([thing[:2] for thing in things], text):
-                        if len(other) == len(run):
-                            thing = next(t for t in things if t[:2] == other[position])
-                            metric, bench, near = (thing, bench, True) if is_metric else (metric, thing, True)
-            if (
-                len(run) > 1
-                and metric is None
-                and bench is None
-                and (_runs([m[:2] for m in metrics], text) or _runs([b[:2] for b in benches], text))
-            ):
-                continue
-            if metric is None:
-                metric, adjacent = self._near_metric(text, number, metrics, benches, left, right)
-                near = near or adjacent
-            if bench is None:
-                bench, adjacent = self._near_benchmark(text, number, benches, left, right, passage)
-                near = near or (adjacent and number.percent)
-            if not near:
-                continue
-            statement = self._accuracy(passage, number, metric, bench, len({b[2] for b in benches}))
-            if statement is not None:
-                yield statement
-
-    def _near_metric(
-        self, text: str, number: Quantity, metrics: list[Any], benches: list[Any], left: int, right: int
-    ) -> tuple[Any, bool]:
-        def words(a: int, b: int) -> str:
-            gap = text[a:b]
-            for first, last, _ in benches:
-                if a <= first and last <= b:
-                    gap = gap.replace(text[first:last], " ")
-            return re.sub(r"\b(?:on|for|in|the|val\w*|set|test|single crop|crop)\b", " ", gap)
-
-        following = next((m for m in metrics if number.end <= m[0] <= right), None)
-        if following and re.fullmatch(r"[\s%()*]*(?:of|in|for|\s)*", words(number.end, following[0])):
-            return following, True
-        prior = next((m for m in reversed(metrics) if left <= m[0] and m[1] <= number.start), None)
-        if prior and (
-            _GAP.fullmatch(words(prior[1], number.start))
-            or (
-                len(text[prior[1] : number.start]) < 60
-                and not _STOP.search(words(prior[1], number.start))
-                and _COPULA.search(text[prior[1] : number.start])
-            )
-        ):
-            return prior, True
-        clause = [m for m in metrics if left <= m[0] <= right]
-        return (clause[0], False) if len({m[2:] for m in clause}) == 1 else (None, False)
-
-    @staticmethod
-    def _near_benchmark(
-        text: str, number: Quantity, benches: list[Any], left: int, right: int, passage: Passage
-    ) -> tuple[Any, bool]:
-        following = next((b for b in benches if number.end <= b[0] <= right), None)
-        if (
-            following
-            and not re.search(r"[.;:]|,\s|\band\b", text[number.end : following[0]])
-            and following[0] - number.end < 60
-        ):
-            return following, bool(re.search(r"\b(?:on|for|over|of|in|from)\b", text[number.end : following[0]]))
-        prior = next((b for b in reversed(benches) if left <= b[0] and b[1] <= number.start), None)
-        if prior and not re.search(r"[.;]\s", text[prior[1] : number.start]) and number.start - prior[1] < 60:
-            return prior, bool(
-                re.fullmatch(
-                    r"(?:[\s:|—(=,]|\b(?:is|of|at|an?|the|this|our|top[- ]?[15]|accuracy|acc|model|network|checkpoint|it|reach\w*|scor\w+|gets?|achiev\w+|obtain\w*|attain\w*|yields?|has|alone|only|test|val|validation|set|right)\b)*",
-                    text[prior[1] : number.start],
-                    re.IGNORECASE,
-                )
-            )
-        return None, False
-
-    def _accuracy(self, passage: Passage, number: Quantity, metric: Any, bench: Any, known: int) -> Statement | None:
-        text = passage.text
-        clause_start = max(
-            (m.end() for m in re.finditer(r"[;.]\s|, (?:and|but|while)\b", text[: number.start])), default=0
-        )
-        clause_end = (
-            next((m.start() for m in re.finditer(r"[;.]\s|, (?:and|but|while)\b", text[number.end :])), len(text))
-            + number.end
-        )
-        clause = text[clause_start:clause_end]
-        if any(not self._is_plain(title) for title in (*passage.titles, *_worded(passage.row))):
-            return None
-        if _PARTIAL.search(f"{passage.row} {text}") or self.others.search(" ".join(passage.section[-2:])):
-            return None
-        if (
-            _RELATIVE.search(clause)
-            or number.relation in ("least", "most")
-            or (number.upper is not None and "±" not in number.text)
-        ):
-            return None
-        name, is_error = (metric[2], metric[3]) if metric else ("top1", False)
-        if metric and not is_error and re.search(r"\berr(?:or)?s?\b", clause) and not re.search(r"\bacc", clause):
-            is_error = True  # "an error of 20.6 % (top-1)"
-        if bench is None:
-            if self.others.search(text) or (known > 0 and metric is None):
-                return None
-            heads = [
-                n
-                for n, pattern in self.words.benchmark_patterns
-                if pattern.search(f"{passage.label} {' '.join(passage.section[-1:])}")
-            ]
-            benchmark = heads[0] if heads else "imagenet-val"
-        else:
-            benchmark = bench[2]
-            first, last = sorted([(bench[0], bench[1]), (number.start, number.end)])
-            if self.others.search(text[first[1] : last[0]]):
-                return None
-        if name == "mce" and benchmark == "imagenet-val":
-            benchmark = "imagenet-c"
-        if benchmark == "imagenet-c" and metric is None:
-            name = "mce"
-        if benchmark == "imagenet-c-bar":
-            name, is_error = "mean-error", False
-        value = number
-        if not number.percent and 0 < number.value < 1 and number.step <= 0.01:
-            value = replace(number.times(100), percent=True)
-        if not 1 <= value.value <= 100 or (value.scaled and value is number):
-            return None
-        if not number.percent and value is number and metric is None and passage.kind != "cell":
-            return None
-        shown = value.complement() if is_error else value
-        about = renamed(
-            ACCURACY, "top-1 accuracy" if name == "top1" else "top-5 accuracy" if name == "top5" else "corruption error"
-        )
-        is_before = metric and passage.begin <= metric[0] < number.start
-        return self._statement(
-            passage,
-            about,
-            shown,
-            number.start,
-            number.end,
-            metric=(benchmark, name),
-            first=metric[0] if is_before else number.start,
-            last=max(metric[1], number.end) if metric else number.end,
-        )
-
-    def _is_plain(self, title: str) -> bool:
-        """Whether a table's heading says nothing that would make an accuracy one of something else."""
-        named = [self.words.model_names, *(pattern for _, pattern in self.words.benchmark_patterns)]
-        named += [pattern for m in self.words.metrics.values() for pattern in (m.pattern, m.error_pattern) if pattern]
-        return bool(_PLAIN_TITLE.fullmatch(title.strip()) or any(pattern.search(title) for pattern in named))
+            yield statement_in(passage, size, value, match.start(), match.end())
 
     # names
 
@@ -654,12 +415,12 @@ class _Reader:
             ]
             asserted = [span for span in sorted(spans) if not self._is_negated(passage, span)]
             for span in asserted:
-                yield self._statement(passage, about, found[span], *span)
+                yield statement_in(passage, about, found[span], *span)
                 year = re.match(r"\W{0,3}((?:19|20)\d\d)\b", passage.text[span[1] :])
                 if about.id == "venue" and year:
                     dated = next(p for p in self.words.properties if p.year)
                     at = span[1] + year.start(1)
-                    yield self._statement(passage, dated, next(quantities(year[1])), at, at + 4, first=span[0])
+                    yield statement_in(passage, dated, next(quantities(year[1])), at, at + 4, first=span[0])
 
     @staticmethod
     def _by_words(about: Property, passage: Passage, match: re.Match[str]) -> bool:
@@ -702,7 +463,7 @@ class _Reader:
             for match in about.words_pattern.finditer(passage.text, passage.begin):
                 used = self._is_used(passage, match)
                 if used is not None and (not about.itself or self._is_of_itself(passage, match)):
-                    yield self._statement(passage, about, used, *match.span())
+                    yield statement_in(passage, about, used, *match.span())
             named = [title for title in passage.titles if about.labels_pattern and about.labels_pattern.match(title)]
             heading = named and not any(_APART_TITLE.search(title) for title in passage.titles)
             if heading and re.fullmatch(
@@ -711,7 +472,7 @@ class _Reader:
                 re.IGNORECASE,
             ):
                 used = not re.search(r"no|false|off|disabled|[x✗✘—]", passage.own, re.IGNORECASE)
-                yield self._statement(passage, about, used, passage.begin, len(passage.text))
+                yield statement_in(passage, about, used, passage.begin, len(passage.text))
 
     def _is_of_itself(self, passage: Passage, match: re.Match[str]) -> bool:
         """Whether a sentence speaks of the model, not of others or of methods as such."""
@@ -764,7 +525,7 @@ class _Reader:
                 people = split_people(own)
                 if people:
                     start = passage.begin + first
-                    yield self._statement(passage, about, people, start, start + len(own.rstrip()))
+                    yield statement_in(passage, about, people, start, start + len(own.rstrip()))
 
     def _addresses(self, passage: Passage) -> Iterator[Statement]:
         """The one address behind a label such as `Paper:`."""
@@ -789,12 +550,7 @@ class _Reader:
             ids = {(m.groupdict().get("id") or m.group()).rstrip("./").removesuffix(".git") for m in found}
             if len(ids) == 1:
                 start, end = found[0].span()
-                yield self._statement(passage, about, ids.pop(), passage.begin + start, passage.begin + end)
-
-
-def _worded(row: str) -> list[str]:
-    """A row's cells that hold words: they may say that its values are of something else."""
-    return [cell for cell in row.split(" | ") if not re.search(r"\d", cell) or len(cell) > 60]
+                yield statement_in(passage, about, ids.pop(), passage.begin + start, passage.begin + end)
 
 
 def _is_recipe(about: Property) -> bool:
@@ -803,11 +559,6 @@ def _is_recipe(about: Property) -> bool:
 
 def _takes_numbers(about: Property) -> bool:
     return about.number and not about.names
-
-
-def renamed(about: Property, name: str) -> Property:
-    """The property by another name."""
-    return about.model_copy(update={"id": name})
 
 
 def _head(passage: Passage, about: Property) -> bool:
@@ -822,21 +573,6 @@ def _label(passage: Passage, about: Property) -> re.Match[str] | bool:
     if match and about.labels_pattern.fullmatch(match[1]):
         return match
     return passage.kind == "cell" and bool(about.labels_pattern.fullmatch(passage.label))
-
-
-def _runs(spans: list[Span], text: str) -> list[list[Span]]:
-    """Runs of spans that stand in a list: `A, B and C`, `A/B`."""
-    runs: list[list[Span]] = []
-    for span in sorted(set(spans)):
-        if (
-            runs
-            and re.fullmatch(r"[\s,/&%|()]*(?:and)?[\s%(]*", text[runs[-1][-1][1] : span[0]])
-            and span[0] > runs[-1][-1][1]
-        ):
-            runs[-1].append(span)
-        else:
-            runs.append([span])
-    return [run for run in runs if len(run) > 1]
 
 
 def split_people(text: str) -> tuple[str, ...]:

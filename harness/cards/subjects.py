@@ -10,7 +10,7 @@ import re
 from dataclasses import dataclass, field
 
 from harness.cards.knowledge import Knowledge
-from harness.cards.statements import Statement
+from harness.cards.stated import Statement
 from harness.cards.vocabulary import vocabulary
 from harness.facts.loader import Checkpoint, Relation
 

@@ -149,6 +149,8 @@ class Vocabulary(Table):
     elsewhere: str
     itself: str
     parts: str
+    wording: dict[str, str]
+    """Regular expressions of the words around values, by what they do."""
     judgements: str
     """Regular expression of words that judge without a number."""
 
@@ -205,3 +207,8 @@ def vocabulary() -> Vocabulary:
         return Vocabulary.model_validate({key.replace("-", "_"): value for key, value in data.items()})
     except (ValidationError, yaml.YAMLError) as error:
         raise HarnessError(f"{path} is not a vocabulary of claims: {error}", remedy="Mend that entry.") from error
+
+
+def wording(name: str) -> re.Pattern[str]:
+    """The words around values that do what the name says."""
+    return re.compile(vocabulary().wording[name], re.IGNORECASE)

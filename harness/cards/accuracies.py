@@ -1,0 +1,205 @@
+"""Accuracies and errors that a card states: of which benchmark and metric, by what stands near the number."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from harness.cards.passages import Passage
+from harness.cards.quantities import Quantity
+from harness.cards.stated import ACCURACY, COPULA, GAP, STOP, Statement, renamed, runs, statement_in
+from harness.cards.vocabulary import Vocabulary, phrase, wording
+
+_RELATIVE = wording("relative")
+_PLAIN_TITLE = wording("plain-title")
+_PARTIAL = re.compile(r"\b\d[\d,]* of \d[\d,]*\b")
+
+
+@dataclass
+class AccuracyReader:
+    """Reads accuracies with a vocabulary."""
+
+    words: Vocabulary
+    others: re.Pattern[str] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.others = phrase(self.words.other_benchmarks)
+
+    def read(self, passage: Passage, numbers: list[Quantity]) -> Iterator[Statement]:
+        """The accuracies and errors among the numbers of a passage that are of nothing else."""
+        text = passage.text
+        metrics = [
+            (match.start(), match.end(), name, is_error)
+            for name, metric in self.words.metrics.items()
+            for pattern, is_error in ((metric.pattern, False), (metric.error_pattern, True))
+            for match in (pattern.finditer(text) if pattern else ())
+        ]
+        metrics = sorted(
+            m
+            for m in metrics
+            if not any(o[0] <= m[0] and m[1] <= o[1] and o != m and o[1] - o[0] > m[1] - m[0] for o in metrics)
+        )
+        benches = [
+            (*match.span(), name) for name, pattern in self.words.benchmark_patterns for match in pattern.finditer(text)
+        ]
+        benches = sorted(
+            b for b in benches if not any(o[0] <= b[0] and b[1] <= o[1] and o[1] - o[0] > b[1] - b[0] for o in benches)
+        )
+        lists = runs([(q.start, q.end) for q in numbers], text)
+        for index, number in enumerate(numbers):
+            left = numbers[index - 1].end if index else 0
+            right = numbers[index + 1].start if index + 1 < len(numbers) else len(text)
+            metric, bench, near = None, None, False
+            run = next((run for run in lists if (number.start, number.end) in run), [])
+            if len(run) > 1:
+                position = run.index((number.start, number.end))
+                for things, is_metric in ((metrics, True), (benches, False)):
+                    for other in runs([thing[:2] for thing in things], text):
+                        if len(other) == len(run):
+                            thing = next(t for t in things if t[:2] == other[position])
+                            metric, bench, near = (thing, bench, True) if is_metric else (metric, thing, True)
+            if (
+                len(run) > 1
+                and metric is None
+                and bench is None
+                and (runs([m[:2] for m in metrics], text) or runs([b[:2] for b in benches], text))
+            ):
+                continue
+            if metric is None:
+                metric, adjacent = self._near_metric(text, number, metrics, benches, left, right)
+                near = near or adjacent
+            if bench is None:
+                bench, adjacent = self._near_benchmark(text, number, benches, left, right, passage)
+                near = near or (adjacent and number.percent)
+            if not near:
+                continue
+            statement = self._accuracy(passage, number, metric, bench, len({b[2] for b in benches}))
+            if statement is not None:
+                yield statement
+
+    def _near_metric(
+        self, text: str, number: Quantity, metrics: list[Any], benches: list[Any], left: int, right: int
+    ) -> tuple[Any, bool]:
+        def words(a: int, b: int) -> str:
+            gap = text[a:b]
+            for first, last, _ in benches:
+                if a <= first and last <= b:
+                    gap = gap.replace(text[first:last], " ")
+            return re.sub(r"\b(?:on|for|in|the|val\w*|set|test|single crop|crop)\b", " ", gap)
+
+        following = next((m for m in metrics if number.end <= m[0] <= right), None)
+        if following and re.fullmatch(r"[\s%()*]*(?:of|in|for|\s)*", words(number.end, following[0])):
+            return following, True
+        prior = next((m for m in reversed(metrics) if left <= m[0] and m[1] <= number.start), None)
+        if prior and (
+            GAP.fullmatch(words(prior[1], number.start))
+            or (
+                len(text[prior[1] : number.start]) < 60
+                and not STOP.search(words(prior[1], number.start))
+                and COPULA.search(text[prior[1] : number.start])
+            )
+        ):
+            return prior, True
+        clause = [m for m in metrics if left <= m[0] <= right]
+        return (clause[0], False) if len({m[2:] for m in clause}) == 1 else (None, False)
+
+    @staticmethod
+    def _near_benchmark(
+        text: str, number: Quantity, benches: list[Any], left: int, right: int, passage: Passage
+    ) -> tuple[Any, bool]:
+        following = next((b for b in benches if number.end <= b[0] <= right), None)
+        if (
+            following
+            and not re.search(r"[.;:]|,\s|\band\b", text[number.end : following[0]])
+            and following[0] - number.end < 60
+        ):
+            return following, bool(re.search(r"\b(?:on|for|over|of|in|from)\b", text[number.end : following[0]]))
+        prior = next((b for b in reversed(benches) if left <= b[0] and b[1] <= number.start), None)
+        if prior and not re.search(r"[.;]\s", text[prior[1] : number.start]) and number.start - prior[1] < 60:
+            return prior, bool(
+                re.fullmatch(
+                    r"(?:[\s:|—(=,]|\b(?:is|of|at|an?|the|this|our|top[- ]?[15]|accuracy|acc|model|network|checkpoint|it|reach\w*|scor\w+|gets?|achiev\w+|obtain\w*|attain\w*|yields?|has|alone|only|test|val|validation|set|right)\b)*",
+                    text[prior[1] : number.start],
+                    re.IGNORECASE,
+                )
+            )
+        return None, False
+
+    def _accuracy(self, passage: Passage, number: Quantity, metric: Any, bench: Any, known: int) -> Statement | None:
+        text = passage.text
+        clause_start = max(
+            (m.end() for m in re.finditer(r"[;.]\s|, (?:and|but|while)\b", text[: number.start])), default=0
+        )
+        clause_end = (
+            next((m.start() for m in re.finditer(r"[;.]\s|, (?:and|but|while)\b", text[number.end :])), len(text))
+            + number.end
+        )
+        clause = text[clause_start:clause_end]
+        if any(not self._is_plain(title) for title in (*passage.titles, *_worded(passage.row))):
+            return None
+        if _PARTIAL.search(f"{passage.row} {text}") or self.others.search(" ".join(passage.section[-2:])):
+            return None
+        if (
+            _RELATIVE.search(clause)
+            or number.relation in ("least", "most")
+            or (number.upper is not None and "±" not in number.text)
+        ):
+            return None
+        name, is_error = (metric[2], metric[3]) if metric else ("top1", False)
+        if metric and not is_error and re.search(r"\berr(?:or)?s?\b", clause) and not re.search(r"\bacc", clause):
+            is_error = True  # "an error of 20.6 % (top-1)"
+        if bench is None:
+            if self.others.search(text) or (known > 0 and metric is None):
+                return None
+            heads = [
+                n
+                for n, pattern in self.words.benchmark_patterns
+                if pattern.search(f"{passage.label} {' '.join(passage.section[-1:])}")
+            ]
+            benchmark = heads[0] if heads else "imagenet-val"
+        else:
+            benchmark = bench[2]
+            first, last = sorted([(bench[0], bench[1]), (number.start, number.end)])
+            if self.others.search(text[first[1] : last[0]]):
+                return None
+        if name == "mce" and benchmark == "imagenet-val":
+            benchmark = "imagenet-c"
+        if benchmark == "imagenet-c" and metric is None:
+            name = "mce"
+        if benchmark == "imagenet-c-bar":
+            name, is_error = "mean-error", False
+        value = number
+        if not number.percent and 0 < number.value < 1 and number.step <= 0.01:
+            value = replace(number.times(100), percent=True)
+        if not 1 <= value.value <= 100 or (value.scaled and value is number):
+            return None
+        if not number.percent and value is number and metric is None and passage.kind != "cell":
+            return None
+        shown = value.complement() if is_error else value
+        about = renamed(
+            ACCURACY, "top-1 accuracy" if name == "top1" else "top-5 accuracy" if name == "top5" else "corruption error"
+        )
+        is_before = metric and passage.begin <= metric[0] < number.start
+        return statement_in(
+            passage,
+            about,
+            shown,
+            number.start,
+            number.end,
+            metric=(benchmark, name),
+            first=metric[0] if is_before else number.start,
+            last=max(metric[1], number.end) if metric else number.end,
+        )
+
+    def _is_plain(self, title: str) -> bool:
+        """Whether a table's heading says nothing that would make an accuracy one of something else."""
+        named = [self.words.model_names, *(pattern for _, pattern in self.words.benchmark_patterns)]
+        named += [pattern for m in self.words.metrics.values() for pattern in (m.pattern, m.error_pattern) if pattern]
+        return bool(_PLAIN_TITLE.fullmatch(title.strip()) or any(pattern.search(title) for pattern in named))
+
+
+def _worded(row: str) -> list[str]:
+    """A row's cells that hold words: they may say that its values are of something else."""
+    return [cell for cell in row.split(" | ") if not re.search(r"\d", cell) or len(cell) > 60]
