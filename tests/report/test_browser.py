@@ -137,6 +137,13 @@ def address_has(page: Any, part: str) -> None:
     expect(page).to_have_url(re.compile(re.escape(part)))
 
 
+def axe_faults(page: Any) -> list[tuple[str, str, list[str]]]:
+    """What axe-core finds, with the first places."""
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe-core is not installed")
+    found = axe.Axe().run(page).response["violations"]
+    return [(fault["id"], fault["impact"], [node["html"][:160] for node in fault["nodes"][:3]]) for fault in found]
+
+
 def test_no_fault_and_no_request_outside(visit: Callable[..., Any], report: Path) -> None:
     page = visit()
     page.mouse.wheel(0, 50_000)
@@ -260,6 +267,7 @@ def test_failures_with_images_are_a_gallery(
         ["tench, taken for goldfish", 112],
         ["tench, taken for goldfish", 112],
     ]
+    assert axe_faults(visit(path, bypass_csp=True)) == []
     page.get_by_label("The model says").select_option("goldfish")
     address_has(page, "=")
     assert shown.count() == 2
@@ -283,14 +291,12 @@ def test_every_figure_has_words(visit: Callable[..., Any]) -> None:
 
 @pytest.mark.parametrize("color_scheme", ["light", "dark"])
 def test_no_serious_accessibility_fault(visit: Callable[..., Any], color_scheme: str) -> None:
-    axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe-core is not installed")
     page = visit(color_scheme=color_scheme, bypass_csp=True)  # axe is put into the page, which the page itself forbids
     page.add_style_tag(content=".later { content-visibility: visible !important }")
     page.eval_on_selector_all(
         "details", "all => all.forEach(part => { part.removeAttribute('name'); part.open = true })"
     )
-    found = axe.Axe().run(page).response["violations"]
-    assert [(v["id"], v["impact"], [n["html"][:160] for n in v["nodes"][:3]]) for v in found] == []
+    assert axe_faults(page) == []
 
 
 def test_the_page_obeys_the_colour_scheme_and_figures_stay_on_white(visit: Callable[..., Any]) -> None:
