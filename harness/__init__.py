@@ -855,7 +855,7 @@ def html_report(
     Args:
         models: their names; all that the store has without them.
         data: where the images are, for thumbnails.
-        thumbnails: show images of the most confident errors; None for those that are here and openly licensed.
+        thumbnails: show images of single failures; None for those that are here and openly licensed.
         output: the .html file to write.
 
     Raises:

@@ -22,7 +22,7 @@ ModelsOption = Annotated[
 ThumbnailsOption = Annotated[
     bool | None,
     typer.Option(
-        help="Show images of the most confident errors. Without the option: where they are here and openly licensed, so "
+        help="Show images of single failures. Without the option: where they are here and openly licensed, so "
         "none of a gated data set."
     ),
 ]
