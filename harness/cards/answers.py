@@ -255,6 +255,8 @@ class Writer:
 
     def _metrics(self, question: Question, asked: Asked, place: Place) -> tuple[str, ...]:
         """The metrics that a question is about: of the data sets asked, else of those that its section speaks of, else all."""
+        if question.metrics and not self.knowledge.has_imagenet_classes and self.knowledge.own_results:
+            return tuple(self.knowledge.own_results)
         ranks = asked.values.get("rank")
         own = tuple(m for m in question.metrics if ranks is None or EvidenceKey.parse(m).metric in ranks)
         if own and (datasets := asked.values.get("dataset")):
@@ -268,11 +270,16 @@ class Writer:
         named = [m for m in own if search(self.table.benchmarks[m].mention, place.section_text)]
         return tuple(named) or own
 
+    def _name(self, metric: str) -> str:
+        """What a benchmark's metric is called; nothing for another quantity."""
+        known = self.table.benchmarks.get(metric)
+        return known.name if known is not None else self.knowledge.own_results.get(metric, "")
+
     def _values(self, question: Question, metrics: tuple[str, ...]) -> list[tuple[str, View]]:
         """Every value that answers a question about a quantity, measured ones first, with its metric's name."""
         found: list[tuple[str, View]] = []
         for key in metrics or tuple(key for key in question.evidence if question.is_measurable):
-            name = self.table.benchmarks[key].name if key in self.table.benchmarks else ""
+            name = self._name(key)
             told = {view.name.subject for _, view in found if view.fact is None}
             candidates = (self.knowledge.find(key), *self.knowledge.all_published(key, own=True))
             # Of a quantity's variants in the ledger the first that fits.
@@ -332,7 +339,7 @@ class Writer:
         }
         references = self.knowledge.reference_row([metric for metric in metrics if not found[metric][1]])
         for metric in metrics:
-            name = self.table.benchmarks[metric].name
+            name = self._name(metric)
             own, published = map(self._use, found[metric])
             reference = self._use(references.get(metric))
             rows.append(ResultRow(metric, name, own, published, reference))

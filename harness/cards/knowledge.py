@@ -34,9 +34,17 @@ class Knowledge:
 
     @functools.cached_property
     def has_imagenet_classes(self) -> bool:
-        """Whether ImageNet's benchmarks can measure it: not where it is known to tell fewer classes apart."""
+        """Whether ImageNet's benchmarks can measure it: not where its classes are its own, or fewer."""
+        if "classes" in self.ledger.model:
+            return False
         classes = self.find("documented.data.classes")
         return classes is None or not classes.evidence.is_number or classes.value >= 1000
+
+    @functools.cached_property
+    def own_results(self) -> dict[str, str]:
+        """Top-1 accuracies on somebody's own data, by key, with what they are called: the results of a model with own classes."""
+        named = {f"{name}.top1": f"{about['title']} top-1" for name, about in self.ledger.benchmarks.items()}
+        return {key: name for key, name in named.items() if self.ledger.measured(key) is not None}
 
     @functools.cached_property
     def looked_in(self) -> tuple[str, ...]:

@@ -170,7 +170,7 @@ class Narrative:
         for name, benchmark in self.benchmarks.items():
             for metric in ("mce", "mean-error") if benchmark.corruptions else ("top1",):
                 item, other = self.ledger.measured(f"{name}.{metric}"), self.published.get(f"{name}.{metric}")
-                item = item if item is not None and (item.n or 0) >= ENOUGH else None
+                item = item if item is not None and ((item.n or 0) >= ENOUGH or benchmark.is_own) else None
                 title = short_title(benchmark) + {"mce": ", mCE", "mean-error": ", mean error"}.get(metric, "")
                 is_accuracy, rank = metric == "top1", _FIRST.index(name) if name in _FIRST else len(_FIRST)
                 if other is not None and (item is None or item.is_partial):
@@ -259,9 +259,11 @@ class Narrative:
 
     @property
     def _numbers(self) -> list[Evidence]:
-        """Measured numbers on enough images of a benchmark."""
+        """Measured numbers on enough images of a benchmark, or on somebody's own data."""
+        known = self.benchmarks
         items = (item for item in self.ledger if item.class_ is EvidenceClass.MEASURED and item.is_number)
-        return [item for item in items if item.name.benchmark in self.benchmarks and (item.n or 0) >= ENOUGH]
+        items = (item for item in items if item.name.benchmark in known)
+        return [item for item in items if (item.n or 0) >= ENOUGH or known[item.name.benchmark].is_own]
 
     def _drop(self) -> Iterator[str]:
         drops = [i for i in self._numbers if (i.name.metric, i.name.variant) == ("accuracy-drop", None)]

@@ -17,6 +17,7 @@ from typer.testing import CliRunner
 import harness
 from harness.cli import app
 from harness.errors import HarnessError
+from harness.evidence import show_value
 from tests.conftest import in_ledger
 from tests.own.conftest import CLASSES, Crop, in_folders
 
@@ -212,3 +213,24 @@ def test_another_input_is_another_protocol(
         harness.evaluate(folder, data=beans, crop_pct=1.5)
     with pytest.raises(HarnessError, match="Unknown interpolation 'bicubik'"):
         harness.evaluate(folder, data=beans, interpolation="bicubik")
+
+
+def test_its_card_and_its_answers_name_its_classes_and_nothing_of_imagenet(
+    own_model: Callable[..., Path], beans: Path, home: Path
+) -> None:
+    model = own_model()
+    done = harness.evaluate(model, data=beans, offline=True)
+    top1 = in_ledger(done.ledger, "beans-validation.top1")
+    card = str(done.card()).partition("<!--")[0].replace("\\", "")
+    assert "| beans/validation |" in card
+    assert "into 3 classes (angular_leaf_spot, bean_rust, healthy)" in card
+    assert "Outputs are read as classes by name" in card
+    assert "imagenet" not in card.lower()
+    assert "]()" not in card
+
+    gap = "\n\n[More Information Needed]\n\n"
+    asked = f"# Beans\n\n## Evaluation\n\n### Testing Data{gap}### Results{gap}"
+    filled = harness.fill(asked, model=str(model), ledger=done.ledger).text.decode()
+    assert f"beans/validation top-1 {show_value(top1)}" in filled
+    assert "beans/validation (n = 24)" in filled
+    assert "imagenet" not in filled.lower()
