@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import subprocess
 import sys
 import xml.etree.ElementTree as ElementTree
@@ -235,8 +236,24 @@ def test_the_action_s_script_runs(pair: Store, tmp_path: Path, model: str, code:
     assert ("::warning" in done.stdout) == (model == "doubtful")
 
 
-def test_the_hook_names_a_command_that_there_is() -> None:
-    (hook,) = yaml.safe_load((Path(__file__).resolve().parents[2] / ".pre-commit-hooks.yaml").read_text())
-    _, verb, *options = hook["entry"].split()
-    told = CliRunner().invoke(app, [verb, "--help"]).output
-    assert all(option in told for option in options)
+@pytest.mark.slow  # a process for each card
+def test_the_hook_fails_for_the_card_that_was_edited(tmp_path: Path) -> None:
+    root = Path(__file__).resolve().parents[2]
+    (hook,) = yaml.safe_load((root / ".pre-commit-hooks.yaml").read_text())
+    (tmp_path / "harness").write_text(f'#!/bin/sh\nexec "{sys.executable}" -m harness "$@"\n')
+    (tmp_path / "harness").chmod(0o755)
+    harness.render(
+        ledger=harness.Ledger(model={"name": "mine", "reference": "mine", "title": "Mine"}), output=tmp_path / "card.md"
+    )
+    environment = {"PATH": f"{tmp_path}:{os.environ['PATH']}", "PYTHONPATH": str(root)}
+
+    def run() -> subprocess.CompletedProcess[str]:
+        words = [*shlex.split(hook["entry"]), "card.md", "card.md"]
+        return subprocess.run(words, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+
+    assert run().returncode == ExitCode.DONE
+    edited = (tmp_path / "card.md").read_text().replace("# Mine", "# The best")
+    (tmp_path / "card.md").write_text(edited)
+    done = run()
+    assert done.returncode == ExitCode.CHECK_FAILED
+    assert done.stdout.count("line ") == 2
