@@ -245,8 +245,8 @@ class Narrative:
     def published_speeds(self) -> list[str]:
         """Speeds that others published for this network."""
         facts = self.knowledge.facts.facts
-        speeds = [f for f in facts if f.key.startswith(("documented.inference.", "documented.compute.throughput"))]
-        speeds = [fact for fact in speeds if fact.says and self.knowledge.stands_for(fact)]
+        names = [(fact, fact.evidence.name) for fact in facts if fact.says and self.knowledge.stands_for(fact)]
+        speeds = [f for f, n in names if n.benchmark == "documented.inference" or n.subject == "compute.throughput"]
         return [f"{fact.says} {marks(self.references, View(fact.evidence, fact))}" for fact in speeds]
 
     # --- limitations ---
