@@ -19,10 +19,10 @@ from jinja2.sandbox import SandboxedEnvironment
 
 from harness.cards.asked import Asked, unread_words
 from harness.cards.knowledge import Knowledge
-from harness.cards.markdown import alternatives, capital, compact_number, enumerate_words
+from harness.cards.markdown import capital, compact_number, enumerate_words
 from harness.cards.questions import Place, Question, QuestionTable, question_table, search
 from harness.cards.references import References
-from harness.cards.views import View, attribution, marks
+from harness.cards.views import View, marks
 from harness.evidence import EvidenceClass, EvidenceKey, show_count
 from harness.files import shipped_folder
 
@@ -70,30 +70,30 @@ class ResultRow:
         if view is None:
             return ""
         if view.fact is None:
-            return f"this checkpoint, as its author states ({view.link})"
+            return "this checkpoint, as its author states"
         prefix = "another checkpoint: " if view is self.reference else ""
-        return f"{prefix}{view.label or 'this checkpoint'}, {view.fact.setting} ({view.link})"
+        return f"{prefix}{view.label or 'this checkpoint'}, {view.fact.setting}"
 
 
 def _tested(rows: list[ResultRow]) -> list[str]:
     return [f"{row.name.rsplit(' ', 1)[0]} (n = {show_count(row.own.evidence)})" for row in rows if row.own]
 
 
-def _sentences(rows: list[ResultRow]) -> list[str]:
+def _sentences(references: References, rows: list[ResultRow]) -> list[str]:
     """What is measured, then what is published for this checkpoint."""
     measured = "; ".join(f"{row.name} {row.own.text}" for row in rows if row.own)
-    published = _published_phrase([(row.name, row.paper) for row in rows if row.paper])
+    published = _published_phrase(references, [(row.name, row.paper) for row in rows if row.paper])
     parts = (measured and f"measured here: {measured}", published and f"published{published}")
     return [part for part in parts if part]
 
 
-def _references(rows: list[ResultRow]) -> str:
-    phrase = _published_phrase([(row.name, row.reference) for row in rows if row.reference])
+def _of_others(references: References, rows: list[ResultRow]) -> str:
+    phrase = _published_phrase(references, [(row.name, row.reference) for row in rows if row.reference])
     return phrase and f"Published for other checkpoints only:{phrase}"
 
 
-def _published_phrase(values: list[tuple[str, View]]) -> str:
-    """` for A: x 1 % and y 2 % (setting; link); z 3 % (…). For B: …` by checkpoint and row of origin."""
+def _published_phrase(references: References, values: list[tuple[str, View]]) -> str:
+    """` for A: x 1 % [1] and y 2 % [2] (setting); z 3 % [3]. For B: …` by checkpoint and row of origin."""
     by_checkpoint: dict[str, dict[str | None, list[tuple[str, View]]]] = {}
     for name, view in values:
         rows = by_checkpoint.setdefault(view.about or " for this checkpoint", {})
@@ -102,14 +102,11 @@ def _published_phrase(values: list[tuple[str, View]]) -> str:
     for about, rows in by_checkpoint.items():
         parts = []
         for entries in rows.values():
-            first = entries[0][1]
-            setting = first.fact.setting if first.fact else None
-            source = first.evidence.source
-            several = source is not None and len({view.link for _, view in entries}) > 1  # each value has its own place
-            shown = ((name, _percent(view), view) for name, view in entries)
-            numbers = enumerate_words(f"{name} {view.linked(text) if several else text}" for name, text, view in shown)
-            place = source.title if source and several else first.link
-            parts.append(f"{numbers} ({'; '.join(filter(None, [setting, place]))})")
+            fact = entries[0][1].fact
+            numbers = enumerate_words(
+                f"{name} {_percent(view)} {references.cite(*view.sources)}".rstrip() for name, view in entries
+            )
+            parts.append(f"{numbers} ({fact.setting})" if fact and fact.setting else numbers)
         phrases.append(f"{about}: {'; '.join(parts)}")
     return "; ".join(phrases).replace(";  for", "; for")
 
@@ -124,8 +121,8 @@ class Writer:
 
     knowledge: Knowledge
     table: QuestionTable = field(default_factory=question_table)
-    references: References | None = None
-    """Where sources are numbered; without it each stands in brackets where it is used."""
+    references: References = field(default_factory=lambda: References(prefix="h"))
+    """Where sources are numbered: what is written holds marks, which `References.settle` makes numbers of."""
     used: list[View] = field(default_factory=list)
     """What the last answer was written from."""
     is_pending: bool = False
@@ -135,9 +132,7 @@ class Writer:
     classes: dict[str, EvidenceClass] = field(default_factory=dict)
     """Class of the answer to each question asked so far."""
 
-    def answer(
-        self, question: Question, form: Form, place: Place, *, brackets: bool = True, is_part: bool = False
-    ) -> Answer | None:
+    def answer(self, question: Question, form: Form, place: Place, *, is_part: bool = False) -> Answer | None:
         """The answer to a question, or None where nothing is known about it.
 
         Args:
@@ -145,7 +140,6 @@ class Writer:
             form: what fits the place.
             place: where it is asked; evidence that doesn't say of itself what the place asks is none.
             is_part: whether other questions are answered in the same place, so that the shorter form is right.
-            brackets: whether sources stand in brackets; without them inside brackets that are there already.
         """
         if question.parts:
             return self._answer_parts(question, form, place)
@@ -157,12 +151,12 @@ class Writer:
         asked = asked.about((*question.evidence, *question.absent, *metrics, *question.metrics))
         self.knowledge, everything = replace(self.knowledge, asked=asked), self.knowledge
         try:
-            return self._answer(question, form, place, metrics, brackets=brackets, is_part=is_part)
+            return self._answer(question, form, place, metrics, is_part=is_part)
         finally:
             self.knowledge = everything
 
     def _answer(
-        self, question: Question, form: Form, place: Place, metrics: tuple[str, ...], *, brackets: bool, is_part: bool
+        self, question: Question, form: Form, place: Place, metrics: tuple[str, ...], *, is_part: bool
     ) -> Answer | None:
         in_cell, asked = place.column is not None, self.knowledge.asked
         class_, main = self._decide(question, metrics)
@@ -193,7 +187,7 @@ class Writer:
                 is_part=is_part,
                 is_repeated=(question.id, place.section) in self.asked,
                 answer_class=class_.value,
-                model=self.knowledge.facts.model,
+                model=self.knowledge.address,
                 hub_id=self.knowledge.facts.hub_id,
                 metrics=metrics,
                 asked=f"{place.label or ''} {place.sentence}",
@@ -206,16 +200,20 @@ class Writer:
                 corruptions=self._corruption_errors,
                 results=self._results,
                 values=lambda: self._values(question, metrics),
-                sentences=_sentences,
-                references=_references,
+                sentences=functools.partial(_sentences, self.references),
+                of_others=functools.partial(_of_others, self.references),
                 tested=_tested,
                 note=self.knowledge.note,
                 command=self._command,
                 measure=self._measure,
                 needs=self.table.suites.__getitem__,
-                by=functools.partial(marks, self.references)
-                if self.references
-                else functools.partial(attribution, brackets=brackets),
+                by=functools.partial(marks, self.references),
+                cite=lambda *views: self.references.cite(
+                    *(source for view in views if view for source in view.sources)
+                ),
+                searched=lambda view: (
+                    f" {self.references.note(f'Looked in {view.looked_in}')}" if view.looked_in else ""
+                ),
             )
         )
         self.classes[question.id] = class_
@@ -223,13 +221,24 @@ class Writer:
         keys = list(dict.fromkeys(view.key for view in self.used))
         return Answer(question.id, class_, keys, text.strip() if form == "code" else _tidy(text), not self.is_pending)
 
+    @property
+    def looked(self) -> str:
+        """The mark of the note that says where was looked."""
+        return " " + self.references.note(f"Looked in {enumerate_words(self.knowledge.looked_in)}")
+
+    @property
+    def nowhere(self) -> str:
+        """Where it stands nowhere, in few words."""
+        more = " or its sources" if self.knowledge.facts.facts else " or the model's files"
+        return "the card" + (more if len(self.knowledge.looked_in) > 1 else "")
+
     def unknown(self, questions: Sequence[Question], form: Form, *, in_cell: bool = False) -> Answer:
         """That nothing is known, in the words of what is asked, and where was looked."""
-        places = alternatives(self.knowledge.looked_in)
         verb = "measured" if questions and questions[0].is_measurable else "stated"
-        short = f"not {verb}" if in_cell else f"not stated in {places}"
+        short = f"not {verb}" if in_cell else f"not stated{self.looked}"
         begin = [question.unknown for question in questions] or ["This is"]
-        text = short if form in ("value", "code") else " ".join(f"{words} {short}." for words in begin)
+        whole = " ".join(f"{words} not stated in {self.nowhere}{self.looked}." for words in begin)
+        text = short if form in ("value", "code") else whole
         return Answer(" + ".join(q.id for q in questions), EvidenceClass.UNDISCLOSED, [], text, True, True)
 
     def _missing(self, question: Question, form: Form, metrics: tuple[str, ...]) -> Answer:
@@ -353,7 +362,7 @@ class Writer:
     def _command(self, *suites: str) -> str:
         """The commands that measure; an answer that names one is incomplete."""
         self.is_pending = True
-        model = self.knowledge.facts.model
+        model = self.knowledge.address
         return enumerate_words(f"`harness run --suite {suite} --model {model}`" for suite in dict.fromkeys(suites))
 
     def _measure(self, rows: list[ResultRow]) -> str:
@@ -397,7 +406,6 @@ def answer_environment() -> SandboxedEnvironment:
         "megabytes": lambda value: f"{value / 1e6:,.1f} MB",
         "words": enumerate_words,
         "lower_first": lambda text: text if text[1:2].isupper() else text[:1].lower() + text[1:],
-        "unbracket": lambda text: text[1:-1] if text.startswith("(") else text,
     }
     return environment
 

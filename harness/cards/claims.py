@@ -491,8 +491,9 @@ def replace_contradicted(text: bytes, claims: list[Claim], writer: Writer) -> tu
         if edit is None:
             left.append(claim)
         else:
-            edits[claim.whole] = edit
-            fixed.append(replace(claim, correct=edit.new))
+            (said,) = writer.references.settle(edit.new)
+            edits[claim.whole] = replace(edit, new=said)
+            fixed.append(replace(claim, correct=said))
     return encode(apply_edits(document.text, list(edits.values()))), fixed, left
 
 

@@ -38,9 +38,19 @@ from harness.cards.document import (
     structure,
 )  # fmt: skip
 from harness.cards.knowledge import knowledge_of
+from harness.cards.markdown import MARK
 from harness.cards.metadata import card_metadata, complete_metadata, fill_metadata, metadata_remarks
 from harness.cards.questions import Place, Question, find_questions
-from harness.cards.record import CardRecord, fill_name, ledger_digest, record_edit, written_spans
+from harness.cards.record import (
+    CardRecord,
+    fill_name,
+    ledger_digest,
+    read_comment,
+    record_edit,
+    with_end,
+    written_spans,
+)
+from harness.cards.references import References
 from harness.cards.sentences import Span, sentences
 from harness.cards.slots import Slot, answer_edit, slot_of, unrecognised
 from harness.evidence import EvidenceClass, Ledger
@@ -89,35 +99,57 @@ def fill_card(
         HarnessError: the shipped question table or facts are damaged.
     """
     document, knowledge = Document(decode(text)), knowledge_of(model, ledger)
-    filler = _Filler(document, Writer(knowledge))
+    references = _references_for(document.text)
+    filler = _Filler(document, Writer(knowledge, references=references))
     corrections = filler.fill()
-    rows = filler.rows
-    added = []
+    rows, has_end = filler.rows, record_edit(document, "") is not None
+    filler.settle(references if has_end else None)
+    added: list[tuple[str, Edit]] = []
     if rows and front_matter:
         remarks = metadata_remarks(knowledge)
         keys, edit = complete_metadata(document, card_metadata(ledger, model=model), remarks)
         named = (f"{key} ({remarks[key]})" if key in remarks else key for key in keys)
         added += [(f"front matter: {', '.join(named)}", edit)] if edit else []
     whole = knowledge.whole_ledger()
-    if rows and sidecar:
-        asked = hashlib.sha256(text).hexdigest()
-        record = CardRecord("fill", model, sidecar, ledger_digest(whole), fill=fill_name(sidecar), before=asked)
-        edit = record_edit(document, record)
-        added += [("record of the fill", edit)] if edit else []
     edits = [*{row.edit for row in rows}, *(made.edit for made in corrections), *(edit for _, edit in added)]
-    filled = encode(apply_edits(document.text, edits))
-    options = {"fix_claims": fix_claims, "front_matter": front_matter}
-    about = {"harness": __version__, "model": model, "options": options, "before": document.text}
-    report = about | _report(document, filler, corrections, added)
+    filled, more = encode(apply_edits(document.text, edits)), dict[str, Any]()
     if rows or fix_claims:
-        written = written_spans(decode(filled), report)
+        written = written_spans(decode(filled), _report(document, filler, corrections, added))
         wrong = check_claims(filled, model=model, ledger=ledger, written=written)
         if fix_claims:
             filled, claims, wrong = replace_contradicted(filled, wrong, filler.writer)
-            report |= {"claims": [c.to_dict() for c in claims], "claims_left": [c.to_dict() for c in wrong]}
-        report["contradictions"] = [claim.to_dict() for claim in wrong if claim.verdict is Verdict.CONTRADICTED]
+            more |= {"claims": [c.to_dict() for c in claims], "claims_left": [c.to_dict() for c in wrong]}
+        more["contradictions"] = [claim.to_dict() for claim in wrong if claim.verdict is Verdict.CONTRADICTED]
+    record = None
+    if rows and sidecar:
+        asked = hashlib.sha256(text).hexdigest()
+        record = CardRecord(
+            "fill", knowledge.name, sidecar, ledger_digest(whole), fill=fill_name(sidecar), before=asked
+        )
+    listed = _listed(references) if has_end else ""
+    if listed or record:
+        end = "\n\n".join(filter(None, [listed, str(record or read_comment(document.text))]))
+        edit = record_edit(document, end.replace("\n", document.newline))
+        if edit is not None:
+            added += [("references" if listed else "record of the fill", edit)]
+            filled = encode(with_end(decode(filled), edit.new))
+    options = {"fix_claims": fix_claims, "front_matter": front_matter}
+    about = {"harness": __version__, "model": knowledge.name, "options": options, "before": document.text}
+    report = about | _report(document, filler, corrections, added) | more
     complete = not filler.left and all(row.answer.is_complete for row in rows)
     return FillResult(filled, report, whole, complete)
+
+
+def _references_for(text: str) -> References:
+    """References whose numbers the card doesn't have yet."""
+    numbers = [int(number) for number in re.findall(r"\[h(\d+)\]", text)]
+    return References(prefix="h", first=max(numbers, default=0) + 1)
+
+
+def _listed(references: References) -> str:
+    """The notes and places that the answers refer to, for the card's end."""
+    parts = [part for part in (references.notes(), references.listed()) if part]
+    return "\n\n".join(["**References of the values filled in**", *parts]) if parts else ""
 
 
 def card_diff(old: bytes, new: bytes, name: str) -> str:
@@ -167,6 +199,15 @@ class _Filler:
         corrections = contradicted_sentences(self.document, self.writer, self.rows) if self.rows else []
         self._close_up([made.edit for made in corrections if not made.edit.new])
         return corrections
+
+    def settle(self, references: References | None) -> None:
+        """Number the references in the answers as a reader meets them; without `references` they have none."""
+        edits = sorted({row.edit for row in self.rows}, key=lambda edit: (edit.start, edit.end))
+        texts = [edit.new for edit in edits]
+        told = references.settle(*texts) if references else [re.sub(rf" ?{MARK.pattern}", "", text) for text in texts]
+        settled = {edit: replace(edit, new=text) for edit, text in zip(edits, told, strict=True)}
+        for row in self.rows:
+            row.edit = settled[row.edit]
 
     # --- what is asked ---
 
@@ -257,7 +298,7 @@ class _Filler:
             answer = self._name(place) or self._answer(asked, slot, place)
             in_prose = marker.block.kind == "paragraph" and slot.kind in ("sentence", "inline")
             if answer.is_unknown and (not asked or in_prose):
-                slot, text = unrecognised(self.document, marker, slot, self.writer.knowledge.looked_in)
+                slot, text = unrecognised(self.document, marker, slot, self.writer)
                 answer = replace(answer, text=text)
             made = answer_edit(self.document, marker, answer, slot)
             if made is not None and not (slot.kind == "code" and answer.is_unknown):
@@ -295,9 +336,9 @@ class _Filler:
         found, open_questions = [], []
         for question in questions:
             is_code = question.template in ("code-inference", "code-finetune")
-            brackets, is_part = slot.kind != "aside", len(questions) > 1
+            is_part = len(questions) > 1
             knows = not (is_code and self.writer.knowledge.facts.hub_id is None)
-            if knows and (answer := self.writer.answer(question, form, place, brackets=brackets, is_part=is_part)):
+            if knows and (answer := self.writer.answer(question, form, place, is_part=is_part)):
                 found.append(answer)
             else:
                 open_questions.append(question)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import functools
+import re
 from collections import Counter
 from collections.abc import Collection
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from harness.cards.asked import Asked
 from harness.cards.tracing import TracedLedger
@@ -23,6 +25,16 @@ class Knowledge:
     ledger: Ledger
     asked: Asked = field(default_factory=Asked)
     """What the place asks beside the quantity: values that don't answer it are as good as unknown."""
+
+    @property
+    def name(self) -> str:
+        """What the model is called in a card: its registry name or Hub reference; of one in a folder the folder's name."""
+        return self.facts.model
+
+    @property
+    def address(self) -> str:
+        """What a command finds the model by, from where its folder lies if it has one."""
+        return f"./{self.name}" if _is_path(str(self.ledger.model.get("reference") or "")) else self.name
 
     @functools.cached_property
     def own_names(self) -> tuple[str, ...]:
@@ -160,9 +172,16 @@ class Knowledge:
 def knowledge_of(model: str, ledger: Ledger | None) -> Knowledge:
     """What is known about a model, by registry name or Hub reference."""
     ledger = ledger or Ledger(model={})
-    facts = facts_for(model)
+    reference = str(ledger.model.get("reference") or model)
+    if _is_path(model):
+        model = Path(model).resolve().name
+    facts = None if _is_path(reference) else facts_for(model)
     if facts is None:
-        reference = str(ledger.model.get("reference") or model)
         hub_id = reference.removeprefix("hf:").partition("@")[0] if reference.startswith("hf:") else None
         facts = ModelFacts(model=model, hub_id=hub_id, short_name=model, checkpoints={}, facts=())
     return Knowledge(ledger.trace_facts(facts) if isinstance(ledger, TracedLedger) else facts, ledger)
+
+
+def _is_path(reference: str) -> bool:
+    """Whether a reference is that of a folder on this machine."""
+    return bool(re.match(r"[/\\~.]|[A-Za-z]:[/\\]", reference))

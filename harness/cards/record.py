@@ -117,9 +117,22 @@ def without_record(text: str) -> str:
     return _RECORD.sub("", text)
 
 
-def record_edit(document: Document, record: CardRecord) -> Edit | None:
-    """The edit that puts a record into a card, in place of an older one or at the end; None inside an open code block
-    or comment, where it would be shown or lost."""
+def read_comment(text: str) -> str:
+    """The record of a card's text as it stands there; empty where it has none."""
+    found = list(_RECORD.finditer(text))
+    return found[-1].group().strip() if found else ""
+
+
+def with_end(text: str, end: str) -> str:
+    """A card's text with what `record_edit` puts in, though it was changed since."""
+    found = list(_RECORD.finditer(text))
+    start, stop = found[-1].span() if found else (len(text), len(text))
+    return text[:start] + end + text[stop:]
+
+
+def record_edit(document: Document, record: CardRecord | str) -> Edit | None:
+    """The edit that puts a record, or a text that ends with one, into a card, in place of an older one or at the end; None
+    inside an open code block or comment, where it would be shown or lost."""
     text, newline = document.text, document.newline
     old = list(_RECORD.finditer(text))
     if old:

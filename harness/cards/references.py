@@ -35,7 +35,7 @@ class References:
     """
 
     prefix: str = ""
-    """Before each number: a filled card has numbers of its own, ours are `[h1]`, `[h2]`, …"""
+    """Before each number: a filled card has numbers and signs of its own, ours are `[h1]`, `[h2]`, …, also for notes."""
     first: int = 1
     _entries: dict[str, Source | str] = field(default_factory=dict)
     """Sources and notes by what makes them one."""
@@ -74,13 +74,13 @@ class References:
         ids = [int(part) for part in found[1].split(",")]
         for at in ids:
             if at not in self._labels:
-                kinds = [isinstance(entries[known], Source) for known in self._labels]
+                kinds = [bool(self.prefix) or isinstance(entries[known], Source) for known in self._labels]
                 number, sign = self.first + sum(kinds), len(kinds) - sum(kinds)
-                is_source = isinstance(entries[at], Source)
+                has_number = self.prefix or isinstance(entries[at], Source)
                 signs = _SIGNS[sign % len(_SIGNS)] * (1 + sign // len(_SIGNS))
-                self._labels[at] = f"{self.prefix}{number}" if is_source else signs
+                self._labels[at] = f"{self.prefix}{number}" if has_number else signs
         if isinstance(entries[ids[0]], str):
-            return self._labels[ids[0]]
+            return self._sign(ids[0])
         order = list(self._labels)
         runs: list[list[int]] = []
         for at in sorted(ids, key=order.index):
@@ -98,6 +98,10 @@ class References:
     def _number(self, at: int) -> str:
         return self._labels[at].removeprefix(self.prefix)
 
+    def _sign(self, at: int) -> str:
+        """How a note is marked: a card that is not ours has signs of its own, so that ours are numbers."""
+        return f"[{self._labels[at]}]" if self.prefix else self._labels[at]
+
     def notes(self) -> str:
         """The notes that the settled texts refer to and that stand nowhere yet."""
         entries = list(self._entries.values())
@@ -105,7 +109,7 @@ class References:
             at: label for at, label in self._labels.items() if isinstance(entries[at], str) and at not in self._given
         }
         self._given |= left.keys()
-        return "<br>\n".join(f"{label} {entries[at]}" for at, label in left.items())
+        return "<br>\n".join(f"{self._sign(at)} {entries[at]}" for at in left)
 
     def listed(self) -> str:
         """The sources that the settled texts refer to, a line a document, with the addresses after them."""

@@ -7,14 +7,14 @@ import bisect
 import html
 import json
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import yaml
 
-from harness.cards.answers import Answer, Form
+from harness.cards.answers import Answer, Form, Writer
 from harness.cards.document import Block, Document, Edit, Marker, without_markers
-from harness.cards.markdown import alternatives, capital, enumerate_words, one_line, plain_text, short_text
+from harness.cards.markdown import capital, one_line, plain_text, short_text
 from harness.cards.sentences import Span, label_prefix
 
 _NEAR = 400
@@ -224,25 +224,26 @@ def _in_code(document: Document, marker: Marker, answer: Answer, slot: Slot) -> 
 # --- where nothing is recognised ---
 
 
-def unrecognised(document: Document, marker: Marker, slot: Slot, places: Sequence[str]) -> tuple[Slot, str]:
+def unrecognised(document: Document, marker: Marker, slot: Slot, writer: Writer) -> tuple[Slot, str]:
     """That it is not known, in words that fit the sentence around the marker, and where they go."""
     text, block = document.text, marker.block
-    short, whole = "not stated", f"not stated in {alternatives(places)}"
+    short, whole = f"not stated{writer.looked}", f"not stated in {writer.nowhere}{writer.looked}"
     if slot.kind in ("whole", "line"):
         end = marker.end + (text[marker.end : marker.end + 1] == ".")
         return Slot("inline", marker.start, end, "text"), f"This is {whole}."
     if slot.kind == "label":
-        return slot, whole
-    if slot.kind not in ("sentence", "inline") or block.kind != "paragraph" or slot.is_plain:
         return slot, short
+    if slot.kind not in ("sentence", "inline") or block.kind != "paragraph" or slot.is_plain:
+        return slot, "not stated"
     here = Slot("inline", marker.start, marker.end, "value")
-    opening = not text[slot.start : marker.start].strip()
+    opening = re.search(r"(?:^|[.!?])[\s>*_]*$", text[block.start : marker.start]) is not None
     rest = re.compile(r"\s+(?:on|for|about|regarding|of)(?=\s+\w)").match(text, marker.end, block.end)
     if rest and opening:
-        verb = "say" if len(places) > 1 else "says"
-        return Slot(
-            "inline", marker.start, rest.end(), "text"
-        ), f"{capital(enumerate_words(places))} {verb} nothing about"
+        verb = "say" if " or " in writer.nowhere else "says"
+        places = capital(writer.nowhere.replace(" or ", " and "))
+        return Slot("inline", marker.start, rest.end(), "text"), f"{places} {verb} nothing about"
     if _IS.search(text[max(block.start, marker.start - _NEAR) : marker.start]):
-        return here, whole
-    return here, capital(f"{whole}.") if opening and not re.match(r"\s+[a-z]", text[marker.end :][:2]) else f"({short})"
+        return here, short
+    return here, capital(f"{whole}.") if opening and not re.match(
+        r"\s+[a-z]", text[marker.end :][:2]
+    ) else "(not stated)"

@@ -5,7 +5,6 @@ Text from a ledger is data: it is escaped.
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -113,21 +112,6 @@ class View:
         return f"no detectable difference (smallest detectable here: {protocol['smallest_detectable']:.1f} points)"
 
     @property
-    def link(self) -> str:
-        """A Markdown link to the place where a documented value stands."""
-        source = self.evidence.source
-        return _source_link(source, is_data=self.fact is None) if source else ""
-
-    def linked(self, text: str) -> str:
-        """A text as a link to the place where the documented value stands."""
-        return re.sub(r"^\[.*\](?=\()", lambda _: f"[{text}]", self.link) if self.link.startswith("[") else text
-
-    @property
-    def links(self) -> list[str]:
-        """Links to all places that say so, the value's own first."""
-        return [self.link, *(_source_link(source, is_data=False) for source in (self.fact.also if self.fact else ()))]
-
-    @property
     def sources(self) -> tuple[Source | None, ...]:
         """All places that say so, the value's own first."""
         return (self.evidence.source, *(self.fact.also if self.fact else ()))
@@ -176,12 +160,6 @@ class View:
         return f" for {self.label}" + (f", {condition}" if condition else "")
 
 
-def _source_link(source: Source, *, is_data: bool) -> str:
-    name = place_name(source.title, source.place)
-    name = escape_markdown(name) if is_data else name
-    return f"[{name}]({source.url})" if source.url and re.match(r"https://[^\s()<>]+$", source.url) else name
-
-
 def marks(references: References, *views: View | None) -> str:
     """What kind of values these are and where they stand, in few signs: `[3]` with a note for another checkpoint's, or
     `(measured)` and the like where no source is named."""
@@ -197,32 +175,8 @@ def marks(references: References, *views: View | None) -> str:
     return " ".join(filter(None, [f"({'; '.join(words)})" if words else "", found]))
 
 
-def attribution(*views: View | None, brackets: bool = True) -> str:
-    """Class, checkpoint and source in brackets: `(documented for the pycls weights, …: [pycls, MODEL_ZOO.md](…))`."""
-    groups: dict[tuple[str, str], list[str]] = {}
-    for view in filter(None, views):
-        links = groups.setdefault((_class_words(view), view.about), [])
-        for target in view.links:
-            if target and target not in links and view.class_ is not EvidenceClass.MEASURED:
-                links.append(target)
-    parts = []
-    for (class_, about), links in groups.items():
-        before = " from " if class_ == EvidenceClass.DERIVED else ": "
-        parts.append(f"{class_}{about}" + (f"{before}{enumerate_words(_shortest(links))}" if links else ""))
-    return (f"({'; '.join(parts)})" if brackets else f"; {'; '.join(parts)}") if parts else ""
-
-
-def _shortest(links: list[str]) -> list[str]:
-    """At most four links, those into one file reduced to the first: enough to check, short enough to read."""
-    seen: dict[str, str] = {}
-    for target in links:
-        address = re.split(r"[#?]", target.rpartition("(")[2])[0]
-        seen.setdefault(address if "github.com" in address else target, target)
-    return list(seen.values())[:4]
-
-
 def _class_words(view: View) -> str:
     if view.class_ is EvidenceClass.DERIVED and view.fact is None:
         weights = str((view.evidence.protocol or {}).get("weights", ""))
         return "derived from the architecture" if weights.startswith("random") else "derived from the checkpoint"
-    return view.class_.value
+    return "measured here" if view.is_measured else view.class_.value

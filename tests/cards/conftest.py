@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
 
 from harness.evidence import Evidence, EvidenceClass, Fingerprints, Interval, Ledger
+
+REFERENCES = "**References of the values filled in**"
+
+
+def body(text: str) -> str:
+    """A filled card without its references and the marks that lead to them."""
+    before, found, _ = text.partition(f"\n{REFERENCES}")
+    return re.sub(r" ?\[h\d+\]| ?\[(?:\[h\d+\][–, ]*)+\]", "", before if found else text)
+
 
 SOURCE_MODELS = ("regnet-y-040", "convnext-base-224-22k")
 

@@ -8,7 +8,7 @@ import pytest
 
 from harness.cards.fill import fill_card
 from harness.evidence import Evidence, Ledger
-from tests.cards.conftest import LEDGERS, measured
+from tests.cards.conftest import LEDGERS, body, measured
 
 M = "[More Information Needed]"
 CPU = {
@@ -33,7 +33,8 @@ FULL = LEDGERS["full"]
 def cell(head: str, column: str, *, before: str = "", ledger: Ledger | None = ON_CPU) -> str:
     """What a table's only marker becomes."""
     card = f"# A card\n\n{before}\n\n| what | {column} |\n|---|---|\n| {head} | {M} |\n"
-    line = fill_card(card.encode(), model="regnet-y-040", ledger=ledger).text.decode().splitlines()[-1]
+    text = fill_card(card.encode(), model="regnet-y-040", ledger=ledger).text.decode()
+    (line,) = [line for line in body(text).splitlines() if line.startswith("| ") and not line.startswith("| what")]
     return re.fullmatch(r"\| .*? \| (.*) \|", line)[1]  # type: ignore[index]
 
 

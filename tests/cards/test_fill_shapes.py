@@ -10,13 +10,13 @@ from markdown_it import MarkdownIt
 
 from harness.cards.fill import card_diff, fill_card
 from harness.evidence import Ledger
-from tests.cards.conftest import LEDGERS
+from tests.cards.conftest import LEDGERS, REFERENCES, body
 
 M = "[More Information Needed]"
 
 
 def fill(card: str, model: str = "regnet-y-040", ledger: Ledger | None = None) -> str:
-    return fill_card(card.encode(), model=model, ledger=ledger).text.decode()
+    return body(fill_card(card.encode(), model=model, ledger=ledger).text.decode())
 
 
 def test_a_cell_stays_a_cell() -> None:
@@ -46,7 +46,7 @@ def test_a_citation_is_asked_for_in_a_citation_section() -> None:
 
 def test_code_in_a_quote_keeps_the_quote_and_the_line_ends() -> None:
     card = f"> ## How to use\r\n>\r\n> {M} for a code snippet. Then go.\r\n"
-    text = fill_card(card.encode(), model="regnet-y-040", ledger=None).text.decode()
+    text = body(fill_card(card.encode(), model="regnet-y-040", ledger=None).text.decode())
     assert text.replace("\r\n", "").count("\n") == 0
     assert all(line.startswith(">") for line in text.splitlines())
     assert text.endswith("> ```\r\n>\r\n> Then go.\r\n")
@@ -54,8 +54,7 @@ def test_code_in_a_quote_keeps_the_quote_and_the_line_ends() -> None:
 
 def test_an_answer_in_brackets_stays_in_them() -> None:
     text = fill(f"It was trained in batches (the batch size is {M}). Yes.\n")
-    assert text.startswith("It was trained in batches (512 images, 64 on each of 8 GPUs; documented for ")
-    assert text.endswith("). Yes.\n")
+    assert text.startswith("It was trained in batches (512 images, 64 on each of 8 GPUs). Yes.")
 
 
 def test_headings_links_and_html_get_no_markup() -> None:
@@ -83,16 +82,16 @@ def test_what_is_not_recognised_is_left_honest() -> None:
     card = f"# Team\n\nThe mascot is {M}. It is blue.\n\n{M} on the colour of the room.\n\n{M}\n\n- Mood: {M}\n"
     result = fill_card(card.encode(), model="somebody/else", ledger=None)
     assert result.text.decode() == (
-        "# Team\n\nThe mascot is not stated in the card. It is blue.\n\n"
-        "The card says nothing about the colour of the room.\n\nThis is not stated in the card.\n\n"
-        "- Mood: Not stated in the card\n"
+        "# Team\n\nThe mascot is not stated [h1]. It is blue.\n\n"
+        "The card says nothing about the colour of the room.\n\nThis is not stated in the card [h1].\n\n"
+        f"- Mood: Not stated [h1]\n\n{REFERENCES}\n\n[h1] Looked in the card.\n"
     )
     assert result.report["counts"] == {"undisclosed": 4}
 
 
 def test_a_model_without_facts_or_ledger_answers_nothing_it_does_not_know() -> None:
     result = fill_card(f"- **License:** {M}\n- **Funded by:** {M}\n".encode(), model="somebody/else", ledger=None)
-    assert result.text == b"- **License:** Not stated in the card\n- **Funded by:** Not stated in the card\n"
+    assert body(result.text.decode()) == "- **License:** Not stated\n- **Funded by:** Not stated\n"
     assert {row["class"] for row in result.report["markers"]} == {"undisclosed"}
     assert {row["looked_in"][0] for row in result.report["markers"]} == {"the card"}
 
@@ -117,14 +116,14 @@ def test_bytes_that_are_not_utf8_and_odd_line_ends_survive() -> None:
     card = b"\xef\xbb\xbf# \xff\r\n\r\nLicense: " + M.encode() + b"\r\n\r\n\xc3\x28  \n\x0b\x0c"
     text = fill_card(card, model="regnet-y-040", ledger=None).text
     assert text.startswith(b"\xef\xbb\xbf# \xff\r\n\r\nLicense: `apache-2.0`")
-    assert text.endswith(b"\r\n\r\n\xc3\x28  \n\x0b\x0c")
+    assert b"\r\n\r\n\xc3\x28  \n\x0b\x0c\r\n\r\n**References" in text
 
 
 def test_the_diff_shows_the_changed_lines_and_no_others() -> None:
     card = f"a\n\nEpochs: {M}\n\nb\n".encode()
     filled = fill_card(card, model="regnet-y-040", ledger=None).text
     lines = card_diff(card, filled, "card.md").splitlines()
-    assert [line[:8] for line in lines if line[:1] in "+-"][2:] == ["-Epochs:", "+Epochs:"]
+    assert [line[:8] for line in lines if line[:1] in "+-"][2:4] == ["-Epochs:", "+Epochs:"]
     assert card_diff(card, card, "card.md") == ""
 
 

@@ -390,4 +390,4 @@ def test_metadata_goes_before_the_card_where_there_is_none() -> None:
     result = fill_card(card, model=model, ledger=None, front_matter=True)
     expected = dump_metadata(card_metadata(None, model=model))
     assert result.text.decode().startswith(f"---\n{expected}\n---\n\n# Card\n")
-    assert [row["action"] for row in result.report["neighbours"]] == ["added"]
+    assert [row["question"].partition(":")[0] for row in result.report["neighbours"]] == ["front matter", "references"]
