@@ -389,7 +389,11 @@ class _BlockReader:
         if column >= len(cells) or not token.content:
             return
         texts = [_plain(self.text[slice(*span)]) for span in cells[:column]]
-        title = _plain(header[column]) if column < len(header) else ""
+        titles = [_plain(title) for title in header]
+        texts = [f"{t} {x}" if x.isdigit() and t else x for t, x in itertools.zip_longest(titles, texts, fillvalue="")][
+            :column
+        ]
+        title = titles[column] if column < len(titles) else ""
         label = " — ".join(filter(None, (*texts[:1], title)))
         yield self._block(
             "cell", *cells[column], label=label or None, row=tuple(texts), column=title, caption=self.caption

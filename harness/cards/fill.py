@@ -40,6 +40,7 @@ from harness.cards.document import (
 from harness.cards.knowledge import knowledge_of
 from harness.cards.markdown import MARK
 from harness.cards.metadata import card_metadata, complete_metadata, fill_metadata, metadata_remarks
+from harness.cards.named_fields import field_answer
 from harness.cards.questions import Place, Question, find_questions
 from harness.cards.record import (
     CardRecord,
@@ -55,7 +56,11 @@ from harness.cards.sentences import Span, sentences
 from harness.cards.slots import Slot, answer_edit, slot_of, unrecognised
 from harness.evidence import EvidenceClass, Ledger
 
-_NAMES_MODEL = re.compile(r"(?:\bmodel(?:_id|_name)?\s*=\s*|from_pretrained\(|repo_id\s*=\s*)[\"']\[\?\]$")
+_PARTING = re.compile(r"[,;:.]|\b(?:and|or|with|by|then|while|according)\b", re.IGNORECASE)
+"""Where the words between two markers of a sentence turn from the first to the second."""
+_NAMES_MODEL = re.compile(
+    r"(?:\bmodel(?:_id|_name)?\s*=\s*|from_pretrained\(|repo_id\s*=\s*|create_model\(\s*)[\"']\[\?\]$"
+)
 
 
 @dataclass(frozen=True)
@@ -150,6 +155,16 @@ def _listed(references: References) -> str:
     """The notes and places that the answers refer to, for the card's end."""
     parts = [part for part in (references.notes(), references.listed()) if part]
     return "\n\n".join(["**References of the values filled in**", *parts]) if parts else ""
+
+
+def _phrase(answer: Answer) -> Answer:
+    """An answer as a phrase inside a sentence; where it needs sentences of its own, that it is not stated there."""
+    said = re.sub(rf"{MARK.pattern}|\([^()]*\)", "", answer.text).strip()
+    if answer.is_complete and not re.search(r"[.;:](\s|$)", said) and len(said.split()) <= 14:
+        text = answer.text
+        return replace(answer, text=text[:1].lower() + text[1:] if re.match(r"(?:An?|The|Not) ", text) else text)
+    text = "(not measured yet)" if not answer.is_complete else "(not stated)"
+    return replace(answer, text=text)
 
 
 def card_diff(old: bytes, new: bytes, name: str) -> str:
@@ -268,6 +283,10 @@ class _Filler:
         begin = max(start, spans[index - 1][1] if index > 0 else start)
         stop = min(end, spans[index + 1][0] if index + 1 < len(spans) else end)
         before, after = self.text[begin : marker.start], self.text[marker.end : stop]
+        if begin > start and (parting := _PARTING.search(before)):
+            before = before[parting.start() :]
+        if stop < end and (parting := _PARTING.search(after)):
+            return f"{before}[?]{after[: parting.start()]}"
         leads = begin > start and not re.search(r"\w{4}", after) and re.search(r"\w{4}", before)
         if leads or (stop < end and re.search(r"\w{3}", before)):
             after = ""
@@ -296,6 +315,10 @@ class _Filler:
             ]
         for marker, asked, place, slot in zip(group, questions, places, slots, strict=True):
             answer = self._name(place) or self._answer(asked, slot, place)
+            if answer.is_unknown and (named := field_answer(place, self.writer)):
+                answer = named
+            if slot.kind == "inline" and marker.block.kind == "paragraph" and not slot.is_plain:
+                answer = _phrase(answer)
             in_prose = marker.block.kind == "paragraph" and slot.kind in ("sentence", "inline")
             if answer.is_unknown and (not asked or in_prose):
                 slot, text = unrecognised(self.document, marker, slot, self.writer)
@@ -325,7 +348,7 @@ class _Filler:
         facts = self.writer.knowledge.facts
         if not place.in_code or not _NAMES_MODEL.search(place.sentence):
             return None
-        return Answer("model name", EvidenceClass.DERIVED, [], facts.hub_id or facts.model.rpartition("/")[2], True)
+        return Answer("model name", EvidenceClass.DERIVED, [], facts.hub_id or self.writer.knowledge.name, True)
 
     def _answer(self, questions: Sequence[Question], slot: Slot, place: Place) -> Answer:
         form: Form = slot.form

@@ -66,6 +66,21 @@ class Benchmark(Table):
     suite: str
 
 
+class FieldWords(Table):
+    """How the fields of a model's files are called in words."""
+
+    silent: tuple[str, ...]
+    """Words of a field's name that a text need not say."""
+    told: dict[str, str]
+    """Expressions of how a word of a field's name is told, where it is not by itself."""
+    called: dict[str, str]
+    """Expressions of what a field is called whose name doesn't tell it."""
+    beside: tuple[str, ...]
+    """Words beside a field's name that ask nothing more."""
+    means: dict[str, dict[bool, str]]
+    """What yes and no mean, by field."""
+
+
 class QuestionTable(Table):
     """`questions.yaml`."""
 
@@ -75,6 +90,7 @@ class QuestionTable(Table):
     """By metric."""
     plain_words: tuple[str, ...]
     """Words of a cell's heads that ask nothing themselves."""
+    fields: FieldWords
     questions: tuple[Question, ...]
     metadata: dict[str, tuple[str, ...]]
 
@@ -146,7 +162,7 @@ def find_questions(place: Place, table: QuestionTable) -> list[Question]:
     found = _by_topic(sentence, table) if has_words else []
     if not found and place.label and (place.label_is_own or not has_words):
         found = _by_label(place.label.strip(), table)
-    if found or has_words:
+    if found or has_words or (place.label and place.label_is_own):
         return found
     if place.in_code:
         is_citation = search("citation|bibtex", " ".join(place.section))

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -140,6 +140,7 @@ def read_config(source: FactSource, data: Mapping[str, Any]) -> None:
         read_timm(source, data, pretrained if isinstance(pretrained, dict) else data)
         return
     source.take(CONFIG, data)
+    _read_others(source, data, CONFIG)
     listed = data.get("architectures")
     class_ = next((name for name in listed if isinstance(name, str)), None) if isinstance(listed, list) else None
     kind = KINDS.get(str(data.get("model_type")), "a network")
@@ -154,6 +155,21 @@ def read_config(source: FactSource, data: Mapping[str, Any]) -> None:
     names = data.get("id2label")
     _read_classes(source, names if isinstance(names, dict) else {}, "id2label", data.get("num_labels"), "num_labels")
     _describe_network(source, kind)
+
+
+def _read_others(source: FactSource, data: Mapping[str, Any], known: Iterable[Entry]) -> None:
+    """Fields without an entry of their own: numbers, words, yes and no, short lists of numbers, sizes."""
+    for name, value in data.items():
+        if any(name == entry.name for entry in known) or not re.fullmatch(r"[a-z][a-z0-9]*(?:_[a-z0-9]+)*", name):
+            continue
+        if isinstance(value, dict) and {"height", "width"} == value.keys():
+            value = square([value["height"], value["width"]])
+        is_list = (
+            isinstance(value, list) and 0 < len(value) <= 12 and all(isinstance(part, int | float) for part in value)
+        )
+        is_word = isinstance(value, str) and re.fullmatch(r"[^\r\n]{1,80}", value)
+        if (is_list or is_word or isinstance(value, int | float)) and not is_marker(value):
+            source.add(f"documented.{source.variant}.{name.replace('_', '-')}", value, name)
 
 
 def _read_classes(source: FactSource, names: Mapping[Any, Any], where: str, count: Any, count_where: str) -> None:
@@ -207,6 +223,7 @@ def read_processor(source: FactSource, data: dict[str, Any]) -> None:
     from PIL import Image
 
     source.take(PROCESSOR, data)
+    _read_others(source, data, PROCESSOR)
     try:
         found = from_hub_processor(data, source.title)
     except _UNFIT as error:
@@ -258,6 +275,7 @@ def read_timm(source: FactSource, config: Mapping[str, Any], pretrained: Mapping
         pretrained: the record.
     """
     source.take(TIMM, pretrained)
+    _read_others(source, dict(pretrained) | dict(config), TIMM)
     name = config.get("architecture") or pretrained.get("architecture")
     if isinstance(name, str):
         source.add("documented.model.type", f"an image classifier (timm's {name})", "architecture")
