@@ -234,7 +234,9 @@ class Writer:
 
     def unknown(self, questions: Sequence[Question], form: Form, *, in_cell: bool = False) -> Answer:
         """That nothing is known, in the words of what is asked, and where was looked."""
-        verb = "measured" if questions and questions[0].is_measurable else "stated"
+        counted = ("compute.parameters", "compute.checkpoint-bytes")  # stated by the files, never measured
+        is_measurable = questions and questions[0].is_measurable and not {*questions[0].evidence}.intersection(counted)
+        verb = "measured" if is_measurable else "stated"
         short = f"not {verb}" if in_cell else f"not stated{self.looked}"
         begin = [question.unknown for question in questions] or ["This is"]
         whole = " ".join(f"{words} not stated in {self.nowhere}{self.looked}." for words in begin)

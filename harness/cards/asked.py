@@ -55,9 +55,7 @@ def _padded(entry: list[str]) -> tuple[str, str, str]:
 def _name(text: str) -> str:
     """The name of a value that is called what it is: `224 x 224` and `resolution 224` are one."""
     numbers = re.fullmatch(
-        r"(?:(?:img|image|input)[ _]?(?:size|res(?:olution)?)?|resolution(?: of)?|batch[- ]?(?:size)?(?: of|=|:)?|bs ?=?)? ?(\d+)(?: ?[×x] ?\1)?",
-        text,
-        re.I,
+        r"(?:resolution(?: of)?|batch[- ]?(?:size)?(?: of|=|:)?|bs ?=?)? ?(\d+)(?: ?[×x] ?\1)?", text, re.I
     )
     return numbers[1] if numbers else re.sub(r"[\s_.-]+", "", text.lower()).replace("×", "x")
 

@@ -71,6 +71,8 @@ class Block:
     """For a fence: its language."""
     in_item: bool = False
     """Whether it stands in a list item."""
+    parent: str = ""
+    """In a nested list: the text of the item that its own item is under."""
     row: tuple[str, ...] = ()
     """For a cell: the texts to the left of it in its row."""
     column: str = ""
@@ -287,6 +289,8 @@ class _BlockReader:
         self.first_line = document.line_of(body)
         self.headings: list[tuple[int, str]] = []
         self.lead_in: str | None = None
+        self.item_texts: list[str] = []
+        """Of the open list items: the first paragraph."""
         self.item_labels: list[tuple[str, bool] | None] = []
         """Of the open list items: label, and whether it is bold."""
         self.last_item_label: str | None = None
@@ -302,10 +306,12 @@ class _BlockReader:
             if token.type in ("blockquote_open", "list_item_open"):
                 containers.append(token)
                 self.item_labels += [None] if token.type == "list_item_open" else []
+                self.item_texts += [""] if token.type == "list_item_open" else []
             elif token.type in ("blockquote_close", "list_item_close"):
                 containers.pop()
                 if token.type == "list_item_close":
                     label = self.item_labels.pop()
+                    self.item_texts.pop()
                     self.last_item_label = label[0] if label and label[1] else None
             elif token.type in ("bullet_list_close", "ordered_list_close") and not self.item_labels:
                 self.lead_in = None
@@ -368,7 +374,10 @@ class _BlockReader:
         around = next((item[0] for item in reversed(self.item_labels) if item), None)
         inherited = around or (self.lead_in if in_item else self.last_item_label or self.lead_in)
         prefix = self._prefix(token, span[0], containers) if containers else ""
-        yield self._block("paragraph", *span, prefix=prefix, label=label or inherited, in_item=in_item)
+        if in_item and not self.item_texts[-1]:
+            self.item_texts[-1] = _plain(token.content)
+        parent = self.item_texts[-2] if len(self.item_texts) > 1 else ""
+        yield self._block("paragraph", *span, prefix=prefix, label=label or inherited, in_item=in_item, parent=parent)
         self.caption = _plain(token.content)
         last_line = token.content.rstrip().rpartition("\n")[2]
         if last_line.rstrip("*_").endswith(":"):
@@ -469,5 +478,5 @@ _YAML_SAFE = dict.fromkeys((*range(0xD800, 0xE000), 0, 0xA0, 0x85, 0x2028, 0x202
 
 
 def _plain(markdown: str) -> str:
-    text = re.sub(r"<[^>]+>|[*_`]", "", _MARKER.sub("", markdown))
+    text = re.sub(r"<[^>]+>|[*`]|(?<!\w)_|_(?!\w)", "", _MARKER.sub("", markdown))
     return re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", text).strip().strip(":").strip()

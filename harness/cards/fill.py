@@ -159,9 +159,9 @@ def _listed(references: References) -> str:
 
 def _phrase(answer: Answer) -> Answer:
     """An answer as a phrase inside a sentence; where it needs sentences of its own, that it is not stated there."""
-    said = re.sub(rf"{MARK.pattern}|\([^()]*\)", "", answer.text).strip()
-    if answer.is_complete and not re.search(r"[.;:](\s|$)", said) and len(said.split()) <= 14:
-        text = answer.text
+    text = answer.text.partition("; ")[0]
+    said = re.sub(rf"{MARK.pattern}|\([^()]*\)", "", text).strip()
+    if answer.is_complete and not re.search(r"[.:](\s|$)", said) and len(said.split()) <= 14:
         return replace(answer, text=text[:1].lower() + text[1:] if re.match(r"(?:An?|The|Not) ", text) else text)
     text = "(not measured yet)" if not answer.is_complete else "(not stated)"
     return replace(answer, text=text)
@@ -260,6 +260,7 @@ class _Filler:
             beside=tuple(beside),
             section=block.section,
             section_text=self.section_texts.get(block.section, ""),
+            parent=block.parent,
             in_code=block.kind in ("fence", "indented-code"),
             row=tuple(cell for cell in block.row if re.search(r"[^\W\d_]", cell)),
             column=block.column if block.kind == "cell" else None,

@@ -12,9 +12,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from harness.cards.answers import Answer, Writer
+from harness.cards.markdown import escape_markdown
 from harness.cards.questions import FieldWords, Place
 from harness.cards.views import View, marks
 from harness.evidence import EvidenceClass
+from harness.facts.fields import CONFIG, TIMM
 
 _PLACE = re.compile(r"(?:preprocessor_)?config\.json, (\w+)$")
 _IN_CODE = re.compile(r"(\w+)[\"']?\s*[:=]\s*[\"']?\[\?\]$")
@@ -55,6 +57,10 @@ def _fields(writer: Writer) -> Iterator[_Named]:
         match = _PLACE.search(source.place or "") if source else None
         if match and item.class_ is EvidenceClass.DOCUMENTED and item.value is not None:
             yield _Named(match[1], View(item))
+    for entry in (*CONFIG, *TIMM):  # what another file said first
+        found = writer.knowledge.ledger.get(f"{entry.key}:config") or writer.knowledge.ledger.get(entry.key)
+        if found is not None and found.class_ is EvidenceClass.DOCUMENTED and not writer.knowledge.facts.facts:
+            yield _Named(entry.name, View(found))
 
 
 def _required(field: str, words: FieldWords) -> list[str]:
@@ -84,8 +90,6 @@ def _shown(named: _Named, text: str, words: FieldWords) -> str:
         value = value[end]
     elif isinstance(value, bool):
         return words.means.get(named.field, {}).get(value) or ("yes" if value else "no")
-    elif not isinstance(value, list):
-        return named.view.text
-    return ", ".join(
-        f"{part:,}" if isinstance(part, int) else str(part) for part in (value if isinstance(value, list) else [value])
-    )
+    parts = value if isinstance(value, list) else [value]
+    shown = ", ".join(f"{part:,}" if isinstance(part, int) else escape_markdown(str(part)) for part in parts)
+    return f"{shown} {named.view.evidence.unit or ''}".rstrip()

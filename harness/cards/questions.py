@@ -127,6 +127,8 @@ class Place:
     section_text: str = ""
     """All text of its section, to see which benchmarks it speaks of."""
     in_code: bool = False
+    parent: str = ""
+    """In a nested list: the text of the item above."""
     row: tuple[str, ...] = ()
     """For a cell: the texts to the left of it."""
     column: str | None = None
@@ -161,7 +163,7 @@ def find_questions(place: Place, table: QuestionTable) -> list[Question]:
     has_words = bool(re.search(r"\w", sentence.replace("[?]", "")))
     found = _by_topic(sentence, table) if has_words else []
     if not found and place.label and (place.label_is_own or not has_words):
-        found = _by_label(place.label.strip(), table)
+        found = _by_label(place.label.strip(), table) or _by_label(f"{place.parent}: {place.label.strip()}", table)
     if found or has_words or (place.label and place.label_is_own):
         return found
     if place.in_code:

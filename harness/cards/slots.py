@@ -161,7 +161,7 @@ def answer_edit(document: Document, marker: Marker, answer: Answer, slot: Slot) 
         if slot.kind == "label":
             new = capital(new)
             # A full stop where it holds sentences and none follows.
-            if re.search(r"\w{2}[.]\s|\)[.]\s", new) and text[slot.end : slot.end + 1] not in (".", ";", ","):
+            if re.search(r"(?:\w{2}|[)\ue001])[.]\s", new) and text[slot.end : slot.end + 1] not in (".", ";", ","):
                 new += "."
         return Edit(slot.start, slot.end, new)
     if "\n" not in new:
@@ -174,7 +174,7 @@ def answer_edit(document: Document, marker: Marker, answer: Answer, slot: Slot) 
 def _without_unit(answer: str, after: str) -> str:
     """An answer without the unit that the card has behind its marker: `12 layers (…)` before ` layers`."""
     word = re.match(r"\s+([a-z]+?)s?\b", after)
-    return re.sub(rf"^([\d.,]+) {word[1]}s?\b", r"\1", answer) if word else answer
+    return re.sub(rf"^([\d.,]+) {word[1]}s?\b(?:, [a-z]+ [a-z]+)?", r"\1", answer) if word else answer
 
 
 def _follows_list(document: Document, block: Block) -> bool:

@@ -37,6 +37,8 @@ _PACKED = ("I8", "U8", "I32", "F8_E4M3", "F8_E5M2", "F4")
 """Types of quantised weights; counters and indices are 64-bit integers."""
 _MOST_NAMES = 30
 """Class names that are listed; of more the first and the last."""
+_MOST_PARTS, _LARGE = 12, 1e12
+"""Numbers in a list that is kept, and what a number in it is below."""
 _UNFIT = (HarnessError, AttributeError, TypeError, ValueError, KeyError, ArithmeticError)
 """What readers of preprocessing raise on values that make no sense."""
 
@@ -164,11 +166,10 @@ def _read_others(source: FactSource, data: Mapping[str, Any], known: Iterable[En
             continue
         if isinstance(value, dict) and {"height", "width"} == value.keys():
             value = square([value["height"], value["width"]])
-        is_list = (
-            isinstance(value, list) and 0 < len(value) <= 12 and all(isinstance(part, int | float) for part in value)
-        )
+        parts = value if isinstance(value, list) else [value]
+        are_numbers = all(isinstance(part, int | float) and abs(part) < _LARGE for part in parts)
         is_word = isinstance(value, str) and re.fullmatch(r"[^\r\n]{1,80}", value)
-        if (is_list or is_word or isinstance(value, int | float)) and not is_marker(value):
+        if (is_word or (are_numbers and 0 < len(parts) <= _MOST_PARTS)) and not is_marker(value):
             source.add(f"documented.{source.variant}.{name.replace('_', '-')}", value, name)
 
 

@@ -46,7 +46,17 @@ ABSENT = {
     },
 }  # fmt: skip
 """Questions that no source and no measurement answers, by model."""
-OWN_FILES = {"class-names", "layers", "attention-heads", "hidden-size", "patch-size", "block-type", "number-format"}
+OWN_FILES = {
+    "mean",
+    "std",
+    "class-names",
+    "layers",
+    "attention-heads",
+    "hidden-size",
+    "patch-size",
+    "block-type",
+    "number-format",
+}
 """Questions that a model's own files answer, which are not here."""
 MEASURED_ONLY = {("efficientnet-lite0", "carbon"), ("efficientnet-lite0", "activation-regime")}
 """Questions that no source answers, but a full ledger does."""

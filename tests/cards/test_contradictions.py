@@ -17,7 +17,7 @@ def filled(card: str, model: str = "regnet-y-040", ledger: Ledger | None = None)
 def test_a_sentence_that_says_nothing_else_is_removed() -> None:
     text, rows = filled("Batch size: [More Information Needed]. The references do not give the batch size. It is big.")
     assert "do not give" not in text
-    assert text.endswith("). It is big.")
+    assert text.endswith("8 GPUs. It is big.\n")
     assert [(row["action"], row["question"]) for row in rows] == [("removed", "batch-size")]
 
 
@@ -25,7 +25,7 @@ def test_what_is_true_in_a_sentence_stays() -> None:
     text, rows = filled(
         "Batch size: [More Information Needed]. The paper mentions scaling, but does not specify the batch size used."
     )
-    assert text.endswith("The paper mentions scaling.")
+    assert text.endswith("The paper mentions scaling.\n")
     assert rows[0]["action"] == "corrected"
 
 

@@ -171,7 +171,7 @@ def test_sources_that_disagree_are_both_kept_and_the_answer_says_so(tmp_path: Pa
     assert items["documented.data.resolution:config"].value == 64
     card = f"---\nlicense: mit\n---\n\n- **License:** {M}\n"
     text = harness.fill(card, model=str(folder)).text.decode()
-    assert "`mit` in the card's front matter and `apache-2.0` in the licence file beside the weights" in text
+    assert "`mit` in the card's front matter [h1] and `apache-2.0` in the licence file beside the weights" in text
     assert "The sources disagree" in text
 
 
