@@ -15,6 +15,9 @@ from harness.cards.views import View
 from harness.cards.vocabulary import Property
 from harness.evidence import EvidenceClass
 
+_MULTIPLY_ADDS = re.compile(
+    r"\s?[GM]?FLOPs?\W{1,3}(?:counted (?:as|in) |i\.e\.,? |as |in )?mult\w*[- ]?(?:adds?|acc)", re.IGNORECASE
+)
 _SPREAD = 0.1
 """Percentage points by which two evaluations of the same weights may differ: within it nothing is decided."""
 
@@ -60,8 +63,13 @@ def agrees(statement: Statement, view: View) -> bool | None:
 def _number_agrees(statement: Statement, value: Quantity, known: Any, view: View) -> bool | None:
     about = statement.about
     if about.id == "FLOPs" and view.name.metric == "macs":  # many count one for a multiply-add, some two
-        found = [_one_agrees(statement, value.times(factor), known, view) for factor in (1, 0.5)]
+        factors = (1,) if _MULTIPLY_ADDS.match(statement.passage.text, statement.at + len(value.text)) else (1, 0.5)
+        found = [_one_agrees(statement, value.times(factor), known, view) for factor in factors]
         return True if True in found else None if None in found else False
+    if about.id == "FLOPs" and view.key == "compute.flops":  # two a multiply-add
+        value = (
+            value.times(2) if _MULTIPLY_ADDS.match(statement.passage.text, statement.at + len(value.text)) else value
+        )
     return _one_agrees(statement, value, known, view)
 
 

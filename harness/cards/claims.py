@@ -38,6 +38,15 @@ _TUNED = re.compile(r"(?<!not )(?<!without )(?<!before )(?<!not been )\bfine-?tu
 _PLURAL = re.compile(r"\b(?:models|variants|networks|family|families|\w*Nets|\w*NeXts|design spaces?)\b")
 
 
+_PRESENTED = re.compile(
+    r"\W*(?:(?:(?:this|the|our) (?:model|network|checkpoint|architecture|backbone)|it|(?P<name>[\w.-]+))\s"
+    r"(?:(?:was|is|were|first|originally|been)\s)*(?:presented|introduced|proposed|published|goes|comes|accompan\w+)\s"
+    r"(?:(?:in|with|from|by)\s)?(?:(?:the|a|an|its)\s)?(?:(?:\w+\s){0,2}?(?:paper|article|publication)\W{1,5}(?:(?:en)?titled\W{1,4}|called\W{1,4})?)?"
+    r"|(?:research |original )?(?:paper|publication)(?: title)?\W*:\W*)\W{0,3}(?<=[*_\"“\[])(?P<title>[^*_\"“”\[\]\n]{15,})[*_\"”\]]",
+    re.IGNORECASE,
+)
+
+
 class Verdict(StrEnum):
     """What evidence says about a claim."""
 
@@ -103,7 +112,7 @@ def check_claims(text: bytes, *, model: str, ledger: Ledger | None, written: Seq
         for s in stated.values()
         if not _is_written(document, s.passage.whole, markers) and not _overlaps(s.span, written)
     ]
-    decided = [*judge.claims(free), *judge.citations(), *_denied(document, prose, knowledge)]
+    decided = [*judge.claims(free), *judge.citations(), *judge.titles(prose), *_denied(document, prose, knowledge)]
     sentences = {claim.whole for claim in decided if claim.verdict.is_wrong}
     judged = [claim for claim in _judgements(document, prose) if claim.whole not in sentences]
     return _with_inconsistencies(document, sorted([*decided, *judged], key=lambda claim: claim.span))
@@ -159,7 +168,9 @@ class _Judge:
             value.agrees(known.value) for known in quantities(says)
         ):
             return True
-        words = f"{passage.text} {passage.row} {passage.header}"
+        label = statement.about.labels_pattern
+        is_titled = label is not None and any(label.fullmatch(title) for title in passage.titles)
+        words = f"{passage.text} {passage.row} {'' if is_titled else passage.header}"
         named = [
             p
             for p in vocabulary().properties
@@ -377,6 +388,27 @@ class _Judge:
                     whole=span,
                     **_said_by(view),
                 )
+
+    def titles(self, prose: list[Span]) -> Iterator[Claim]:
+        """Titles of other papers that sentences give as the one that presented the model."""
+        view = self.knowledge.find("documented.citation.bibtex")
+        known = next(iter(bibtex_entries(str(view.value))), None) if view else None
+        if view is None or known is None:
+            return
+        right = known.fields["title"][0]
+        for start, end in prose:
+            match = _PRESENTED.match(self.document.text[start:end])
+            if match is None or (match["name"] and not self.subjects.is_own(match["name"])):
+                continue
+            words, stated = ({w for w in folded(title).split() if len(w) > 3} for title in (right, match["title"]))
+            if len(words & stated) * 3 > len(words) or folded(right) in folded(self.document.text[start:end]):
+                continue
+            span = start + match.start("title"), start + match.end("title")
+            line, said = self.document.line_of(span[0]), _said_by(view)
+            yield Claim(
+                line=line, text=match["title"], about="title", verdict=Verdict.CONTRADICTED, correct=right, span=span,
+                whole=(start, end), **said,
+            )  # fmt: skip
 
 
 def _cited(entry: Entry, right: dict[str, str], *, has_title: bool) -> Iterator[tuple[str, bool, str]]:

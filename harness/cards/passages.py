@@ -25,6 +25,10 @@ _BEFORE_LIST = re.compile(
     r"(?:depths?|widths?|dims?|channels|sizes?|blocks|layers|mean|std|of|is|are|was|were|with)\s?$", re.IGNORECASE
 )
 _TABLE = re.compile(r"<table\b.*?(?:</table>|\Z)|<tr\b.*?</tr>(?:\s*<tr\b.*?</tr>)*", re.DOTALL | re.IGNORECASE)
+_CONFIG_LINE = re.compile(r"\s*[\"']?[\w-]+[\"']?\s*:\s*[^=()]*?,?\s*|\s*[-\d.,\[\]]+\s*")
+_NETWORK_KEY = re.compile(
+    r"\s*[\"']?(?:depths|hidden_sizes|hidden_act|dims|embed_dims|widths|group_width|groups_width|patch_size|layer_type)[\"']?\s*:"
+)
 _MARKS = re.compile(r"\*\*|[`$~](?!\d)|(?<!\w)_|_(?!\w)|\*(?=\w)|(?<=\w)\*|\\(?=[\[\]_%#])")
 
 
@@ -73,6 +77,8 @@ def passages(document: Document, markers: Sequence[Span] = ()) -> Iterator[Passa
             for start, end in sentences(text, block.start, block.end, markers):
                 label = block.label or ""
                 yield _passage(text, "", (start, end), block.section, "sentence", label)
+        elif block.kind == "fence":
+            yield from _config_passages(document, block)
         elif block.kind == "html":
             yield from _html_passages(document, block)
     for row, first in _rows(document):
@@ -88,6 +94,23 @@ def passages(document: Document, markers: Sequence[Span] = ()) -> Iterator[Passa
 def _passage(text: str, context: str, span: Span, section: tuple[str, ...], kind: str, label: str) -> Passage:
     own = blanked(text[slice(*span)])
     return Passage(context + own, len(context), span[0], span, section, kind, label, raw=text[slice(*span)])
+
+
+def _config_passages(document: Document, block: Block) -> Iterator[Passage]:
+    """The lines of a fence that show the network's configuration (JSON, YAML), not code to run nor a recipe."""
+    text = document.text[block.start : block.end]
+    lines = [line for line in text.splitlines()[1:-1] if line.strip(" {},")]
+    if not all(_CONFIG_LINE.fullmatch(line) for line in lines):
+        return
+    lead = next((b for b in reversed(document.blocks) if b.end <= block.start and b.kind == "paragraph"), None)
+    said = document.text[lead.start : lead.end] if lead and lead.section == block.section else ""
+    kind = re.search(r"(?:model_type|architectures|_name_or_path|arch)\W+(?:\w+/)?([\w-]+)", text)
+    context = blanked(f"{said} {kind[1] if kind else ''} : ") if said or kind else ""
+    for match in re.finditer(r"^.*$", text, re.MULTILINE):
+        if _NETWORK_KEY.match(match.group()):
+            span = block.start + match.start(), block.start + match.end()
+            passage = _passage(document.text, context, span, block.section, "config", "")
+            yield replace(passage, text=passage.text.translate(str.maketrans("\"'", "  ")))
 
 
 def blanked(text: str) -> str:
@@ -126,7 +149,7 @@ def _rows(document: Document) -> Iterator[tuple[list[Block], list[Block]]]:
     last = 0
     for line, row in itertools.groupby(cells, key=lambda block: block.line):
         here = list(row)
-        first = here if line > last + 2 else first  # a line of dashes stands between the first two
+        first = here if not first or line > last + 2 else first  # a line of dashes stands between the first two
         last = line
         yield here, first
 

@@ -28,6 +28,8 @@ _NEGATION = wording("negation")
 _NEGATED_AFTER = wording("negated-after")
 _CLAUSE = re.compile(r";\s|, (?:while|whereas|but)\b")
 _USED = wording("used")
+_OWN_RUN = wording("own-run")
+_DOES = wording("does")
 _SEPARATOR = r"\s?,?\s(?:and|then|over|to|&)\s|\s?(?:->|[/–→;|+])\s?|,\s|,(?!\d{3}(?:\D|$))|-"
 _ITEM = rf"(?:\d+(?:\.\d+|(?:,\d{{3}})+(?!\d))?|\b(?i:{NUMBER_WORD})\b)"
 _LIST = re.compile(
@@ -82,8 +84,10 @@ class _Reader:
 
     def read(self, passage: Passage) -> Iterator[Statement]:
         """The statements of one passage."""
+        if _OWN_RUN.search(" / ".join(passage.section)):
+            return
         if (
-            self.hypothetical.search(passage.own)
+            self.hypothetical.search(passage.text if passage.kind == "config" else passage.own)
             or passage.own.lstrip().startswith(('"', "“", "--", "$ "))
             or " --" in passage.own
         ):
@@ -461,7 +465,7 @@ class _Reader:
             if passage.is_head or any(s.about is about for s in found):
                 continue
             for match in about.words_pattern.finditer(passage.text, passage.begin):
-                used = self._is_used(passage, match)
+                used = self._is_used(passage, match, about.words_pattern)
                 if used is not None and (not about.itself or self._is_of_itself(passage, match)):
                     yield statement_in(passage, about, used, *match.span())
             named = [title for title in passage.titles if about.labels_pattern and about.labels_pattern.match(title)]
@@ -478,14 +482,16 @@ class _Reader:
         """Whether a sentence speaks of the model, not of others or of methods as such."""
         first = max((m.end() for m in _CLAUSE.finditer(passage.text[: match.start()])), default=0)
         words = f"{passage.text[first : match.start()]} {_CLAUSE.split(passage.text[match.end() :])[0]}"
-        return bool(passage.label or passage.kind == "cell" or self.itself.search(words))
+        # "ConvNeXt computes …": whose name it is, is asked later.
+        acts = any(_DOES.match(words, m.end()) for m in self.words.model_names.finditer(words))
+        return bool(passage.label or passage.kind == "cell" or acts or self.itself.search(words))
 
-    def _is_used(self, passage: Passage, match: re.Match[str]) -> bool | None:
+    def _is_used(self, passage: Passage, match: re.Match[str], alike: re.Pattern[str]) -> bool | None:
         text = passage.text
         start = max(
             (m.end() for m in re.finditer(r"[;:]\s|\b(?:but|while|whereas|except)\b", text[: match.start()])), default=0
         )
-        before = text[start : match.start()]
+        before = alike.sub(" ", text[start : match.start()])  # "without labels, by reconstructing masked patches"
         stop = next(
             (m.start() for m in re.finditer(r"[;,]\s|\b(?:but|while|whereas|and)\b", text[match.end() :])), len(text)
         )

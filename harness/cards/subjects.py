@@ -10,6 +10,7 @@ import re
 from dataclasses import dataclass, field
 
 from harness.cards.knowledge import Knowledge
+from harness.cards.passages import Passage
 from harness.cards.stated import Statement
 from harness.cards.vocabulary import vocabulary
 from harness.facts.loader import Checkpoint, Relation
@@ -23,6 +24,14 @@ _SIZE = re.compile(
     r"\b(?:the|an?|our|its) (tiny|small|base|large|x-?large|huge|giant|nano|atto|pico|femto)(?:[- ]sized)?[- ]"
     r"(?:models?|variants?|versions?|ones?|networks?)\b|(?<![-\w.])(\d+(?:\.\d+)?) ?([GM]F)\b",
     re.IGNORECASE,
+)
+_NOT_TUNED = re.compile(r"\b(?:without|no|before|not|never)\W+(?:\w+\W+){0,2}?fine-?tun\w*", re.IGNORECASE)
+_SIZED = re.compile(
+    r"(?<![A-Za-z])(tiny|small|base|large|x-?large|huge|giant|Ti|XL|[TSBLH])(?![A-Za-z])", re.IGNORECASE
+)
+_MODELS_TITLE = re.compile(r"\W*(?:models?|networks?|architectures?|backbones?|methods?)\W*", re.IGNORECASE)
+_NETWORK_LIKE = re.compile(
+    r"\W*[A-Za-z]*[A-Z][a-z]*[A-Z]\w*[-_]\w+\W*|\W*[A-Za-z]+\d*[-_](?:[A-Z]{1,2}\d*|[SB]?\d+)\W*"
 )
 _AFTERWARDS = re.compile(
     r"\b(?:after|when|once|upon|following)\W+(?:\w+\W+){0,3}?fine-?tun|^\W*fine-?tuned\b[^.;]*,\s*(?:the|it|this|a)\b"
@@ -58,12 +67,30 @@ class Subjects:
         """The siblings that a statement may be about; empty for this checkpoint; None for another network."""
         if statement.passage.kind == "field" or statement.about.address:
             return []
+        if self._is_another_row(statement.passage):
+            return None
         meant = self._meant(statement)
         named = self._other_network(statement)
         if named is not None:
-            found = [c for c in self.siblings if re.search(c.mention or "", named, re.IGNORECASE)]
+            sizes = [size for size in _SIZED.findall(named) if not self._is_own_size(size)]
+            told = sizes[0] if sizes else named  # "DeiT-S" isn't the sibling that the authors of DeiT trained
+            found = [c for c in self.siblings if re.search(c.mention or "", told, re.IGNORECASE)]
+            if sizes:
+                return found or None
             return self._with_likes(found, f"{statement.passage.row} {statement.passage.text}") or None
         return None if not meant and self._other_size(statement) else meant
+
+    def _is_another_row(self, passage: Passage) -> bool:
+        """Whether a table of models gives a value in the row of another network."""
+        head = passage.row.split(" | ")[0]
+        if not _MODELS_TITLE.fullmatch(passage.header.split(" | ")[0]) or not _NETWORK_LIKE.fullmatch(head):
+            return False
+        is_sibling = any(re.search(c.mention or "", head, re.IGNORECASE) for c in self.siblings)
+        return not is_sibling and not self.is_own(head)
+
+    def _is_own_size(self, size: str) -> bool:
+        own = {part.casefold() for name in self.knowledge.own_names for part in _SIZED.findall(name)}
+        return any(size.casefold() in (part, part[0]) for part in own)
 
     def _with_likes(self, found: list[Checkpoint], words: str) -> list[Checkpoint]:
         """One that is meant may be told more exactly by other words: "after fine-tuning at 384 pixels"."""
@@ -115,6 +142,7 @@ class Subjects:
         last = next((m.start() for m in _CLAUSE.finditer(text[end:])), len(text)) + end
         hidden = text[at:end] if isinstance(statement.value, str) else " " * (end - at)
         around = vocabulary().model_names.sub(self._named_model, f"{text[first:at]}{hidden}{text[end:last]}")
+        around = _NOT_TUNED.sub(lambda match: " " * len(match.group()), around)
         found = [
             c for c in self.siblings if self._means(c.mention or "", around, heading) or self._heads(c, passage.titles)
         ]
