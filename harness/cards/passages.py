@@ -104,7 +104,7 @@ def _config_passages(document: Document, block: Block) -> Iterator[Passage]:
         return
     lead = next((b for b in reversed(document.blocks) if b.end <= block.start and b.kind == "paragraph"), None)
     said = document.text[lead.start : lead.end] if lead and lead.section == block.section else ""
-    kind = re.search(r"(?:model_type|architectures|_name_or_path|arch)\W+(?:\w+/)?([\w-]+)", text)
+    kind = re.search(r"(?:model_type|model|architectures|_name_or_path|arch)\W+(?:\w+/)?([\w-]+)", text)
     context = blanked(f"{said} {kind[1] if kind else ''} : ") if said or kind else ""
     for match in re.finditer(r"^.*$", text, re.MULTILINE):
         if _NETWORK_KEY.match(match.group()):

@@ -29,6 +29,7 @@ _NEGATED_AFTER = wording("negated-after")
 _CLAUSE = re.compile(r";\s|, (?:while|whereas|but)\b")
 _USED = wording("used")
 _OWN_RUN = wording("own-run")
+_LINKED_TITLE = re.compile(r"\[([^\[\]\n]{25,})\]\(")
 _DOES = wording("does")
 _SEPARATOR = r"\s?,?\s(?:and|then|over|to|&)\s|\s?(?:->|[/–→;|+])\s?|,\s|,(?!\d{3}(?:\D|$))|-"
 _ITEM = rf"(?:\d+(?:\.\d+|(?:,\d{{3}})+(?!\d))?|\b(?i:{NUMBER_WORD})\b)"
@@ -459,12 +460,15 @@ class _Reader:
     # techniques
 
     def _techniques(self, passage: Passage, found: list[Statement]) -> Iterator[Statement]:
+        titles = [match.span(1) for match in _LINKED_TITLE.finditer(passage.raw)]  # another work may bear it
         for about in self.words.properties:
             if not about.technique or about.words_pattern is None:
                 continue
             if passage.is_head or any(s.about is about for s in found):
                 continue
             for match in about.words_pattern.finditer(passage.text, passage.begin):
+                if any(a <= match.start() - passage.begin < b for a, b in titles):
+                    continue
                 used = self._is_used(passage, match, about.words_pattern)
                 if used is not None and (not about.itself or self._is_of_itself(passage, match)):
                     yield statement_in(passage, about, used, *match.span())

@@ -177,4 +177,5 @@ def _bare(name: str) -> str:
     """A network's name without what people write differently: `RegNetY-4.0GF`, `4GF RegNetY`, `regnety_4gf`."""
     plain = re.sub(r"^(\d+gf)\s(.*)$", r"\2\1", name.casefold()).replace(".0", "")
     bare = re.sub(r"[^a-z0-9]", "", plain)
-    return bare[:-1] if bare.endswith("s") and not bare.endswith("ss") else bare
+    is_plural = bare.endswith("s") and not re.search(r"(?:s|[-_ ])s$", plain)  # "ConvNeXt-S" is a size
+    return bare[:-1] if is_plural else bare
