@@ -236,10 +236,13 @@ class Writer:
         """That nothing is known, in the words of what is asked, and where was looked."""
         counted = ("compute.parameters", "compute.checkpoint-bytes")  # stated by the files, never measured
         is_measurable = questions and questions[0].is_measurable and not {*questions[0].evidence}.intersection(counted)
-        verb = "measured" if is_measurable else "stated"
-        short = f"not {verb}" if in_cell else f"not stated{self.looked}"
+        # Whether a source states what isn't understood, or states it of something else, nobody has looked.
+        is_known = not questions or any(self._candidates(question, ()) for question in questions)
+        state = "found" if is_known else "stated"
+        verb = "measured" if is_measurable else state
+        short = f"not {verb}" if in_cell else f"not {state}{self.looked}"
         begin = [question.unknown for question in questions] or ["This is"]
-        whole = " ".join(f"{words} not stated in {self.nowhere}{self.looked}." for words in begin)
+        whole = " ".join(f"{words} not {state} in {self.nowhere}{self.looked}." for words in begin)
         text = short if form in ("value", "code") else whole
         return Answer(" + ".join(q.id for q in questions), EvidenceClass.UNDISCLOSED, [], text, True, True)
 
@@ -247,7 +250,7 @@ class Writer:
         """That nothing is known under the conditions that are asked: `not measured on an Edge TPU`."""
         phrase = self.knowledge.asked.missing(self._candidates(question, metrics))
         verb = "stated" if not question.is_measurable else phrase.verb
-        text = f"not {verb} {phrase.words}".rstrip()
+        text = f"not {verb} {phrase.words}" if phrase.words else "not found"
         self.classes[question.id] = EvidenceClass.UNDISCLOSED
         text = text if form in ("value", "code") else f"{question.unknown} {text}."
         return Answer(question.id, EvidenceClass.UNDISCLOSED, [], text, True, True)

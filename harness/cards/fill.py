@@ -54,12 +54,56 @@ from harness.cards.record import (
 from harness.cards.references import References
 from harness.cards.sentences import Span, sentences
 from harness.cards.slots import Slot, answer_edit, slot_of, unrecognised
+from harness.cards.vocabulary import vocabulary
 from harness.evidence import EvidenceClass, Ledger
 
 _PARTING = re.compile(r"[,;:.]|\b(?:and|or|with|by|then|while|according)\b", re.IGNORECASE)
 """Where the words between two markers of a sentence turn from the first to the second."""
 _NAMES_MODEL = re.compile(
     r"(?:\bmodel(?:_id|_name)?\s*=\s*|from_pretrained\(|repo_id\s*=\s*|create_model\(\s*)[\"']\[\?\]$"
+)
+
+
+_NEXT = 30
+"""Characters after a marker that are read for what is counted."""
+_NO_NOUNS = frozenset(
+    [
+        "a",
+        "after",
+        "and",
+        "are",
+        "as",
+        "at",
+        "before",
+        "but",
+        "by",
+        "during",
+        "for",
+        "from",
+        "if",
+        "in",
+        "is",
+        "of",
+        "on",
+        "or",
+        "over",
+        "per",
+        "so",
+        "than",
+        "that",
+        "the",
+        "then",
+        "to",
+        "under",
+        "until",
+        "was",
+        "were",
+        "when",
+        "where",
+        "which",
+        "while",
+        "with",
+    ]
 )
 
 
@@ -157,10 +201,18 @@ def _listed(references: References) -> str:
     return "\n\n".join(["**References of the values filled in**", *parts]) if parts else ""
 
 
-def _phrase(answer: Answer) -> Answer:
-    """An answer as a phrase inside a sentence; where it needs sentences of its own, that it is not stated there."""
+def _phrase(answer: Answer, following: str) -> Answer:
+    """An answer as a phrase inside a sentence; where it needs sentences of its own, that it is not stated there.
+
+    A number alone where the words that follow say what is counted: `batches of 512 pictures`.
+    """
     text = answer.text.partition("; ")[0]
     said = re.sub(rf"{MARK.pattern}|\([^()]*\)", "", text).strip()
+    counted = re.match(r"([\d.,]*\d) [a-z]+(?:, .*)?$", said)
+    noun = re.match(r"\s+([a-z]+)", following)
+    if counted and noun and noun[1] not in _NO_NOUNS:
+        text = " ".join([counted[1], *(mark.group() for mark in MARK.finditer(text))])
+        said = counted[1]
     if answer.is_complete and not re.search(r"[.:](\s|$)", said) and len(said.split()) <= 14:
         return replace(answer, text=text[:1].lower() + text[1:] if re.match(r"(?:An?|The|Not) ", text) else text)
     text = "(not measured yet)" if not answer.is_complete else "(not stated)"
@@ -295,9 +347,21 @@ class _Filler:
 
     def _questions(self, place: Place) -> list[Question]:
         """What is asked; a cell that names a benchmark and no quantity asks for its results."""
-        found = find_questions(place, self.writer.table)
+        found = find_questions(place, self.writer.table) or self._by_vocabulary(place)
         names_a_benchmark = any(True for _ in facets()["dataset"].read(" | ".join(place.own)))
         return found or ([self.writer.table.get("results")] if place.column is not None and names_a_benchmark else [])
+
+    def _by_vocabulary(self, place: Place) -> list[Question]:
+        """The question about what the words at a place state a value of, as `claims` reads them."""
+        text = " ".join(place.row) or (place.label if place.label_is_own else None) or place.sentence
+        matches = [
+            (match.end() - match.start(), about.question)
+            for about in vocabulary().properties
+            if about.question and about.words_pattern and not (about.list or about.total or about.count)
+            if not about.excludes(text)
+            if (match := about.words_pattern.search(text))
+        ]
+        return [self.writer.table.get(question) for _, question in sorted(matches)[-1:]]
 
     # --- what is written ---
 
@@ -319,10 +383,10 @@ class _Filler:
             if answer.is_unknown and (named := field_answer(place, self.writer)):
                 answer = named
             if slot.kind == "inline" and marker.block.kind == "paragraph" and not slot.is_plain:
-                answer = _phrase(answer)
+                answer = _phrase(answer, self.text[marker.end : marker.end + _NEXT])
             in_prose = marker.block.kind == "paragraph" and slot.kind in ("sentence", "inline")
             if answer.is_unknown and (not asked or in_prose):
-                slot, text = unrecognised(self.document, marker, slot, self.writer)
+                slot, text = unrecognised(self.document, marker, slot, self.writer, is_asked=bool(asked))
                 answer = replace(answer, text=text)
             made = answer_edit(self.document, marker, answer, slot)
             if made is not None and not (slot.kind == "code" and answer.is_unknown):

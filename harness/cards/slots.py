@@ -224,17 +224,19 @@ def _in_code(document: Document, marker: Marker, answer: Answer, slot: Slot) -> 
 # --- where nothing is recognised ---
 
 
-def unrecognised(document: Document, marker: Marker, slot: Slot, writer: Writer) -> tuple[Slot, str]:
-    """That it is not known, in words that fit the sentence around the marker, and where they go."""
+def unrecognised(document: Document, marker: Marker, slot: Slot, writer: Writer, *, is_asked: bool) -> tuple[Slot, str]:
+    """That it is not stated, or where nobody knows what is asked not found, in words that fit the sentence around the
+    marker, and where they go."""
     text, block = document.text, marker.block
-    short, whole = f"not stated{writer.looked}", f"not stated in {writer.nowhere}{writer.looked}"
+    plain = "not stated" if is_asked else "not found"
+    short, whole = f"{plain}{writer.looked}", f"{plain} in {writer.nowhere}{writer.looked}"
     if slot.kind in ("whole", "line"):
         end = marker.end + (text[marker.end : marker.end + 1] == ".")
         return Slot("inline", marker.start, end, "text"), f"This is {whole}."
     if slot.kind == "label":
         return slot, short
     if slot.kind not in ("sentence", "inline") or block.kind != "paragraph" or slot.is_plain:
-        return slot, "not stated"
+        return slot, plain
     here = Slot("inline", marker.start, marker.end, "value")
     opening = re.search(r"(?:^|[.!?])[\s>*_]*$", text[block.start : marker.start]) is not None
     rest = re.compile(r"\s+(?:on|for|about|regarding|of)(?=\s+\w)").match(text, marker.end, block.end)
@@ -244,6 +246,7 @@ def unrecognised(document: Document, marker: Marker, slot: Slot, writer: Writer)
         return Slot("inline", marker.start, rest.end(), "text"), f"{places} {verb} nothing about"
     if _IS.search(text[max(block.start, marker.start - _NEAR) : marker.start]):
         return here, short
-    return here, capital(f"{whole}.") if opening and not re.match(
+    stop = "" if text.startswith(".", marker.end) else "."
+    return here, capital(f"{whole}{stop}") if opening and not re.match(
         r"\s+[a-z]", text[marker.end :][:2]
-    ) else "(not stated)"
+    ) else f"({plain})"

@@ -53,7 +53,7 @@ def cell(head: str, column: str, *, before: str = "", ledger: Ledger | None = ON
         ("ImageNet-A", "Published by the authors", "not published on ImageNet-A"),
         ("ImageNet-R", "Top-1, measured by the authors", "not published on ImageNet-R"),
         ("Renditions and sketches", "Latency (ms)", "not measured yet"),
-        ("Drop block", "Value", "not stated"),
+        ("Drop block", "Value", "not found"),
         ("Latency, FP16, GPU", "ms", "not measured yet"),  # what a run can give
     ],
 )

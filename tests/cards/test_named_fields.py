@@ -44,9 +44,9 @@ def model(tmp_path: Path) -> str:
         ("MLP ratio", "4"),
         ("QKV bias", "yes"),
         ("Dropout before the classifier", "0.2"),
-        ("Dropout", "not stated"),  # there are three
-        ("Window size of the teacher", "not stated"),
-        ("Head count of the teacher", "not stated"),
+        ("Dropout", "not found"),  # there are three
+        ("Window size of the teacher", "not found"),
+        ("Head count of the teacher", "not found"),
     ],
 )
 def test_a_cell_and_a_label_get_the_value(model: str, asked: str, answer: str) -> None:
