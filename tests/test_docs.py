@@ -109,7 +109,8 @@ def desk(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, foolbox_im
         place.mkdir(parents=True, exist_ok=True)
         (place / f"{number:02}.jpg").write_bytes(photograph.data)
     (folder / "photo.jpg").write_bytes(foolbox_images[0].data)
-    (folder / "README.md").write_text(CARD)
+    for name in ("README.md", "card.md"):
+        (folder / name).write_text(CARD)
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     monkeypatch.chdir(folder)
     return folder

@@ -364,7 +364,7 @@ class Narrative:
         missing += [] if slices.slice_results(self.ledger).measured else ["accuracy by group of images"]
         missing += [] if any(i.name.corruption for i in self._numbers) else ["accuracy under corruption"]
         if missing:
-            yield f"Not measured: {enumerate_words(missing)}."
+            yield f"Not measured on at least {ENOUGH} images: {enumerate_words(missing)}."
 
     def _title(self, item: Evidence) -> str:
         return short_title(self.benchmarks[item.name.benchmark.removeprefix("documented.")])

@@ -332,7 +332,7 @@ def render_card(ledger: Ledger, template: Path | None = None, *, sidecar: str | 
 
 def _references(references: References) -> str:
     listed = references.listed()
-    summary = "What the numbers in brackets stand for; each is a link to the very place"
+    summary = "What the numbers in brackets stand for; each is a link to the source"
     folded = f"<details>\n<summary>{summary}</summary>\n\n{listed}\n\n</details>"
     return f"## References\n\n{folded}" if listed else ""
 
