@@ -36,12 +36,6 @@ def enumerate_words(words: Iterable[str]) -> str:
     return " and ".join([", ".join(words[:-1]), words[-1]]) if len(words) > 1 else "".join(words)
 
 
-def alternatives(words: Iterable[str]) -> str:
-    """a, b or c."""
-    words = list(words)
-    return " or ".join([", ".join(words[:-1]), words[-1]]) if len(words) > 1 else "".join(words)
-
-
 def cell(value: object) -> str:
     """Text from outside as plain Markdown text: no line breaks, no table bars, no HTML, no links."""
     text = " ".join(str(value).split())

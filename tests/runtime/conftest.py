@@ -22,6 +22,16 @@ from harness.runtime.rows import ShardRows
 
 PLAIN = Preprocessing(resize=None, crop=(8, 8), interpolation="nearest", mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5))
 CLASSES = 12
+SUITE = """
+name: photographs
+title: The demo photographs
+description: Twenty photographs, and a corruption of them.
+benchmarks:
+  - foolbox-imagenet-20
+  - {name: foolbox-imagenet-20-c-generated, corruptions: [gaussian_noise], severities: [3]}
+metrics: [accuracy, calibration, corruption]
+"""
+"""The demo photographs and one corruption of them, for runs on several workers."""
 
 
 @dataclass

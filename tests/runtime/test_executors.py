@@ -17,6 +17,7 @@ from harness.errors import ExitCode, HarnessError
 from harness.runtime import processes
 from harness.runtime.executors import MOST_IMAGES, TASK_SECONDS, Scheduler
 from harness.settings import Settings
+from tests.runtime.conftest import SUITE
 
 SIZE = 512
 
@@ -87,17 +88,6 @@ class TestScheduler:
             count = chance.randint(1, 60)
             found, _ = spread(SimulatedPool(rates, joins, dies), count, jobs=2)
             assert sorted(found) == each_once(count, 2)
-
-
-SUITE = """
-name: photographs
-title: The demo photographs
-description: Twenty photographs, and a corruption of them.
-benchmarks:
-  - foolbox-imagenet-20
-  - {name: foolbox-imagenet-20-c-generated, corruptions: [gaussian_noise], severities: [3]}
-metrics: [accuracy, calibration, corruption]
-"""
 
 
 @pytest.mark.slow

@@ -20,21 +20,13 @@ from harness.data.local import LocalDataset
 from harness.errors import HarnessError, MissingInputError
 from harness.runtime import ray_executor
 from harness.runtime.ray_executor import RayPool
+from tests.runtime.conftest import SUITE
 
 ray = pytest.importorskip("ray", reason="Ray is not installed: pip install -e '.[ray]'")
 pytestmark = pytest.mark.filterwarnings(
     "ignore::DeprecationWarning", "ignore::FutureWarning", "ignore::ResourceWarning"
 )
 NODE = {"num_cpus": 2, "object_store_memory": 80_000_000}  # about the least that Ray takes
-SUITE = """
-name: photographs
-title: The demo photographs
-description: Twenty photographs, and a corruption of them.
-benchmarks:
-  - foolbox-imagenet-20
-  - {name: foolbox-imagenet-20-c-generated, corruptions: [gaussian_noise], severities: [3]}
-metrics: [accuracy, calibration, corruption]
-"""
 
 
 def test_without_ray_it_is_said_which_extra_brings_it(monkeypatch: pytest.MonkeyPatch) -> None:
