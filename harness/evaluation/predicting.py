@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
+from heapq import merge
 from itertools import groupby
 
 import numpy as np
@@ -29,7 +30,7 @@ from harness.progress import Reporter
 from harness.runtime.batches import decode_batch, decoding
 from harness.runtime.choosing import AGREEMENT_IMAGES, Choice, candidates, choose
 from harness.runtime.decoding import Images
-from harness.runtime.engine import Job, Samples, Shard
+from harness.runtime.engine import Job, Samples, Shard, shards_of
 from harness.runtime.execution import ExecutionConfig, fixed_config, resolve_device
 from harness.runtime.executors import Executor, InThisProcess, LocalProcesses, Pool, Scheduler
 from harness.runtime.hardware import describe
@@ -206,15 +207,14 @@ def _predict(run: _Run, jobs: Sequence[_Job]) -> dict[str, HarnessError]:
         for group in _by_images(jobs):
             dataset = group[0].condition.opened
             images, samples = Images(dataset, run.identity.preprocessing), Samples.of(dataset)
-            work = []
+            parts = []
             for job in group:
                 pixels = images.pixels(generated_cell(job.condition, settings))
-                work.append((job, Job(job.title, job.projections, samples, pixels, settings.keep_logits)))
-            for start in range(0, len(group[0].condition.samples), size):
-                for job, at_work in work:
-                    first, last = np.searchsorted(job.todo, (start, start + size))
-                    if first < last and job.title not in failed:
-                        yield Shard(at_work, job.todo[first:last].tolist())
+                at_work = Job(job.title, job.projections, samples, pixels, settings.keep_logits)
+                parts.append(shards_of(at_work, job.todo, size))
+            for shard in merge(*parts, key=lambda shard: shard.positions[0] // size):
+                if shard.job.name not in failed:
+                    yield shard
 
     todo = sum(len(job.todo) for job in jobs)
     with _executor(run, jobs, write, todo) as executor:

@@ -165,13 +165,13 @@ class Shard:
     """Ascending, in the condition's order; those of a fixed range that have no stored prediction yet."""
 
 
-def shards_of(job: Job, todo: Sequence[int], size: int) -> Iterator[Shard]:
+def shards_of(job: Job, todo: Iterable[int], size: int) -> Iterator[Shard]:
     """The shards of a condition: its fixed ranges of `size` positions, as far as they are in `todo` (ascending).
 
     `size` is a multiple of the batch size, so that it never decides which images share a batch.
     """
     for _, members in groupby(todo, key=lambda position: position // size):
-        yield Shard(job, list(members))
+        yield Shard(job, [int(position) for position in members])
 
 
 def predict(
