@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from harness.errors import ExitCode, HarnessError, MissingInputError, unknown_name
 from harness.progress import Reporter
-from harness.settings import Settings, default_home, hub_is_offline, parse_input_sizes, parse_target
+from harness.settings import DTYPES, Settings, default_home, hub_is_offline, parse_input_sizes, parse_target
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -112,7 +112,7 @@ def evaluate(
     data: Data | None = None,
     output: str | Path | None = None,
     until: str | None = None,
-    limit: int | None = None,
+    limit: float | None = None,
     corruption_images: int | None = None,
     batch_size: int = 32,
     shard_size: int = 512,
@@ -151,14 +151,15 @@ def evaluate(
             nothing is written but the store.
         until: METRIC:POINTS, such as "mce:0.5" or "top1:1.0": run a random sample of the passes, until the metric's 95 %
             interval reaches no further than so many points to either side.
-        limit: images a benchmark: seeded, class-balanced, marked as partial.
+        limit: images a benchmark, or below 1 the share of them: seeded, class-balanced, marked as partial.
         corruption_images: base images in every corruption cell.
         batch_size: images a forward pass.
         shard_size: images a stored shard, which is what a kill loses at most.
         workers: decoding threads, or processes beside a GPU; None for one a core.
         device: auto, cpu, cuda, cuda:N or mps; several with commas, as in "cuda:0,cuda:1", for a worker on each.
         executor: local, or ray for the Ray cluster at RAY_ADDRESS (one of this machine alone without that variable).
-        precision: fp32, tf32, bf16, fp16, or auto for the fastest here of fp32 and bf16 that agrees with fp32.
+        precision: fp32, tf32, bf16, fp16 (or PyTorch's names of them), or auto for the fastest here of fp32 and bf16 that
+            agrees with fp32.
         layout: contiguous, channels_last, or auto for the faster one here; None for channels_last where the network has
             convolutions.
         labels: what the outputs are, where the checkpoint doesn't prove it: the name of a label space, or a list of the classes
@@ -211,7 +212,7 @@ def evaluate(
         workers=workers,
         device=device,
         executor=executor,
-        precision=precision,
+        precision=DTYPES.get(precision, precision),
         layout=layout,
         labels=_labels(labels),
         img_size=img_size,
@@ -291,7 +292,7 @@ def plan(
     *,
     data: Data | None = None,
     until: str | None = None,
-    limit: int | None = None,
+    limit: float | None = None,
     corruption_images: int | None = None,
     batch_size: int = 32,
     device: str = "auto",
@@ -340,7 +341,7 @@ def plan(
         batch_size=batch_size,
         device=device,
         executor=executor,
-        precision="fp32" if precision == "auto" else precision,
+        precision="fp32" if precision == "auto" else DTYPES.get(precision, precision),
         layout=None if layout == "auto" else layout,
         labels=_labels(labels),
         img_size=img_size,
@@ -407,7 +408,7 @@ def predictions(
         img_size=img_size,
         crop_pct=crop_pct,
         interpolation=interpolation,
-        precision=precision,
+        precision=DTYPES.get(precision, precision),
     )
     frame = stored_predictions(resolve(str(model)), benchmark, condition, settings)
     if output is not None:
@@ -978,7 +979,7 @@ def corrupt(
     sheet: str | Path | None = None,
     benchmark: str | None = None,
     data: Data | None = None,
-    limit: int | None = None,
+    limit: float | None = None,
     seed: int = 0,
     offline: bool = False,
     confirm: Callable[[str], bool] | None = None,
@@ -996,7 +997,7 @@ def corrupt(
         sheet: an image file for a contact sheet of all corruptions.
         benchmark: corrupt all its images, such as imagenet-val.
         data: where they are.
-        limit: only so many images: seeded, class-balanced.
+        limit: only so many images, or below 1 such a share: seeded, class-balanced.
         seed: decides what is random, with the image's name.
         offline: fetch nothing.
         confirm: asked before images are downloaded; without it the answer is no.

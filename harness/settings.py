@@ -38,6 +38,8 @@ def hub_is_offline() -> bool:
 
 
 PRECISIONS = ("fp32", "tf32", "bf16", "fp16")
+DTYPES = {"float32": "fp32", "float": "fp32", "bfloat16": "bf16", "float16": "fp16", "half": "fp16"}
+"""PyTorch's names of precisions."""
 AUTO = "auto"
 """Precision or layout that is chosen by a measurement here."""
 FILTERS = ("nearest", "bilinear", "bicubic", "lanczos", "box", "hamming")
@@ -104,8 +106,8 @@ class Settings:
     """Fetch what may be fetched without asking."""
     until: Target | None = None
     """Stop when this is precise enough, each benchmark that has the metric by itself; None for all images."""
-    limit: int | None = None
-    """Images a condition: the first of its class-balanced order."""
+    limit: float | None = None
+    """Images a condition, or below 1 the share of them: the first of its class-balanced order."""
     corruption_images: int | None = None
     """Base images in every generated or official corruption cell; None for `limit`."""
     corruption_seed: int = 0
@@ -168,8 +170,12 @@ class Settings:
             "img_size",
         ):
             value = getattr(self, what)
-            if value is not None and value <= 0:
+            if value is not None and not 0 < value < math.inf:
                 raise UsageError(f"{what.replace('_', ' ')} is {value}.", remedy="Give a number above 0.")
+        if self.limit is not None and self.limit > 1 and self.limit != int(self.limit):
+            raise UsageError(
+                f"limit is {self.limit:g}.", remedy="Give a whole number of images, or a share of them below 1."
+            )
         if self.until is not None and (self.limit or self.corruption_images):
             option = "--limit" if self.limit else "--corruption-images"
             raise UsageError(
@@ -198,9 +204,10 @@ class Settings:
                 remedy="Name devices of one kind, such as cuda:0,cuda:1.",
             )
 
-    def images_of(self, *, corrupted: bool) -> int | None:
-        """Images to run of a condition; None for all."""
-        return self.corruption_images or self.limit if corrupted else self.limit
+    def images_of(self, size: int, *, corrupted: bool) -> int:
+        """Images to run of a condition that has `size` of them."""
+        most = (corrupted and self.corruption_images) or self.limit or size
+        return min(size, math.ceil(round(most * size, 6)) if most < 1 else int(most))
 
 
 def parse_target(option: str | None) -> Target | None:

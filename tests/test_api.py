@@ -56,6 +56,7 @@ ONLY_PRINTING = {
     "output": {"compare"},  # where the table goes
     "diff": {"fill"},
     "yes": {"push"},  # no `confirm`
+    "config": {"run", "plan"},  # in Python a dictionary's `**`
 }
 """Options that say how results are shown, and the verbs that have them."""
 

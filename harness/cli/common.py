@@ -10,6 +10,7 @@ from functools import wraps
 from typing import Annotated, ParamSpec
 
 import typer
+from typer.core import TyperCommand
 
 import harness
 from harness.errors import ExitCode, HarnessError
@@ -28,6 +29,25 @@ app = typer.Typer(
 
 _Options = ParamSpec("_Options")
 
+_ELSEWHERE = {
+    "--tasks": "--suite NAME, or --data DIR for data of your own: `harness list suites` names them",
+    "--model-args": "--model with the checkpoint itself, such as hf:ORG/NAME or timm:NAME",
+    "--model_args": "--model with the checkpoint itself, such as hf:ORG/NAME or timm:NAME",
+    "--dataset": "--data DIR, or --suite NAME",
+}
+"""What other evaluation harnesses call things, and what does it here."""
+
+
+class _Command(TyperCommand):
+    """A verb that answers the options of other tools with its own."""
+
+    def parse_args(self, ctx: typer.Context, args: list[str]) -> list[str]:  # type: ignore[override]
+        own = {name for parameter in self.params for name in parameter.opts}
+        for name in (arg.partition("=")[0] for arg in args):
+            if name in _ELSEWHERE and name not in own:
+                raise typer.BadParameter(f"There is no {name} here. Give {_ELSEWHERE[name]}.", ctx)
+        return super().parse_args(ctx, args)
+
 
 def verb(name: str | None = None) -> Callable[[Callable[_Options, ExitCode | None]], Callable[_Options, None]]:
     """Adds a verb to the application. A user's error is a sentence on stderr with its exit code; Ctrl-C is 130.
@@ -37,7 +57,7 @@ def verb(name: str | None = None) -> Callable[[Callable[_Options, ExitCode | Non
     """
 
     def add(function: Callable[_Options, ExitCode | None]) -> Callable[_Options, None]:
-        @app.command(name)
+        @app.command(name, cls=_Command)
         @wraps(function)
         def run(*args: _Options.args, **kwargs: _Options.kwargs) -> None:
             try:

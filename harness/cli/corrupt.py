@@ -30,7 +30,7 @@ def corrupt(
         str | None, typer.Option("--benchmark", "-b", help="Corrupt a whole benchmark, e.g. imagenet-val.")
     ] = None,
     data: options.Data = None,
-    limit: Annotated[int | None, typer.Option(min=1, help="Only N images: seeded, class-balanced.")] = None,
+    limit: options.Limit = None,
     seed: Annotated[int, typer.Option(help="Decides what is random, with the image's name.")] = 0,
     offline: options.Offline = False,
 ) -> ExitCode:

@@ -22,10 +22,55 @@ def one_of(kind: str, *known: str) -> Callable[[str], str]:
     return check
 
 
+def _limit(given: str | float) -> float:
+    number = float(given)
+    return int(number) if number.is_integer() else number
+
+
+def _batch_size(given: str | int) -> int:
+    if given == "auto":
+        raise typer.BadParameter(
+            "a batch that memory can't hold runs in halves by itself, so give the most that you would like: --batch-size 256."
+        )
+    return int(given)
+
+
+def _from_file(context: typer.Context, path: Path | None) -> Path | None:
+    """Makes the options of a file the defaults, so that those of the command line go before them."""
+    if path is None:
+        return None
+    import yaml
+
+    try:
+        found = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise typer.BadParameter(f"{path} can't be read: {error}") from error
+    if not isinstance(found, dict):
+        raise typer.BadParameter(f"{path} is not a mapping of options, such as limit: 1000.")
+    known = {
+        name.removeprefix("--"): parameter
+        for parameter in context.command.params
+        for name in parameter.opts
+        if name.startswith("--") and name not in ("--config", "--help")
+    }
+    defaults: dict[str, object] = {}
+    for key, value in found.items():
+        if key not in known:
+            raise typer.BadParameter(f"{path}: {unknown_name('option', str(key), known)}")
+        name, several = str(known[key].name), getattr(known[key], "multiple", False)
+        if name in defaults:
+            raise typer.BadParameter(f"{path}: {key} is another name of an option that it has already.")
+        if several and isinstance(value, dict):
+            value = [f"{benchmark}={place}" for benchmark, place in value.items()]
+        defaults[name] = [value] if several and not isinstance(value, list) else value
+    context.default_map = {name: value for name, value in defaults.items() if value is not None}
+    return path
+
+
 _MODEL_HELP = "Registry name, hf:ORG/NAME[@REV], timm:NAME, torchvision:NAME[@WEIGHTS], or a local folder."
 _BY_HELP = "Slice by this too: NAME or NAME/GROUP of `harness list slicings`, or a column. Several are crossed."
 _JPEG_HELP = "Pass generated corruptions through JPEG quality 85, as the official files were."
-_SEED_HELP = "Other random corruptions of the same images; another protocol."
+_SEED_HELP = "Other random corruptions of the same images, another protocol. All else that is random has a fixed seed."
 _IMAGES_HELP = "Base images in every corruption cell: the same N seeded, class-balanced ones."
 _LABELS_HELP = "What the outputs are, where the checkpoint doesn't prove it: a label space, or each class in order."
 _SLICES_HELP = "Your own slices: a .csv or .parquet with sample_id or file_name, and a column a slicing."
@@ -35,7 +80,7 @@ _UNTIL_HELP = (
     "Run a random sample of the passes until this is so precise, e.g. mce:0.5 for a 95 % interval of ± 0.5 points. "
     "Metrics: mce, mean-error, top1."
 )
-_LIMIT_HELP = "Only N images a benchmark: seeded, class-balanced, marked as partial."
+_LIMIT_HELP = "Only N images a benchmark, or a share of them such as 0.1: seeded, class-balanced, marked as partial."
 _SECONDS_HELP = "Time limit of each measurement of speed or energy, in seconds."
 
 Model = Annotated[str, typer.Option("--model", "-m", help=_MODEL_HELP)]
@@ -45,11 +90,13 @@ Suite = Annotated[str | None, typer.Option("--suite", "-s", help=_SUITE_HELP)]
 Data = Annotated[list[str] | None, typer.Option("--data", help=_DATA_HELP)]
 OwnData = Annotated[list[str] | None, typer.Option("--data", help=_OWN_DATA_HELP)]
 Until = Annotated[str | None, typer.Option("--until", metavar="METRIC:POINTS", help=_UNTIL_HELP)]
-Limit = Annotated[int | None, typer.Option("--limit", min=1, help=_LIMIT_HELP)]
+Limit = Annotated[float | None, typer.Option("--limit", parser=_limit, metavar="N", help=_LIMIT_HELP)]
 CorruptionImages = Annotated[int | None, typer.Option(min=1, help=_IMAGES_HELP)]
 CorruptionJpeg = Annotated[bool, typer.Option("--corruption-jpeg/--no-corruption-jpeg", help=_JPEG_HELP)]
-CorruptionSeed = Annotated[int, typer.Option("--corruption-seed", min=0, help=_SEED_HELP)]
-BatchSize = Annotated[int, typer.Option(min=1, help="Images a forward pass.")]
+CorruptionSeed = Annotated[int, typer.Option("--corruption-seed", "--seed", min=0, help=_SEED_HELP)]
+BatchSize = Annotated[
+    int, typer.Option("--batch-size", "-b", parser=_batch_size, metavar="N", help="Images a forward pass.")
+]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps; cuda:0,cuda:1 for a worker on each.")]
 Executor = Annotated[
     str, typer.Option(help="local, or ray: the Ray cluster at RAY_ADDRESS, else one of this machine alone.")
@@ -63,6 +110,14 @@ Labels = Annotated[list[str] | None, typer.Option("--labels", help=_LABELS_HELP)
 Slices = Annotated[Path | None, typer.Option("--slices", help=_SLICES_HELP)]
 By = Annotated[list[str] | None, typer.Option("--by", help=_BY_HELP)]
 Offline = Annotated[bool, typer.Option("--offline", help="Fetch nothing (as HF_HUB_OFFLINE=1).")]
+Config = Annotated[
+    Path | None,
+    typer.Option(
+        is_eager=True,
+        callback=_from_file,
+        help="A YAML file of these options by their long names, such as batch-size: 64; options given here go before it.",
+    ),
+]
 Output = Annotated[Path | None, typer.Option("--output", "-o", help="Folder for evidence.json and card.md.")]
 Format = Annotated[
     str, typer.Option("--format", help="What to print: table or json.", callback=one_of("format", "table", "json"))

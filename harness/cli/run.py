@@ -36,7 +36,11 @@ def run(
     executor: options.Executor = "local",
     precision: Annotated[
         str,
-        typer.Option(help="fp32, tf32, bf16, fp16, or auto: the fastest here of fp32 and bf16 that agrees with fp32."),
+        typer.Option(
+            "--precision",
+            "--dtype",
+            help="fp32, tf32, bf16, fp16, or auto: the fastest here of fp32 and bf16 that agrees with fp32.",
+        ),
     ] = "fp32",
     layout: Annotated[
         str | None,
@@ -63,6 +67,7 @@ def run(
     seconds: options.Seconds = 60.0,
     slices: options.Slices = None,
     by: options.By = None,
+    config: options.Config = None,
     output_format: options.Format = "table",
 ) -> ExitCode:
     """Run a suite on a model: predictions, metrics with intervals, a ledger and a Markdown card.
@@ -97,6 +102,8 @@ def run(
     `harness run --suite robustness --model regnet-y-040 --device cuda:0,cuda:1`
 
     `harness run --suite full --model regnet-y-040 --executor ray`
+
+    `harness run --config run.yaml --limit 0.1`
     """
     if offline:
         stay_offline()
@@ -191,7 +198,12 @@ def plan(
     device: options.Device = "auto",
     executor: options.Executor = "local",
     precision: Annotated[
-        str, typer.Option(help="fp32, bf16, fp16, or auto (planned as fp32: the choice is made when it runs).")
+        str,
+        typer.Option(
+            "--precision",
+            "--dtype",
+            help="fp32, bf16, fp16, or auto (planned as fp32: the choice is made when it runs).",
+        ),
     ] = "fp32",
     layout: Annotated[
         str | None, typer.Option(help="contiguous, channels_last, or auto (planned as the default).")
@@ -205,6 +217,7 @@ def plan(
     seconds: options.Seconds = 60.0,
     offline: options.Offline = False,
     probe: Annotated[bool, typer.Option(help="Time a few batches to estimate how long the run takes.")] = True,
+    config: options.Config = None,
     output_format: options.Format = "table",
 ) -> ExitCode:
     """Show what a run would do, without running it: conditions, images, what is stored, what is missing, time, disk.

@@ -88,8 +88,7 @@ class Condition:
 
     def published_images(self, settings: Settings) -> int:
         """Images it would have, by the published size of its benchmark and the limits that were asked for."""
-        most = settings.images_of(corrupted=self.benchmark.corruptions is not None)
-        return min(self.benchmark.size, most or self.benchmark.size)
+        return settings.images_of(self.benchmark.size, corrupted=self.benchmark.corruptions is not None)
 
     @property
     def notes(self) -> list[str]:
@@ -267,10 +266,10 @@ def _opened(conditions: list[Condition], settings: Settings, reporter: Reporter,
         dataset = shared[place]
         if isinstance(dataset, HarnessError):
             return replace(condition, missing=dataset)
-        most = settings.images_of(corrupted=condition.benchmark.corruptions is not None)
+        images = settings.images_of(len(dataset), corrupted=condition.benchmark.corruptions is not None)
         if condition.benchmark.is_own:  # its size is known now
             condition = replace(condition, benchmark=dataset.benchmark)
-        return replace(condition, dataset=dataset, images=min(len(dataset), most or len(dataset)))
+        return replace(condition, dataset=dataset, images=images)
 
     return [open_one(condition) for condition in conditions]
 

@@ -131,7 +131,7 @@ def _as_options(flag: str, value: object) -> list[str]:
             return [f"{flag} {width}x{height}"]
         case tuple():
             return [part for one in value for part in _as_options(flag, one)]
-        case float():
+        case float() if value != int(value):
             return [f"{flag} {value:g}"]
         case _:
             return [f"{flag} {shlex.quote(value.name if isinstance(value, Path) else str(value))}"]

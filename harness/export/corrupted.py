@@ -84,15 +84,10 @@ def corrupt_benchmark(
     if location.found == "hub" and not confirm(f"{name} is not on this machine. Download {location}?"):
         raise MissingInputError(f"{name} is not on this machine.", remedy=benchmark.get)
     dataset = open_dataset(benchmark, location, cache=settings.home / "data")
-    with reporter.progress("Base images", min(len(dataset), settings.limit or len(dataset))) as advance:
+    images = settings.images_of(len(dataset), corrupted=False)
+    with reporter.progress("Base images", images) as advance:
         result = write_official_layout(
-            dataset,
-            output,
-            names or [*IMAGENET_C, *EXTRA],
-            severities or SEVERITIES,
-            seed,
-            advance,
-            limit=settings.limit,
+            dataset, output, names or [*IMAGENET_C, *EXTRA], severities or SEVERITIES, seed, advance, limit=images
         )
     for why in result.unreadable:
         reporter.note(f"harness: left out: {why}")

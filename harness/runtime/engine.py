@@ -83,7 +83,7 @@ class DeviceProjection:
         wanted = to_device(torch.from_numpy(np.maximum(own, 0)), scores.device)
         indices, values = top_classes(scores)
         target, *others = (
-            column.to("cpu", non_blocking=True)
+            column.to("cpu", non_blocking=column.is_cuda)
             for column in (
                 scores.gather(1, wanted[:, None])[:, 0],
                 torch.logsumexp(scores, 1),
@@ -244,8 +244,8 @@ def _launch(
     except HarnessError as error:  # out of memory
         return _raising(error)
     started = {projection.name: projection.start(logits, labels[readable]) for projection in projections}
-    finite = torch.isfinite(logits).all(dim=1).to("cpu", non_blocking=True)
-    kept = logits.to(torch.float16).to("cpu", non_blocking=True) if job.keep_logits else None
+    finite = torch.isfinite(logits).all(dim=1).to("cpu", non_blocking=logits.is_cuda)
+    kept = logits.to(torch.float16).to("cpu", non_blocking=logits.is_cuda) if job.keep_logits else None
     answered = torch.cuda.Event(blocking=True) if device.type == "cuda" else None
     if answered is not None:
         answered.record(torch.cuda.current_stream(device))
