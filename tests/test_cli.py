@@ -83,7 +83,7 @@ class TestUsage:
             ([*RUN, "--data", "imagenet-val=a", "--data", "imagenet-val=b"], "--data imagenet-val is given twice"),
             ([*RUN, "--data", "imagenet-vall=a"], "Unknown benchmark 'imagenet-vall'"),
             ([*RUN, "--format", "xml"], "Unknown format 'xml'"),
-            ([*RUN, "--limit", "0"], "--limit"),
+            ([*RUN, "--limit", "0"], "limit is 0"),
             ([*RUN, "--batch-size", "many"], "--batch-size"),
             (["run", "--suite", "imagenet"], "--model"),
             (["list", "modles"], "Did you mean models?"),
