@@ -131,8 +131,8 @@ def _as_options(flag: str, value: object) -> list[str]:
             return [f"{flag} {width}x{height}"]
         case tuple():
             return [part for one in value for part in _as_options(flag, one)]
-        case float() if value != int(value):
-            return [f"{flag} {value:g}"]
+        case float():
+            return [f"{flag} {value:.10g}"]
         case _:
             return [f"{flag} {shlex.quote(value.name if isinstance(value, Path) else str(value))}"]
 
