@@ -128,6 +128,9 @@ class Benchmark(_Entry):
     """How the outputs of a model with other classes are read; in a file a shipped map by its name, or a record."""
     other_classes: bool = False
     """Whether its copies also have folders of classes that are not scored."""
+    class_in_name: str | None = None
+    """For images whose names say their class: a regular expression of a file name, with the group `class`. Other groups are
+    annotations."""
     texture_in_name: str | None = None
     """For images whose shape and texture show different classes: a regular expression of the sample id, with the classes as
     groups `shape` and `texture`."""

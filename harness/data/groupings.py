@@ -236,7 +236,7 @@ def _by_statistic(entry: SlicingEntry, subjects: Subjects) -> Grouping:
 
 def _by_table(entry: SlicingEntry, subjects: Subjects) -> Grouping:
     if subjects.table is None:
-        message = f"Places and incomes stand in the table of {subjects.benchmark.name}, which is not here."
+        message = f"The slicing {entry.name} is read from the copy of {subjects.benchmark.name}, which is not here."
         raise MissingInputError(message, remedy=f"Give the copy with its table: --data {subjects.benchmark.name}=DIR")
     column = subjects.table[[entry.option]]
     if entry.option == "income":

@@ -24,7 +24,7 @@ import pandas as pd
 from harness.data.catalog import Benchmark
 from harness.data.images import UnreadableImageError
 from harness.data.layouts.detection import detect
-from harness.data.layouts.package import PackageFiles
+from harness.data.layouts.named_files import package_files
 from harness.data.layouts.rows import hub_dataset
 from harness.data.locations import Location, condition_folder
 from harness.data.manifest import build_manifest, coverage_notes, load_manifest, manifest_key, no_images, save_table
@@ -145,8 +145,7 @@ def find_source(
     """
     if location.found == "package" and benchmark.package is not None:
         assert location.path is not None  # it was located
-        layout = f"files of the package {benchmark.package.module}"
-        return PackageFiles(location.path, layout, benchmark.package, space), []
+        return package_files(location.path, benchmark.package, space), []
     root = location.path
     if location.repository is not None:
         hub = benchmark.hub

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Literal
 
 from harness.data.catalog import Benchmark
-from harness.data.layouts.package import package_folder
+from harness.data.layouts.named_files import package_folder
 from harness.errors import HarnessError, MissingInputError, UsageError
 
 _HUB_PREFIX = "hf:"

@@ -102,6 +102,14 @@ class Source(ABC):
         """What is in the folder that was found, or in one below it."""
         return list_folder(self.root / folder, f"{folder}/" if folder else "")
 
+    def images(self, folder: str = "", *, nested: bool) -> list[FileStamp]:
+        """The images in the folder that was found, or in one below it; with those of all folders in it where `nested`."""
+        listing = self.listing(folder)
+        below = listing.folders if nested else ()
+        return listing.images + [
+            s for name in below for s in self.images(f"{folder}/{name}" if folder else name, nested=True)
+        ]
+
     def annotations(self) -> pd.DataFrame | None:
         """Annotations that the copy comes with, indexed by sample id. Raises HarnessError where they are damaged."""
         return None

@@ -42,10 +42,27 @@ PUBLISHED_SIZES = {
     "imagenet-sketch": 50_889,
     "imagenet-c": 50_000,
     "foolbox-imagenet-20": 20,
+    "imagenet-3dcc": 50_000,
+    "imagenet-hard": 10_980,
     "dollar-street": 4308,
     "cue-conflict": 1280,
     "shape-edges": 160,
     "shape-silhouettes": 160,
+    **dict.fromkeys((f"model-vs-human-{kind}" for kind in ("sketch", "stylized")), 800),
+    **dict.fromkeys(
+        (f"model-vs-human-{kind}" for kind in ("phase-scrambling", "power-equalisation", "false-colour")), 1120
+    ),
+    **dict.fromkeys(
+        (
+            f"model-vs-human-{kind}"
+            for kind in ("colour", "contrast", "high-pass", "low-pass", "rotation", "uniform-noise")
+        ),
+        1280,
+    ),
+    **dict.fromkeys((f"model-vs-human-eidolon{kind}" for kind in ("i", "ii", "iii")), 1280),
+    "imagenet-d-background": 3764,
+    "imagenet-d-texture": 498,
+    "imagenet-d-material": 573,
     "objectnet": 18_574,
     **dict.fromkeys(
         (f"imagenet-9-{kind}" for kind in ("original", "mixed-same", "mixed-rand", "only-fg", "no-fg")), 4050

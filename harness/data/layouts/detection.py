@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from harness.data.layouts.class_folders import class_folders
 from harness.data.layouts.dollar_street import dollar_street
 from harness.data.layouts.labelled_files import flat_folder, hub_metadata, images_and_labels
+from harness.data.layouts.named_files import named_files
 from harness.data.layouts.rows import parquet_files, saved_dataset
 from harness.data.layouts.shards import tar_shards
 from harness.data.sources import Place, Source, list_folder
@@ -22,12 +23,16 @@ class Layout:
     """What a copy looks like, for people."""
     find: Callable[[Place], Source | None]
     """The copy at exactly this file or folder; None where it has another layout."""
-    label_sets: bool = False
-    """Whether it says which classes are right where a sample may have several."""
+    label_sets: frozenset[bool] = frozenset({False})
+    """Whether it says which one class is right (False), or which ones where that may be several (True), or either."""
 
 
+_EITHER = frozenset({False, True})
 LAYOUTS = (
-    Layout("saved data set      DIR/dataset_info.json and DIR/state.json (Dataset.save_to_disk)", saved_dataset),
+    Layout("images named by class  DIR/.../0001_cl_dnn_cr_oven_40_NAME.png (model-vs-human)", named_files),
+    Layout(
+        "saved data set      DIR/dataset_info.json and DIR/state.json (Dataset.save_to_disk)", saved_dataset, _EITHER
+    ),
     Layout(
         "images and labels   DIR/images/NAME.JPEG ... and DIR/labels.csv (file_name, and label, name or wnid)",
         images_and_labels,
@@ -42,13 +47,15 @@ LAYOUTS = (
     ),
     Layout("WebDataset shards   DIR/NAME-000000.tar ... (an image and a .cls a sample)", tar_shards),
     Layout(
-        "Parquet             DIR/validation-00000-of-00014.parquet ... (image.bytes, image.path, label)", parquet_files
+        "Parquet             DIR/validation-00000-of-00014.parquet ... (image.bytes, image.path, label)",
+        parquet_files,
+        _EITHER,
     ),
     Layout(
         "flat folder         DIR/ILSVRC2012_val_00000001.JPEG ... with labels.csv or LOC_val_solution.csv beside it",
         flat_folder,
     ),
-    Layout("Dollar Street       DIR/assets/... and DIR/images_v2_imagenet_test.csv", dollar_street, label_sets=True),
+    Layout("Dollar Street       DIR/assets/... and DIR/images_v2_imagenet_test.csv", dollar_street, frozenset({True})),
 )
 """The layouts in the order in which they are looked for."""
 
@@ -75,7 +82,7 @@ def detect(place: Place) -> tuple[Source, list[str]]:
 
 def _source_at(place: Place) -> Source | None:
     for layout in LAYOUTS:
-        if layout.label_sets == place.benchmark.label_sets and (source := layout.find(place)) is not None:
+        if place.benchmark.label_sets in layout.label_sets and (source := layout.find(place)) is not None:
             return source
     compressed = [name for name in sorted(place.others) if name.endswith((".tar.gz", ".tgz", ".zip"))]
     if compressed and not place.benchmark.label_sets:

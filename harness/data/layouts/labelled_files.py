@@ -11,18 +11,7 @@ from functools import partial
 from pathlib import Path, PurePosixPath
 
 from harness.data.annotations import IMAGENET_X, validation_labels, validation_labels_file
-from harness.data.sources import (
-    Entry,
-    FileStamp,
-    Index,
-    Place,
-    Source,
-    as_class,
-    checked_class,
-    ignored_note,
-    list_folder,
-    stamp_of,
-)
+from harness.data.sources import Entry, FileStamp, Index, Place, Source, as_class, checked_class, ignored_note, stamp_of
 from harness.errors import HarnessError, MissingInputError
 from harness.labels.spaces import LabelSpace, enumerated
 
@@ -48,17 +37,12 @@ class LabelledFiles(Source):
     """Whether images may lie in folders below."""
 
     def stamps(self) -> list[FileStamp]:
-        images = self._images()
+        images = self.images(nested=self.is_nested)
         return [*images, stamp_of(self.table)] if images else []
-
-    def _images(self, folder: str = "") -> list[FileStamp]:
-        listing = list_folder(self.root / folder, f"{folder}/" if folder else "")
-        below = listing.folders if self.is_nested else ()
-        return listing.images + [s for name in below for s in self._images(f"{folder}/{name}" if folder else name)]
 
     def index(self) -> Index:
         labels = self.read_labels()
-        images = [stamp.path for stamp in self._images()]
+        images = [stamp.path for stamp in self.images(nested=self.is_nested)]
         entries = [Entry(image, labels[image], image) for image in images if image in labels]
         unlabelled = [image for image in images if image not in labels]
         if not entries:

@@ -15,6 +15,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
 from harness.data.catalog import Benchmark
 from harness.data.sources import Entry, FileStamp, Index, Place, Source, checked_class, class_of_each, stamp_of
 from harness.errors import HarnessError, MissingInputError
@@ -53,10 +55,30 @@ class DatasetRows(Source):
         if self.benchmark.is_own:
             columns += ["labels", *_columns_of(datasets.ClassLabel, dataset)]
         label = self._column(columns, dataset)
+        if self.benchmark.label_sets:
+            sets = enumerate(self._label_sets().items())
+            return Index([Entry(name, classes[0], "", row, 0) for row, (name, classes) in sets], list(self.notes))
         path = f"{image}.path"
         names = dataset.select_columns([image]).flatten().select_columns([path])[:][path]
         rows = enumerate(zip(names, self._classes(dataset, label), strict=True))
         return Index([Entry(name or "", index, "", row, 0) for row, (name, index) in rows], list(self.notes))
+
+    def annotations(self) -> pd.DataFrame | None:
+        return pd.DataFrame({"classes": self._label_sets()}) if self.benchmark.label_sets else None
+
+    def _label_sets(self) -> dict[str, tuple[int, ...]]:
+        """The right classes of each row, by a sample id that is the row's number."""
+        dataset, _ = self._dataset()
+        column = self._column([self.benchmark.hub.label or "label" if self.benchmark.hub else "label"], dataset)
+        sets = {}
+        for row, values in enumerate(dataset.select_columns([column])[:][column], start=1):
+            where = f"{self.root}, row {row}, column {column}"
+            if not isinstance(values, list) or not values:
+                raise HarnessError(
+                    f"{where}: {values!r} is no list of classes.", remedy="Give a list of class indices."
+                )
+            sets[f"row-{row:05}"] = tuple(sorted({checked_class(value, self.space, where) for value in values}))
+        return sets
 
     def read(self, file: str, start: int, length: int) -> bytes:
         dataset, image = self._dataset()
