@@ -252,8 +252,12 @@ def _describe_preprocessing(
         steps = f"the short side is resized to {found.resize} pixels ({found.interpolation}) and {crop}"
         source.add("documented.preprocessing.resize", found.resize, size, "pixels, short side")
     else:
-        steps = f"images are resized to {found.resize[0]} × {found.resize[1]} pixels ({found.interpolation})"
-        steps += f" and {crop}" if found.resize != found.crop else ""
+        kept = {"exact": "to", "inside": "to fit inside", "outside": "to cover"}[found.fit]
+        steps = f"images are resized {kept} {found.resize[0]} × {found.resize[1]} pixels ({found.interpolation})"
+        filled = found.fit == "inside" or found.corner
+        steps += (
+            f" and filled up to {height} × {width}" if filled else f" and {crop}" if found.resize != found.crop else ""
+        )
         source.add("documented.preprocessing.resize", square(list(found.resize)), size, "pixels")
     mean, std = (", ".join(f"{value:g}" for value in values) for values in (found.mean, found.std))
     normalisation = f"means {mean} and standard deviations {std}"

@@ -33,7 +33,9 @@ class Preprocessing(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     resize: PositiveInt | tuple[PositiveInt, PositiveInt] | None
-    """Length of the short side in pixels, or exact (height, width), or None for no resizing."""
+    """Length of the short side in pixels, or (height, width), or None for no resizing."""
+    fit: Literal["exact", "inside", "outside"] = Field(default="exact", exclude_if=lambda fit: fit == "exact")
+    """Whether (height, width) is what the image becomes; or keeps its shape inside of that, or around it."""
     crop: Annotated[
         tuple[PositiveInt, PositiveInt], BeforeValidator(lambda size: (size, size) if isinstance(size, int) else size)
     ]
@@ -43,7 +45,11 @@ class Preprocessing(BaseModel):
     """Of red, green and blue, for pixels in [0, 1]."""
     std: tuple[float, float, float]
     crop_offset: Literal["round", "floor"] = "round"
-    """How an odd margin is split: "round" as torchvision and timm do, "floor" as transformers does."""
+    """How an odd margin is split and a length rounded: "round" as torchvision and timm do, "floor" as transformers does."""
+    fill: tuple[int, int, int] = Field(default=(0, 0, 0), exclude_if=lambda fill: not any(fill))
+    """Red, green and blue (0 to 255) of what the crop has beyond the image."""
+    corner: bool = Field(default=False, exclude_if=lambda corner: not corner)
+    """Whether an image smaller than the crop lies in its upper left, and not in its centre."""
     bgr: bool = Field(default=False, exclude_if=lambda is_bgr: not is_bgr)
     """Whether the model takes blue, green and red, in which order `mean` and `std` then are."""
     origin: str = Field(exclude=True, default="")
@@ -76,6 +82,8 @@ class Preprocessing(BaseModel):
             if isinstance(self.resize, tuple):
                 share = crop_pct or self.crop_pct or self.crop[0] / self.resize[0]
                 fields["resize"] = (math.floor(height / share), math.floor(width / share))
+                if self.fit == "outside" and height == width:  # timm then takes the short side
+                    fields |= {"resize": fields["resize"][0], "fit": "exact"}
             elif self.resize is not None or crop_pct is not None:
                 share = crop_pct or self.crop_pct or (min(self.crop) / self.resize if self.resize is not None else 1.0)
                 fields["resize"] = math.floor(min(height, width) / share)
@@ -88,8 +96,11 @@ class Preprocessing(BaseModel):
         elif isinstance(self.resize, int):
             steps = f"short side {self.resize} {self.interpolation}"
         else:
-            steps = f"resize to {self.resize[0]}×{self.resize[1]} {self.interpolation}"
+            kept = {"exact": "", "inside": "fit inside ", "outside": "fit around "}[self.fit]
+            steps = f"resize to {kept}{self.resize[0]}×{self.resize[1]} {self.interpolation}"
         crop = f"centre crop {self.crop[0]}×{self.crop[1]}"
+        if self.fit == "inside" or self.corner:
+            crop += f", filled up {'right and below' if self.corner else 'around'} with {list(self.fill)}"
         order = ", BGR" if self.bgr else ""
         return f"{steps}, {crop}{order}, mean {list(self.mean)}, std {list(self.std)}, Pillow"
 
@@ -97,7 +108,7 @@ class Preprocessing(BaseModel):
         """Resize and crop one RGB image; returns uint8 (crop height, crop width, 3), in the model's order of channels."""
         if self.resize is not None:
             image = image.resize(self._target_size(image), self._filter)
-        return self._in_order(_centre_crop(np.asarray(image), self.crop, self.crop_offset))
+        return self._in_order(self._cropped(np.asarray(image)))
 
     def ready_pixels(self, image: Image.Image) -> np.ndarray:
         """As `pixels` for an image that is already cropped to 224×224 (the official ImageNet-C files).
@@ -120,6 +131,21 @@ class Preprocessing(BaseModel):
         mean, std = _on_device(self.mean, self.std, batch.device)
         return batch.to(torch.float32).div_(255).sub_(mean).div_(std)
 
+    def _cropped(self, pixels: np.ndarray) -> np.ndarray:
+        """(H, W, 3) cropped around its centre, and filled up where it is smaller than that."""
+        missing = [max(0, wanted - is_) for wanted, is_ in zip(self.crop, pixels.shape, strict=False)]
+        if any(missing):
+            # An odd lack: torchvision and timm put the larger half after the image, transformers before it.
+            larger = 0 if self.crop_offset == "round" else 1
+            before = [0 if self.corner else (lack + larger) // 2 for lack in missing]
+            canvas = np.empty([lack + is_ for lack, is_ in zip(missing, pixels.shape, strict=False)] + [3], np.uint8)
+            canvas[:] = self.fill
+            canvas[before[0] : before[0] + pixels.shape[0], before[1] : before[1] + pixels.shape[1]] = pixels
+            pixels = canvas
+        split = round if self.crop_offset == "round" else math.floor
+        top, left = (split((is_ - wanted) / 2) for wanted, is_ in zip(self.crop, pixels.shape, strict=False))
+        return pixels[top : top + self.crop[0], left : left + self.crop[1]]
+
     @property
     def _filter(self) -> Image.Resampling:
         return Image.Resampling[self.interpolation.upper()]
@@ -127,7 +153,14 @@ class Preprocessing(BaseModel):
     def _target_size(self, image: Image.Image) -> tuple[int, int]:
         """(width, height) after resizing."""
         if isinstance(self.resize, tuple):
-            return self.resize[1], self.resize[0]
+            height, width = self.resize
+            if self.fit == "exact":
+                return width, height
+            if self.crop_offset == "floor":
+                scale = min(height / image.height, width / image.width)
+                return int(image.width * scale), int(image.height * scale)
+            ratio = (max if self.fit == "inside" else min)(image.height / height, image.width / width)
+            return round(image.width / ratio), round(image.height / ratio)
         assert self.resize is not None
         short, long = sorted(image.size)
         scaled = int(self.resize * long / short)
@@ -146,41 +179,35 @@ def _on_device(
     return statistics[0], statistics[1]
 
 
-def _centre_crop(pixels: np.ndarray, crop: tuple[int, int], offset: str) -> np.ndarray:
-    """Crop (H, W, 3) around its centre; what reaches outside the image is black."""
-    height, width = pixels.shape[:2]
-    missing_height, missing_width = max(0, crop[0] - height), max(0, crop[1] - width)
-    if missing_height or missing_width:
-        # An odd lack: torchvision and timm put the larger half of the black after the image, transformers before it.
-        larger = 0 if offset == "round" else 1
-        top, left = (missing_height + larger) // 2, (missing_width + larger) // 2
-        pixels = np.pad(pixels, ((top, missing_height - top), (left, missing_width - left), (0, 0)))
-        height, width = pixels.shape[:2]
-    split = round if offset == "round" else math.floor
-    top, left = split((height - crop[0]) / 2), split((width - crop[1]) / 2)
-    return pixels[top : top + crop[0], left : left + crop[1]]
-
-
 def from_timm(config: dict[str, Any], origin: str) -> Preprocessing:
     """From a timm pretrained configuration (`input_size`, `crop_pct`, `crop_mode`, `interpolation`, `mean`, `std`).
 
     Follows timm/data/transforms_factory.py, `transforms_imagenet_eval`.
 
-    Raises HarnessError: a field is missing, or a crop mode that is not "center" or "squash".
+    Raises HarnessError: a field is missing, or an unknown crop mode.
     """
     try:
         _, height, width = config["input_size"]
         crop_pct = config.get("crop_pct") or 0.875
         mode = config.get("crop_mode") or "center"
         mean, std = tuple(config["mean"]), tuple(config["std"])
-        interpolation = config["interpolation"]
+        fields: dict[str, Any] = {"interpolation": config["interpolation"], "crop_pct": crop_pct}
     except (KeyError, ValueError, TypeError) as error:
         raise _incomplete(origin, f"{error} is missing or malformed") from error
     scaled = math.floor(height / crop_pct), math.floor(width / crop_pct)
-    if mode != "squash" and not (mode == "center" and height == width):
-        raise _incomplete(origin, f"crop mode '{mode}' at {height}×{width} is not supported")
-    fields = {"resize": scaled if mode == "squash" else scaled[0], "crop": (height, width), "crop_pct": crop_pct}
-    return _build(origin, interpolation=interpolation, mean=mean, std=std, **fields)
+    if mode == "center" and height == width:
+        fields["resize"] = scaled[0]
+    elif mode in _TIMM_FITS:
+        fields |= {"resize": scaled, "fit": _TIMM_FITS[mode]}
+    else:
+        raise _incomplete(origin, f"crop mode '{mode}' is not supported")
+    if mode == "border":
+        fields["fill"] = tuple(round(255 * value) for value in mean)
+    return _build(origin, **fields, crop=(height, width), mean=mean, std=std)
+
+
+_TIMM_FITS = {"squash": "exact", "border": "inside", "center": "outside"}
+"""How the image is resized in each of timm's crop modes; a square centre crop takes the short side instead."""
 
 
 def from_torchvision(preset: Any, origin: str) -> Preprocessing:
@@ -195,6 +222,9 @@ def from_hub_processor(config: dict[str, Any], origin: str) -> Preprocessing:
     Only what the file states counts: a class's default mean and std can differ from the ones a checkpoint was
     trained with, so a file that leaves them out is refused.
 
+    Where it fills images up (`do_pad`), it does so after normalising, with zeros; here they get the 8-bit colour nearest to the
+    mean, which differs from zero by 1 / (510 std) at most.
+
     Raises HarnessError: an unknown processor, a missing field, or an input without a fixed size.
     """
     named = config.get("image_processor_type") or config.get("feature_extractor_type") or ""
@@ -205,8 +235,6 @@ def from_hub_processor(config: dict[str, Any], origin: str) -> Preprocessing:
     if sizes is None:
         known = ", ".join(_HUB_SIZES)
         raise _incomplete(origin, f"the processor '{named or 'unnamed'}' is not supported (known: {known})")
-    if config.get("do_pad"):
-        raise _incomplete(origin, "do_pad is switched on, which harness doesn't do")
     if isinstance(config.get("size"), int) and family in _OF_SHORT_SIDE:
         config = config | {"size": {"shortest_edge": config["size"]}}
     normalised = config.get("do_normalize") is not False and family != "MobileViT"
@@ -226,6 +254,13 @@ def from_hub_processor(config: dict[str, Any], origin: str) -> Preprocessing:
         raise _incomplete(origin, f"resample {config['resample']} is no Pillow filter") from error
     mean, std = _unit_statistics(config, family, normalised=normalised)
     fields = {"resize": resize, "crop": crop, "interpolation": interpolation, "crop_offset": "floor"}
+    if config.get("do_pad") and config.get("pad_size") is not None:
+        fields |= {"crop": _height_width(config["pad_size"]), "corner": True}
+        fields["fill"] = tuple(round(255 * value) for value in mean)
+        if isinstance(config.get("size"), dict) and "max_height" in config["size"]:
+            fields["fit"] = "inside"
+        if any(wanted < is_ for wanted, is_ in zip(fields["crop"], crop, strict=True)):
+            raise _incomplete(origin, f"pad_size {config['pad_size']} is smaller than the image")
     is_bgr = family == "MobileViT" and config.get("do_flip_channel_order") is not False
     return _build(origin, **fields, mean=mean, std=std, bgr=is_bgr)
 
@@ -260,6 +295,13 @@ def _convnext_sizes(config: dict[str, Any], origin: str) -> tuple[int | tuple[in
 def _field_sizes(config: dict[str, Any], origin: str) -> tuple[int | tuple[int, int], tuple[int, int]]:
     """Resize and crop as the fields say: shortest edge or exact size, then an optional centre crop."""
     size = config["size"]
+    if isinstance(size, dict) and {"max_height", "max_width"} <= size.keys():
+        if not config.get("do_pad") or config.get("pad_size") is None or config.get("do_center_crop"):
+            raise _incomplete(
+                origin, "images keep their shape and pad_size is not stated, so the input has no fixed size"
+            )
+        longest = int(size["max_height"]), int(size["max_width"])
+        return longest, longest
     if isinstance(size, dict) and not ("shortest_edge" in size or {"height", "width"} <= size.keys()):
         raise _incomplete(origin, f"size {size} names neither shortest_edge nor height and width")
     is_short = isinstance(size, dict) and "shortest_edge" in size

@@ -102,13 +102,32 @@ class TestTimm:
             image = photograph.image()
             assert torch.equal(ours(preprocessing, image), transform(image)), photograph.name
 
-    @settings(max_examples=40)
-    @given(SIDES, SIDES, st.sampled_from([0.875, 0.9, 0.95, 1.0]), st.sampled_from([31, 32]))
-    def test_bitwise_on_any_size(self, width: int, height: int, crop_pct: float, side: int) -> None:
-        config = TIMM | {"input_size": (3, side, side), "crop_pct": crop_pct}
+    @settings(max_examples=80)
+    @given(
+        SIDES,
+        SIDES,
+        st.sampled_from([0.875, 0.9, 0.95, 1.0]),
+        st.sampled_from([(31, 31), (32, 32), (24, 40), (41, 30)]),
+        st.sampled_from(["center", "squash", "border"]),
+    )
+    def test_bitwise_on_any_size(
+        self, width: int, height: int, crop_pct: float, sides: tuple[int, int], mode: str
+    ) -> None:
+        config = TIMM | {"input_size": (3, *sides), "crop_pct": crop_pct, "crop_mode": mode}
         image = noise(width, height)
         transform = timm.data.create_transform(**config, is_training=False)
         assert torch.equal(ours(from_timm(config, ""), image), transform(image))
+
+    @pytest.mark.parametrize("stated", [{"crop_mode": "border"}, {"input_size": (3, 40, 24)}], ids=str)
+    @pytest.mark.parametrize("change", [(48, None), (None, 0.8), (36, 1.0)])
+    def test_bitwise_with_another_size_or_share(self, stated: dict[str, Any], change: tuple[Any, Any]) -> None:
+        config = TIMM | {"input_size": (3, 32, 32)} | stated
+        given = {name: value for name, value in zip(("img_size", "crop_pct"), change, strict=True) if value}
+        transform = timm.data.create_transform(
+            **timm.data.resolve_data_config(given, pretrained_cfg=config), is_training=False
+        )
+        for image in (noise(90, 31), noise(33, 70)):
+            assert torch.equal(ours(from_timm(config, "").changed(*change, None), image), transform(image))
 
     @pytest.mark.parametrize("name", ["efficientnet-lite0", "efficientnet-lite1", "efficientnet-lite2"])
     def test_the_registry_states_what_timm_publishes(self, name: str) -> None:
@@ -128,8 +147,7 @@ class TestTimm:
     @pytest.mark.parametrize(
         ("changes", "why"),
         [
-            ({"crop_mode": "border"}, "crop mode 'border'"),
-            ({"input_size": [3, 224, 320]}, "crop mode 'center' at 224×320"),
+            ({"crop_mode": "naflex"}, "crop mode 'naflex'"),
             ({"interpolation": "random"}, "interpolation: Input should be"),
             ({"mean": [0.5]}, r"mean\.1: Field required"),
         ],
@@ -217,7 +235,6 @@ class TestTransformers:
             ({"size": None}, "it doesn't state size"),
             ({"crop_pct": None}, "it doesn't state crop_pct"),
             ({"do_resize": False}, "do_resize is switched off and nothing is cropped"),
-            ({"do_pad": True}, "do_pad is switched on"),
             ({"resample": 9}, "resample 9 is no Pillow filter"),
             ({"image_processor_type": "PerceiverImageProcessor"}, "'PerceiverImageProcessor' is not supported"),
             ({"image_processor_type": None}, "'unnamed' is not supported"),
@@ -228,6 +245,38 @@ class TestTransformers:
             from_hub_processor(CONVNEXT | changes, "preprocessor_config.json")
         assert caught.value.exit_code is ExitCode.MISSING
         assert "preprocessor_config.json" in str(caught.value)
+
+    @pytest.mark.parametrize(
+        "stated",
+        [
+            {"size": {"max_height": 40, "max_width": 32}, "pad_size": {"height": 48, "width": 36}},
+            {"size": {"height": 30, "width": 28}, "pad_size": {"height": 32, "width": 32}},
+            {"size": {"height": 30, "width": 28}},  # all images are of one size, so nothing is filled up
+        ],
+        ids=["fitted", "exact", "alone"],
+    )
+    def test_what_is_filled_up(self, stated: dict[str, Any]) -> None:
+        fields = {name: value for name, value in (VIT | stated | {"do_pad": True}).items() if "type" not in name}
+        processor = pil_processor("ViT")(**fields)
+        preprocessing = from_hub_processor(VIT | stated | {"do_pad": True}, "")
+        for image in (noise(90, 31), noise(33, 70), noise(20, 20)):
+            input_ = ours(preprocessing, image)
+            expected = processor(image, return_tensors="pt")["pixel_values"][0]
+            beyond = expected == 0
+            assert bool(beyond.any()) == ("pad_size" in stated)
+            torch.testing.assert_close(input_[~beyond], expected[~beyond], rtol=0, atol=1e-6)
+            assert (input_[beyond].abs() <= 1 / (510 * 0.5) + 1e-6).all()
+
+    @pytest.mark.parametrize(
+        ("stated", "why"),
+        [
+            ({"size": {"max_height": 40, "max_width": 32}}, "pad_size is not stated"),
+            ({"pad_size": {"height": 32, "width": 32}}, "smaller than the image"),
+        ],
+    )
+    def test_what_can_t_be_filled_up_is_refused(self, stated: dict[str, Any], why: str) -> None:
+        with pytest.raises(HarnessError, match=why):
+            from_hub_processor(VIT | stated | {"do_pad": True}, "")
 
     def test_a_size_that_fixes_no_input_is_refused(self) -> None:
         with pytest.raises(HarnessError, match="nothing is cropped"):
