@@ -9,7 +9,7 @@ from __future__ import annotations
 import importlib.metadata
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any, Literal
@@ -232,15 +232,16 @@ class OwnBenchmark(_Entry):
     classes_from: Literal["model", "imagenet-1k", "imagenet-22k"] = "model"
     """Whose classes they are where `classes` doesn't name them."""
     label_map: LabelMap | str | None = None
-    """How the outputs of a model with other classes are read: a shipped map by its name, or `rule` and `classes`."""
+    """How the outputs of a model with other classes are read: a map by its name, shipped or of the same file, or `rule` and
+    `classes`."""
     clean: bool = True
     """An unshifted set, on which the sanity gate may judge a model."""
     licence: str | None = None
     homepage: str = ""
     citation: str = ""
 
-    def benchmark(self, name: str, folder: Path) -> Benchmark:
-        """The benchmark of this name; `folder` is what a relative path starts from.
+    def benchmark(self, name: str, folder: Path, maps: Mapping[str, LabelMap] | None = None) -> Benchmark:
+        """The benchmark of this name; `folder` is what a relative path starts from, `maps` are label maps of one's own.
 
         Raises UsageError: a name that is no key, or that of a benchmark that harness knows.
         """
@@ -251,7 +252,7 @@ class OwnBenchmark(_Entry):
             remedy = f"Choose another name; for a copy of that benchmark: --suite SUITE --data {name}={self.path}"
             raise UsageError(f"{name} is a benchmark of the catalog, not the name of other data.", remedy=remedy)
         is_local = not self.path.startswith("hf:")
-        through = label_map(self.label_map) if isinstance(self.label_map, str) else self.label_map
+        through = label_map(self.label_map, maps) if isinstance(self.label_map, str) else self.label_map
         classes = tuple(through.classes) if through is not None else self.classes
         takes_model = classes is None and self.classes_from == "model"
         return Benchmark(
@@ -320,7 +321,7 @@ def _added(folders: tuple[Path, ...]) -> dict[str, Benchmark]:
     known: dict[str, Benchmark] = {}
     for file in (file for folder in folders for file in sorted(folder.glob("*.yaml"))):
         try:
-            entries = _CatalogFile.model_validate(yaml.safe_load(file.read_text(encoding="utf-8"))).benchmarks
+            added = _CatalogFile.model_validate(yaml.safe_load(file.read_text(encoding="utf-8")))
         except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
             raise UsageError(f"Can't read the catalog {file}: {error}.", remedy="Mend it, or remove it.") from error
         except ValidationError as error:
@@ -328,11 +329,11 @@ def _added(folders: tuple[Path, ...]) -> dict[str, Benchmark]:
             where = ".".join(map(str, first["loc"])) or "the file as a whole"
             remedy = "Expected: benchmarks: {NAME: {path: FOLDER, classes: [...]}}."
             raise UsageError(f"The catalog {file}: {where}: {first['msg']}.", remedy=remedy) from error
-        for name, entry in entries.items():
+        for name, entry in added.benchmarks.items():
             if name in known:
                 remedy = "Give one of them another name."
                 raise UsageError(f"The catalog {file} describes {name} a second time.", remedy=remedy)
-            known[name] = entry.benchmark(name, file.parent)
+            known[name] = entry.benchmark(name, file.parent, added.label_maps)
     return known
 
 
@@ -365,6 +366,7 @@ ENTRY_POINTS = "harness.benchmarks"
 
 class _CatalogFile(_Entry):
     benchmarks: dict[str, OwnBenchmark]
+    label_maps: dict[str, LabelMap] = {}
 
 
 def benchmarks(*ledgers: Ledger) -> dict[str, Benchmark]:

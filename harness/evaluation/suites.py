@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from harness.data.catalog import Benchmark, OwnBenchmark, benchmarks, get_benchmark, own_benchmark
 from harness.data.slicings import check_reference
 from harness.errors import HarnessError, UsageError, nearest, unknown_name
 from harness.files import shipped_folder
+from harness.labels.label_maps import LabelMap
 from harness.metrics.multiplicity import Correction
 from harness.metrics.registry import METRIC_GROUPS
 from harness.metrics.slices import MIN_UNITS
@@ -104,6 +105,8 @@ class Suite(_Strict):
     slice_options: SliceOptions = SliceOptions()
     slices: Path | None = None
     """Slices of one's own, as `--slices` takes them: a table, relative to the suite's file."""
+    label_maps: dict[str, LabelMap] = {}
+    """How a model's outputs are read in other classes, for data of one's own to name."""
     published: tuple[PublishedValue, ...] = ()
     """What others have published on these benchmarks."""
     own: dict[str, Benchmark] = {}
@@ -212,12 +215,16 @@ def parse_suite(text: str, path: Path) -> Suite:
     if not isinstance(data, dict):
         raise _fault(path, 1, "it is not a mapping", "A suite has: " + ", ".join(Suite.model_fields))
     own: dict[str, Benchmark] = {}
+    try:
+        maps = TypeAdapter(dict[str, LabelMap]).validate_python(data.get("label_maps", {}))
+    except ValidationError as error:
+        raise _invalid(error, ("label_maps",), tree, path) from error
     if isinstance(data.get("benchmarks"), list):
         data["benchmarks"] = [{"name": e} if isinstance(e, str) else e for e in data["benchmarks"]]
         for index, entry in enumerate(data["benchmarks"]):
             if isinstance(entry, dict) and "path" in entry and isinstance(entry.get("name"), str):
                 data["benchmarks"][index] = {"name": entry.pop("name")}
-                own |= _own(data["benchmarks"][index]["name"], entry, ("benchmarks", index), tree, path)
+                own |= _own(data["benchmarks"][index]["name"], entry, ("benchmarks", index), tree, path, maps)
     if isinstance(data.get("slicings"), list):
         data["slicings"] = [[e] if isinstance(e, str) else e for e in data["slicings"]]
     try:
@@ -235,6 +242,7 @@ def parse_suite(text: str, path: Path) -> Suite:
 _NOT_IN_FILES = frozenset({"own", "is_of_data"})
 _RECORDS: dict[str, tuple[type[BaseModel], ...]] = {
     "benchmarks": (SuiteBenchmark, OwnBenchmark),
+    "label_maps": (LabelMap,),
     "slice_options": (SliceOptions,),
     "published": (PublishedValue,),
 }
@@ -242,10 +250,15 @@ _RECORDS: dict[str, tuple[type[BaseModel], ...]] = {
 
 
 def _own(
-    name: str, fields: dict[str, Any], loc: tuple[int | str, ...], tree: yaml.Node | None, path: Path
+    name: str,
+    fields: dict[str, Any],
+    loc: tuple[int | str, ...],
+    tree: yaml.Node | None,
+    path: Path,
+    maps: Mapping[str, LabelMap],
 ) -> dict[str, Benchmark]:
     try:
-        return {name: OwnBenchmark.model_validate(fields).benchmark(name, path.parent)}
+        return {name: OwnBenchmark.model_validate(fields).benchmark(name, path.parent, maps)}
     except ValidationError as error:
         raise _invalid(error, loc, tree, path) from error
     except HarnessError as error:

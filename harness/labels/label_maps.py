@@ -12,6 +12,7 @@ The shipped maps are YAML files in `maps/`, with the place where the authors' li
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import cache
 from importlib.resources import files
 from typing import Literal
@@ -100,8 +101,9 @@ def shipped_maps() -> dict[str, LabelMap]:
     return {path.name[:-5]: LabelMap.model_validate(yaml.safe_load(path.read_text(encoding="utf-8"))) for path in paths}
 
 
-def label_map(name: str) -> LabelMap:
-    """The shipped label map called `name`. Raises HarnessError with the nearest names where there is none."""
-    if name not in shipped_maps():
-        raise unknown_name("label map", name, shipped_maps())
-    return shipped_maps()[name]
+def label_map(name: str, own: Mapping[str, LabelMap] | None = None) -> LabelMap:
+    """The label map called `name`, shipped or one's own. Raises HarnessError with the nearest names where there is none."""
+    known = shipped_maps() | dict(own or {})
+    if name not in known:
+        raise unknown_name("label map", name, known)
+    return known[name]

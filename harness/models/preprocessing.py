@@ -253,7 +253,7 @@ def from_hub_processor(config: dict[str, Any], origin: str) -> Preprocessing:
     except ValueError as error:
         raise _incomplete(origin, f"resample {config['resample']} is no Pillow filter") from error
     mean, std = _unit_statistics(config, family, normalised=normalised)
-    fields = {"resize": resize, "crop": crop, "interpolation": interpolation, "crop_offset": "floor"}
+    fields: dict[str, Any] = {"resize": resize, "crop": crop, "interpolation": interpolation, "crop_offset": "floor"}
     if config.get("do_pad") and config.get("pad_size") is not None:
         fields |= {"crop": _height_width(config["pad_size"]), "corner": True}
         fields["fill"] = tuple(round(255 * value) for value in mean)

@@ -151,13 +151,24 @@ def test_one_s_own_map_in_a_suite_file(
         (tmp_path / "photos" / label / photograph.name).write_bytes(photograph.data)
         share = answers[photograph.name][[SPACE.index(s) for s in dogs]].sum()
         right += (share > 0.5) == (label == "dog")
-    (tmp_path / "dogs.yaml").write_text(
-        "{name: dogs, title: Dogs, description: Dogs., metrics: [accuracy], benchmarks: [{name: dogs, path: photos, label_map: "
-        f"{{rule: sum, classes: {{dog: [{', '.join(dogs)}], other: [{', '.join(others)}]}}}}}}]}}"
+    classes = f"{{dog: [{', '.join(dogs)}], other: [{', '.join(others)}]}}"
+    text = (
+        f"{{name: dogs, title: Dogs, description: Dogs., metrics: [accuracy], label_maps: {{is-dog: {{rule: sum, classes: {classes}}}}}, "
+        f"benchmarks: [{{name: dogs, path: photos, label_map: is-dog}}, {{name: again, path: photos, label_map: {{rule: sum, classes: {classes}}}}}]}}"
     )
+    (tmp_path / "dogs.yaml").write_text(text)
     done = harness.evaluate("efficientnet-lite0", tmp_path / "dogs.yaml", offline=True)
     assert in_ledger(done.ledger, "dogs.top1").value == pytest.approx(100 * right / 20)
+    assert in_ledger(done.ledger, "again.top1").value == in_ledger(done.ledger, "dogs.top1").value
     assert done.ledger.benchmarks["dogs"]["classes"] == ["dog", "other"]
+    for old, new, why in (
+        ("label_map: is-dog", "label_map: is-dag", "Unknown label map 'is-dag'"),
+        ("rule: sum, classes: {dog", "rule: some, classes: {dog", r"label_maps\.is-dog\.rule"),
+        (others[0], "n00000001", "n00000001, a member of other, is no class"),
+    ):
+        (tmp_path / "dogs.yaml").write_text(text.replace(old, new, 1))
+        with pytest.raises(HarnessError, match=why):
+            load_suite(str(tmp_path / "dogs.yaml"))
     assert "highest sum of probabilities" in in_ledger(done.ledger, "dogs.top1").protocol["reading"]
 
 
