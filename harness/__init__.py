@@ -575,7 +575,8 @@ def claims(card: str | bytes | Path, *, model: str, ledger: str | Path | Ledger 
     """
     from harness.cards.claims import check_claims
     from harness.cards.document import decode
-    from harness.cards.record import fill_beside, read_card, read_record, written_spans
+    from harness.cards.record import fill_beside, read_card, read_record
+    from harness.cards.spans import written_spans
 
     evidence = _with_facts(model, _ledger(model, ledger), card="")  # what the card says is no evidence for itself
     text, path = read_card(card)

@@ -5,15 +5,21 @@ White space at the end of a line is no text, and of empty lines it counts whethe
 
 from __future__ import annotations
 
+import bisect
 import difflib
 import itertools
 import re
-from collections.abc import Hashable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 _TOKEN = re.compile(r"\d+|[^\W\d_]+|\s+|.", re.DOTALL)
 _MOST_LINES = 40
 """Of one change, in which single tokens are compared; a longer one is another text altogether."""
+
+_SMALL = 250_000
+"""Pairs of lines or tokens that are compared with each other: difflib takes quadratic time."""
 
 
 @dataclass(frozen=True)
@@ -86,20 +92,77 @@ def _parted(before: list[Line], after: list[Line]) -> Iterator[Change]:
             yield Change(first.start, first.start, second.start, second.start, second.number)
 
 
-def _differences(old: Sequence[Hashable], new: Sequence[Hashable]) -> Iterator[tuple[int, int, int, int]]:
-    """Ranges that differ; one change is one range, however much what was changed is like its surroundings."""
+def equal_runs(old: str, new: str) -> list[tuple[int, int, int]]:
+    """What two texts have in common: offset in the old one, in the new one, and length, in order."""
+    before, after = (re.findall(r"[^\n]*\n|[^\n]+", text) for text in (old, new))
+    found: list[tuple[int, int, int]] = []
+
+    def add(a: int, b: int, size: int) -> None:
+        if found and size and (sum(found[-1][::2]), sum(found[-1][1:])) == (a, b):
+            found[-1] = (*found[-1][:2], found[-1][2] + size)
+        elif size:
+            found.append((a, b, size))
+
+    def walk(a: int, b: int, was: list[str], is_: list[str], *, lines: bool) -> None:
+        at = [0, *itertools.accumulate(map(len, was))], [0, *itertools.accumulate(map(len, is_))]
+        last = 0, 0
+        for i, j, k, m in (*_differences(was, is_), (len(was), len(was), len(is_), len(is_))):
+            add(a + at[0][last[0]], b + at[1][last[1]], at[0][i] - at[0][last[0]])
+            if lines and i < j and k < m and j - i < _MOST_LINES and m - k < _MOST_LINES:
+                parts = _TOKEN.findall("".join(was[i:j])), _TOKEN.findall("".join(is_[k:m]))
+                walk(a + at[0][i], b + at[1][k], *parts, lines=False)
+            last = j, m
+
+    walk(0, 0, before, after, lines=True)
+    return found
+
+
+def _differences(old: Sequence[str], new: Sequence[str]) -> Iterator[tuple[int, int, int, int]]:
+    """Ranges that differ; one change is one range, however much what was changed is like its surroundings.
+
+    In long texts what is there once in both is held to be the same, and what is between two such is compared.
+    """
     pairs = zip(old, new, strict=False)
     first = sum(1 for _ in itertools.takewhile(lambda pair: pair[0] == pair[1], pairs))
-    back = zip(old[first:][::-1], new[first:][::-1], strict=False)
+    back = zip(reversed(old[first:]), reversed(new[first:]), strict=False)
     last = sum(1 for _ in itertools.takewhile(lambda pair: pair[0] == pair[1], back))
     middle, other = old[first : len(old) - last], new[first : len(new) - last]
     if not (middle and other):
         if middle or other:
             yield first, first + len(middle), first, first + len(other)
         return
-    for tag, a, b, c, d in difflib.SequenceMatcher(None, middle, other, autojunk=False).get_opcodes():
-        if tag != "equal":
-            yield first + a, first + b, first + c, first + d
+    if len(middle) * len(other) <= _SMALL:
+        for tag, a, b, c, d in difflib.SequenceMatcher(None, middle, other, autojunk=False).get_opcodes():
+            if tag != "equal":
+                yield first + a, first + b, first + c, first + d
+        return
+    a = c = 0
+    anchors = _anchors(middle, other)
+    for b, d in (*anchors, (len(middle), len(other))):
+        if anchors:
+            for i, j, k, m in _differences(middle[a:b], other[c:d]):
+                yield first + a + i, first + a + j, first + c + k, first + c + m
+        else:
+            yield first, first + b, first, first + d
+        a, c = b + 1, d + 1
+
+
+def _anchors(old: Sequence[str], new: Sequence[str]) -> list[tuple[int, int]]:
+    """The longest run of pairs, in the order of both texts, of what is there once in each."""
+    counts = [Counter(old), Counter(new)]
+    places = {token: at for at, token in enumerate(new)}
+    pairs = [(at, places[token]) for at, token in enumerate(old) if counts[0][token] == counts[1][token] == 1]
+    ends: list[int] = []
+    chains: list[tuple[tuple[int, int], Any]] = []
+    for pair in pairs:
+        at = bisect.bisect_left(ends, pair[1])
+        chains[at : at + 1] = [(pair, chains[at - 1] if at else None)]
+        ends[at : at + 1] = [pair[1]]
+    found, chain = [], chains[-1] if chains else None
+    while chain is not None:
+        found.append(chain[0])
+        chain = chain[1]
+    return found[::-1]
 
 
 def _inside(old: str, new: str, was: tuple[int, int], is_: tuple[int, int], lines: list[Line]) -> Iterator[Change]:

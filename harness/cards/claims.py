@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 import re
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from enum import StrEnum
@@ -16,7 +17,7 @@ from typing import Any
 
 from harness.cards.agreement import agrees, agrees_with, find_folded, folded, people_of, surnames
 from harness.cards.answers import Answer, Writer
-from harness.cards.document import Document, Edit, apply_edits, decode, encode
+from harness.cards.document import Document, Edit, decode
 from harness.cards.fields import Entry, bibtex_entries, read_citations, read_fields
 from harness.cards.knowledge import Knowledge, knowledge_of
 from harness.cards.quantities import Quantity, quantities
@@ -502,31 +503,31 @@ def _with_inconsistencies(document: Document, claims: list[Claim]) -> list[Claim
 # --- mending ---
 
 
-def replace_contradicted(text: bytes, claims: list[Claim], writer: Writer) -> tuple[bytes, list[Claim], list[Claim]]:
-    """The card with wrong statements replaced, as a whole, by the answer that their question would get.
+def replacements(
+    document: Document, claims: list[Claim], writer: Writer, written: Sequence[Span] = ()
+) -> tuple[list[Edit], list[Claim]]:
+    """The edits that replace wrong statements, as a whole, by the answer that their question would get.
 
     A sentence or cell that says more than its wrong value is left: what else it says would be lost.
 
+    Args:
+        written: spans of what was written from evidence, in order.
+
     Returns:
-        The card; the claims that were replaced, `correct` being what stands there now; and the wrong ones that were left.
+        The edits, and the claims that they replace, `correct` being what stands there then.
     """
-    document = Document(decode(text))
     table = {p.id: p.question for p in vocabulary().properties}
-    edits: dict[Span, Edit] = {}
-    fixed, left = [], []
+    edits: list[Edit] = []
+    fixed: list[Claim] = []
+    beside = Counter(claim.whole for claim in claims if claim.verdict is not Verdict.NOT_CHECKABLE)
     for claim in claims:
-        if not claim.verdict.is_wrong:
-            continue
-        question = table.get(claim.about)
-        beside = [c for c in claims if c.whole == claim.whole and c.verdict is not Verdict.NOT_CHECKABLE]
-        edit = _mended(document, claim, writer, question) if question and len(beside) == 1 else None
-        if edit is None:
-            left.append(claim)
-        else:
+        question = table.get(claim.about) if claim.verdict.is_wrong else None
+        is_apart = beside[claim.whole] == 1 and not _overlaps(claim.whole, written)
+        if question and is_apart and (edit := _mended(document, claim, writer, question)):
             (said,) = writer.references.settle(edit.new)
-            edits[claim.whole] = replace(edit, new=said)
+            edits.append(replace(edit, new=said))
             fixed.append(replace(claim, correct=said))
-    return encode(apply_edits(document.text, list(edits.values()))), fixed, left
+    return edits, fixed
 
 
 def _mended(document: Document, claim: Claim, writer: Writer, question_id: str) -> Edit | None:

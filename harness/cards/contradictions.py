@@ -1,21 +1,21 @@
-"""Statements beside an answer that it makes false: found, and corrected or removed.
+"""Statements beside an answer that it makes false: found, and removed as whole sentences, or left whole and reported.
 
 Only statements that something is unknown are looked at ("the references do not give the batch size"), and only those
-about what was answered with a value; what is still undisclosed or pending is rightly called unknown. A sentence keeps
-what is true in it: a false clause is cut out, a known item leaves an enumeration, and only a sentence that says
-nothing else goes.
+about what was answered; what is still undisclosed is rightly called unknown. A sentence that says nothing else goes; one
+that says more than what is false stays as its author wrote it, and is told of with its line.
 """
 
 from __future__ import annotations
 
 import bisect
+import itertools
 import re
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from harness.cards.answers import Answer, Writer
 from harness.cards.document import Block, Document, Edit, Marker
-from harness.cards.markdown import enumerate_words
 from harness.cards.questions import Question
 from harness.cards.sentences import Span, label_prefix, sentences
 from harness.evidence import EvidenceClass
@@ -32,18 +32,33 @@ _ABSENCE = re.compile(
     r"|\bmore (?:\w+ ){0,2}(?:information|details?) (?:would|will|is|are|must)\b[^.;]{0,20}\b(?:need|requir|gather)",
     re.IGNORECASE,
 )
-_CUT = re.compile(
-    r",? but (?:do|does|did|is|are|was|were)(?: not|n't)\b[^.;]*|\s+with an? [\w -]{2,40} that (?:is|was) not \w+"
+_CLAUSE = re.compile(
+    r",? but (?:[\w-]+ ){0,5}?(?:do|does|did|is|are|was|were)(?: not|n't)\b[^.;]*|\s+with an? [\w -]{2,40} that (?:is|was) not \w+"
     r"|\s+rather than (?:metrics|numbers|figures|results|values)\b[^.;]*",
     re.IGNORECASE,
 )
+"""The part of a sentence that says something is unknown, after one that says something else."""
+_OF_SOURCES = re.compile(
+    r"\W*(?:(?:However|While|Although),? )?(?:the|these)(?: \w+){0,2} (?:references?|sources?)\b", re.IGNORECASE
+)
+"""The beginning of a sentence on what somebody had read: without what it didn't find it tells a reader nothing."""
 _ENUMERATION = re.compile(r"(?P<head>\bsuch as |\bincluding )(?P<items>[^.;:()]+)", re.IGNORECASE)
 _ANAPHOR = re.compile(r"(?:this|that) level of detail|code cannot be provided|rather than metrics for", re.IGNORECASE)
+_SHORT = 7
+"""Words below which a sentence is about what the one before it says."""
 _HOWEVER = re.compile(r"However, (\w)")
 
 
-Topics = list[tuple[str, re.Pattern[str]]]
-"""Questions that are answered with a value, with how to see that a text speaks of them."""
+@dataclass(frozen=True)
+class Topic:
+    """What was answered."""
+
+    question: str
+    pattern: re.Pattern[str]
+    """How to see that a text speaks of it."""
+    evidence: tuple[str, ...]
+    is_settled: bool
+    """Whether the answer is this checkpoint's own value; otherwise it tells what is known of others."""
 
 
 @dataclass
@@ -54,10 +69,12 @@ class FilledMarker:
     questions: list[Question]
     answer: Answer
     edit: Edit
+    asked_in: list[Span] = field(default_factory=list)
+    """The words that say what is asked."""
 
 
 class Correction(NamedTuple):
-    """A statement beside the answers that one of them makes false."""
+    """A change of what stands beside the answers."""
 
     edit: Edit
     question: str
@@ -66,56 +83,80 @@ class Correction(NamedTuple):
 
 
 def contradicted_sentences(document: Document, writer: Writer, rows: list[FilledMarker]) -> list[Correction]:
-    """What is called unknown and an answer in the same card tells; no edit overlaps an answer's."""
-    known = _known_topics(writer, rows)
+    """The removals of sentences that say nothing but that something is unknown which an answer tells; none overlaps an answer's edit."""
+    known = [topic for topic in answered_topics(writer, rows) if topic.is_settled]
     written = sorted({(row.edit.start, row.edit.end) for row in rows})
     asking = [(marker.start, marker.end) for marker in document.markers]
     answered: dict[Block, list[FilledMarker]] = {}
     for row in rows:
-        if row.answer is not None:
-            answered.setdefault(row.marker.block, []).append(row)
+        answered.setdefault(row.marker.block, []).append(row)
+    prose = [block for block in document.blocks if block.kind in ("paragraph", "cell")]
     corrections = []
-    for block in document.blocks:
-        if block.kind in ("paragraph", "cell"):
-            here = answered.get(block, [])
-            there = [_within(spans, block.start, block.end) for spans in (written, asking)]
-            corrections += _in_block(document.text, block, known, here, *there)
+    for block, following in itertools.zip_longest(prose, prose[1:]):
+        here = answered.get(block, [])
+        taken = _within(written, block.start, block.end), _within(asking, block.start, block.end)
+        below = {row.answer.question for row in answered.get(following, ())}
+        corrections += _in_block(document.text, block, known, here, taken, below)
     return corrections
 
 
-def _known_topics(writer: Writer, rows: list[FilledMarker]) -> Topics:
-    topics = {}
+def kept_sentences(document: Document, topics: list[Topic], written: list[Span]) -> Iterator[tuple[Span, Topic]]:
+    """The sentences of a filled card that still call unknown what an answer in it tells."""
+    for block in document.blocks if topics else ():
+        if block.kind not in ("paragraph", "cell"):
+            continue
+        there, before = _within(written, block.start, block.end), ""
+        for span in sentences(document.text, block.start, block.end):
+            sentence = document.text[slice(*span)]
+            said = f"{before} {sentence}" if len(sentence.split()) < _SHORT else sentence
+            before = sentence
+            is_free = not any(a < span[1] and span[0] < b for a, b in there)
+            if is_free and (topic := _called_unknown(sentence, said, topics)):
+                yield span, topic
+
+
+def answered_topics(writer: Writer, rows: list[FilledMarker]) -> list[Topic]:
+    """What the answers tell of."""
+    topics: dict[str, Topic] = {}
     for row in rows:
-        for question in row.questions if row.answer is not None else ():
-            assert row.answer is not None
+        keys = tuple(row.answer.evidence)
+        for question in row.questions:
             has_code = "```" in row.answer.text and question.template.startswith("code")
             is_answered = question.id in row.answer.question.split(" + ") and not question.stays_unknown
-            falsifies = is_answered and writer.classes.get(question.id) in _FALSIFYING
-            if question.topic and (falsifies or has_code):
-                topics[question.id] = re.compile(question.topic, re.IGNORECASE)
+            class_ = writer.classes.get(question.id) if is_answered else None
+            tells = class_ in _FALSIFYING or (class_ is EvidenceClass.PENDING and keys and question.metrics)
+            if question.topic and (tells or has_code):
+                pattern = re.compile(question.topic, re.IGNORECASE)
+                topics[question.id] = Topic(question.id, pattern, keys, class_ is not EvidenceClass.PENDING)
             if question.topic and has_code:
-                topics["code"] = re.compile(r"code (?:snippet|block|example)s?", re.IGNORECASE)
-    return list(topics.items())
+                topics["code"] = Topic(
+                    "code", re.compile(r"code (?:snippet|block|example)s?", re.IGNORECASE), keys, True
+                )
+    return list(topics.values())
+
+
+def _topic_of(text: str, topics: list[Topic]) -> Topic | None:
+    return next((topic for topic in topics if topic.pattern.search(text)), None)
 
 
 def _in_block(
-    text: str, block: Block, known: Topics, here: list[FilledMarker], written: list[Span], asking: list[Span]
+    text: str,
+    block: Block,
+    known: list[Topic],
+    here: list[FilledMarker],
+    taken: tuple[list[Span], list[Span]],
+    below: set[str],
 ) -> list[Correction]:
+    written, asking = taken
     spans = sentences(text, block.start, block.end, asking)
-    found: list[Correction] = []
     removed: list[tuple[Span, str]] = []
     for span in spans:
         sentence = text[slice(*span)]
         is_free = not any(a < span[1] and span[0] < b for a, b in written + asking)
         question = _false_about(sentence, known, here) if is_free else None
-        if question is None:
-            continue
-        mended = _mend(sentence, known)
-        if mended is not None:
-            found.append(Correction(Edit(*span, mended), question, sentence))
-        else:
+        if question is not None and not _says_more(sentence, known):
             removed.append((span, question))
-    found += _removals(text, block, spans, removed)
+    found = _removals(text, block, spans, removed, below)
     found += _connectives(text, spans, here, written, {made.edit.start for made in found})
     return [made._replace(edit=_clipped(made.edit, written)) for made in found]
 
@@ -127,44 +168,55 @@ def _clipped(edit: Edit, written: list[Span]) -> Edit:
     return Edit(start, end, edit.new)
 
 
-def _false_about(sentence: str, known: Topics, here: list[FilledMarker]) -> str | None:
+def _false_about(sentence: str, known: list[Topic], here: list[FilledMarker]) -> str | None:
     """The question whose answer makes a sentence false."""
     sentence = sentence[label_prefix(sentence) :]
     if _ANAPHOR.search(sentence):
-        answer = next((row.answer for row in here if row.answer), None)
+        answer = next((row.answer for row in here), None)
         if answer and (answer.class_ in _FALSIFYING or "```" in answer.text):
             return answer.question
+    topic = _called_unknown(sentence, sentence, known)
+    return topic.question if topic else None
+
+
+def _called_unknown(sentence: str, said: str, topics: list[Topic]) -> Topic | None:
+    """What a sentence says is unknown, told by what `said` speaks of."""
     if _ABSENCE.search(sentence) is None:
         return None
-    cut = _CUT.search(sentence)
-    clause = cut.group() if cut else sentence
-    return next((question for question, topic in known if topic.search(clause)), None)
+    clause = _CLAUSE.search(sentence)
+    return _topic_of(clause.group() if clause else said, topics)
 
 
-def _mend(sentence: str, known: Topics) -> str | None:
-    """The sentence without what is false in it; None where nothing true is left."""
-    cut = _CUT.search(sentence)
-    if cut:
-        return sentence[: cut.start()] + sentence[cut.end() :]
+def _says_more(sentence: str, known: list[Topic]) -> bool:
+    """Whether a sentence tells a reader something besides what is false in it."""
+    sentence = sentence[label_prefix(sentence) :]
+    if _CLAUSE.search(sentence):
+        return _OF_SOURCES.match(sentence) is None
     match = _ENUMERATION.search(sentence)
-    if match is None or not re.search(r"\bmore \b", sentence[: match.start()]):
-        return None
+    if match is None or not re.search(r"\bmore\b", sentence[: match.start()]):
+        return False
     items = re.split(r",\s*(?:and |or )?|\s+(?:and|or)\s+", match["items"])
-    kept = [item for item in items if not any(topic.search(item) for _, topic in known)]
-    if not kept or len(kept) == len(items):
-        return None
-    return sentence[: match.start("items")] + enumerate_words(kept) + sentence[match.end("items") :]
+    return any(_topic_of(item, known) is None for item in items)
 
 
-def _removals(text: str, block: Block, spans: list[Span], removed: list[tuple[Span, str]]) -> list[Correction]:
-    """Removing sentences with the space that set them apart; a paragraph without any other goes as a whole."""
+def _removals(
+    text: str, block: Block, spans: list[Span], removed: list[tuple[Span, str]], below: set[str]
+) -> list[Correction]:
+    """Removing sentences with the space that set them apart; a paragraph without any other goes as a whole, and of an item its
+    text, where the paragraph below it is the answer."""
     found: list[Correction] = []
     is_whole = len(removed) == len(spans)
-    if is_whole and (block.in_item or block.kind == "cell" or label_prefix(text[block.start : block.end])):
+    label = label_prefix(text[block.start : block.end])
+    if is_whole and (
+        block.kind == "cell" or (block.in_item and not label) or (label and not below & {q for _, q in removed})
+    ):
         return []
     for span, question in removed:
         following = next((other for other in spans if other[0] >= span[1]), None)
-        if is_whole:
+        if is_whole and label:
+            start = found[-1].edit.end if found else block.start + len(text[block.start : block.start + label].rstrip())
+            end = span[1]
+        elif is_whole:
             start = found[-1].edit.end if found else len(text[: block.start].rstrip())
             end = span[1] if following else block.end
         else:
@@ -185,7 +237,6 @@ def _connectives(
     """`However, …` after a sentence that now holds the answer contrasts with nothing: the word goes."""
     found = []
     for row in here:
-        assert row.answer is not None
         start, stop = next((span for span in spans if span[0] >= row.edit.end), (len(text), len(text)))
         match = _HOWEVER.match(text[start:stop])
         if start in taken or row.answer.class_ not in _FALSIFYING or text[row.edit.end : start].strip() or not match:

@@ -14,7 +14,7 @@ from __future__ import annotations
 import bisect
 import itertools
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -120,6 +120,32 @@ def apply_edits(text: str, edits: list[Edit]) -> str:
     return "".join(parts)
 
 
+class Moves:
+    """Where places of a text are after edits, and the other way round.
+
+    Args:
+        edits: in the order of their place; none overlaps another.
+    """
+
+    def __init__(self, edits: Sequence[Edit]) -> None:
+        self._edits, shift = edits, 0
+        self._starts: list[int] = []
+        """Of the edits, in the text after them."""
+        for edit in edits:
+            self._starts.append(edit.start + shift)
+            shift += len(edit.new) - (edit.end - edit.start)
+        self.written = [(at, at + len(edit.new)) for at, edit in zip(self._starts, edits, strict=True)]
+        """Spans of what was put in, in the text after the edits."""
+
+    def before(self, place: int) -> int:
+        """Where a place outside of what was put in was before."""
+        index = bisect.bisect_right(self._starts, place) - 1
+        if index < 0:
+            return place
+        edit = self._edits[index]
+        return edit.end + max(0, place - self._starts[index] - len(edit.new))
+
+
 def without_markers(text: str) -> str:
     """Text in which a marker's words stay without its brackets, so that nothing takes it for a marker again."""
     return _MARKER.sub("more information needed", text)
@@ -208,6 +234,45 @@ class Document:
     def asking_after(self, offset: int) -> Iterator[tuple[int, int]]:
         """Spans of the markers to fill that begin at an offset or after it."""
         return iter(self.asking[bisect.bisect_left(self.asking, (offset, offset)) :][:4])
+
+    def heading_of(self, block: Block) -> Block | None:
+        """The heading that a block stands under."""
+        at = bisect.bisect_left(self._headings, block.start, key=lambda head: head.start) - 1
+        return self._headings[at] if at >= 0 and block.section else None
+
+    @cached_property
+    def _headings(self) -> list[Block]:
+        return [block for block in self.blocks if block.kind == "heading"]
+
+    @cached_property
+    def _rows(self) -> dict[int, list[Block]]:
+        """The cells of each row of a table, by its line."""
+        rows: dict[int, list[Block]] = {}
+        for block in self.blocks:
+            if block.kind == "cell":
+                rows.setdefault(block.line, []).append(block)
+        return rows
+
+    @cached_property
+    def _first_rows(self) -> dict[int, int]:
+        """The line of a table's first row, by the line of each of its rows; a line of dashes stands between the first two."""
+        first: dict[int, int] = {}
+        for line in self._rows:
+            first[line] = first.get(line - 1) or (
+                first.get(line - 2, line) if first.get(line - 2) == line - 2 else line
+            )
+        return first
+
+    def row_of(self, cell: Block) -> list[Block]:
+        """The cells of a cell's row."""
+        return self._rows[cell.line]
+
+    def title_of(self, cell: Block) -> Block | None:
+        """The cell that heads a cell's column."""
+        titles = self._rows[self._first_rows[cell.line]]
+        column = len(cell.row)
+        named = [title for title in titles if len(title.row) == column]
+        return named[0] if named and named[0] is not cell else None
 
     def block_at(self, start: int, end: int) -> Block | None:
         """The innermost block that holds a span."""

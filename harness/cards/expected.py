@@ -7,34 +7,22 @@ them. A card of another version of harness can't be written again: then its own 
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from harness import __version__
-from harness.cards.alignment import changes, lines_of
+from harness.cards.alignment import lines_of
 from harness.cards.document import decode, encode
 from harness.cards.fill import fill_card
 from harness.cards.record import CardRecord, blanked, line_digest
 from harness.cards.render import render_card
+from harness.cards.spans import Piece, as_recorded, lf
 from harness.cards.tracing import Mark, Trace
 from harness.evidence import Ledger
 from harness.figures.style import without_drawing
-
-
-@dataclass(frozen=True)
-class Piece:
-    """A run of text that harness wrote."""
-
-    start: int
-    end: int
-    question: str | None = None
-    """What it answers; None in a rendered card."""
-    keys: tuple[str, ...] = ()
-    """The evidence that it was written from, as far as known."""
 
 
 @dataclass
@@ -46,6 +34,8 @@ class Expected:
     pieces: list[Piece]
     is_rendered: bool
     is_again: bool = True
+    asked: list[Piece] = field(default_factory=list)
+    """Words of others that the pieces of a filled card answer."""
     """Whether it was written again; False where only the card's own record says so."""
     trace: Callable[[], list[Mark]] = field(default=list)
     """Where in `text` which evidence was written."""
@@ -98,49 +88,21 @@ def rendered(ledger: Ledger, record: CardRecord | None, template: Path | None, s
 
 def filled(ledger: Ledger, record: CardRecord | None, fill: Mapping[str, Any]) -> Expected:
     """A filled card as it must be, from the record of its fill."""
-    before, sidecar = encode(fill["before"]), record.ledger if record else None
     if fill["harness"] != __version__:
-        return Expected(*_with_answers(fill), is_rendered=False, is_again=False)
+        told = as_recorded(fill)
+        return Expected(blanked(told.text), told.pieces, is_rendered=False, is_again=False, asked=told.asked)
+    before, sidecar = encode(fill["before"]), record.ledger if record else None
     options = {"model": fill["model"], "sidecar": sidecar, **fill["options"]}
-    again = fill_card(before, ledger=ledger, **options)
-    text = flat(decode(again.text))
+    told = as_recorded(fill_card(before, ledger=ledger, **options).report)
+    text = blanked(told.text)
 
     def trace() -> list[Mark]:
         traced = Trace()
         return traced.marks(flat(decode(fill_card(before, ledger=traced.ledger(ledger), **options).text)), text)
 
-    return Expected(text, _moved(*_with_answers(again.report), text), is_rendered=False, trace=trace)
+    return Expected(text, told.pieces, is_rendered=False, asked=told.asked, trace=trace)
 
 
 def flat(text: str) -> str:
     """A card's text for comparison: one kind of line end, no record."""
-    return blanked(re.sub(r"\r\n?", "\n", text.removeprefix("\ufeff")))
-
-
-def _with_answers(report: Mapping[str, Any]) -> tuple[str, list[Piece]]:
-    """The card before with the answers in it, and where these are."""
-    before = encode(report["before"])
-    edits = {
-        (row["span"]["start"], row["span"]["end"]): (row["new"], row["question"], tuple(row.get("evidence", ())))
-        for row in (*report["markers"], *report["neighbours"])
-    }
-    text, position, pieces = "", 0, list[Piece]()
-    for (start, end), (new, question, keys) in sorted(edits.items()):
-        text += decode(before[position:start])
-        ours = flat(new)
-        first = len(flat(text)) + len(ours) - len(ours.lstrip())
-        pieces += [Piece(first, first + len(ours.strip()), question, keys)] if ours.strip() else []
-        text, position = text + new, end
-    return flat(text + decode(before[position:])), pieces
-
-
-def _moved(text: str, pieces: list[Piece], final: str) -> list[Piece]:
-    """The pieces where they are in the final text; what else was changed on the way to it is ours as well."""
-    made = changes(text, final)
-
-    def moved(place: int) -> int:
-        return place + sum(c.until - c.at - (c.end - c.start) for c in made if c.end <= place)
-
-    found = [replace(piece, start=moved(piece.start), end=moved(piece.end)) for piece in pieces]
-    found += [Piece(c.at, c.until, "a statement that evidence contradicts") for c in made]
-    return sorted(found, key=lambda piece: (piece.start, piece.end))
+    return blanked(lf(text))

@@ -24,13 +24,20 @@ from typing import Any
 from harness import __version__
 from harness.cards.answers import Answer, Form, Writer, join_answers
 from harness.cards.asked import facets
-from harness.cards.claims import Verdict, check_claims, replace_contradicted
-from harness.cards.contradictions import Correction, FilledMarker, contradicted_sentences
+from harness.cards.claims import Claim, Verdict, check_claims, replacements
+from harness.cards.contradictions import (
+    Correction,
+    FilledMarker,
+    answered_topics,
+    contradicted_sentences,
+    kept_sentences,
+)
 from harness.cards.document import (
     Block,
     Document,
     Edit,
     Marker,
+    Moves,
     apply_edits,
     decode,
     encode,
@@ -42,15 +49,7 @@ from harness.cards.markdown import MARK
 from harness.cards.metadata import card_metadata, complete_metadata, fill_metadata, metadata_remarks
 from harness.cards.named_fields import field_answer
 from harness.cards.questions import Place, Question, find_questions
-from harness.cards.record import (
-    CardRecord,
-    fill_name,
-    ledger_digest,
-    read_comment,
-    record_edit,
-    with_end,
-    written_spans,
-)
+from harness.cards.record import CardRecord, fill_name, ledger_digest, read_comment, record_edit
 from harness.cards.references import References
 from harness.cards.sentences import Span, sentences
 from harness.cards.slots import Slot, answer_edit, slot_of, unrecognised
@@ -64,6 +63,8 @@ _NAMES_MODEL = re.compile(
 )
 
 
+_FAR = 2_000
+"""Characters before a marker in which its label is looked for."""
 _NEXT = 30
 """Characters after a marker that are read for what is counted."""
 _NO_NOUNS = frozenset(
@@ -150,25 +151,25 @@ def fill_card(
     document, knowledge = Document(decode(text)), knowledge_of(model, ledger)
     references = _references_for(document.text)
     filler = _Filler(document, Writer(knowledge, references=references))
-    corrections = filler.fill()
+    changed = filler.fill()
     rows, has_end = filler.rows, record_edit(document, "") is not None
     filler.settle(references if has_end else None)
-    added: list[tuple[str, Edit]] = []
     if rows and front_matter:
         remarks = metadata_remarks(knowledge)
         keys, edit = complete_metadata(document, card_metadata(ledger, model=model), remarks)
         named = (f"{key} ({remarks[key]})" if key in remarks else key for key in keys)
-        added += [(f"front matter: {', '.join(named)}", edit)] if edit else []
+        changed += [Correction(edit, f"front matter: {', '.join(named)}", "")] if edit else []
     whole = knowledge.whole_ledger()
-    edits = [*{row.edit for row in rows}, *(made.edit for made in corrections), *(edit for _, edit in added)]
-    filled, more = encode(apply_edits(document.text, edits)), dict[str, Any]()
+    more = dict[str, Any]()
     if rows or fix_claims:
-        written = written_spans(decode(filled), _report(document, filler, corrections, added))
-        wrong = check_claims(filled, model=model, ledger=ledger, written=written)
+        filled = _Filled(filler, changed, model, ledger)
         if fix_claims:
-            filled, claims, wrong = replace_contradicted(filled, wrong, filler.writer)
-            more |= {"claims": [c.to_dict() for c in claims], "claims_left": [c.to_dict() for c in wrong]}
-        more["contradictions"] = [claim.to_dict() for claim in wrong if claim.verdict is Verdict.CONTRADICTED]
+            fixes, fixed = filled.fixes()
+            changed += fixes
+            filled = _Filled(filler, changed, model, ledger)
+            left = [claim.to_dict() for claim in filled.claims if claim.verdict.is_wrong]
+            more |= {"claims": [claim.to_dict() for claim in fixed], "claims_left": left}
+        more["contradictions"] = [claim.to_dict() for claim in filled.contradictions()]
     record = None
     if rows and sidecar:
         asked = hashlib.sha256(text).hexdigest()
@@ -179,14 +180,62 @@ def fill_card(
     if listed or record:
         end = "\n\n".join(filter(None, [listed, str(record or read_comment(document.text))]))
         edit = record_edit(document, end.replace("\n", document.newline))
-        if edit is not None:
-            added += [("references" if listed else "record of the fill", edit)]
-            filled = encode(with_end(decode(filled), edit.new))
+        changed += [Correction(edit, "references" if listed else "record of the fill", "")] if edit else []
     options = {"fix_claims": fix_claims, "front_matter": front_matter}
     about = {"harness": __version__, "model": knowledge.name, "options": options, "before": document.text}
-    report = about | _report(document, filler, corrections, added) | more
+    report = about | _report(filler, changed) | more
     complete = not filler.left and all(row.answer.is_complete for row in rows)
-    return FillResult(filled, report, whole, complete)
+    return FillResult(encode(apply_edits(document.text, _edits(rows, changed))), report, whole, complete)
+
+
+@dataclass
+class _Filled:
+    """A card with the changes made so far, read again."""
+
+    filler: _Filler
+    changed: Sequence[Correction]
+    model: str
+    ledger: Ledger | None
+
+    def __post_init__(self) -> None:
+        edits = _edits(self.filler.rows, self.changed)
+        self.text, self.moves = apply_edits(self.filler.text, edits), Moves(edits)
+        self.document, self.written = Document(self.text), self.moves.written
+        card = encode(self.text)
+        self.claims = check_claims(card, model=self.model, ledger=self.ledger, written=self.written)
+
+    def fixes(self) -> tuple[list[Correction], list[Claim]]:
+        """Changes of the card before that replace wrong statements, and which these are."""
+        edits, fixed = replacements(self.document, self.claims, self.filler.writer, self.written)
+        before = [Edit(self.moves.before(edit.start), self.moves.before(edit.end), edit.new) for edit in edits]
+        old = [self.filler.text[edit.start : edit.end] for edit in before]
+        return [Correction(edit, c.about, o) for edit, c, o in zip(before, fixed, old, strict=True)], fixed
+
+    def contradictions(self) -> list[Claim]:
+        """What the card says against the evidence, and what it calls unknown though an answer tells it."""
+        wrong = [claim for claim in self.claims if claim.verdict is Verdict.CONTRADICTED]
+        known = {claim.whole for claim in wrong}
+        topics = answered_topics(self.filler.writer, self.filler.rows)
+        for span, topic in kept_sentences(self.document, topics, self.written):
+            if span not in known:
+                wrong.append(
+                    Claim(
+                        line=self.document.line_of(span[0]),
+                        text=self.text[slice(*span)],
+                        about=topic.question,
+                        verdict=Verdict.CONTRADICTED,
+                        evidence=list(topic.evidence),
+                        note=f"the answer to '{topic.question}' in this card tells it",
+                        span=span,
+                        whole=span,
+                    )
+                )
+        return sorted(wrong, key=lambda claim: claim.span)
+
+
+def _edits(rows: Sequence[FilledMarker], changed: Sequence[Correction]) -> list[Edit]:
+    edits = {*(row.edit for row in rows), *(made.edit for made in changed)}
+    return sorted(edits, key=lambda edit: (edit.start, edit.end))
 
 
 def _references_for(text: str) -> References:
@@ -263,6 +312,8 @@ class _Filler:
         self.rows = [*rows, *self.rows]
         self.left |= dict.fromkeys(metadata[len(rows) :], why) if why else {}
         self._part_adjacent()
+        for row in self.rows:
+            row.asked_in = self._asked_in(row.marker)
         corrections = contradicted_sentences(self.document, self.writer, self.rows) if self.rows else []
         self._close_up([made.edit for made in corrections if not made.edit.new])
         return corrections
@@ -318,6 +369,28 @@ class _Filler:
             column=block.column if block.kind == "cell" else None,
             around=(flat.replace("[?]", ""), block.caption, *reversed(headings)),
         )
+
+    def _asked_in(self, marker: Marker) -> list[Span]:
+        """The words that say what is asked: a marker's sentence or line, its label, the heads of its row and column."""
+        block, text = marker.block, self.text
+        if block.kind == "cell":
+            cells = self.document.row_of(block)
+            heads = [self.document.title_of(block), *(cell for cell in cells if cell.start < block.start)]
+            spans = [(cell.start, cell.end) for cell in (*heads, block) if cell is not None]
+        elif block.kind in ("paragraph", "heading"):
+            spans = [self._sentence(marker)]
+        else:
+            start = self.document.line_start(marker.line)
+            spans = [(max(start, block.start) if block.kind != "front-matter" else start, marker.end)]
+        own = "".join(text[slice(*span)] for span in spans)
+        if block.label and block.kind in ("paragraph", "fence", "html") and block.label not in self._own_words(block):
+            at = text.rfind(block.label, max(0, block.start - _FAR), block.start)
+            spans += [(at, at + len(block.label))] if at >= 0 else []
+        elif not re.search(r"\w", own.replace(text[marker.start : marker.end], "")) and (
+            head := self.document.heading_of(block)
+        ):
+            spans.append((head.start, head.end))
+        return sorted(spans)
 
     @cached_property
     def title(self) -> tuple[str, ...]:
@@ -487,35 +560,32 @@ class _Filler:
 # --- the report ---
 
 
-def _report(
-    document: Document, filler: _Filler, corrections: list[Correction], added: list[tuple[str, Edit]]
-) -> dict[str, Any]:
-    markers = []
+def _report(filler: _Filler, changed: Sequence[Correction]) -> dict[str, Any]:
+    document, markers = filler.document, []
     for row in filler.rows:
-        answer = row.answer
+        answer, block = row.answer, row.marker.block
         what: dict[str, Any] = {
             "question": answer.question or None,
             "class": answer.class_.value,
             "evidence": answer.evidence,
+            "asked_in": [[document.byte_offset(at) for at in span] for span in row.asked_in],
         }
         what |= {"looked_in": filler.writer.knowledge.looked_in} if answer.is_unknown else {}
-        markers.append(_change(document, row.edit, row.marker.line, row.marker.block.section, what))
-    changed = []
-    for edit, question, old in corrections:
+        markers.append(_change(document, row.edit, row.marker.line, block.section, what))
+    others = []
+    for edit, question, old in changed:
         line = document.line_of(edit.end - len(old.lstrip()))
-        block = document.block_at(max(edit.start, edit.end - 1), edit.end)
-        what = {"question": question, "action": "corrected" if edit.new.strip() else "removed"}
-        changed.append(_change(document, edit, line, block.section if block else (), what))
-    for words, edit in added:
-        what = {"question": words, "action": "added"}
-        changed.append(_change(document, edit, document.line_of(edit.start), (), what))
+        block_there = document.block_at(max(edit.start, edit.end - 1), edit.end) if old else None
+        action = "added" if not old else "corrected" if edit.new.strip() else "removed"
+        section = block_there.section if block_there else ()
+        others.append(_change(document, edit, line, section, {"question": question, "action": action}))
     left = [
         {"line": m.line, "why": m.talked_about or filler.left[m]}
         for m in document.markers
         if m.talked_about or m in filler.left
     ]
     counts = dict(sorted(Counter(row["class"] for row in markers).items()))
-    found = {"markers": markers, "neighbours": changed, "left": left, "counts": counts, "contradictions": []}
+    found = {"markers": markers, "neighbours": others, "left": left, "counts": counts, "contradictions": []}
     told: dict[str, Any] = json.loads(_printable(json.dumps(found, ensure_ascii=False)))
     return told
 

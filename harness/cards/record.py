@@ -19,7 +19,6 @@ from typing import Any, Literal
 
 from harness import __version__
 from harness.cards.document import Document, Edit
-from harness.cards.sentences import Span
 from harness.errors import ExitCode, HarnessError
 from harness.evidence import Ledger
 from harness.files import write_bytes
@@ -123,13 +122,6 @@ def read_comment(text: str) -> str:
     return found[-1].group().strip() if found else ""
 
 
-def with_end(text: str, end: str) -> str:
-    """A card's text with what `record_edit` puts in, though it was changed since."""
-    found = list(_RECORD.finditer(text))
-    start, stop = found[-1].span() if found else (len(text), len(text))
-    return text[:start] + end + text[stop:]
-
-
 def record_edit(document: Document, record: CardRecord | str) -> Edit | None:
     """The edit that puts a record, or a text that ends with one, into a card, in place of an older one or at the end; None
     inside an open code block or comment, where it would be shown or lost."""
@@ -202,19 +194,6 @@ def fill_beside(card: Path | None, record: CardRecord | None) -> dict[str, Any] 
             f"{path} is not the record of a fill: {error}.", remedy="Fill the card again.", exit_code=ExitCode.USAGE
         ) from error
     return told
-
-
-def written_spans(text: str, told: Mapping[str, Any]) -> list[Span]:
-    """Where in a filled card the answers stand that the record of its fill tells of; those that others changed are left out."""
-    spans: list[Span] = []
-    position = 0
-    for answer in sorted(told["markers"], key=lambda row: row["span"]["start"]):
-        new = str(answer["new"]).strip()
-        at = text.find(new, position)
-        if new and at >= 0:
-            position = at + len(new)
-            spans.append((at, position))
-    return spans
 
 
 def _beside(card: Path | None, name: str | None, suffix: str, what: str, remedy: str) -> Path:

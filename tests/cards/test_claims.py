@@ -8,7 +8,8 @@ import pytest
 
 import harness
 from harness.cards.answers import Writer
-from harness.cards.claims import Claim, Verdict, check_claims, replace_contradicted
+from harness.cards.claims import Claim, Verdict, check_claims, replacements
+from harness.cards.document import Document, apply_edits
 from harness.cards.fill import fill_card
 from harness.cards.knowledge import knowledge_of
 from harness.cards.quantities import parse_number, quantities
@@ -218,8 +219,10 @@ def test_a_number_is_right_if_the_value_rounds_to_its_digits(text: str, known: f
 
 
 def mended(card: bytes, model: str) -> tuple[bytes, list[Claim], list[Claim]]:
-    claims = check_claims(card, model=model, ledger=None)
-    return replace_contradicted(card, claims, Writer(knowledge_of(model, None)))
+    document, claims = Document(card.decode()), check_claims(card, model=model, ledger=None)
+    edits, fixed = replacements(document, claims, Writer(knowledge_of(model, None)))
+    text = apply_edits(document.text, edits).encode()
+    return text, fixed, wrong(check_claims(text, model=model, ledger=None))
 
 
 def test_a_wrong_statement_is_replaced_by_the_answer_to_its_question() -> None:

@@ -21,20 +21,52 @@ def test_a_sentence_that_says_nothing_else_is_removed() -> None:
     assert [(row["action"], row["question"]) for row in rows] == [("removed", "batch-size")]
 
 
-def test_what_is_true_in_a_sentence_stays() -> None:
-    text, rows = filled(
-        "Batch size: [More Information Needed]. The paper mentions scaling, but does not specify the batch size used."
-    )
-    assert text.endswith("The paper mentions scaling.\n")
-    assert rows[0]["action"] == "corrected"
+def kept(card: str, model: str = "regnet-y-040") -> list[tuple[int, str]]:
+    result = fill_card(card.encode(), model=model, ledger=None)
+    return [(claim["line"], claim["about"]) for claim in result.report["contradictions"]]
 
 
-def test_a_known_item_leaves_an_enumeration() -> None:
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "It ran for long, but the batch size is not specified.",
+        "It ran with a batch size that is not specified.",
+        "To report emissions, more details would be needed, such as the batch size, energy use and grid intensity.",
+    ],
+)
+def test_a_sentence_that_says_more_is_left_whole_and_told_of_with_its_line(statement: str) -> None:
+    card = f"Batch size: [More Information Needed].\n\nMuch is known. {statement} It is big.\n"
+    text, rows = filled(card)
+    assert text.endswith(f"Much is known. {statement} It is big.\n")
+    assert (rows, kept(card)) == ([], [(3, "batch-size")])
+
+
+def test_what_somebody_had_read_goes_whole_with_what_he_did_not_find() -> None:
     text, _ = filled(
-        "- **Hours used:** [More Information Needed]\n\n"
-        "To report emissions, more details would be needed, such as training duration, energy use and grid intensity.\n"
+        "Batch size: [More Information Needed]. The references mention scaling, but do not specify the batch size."
     )
-    assert "such as energy use and grid intensity." in text
+    assert text.endswith("8 GPUs.\n")
+
+
+def test_no_part_of_a_sentence_of_the_source_cards_is_left_alone(source_card: tuple[str, bytes]) -> None:
+    model, card = source_card
+    result = fill_card(card, model=model, ledger=None)
+    connectives = [row for row in result.report["neighbours"] if row["action"] == "corrected"]
+    assert {row["old"] for row in connectives} <= {"However, t"}
+    told = {claim["line"] for claim in result.report["contradictions"]}
+    lines = result.text.decode().split("\n")
+    for number, line in enumerate(lines, 1):
+        if "not provided. [" in line:
+            assert number in told
+    assert "- **Hardware Type:** The references discuss" not in result.text.decode()
+
+
+def test_a_label_stands_over_its_answer_once_what_was_not_found_is_gone() -> None:
+    text, _ = filled(
+        "- **Hours used:** The references do not state the training time.\n\n[More Information Needed] on the training time.\n"
+    )
+    assert text.startswith("- **Hours used:**\n\n")
+    assert "do not state" not in text
 
 
 @pytest.mark.parametrize(
@@ -54,9 +86,9 @@ def test_true_statements_stay(statement: str) -> None:
 
 def test_a_statement_in_another_section_is_found() -> None:
     text, rows = filled(
-        "# A\n\nBatch size: [More Information Needed].\n\n# B\n\nIt ran with a batch size that is not specified.\n"
+        "# A\n\nBatch size: [More Information Needed].\n\n# B\n\nThe batch size is not specified. It ran.\n"
     )
-    assert "It ran.\n" in text
+    assert text.endswith("# B\n\nIt ran.\n")
     assert rows[0]["line"] == 7
 
 
