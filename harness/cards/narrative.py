@@ -7,7 +7,8 @@ numbered reference. The answers are those that a fill writes: one question table
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -15,6 +16,7 @@ from typing import Any
 from harness.cards import slices
 from harness.cards.answers import Form, Writer
 from harness.cards.markdown import capital, cell, enumerate_words
+from harness.cards.metadata import metadata_remarks
 from harness.cards.questions import Place
 from harness.cards.references import References
 from harness.cards.views import View, marks
@@ -29,13 +31,15 @@ from harness.evidence import (
     show_short,
     show_value,
 )
-from harness.facts.loader import Fact, Relation
+from harness.facts.loader import Fact
 from harness.figures.style import Point, point
+from harness.metrics.intervals import wilson
 from harness.metrics.registry import title_of
 
 ENOUGH = 100
 """Images below which a value is no headline and no finding: its interval is some twenty points wide."""
 _MOST_HEADLINES, _MOST_LIMITS, _MOST_SIBLINGS, _MOST_COLUMNS = 7, 7, 8, 6
+_OURS = "Published values come without an interval: theirs is ours, from the benchmark's number of images alone"
 _FIRST = ("imagenet-val", "imagenet-a", "imagenet-r", "imagenet-sketch", "imagenetv2-matched-frequency", "imagenet-c")
 """Benchmarks that stay in the headline where there is no room for all."""
 
@@ -48,22 +52,25 @@ class Headline:
     value: str
     who: str
     """Who measured it, on how many images."""
+    title: str
+    """The benchmark in the figure."""
     is_measured: bool
     point: Point | None
     """For the figure; None for what is no accuracy."""
-    rank: int
-    """Which goes first where there is no room for all."""
+    rank: tuple[bool, bool, int]
+    """Which goes first where there is no room for all: whole benchmarks, measured here, the best known."""
 
 
 @dataclass(frozen=True)
 class Siblings:
     """What one evaluation found for checkpoints that a reader would choose instead; Markdown."""
 
+    by: str
     columns: list[str]
     rows: list[tuple[str, list[str], str]]
     """Model, values, source."""
     points: dict[str, dict[str, Point]]
-    """Of the checkpoints beside this one, by benchmark."""
+    """Of checkpoints of this one's size, by benchmark."""
 
 
 @dataclass
@@ -129,10 +136,12 @@ class Narrative:
         found += (
             [str(cell(licence))] if licence else self._values("documented.license.hub-tag", "documented.license.code")
         )
+        if found and (remark := metadata_remarks(self.knowledge).get("license")):
+            found[-1] += self.references.note(f"On the licence, {remark}")
         found += [f"trained on {data}" for data in self._values("documented.data.training")]
         speed = self.ledger.measured("compute.latency-p50")
         if speed is not None and not speed.withheld:
-            found.append(f"{show_value(speed)} an image on {cell(_device(speed))}")
+            found.append(f"{show_short(speed)} an image on {cell(device_of(speed.protocol or {}))}")
         return found
 
     def _number(self, key: str) -> Any:
@@ -165,69 +174,107 @@ class Narrative:
 
     @cached_property
     def headline(self) -> list[Headline]:
-        """Accuracies on whole benchmarks: measured here; else, or where only a part was run, as published for this checkpoint."""
+        """Accuracies on whole benchmarks, measured here or else published for this checkpoint, and last those on a part of one."""
         found = []
         for name, benchmark in self.benchmarks.items():
             for metric in ("mce", "mean-error") if benchmark.corruptions else ("top1",):
                 item, other = self.ledger.measured(f"{name}.{metric}"), self.published.get(f"{name}.{metric}")
                 item = item if item is not None and ((item.n or 0) >= ENOUGH or benchmark.is_own) else None
                 title = short_title(benchmark) + {"mce": ", mCE", "mean-error": ", mean error"}.get(metric, "")
-                is_accuracy, rank = metric == "top1", _FIRST.index(name) if name in _FIRST else len(_FIRST)
-                if other is not None and (item is None or item.is_partial):
-                    assert other.fact is not None
-                    who = f"published, {cell(other.fact.setting)} {marks(self.references, other)}"
-                    at = Point(float(other.value)) if is_accuracy else None
-                    found.append(Headline(title, f"{shown(other)} %", who, False, at, rank))
+                rank = _FIRST.index(name) if name in _FIRST else len(_FIRST)
+                fact = other.fact if other is not None else None
+                if other is not None and fact is not None and (item is None or item.is_partial):
+                    bounds = self.interval(fact)
+                    within = " ({}–{})".format(*(self.shown(fact, bound) for bound in bounds)) if bounds else ""
+                    value = f"{self.shown(fact)} %{within}"
+                    who = f"published, {cell(fact.setting)} {marks(self.references, other)}"
+                    at = Point(fact.evidence.number, *bounds) if bounds else None
+                    found.append(Headline(title, value, who, title, False, at, (False, True, rank)))
                 if item is not None:
-                    n = f"{show_count(item)} images{self.references.note(item.reason) if item.reason else ''}"
-                    value = f"**{show_value(item)}** ({show_interval(item)})"
-                    at = point(item) if is_accuracy else None
-                    imported = "imported" in (item.protocol or {})
-                    who = f"{'scored here from imported predictions' if imported else '**measured here**'}, {n}"
-                    found.append(Headline(title, value, who, True, at, rank))
+                    imported, part = "imported" in (item.protocol or {}), item.is_partial
+                    who = "scored here from imported predictions" if imported else "measured here"
+                    who = (who if part or imported else f"**{who}**") + ("" if part else f", {show_count(item)} images")
+                    who += self.references.note(item.reason) if item.reason else ""
+                    value = show_value(item) if part else f"**{show_value(item)}**"
+                    named = f"{title}, {show_count(item)} images" if part else title
+                    at = point(item) if metric == "top1" else None
+                    value += f" ({show_interval(item)})"
+                    found.append(Headline(named, value, who, title, True, at, (part, False, rank)))
                 if item is not None or other is not None:
                     break
-        kept = sorted(found, key=lambda row: (not row.is_measured, row.rank))[:_MOST_HEADLINES]
-        return [row for row in found if row in kept]
+        kept = sorted(found, key=lambda row: row.rank)[:_MOST_HEADLINES]
+        return sorted((row for row in found if row in kept), key=lambda row: row.rank[0])
+
+    @property
+    def whose_intervals(self) -> str:
+        """The mark of what a reader must know of the headline's intervals."""
+        return "" if all(row.is_measured or row.point is None for row in self.headline) else self.references.note(_OURS)
+
+    def interval(self, fact: Fact) -> tuple[float, float] | None:
+        """Wilson's interval of a published accuracy, from its benchmark's number of images; None of what is no accuracy."""
+        name = EvidenceKey.parse(fact.evidence.name.subject)
+        benchmark = self.benchmarks.get(name.benchmark)
+        if benchmark is None or name.metric not in ("top1", "top5"):
+            return None
+        n = benchmark.scored or benchmark.size
+        low, high = wilson(fact.evidence.number / 100 * n, n)
+        return 100 * float(low), 100 * float(high)
+
+    def shown(self, fact: Fact, value: float | None = None) -> str:
+        """A published value, or a bound of it, in percent: with the decimals of its row of results, two at most."""
+        row = fact.evidence.name.variant
+        facts = (*self.knowledge.facts.facts, *self.knowledge.facts.family)
+        same = (f.evidence.number for f in facts if f.setting and f.evidence.name.variant == row)
+        decimals = min(2, max(len(f"{float(v):g}".partition(".")[2]) for v in same))
+        return f"{fact.evidence.value if value is None else value:.{decimals}f}"
 
     @cached_property
     def siblings(self) -> Siblings | None:
-        """The checkpoints of the same name or family that one evaluator, the one with most of them, has results for."""
+        """Other trainings and sizes that one evaluator, the one with most of them, has results for."""
+        known = (*self.knowledge.facts.facts, *self.knowledge.facts.family)
+        counted = {
+            f.evidence.name.variant: f.evidence.number for f in known if f.evidence.name.subject == "compute.parameters"
+        }
         tables: dict[str, dict[str | None, list[Fact]]] = {}
-        for fact in self.knowledge.facts.facts:
+        for fact in known:
             if fact.setting and fact.evidence.source and fact.evidence.name.metric == "top1":
                 rows = tables.setdefault(fact.evidence.source.title, {})
                 rows.setdefault(fact.evidence.name.variant, []).append(fact)
         wanted = max(tables.values(), key=lambda rows: (len(rows), sum(map(len, rows.values()))), default={})
-        mine = [row for row in wanted.values() if self.knowledge.stands_for(row[0])]
-        others = [row for row in wanted.values() if row[0].checkpoint.relation is Relation.SIBLING][:_MOST_SIBLINGS]
+        mine = [row for row in wanted if self.knowledge.stands_for(wanted[row][0])]
+        others = [row for row in wanted if row not in mine][:_MOST_SIBLINGS]
         if not others:
             return None
-        counts = {name: sum(_of(row, name) is not None for row in (*mine, *others)) for name in self.benchmarks}
-        columns = [name for name, count in counts.items() if 2 * count > len(mine) + len(others)][:_MOST_COLUMNS]
-        table, points = [], {}
+        held = Counter(EvidenceKey.parse(f.evidence.name.subject).benchmark for row in wanted.values() for f in row)
+        columns = [name for name in self.benchmarks if 2 * held[name] > len(wanted)][:_MOST_COLUMNS]
+        table, points, own_parameters = [], {}, (self._number("compute.parameters") or 0) / 1e6
         for row in (*mine[:1], *others):
-            name = str(self.ledger.model["title"] if row in mine else row[0].checkpoint.label or row[0].checkpoint.name)
-            facts = [_of(row, column) for column in columns]
-            cited = marks(self.references, *(View(fact.evidence, fact) for fact in facts if fact and row in mine))
-            cited = cited or self.references.cite(*(fact.evidence.source for fact in facts if fact))
-            table.append(
-                (
-                    f"**{cell(name)}**" if row in mine else cell(name),
-                    [shown(fact) if fact else "—" for fact in facts],
-                    cited,
-                )
+            first, *_ = facts = wanted[row]
+            label = first.checkpoint.label or first.checkpoint.name
+            name = str(self.ledger.model["title"]) if row in mine else re.sub("^the ", "The ", label)
+            found = {
+                column: fact for column in columns for fact in facts if fact.evidence.name.subject == f"{column}.top1"
+            }
+            parameters = own_parameters if row in mine else counted.get(row)
+            values = [f"{parameters:#.3g} M".replace(". ", " ") if parameters else "—"]
+            values += [self.shown(found[column]) if column in found else "—" for column in columns]
+            cited = (
+                marks(self.references, View(first.evidence, first))
+                if row in mine
+                else self.references.cite(first.evidence.source)
             )
-            if row not in mine:
-                named = {
-                    short_title(self.benchmarks[c]): f for c, f in zip(columns, facts, strict=True) if f is not None
+            table.append((f"**{cell(name)}**" if row in mine else cell(name), values, cited))
+            if row not in mine and parameters and own_parameters and 0.98 < parameters / own_parameters < 1.02:
+                points[name] = {
+                    short_title(self.benchmarks[c]): Point(f.evidence.number, *(self.interval(f) or ()))
+                    for c, f in found.items()
                 }
-                points[name] = {title: Point(f.evidence.number) for title, f in named.items()}
         titles = (
             re.sub(r"ImageNet(V2|-(?!1k)| )|,? (validation set|matched.*)", r"\1", short_title(self.benchmarks[c]))
             for c in columns
         )
-        return Siblings([title.strip("- ") for title in titles], table, points)
+        by = wanted[others[0]][0].evidence.source
+        return Siblings(by.title if by else "", ["Parameters", *(title.strip("- ") for title in titles)], table, points)
 
     @cached_property
     def published_results(self) -> list[tuple[str, str, str, str]]:
@@ -238,7 +285,9 @@ class Narrative:
             if fact.setting and self.knowledge.stands_for(fact) and name.benchmark in self.benchmarks:
                 view = self.knowledge.published(f"{name}:{fact.evidence.name.variant}", own=True)
                 who = f"{cell(fact.setting)} {marks(self.references, view)}"
-                found.append((short_title(self.benchmarks[name.benchmark]), title_of(name.metric)[0], shown(fact), who))
+                found.append(
+                    (short_title(self.benchmarks[name.benchmark]), title_of(name.metric)[0], self.shown(fact), who)
+                )
         return found
 
     @cached_property
@@ -279,8 +328,9 @@ class Narrative:
         whole = [view for view in self.published.values() if view.name.metric == "top1"]
         if clean is not None and len(whole) > 1:
             worst_view = min(whole, key=lambda view: float(view.value))
+            values = [self.shown(view.fact) for view in (clean, worst_view) if view.fact]
             yield (
-                f"Its top-1 accuracy falls from {shown(clean)} % on ImageNet's validation set to {shown(worst_view)} % on "
+                f"Its top-1 accuracy falls from {values[0]} % on ImageNet's validation set to {values[1]} % on "
                 f"{self._title(worst_view.evidence)} (published {marks(self.references, clean, worst_view)})."
             )
 
@@ -380,16 +430,12 @@ def short_title(benchmark: Benchmark) -> str:
     return re.sub(r" \([^)]*\)", "", benchmark.title)
 
 
-def shown(published: View | Fact) -> str:
-    """A published percentage, to four digits at most."""
-    return f"{published.evidence.value:.4g}"
-
-
-def _of(row: Iterable[Fact], benchmark: str) -> Fact | None:
-    return next((fact for fact in row if fact.evidence.name.subject == f"{benchmark}.top1"), None)
-
-
-def _device(item: Evidence) -> str:
-    hardware: dict[str, Any] = (item.protocol or {}).get("hardware") or {}
-    threads = f" ({hardware['threads']} threads)" if hardware.get("threads", 1) > 1 and "gpu" not in hardware else ""
-    return str(hardware.get("gpu") or hardware.get("cpu") or "this machine") + threads
+def device_of(protocol: Mapping[str, Any]) -> str:
+    """The device of a measurement: `Intel Xeon @ 2.50GHz (2 threads of a virtual machine)`."""
+    hardware: dict[str, Any] = protocol.get("hardware") or {}
+    name = str(hardware.get("gpu") or hardware.get("cpu") or "this machine")
+    name = " ".join(re.sub(r"\((?:R|TM|C)\)|\b(?:CPU|Processor)\b(?= @)", " ", name).split())
+    if "threads" not in hardware or "gpu" in hardware:
+        return name
+    virtual = " of a virtual machine" if hardware.get("virtual_machine") else ""
+    return f"{name} ({hardware['threads']} thread{'s' if hardware['threads'] > 1 else ''}{virtual})"

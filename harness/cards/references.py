@@ -102,11 +102,13 @@ class References:
         """How a note is marked: a card that is not ours has signs of its own, so that ours are numbers."""
         return f"[{self._labels[at]}]" if self.prefix else self._labels[at]
 
-    def notes(self) -> str:
-        """The notes that the settled texts refer to and that stand nowhere yet."""
+    def notes(self, *, again: bool = False) -> str:
+        """The notes that the settled texts refer to and that stand nowhere yet, or all of them."""
         entries = list(self._entries.values())
         left = {
-            at: label for at, label in self._labels.items() if isinstance(entries[at], str) and at not in self._given
+            at: label
+            for at, label in self._labels.items()
+            if isinstance(entries[at], str) and (again or at not in self._given)
         }
         self._given |= left.keys()
         return "<br>\n".join(f"{self._sign(at)} {entries[at]}" for at in left)

@@ -11,6 +11,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import jinja2
 
@@ -22,7 +23,7 @@ from harness.cards.figures import Figure, accuracy_figure, card_figures, corrupt
 from harness.cards.knowledge import knowledge_of
 from harness.cards.markdown import capital, cell, code
 from harness.cards.metadata import card_metadata, dump_metadata
-from harness.cards.narrative import Narrative
+from harness.cards.narrative import Narrative, device_of
 from harness.cards.record import CardRecord, figure_digest, ledger_digest, line_digest
 from harness.cards.references import References
 from harness.data.catalog import CLEAN_CROPS, Benchmark, benchmarks
@@ -115,11 +116,8 @@ class Costs:
         protocol = next((found for found in protocols if "hardware" in found), None)
         if protocol is None:
             return ""
-        hardware = protocol["hardware"]
-        virtual = " of a virtual machine" if hardware.get("virtual_machine") else ""
         parts = [
-            hardware.get("gpu") or hardware.get("cpu"),
-            f"{hardware['threads']} thread(s){virtual}" if "threads" in hardware and "gpu" not in hardware else None,
+            device_of(protocol),
             protocol.get("precision"),
             str(protocol.get("layout", "")).replace("_", " "),
             "compiled" if protocol.get("compiled") else None,
@@ -140,7 +138,11 @@ def costs(ledger: Ledger) -> Costs:
         elif plain in _IMPACT:
             found.impact.append(row)
         else:
-            (found.speed if plain in _SPEED and "with-decoding" not in item.name.variants else found.more).append(row)
+            # Of a process on a CPU most memory is that of the interpreter and its libraries.
+            is_more = "with-decoding" in item.name.variants or (
+                plain == "compute.peak-memory" and "gpu" not in ((item.protocol or {}).get("hardware") or {})
+            )
+            (found.speed if plain in _SPEED and not is_more else found.more).append(row)
     return found
 
 
@@ -211,9 +213,9 @@ def sections(ledger: Ledger) -> list[Section]:
     return found
 
 
-def _methods(ledger: Ledger) -> list[dict[str, str]]:
+def _methods(ledger: Ledger) -> list[dict[str, Any]]:
     """One line for each way in which numbers on benchmarks were made."""
-    lines: dict[str, dict[str, str]] = {}
+    lines: dict[str, dict[str, Any]] = {}
     known = benchmarks(ledger)
     for item in ledger:
         name, protocol = item.name.benchmark, item.protocol
@@ -225,10 +227,10 @@ def _methods(ledger: Ledger) -> list[dict[str, str]]:
             "precision": str(protocol.get("precision", "not stated")),
             "data": (item.fingerprints.data or "")[:16],
             "n": display.show_count(item),
-            "command": item.command or "",
         }
-        decided_by = (item.fingerprints.data, protocol.get("preprocessing"), protocol.get("precision"), item.command)
-        lines.setdefault(str((name, *decided_by)), line)
+        decided_by = (item.fingerprints.data, protocol.get("preprocessing"), protocol.get("precision"))
+        commands = lines.setdefault(str((name, *decided_by)), line | {"commands": []})["commands"]
+        commands += [item.command] if item.command and item.command not in commands else []
     return list(lines.values())
 
 
@@ -332,14 +334,14 @@ def render_card(ledger: Ledger, template: Path | None = None, *, sidecar: str | 
 
 def _references(references: References) -> str:
     listed = references.listed()
-    summary = "What the numbers in brackets stand for; each is a link to the source"
-    folded = f"<details>\n<summary>{summary}</summary>\n\n{listed}\n\n</details>"
-    return f"## References\n\n{folded}" if listed else ""
+    summary = "What the numbers and signs stand for; each number is a link to the source"
+    said = "\n\n".join(filter(None, [references.notes(again=True), listed]))
+    return f"## References\n\n<details>\n<summary>{summary}</summary>\n\n{said}\n\n</details>" if listed else ""
 
 
 def _accuracy_figure(ledger: Ledger, words: Narrative) -> Figure | None:
     """Accuracy by benchmark, measured and published ones apart, beside that of siblings."""
-    rows = [(row.benchmark, row.is_measured, row.point) for row in words.headline if row.point is not None]
+    rows = [(row.title, row.is_measured, row.point) for row in words.headline if row.point is not None]
     named = {True: f"{ledger.model['title']}, measured here", False: f"{ledger.model['title']}, published"}
     own = {named[kind]: {name: at for name, is_measured, at in rows if is_measured is kind} for kind in named}
     names = list(dict.fromkeys(name for name, _, _ in rows))
@@ -347,4 +349,4 @@ def _accuracy_figure(ledger: Ledger, words: Narrative) -> Figure | None:
     for sibling, points in (words.siblings.points if words.siblings is not None else {}).items():
         models[sibling] = {name: at for name, at in points.items() if name in names}
     models = {model: points for model, points in models.items() if points}
-    return accuracy_figure(ledger, names, models, "Bars are 95 % intervals; published values have none.")
+    return accuracy_figure(ledger, names, models, "Bars are 95 % intervals, of published values ours.")

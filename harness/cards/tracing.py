@@ -77,7 +77,8 @@ class TracedLedger(Ledger):
 
     def trace_facts(self, facts: ModelFacts) -> ModelFacts:
         """Documented facts, traced likewise."""
-        return facts.model_copy(update={"facts": tuple(map(self._trace.fact, facts.facts))})
+        traced = {name: tuple(map(self._trace.fact, getattr(facts, name))) for name in ("facts", "family")}
+        return facts.model_copy(update=traced)
 
 
 @dataclass

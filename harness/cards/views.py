@@ -90,7 +90,7 @@ class View:
 
     @property
     def interval(self) -> str:
-        """The interval as words, without digits that it doesn't support: `1 to 50`; the value where there is none."""
+        """The interval as words, without digits that it doesn't support: `1.2 to 50`; the value where there is none."""
         interval = self.evidence.interval
         if interval is None:
             return self.number

@@ -119,6 +119,8 @@ class Benchmark(_Entry):
     size: int = Field(ge=0)
     """Published number of images; for corruptions, in each cell. Of data of one's own, as many as the copy has: 0 before it
     has been opened."""
+    scored: int | None = None
+    """How many of them count, where labels leave some out."""
     label_space: str
     classes: tuple[str, ...] | None = None
     """The classes in order, where the label space has no known list: synsets or names."""

@@ -65,12 +65,12 @@ def show_interval(item: Evidence) -> str:
 
 def round_to_interval(value: float, item: Evidence) -> float:
     """A value or bound without digits that the interval doesn't support: steps of a hundredth to a tenth of its width, but at
-    least one digit; as it is where there is no interval."""
+    least two digits; as it is where there is no interval."""
     interval = item.interval
     if interval is None or interval.low == interval.high or not value:
         return value
     places = 1 - math.floor(math.log10(interval.high - interval.low))
-    return round(value, max(places, -math.floor(math.log10(abs(value)))))
+    return round(value, max(places, 1 - math.floor(math.log10(abs(value)))))
 
 
 def show_count(item: Evidence) -> str:
@@ -110,7 +110,7 @@ def show_short_interval(item: Evidence) -> str:
 
 def _shorten(values: list[Any], unit: str) -> str:
     thousands = 0
-    while unit in ("B", "J") and thousands < 4 and max(values) >= 99.5 * 1000**thousands:
+    while unit in ("B", "J") and thousands < 4 and max(values) >= 999.5 * 1000**thousands:
         thousands += 1
     scaled = [value / 1000**thousands for value in values]
     decimals = [max(0, 1 - math.floor(math.log10(abs(value)))) if value else 0 for value in scaled]

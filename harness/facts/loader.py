@@ -137,6 +137,8 @@ class _PublishedRow(_Strict):
     places: dict[str, str] = {}
     """By benchmark, where that benchmark's values stand, if not at `place`."""
     values: dict[str, float] = Field(min_length=1)
+    parameters: float | None = None
+    """In millions, where the same table counts them."""
 
 
 class LineageCandidate(_Strict):
@@ -228,12 +230,15 @@ class _FactsFile(_About):
     sources: dict[str, _SourceEntry]
     facts: list[_FactEntry]
     published: list[_PublishedRow] = []
+    family: list[_PublishedRow] = []
 
 
 class ModelFacts(_About):
     """All documented facts for one model."""
 
     facts: tuple[Fact, ...]
+    family: tuple[Fact, ...] = ()
+    """Published results of other sizes, to choose from: they answer nothing, and no statement is about them."""
 
     def row_value(self, row: str, metric: str) -> float | None:
         """A metric's value in one row of published results; None where the row has none."""
@@ -311,13 +316,16 @@ def parse_facts(text: str, *, origin: str) -> ModelFacts:
             message = f"two facts are called {entry.key}"
             raise fail(where, message, "Give one of them a variant (`key:variant`).")
         facts[entry.key] = _resolved(file, entry, setting, where, fail)
+    family = tuple(
+        _resolved(file, entry, setting, where, fail) for where, entry, setting in _rows("family", file.family)
+    )
     rows = [row.id for row in file.published]
     for index, candidate in enumerate(file.lineage.candidates if file.lineage else ()):
         where = ("lineage", "candidates", index)
         _check("checkpoint", candidate.checkpoint, file.checkpoints, (*where, "checkpoint"), fail)
         _check("row of published results", candidate.published, rows, (*where, "published"), fail)
     about = {name: getattr(file, name) for name in _About.model_fields}
-    return ModelFacts(facts=tuple(facts.values()), **about)
+    return ModelFacts(facts=tuple(facts.values()), family=family, **about)
 
 
 def _line_of(node: yaml.Node, location: _Where) -> int:
@@ -338,13 +346,25 @@ def _entries(file: _FactsFile) -> Iterator[tuple[_Where, _FactEntry, str | None]
     """All facts of a file: where each stands, and for a published result how it was evaluated."""
     for index, entry in enumerate(file.facts):
         yield ("facts", index), entry, None
-    for index, row in enumerate(file.published):
+    yield from _rows("published", file.published)
+
+
+def _rows(section: str, rows: list[_PublishedRow]) -> Iterator[tuple[_Where, _FactEntry, str | None]]:
+    for index, row in enumerate(rows):
         shared = {"checkpoint": row.checkpoint, "source": row.source, "unit": "%"}
         for metric, value in row.values.items():
             fields = {"key": f"documented.{metric}:{row.id}", "value": value}
             place = row.places.get(EvidenceKey.parse(metric).benchmark, row.place)
             entry = _FactEntry.model_validate(fields | shared | {"place": place})
-            yield ("published", index), entry, row.setting
+            yield (section, index), entry, row.setting
+        if row.parameters is not None:
+            place = row.places.get("imagenet-val", row.place)
+            counted = {"key": f"documented.compute.parameters:{row.id}", "value": row.parameters, "place": place}
+            yield (
+                ("published", index),
+                _FactEntry.model_validate(shared | counted | {"unit": "million parameters"}),
+                None,
+            )
 
 
 def _check(kind: str, name: str, known: Collection[str], where: _Where, fail: _Fail) -> None:
