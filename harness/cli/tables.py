@@ -304,13 +304,13 @@ def check_text(check: Check, output_format: str) -> str:
 
 
 def push_text(plan: PushPlan) -> str:
-    rows = [[f.path, f.state, f"{len(f.content):,}", str(f.source)] for f in plan.files]
+    rows = [[f.path, f.kind, f.state, f"{len(f.content):,}", str(f.source)] for f in plan.files]
     front, body = plan.diff()
     new = " (to be made)" if plan.place.head is None else ""
     sections = [
         f"Hub:         {plan.endpoint}\nAccount:     {plan.account.name}\n"
         f"Repository:  {plan.request.repo_id}{new}\nGoes to:     {plan.target}",
-        table(["file on the Hub", "state", "bytes", "from"], rows, numeric=frozenset({2})),
+        table(["file on the Hub", "what it is", "state", "bytes", "from"], rows, numeric=frozenset({3})),
         f"Changes in the front matter:\n{front or '    none'}",
         f"Changes in the body:\n{body or '    none'}",
         *(["\n".join(f"Note: {note}" for note in plan.notes)] if plan.notes else []),

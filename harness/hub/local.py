@@ -7,6 +7,7 @@ an answer without network.
 
 from __future__ import annotations
 
+import os
 import re
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -15,16 +16,26 @@ from urllib.parse import unquote
 from harness.cards.document import Document, apply_edits, decode, encode
 from harness.cards.hub_schema import card_faults, identity, results_of
 from harness.cards.metadata import model_index, read_metadata
-from harness.cards.record import ledger_digest, read_record, record_edit
+from harness.cards.record import fill_beside, ledger_digest, read_record, record_edit
+from harness.credentials import credential_in
 from harness.data.catalog import benchmarks
 from harness.errors import CheckFailedError, UsageError
 from harness.evidence import Ledger
-from harness.hub.transport import CARD, holds_token
+from harness.hub.transport import CARD
 
 LEDGER, FILL = "evidence.json", "fill.json"
 """Where a card's ledger and the record of its fill are in a repository."""
 _LARGEST_CARD = 10_000_000
 """Bytes; the Hub stores larger files apart, and doesn't show them as a card."""
+_PICTURES = {
+    ".png": ("PNG picture", rb"\x89PNG\r\n\x1a\n"),
+    ".jpg": ("JPEG picture", rb"\xff\xd8\xff"),
+    ".jpeg": ("JPEG picture", rb"\xff\xd8\xff"),
+    ".gif": ("GIF picture", rb"GIF8[79]a"),
+    ".webp": ("WebP picture", rb"RIFF.{4}WEBP"),
+    ".svg": ("SVG picture", rb"\s*<(?:\?xml|!DOCTYPE svg|!--|svg)"),
+}
+"""What a figure's name says that it is, and how such a file begins."""
 _FIGURE = re.compile(r"""(?:\]\(\s*<?|\bsrc\s*=\s*["']?)(?:\./)?(figures/[^\s)>"'#?]+)""")
 
 
@@ -36,6 +47,7 @@ class LocalFile:
     """In the repository."""
     source: Path
     content: bytes = field(repr=False)
+    kind: str = "model card"
     state: str = "new"
     """`new`, `changed` or `same`, against what is on the Hub."""
 
@@ -56,7 +68,8 @@ def local_files(card: Path, ledger: Path | None, token: str | None) -> tuple[lis
     text = decode(content)
     record = read_record(text)
     beside = card.parent / Path(record.ledger if record and record.ledger else LEDGER).name
-    path = ledger or (beside if beside.is_file() else None)
+    path = ledger or (beside if os.path.lexists(beside) else None)
+    ledger_content = _read(path, "ledger", None if ledger else card.parent) if path is not None else b""
     evidence = Ledger.load(path) if path is not None else None
     if evidence is not None and record is not None:
         if record.sha256 not in (None, ledger_digest(evidence)):
@@ -68,18 +81,38 @@ def local_files(card: Path, ledger: Path | None, token: str | None) -> tuple[lis
         content = encode(apply_edits(text, [edit] if edit else []))
     files = [LocalFile(CARD, card, content)]
     shown = [(name, card.parent / name) for name in figures_of(content)]
-    files += [LocalFile(name, source, source.read_bytes()) for name, source in shown if source.is_file()]
+    files += [_figure(name, source, card.parent) for name, source in shown if os.path.lexists(source)]
     if path is not None:
-        files.append(LocalFile(LEDGER, path, _read(path, "ledger")))
+        files.append(LocalFile(LEDGER, path, ledger_content, "ledger"))
         if record is not None and record.fill is not None:
             fill = card.parent / Path(record.fill).name
-            files += [LocalFile(FILL, fill, fill.read_bytes())] if fill.is_file() else []
+            if os.path.lexists(fill):
+                files.append(
+                    LocalFile(FILL, fill, _read(fill, "record of the fill", card.parent), "record of the fill")
+                )
+                fill_beside(card, record)  # is refused where it is none
     for file in files:
-        if holds_token(file.content, token):
-            message = f"{file.source} holds a Hub token, or what looks like one; it isn't sent."
-            remedy = "Take it out, and revoke the token in the Hub's settings if it is real."
-            raise CheckFailedError(message, remedy=remedy)
+        held = credential_in(file.content, token)
+        if held is not None:
+            message = f"{file.source} holds {held}, or what looks like one; it isn't sent."
+            raise CheckFailedError(message, remedy="Take it out, and revoke it where it is from if it is real.")
     return files, evidence
+
+
+def _figure(name: str, source: Path, folder: Path) -> LocalFile:
+    """A figure of the card. Raises HarnessError where it isn't the picture in the card's folder that its name says."""
+    content = _read(source, "figure", folder)
+    kind, begins = _PICTURES.get(source.suffix.lower(), (None, b""))
+    if kind is None:
+        message, remedy = (
+            f"{source} is no picture by its name; it isn't sent.",
+            f"The Hub shows {', '.join(_PICTURES)}.",
+        )
+        raise CheckFailedError(message, remedy=remedy)
+    if not re.match(begins, content, re.DOTALL):
+        message = f"{source} is called {source.suffix} and doesn't begin like a {kind}; it isn't sent."
+        raise CheckFailedError(message, remedy="Give the card the picture itself, under a name that fits.")
+    return LocalFile(name, source, content, kind)
 
 
 def figures_of(card: bytes) -> list[str]:
@@ -88,9 +121,23 @@ def figures_of(card: bytes) -> list[str]:
     return [name for name in dict.fromkeys(names) if ".." not in name.split("/")]
 
 
-def _read(path: Path, what: str) -> bytes:
+def _read(path: Path, what: str, within: Path | None = None) -> bytes:
+    """A regular file's bytes.
+
+    Args:
+        within: the folder that it must lie in, links followed; None for a file that was named by the user.
+
+    Raises:
+        HarnessError: it can't be read, is no regular file, or lies elsewhere.
+    """
     try:
-        return path.read_bytes()
+        there = path.resolve(strict=True)
+        if within is not None and not there.is_relative_to(within.resolve()):
+            message = f"The {what} {path} is a link to {there}, outside the card's folder; it isn't sent."
+            raise CheckFailedError(message, remedy="Put a copy in its place if it is to be published.")
+        if not there.is_file():
+            raise UsageError(f"The {what} {path} is no regular file.", remedy="Give a file.")
+        return there.read_bytes()
     except OSError as error:
         raise UsageError(f"Can't read the {what} {path}: {error.strerror}.", remedy="Give its path.") from error
 

@@ -94,7 +94,8 @@ class PushPlan:
             "pull_request": self.place.pull_request,
             "parent_commit": self.place.head,
             "files": [
-                {"path": f.path, "source": str(f.source), "bytes": len(f.content), "state": f.state} for f in self.files
+                {"path": f.path, "source": str(f.source), "kind": f.kind, "bytes": len(f.content), "state": f.state}
+                for f in self.files
             ],
             "kept_from_the_hub": self.taken,
             "front_matter_diff": front,

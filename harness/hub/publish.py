@@ -18,6 +18,7 @@ from pathlib import Path
 from huggingface_hub import CommitOperationAdd
 
 from harness import __version__
+from harness.credentials import credential_in
 from harness.errors import CheckFailedError, HarnessError, MissingInputError, UsageError
 from harness.files import write_bytes
 from harness.hub.client import git_hash, is_ignored
@@ -71,6 +72,11 @@ def publish(
     """
     if not request.message.strip():
         raise UsageError("--message is empty.", remedy="Give a title.")
+    held = credential_in(request.message)
+    if held is not None:
+        raise UsageError(
+            f"--message holds {held}, or what looks like one.", remedy="Everyone can read it: take it out."
+        )
     with connect("push a card") as hub:
         plan = plan_push(hub, request)
         agreed = confirm is None or confirm(plan)

@@ -27,6 +27,7 @@ from huggingface_hub.errors import (
 from huggingface_hub.utils import build_hf_headers, hf_raise_for_status, validate_repo_id
 
 from harness import __version__
+from harness.credentials import without_credentials
 from harness.errors import ExitCode, HarnessError, MissingInputError, UsageError
 from harness.hub.client import BUSY, NETWORK_REMEDY, NO_ANSWER, Patience, busy, git_hash, no_answer, patient_session
 from harness.settings import hub_is_offline
@@ -34,7 +35,6 @@ from harness.settings import hub_is_offline
 CARD = "README.md"
 """Where a model card is in a repository."""
 PATIENCE = Patience()
-_A_TOKEN = re.compile(r"\bhf_[A-Za-z0-9]{16,}")
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 _TOKEN_REMEDY = "Make a token with write rights in the Hub's settings, then set HF_TOKEN or run: hf auth login"
 
@@ -61,10 +61,7 @@ class Connection:
 
     def clean(self, text: object) -> str:
         """Text from outside, fit to be shown: no token, no control characters, one line, at most 400 characters."""
-        shown = str(text)
-        if self.token:
-            shown = shown.replace(self.token, "<token>")
-        shown = " ".join(_CONTROL.sub(" ", _A_TOKEN.sub("<token>", shown)).split())
+        shown = " ".join(_CONTROL.sub(" ", without_credentials(str(text), self.token)).split())
         return shown if len(shown) <= 400 else f"{shown[:400]}…"
 
     def account(self) -> Account:
@@ -263,8 +260,3 @@ def check_repo_id(repo_id: str) -> None:
         with suppress(HFValidationError):
             return validate_repo_id(repo_id)
     raise UsageError(f"'{repo_id}' is not a model's id on the Hub.", remedy=remedy)
-
-
-def holds_token(data: bytes, token: str | None) -> bool:
-    """Whether a file holds this token, or what looks like one."""
-    return bool((token and token.encode() in data) or _A_TOKEN.search(data.decode("utf-8", "replace")))

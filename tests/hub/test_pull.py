@@ -103,7 +103,7 @@ class TestCardsThatAreNone:
         assert hub.log == []
 
     def test_a_folder(self, hub: Hub, push: Call, tmp_path: Path) -> None:
-        assert "Can't read the card" in ended(push(tmp_path), ExitCode.USAGE)
+        assert "is no regular file" in ended(push(tmp_path), ExitCode.USAGE)
 
     def test_an_empty_one(self, hub: Hub, push: Call, tmp_path: Path) -> None:
         (tmp_path / "card.md").write_text("\n \n")

@@ -34,7 +34,12 @@ class TestThePlan:
         pulled.write_text(FILLED.replace("license: apache-2.0", "license: mit"))
         result = call("push", pulled, "--repo-id", REPO, "--dry-run")
         assert "A dry run: nothing was sent." in ended(result, ExitCode.DONE)
-        for shown in ("Account:     alice", "a new pull request to main", hub.endpoint, "README.md        changed"):
+        for shown in (
+            "Account:     alice",
+            "a new pull request to main",
+            hub.endpoint,
+            "README.md        model card  changed",
+        ):
             assert shown in result.stdout
         front, body = result.stdout.split("Changes in the body:")
         assert "-license: apache-2.0\n+license: mit\n" in front
