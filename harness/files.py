@@ -17,6 +17,9 @@ from typing import BinaryIO
 
 from harness.errors import HarnessError
 
+FILE_NAME = r"[A-Za-z0-9][\w.+-]{0,99}"
+"""What a name that becomes the name of a file or folder must match as a whole; it can't lead elsewhere."""
+
 _REMEDIES = {
     errno.ENOSPC: "Free some space, or choose another place with --output or HARNESS_HOME, then repeat the command.",
     errno.EDQUOT: "The disk quota is used up; free some space, then repeat the command.",

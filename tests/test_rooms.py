@@ -13,7 +13,7 @@ import harness
 
 PACKAGE = Path(harness.__file__).parent
 ROOMS = (
-    ("errors", "files", "progress", "settings"),
+    ("credentials", "errors", "files", "progress", "settings"),
     ("evidence",),
     ("labels",),
     ("data",),

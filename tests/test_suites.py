@@ -121,3 +121,8 @@ def test_a_missing_or_binary_file_is_named(tmp_path: Path) -> None:
     binary = tmp_path / "binary.yaml"
     binary.write_bytes(b"\xff\xfe\x00")
     fault(binary)
+
+
+@pytest.mark.parametrize("name", ["../../mine", "a/b", "/etc/mine", "..", ".mine", "a" * 200])
+def test_a_name_that_would_lead_out_of_its_folder(write, name: str) -> None:  # type: ignore[no-untyped-def]
+    assert "name: String should match pattern" in fault(write(GOOD.replace("name: mine", f"name: {name}", 1)))

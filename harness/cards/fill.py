@@ -148,6 +148,7 @@ def fill_card(
     Raises:
         HarnessError: the shipped question table or facts are damaged.
     """
+    ledger = ledger.without_markup() if ledger is not None else None
     document, knowledge = Document(decode(text)), knowledge_of(model, ledger)
     references = _references_for(document.text)
     filler = _Filler(document, Writer(knowledge, references=references))

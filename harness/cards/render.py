@@ -289,7 +289,7 @@ def render_card(ledger: Ledger, template: Path | None = None, *, sidecar: str | 
     Raises:
         HarnessError: the template is missing, has a syntax error, or uses a name that is not defined.
     """
-    environment = _environment(template)
+    environment, given, ledger = _environment(template), ledger, ledger.without_markup()
     template_name = template.name if template is not None else "model_card.md.j2"
     model, name = ledger.model, str(ledger.model["name"])
     references, found, sliced = References(), sections(ledger), slices.slice_results(ledger)
@@ -328,7 +328,7 @@ def render_card(ledger: Ledger, template: Path | None = None, *, sidecar: str | 
     digests = "".join(line_digest(line.text) for line in lines_of(text))
     figures = (*([drawn] if drawn else []), *by_section, *by_slice.values())
     drawings = {figure.file: figure_digest(figure.svg) for figure in figures} or None
-    record = CardRecord("render", name, sidecar, ledger_digest(ledger), lines=digests, figures=drawings)
+    record = CardRecord("render", name, sidecar, ledger_digest(given), lines=digests, figures=drawings)
     return RenderedCard(f"{text}\n\n{record}\n", figures, {SLICES_FILE: table} if table else {})
 
 

@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 from harness.data.catalog import Benchmark, OwnBenchmark, benchmarks, get_benchmark, own_benchmark
 from harness.data.slicings import check_reference
 from harness.errors import HarnessError, UsageError, nearest, unknown_name
-from harness.files import shipped_folder
+from harness.files import FILE_NAME, shipped_folder
 from harness.labels.label_maps import LabelMap
 from harness.metrics.multiplicity import Correction
 from harness.metrics.registry import METRIC_GROUPS
@@ -91,7 +91,8 @@ class PublishedValue(_Strict):
 class Suite(_Strict):
     """What a run does."""
 
-    name: str
+    name: Annotated[str, Field(pattern=f"^{FILE_NAME}$")]
+    """Letters, digits, '.', '_', '+' and '-': it becomes the name of files."""
     title: str
     description: str
     benchmarks: tuple[SuiteBenchmark, ...] = ()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -77,6 +78,12 @@ class Ledger(BaseModel):
             "evidence": [item.to_dict() for item in self.evidence],
         }
         return json.dumps(data, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+
+    def without_markup(self) -> Ledger:
+        """The same with `&lt;` for each `<` that would begin a tag in Markdown or HTML: text from a ledger is data."""
+        text = self.to_json()
+        inert = re.sub(r"<(?=[A-Za-z/!?])", "&lt;", text)
+        return self if inert == text else Ledger.model_validate_json(inert)
 
     def save(self, path: Path) -> None:
         """Write atomically. Raises HarnessError on a full disk or a read-only place."""

@@ -28,7 +28,7 @@ from harness.evaluation.slice_requests import request_of
 from harness.evaluation.subgroups import statistics_with_progress
 from harness.evaluation.suites import Suite
 from harness.evidence import Evidence, Ledger
-from harness.files import atomic_write
+from harness.files import FILE_NAME, atomic_write
 from harness.labels.projections import CLOSED
 from harness.metrics.accuracy import is_correct, is_in_sets
 from harness.metrics.types import TOP, LabelSpacePredictions
@@ -253,7 +253,7 @@ def _as_imported(item: Evidence) -> Evidence:
 
 def check_name(name: str) -> None:
     """A model's name becomes the name of a folder. Raises HarnessError for one that can't be."""
-    if not re.fullmatch(r"[A-Za-z0-9][\w.-]*", name):
+    if not re.fullmatch(FILE_NAME, name):
         raise HarnessError(
             f"'{name}' can't be a model's name.",
             remedy="Use letters, digits, '.', '_' and '-', beginning with a letter or digit.",

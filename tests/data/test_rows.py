@@ -244,3 +244,16 @@ def test_locating_on_the_hub_imports_neither_torch_nor_datasets() -> None:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
     assert locate(get_benchmark("imagenet-a")).found == "hub"
+
+
+@pytest.mark.parametrize("named", ["{root}/elsewhere/a.jpg", "../elsewhere/a.jpg"])
+def test_a_row_that_names_a_file_elsewhere_opens_nothing(
+    photographs: Any, tmp_path: Path, opened: Any, named: str
+) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / "a.jpg").write_bytes(photographs[0].data)
+    write_rows(
+        tmp_path / "set" / "a.parquet", [{"image": {"bytes": None, "path": named.format(root=tmp_path)}, "label": 1}]
+    )
+    with pytest.raises(HarnessError, match="outside the data set's folder; it isn't opened"):
+        opened(tmp_path / "set")

@@ -84,7 +84,20 @@ class DatasetRows(Source):
         dataset, image = self._dataset()
         value = dataset[start][image]
         data = value["bytes"]
-        return data if data is not None else Path(value["path"]).read_bytes()
+        return data if data is not None else self._own(value["path"], start).read_bytes()
+
+    def _own(self, path: str, row: int) -> Path:
+        """The file that a row names instead of holding the image: one in the data set's own folder, or in the Hub's caches."""
+        import datasets
+
+        folders = (
+            [self.root] if self.root.exists() else [datasets.config.HF_CACHE_HOME, datasets.config.HF_DATASETS_CACHE]
+        )
+        there = (self.root / path).resolve()
+        if any(there.is_relative_to(Path(folder).resolve()) for folder in folders):
+            return there
+        message = f"{self.root}, row {row + 1} names {path}, outside the data set's folder; it isn't opened."
+        raise HarnessError(message, remedy="Give a copy that holds its images.")
 
     def _dataset(self) -> tuple[Any, str]:
         with self._lock:
