@@ -82,7 +82,7 @@ class Ledger(BaseModel):
     def without_markup(self) -> Ledger:
         """The same with `&lt;` for each `<` that would begin a tag in Markdown or HTML: text from a ledger is data."""
         text = self.to_json()
-        inert = re.sub(r"<(?=[A-Za-z/!?])", "&lt;", text)
+        inert = re.sub(r"<(?!https?://)(?=[A-Za-z/!?])", "&lt;", text)
         return self if inert == text else Ledger.model_validate_json(inert)
 
     def save(self, path: Path) -> None:
