@@ -7,8 +7,8 @@
     result.save("out")  # the ledger, a card, figures
 
 Every verb of the command line is a function here, with the same options by the same names and the same defaults: `harness run`
-is `evaluate`, `harness list` `inventory`, `harness data` `datasets`, `harness report` `html_report`, and the others go by their
-own names. What is kept between runs lies in the store, HARNESS_HOME. What a user can mend is raised as `HarnessError`. Messages
+is `evaluate`, `harness list` `inventory`, `harness data` `datasets`, `harness report` `html_report`, `harness export`
+`export_results`, and the others go by their own names. What is kept between runs lies in the store, HARNESS_HOME. What a user can mend is raised as `HarnessError`. Messages
 and progress go to stderr. Nothing heavy is imported before it is needed.
 """
 
@@ -60,6 +60,7 @@ __all__ = [
     "demo",
     "doctor",
     "evaluate",
+    "export_results",
     "fill",
     "html_report",
     "identify",
@@ -396,7 +397,8 @@ def predictions(
     ...
     harness.errors.MissingInputError: No predictions of efficientnet-lite0 on imagenet-val are stored in ...
     """
-    from harness.export.predictions import check_parquet, stored_predictions, write_predictions
+    from harness.export.predictions import check_parquet, predictions_parquet, stored_predictions
+    from harness.files import write_bytes
     from harness.models.registry import resolve
 
     if output is not None:
@@ -412,7 +414,7 @@ def predictions(
     )
     frame = stored_predictions(resolve(str(model)), benchmark, condition, settings)
     if output is not None:
-        write_predictions(frame, Path(output))
+        write_bytes(Path(output), predictions_parquet(frame))
     return frame
 
 
@@ -461,6 +463,46 @@ def score(
     settings = Settings(data=_data(data), slices=sliced, by=_list(by))
     named = str(suite) if suite is not None else None
     return score_predictions(Path(predictions), benchmark, name, column, settings, named, output=_path(output))
+
+
+def export_results(
+    ledger: str | Path | Ledger,
+    *,
+    format: str,
+    output: str | Path,
+    task: Sequence[str] | None = None,
+    data: Data | None = None,
+) -> list[Path]:
+    """Write results and predictions in the formats of other tools; returns the files.
+
+    Args:
+        ledger: an evidence.json, or a model of the store.
+        format: samples (JSONL as lm-evaluation-harness logs samples, and Parquet), croissant (Parquet with Croissant metadata),
+            lm-eval (its results file), timm (its CSV tables), eee (a record of Every Eval Ever), or eval-results (the Hub's
+            `.eval_results`). The first two need the predictions in the store.
+        output: the folder to write to.
+        task: for eval-results, BENCHMARK=ORG/DATASET:TASK, the Hub's data set and its task for each benchmark.
+        data: names the copy of the images, where the store has predictions of several.
+
+    Raises:
+        HarnessError: an unknown format, or a ledger without what it needs.
+
+    >>> import harness
+    >>> from pathlib import Path
+    >>> _ = Path("mine.csv").write_text("sample_id,label,top1\\nILSVRC2012_val_00000001.JPEG,65,65\\n")
+    >>> _ = harness.score("mine.csv", "imagenet-val", name="mine")
+    >>> [path.name for path in harness.export_results("mine", format="timm", output="out")]
+    ['results-partial.csv']
+    """
+    from harness.evaluation.gate import side_of
+    from harness.export.eval_results import parse_tasks
+    from harness.export.formats import check_format, write_export
+    from harness.export.sources import Source
+
+    check_format(format)
+    settings = Settings(data=_data(data), offline=True)
+    source = Source(side_of(ledger, settings.home), settings, parse_tasks(_list(task)))
+    return write_export(source, format, Path(output))
 
 
 # --- cards ------------------------------------------------------------------------------------------------------------

@@ -35,6 +35,7 @@ FUNCTIONS: dict[str, Callable[..., object]] = {
     "data": harness.datasets,
     "demo": harness.demo,
     "doctor": harness.doctor,
+    "export": harness.export_results,
     "fill": harness.fill,
     "identify": harness.identify,
     "list": harness.inventory,

@@ -18,7 +18,7 @@ from harness.evaluation.plan import dry_plan
 from harness.evaluation.run import RunResult, run_suite
 from harness.evaluation.suites import Suite, load_suite, parse_suite
 from harness.evidence import EvidenceClass, Ledger
-from harness.export.predictions import stored_predictions, write_predictions
+from harness.export.predictions import predictions_parquet, stored_predictions
 from harness.labels.projections import CLOSED
 from harness.models.loading import LoadedModel
 from harness.models.registry import resolve
@@ -166,7 +166,7 @@ def test_top1_of_every_image_equals_the_independent_pipeline(
     output = tmp_path / "lite0.parquet"
     found = stored_predictions(resolve(LITE0), "imagenet-val", None, Settings(home=home, offline=True))
     assert len(found) == len(independent)
-    write_predictions(found, output)
+    output.write_bytes(predictions_parquet(found))
     exported = pd.read_parquet(output).set_index("sample_id")
     labels = pd.read_csv(folder / "labels.csv").set_index("file_name")["label"]
     assert list(exported.columns) == [

@@ -106,7 +106,7 @@ def _model_index(node: yaml.Node, start: int) -> Iterator[Statement]:
                     continue
                 number = next(quantities(value.value), None)
                 if number is not None:
-                    percent = number.times(100) if 0 < number.value < 1 else number
+                    percent = number.times(100) if 0 < number.value <= 1 else number
                     percent = replace(percent, percent=True, scaled=False)
                     shown = percent.complement() if kind[1] else percent
                     about = renamed(ACCURACY, "top-1 accuracy" if kind[0] == "top1" else "top-5 accuracy")

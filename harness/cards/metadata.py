@@ -101,13 +101,17 @@ def training_emissions(knowledge: Knowledge) -> dict[str, Any] | None:
 
 
 def model_index(ledger: Ledger) -> list[dict[str, Any]]:
-    """`model-index`: accuracies measured by harness on whole published benchmarks, and nothing else."""
+    """`model-index`: accuracies measured by harness on whole published benchmarks, and nothing else.
+
+    Accuracies are fractions there: `type` is a metric of hf.co/metrics, whose `accuracy` lies between 0 and 1, and so do the
+    values of the Hub's own examples and of the libraries that write them.
+    """
     known = {name: benchmark for name, benchmark in benchmarks(ledger).items() if benchmark.package is None}
     results = []
     for name in dict.fromkeys(item.name.benchmark for item in ledger):
         items = [(spec, ledger.get(f"{name}.{spec.name}")) for spec in metrics().values() if spec.hub_type is not None]
         found = [
-            {"type": spec.hub_type, "name": spec.title, "value": round(item.number, spec.decimals)}
+            {"type": spec.hub_type, "name": spec.title, "value": _hub_value(item, spec.decimals)}
             for spec, item in items
             if item is not None and is_publishable(item)
         ]
@@ -125,6 +129,11 @@ def model_index(ledger: Ledger) -> list[dict[str, Any]]:
             }
             results.append(result)
     return [{"name": str(ledger.model.get("title") or ledger.model["name"]), "results": results}] if results else []
+
+
+def _hub_value(item: Evidence, decimals: int) -> float:
+    """As the Hub writes it: percentages as fractions."""
+    return round(item.number / 100, decimals + 2) if item.unit == "%" else round(item.number, decimals)
 
 
 def is_publishable(item: Evidence) -> bool:
@@ -332,7 +341,7 @@ def _metric_value(data: Any, path: Path, writer: Writer) -> Value | None:
         if EvidenceKey.parse(key).metric == suffix and re.search(benchmark.mention, named, re.IGNORECASE):
             found = writer.knowledge.find(key)
             if found and is_publishable(found.evidence):
-                return found.class_, key, f"{found.value:.2f}"
+                return found.class_, key, str(_hub_value(found.evidence, 2))
     return None
 
 

@@ -1,4 +1,4 @@
-"""predictions, score: predictions out to other tools, and in from them."""
+"""predictions, score, export: predictions and results out to other tools, and in from them."""
 
 from __future__ import annotations
 
@@ -83,3 +83,36 @@ def score(
         print_text(evidence_table(done.ledger))
         say(f"Card:      {folder / 'card.md'}\nEvidence:  {folder / 'evidence.json'}")
     return done.exit_code
+
+
+@verb()
+def export(
+    ledger: Annotated[str, typer.Argument(help="An evidence.json, or a model of the store.")],
+    format: Annotated[
+        str, typer.Option("--format", help="samples, croissant, lm-eval, timm, eee or eval-results.", metavar="FORMAT")
+    ],
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder to write to.")],
+    task: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="BENCHMARK=ORG/DATASET:TASK",
+            help="For eval-results: the Hub's data set and task of a benchmark. May be given several times.",
+        ),
+    ] = None,
+    data: options.Data = None,
+) -> None:
+    """Write results and predictions in the formats of other tools.
+
+    samples: one row a sample, JSONL as lm-evaluation-harness logs them, and Parquet. croissant: Parquet with MLCommons' metadata.
+    lm-eval, timm: their results files. eee: a record of Every Eval Ever. eval-results: the Hub's `.eval_results` folder.
+
+    Examples:
+
+    `harness export evidence.json --format lm-eval --output results`
+
+    `harness export efficientnet-lite0 --format samples --output samples`
+
+    `harness export evidence.json --format eval-results --task imagenet-val=ILSVRC/imagenet-1k:TASK --output repository`
+    """
+    for path in harness.export_results(ledger, format=format, output=output, task=task, data=data):
+        say(str(path))

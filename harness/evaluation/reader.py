@@ -142,8 +142,8 @@ def _stored_condition(home: Path, item: Evidence, known: Mapping[str, Benchmark]
     return None
 
 
-def read_predictions(stored: StoredCondition, settings: Settings, report: Callable[[str], None]) -> StoredPredictions:
-    """The stored predictions of a condition.
+def stored_table(stored: StoredCondition, settings: Settings, report: Callable[[str], None]) -> pa.Table:
+    """The rows that the store has of a condition, unreadable images among them.
 
     Args:
         settings: its `data` names the copy of the images, where the store has predictions of several copies.
@@ -161,6 +161,12 @@ def read_predictions(stored: StoredCondition, settings: Settings, report: Callab
         )
     if not stored.imported:
         table = of_one_copy(table, Condition(stored.benchmark, stored.condition), settings)
+    return table
+
+
+def read_predictions(stored: StoredCondition, settings: Settings, report: Callable[[str], None]) -> StoredPredictions:
+    """The stored predictions of a condition, of its readable images; the arguments are those of `stored_table`."""
+    table = stored_table(stored, settings, report)
     table = table.filter(pc.is_null(table["error"])).sort_by("sample_id")
     ids, digests = (table[name].to_numpy() for name in ("sample_id", "digest"))
     return StoredPredictions(ids, digests, without_missing_classes(read_label_space(table, CLOSED)))

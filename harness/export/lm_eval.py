@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+import json
 from datetime import datetime
 from typing import Any
 
-from harness.data.catalog import benchmarks
 from harness.evidence import Ledger
-from harness.metrics.registry import metrics
+from harness.export.sources import Files, Source, whole_scores
 
 _Z95 = 1.959963984540054
+
+
+def export(source: Source) -> Files:
+    """`results_TIME.json`, the time being that of the newest evidence. Raises MissingInputError: there are no results."""
+    results = results_file(source.ledger)
+    if not results["results"]:
+        raise source.nothing_measured()
+    text = json.dumps(results, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    yield f"results_{source.stamp}.json", text.encode()
 
 
 def results_file(ledger: Ledger) -> dict[str, Any]:
@@ -22,14 +31,10 @@ def results_file(ledger: Ledger) -> dict[str, Any]:
     higher: dict[str, dict[str, bool]] = {}
     samples: dict[str, dict[str, int | None]] = {}
     configs: dict[str, dict[str, Any]] = {}
-    known = benchmarks(ledger)
-    for item in ledger:
-        task, spec = item.name.benchmark, metrics().get(item.name.metric)
-        if not item.name.is_whole or item.name.variant is not None or spec is None or spec.lm_eval is None:
+    for item, spec, benchmark in whole_scores(ledger):
+        task, name = benchmark.name, spec.lm_eval
+        if name is None:
             continue
-        if task not in known or ledger.measured(item.key) is None:
-            continue
-        name = spec.lm_eval
         scale = 100.0 if item.unit == "%" else 1.0
         interval = item.interval
         error = "N/A" if interval is None else (interval.high - interval.low) / 2 / _Z95 / scale
@@ -38,7 +43,10 @@ def results_file(ledger: Ledger) -> dict[str, Any]:
         higher.setdefault(task, {})[name] = bool(spec.higher_is_better)
         if spec.name == "top1" or task not in samples:
             samples[task] = {"original": item.N, "effective": item.n}
-        configs.setdefault(task, {"task": task, "metadata": {"protocol": item.protocol, "command": item.command}})
+        configs.setdefault(
+            task,
+            {"task": task, "metadata": {"version": ledger.schema_, "protocol": item.protocol, "command": item.command}},
+        )
     model = ledger.model
     cut_short = [s["effective"] or 0 for s in samples.values() if s["effective"] not in (None, s["original"])]
     return {

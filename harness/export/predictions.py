@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import re
 from collections.abc import Callable
 from functools import partial
@@ -28,7 +29,7 @@ from harness.evaluation.slice_requests import request_of
 from harness.evaluation.subgroups import statistics_with_progress
 from harness.evaluation.suites import Suite
 from harness.evidence import Evidence, Ledger
-from harness.files import FILE_NAME, atomic_write
+from harness.files import FILE_NAME
 from harness.labels.projections import CLOSED
 from harness.metrics.accuracy import is_correct, is_in_sets
 from harness.metrics.types import TOP, LabelSpacePredictions
@@ -114,14 +115,17 @@ def check_parquet(output: Path) -> None:
         )
 
 
-def write_predictions(frame: pd.DataFrame, output: Path) -> None:
-    """Write sample_id, label, top1 … top5, target_logit and logsumexp as Parquet, for other tools."""
+def predictions_parquet(frame: pd.DataFrame) -> bytes:
+    """A Parquet file for other tools: sample_id, label, top1 … top5, and target_logit and logsumexp, empty where not known."""
     whole = [(name, pa.int32()) for name in ("label", *_TOP_COLUMNS)]
     schema = pa.schema(
         [("sample_id", pa.string()), *whole, *((name, pa.float32()) for name in ("target_logit", "logsumexp"))]
     )
-    exported = pa.Table.from_pandas(frame, schema=schema, preserve_index=False).replace_schema_metadata(None)
-    atomic_write(output, lambda file: pq.write_table(exported, file))
+    known = frame.reindex(columns=schema.names)
+    exported = pa.Table.from_pandas(known, schema=schema, preserve_index=False).replace_schema_metadata(None)
+    file = io.BytesIO()
+    pq.write_table(exported, file)
+    return file.getvalue()
 
 
 def score_file(

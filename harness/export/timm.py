@@ -14,6 +14,7 @@ from harness.benchmarking.efficiency import throughput_of
 from harness.data.catalog import benchmarks
 from harness.evaluation.scoring import REFERENCE
 from harness.evidence import Ledger
+from harness.export.sources import Files, Source
 
 RESULTS_COLUMNS = (
     "model",
@@ -85,6 +86,21 @@ def _results_row(ledger: Ledger, benchmark: str) -> dict[str, str]:
         if resize is not None:
             row["crop_pct"] = f"{size / (resize if isinstance(resize, int) else min(resize)):.3f}"
     return row
+
+
+def export(source: Source) -> Files:
+    """`results*.csv`, and `benchmark-infer.csv` where the ledger has what it needs.
+
+    Raises:
+        MissingInputError: neither of them has a row.
+    """
+    tables, speed = results_tables([source.ledger]), inference_row(source.ledger)
+    if speed is not None:
+        tables[INFERENCE_FILE] = inference_csv([speed])
+    if not tables:
+        raise source.nothing_measured()
+    for name, text in tables.items():
+        yield name, text.encode()
 
 
 InferenceRow = dict[str, Any]

@@ -175,4 +175,4 @@ class MetricSpec:
     lm_eval: str | None = None
     """Name in the results files of lm-evaluation-harness; None where they leave it out."""
     hub_type: str | None = None
-    """Metric type in a card's `model-index`; None where it is not listed there."""
+    """Metric type in a card's `model-index`, one of its own for each metric; None where it is not listed there."""

@@ -332,7 +332,7 @@ def test_only_whole_measured_results_become_scores() -> None:
     imported = whole("imagenet-val.top1", 71.11, 50_000, 50_000).model_copy(update={"protocol": {"imported": "x.csv"}})
     assert model_index(Ledger(model=model, evidence=[imported])) == []
     (entry,) = model_index(Ledger(model=model, evidence=[whole("imagenet-val.top1", 71.11, 50_000, 50_000)]))
-    assert entry["results"][0]["metrics"][0]["value"] == 71.11
+    assert entry["results"][0]["metrics"][0]["value"] == 0.7111
 
 
 def test_emissions_are_grams_of_training_with_their_source_in_words() -> None:

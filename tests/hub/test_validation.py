@@ -175,6 +175,12 @@ class TestIdentity:
         ]
         assert list(metadata_faults({"model-index": index})) == []
 
+    def test_the_client_reads_fractions_and_tells_top_1_from_top_5(self, everything: Ledger) -> None:
+        _, read = model_index_to_eval_results(model_index(everything))
+        imagenet = {r.metric_type: (r.metric_name, r.metric_value) for r in read if r.dataset_split == "validation"}
+        # 50 % in the ledger; `accuracy` of hf.co/metrics lies between 0 and 1
+        assert imagenet == {"accuracy": ("Top-1 accuracy", 0.5), "top_5_accuracy": ("Top-5 accuracy", 0.5)}
+
     def test_they_are_written_in_full(self, everything: Ledger) -> None:
         written = dump_metadata({"model-index": model_index(everything)})
         assert not re.search(r"[&*]id\d", written)
@@ -227,5 +233,5 @@ class TestScoresThatNobodyMeasured:
         (tmp_path / "card.md").write_bytes(self.card(self.ledger()))
         self.ledger(n=1000).save(tmp_path / "evidence.json")
         said = ended(call("push", "card.md", "--repo-id", REPO, "--yes"), ExitCode.CHECK_FAILED)
-        assert "76.134 is not in evidence.json as measured on the whole benchmark" in said
+        assert "0.76134 is not in evidence.json as measured on the whole benchmark" in said
         assert hub.sent("POST") == []
