@@ -39,6 +39,7 @@ from harness.metrics.registry import title_of
 ENOUGH = 100
 """Images below which a value is no headline and no finding: its interval is some twenty points wide."""
 _MOST_HEADLINES, _MOST_LIMITS, _MOST_SIBLINGS, _MOST_COLUMNS = 7, 7, 8, 6
+_LICENCES = ("hub-tag", "front-matter", "file", "code", "timm-weights")
 _OURS = "Published values come without an interval: theirs is ours, from the benchmark's number of images alone"
 _FIRST = ("imagenet-val", "imagenet-a", "imagenet-r", "imagenet-sketch", "imagenetv2-matched-frequency", "imagenet-c")
 """Benchmarks that stay in the headline where there is no room for all."""
@@ -134,7 +135,7 @@ class Narrative:
         found += [show_short(file)] if file is not None and file.is_number else []
         licence = (about.get("checkpoint") or {}).get("licence")
         found += (
-            [str(cell(licence))] if licence else self._values("documented.license.hub-tag", "documented.license.code")
+            [str(cell(licence))] if licence else self._values(*(f"documented.license.{place}" for place in _LICENCES))
         )
         if found and (remark := metadata_remarks(self.knowledge).get("license")):
             found[-1] += self.references.note(f"On the licence, {remark}")
@@ -180,7 +181,10 @@ class Narrative:
             for metric in ("mce", "mean-error") if benchmark.corruptions else ("top1",):
                 item, other = self.ledger.measured(f"{name}.{metric}"), self.published.get(f"{name}.{metric}")
                 item = item if item is not None and ((item.n or 0) >= ENOUGH or benchmark.is_own) else None
-                title = short_title(benchmark) + {"mce": ", mCE", "mean-error": ", mean error"}.get(metric, "")
+                title = short_title(benchmark) + {
+                    "mce": ", mCE (less is better)",
+                    "mean-error": ", mean error (less is better)",
+                }.get(metric, "")
                 rank = _FIRST.index(name) if name in _FIRST else len(_FIRST)
                 fact = other.fact if other is not None else None
                 if other is not None and fact is not None and (item is None or item.is_partial):
@@ -188,6 +192,7 @@ class Narrative:
                     within = " ({}–{})".format(*(self.shown(fact, bound) for bound in bounds)) if bounds else ""
                     value = f"{self.shown(fact)} %{within}"
                     who = f"published, {cell(fact.setting)} {marks(self.references, other)}"
+                    who = who.replace("published, evaluated by", "published by")
                     at = Point(fact.evidence.number, *bounds) if bounds else None
                     found.append(Headline(title, value, who, title, False, at, (False, True, rank)))
                 if item is not None:
@@ -303,7 +308,14 @@ class Narrative:
     @cached_property
     def limitations(self) -> list[str]:
         """What speaks against the model, the strongest findings first; at most seven Markdown sentences."""
-        found = [*self._drop(), *self._group(), *self._calibration(), *self._corruption(), *self._documented()]
+        found = [
+            *self._chance(),
+            *self._drop(),
+            *self._group(),
+            *self._calibration(),
+            *self._corruption(),
+            *self._documented(),
+        ]
         return [*found[: _MOST_LIMITS - 1], *self._unmeasured()]
 
     @property
@@ -313,6 +325,12 @@ class Narrative:
         items = (item for item in self.ledger if item.class_ is EvidenceClass.MEASURED and item.is_number)
         items = (item for item in items if item.name.benchmark in known)
         return [item for item in items if (item.n or 0) >= ENOUGH or known[item.name.benchmark].is_own]
+
+    def _chance(self) -> Iterator[str]:
+        guessed = 100 / len(self.ledger.model.get("classes") or range(1000))
+        for item in self._numbers:
+            if item.name.metric == "top1" and item.name.is_whole and item.interval and item.interval.low <= guessed:
+                yield f"On {self._title(item)} it is not shown to be better than guessing, which is right in {guessed:.3g} %."
 
     def _drop(self) -> Iterator[str]:
         drops = [i for i in self._numbers if (i.name.metric, i.name.variant) == ("accuracy-drop", None)]
@@ -413,8 +431,10 @@ class Narrative:
         ]
         missing += [] if slices.slice_results(self.ledger).measured else ["accuracy by group of images"]
         missing += [] if any(i.name.corruption for i in self._numbers) else ["accuracy under corruption"]
+        speeds = map(self.ledger.measured, ("compute.latency-p50", "compute.throughput"))
+        missing += [] if any(speed is not None and not speed.withheld for speed in speeds) else ["speed"]
         if missing:
-            yield f"Not measured on at least {ENOUGH} images: {enumerate_words(missing)}."
+            yield f"Not measured, or on fewer than {ENOUGH} images: {enumerate_words(missing)}."
 
     def _title(self, item: Evidence) -> str:
         return short_title(self.benchmarks[item.name.benchmark.removeprefix("documented.")])

@@ -19,7 +19,7 @@ def list_(
 ) -> None:
     """List what there is: `harness list models|benchmarks|suites|slicings|runs`."""
     records = harness.inventory(what)
-    rows = [[str(value) for value in record.values()] for record in records]
+    rows = [["" if value is None else str(value) for value in record.values()] for record in records]
     show(output_format, records, table(list(records[0]), rows) if records else f"No {what} yet.")
 
 

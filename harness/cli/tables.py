@@ -114,7 +114,8 @@ def _view_text(view: SlicingView) -> str:
         words = f"largest minus smallest: {show_value(spread)} ({show_interval(spread)})"
         lines.append("; ".join(filter(None, [words, view.verdict])))
     if view.too_small:
-        lines.append(f"too small to report: {len(view.too_small):,} groups")
+        count = len(view.too_small)
+        lines.append(f"too small to report: {count:,} group{'s' if count > 1 else ''}")
     return "\n".join(lines)
 
 

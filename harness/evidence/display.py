@@ -110,7 +110,8 @@ def show_short_interval(item: Evidence) -> str:
 
 def _shorten(values: list[Any], unit: str) -> str:
     thousands = 0
-    while unit in ("B", "J") and thousands < 4 and max(values) >= 999.5 * 1000**thousands:
+    most = {"B": 999.5, "J": 99.5}.get(unit, math.inf)  # 440 MB, and 0.23 kJ: joules are estimates of two digits
+    while thousands < 4 and max(values) >= most * 1000**thousands:
         thousands += 1
     scaled = [value / 1000**thousands for value in values]
     decimals = [max(0, 1 - math.floor(math.log10(abs(value)))) if value else 0 for value in scaled]

@@ -182,7 +182,7 @@ def test_published_values_stand_where_nothing_was_measured_and_measured_ones_rep
     published = headline(render_card(ledger_of("regnet-y-040", "empty")).text)
     # Wilson's interval of 79.246 % of 50,000
     assert published[0].startswith(
-        "ImageNet-1k validation set | 79.25 % (78.89–79.60) | published, evaluated by timm at 224 px [["
+        "ImageNet-1k validation set | 79.25 % (78.89–79.60) | published by timm at 224 px [["
     )
     assert len(published) == 6  # what timm's tables have for these weights; harness/facts/regnet-y-040.yaml
     full = headline(render_card(ledger_of("regnet-y-040", "full")).text)
@@ -313,7 +313,7 @@ def test_the_code_of_a_timm_folder_prints_class_names(tmp_path: Path, monkeypatc
 
     timm.models.push_to_hf_hub  # noqa: B018  the module that saves is imported with it
     network = timm.create_model("mobilenetv3_small_050", num_classes=1000)
-    timm.models._hub.save_for_hf(network, tmp_path / "FOLDER", safe_serialization=True)
+    timm.models._hub.save_for_hf(network, tmp_path / "mine", safe_serialization=True)
     code = started(ledger_of("mine", "empty", library="timm"))
     assert len(re.findall(r"['\"], ['\"]", printed(code, tmp_path, monkeypatch))) == 4
 

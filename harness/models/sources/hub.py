@@ -140,7 +140,8 @@ def _build_timm(found: CheckpointFiles, config: dict[str, Any]) -> BuiltModel:
     name = str(config.get("architecture", ""))
     if not timm.is_model(name):
         raise unknown_name("timm architecture", name, timm.list_models(), where=str(found.folder / "config.json"))
-    core = timm.create_model(name, pretrained=False, num_classes=outputs, **config.get("model_args", {}))
+    arguments = config.get("model_args", {}) | {"num_classes": outputs}  # timm itself records the number there too
+    core = timm.create_model(name, pretrained=False, **arguments)
     state: dict[str, torch.Tensor] = {}
     for file in found.weights:
         state |= read_tensors(file)
