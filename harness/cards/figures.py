@@ -56,7 +56,7 @@ def accuracy_figure(
         return None
     title = f"{ledger.model['title']}: accuracy by benchmark"
     svg = accuracy_by_benchmark(names, models, title=title, note=note)
-    what = "Top-1 accuracy by benchmark, beside that of related checkpoints where it is known"
+    what = "Top-1 accuracy by benchmark, beside that of other trainings where it is known"
     return Figure(f"figures/accuracy-{_file_name(ledger)}.svg", svg, what)
 
 

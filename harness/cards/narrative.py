@@ -61,6 +61,10 @@ class Headline:
     rank: tuple[bool, bool, int]
     """Which goes first where there is no room for all: whole benchmarks, measured here, the best known."""
 
+    @property
+    def is_partial(self) -> bool:
+        return self.rank[0]
+
 
 @dataclass(frozen=True)
 class Siblings:
@@ -68,8 +72,8 @@ class Siblings:
 
     by: str
     columns: list[str]
-    rows: list[tuple[str, list[str], str]]
-    """Model, values, source."""
+    rows: list[tuple[str, str, list[str], str]]
+    """Model, parameters, accuracies, source."""
     points: dict[str, dict[str, Point]]
     """Of checkpoints of this one's size, by benchmark."""
 
@@ -208,7 +212,7 @@ class Narrative:
                 if item is not None or other is not None:
                     break
         kept = sorted(found, key=lambda row: row.rank)[:_MOST_HEADLINES]
-        return sorted((row for row in found if row in kept), key=lambda row: row.rank[0])
+        return sorted((row for row in found if row in kept), key=lambda row: row.is_partial)
 
     @property
     def whose_intervals(self) -> str:
@@ -255,20 +259,19 @@ class Narrative:
         table, points, own_parameters = [], {}, (self._number("compute.parameters") or 0) / 1e6
         for row in (*mine[:1], *others):
             first, *_ = facts = wanted[row]
-            label = first.checkpoint.label or first.checkpoint.name
-            name = str(self.ledger.model["title"]) if row in mine else re.sub("^the ", "The ", label)
+            name = str(self.ledger.model["title"] if row in mine else first.checkpoint.label or first.checkpoint.name)
             found = {
                 column: fact for column in columns for fact in facts if fact.evidence.name.subject == f"{column}.top1"
             }
             parameters = own_parameters if row in mine else counted.get(row)
-            values = [f"{parameters:#.3g} M".replace(". ", " ") if parameters else "—"]
-            values += [self.shown(found[column]) if column in found else "—" for column in columns]
+            size = f"{parameters:#.3g} M".replace(". ", " ") if parameters else "—"
+            values = [self.shown(found[column]) if column in found else "—" for column in columns]
             cited = (
                 marks(self.references, View(first.evidence, first))
                 if row in mine
                 else self.references.cite(first.evidence.source)
             )
-            table.append((f"**{cell(name)}**" if row in mine else cell(name), values, cited))
+            table.append((f"**{cell(name)}**" if row in mine else cell(name), size, values, cited))
             if row not in mine and parameters and own_parameters and 0.98 < parameters / own_parameters < 1.02:
                 points[name] = {
                     short_title(self.benchmarks[c]): Point(f.evidence.number, *(self.interval(f) or ()))
@@ -279,7 +282,7 @@ class Narrative:
             for c in columns
         )
         by = wanted[others[0]][0].evidence.source
-        return Siblings(by.title if by else "", ["Parameters", *(title.strip("- ") for title in titles)], table, points)
+        return Siblings(by.title if by else "", [title.strip("- ") for title in titles], table, points)
 
     @cached_property
     def published_results(self) -> list[tuple[str, str, str, str]]:

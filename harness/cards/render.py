@@ -341,7 +341,8 @@ def _references(references: References) -> str:
 
 def _accuracy_figure(ledger: Ledger, words: Narrative) -> Figure | None:
     """Accuracy by benchmark, measured and published ones apart, beside that of siblings."""
-    rows = [(row.title, row.is_measured, row.point) for row in words.headline if row.point is not None]
+    whole = [row for row in words.headline if not row.is_partial]
+    rows = [(row.title, row.is_measured, row.point) for row in whole if row.point is not None]
     named = {True: f"{ledger.model['title']}, measured here", False: f"{ledger.model['title']}, published"}
     own = {named[kind]: {name: at for name, is_measured, at in rows if is_measured is kind} for kind in named}
     names = list(dict.fromkeys(name for name, _, _ in rows))
