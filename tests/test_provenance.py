@@ -23,7 +23,6 @@ WITHOUT_A_DIGIT = {
     "workers": "tests/test_run.py shows that it changes nothing",
     "executor": "tests/runtime/test_ray.py shows that it changes nothing",
     "compiled": "chosen by --precision auto only; part of the key of predictions",
-    "keep_logits": "what is stored beside the same predictions",
 }
 
 

@@ -12,6 +12,7 @@ from heapq import merge
 from itertools import groupby
 
 import numpy as np
+import pyarrow as pa
 import torch
 
 from harness.benchmarking.energy import EnergyUse, meters_of_worker
@@ -23,7 +24,7 @@ from harness.evaluation.provenance import environment, protocol_in_words
 from harness.evaluation.sanity import check_against_chance, check_for_exchange
 from harness.evaluation.scoring import Scored
 from harness.evidence import CODE, Evidence, Fingerprints
-from harness.labels.projections import LabelSpaceProjection
+from harness.labels.projections import CLOSED, LabelSpaceProjection
 from harness.labels.spaces import class_name
 from harness.models.loading import LoadedModel, ModelIdentity
 from harness.progress import Reporter
@@ -352,7 +353,20 @@ def _read(run: _Run, job: _Job, data: str) -> Scored:
         unreadable=unreadable,
         variant="+".join(filter(None, variants)),
         table=condition.opened.table,
+        logits=_kept_logits(table, readable, job) if run.plan.settings.keep_logits else None,
     )
+
+
+def _kept_logits(table: pa.Table, readable: np.ndarray, job: _Job) -> np.ndarray | None:
+    """All logits of a condition without corruption in its benchmark's own label space, as `Scored` has them; None where several
+    outputs make one class, or several classes may be right."""
+    closed = next(projection for projection in job.projections if projection.name == CLOSED)
+    if job.condition.name is not None or closed.members is not None or job.condition.benchmark.label_sets:
+        return None
+    flat = table["logits"].combine_chunks().flatten().to_numpy(zero_copy_only=False)
+    found = flat.reshape(len(table), -1)[readable][:, np.maximum(closed.columns, 0)]
+    found[:, closed.columns < 0] = -np.inf
+    return found
 
 
 # --- how the network runs ------------------------------------------------------------------------------------------

@@ -99,6 +99,7 @@ _OPTIONS = {
     "interpolation": "--interpolation",
     "labels": "--labels",
     "sanity_gate": "--no-sanity-gate",
+    "keep_logits": "--save-logits",
 }
 """Fields of `Settings` that decide a number, or whether there is one, and their options."""
 

@@ -27,7 +27,16 @@ from harness.metrics.corruption import Cell, CorruptionErrors, corruption_scores
 from harness.metrics.cues import shape_bias
 from harness.metrics.registry import compute_group, unit_of
 from harness.metrics.robustness import accuracy_drop, baselines, effective_robustness
-from harness.metrics.types import TOP, BoolArray, Estimate, LabelSpacePredictions, MetricUnavailable, attempt
+from harness.metrics.temperature import temperature_scaling
+from harness.metrics.types import (
+    TOP,
+    BoolArray,
+    Estimate,
+    FloatArray,
+    LabelSpacePredictions,
+    MetricUnavailable,
+    attempt,
+)
 
 REFERENCE = "imagenet-val"
 """The benchmark that shifted sets are compared with."""
@@ -58,6 +67,8 @@ class Scored:
     table: pd.DataFrame | None = None
     """The benchmark's own annotations, indexed by sample id; None where it comes with none. `classes` holds the right
     classes of each sample where there may be several."""
+    logits: FloatArray | None = None
+    """float16 (n, classes) in the benchmark's own label space, -inf where the model has no output; None where not kept."""
 
     @property
     def prefix(self) -> str:
@@ -265,6 +276,31 @@ def probability_group(name: str, conditions: Conditions) -> Iterator[ScoredMetri
             yield from _group(name, scored, scored.closed, reading, scored.benchmark.size)
 
 
+def calibration_group(conditions: Conditions) -> Iterator[ScoredMetric]:
+    """Calibration as the model is, and where all logits were kept, as it is after temperature scaling."""
+    yield from probability_group("calibration", conditions)
+    for scored in conditions.values():
+        if scored.logits is None:
+            continue
+        # By the sample's id alone, so that neither order nor other samples decide.
+        fitted = np.array([hashlib.sha256(f"fitted {i}".encode()).digest()[0] % 2 == 0 for i in scored.sample_ids])
+        try:
+            found = temperature_scaling(scored.closed, scored.logits, fitted)
+        except MetricUnavailable as unavailable:
+            yield ScoredMetric(scored, EvidenceKey(scored.benchmark.name, "temperature"), unavailable, None, {})
+            continue
+        for name, estimate in found.items():
+            fit = "fitted on half of the images, drawn by their ids"
+            reading = (
+                fit
+                if name == "temperature"
+                else f"softmax over the benchmark's classes at the temperature {fit}; the others"
+            )
+            notes = {"reading": reading, "logits": "fp16"}
+            key = EvidenceKey.parse(f"{scored.prefix}.{name}")
+            yield ScoredMetric(scored, key, estimate, scored.benchmark.size, notes)
+
+
 def cues_group(conditions: Conditions) -> Iterator[ScoredMetric]:
     """Shape bias of images whose shape and texture are of different classes; accuracy that is lost with the background."""
     for scored in conditions.values():
@@ -398,7 +434,7 @@ def _clean_crops_of(benchmark: Benchmark, conditions: Conditions) -> Scored | No
 
 _GROUPS: dict[str, Callable[[Conditions], Iterator[ScoredMetric]]] = {
     "accuracy": accuracy_group,
-    "calibration": partial(probability_group, "calibration"),
+    "calibration": calibration_group,
     "selective": partial(probability_group, "selective"),
     "cues": cues_group,
     "shift": shift_group,

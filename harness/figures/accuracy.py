@@ -172,6 +172,43 @@ def reliability_diagrams(bins: Mapping[str, Sequence[Bin]], *, title: str, note:
     return svg(draw, size, title, note, ["Accuracy in percent by mean confidence in percent", *described])
 
 
+Curve = Sequence[tuple[float, float]]
+"""Coverage and risk in percent, by rising coverage."""
+
+
+def risk_coverage_curves(curves: Mapping[str, Mapping[str, Curve]], *, title: str, note: str) -> str:
+    """Errors among the answers that are kept against the share that is kept, one panel a model, one line a score.
+
+    Args:
+        curves: by model, then by score; there are four looks.
+        note: what a reader must know: benchmark, images.
+    """
+    scores = list(dict.fromkeys(score for found in curves.values() for score in found))
+    look = dict(zip(scores, ((each.colour, style) for each, style in zip(LOOKS, _LINES, strict=True)), strict=False))
+
+    def draw(figure: Figure) -> list[Artist]:
+        found = panels(figure, list(curves), 4, y="errors among kept, %")
+        for axes, by_score in zip(found, curves.values(), strict=True):
+            for score, curve in by_score.items():
+                colour, style = look[score]
+                axes.plot(*zip(*curve, strict=True), color=colour, linestyle=style, linewidth=1)
+            axes.set_xlabel("answers kept, %")
+        found[0].set(xlim=(0, 100), ylim=(0, None))
+        return [line(score, color=colour, linestyle=style, linewidth=1) for score, (colour, style) in look.items()]
+
+    described = [
+        f"{model}, {score}: "
+        + ", ".join(f"{risk:.1f} at {share:.0f} kept" for share, risk in curve[:: max(1, len(curve) // 5)])
+        for model, by_score in curves.items()
+        for score, curve in by_score.items()
+    ]
+    size = (WIDTH, 0.9 + (2.0 if len(curves) > 1 else 2.6) * -(-len(curves) // 4))
+    return svg(draw, size, title, note, ["Errors in percent by answers kept in percent", *described])
+
+
+_LINES = ("-", DASHED, DOTTED, (0, (5, 1, 1, 1)))
+
+
 def slice_dots(
     accuracies: Mapping[str, Point], overall: float, *, title: str, note: str, marked: Set[str] = frozenset()
 ) -> str:

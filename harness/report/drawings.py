@@ -14,12 +14,13 @@ from harness.errors import MissingInputError
 from harness.evaluation.reader import StoredModel
 from harness.evaluation.scoring import REFERENCE
 from harness.export.costs import COSTS, cost_figure
-from harness.figures.accuracy import Bin, Shift, reliability_diagrams, shift_scatter
+from harness.figures.accuracy import Bin, Shift, reliability_diagrams, risk_coverage_curves, shift_scatter
 from harness.figures.style import point
 from harness.metrics.accuracy import is_correct
 from harness.metrics.calibration import BINS, confidence, reliability_table
 from harness.metrics.robustness import baselines
-from harness.metrics.types import MetricUnavailable
+from harness.metrics.selective import risk_coverage, scores
+from harness.metrics.types import FloatArray, MetricUnavailable
 from harness.report.mistakes import ReferencePredictions
 
 _LINE_STEPS = 60
@@ -60,7 +61,7 @@ def drawings_of(
         "shift": _shift_figure(models),
         "corruptions": corruptions,
         "slices": slices,
-        "calibration": _reliability_figure(models, read),
+        "calibration": _reliability_figure(models, read) + _risk_figure(models, read),
         "costs": _cost_figures(models),
     }
     return drawings, undrawn
@@ -133,3 +134,33 @@ def _reliability_figure(
         return []
     note = f"{', '.join(sorted(places))}; {BINS} bins of equal width, softmax over the benchmark's classes."
     return [Drawing(reliability_diagrams(bins, title="Is the model as right as it is sure?", note=note))]
+
+
+def _risk_figure(models: Sequence[StoredModel], read: Mapping[str, ReferencePredictions | None]) -> list[Drawing]:
+    """How many errors are left where the least sure answers are declined, by each score of selective prediction."""
+    curves: dict[str, dict[str, list[tuple[float, float]]]] = {}
+    places = set()
+    for model in models:
+        found = read[model.name]
+        if found is None:
+            continue
+        condition, predictions = found
+        try:
+            sure = scores(predictions.predictions)
+        except MetricUnavailable:
+            continue
+        wrong = ~is_correct(predictions.predictions)
+        curves[model.title] = {name: _thinned(*risk_coverage(score, wrong)) for name, score in sure.items()}
+        places.add(f"{condition.benchmark.name} ({len(wrong):,} images)")
+    if not curves:
+        return []
+    note = f"{', '.join(sorted(places))}. msp: largest probability; margin: of the two largest; energy: log of the sum of exponentials."
+    return [
+        Drawing(risk_coverage_curves(curves, title="How many errors are left where it declines to answer?", note=note))
+    ]
+
+
+def _thinned(coverage: FloatArray, risk: FloatArray) -> list[tuple[float, float]]:
+    """The curve in percent, at `_LINE_STEPS` evenly spread of its thresholds at most."""
+    at = np.unique(np.linspace(0, len(coverage) - 1, _LINE_STEPS).round().astype(int))
+    return list(zip((100 * coverage[at]).tolist(), (100 * risk[at]).tolist(), strict=True))

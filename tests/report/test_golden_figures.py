@@ -18,7 +18,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from PIL import Image
 
-from harness.figures.accuracy import Bin, Shift, reliability_diagrams, shift_scatter, slice_dots
+from harness.figures.accuracy import Bin, Shift, reliability_diagrams, risk_coverage_curves, shift_scatter, slice_dots
 from harness.figures.compute import accuracy_against_cost
 from harness.figures.corruption import corruption_bars, corruption_small_multiples
 from harness.figures.style import Point
@@ -65,6 +65,15 @@ def calibration() -> str:
     )
 
 
+def declining() -> str:
+    kept = range(2, 101, 7)
+    curves = {
+        score: [(float(at), 20.0 * (at / 100) ** power) for at in kept]
+        for score, power in (("msp", 2), ("energy", 1.2))
+    }
+    return risk_coverage_curves({"first": curves, "second": curves}, title="What is left?", note="imagenet-val")
+
+
 def groups() -> str:
     accuracies = {name: interval(55.0 + 5 * at, 6.0 - at) for at, name in enumerate(NAMES)}
     return slice_dots(accuracies, 72.0, title="A model by kind of image", note="imagenet-val", marked={NAMES[0]})
@@ -80,6 +89,7 @@ FIGURES: dict[str, Callable[..., str]] = {
     "bars": bars,
     "shifted": shifted,
     "calibration": calibration,
+    "declining": declining,
     "groups": groups,
     "costs": costs,
 }

@@ -81,7 +81,13 @@ def test_it_has_every_part_that_the_evidence_allows(two: Store) -> None:
     _, page = page_of(two, "ours", "theirs")
     sections = {attributes["id"] for tag, attributes in page.tags if tag == "section"}
     assert sections == {"overview", "comparison", "shift", "corruptions", "calibration", "errors", "ledger", "ways"}
-    for said in ("Imported: theirs", "harness run --suite robustness --model ours", "Failures, one by one", "300 of"):
+    for said in (
+        "Imported: theirs",
+        "harness run --suite robustness --model ours",
+        "Failures, one by one",
+        "300 of",
+        "declines to answer",
+    ):
         assert said in page.text, said
     assert f"{V2}.top1" in page.text
 
