@@ -174,6 +174,8 @@ def check_against(
             rows.append(_flip_row(name, share, found))
             flips += _flipped(found)[:_EXAMPLES] if found is not None else []
     told = tuple(compared.notes) if compared else ()
+    if len(names := {str(side.ledger.model.get("reference")) for side in (new, baseline)}) > 1:
+        told += (f"The baseline is of another model: {' and '.join(sorted(names))}.",)
     return Check(_title(new), _title(baseline), tuple(_decided(rows)), tuple(flips), told, policy.strict)
 
 
@@ -346,6 +348,9 @@ def _differences(name: EvidenceKey, ours: Evidence, theirs: Evidence, compared: 
     words = protocol_differences({NEW: ours.protocol or {}, BASELINE: theirs.protocol or {}})
     if ours.N != theirs.N:
         words.append(f"the benchmark has {ours.N} samples for one and {theirs.N} for the other")
+    whole = all(item.n == item.N and "imported" not in (item.protocol or {}) for item in (ours, theirs))
+    if whole and len({item.fingerprints.data for item in (ours, theirs)} - {None}) > 1:
+        words.append("the images of the benchmark are others, as of another version")
     return words
 
 

@@ -141,6 +141,30 @@ def test_another_protocol_fails_unless_it_is_allowed(pair: Store) -> None:
     assert "decoder" in (row.reason or "")
 
 
+def test_another_version_of_the_benchmark_fails_unless_it_is_allowed(pair: Store) -> None:
+    sides = []
+    for data in ("a" * 64, "b" * 64):  # all 10,000 images, of two copies with other content
+        ledger = harness.Ledger.load(pair.home / "ledgers" / "same" / "evidence.json")
+        prints = ledger.evidence[0].fingerprints.model_copy(update={"data": data})
+        update = {"n": 10_000, "fingerprints": prints, "protocol": {}}
+        ledger.evidence = [item.model_copy(update=update) for item in ledger if item.key == TOP1]
+        sides.append(ledger)
+    first, other = sides
+    (row,) = harness.check(other, baseline=first, max_drop={TOP1: 5}).checked
+    assert (row.verdict, row.paired) == (Verdict.MISSING, False)
+    assert "as of another version" in (row.reason or "")
+    (row,) = harness.check(other, baseline=first, max_drop={TOP1: 5}, allow_different_protocols=True).checked
+    assert row.verdict is Verdict.PASS
+    assert [row.verdict for row in harness.check(first, baseline=first, max_drop={TOP1: 5}).checked] == [Verdict.PASS]
+
+
+def test_a_baseline_of_another_model_is_named(pair: Store) -> None:
+    assert "The baseline is of another model: before and worse." in checked("worse").notes
+    assert not any(
+        "another model" in note for note in harness.check(model="before", baseline="before", max_drop={TOP1: 1}).notes
+    )
+
+
 def test_a_missing_or_withheld_value_fails_by_name(pair: Store) -> None:
     ledger = harness.Ledger.load(pair.home / "ledgers" / "same" / "evidence.json")
     ledger.evidence = [item for item in ledger if item.key != TOP1]
