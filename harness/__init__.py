@@ -564,7 +564,9 @@ def fill(
     """Close every `[More Information Needed]` of a card with evidence, or with an honest statement of another class.
 
     Everything outside the reported places stays byte for byte. Works without any run, from documented facts alone: those that
-    harness keeps, and what the model's own files, the card's front matter and, with network, the Hub's page say.
+    harness keeps, and what the model's own files, the card's front matter and, with network, the Hub's page say. A card that
+    was filled before is filled anew: its answers are taken back first, by the record of the fill beside it, and what others
+    wrote since stays.
 
     Args:
         card: a path, or the card itself.
@@ -584,19 +586,25 @@ def fill(
     >>> filled.text.decode() == text, len(filled.report["markers"])
     (False, 1)
     """
+    from harness.cards.document import decode
     from harness.cards.fill import fill_card
-    from harness.cards.record import fill_name, read_card, save_fill, sidecar_name
+    from harness.cards.record import earlier_fill, fill_name, read_card, save_fill, sidecar_name
+    from harness.cards.spans import unfilled
     from harness.files import write_bytes
     from harness.hub.origin import carry_origin
 
     text, source = read_card(card)
+    told, changed = earlier_fill(source, decode(text)), list[int]()
+    if told is not None:
+        text, changed = unfilled(text, told)
     evidence = _with_facts(model, _ledger(model, ledger), text.decode("utf-8", "replace"))
     sidecar = sidecar_name(Path(output)) if output is not None else None
     result = fill_card(
         text, model=model, ledger=evidence, fix_claims=fix_claims, front_matter=front_matter, sidecar=sidecar
     )
+    result.report["left"] += [{"line": line, "why": "somebody changed what was filled in"} for line in changed]
     if output is not None and sidecar is not None:
-        if result.report["markers"]:  # else the card keeps the record of an earlier fill, if it has one
+        if result.report["markers"]:
             result.ledger.save(Path(output).with_name(sidecar))
             save_fill(Path(output).with_name(fill_name(sidecar)), result.report)
         write_bytes(Path(output), result.text)

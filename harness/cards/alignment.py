@@ -186,6 +186,7 @@ def _extent(lines: list[Line], first: int, stop: int, length: int) -> tuple[int,
 
 def _stood_at(before: list[Line], after: list[Line], gone: int, follows: int) -> int:
     """Where a line that is gone stood, in the new text."""
-    shift = before[gone].number - (before[gone - 1].number if gone else 0)
-    latest = after[follows].number if follows < len(after) else after[-1].number + 1 if after else 1
-    return min((after[follows - 1].number if follows else 0) + shift, latest)
+    place = (
+        before[gone].number - (before[gone - 1].number if gone else 0) + (after[follows - 1].number if follows else 0)
+    )
+    return min(place, after[follows].number) if follows < len(after) else place

@@ -7,6 +7,8 @@ them. A card of another version of harness can't be written again: then its own 
 
 from __future__ import annotations
 
+import bisect
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -14,15 +16,18 @@ from pathlib import Path
 from typing import Any
 
 from harness import __version__
-from harness.cards.alignment import lines_of
+from harness.cards.alignment import Line, lines_of
 from harness.cards.document import decode, encode
 from harness.cards.fill import fill_card
-from harness.cards.record import CardRecord, blanked, line_digest
+from harness.cards.record import CardRecord, blanked, line_digest, without_record
 from harness.cards.render import render_card
+from harness.cards.sentences import Span
 from harness.cards.spans import Piece, as_recorded, lf
 from harness.cards.tracing import Mark, Trace
 from harness.evidence import Ledger
 from harness.figures.style import without_drawing
+
+_FRONT_MATTER = re.compile(r"\A---[ \t]*\n(.*?\n)---[ \t]*(?:\n|\Z)", re.DOTALL)
 
 
 @dataclass
@@ -44,11 +49,23 @@ class Expected:
     def marks(self) -> list[Mark]:
         return self.trace()
 
+    @cached_property
+    def lines(self) -> list[Line]:
+        return lines_of(self.text)
+
+    @cached_property
+    def front_matter(self) -> Span:
+        """Where the front matter is; nowhere in a card without."""
+        match = _FRONT_MATTER.match(self.text)
+        return match.span(1) if match else (-1, -1)
+
     def piece_at(self, start: int, end: int) -> Piece | None:
         """The first of our pieces that a range touches, or for an empty range the one that it is inside of."""
-        if start == end:
-            return next((piece for piece in self.pieces if piece.start < start < piece.end), None)
-        return next((piece for piece in self.pieces if piece.start < end and start < piece.end), None)
+        return _touched(self.pieces, start, end)
+
+    def asked_at(self, start: int, end: int) -> Piece | None:
+        """What a range that is not ours asks, if one of our pieces answers it."""
+        return _touched(self.asked, start, end)
 
     def key_at(self, start: int, end: int, piece: Piece | None) -> str | None:
         """The evidence that the text there was written from: what covers it, else the nearest in its line."""
@@ -60,6 +77,14 @@ class Expected:
         if near:
             return min(near, key=lambda m: (max(m.start - max(start, end - 1), start - (m.end - 1), 0), m.start)).key
         return known[0] if known else None
+
+
+def _touched(pieces: list[Piece], start: int, end: int) -> Piece | None:
+    """Of pieces in order that don't overlap each other, the first that a range touches."""
+    at = bisect.bisect_right(pieces, start, key=lambda piece: piece.end)
+    if at < len(pieces) and (pieces[at].start < end if start < end else pieces[at].start < start):
+        return pieces[at]
+    return None
 
 
 def rendered(ledger: Ledger, record: CardRecord | None, template: Path | None, stated: str) -> Expected | None:
@@ -90,17 +115,17 @@ def filled(ledger: Ledger, record: CardRecord | None, fill: Mapping[str, Any]) -
     """A filled card as it must be, from the record of its fill."""
     if fill["harness"] != __version__:
         told = as_recorded(fill)
-        return Expected(blanked(told.text), told.pieces, is_rendered=False, is_again=False, asked=told.asked)
+        return Expected(told.text, told.pieces, is_rendered=False, is_again=False, asked=told.asked)
     before, sidecar = encode(fill["before"]), record.ledger if record else None
     options = {"model": fill["model"], "sidecar": sidecar, **fill["options"]}
     told = as_recorded(fill_card(before, ledger=ledger, **options).report)
-    text = blanked(told.text)
 
     def trace() -> list[Mark]:
         traced = Trace()
-        return traced.marks(flat(decode(fill_card(before, ledger=traced.ledger(ledger), **options).text)), text)
+        again = decode(fill_card(before, ledger=traced.ledger(ledger), **options).text)
+        return traced.marks(without_record(lf(again)), told.text)
 
-    return Expected(text, told.pieces, is_rendered=False, asked=told.asked, trace=trace)
+    return Expected(told.text, told.pieces, is_rendered=False, asked=told.asked, trace=trace)
 
 
 def flat(text: str) -> str:

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from harness import __version__
-from harness.cards.document import Document, Edit
+from harness.cards.document import Document, Edit, encode
 from harness.errors import ExitCode, HarnessError
 from harness.evidence import Ledger
 from harness.files import write_bytes
@@ -183,7 +183,7 @@ def fill_beside(card: Path | None, record: CardRecord | None) -> dict[str, Any] 
     """
     if record is None or record.made_by != "fill":
         return None
-    remedy = "Put it there: without it nobody can tell what the fill wrote from what was there before."
+    remedy = "Put it there: without it nobody can tell what the fill wrote from what its author did."
     path = _beside(card, record.fill, "fill.json", f"The record of the fill of {card or 'the card'}", remedy)
     try:
         told = json.loads(path.read_text(encoding="utf-8"))
@@ -196,9 +196,24 @@ def fill_beside(card: Path | None, record: CardRecord | None) -> dict[str, Any] 
     return told
 
 
+def earlier_fill(card: Path | None, text: str) -> dict[str, Any] | None:
+    """The record of the fill that a card was made by, to fill it again; None for another card.
+
+    Raises:
+        HarnessError: it is not beside the card, is damaged, or is that of another card.
+    """
+    record = read_record(text)
+    told = fill_beside(card, record)
+    if record and told and record.before not in (None, hashlib.sha256(encode(told["before"])).hexdigest()):
+        message = f"{record.fill} is not the record of the fill of {card}: it is of another card, or was changed."
+        remedy = "Put the right one there; or remove the card's last line, and its answers count as its author's."
+        raise HarnessError(message, remedy=remedy, exit_code=ExitCode.CHECK_FAILED)
+    return told
+
+
 def _beside(card: Path | None, name: str | None, suffix: str, what: str, remedy: str) -> Path:
-    """A file that belongs to a card: by the name that its record has, by the card's own name, or by the plain one."""
-    names = [name, f"{card.stem}.{suffix}", suffix] if card is not None else []
+    """A file that belongs to a card: by the card's own name, by the name that its record has, or by the plain one."""
+    names = [f"{card.stem}.{suffix}", name, suffix] if card is not None else []
     paths = [card.with_name(Path(name).name) for name in names if name and card]
     found = next((path for path in paths if path.is_file()), None)
     if found is None:

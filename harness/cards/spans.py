@@ -14,6 +14,7 @@ from typing import Any
 
 from harness.cards.alignment import equal_runs
 from harness.cards.document import Document, decode, encode
+from harness.cards.record import without_record
 from harness.cards.sentences import Span
 
 
@@ -31,7 +32,7 @@ class Piece:
 
 @dataclass(frozen=True)
 class Recorded:
-    """A filled card as the record of its fill has it; line ends are `\\n`."""
+    """A filled card as the record of its fill has it: without its own record, and with `\\n` at the end of lines."""
 
     text: str
     pieces: list[Piece]
@@ -59,7 +60,7 @@ def as_recorded(fill: Mapping[str, Any]) -> Recorded:
     for (start, end), row in sorted(rows.items()):
         kept, new = decode(before[position:start]), str(row["new"])
         raw += [kept, new]
-        parts += [lf(kept) if position else lf(kept).removeprefix("\ufeff"), lf(new)]
+        parts += [lf(kept), without_record(lf(new))]
         length += len(parts[-2])
         first = length + len(parts[-1]) - len(parts[-1].lstrip())
         if said := parts[-1].strip():
@@ -86,8 +87,10 @@ def as_recorded(fill: Mapping[str, Any]) -> Recorded:
                     )
         return found
 
-    asked = [piece for row in fill["markers"] for piece in asked_of(row)]
-    return Recorded(text, pieces, sorted(asked, key=lambda piece: piece.start), changes, encode(whole))
+    asked = list[Piece]()
+    for piece in sorted((piece for row in fill["markers"] for piece in asked_of(row)), key=lambda p: (p.start, p.end)):
+        asked += [piece] if not asked or piece.start >= asked[-1].end else []
+    return Recorded(text, pieces, asked, changes, encode(whole))
 
 
 def unfilled(card: bytes, fill: Mapping[str, Any]) -> tuple[bytes, list[int]]:
@@ -99,10 +102,12 @@ def unfilled(card: bytes, fill: Mapping[str, Any]) -> tuple[bytes, list[int]]:
     if card == recorded.is_byte_for_byte:
         return encode(fill["before"]), []
     newline, mark = Document(text).newline, "\ufeff" * text.startswith("\ufeff")
-    runs = equal_runs(recorded.text, now := lf(text))
+    now = without_record(lf(text))
+    now += "\n" * (recorded.text.endswith("\n") and not now.endswith("\n"))
+    runs = equal_runs(recorded.text, now)
     parts, position, changed = list[str](), 0, list[int]()
     for (start, end), old in recorded.changes:
-        at = _found(runs, start, end)
+        at = found_at(runs, start, end)
         if at is None or at < position:
             changed += [now.count("\n", 0, _near(runs, start)) + 1] if start < end else []
             continue
@@ -115,11 +120,11 @@ def written_spans(text: str, fill: Mapping[str, Any]) -> list[Span]:
     """Where in a card the text of its fill is; what others changed is left out."""
     recorded = as_recorded(fill)
     runs = equal_runs(recorded.text, text)
-    found = [(piece, _found(runs, piece.start, piece.end)) for piece in recorded.pieces]
+    found = [(piece, found_at(runs, piece.start, piece.end)) for piece in recorded.pieces]
     return [(at, at + piece.end - piece.start) for piece, at in found if at is not None]
 
 
-def _found(runs: Sequence[tuple[int, int, int]], start: int, end: int) -> int | None:
+def found_at(runs: Sequence[tuple[int, int, int]], start: int, end: int) -> int | None:
     """Where a span of the old text is in the new one; None where something in it was changed."""
     index = bisect.bisect_right(runs, start, key=lambda run: run[0]) - 1
     for old, new, size in runs[max(0, index - 1) : index + 1]:

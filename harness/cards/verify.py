@@ -10,18 +10,21 @@ All this needs the card and the files beside it, nothing else. What could not be
 
 from __future__ import annotations
 
+import bisect
 import hashlib
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from harness.cards.alignment import Change, Line, changes, lines_of
+from harness.cards.alignment import Change, Line, changes, equal_runs, lines_of
 from harness.cards.arithmetic import check_arithmetic
-from harness.cards.document import decode, encode
+from harness.cards.document import Document, decode, encode
 from harness.cards.expected import Expected, filled, flat, rendered
 from harness.cards.record import CardRecord, changed_figures, ledger_digest, read_record
+from harness.cards.sentences import Span
+from harness.cards.spans import Piece, found_at
 from harness.evidence import Ledger, show_number
 
 if TYPE_CHECKING:
@@ -33,8 +36,10 @@ _NEW_BLOCK = re.compile(r"\s*(?:[-*+>|]|\d+[.)]\s|#{1,6}\s|```|~~~|[\w-]+:(?:\s|
 """The beginning of a line that can't be read as the last line's continuation."""
 _BEFORE, _AFTER = re.compile(r"[\s.,;:!?)\]*_`\"'|]*\Z"), re.compile(r"[ \t(\[*_`\"']*")
 """What may stand between a text and one that joins it, to the left and to the right."""
+_GAP, _NEAR = re.compile(r"\s*"), 100
+"""White space, and how far what joins is looked for."""
+_KINDS = {"html": "HTML or a comment", "fence": "a code block", "indented-code": "a code block", "nothing": "no text"}
 _YAML_KEY, _DEFINITION = re.compile(r"([\w-]+)\s*:(?:\s|$)"), re.compile(r" {0,3}\[([^\]]+)\]:")
-_FRONT_MATTER = re.compile(r"\A---[ \t]*\n(.*?\n)---[ \t]*(?:\n|\Z)", re.DOTALL)
 
 
 @dataclass(frozen=True)
@@ -144,25 +149,28 @@ def compare(expected: Expected, stated: str) -> tuple[list[Finding], list[Theirs
     text = flat(stated)
     findings: dict[int, Finding] = {}
     theirs: dict[int, Theirs] = {}
-    written: set[int] = set()
+    if text == expected.text:
+        return [], []
+    added: list[Change] = []
+    lines = lines_of(text)
     for change in changes(expected.text, text):
         if not expected.is_again and (change.start, change.at) == (change.end, change.until):
             continue  # a record of lines knows nothing of the empty ones
-        if _is_theirs(expected, text, change):
+        if _is_theirs(expected, text, lines, change):
             if f"{text[change.at : change.until]}{expected.text[change.start : change.end]}".strip():
                 theirs.setdefault(change.line, Theirs(change.line, _what_they_did(expected, text, change)))
-            if change.at < change.until:
-                written.update(range(change.line, change.line + text.count("\n", change.at, change.until) + 1))
+            added += [change] if change.at < change.until else []
         else:
             findings.setdefault(change.line, _finding(expected, text, change))
-    for finding in _overruled(expected, text, written):
+    for finding in (*_overruled(expected, text, lines, added), *_displaced(expected, text, added)):
         findings.setdefault(finding.line or 0, finding)
     return list(findings.values()), [their for line, their in theirs.items() if line not in findings]
 
 
 def _finding(expected: Expected, text: str, change: Change) -> Finding:
     piece = expected.piece_at(change.start, change.end)
-    key = expected.key_at(change.start, change.end, piece)
+    asked = None if piece else _asked(expected, change)
+    key = asked.keys[0] if asked and asked.keys else expected.key_at(change.start, change.end, piece)
     said, meant = text[change.at : change.until], expected.text[change.start : change.end]
     before = expected.text[max(expected.text.rfind("\n", 0, change.start) + 1, change.start - 40) : change.start]
     if not meant.strip():
@@ -173,7 +181,14 @@ def _finding(expected: Expected, text: str, change: Change) -> Finding:
         by = "the evidence says" if expected.is_again else "what was written is"
         what = f"says {_quoted(said, before)}; {by} {_quoted(meant, before)}"
     about = f"in the answer to '{piece.question}', " if piece is not None and piece.question and key is None else ""
+    if asked is not None:
+        about = f"in the words that the answer{_to(asked)} hangs on, "
+        what = what.replace("the evidence says", "it answers")
     return Finding(change.line, key, about + what)
+
+
+def _to(piece: Piece) -> str:
+    return f" to '{piece.question}'" if piece.question else ""
 
 
 def _what_they_did(expected: Expected, text: str, change: Change) -> str:
@@ -201,74 +216,115 @@ def _quoted(text: str, before: str = "") -> str:
 # --- whose text it is ---------------------------------------------------------------------------------------------
 
 
-def _is_theirs(expected: Expected, text: str, change: Change) -> bool:
-    """Whether a change is of text that nobody can take for ours."""
+def _is_theirs(expected: Expected, text: str, lines: list[Line], change: Change) -> bool:
+    """Whether a change is of text that nobody can take for ours, and that no answer of ours hangs on."""
     said, meant = text[change.at : change.until], expected.text[change.start : change.end]
+    is_free = _asked(expected, change) is None
     if re.search(r"\w", meant):
-        return expected.piece_at(change.start, change.end) is None
+        return is_free and expected.piece_at(change.start, change.end) is None
     if change.whole_lines and _is_own_block(expected, said, change):
         return True
     if expected.is_rendered or expected.piece_at(change.start, change.end) is not None:
         return False
     if not said.strip():
         return True
-    return not (_continues(expected, text, change) if change.whole_lines else _joins(expected, change))
+    if change.whole_lines:
+        return not _continues(expected, lines, change)
+    return is_free and not _joins(expected, change, expected.pieces)
+
+
+def _asked(expected: Expected, change: Change) -> Piece | None:
+    """The question whose words a change alters."""
+    if (asked := expected.asked_at(change.start, change.end)) or change.whole_lines or change.start < change.end:
+        return asked
+    return _joins(expected, change, expected.asked)
 
 
 def _is_own_block(expected: Expected, said: str, change: Change) -> bool:
     """Whether added lines are whole entries of the front matter, or a section of their own."""
-    follows = expected.text[change.start :].lstrip()
-    if _in_front_matter(expected.text, change.start):
-        return bool(_YAML_KEY.match(said)) and bool(_YAML_KEY.match(follows) or follows.startswith("---"))
-    return bool(_HEADING.match(said)) and bool(_HEADING.match(follows) or not follows)
+    place = _GAP.match(expected.text, change.start).end()  # type: ignore[union-attr]
+    if expected.front_matter[0] <= change.start <= expected.front_matter[1]:
+        return bool(_YAML_KEY.match(said)) and bool(
+            _YAML_KEY.match(expected.text, place) or expected.text.startswith("---", place)
+        )
+    return bool(_HEADING.match(said)) and bool(_HEADING.match(expected.text, place) or place == len(expected.text))
 
 
-def _in_front_matter(text: str, place: int) -> bool:
-    front = _FRONT_MATTER.match(text)
-    return front is not None and front.start(1) <= place <= front.end(1)
-
-
-def _joins(expected: Expected, change: Change) -> bool:
-    """Whether added words stand directly beside ours, with nothing but punctuation between."""
+def _joins(expected: Expected, change: Change, pieces: list[Piece]) -> Piece | None:
+    """The piece that added words stand directly beside, with nothing but punctuation between."""
     line = expected.text.rfind("\n", 0, change.start) + 1
-    before = _BEFORE.search(expected.text, line, change.start)
+    before = _BEFORE.search(expected.text, max(line, change.start - _NEAR), change.start)
     after = _AFTER.match(expected.text, change.end)
     left, right = before.start() if before else change.start, after.end() if after else change.end
-    return any(left <= piece.end <= change.start or change.end <= piece.start <= right for piece in expected.pieces)
+    at = bisect.bisect_left(pieces, left, key=lambda piece: piece.end)
+    is_beside = (p for p in pieces[at : at + 2] if p.end <= change.start or change.end <= p.start <= right)
+    return next(is_beside, None)
 
 
-def _continues(expected: Expected, text: str, change: Change) -> bool:
+def _continues(expected: Expected, lines: list[Line], change: Change) -> bool:
     """Whether added lines are read as a part of the answer above or below them."""
-    above = next((line for line in reversed(lines_of(expected.text)) if line.end <= change.start), None)
-    below = next((line for line in lines_of(expected.text) if line.start >= change.start), None)
-    added = [line for line in lines_of(text) if change.at <= line.start < change.until]
-    rest = next((line for line in lines_of(text) if line.start >= change.until), None)
-    for piece in expected.pieces:
-        if above and piece.start < above.end and piece.end >= above.start + len(above.text.rstrip(" .,;:!?)*_|")):
-            is_whole = not above.text[: max(0, piece.start - above.start)].strip()
-            if not added[0].after_blank and (is_whole or not _NEW_BLOCK.match(added[0].text)):
-                return True
-        if below and rest and not rest.after_blank and not added[-1].text.startswith("#"):
-            is_whole = not below.text[: max(0, piece.start - below.start)].strip()
-            if is_whole and piece.start < below.end and below.start < piece.end:
-                return True
+    at = bisect.bisect_right(expected.lines, change.start, key=lambda line: line.end)
+    above = expected.lines[at - 1] if at else None
+    at = bisect.bisect_left(expected.lines, change.start, key=lambda line: line.start)
+    below = expected.lines[at] if at < len(expected.lines) else None
+    first, stop = (bisect.bisect_left(lines, place, key=lambda line: line.start) for place in (change.at, change.until))
+    added, rest = lines[first:stop], lines[stop] if stop < len(lines) else None
+    if above and (piece := expected.piece_at(above.start, above.end)):
+        while (other := expected.piece_at(piece.end, above.end)) is not None:
+            piece = other  # the last of the line
+        ends_it = piece.end >= above.start + len(above.text.rstrip(" .,;:!?)*_|"))
+        is_whole = not above.text[: max(0, piece.start - above.start)].strip()
+        if ends_it and not added[0].after_blank and (is_whole or not _NEW_BLOCK.match(added[0].text)):
+            return True
+    if below and rest and not rest.after_blank and not added[-1].text.startswith("#"):
+        piece = expected.piece_at(below.start, below.end)
+        return piece is not None and not below.text[: max(0, piece.start - below.start)].strip()
     return False
 
 
-def _overruled(expected: Expected, text: str, written: set[int]) -> Iterator[Finding]:
+def _overruled(expected: Expected, text: str, lines: list[Line], added: list[Change]) -> Iterator[Finding]:
     """Entries of the front matter and addresses of references that others wrote and that stand instead of ours."""
-    ours = [line for line in lines_of(expected.text) if expected.piece_at(line.start, line.end) is not None]
-    names = {_named(expected.text, line) for line in ours} - {None}
-    for line in lines_of(text):
-        if line.number in written and (named := _named(text, line)) in names:
-            yield Finding(
-                line.number, None, f"a second {named and named[0]} “{named and named[1]}”: a reader gets one of the two"
+    ours = [line for line in expected.lines if expected.piece_at(line.start, line.end) is not None] if added else []
+    names = {_named(line, expected.front_matter) for line in ours} - {None}
+    front = replace(expected, text=text).front_matter
+    for change in added:
+        first = bisect.bisect_left(lines, change.at, key=lambda line: line.end)
+        stop = bisect.bisect_left(lines, change.until, key=lambda line: line.start)
+        for line in lines[first:stop]:
+            if (named := _named(line, front)) in names:
+                what = f"a second {named and named[0]} “{named and named[1]}”: a reader gets one of the two"
+                yield Finding(line.number, None, what)
+
+
+def _displaced(expected: Expected, text: str, added: list[Change]) -> Iterator[Finding]:
+    """Answers that nobody changed and that are no longer what they were: what others wrote around them makes code, a comment
+    or something else of them, or puts them under another heading."""
+    if expected.is_rendered or not added:
+        return
+    runs = equal_runs(expected.text, text)
+    now, before = Document(text), Document(expected.text)
+    places = [(piece, found_at(runs, piece.start, piece.end)) for piece in expected.pieces]
+    for piece, at in places:
+        blocks = before.block_at(piece.start, piece.start + 1), at is not None and now.block_at(at, at + 1)
+        kinds = [block.kind if block else "nothing" for block in blocks]
+        if at is not None and kinds[0] != kinds[1]:
+            what = f"the answer{_to(piece)} was a {kinds[0]} and is now a part of {_KINDS.get(kinds[1], kinds[1])}"
+            yield Finding(now.line_of(at), piece.keys[0] if piece.keys else None, what)
+    for change in added if not expected.is_rendered else ():
+        heads = [b for b in now.blocks if b.kind == "heading" and change.at <= b.start < change.until]
+        if heads and not re.search(r"\w", expected.text[change.start : change.end]):
+            following = next(
+                (b.start for b in now.blocks if b.kind == "heading" and b.start >= change.until), len(text)
             )
+            under = next((piece for piece, at in places if at is not None and change.until <= at < following), None)
+            if under is not None:
+                what = f"the answer{_to(under)} now stands under “{text[heads[-1].start : heads[-1].end]}”"
+                yield Finding(now.line_of(heads[-1].start), under.keys[0] if under.keys else None, what)
 
 
-def _named(text: str, line: Line) -> tuple[str, str] | None:
+def _named(line: Line, front_matter: Span) -> tuple[str, str] | None:
     """What a line names: an entry of the front matter, or a reference."""
-    is_yaml = _in_front_matter(text, line.start)
+    is_yaml = front_matter[0] <= line.start <= front_matter[1]
     match = (_YAML_KEY if is_yaml else _DEFINITION).match(line.text)
     return ("entry" if is_yaml else "address of", match[1].casefold()) if match else None
 

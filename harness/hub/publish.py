@@ -22,6 +22,7 @@ from harness.credentials import credential_in
 from harness.errors import CheckFailedError, HarnessError, MissingInputError, UsageError
 from harness.files import write_bytes
 from harness.hub.client import git_hash, is_ignored
+from harness.hub.local import FILL, LEDGER
 from harness.hub.origin import Origin, Pushed, load_origin, save_origin
 from harness.hub.plan import PushPlan, PushRequest, plan_push
 from harness.hub.transport import CARD, Connection, NoAnswerError, check_repo_id, connect
@@ -205,6 +206,8 @@ def fetch_card(repo_id: str, output: str | Path | None = None, *, revision: str 
     with connect("pull a card") as hub:
         commit = hub.head(repo_id, revision)
         content = hub.read(repo_id, CARD, commit)
+        is_filled = content is not None and b'<!-- harness card {"made_by": "fill"' in content
+        beside = {name: hub.read(repo_id, name, commit) for name in (LEDGER, FILL) if is_filled}
     if content is None:
         message = f"{repo_id} has no {CARD} on the Hub at {revision}."
         raise MissingInputError(message, remedy="Make a card with: harness run, or harness render; then push it.")
@@ -218,6 +221,9 @@ def fetch_card(repo_id: str, output: str | Path | None = None, *, revision: str 
             raise UsageError(message, remedy="Give another file with --output, or move that one away.")
     if there != content:
         write_bytes(output, content)
+    for name, file in beside.items():  # what a filled card is filled again and verified from
+        if file is not None:
+            write_bytes(output.with_name(f"{output.stem}.{name}"), file)
     blob = git_hash(content)
     save_origin(output, Origin(endpoint=hub.endpoint, repo_id=repo_id, revision=revision, commit=commit, blob=blob))
     return Pulled(output, repo_id, commit, there != content)

@@ -73,11 +73,12 @@ EDITS: dict[str, Callable[[Expected, random.Random], Edited | None]] = {
 def _other_line(expected: Expected, rng: random.Random) -> tuple[int, int]:
     """The place of a line that holds nothing of ours."""
     lines = [match.span() for match in re.finditer(r"(?m)^[^\n]*\w[^\n]*$", expected.text)]
-    return rng.choice([span for span in lines if expected.piece_at(*span) is None])
+    return rng.choice([span for span in lines if not expected.piece_at(*span) and not expected.asked_at(*span)])
 
 
 def _their_word(expected: Expected, rng: random.Random) -> str | None:
-    words = [match for match in re.finditer(r"\b[^\W\d_]{2,}\b", expected.text) if not expected.piece_at(*match.span())]
+    words = [m for m in re.finditer(r"\b[^\W\d_]{2,}\b", expected.text) if not expected.piece_at(*m.span())]
+    words = [match for match in words if not expected.asked_at(*match.span())]
     match = rng.choice(words)
     return expected.text[: match.start()] + _other_word(match.group(), rng) + expected.text[match.end() :]
 

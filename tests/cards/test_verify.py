@@ -17,7 +17,7 @@ from harness.cards.expected import Expected, filled, rendered
 from harness.cards.fill import FillResult, fill_card
 from harness.cards.record import fill_beside, read_record, save_fill
 from harness.cards.render import render_card
-from harness.cards.verify import Finding, Theirs, compare, verify_card
+from harness.cards.verify import Finding, compare, verify_card
 from harness.errors import HarnessError
 from harness.evidence import Evidence, EvidenceClass, Interval, Ledger, show_number
 from tests.cards.conftest import LEDGERS, full_ledger
@@ -284,10 +284,42 @@ def test_an_address_of_others_for_a_reference_of_ours_is_found(rendered_card: Ex
     assert "address of “1”" in finding.message
 
 
-def test_words_beside_an_answer_that_others_changed_are_listed_with_it(filled_card: Expected) -> None:
-    findings, theirs = compare(filled_card, filled_card.text.replace("- **Epochs:**", "- **Years:**"))
-    assert findings == []
-    assert theirs == [Theirs(theirs[0].line, "changed “Epochs” to “Years”, beside the answer to 'epochs'")]
+@pytest.mark.parametrize(
+    ("old", "new", "question"),
+    [
+        ("- **Epochs:**", "- **Weight decay:**", "epochs"),
+        ("- **Epochs:**", "- **Epochs of the warm-up:**", "epochs"),
+        ("- **Epochs:**", "- Never **Epochs:**", "epochs"),
+        ("The learning rate was", "The weight decay was", "learning-rate"),
+        ("| Weight decay |", "| Learning rate |", "weight-decay"),
+        ("| Setting | Value |", "| Setting | Value in our own run |", "weight-decay"),
+        ("### Results\n", "### Results of the rival\n", None),
+        ("### Results\n", "### Results\n\n#### The rival's\n", None),
+    ],
+)
+def test_a_change_of_the_words_that_an_answer_hangs_on_is_found_with_its_key(
+    filled_card: Expected, result: FillResult, old: str, new: str, question: str | None
+) -> None:
+    assert filled_card.text.count(old) == 1
+    (finding,), theirs = compare(filled_card, filled_card.text.replace(old, new))
+    rows = result.report["markers"]
+    keys = {key for row in rows if question in (None, row["question"]) for key in row["evidence"]}
+    assert finding.key in keys
+    assert theirs == []
+
+
+@pytest.mark.parametrize("around", [("<!--", "-->"), ("```", "```"), ("<div>", "</div>"), ("~~~", "~~~")])
+def test_an_answer_that_others_hide_is_found(filled_card: Expected, around: tuple[str, str]) -> None:
+    line = next(line for line in filled_card.text.split("\n") if "**Epochs:**" in line)
+    before, after = filled_card.text.split(line)
+    for edited in (f"{around[0]}\n{line}\n{around[1]}", f"\n{around[0]}\n\n{line}\n\n{around[1]}\n"):
+        findings, theirs = compare(filled_card, f"{before}{edited}{after}")
+        assert findings or (theirs and around[0] == "<div>")
+
+
+def test_an_answer_that_others_indent_to_code_is_found(filled_card: Expected, result: FillResult) -> None:
+    place = filled_card.text.index("\n\n", filled_card.text.index("## Technical Specifications")) + 2
+    assert compare(filled_card, f"{filled_card.text[:place]}    {filled_card.text[place:]}")[0]
 
 
 # --- what lies beside a card ---
