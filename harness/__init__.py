@@ -115,6 +115,7 @@ def evaluate(
     until: str | None = None,
     limit: float | None = None,
     corruption_images: int | None = None,
+    attack_images: int | None = None,
     batch_size: int = 32,
     shard_size: int = 512,
     workers: int | None = None,
@@ -154,6 +155,7 @@ def evaluate(
             interval reaches no further than so many points to either side.
         limit: images a benchmark, or below 1 the share of them: seeded, class-balanced, marked as partial.
         corruption_images: base images in every corruption cell.
+        attack_images: images that are attacked, where the suite has attacks; None for as many as it says.
         batch_size: images a forward pass.
         shard_size: images a stored shard, which is what a kill loses at most.
         workers: decoding threads, or processes beside a GPU; None for one a core.
@@ -208,6 +210,7 @@ def evaluate(
         until=parse_target(until),
         limit=limit,
         corruption_images=corruption_images,
+        attack_images=attack_images,
         batch_size=batch_size,
         shard_size=shard_size,
         workers=workers,
@@ -295,6 +298,7 @@ def plan(
     until: str | None = None,
     limit: float | None = None,
     corruption_images: int | None = None,
+    attack_images: int | None = None,
     batch_size: int = 32,
     device: str = "auto",
     executor: str = "local",
@@ -339,6 +343,7 @@ def plan(
         until=parse_target(until),
         limit=limit,
         corruption_images=corruption_images,
+        attack_images=attack_images,
         batch_size=batch_size,
         device=device,
         executor=executor,
@@ -983,7 +988,7 @@ def inventory(what: str) -> list[dict[str, Any]]:
 
     >>> import harness
     >>> [suite["name"] for suite in harness.inventory("suites")][:3]
-    ['backgrounds', 'compute', 'corruption']
+    ['adversarial', 'backgrounds', 'compute']
     """
     from harness.evaluation.inventory import LISTINGS
 

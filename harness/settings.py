@@ -110,6 +110,8 @@ class Settings:
     """Images a condition, or below 1 the share of them: the first of its class-balanced order."""
     corruption_images: int | None = None
     """Base images in every generated or official corruption cell; None for `limit`."""
+    attack_images: int | None = None
+    """Images that are attacked; None for as many as the suite says."""
     corruption_seed: int = 0
     corruption_jpeg: bool = True
     """Whether generated images go through JPEG quality 85, as the official files did."""
@@ -163,6 +165,7 @@ class Settings:
         for what in (
             "limit",
             "corruption_images",
+            "attack_images",
             "batch_size",
             "shard_size",
             "workers",

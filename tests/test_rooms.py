@@ -24,6 +24,7 @@ ROOMS = (
     ("runtime",),
     ("store",),
     ("benchmarking",),
+    ("robustness",),
     ("evaluation",),
     ("figures",),
     ("cards",),

@@ -11,9 +11,11 @@ from harness.corruptions.names import GROUPS
 from harness.data.catalog import CLEAN_CROPS, Benchmark, benchmarks
 from harness.evidence import Evidence, EvidenceClass, Ledger, show_count
 from harness.figures.accuracy import accuracy_by_benchmark
+from harness.figures.adversarial import accuracy_under_attack
 from harness.figures.compute import throughput_by_batch
 from harness.figures.corruption import corruption_bars, corruption_small_multiples
 from harness.figures.style import Point, error_of, point
+from harness.robustness.options import NORMS
 
 
 @dataclass(frozen=True)
@@ -45,7 +47,39 @@ def corruption_cells(ledger: Ledger, benchmark: str) -> dict[tuple[str, int], Ev
 
 def card_figures(ledger: Ledger) -> dict[str, list[Figure]]:
     """The figures of each benchmark that has some."""
-    return {name: made for name, known in benchmarks().items() if (made := _corruption_figures(ledger, known))}
+    drawn = (
+        (name, [*_corruption_figures(ledger, known), *_attack_figures(ledger, known)])
+        for name, known in benchmarks(ledger).items()
+    )
+    return {name: made for name, made in drawn if made}
+
+
+def under_attack(ledger: Ledger, benchmark: str, *, rounded: bool = False) -> dict[str, dict[float, Evidence]]:
+    """The measured accuracy under attack on a benchmark, by norm and size of the perturbation."""
+    found: dict[str, dict[float, Evidence]] = {}
+    for item in ledger:
+        key = item.name
+        if (key.benchmark, key.metric) == (benchmark, "robust-accuracy") and item.class_ is EvidenceClass.MEASURED:
+            norm, size = (key.condition or "").split("/")
+            if key.variants == (("8-bit",) if rounded else ()):
+                found.setdefault(norm, {})[float(size)] = item
+    return found
+
+
+def _attack_figures(ledger: Ledger, benchmark: Benchmark) -> list[Figure]:
+    measured, in_8bit = (under_attack(ledger, benchmark.name, rounded=rounded) for rounded in (False, True))
+    if not measured:
+        return []
+    first = next(iter(next(iter(measured.values())).values()))
+    names = {norm: "{}{}".format(*NORMS[norm]) for norm in measured}
+    points = [
+        {names[n]: {s: point(item) for s, item in at.items()} for n, at in found.items()}
+        for found in (measured, in_8bit)
+    ]
+    note = f"{benchmark.title}; n = {show_count(first)} images; {(first.protocol or {}).get('attack')}; bars are 95 % intervals."
+    svg = accuracy_under_attack(*points, title=f"{ledger.model['title']}: accuracy under attack", note=note)
+    what = f"Accuracy under attack against the size of the perturbation, {benchmark.title}"
+    return [Figure(f"figures/{benchmark.name}-attacks.svg", svg, what)]
 
 
 def accuracy_figure(

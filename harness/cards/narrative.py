@@ -317,6 +317,7 @@ class Narrative:
             *self._group(),
             *self._calibration(),
             *self._corruption(),
+            *self._attacks(),
             *self._documented(),
         ]
         return [*found[: _MOST_LIMITS - 1], *self._unmeasured()]
@@ -399,6 +400,19 @@ class Narrative:
             return
         name = str(worst.name.corruption).replace("_", " ")
         yield f"Of the corruptions of {self._title(worst)}, {name} hurts most: {show_value(worst)} {what} ({show_interval(worst)})."
+
+    def _attacks(self) -> Iterator[str]:
+        """The smallest perturbation that leaves at most half of the answers right, else the largest that was tried."""
+        under = (item for item in self._numbers if item.name.metric == "robust-accuracy" and not item.name.variant)
+        found = sorted(under, key=lambda item: (item.name.condition or "").startswith("l2"))
+        if found:
+            item = next((item for item in found if item.number <= 50), found[-1])
+            protocol = item.protocol or {}
+            yield (
+                f"Perturbations of {protocol['epsilon']} in {protocol['norm']}, which attacks make from its own gradients, leave at "
+                f"most {show_value(item)} ({show_interval(item)}) of its answers on {self._title(item)} right "
+                f"(n = {show_count(item)})."
+            )
 
     def _documented(self) -> Iterator[str]:
         for key in ("documented.limits.training-distribution", "documented.data.label-map"):

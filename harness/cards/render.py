@@ -19,7 +19,7 @@ from harness.benchmarking.efficiency import PER_GMAC
 from harness.cards import slices
 from harness.cards.alignment import lines_of
 from harness.cards.answers import Writer, sandbox
-from harness.cards.figures import Figure, accuracy_figure, card_figures, corruption_cells
+from harness.cards.figures import Figure, accuracy_figure, card_figures, corruption_cells, under_attack
 from harness.cards.knowledge import knowledge_of
 from harness.cards.markdown import capital, cell, code
 from harness.cards.metadata import card_metadata, dump_metadata
@@ -32,6 +32,7 @@ from harness.evidence import Evidence, EvidenceClass, EvidenceKey, Ledger, displ
 from harness.files import shipped_folder, write_text
 from harness.metrics.registry import title_of
 from harness.models.registry import registered
+from harness.robustness.options import NORMS
 from harness.settings import FILTERS
 
 _VARIANTS = {
@@ -155,6 +156,10 @@ def cost_name(key: str) -> str:
     return _COST_NAMES.get(key) or words + "".join(f", {_variant_words(variant)}" for variant in name.variants)
 
 
+_IN_TABLES = (PER_GMAC, "robust-accuracy")
+"""Metrics that stand in tables of their own, or nowhere."""
+
+
 @dataclass(frozen=True)
 class Section:
     """What is known on one benchmark."""
@@ -165,6 +170,8 @@ class Section:
     cells: dict[str, dict[int, Evidence]]
     """Top-1 by corruption and severity, for a benchmark with corruptions."""
     figures: list[Figure]
+    attacks: list[tuple[str, Evidence, Evidence | None]]
+    """Norm with size, accuracy under attack, and that of perturbed images in 8 bits."""
 
     @property
     def severities(self) -> list[int]:
@@ -205,11 +212,16 @@ def sections(ledger: Ledger) -> list[Section]:
         for item in items:
             if "sampled" in item.name.variants and item.name.condition is not None:
                 continue  # by-products from a few images each: the ledger has them
-            if item.class_ is EvidenceClass.MEASURED and item.name.metric != PER_GMAC and item.key not in in_grid:
+            if item.class_ is EvidenceClass.MEASURED and item.name.metric not in _IN_TABLES and item.key not in in_grid:
                 condition = (item.name.condition or "").replace("_", " ")
                 condition = "the same crops without corruption" if condition == CLEAN_CROPS else condition
                 rows.append(Row(item, ", ".join(filter(None, [metric_name(item.key), condition]))))
-        found.append(Section(known[name], rows, waiting, cells, drawn.get(name, [])))
+        attacks = [
+            (f"{NORMS[norm][0]}, {size:g}{NORMS[norm][1]}", item, ledger.measured(str(item.name.with_variant("8-bit"))))
+            for norm, at in under_attack(ledger, name).items()
+            for size, item in at.items()
+        ]
+        found.append(Section(known[name], rows, waiting, cells, drawn.get(name, []), attacks))
     return found
 
 

@@ -92,6 +92,7 @@ OwnData = Annotated[list[str] | None, typer.Option("--data", help=_OWN_DATA_HELP
 Until = Annotated[str | None, typer.Option("--until", metavar="METRIC:POINTS", help=_UNTIL_HELP)]
 Limit = Annotated[float | None, typer.Option("--limit", parser=_limit, metavar="N", help=_LIMIT_HELP)]
 CorruptionImages = Annotated[int | None, typer.Option(min=1, help=_IMAGES_HELP)]
+AttackImages = Annotated[int | None, typer.Option(min=1, help="Images that are attacked (default: as the suite says).")]
 CorruptionJpeg = Annotated[bool, typer.Option("--corruption-jpeg/--no-corruption-jpeg", help=_JPEG_HELP)]
 CorruptionSeed = Annotated[int, typer.Option("--corruption-seed", "--seed", min=0, help=_SEED_HELP)]
 BatchSize = Annotated[

@@ -57,7 +57,8 @@ def evidence_table(ledger: Ledger) -> str:
     plain = [item for item in ledger if not is_slice(item.key)]
     waiting = [item for item in plain if item.value is None] + pending_only(ledger)
     measured = [item for item in plain if item.value is not None]
-    whole = [item for item in measured if item.name.condition is None]
+    attacked = [item for item in measured if item.name.metric == "robust-accuracy" and not item.name.variant]
+    whole = [item for item in measured if item.name.condition is None or item in attacked]
     hidden = len(measured) - len(whole)
     shown = whole if hidden > _MOST_CELLS else measured
     rows = [[i.key, i.class_.value, show_value(i), show_interval(i), show_count(i)] for i in shown]
@@ -65,7 +66,7 @@ def evidence_table(ledger: Ledger) -> str:
     if rows:
         parts.append(table(["evidence", "class", "value", "interval", "n"], rows, numeric=frozenset({2, 4})))
     if shown is whole:
-        parts.append(f"and {hidden} numbers on single corruptions: see evidence.json")
+        parts.append(f"and {hidden} numbers on single conditions: see evidence.json")
     parts += slices_text(ledger)
     if waiting:
         reasons: dict[tuple[str, str], list[str]] = {}

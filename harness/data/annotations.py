@@ -26,6 +26,17 @@ def validation_id(number: int) -> str:
 
 
 @cache
+def robustbench_images() -> frozenset[str]:
+    """Sample ids of the 5,000 images that RobustBench's leaderboard for ImageNet is computed on.
+
+    Source: Croce et al. 2021, "RobustBench: a standardized adversarial robustness benchmark", arXiv:2010.09670; the file says
+    where its list was read.
+    """
+    lines = (Path(__file__).parent / "robustbench_images.txt").read_text(encoding="utf-8").splitlines()
+    return frozenset(validation_id(int(n)) for line in lines if not line.startswith("#") for n in line.split())
+
+
+@cache
 def real_labels() -> Mapping[str, tuple[int, ...]]:
     """Reassessed labels: sample id -> the classes (0-999) that are right; empty where no class fits.
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import reduce
+from functools import cache, reduce
 from typing import Any
 
 import numpy as np
@@ -22,6 +22,7 @@ from harness.evidence import split_prefix
 from harness.metrics.accuracy import is_correct
 from harness.metrics.types import BoolArray, IntArray
 from harness.settings import Settings
+from harness.store.attacks import AttackStore
 
 _PROTOCOL = ("precision", "decoder", "input", "generated")
 """What must be the same for two results to be of one protocol; preprocessing and label space belong to the model."""
@@ -100,6 +101,43 @@ def common_samples(
         else:
             found.sets.append(joined)
     return found
+
+
+def attacked_samples(models: Sequence[StoredModel], wanted: set[str] | None) -> tuple[list[ComparedSet], list[Remark]]:
+    """The images that were attacked for all models, at each norm and size that all have accuracy at; and what differs."""
+    sets, missing = [], []
+    known, read = benchmarks(*(model.ledger for model in models)), cache(AttackStore.read)
+    for item in models[0].ledger:
+        key = item.name
+        if key.metric != "robust-accuracy" or key.variant or (wanted is not None and key.benchmark not in wanted):
+            continue
+        items = {model.name: found for model in models if (found := model.ledger.measured(item.key)) is not None}
+        if len(items) < len(models):
+            continue
+        protocols = {name: found.protocol or {} for name, found in items.items()}
+        if len({protocol["attack"] for protocol in protocols.values()}) > 1:
+            each = ", ".join(f"{protocol['attack']} for {name}" for name, protocol in protocols.items())
+            missing.append((key.prefix, f"not compared, as the attacks differ: {each}."))
+            continue
+        home, norm, epsilon = models[0].home, *(key.condition or "").split("/")
+        images = {
+            name: read(AttackStore(home, found.fingerprints.weights or "", key.benchmark, protocols[name]["attacks"]))
+            for name, found in items.items()
+        }
+        common = sorted(sample for sample in next(iter(images.values())) if all(sample in i for i in images.values()))
+        if not common:
+            missing.append((key.prefix, "not compared, as no image was attacked for all models."))
+            continue
+        left = {
+            name: [found[sample].under(norm, float(epsilon)) for sample in common] for name, found in images.items()
+        }
+        ids, label = (
+            np.array([sample[at] for sample in common], dtype=kind) for at, kind in ((0, object), (2, np.int32))
+        )
+        answers = {name: np.array([answer for answer, _ in under], dtype=np.int32) for name, under in left.items()}
+        correct = {name: np.array([is_right for _, is_right in under]) for name, under in left.items()}
+        sets.append(ComparedSet(known[key.benchmark], key.condition, ids, label, answers, correct))
+    return sets, missing
 
 
 def _different_protocols(prefix: str, stored: Mapping[str, StoredCondition]) -> list[Remark]:

@@ -20,7 +20,15 @@ from harness.data.catalog import CLEAN_CROPS, Benchmark, benchmarks
 from harness.data.groupings import Subjects
 from harness.data.slicings import slicings, split_reference
 from harness.errors import ExitCode, HarnessError, MissingInputError, nearest, unknown_name
-from harness.evaluation.common_samples import ComparedSet, Remark, against_real, common_ids, common_samples, sentences
+from harness.evaluation.common_samples import (
+    ComparedSet,
+    Remark,
+    against_real,
+    attacked_samples,
+    common_ids,
+    common_samples,
+    sentences,
+)
 from harness.evaluation.reader import StoredModel
 from harness.evaluation.slice_requests import Groups, Request, groups_by, is_sliced
 from harness.evaluation.suites import Suite
@@ -273,6 +281,8 @@ def compare(
             remedy="Run them alike, or repeat with --allow-different-protocols: the differences are then stated.",
         )
     sets += list(against_real(sets, wanted))
+    attacked, differing = attacked_samples(models, wanted)
+    sets, missing = sets + attacked, missing + differing
     missing += [(name, "not compared, as no model has stored predictions of it.") for name in named if name not in have]
     if not sets:
         raise MissingInputError(
@@ -380,7 +390,7 @@ def _means(names: Sequence[str], sets: Sequence[ComparedSet], level: float) -> I
     """For each benchmark with corruptions the difference of mean accuracies over its cells, of every pair."""
     cells: dict[str, list[ComparedSet]] = {}
     for compared in sets:
-        if compared.condition is not None and compared.condition != CLEAN_CROPS:
+        if compared.benchmark.corruptions is not None and compared.condition not in (None, CLEAN_CROPS):
             cells.setdefault(compared.benchmark.name, []).append(compared)
     for name, group in cells.items():
         indexes = [pd.Index(cell.sample_ids, dtype=object) for cell in group]

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from harness.data.annotations import robustbench_images
 from harness.data.catalog import CLEAN_CROPS, Benchmark, get_benchmark
 from harness.data.local import LocalDataset, open_dataset
 from harness.data.locations import Location, available_conditions, locate
@@ -189,7 +190,20 @@ def make_plan(
     if fetch is not None:
         conditions = _asked(conditions, fetch if model.runnable or settings.yes else lambda question: False)
     opened = _opened(conditions, settings, reporter, fetch=fetch is not None)
+    if suite.attacks is not None:
+        most = settings.attack_images or suite.attacks.images
+        opened = [attacked_part(condition, most) for condition in opened]
     return Plan(suite, model, tuple(opened), tuple(scored), settings)
+
+
+def attacked_part(condition: Condition, images: int) -> Condition:
+    """A condition of which the images to be attacked are left: those of RobustBench's list first, where they are here."""
+    if condition.dataset is None:
+        return condition
+    ids = condition.dataset.samples["sample_id"].tolist()
+    order = sorted(range(len(ids)), key=lambda at: ids[at] not in robustbench_images())
+    most = min(images, condition.images or images)
+    return replace(condition, dataset=condition.dataset.take(order[:most]), images=min(most, len(ids)))
 
 
 def _unknown_classes(benchmark: Benchmark, model: ModelState) -> HarnessError:

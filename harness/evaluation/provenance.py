@@ -86,6 +86,7 @@ _OPTIONS = {
     "until": "--until",
     "limit": "--limit",
     "corruption_images": "--corruption-images",
+    "attack_images": "--attack-images",
     "corruption_jpeg": "--no-corruption-jpeg",
     "corruption_seed": "--corruption-seed",
     "slices": "--slices",

@@ -113,6 +113,10 @@ def run_suite(
     if predicted is not None:
         plan = predicted.plan
     scored, failed = (predicted.scored, predicted.failed) if predicted is not None else ({}, {})
+    if suite.attacks is not None and identity is not None and scored:
+        from harness.evaluation.attacking import attack_conditions
+
+        scored = attack_conditions(plan, identity, load_once, reporter, scored, failed)
     whole = {c.title: scored[c.title] for c in plan.conditions if c.title in scored and not c.is_sample}
     evidence = score(whole, suite.metrics, plan.scored) + sampled
     evidence += _beside(evidence, _pending(plan, scored, failed))
@@ -176,6 +180,11 @@ def _pending(plan: Plan, scored: Container[str], failed: Mapping[str, HarnessErr
     for name, group in groupby(plan.conditions, key=lambda condition: condition.benchmark.name):
         conditions = list(group)
         absent = [condition for condition in conditions if condition.title not in scored]
+        if not absent and name in failed:  # predicted, but not attacked
+            whys = [_why(conditions[0], plan, failed)]
+            waiting += pending(
+                conditions[0].benchmark, _under_attack(plan.suite), whys[0], provenance.command(), provenance.variant
+            )
         if not absent:
             continue
         benchmark = conditions[0].benchmark
@@ -184,6 +193,7 @@ def _pending(plan: Plan, scored: Container[str], failed: Mapping[str, HarnessErr
         reasons[name] = whys[0]
         if benchmark.corruptions is None:
             metrics = [".top1"] if benchmark.is_own or benchmark.label_map is not None else [".top1", ".top5"]
+            metrics += _under_attack(plan.suite)
             if "cues" in plan.suite.metrics:
                 metrics += [".shape-bias"] if benchmark.texture_in_name is not None else []
                 metrics += [".background-gap"] if benchmark.background_gap_to is not None else []
@@ -202,6 +212,14 @@ def _pending(plan: Plan, scored: Container[str], failed: Mapping[str, HarnessErr
             command = provenance.command(also=benchmark.scored_from)
             waiting += pending(benchmark, (".top1",), reasons[benchmark.scored_from], command, provenance.variant)
     return waiting
+
+
+def _under_attack(suite: Suite) -> list[str]:
+    """Ends of the keys of a suite's accuracies under attack."""
+    sizes = (
+        [(norm, size) for norm in suite.attacks.epsilons for size in suite.attacks.sizes(norm)] if suite.attacks else []
+    )
+    return [f"/{norm}/{size:g}.robust-accuracy" for norm, size in sizes]
 
 
 def _why(condition: Condition, plan: Plan, failed: Mapping[str, HarnessError]) -> str:

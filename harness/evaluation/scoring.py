@@ -23,6 +23,7 @@ from harness.labels.outputs import OutputLabels
 from harness.labels.projections import CLOSED, OPEN, LabelSpaceProjection, descendant_outputs
 from harness.labels.spaces import LABEL_SPACES, label_space
 from harness.metrics.accuracy import TOP_K, accuracy, is_correct, is_in_sets, top1, top1_real
+from harness.metrics.adversarial import AttackOutcome, attack_seconds, masked_gradients, median_size, robust_accuracy
 from harness.metrics.corruption import Cell, CorruptionErrors, corruption_scores
 from harness.metrics.cues import shape_bias
 from harness.metrics.registry import compute_group, unit_of
@@ -37,9 +38,23 @@ from harness.metrics.types import (
     MetricUnavailable,
     attempt,
 )
+from harness.robustness.options import NORMS, AttackOptions
+from harness.store.attacks import AttackedImage
 
 REFERENCE = "imagenet-val"
 """The benchmark that shifted sets are compared with."""
+
+
+@dataclass(frozen=True, eq=False)
+class Attacked:
+    """What attacks found on a condition's images."""
+
+    options: AttackOptions
+    digest: str
+    """Of the protocol under which they are stored."""
+    images: Sequence[AttackedImage]
+    which: str
+    """Which of the benchmark's images they are, in words."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,6 +84,9 @@ class Scored:
     classes of each sample where there may be several."""
     logits: FloatArray | None = None
     """float16 (n, classes) in the benchmark's own label space, -inf where the model has no output; None where not kept."""
+
+    attacked: Attacked | None = None
+    """None where nothing was attacked."""
 
     @property
     def prefix(self) -> str:
@@ -432,6 +450,51 @@ def _clean_crops_of(benchmark: Benchmark, conditions: Conditions) -> Scored | No
     return next(crops, None if benchmark.generated_from else conditions.get(REFERENCE))
 
 
+def adversarial_group(conditions: Conditions) -> Iterator[ScoredMetric]:
+    """Accuracy under attack at each size, the median smallest perturbation, time; withheld where gradients may be masked."""
+    for scored in conditions.values():
+        attacked = scored.attacked
+        if attacked is None:
+            continue
+        name, size, options = scored.benchmark.name, scored.benchmark.size, attacked.options
+        shared = {
+            "attacks": attacked.digest,
+            "attack": options.describe(),
+            "images": attacked.which,
+            "precision": "fp32",
+        }
+        for norm in options.epsilons:
+            title, unit = NORMS[norm]
+            found = [image.outcomes[norm] for image in attacked.images]
+            masked = masked_gradients(found)
+            notes: dict[str, Any] = shared | {"norm": title, "bound": "upper"}
+            notes["gradients"] = masked or "no sign that gradients are masked"
+            withheld = MetricUnavailable(f"Withheld: {masked}") if masked else None
+            for epsilon in options.sizes(norm):
+                for variant in (None, "8-bit"):
+                    key = EvidenceKey(name, "robust-accuracy", f"{norm}/{epsilon:g}", variant=variant)
+                    left = attempt(robust_accuracy, found, epsilon, rounded=variant is not None)
+                    here = notes | {"epsilon": f"{epsilon:g}{unit}"}
+                    yield ScoredMetric(scored, key, withheld or left, size, here, _UPPER_BOUND)
+            median = attempt(median_size, found)
+            yield ScoredMetric(
+                scored, EvidenceKey(name, f"median-{norm}"), withheld or median, size, notes, _UPPER_BOUND
+            )
+        both = [_of_all_norms(image) for image in attacked.images]
+        yield ScoredMetric(scored, EvidenceKey(name, "attack-time"), attempt(attack_seconds, both), size, shared)
+
+
+_UPPER_BOUND = "an upper bound: an attack that fails does not show that none succeeds"
+
+
+def _of_all_norms(image: AttackedImage) -> AttackOutcome:
+    """An image's time in all norms, as one outcome."""
+    parts = [
+        (f"{norm} {name}", s) for norm, o in image.outcomes.items() for name, s in o.seconds.items() if name != "checks"
+    ]
+    return replace(next(iter(image.outcomes.values())), seconds=dict(parts))
+
+
 _GROUPS: dict[str, Callable[[Conditions], Iterator[ScoredMetric]]] = {
     "accuracy": accuracy_group,
     "calibration": calibration_group,
@@ -439,6 +502,7 @@ _GROUPS: dict[str, Callable[[Conditions], Iterator[ScoredMetric]]] = {
     "cues": cues_group,
     "shift": shift_group,
     "corruption": corruption_group,
+    "adversarial": adversarial_group,
 }
 
 

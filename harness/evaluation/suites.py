@@ -18,6 +18,7 @@ from harness.labels.label_maps import LabelMap
 from harness.metrics.multiplicity import Correction
 from harness.metrics.registry import METRIC_GROUPS
 from harness.metrics.slices import MIN_UNITS
+from harness.robustness.options import AttackOptions
 
 MEASUREMENTS = {
     "complexity": "parameters, multiply-adds, activations and checkpoint bytes, from the architecture",
@@ -100,6 +101,8 @@ class Suite(_Strict):
     """Names in `METRIC_GROUPS`."""
     measurements: tuple[str, ...] = ()
     """Names in `MEASUREMENTS`; a suite has benchmarks or measurements or both."""
+    attacks: AttackOptions | None = None
+    """Attacks on its images, which are then as many as `images` or `--attack-images` say; for the metrics `adversarial`."""
     slicings: tuple[Annotated[tuple[str, ...], Field(min_length=1)], ...] = ()
     """Ways to sort samples into groups, each a name of the slicing catalog (`wordnet`, or one group as `wordnet/n02084071`),
     or several of which all pairs of groups are formed."""
@@ -246,6 +249,7 @@ _RECORDS: dict[str, tuple[type[BaseModel], ...]] = {
     "label_maps": (LabelMap,),
     "slice_options": (SliceOptions,),
     "published": (PublishedValue,),
+    "attacks": (AttackOptions,),
 }
 """What the records below a suite's keys may hold."""
 
@@ -298,6 +302,8 @@ def _check_names(suite: Suite, tree: yaml.Node | None, path: Path) -> None:
         check("metric", metric, METRIC_GROUPS, "metrics", index)
     for index, measurement in enumerate(suite.measurements):
         check("measurement", measurement, MEASUREMENTS, "measurements", index)
+    if ("adversarial" in suite.metrics) != (suite.attacks is not None):
+        raise fault(("metrics",), "metrics: `adversarial` and `attacks:` belong together", "Give both, or neither.")
     for index, references in enumerate(suite.slicings):
         for reference in references:
             try:
@@ -312,6 +318,8 @@ def _check_names(suite: Suite, tree: yaml.Node | None, path: Path) -> None:
         if entry.fallback is not None:
             check("benchmark", entry.fallback, benchmarks(), *loc, "fallback")
         axes = benchmarks()[entry.name].corruptions
+        if suite.attacks is not None and axes is not None:
+            raise fault(loc, f"{entry.name} has corruptions, and attacks act on images as they are", "Leave it out.")
         if axes is None:
             if entry.corruptions or entry.severities:
                 raise fault(loc, f"{entry.name} has no corruptions or severities", "Leave them out.")

@@ -195,6 +195,11 @@ def check_target(suite: Suite, target: Target | None) -> None:
     """
     if target is None:
         return
+    if suite.attacks is not None:
+        raise UsageError(
+            f"The suite {suite.name} attacks a set of images, which --until {target} would change.",
+            remedy="Leave it out; --attack-images N says how many images are attacked.",
+        )
     entries = {entry.name: entry for entry in suite.benchmarks}
     corrupted = [name for name in entries if suite.benchmark(name).corruptions is not None]
     if target.metric == "top1":

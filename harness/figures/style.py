@@ -232,7 +232,9 @@ def reach(points: Sequence[Point]) -> list[list[float]]:
     ]
 
 
-def curve(axes: Axes, points: Mapping[int, Point], look: Look, *, markersize: float, capsize: float) -> None:
+def curve(
+    axes: Axes, points: Mapping[int, Point] | Mapping[float, Point], look: Look, *, markersize: float, capsize: float
+) -> None:
     """Points with intervals, joined by a line."""
     axes.errorbar(
         list(points),

@@ -18,6 +18,7 @@ METRIC_GROUPS = MappingProxyType(
         "selective": "risk and coverage where the model may decline, by four scores: AURC, coverage at 1 % and 5 % risk, AUROC",
         "corruption": "error of each corruption and severity, CE, mCE, relative mCE, un-normalised mean errors",
         "cues": "shape bias where shape and texture disagree, and the accuracy that hangs on the background",
+        "adversarial": "accuracy under attack by norm and size, the median smallest perturbation, time",
         "shift": "accuracy drop from imagenet-val, and effective robustness where a baseline is published",
     }
 )

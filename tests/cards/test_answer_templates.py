@@ -34,14 +34,14 @@ _DETECTION = {
 }  # fmt: skip
 ABSENT = {
     "regnet-y-040": _DETECTION,
-    "convnext-base-224-22k": {"adversarial", "comparison", "activation"},
+    "convnext-base-224-22k": {"comparison", "activation"},
     "efficientnet-lite0": _DETECTION
     | {
         "finetuned-from", "demo", "disclaimers", "citation-apa", "code-finetune", "code-inference", "downstream-use",
         "training-cost", "preprocessing", "data-processing", "filtering", "tokenisation", "batch-size",
         "gradient-clipping", "ema", "learning-rate", "epochs", "weight-decay", "warmup", "optimizer", "training-time",
         "hyperparameters", "hardware", "software", "compute-region", "architecture", "metrics", "error-tradeoffs",
-        "adversarial", "comparison", "resolution", "resize", "interpolation", "normalisation", "stage-depths", "stem-channels",
+        "comparison", "resolution", "resize", "interpolation", "normalisation", "stage-depths", "stem-channels",
         "feature-channels", "activation",
     },
 }  # fmt: skip
