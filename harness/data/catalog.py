@@ -26,11 +26,11 @@ from harness.settings import catalog_folder
 
 _CATALOG_FILE = Path(__file__).with_name("benchmarks.yaml")
 
-SampleIdRule = Literal["ilsvrc", "stem", "synset/filename", "path"]
+SampleIdRule = Literal["ilsvrc", "stem", "synset/filename", "file", "path"]
 """How a published image name becomes a sample id.
 
 `ilsvrc`: the `ILSVRC2012_val_########.JPEG` found in the name; `stem`: the file name without its suffix;
-`synset/filename`: the class's synset and the file name; `path`: where the image lies in the copy, for data of one's own.
+`synset/filename`: the class's synset and the file name; `file`: where the image lies in the copy; `path`: the same, for data of one's own.
 """
 
 
@@ -159,6 +159,10 @@ class Benchmark(_Entry):
     scored_from: str | None = None
     """A benchmark whose stored predictions this one is scored from; then it has no images of its own to run."""
     sample_id: SampleIdRule
+    outliers: bool = False
+    """Whether its images show none of the classes, and a model is to notice that; they have no labels then."""
+    is_noise: bool = False
+    """Whether its images are noise that is generated when they are read."""
     label_sets: bool = False
     """Whether a sample may have several right classes, which its copy's table names; any of them is right."""
     corruptions: Corruptions | None = None

@@ -26,6 +26,7 @@ from harness.data.images import UnreadableImageError
 from harness.data.layouts.detection import detect
 from harness.data.layouts.named_files import package_files
 from harness.data.layouts.rows import hub_dataset
+from harness.data.layouts.unlabelled import generated_noise
 from harness.data.locations import Location, condition_folder
 from harness.data.manifest import build_manifest, coverage_notes, load_manifest, manifest_key, no_images, save_table
 from harness.data.sources import Place, Source
@@ -146,6 +147,8 @@ def find_source(
     if location.found == "package" and benchmark.package is not None:
         assert location.path is not None  # it was located
         return package_files(location.path, benchmark.package, space), []
+    if location.found == "generated":
+        return generated_noise(benchmark), []
     root = location.path
     if location.repository is not None:
         hub = benchmark.hub

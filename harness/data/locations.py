@@ -21,10 +21,10 @@ class Location:
     """Where a copy of a benchmark is."""
 
     benchmark: str
-    found: Literal["given", "data-home", "package", "hub"]
-    """By which rule: named by the user, in HARNESS_DATA, inside an installed package, or on the Hub."""
+    found: Literal["given", "data-home", "package", "hub", "generated"]
+    """By which rule: named by the user, in HARNESS_DATA, inside an installed package, or on the Hub; generated needs no place."""
     path: Path | None = None
-    """Folder or file; None on the Hub and in a package."""
+    """Folder or file; None on the Hub, in a package and where it is generated."""
     repository: str | None = None
     """Data set id on the Hub."""
     revision: str | None = None
@@ -32,7 +32,7 @@ class Location:
     def __str__(self) -> str:
         if self.repository is not None:
             return f"{_HUB_PREFIX}{self.repository}" + (f"@{self.revision}" if self.revision else "")
-        return str(self.path)
+        return "generated" if self.found == "generated" else str(self.path)
 
 
 def locate(
@@ -51,6 +51,8 @@ def locate(
     if benchmark.scored_from is not None:
         message = f"{benchmark.name} has no images of its own: it is scored from {benchmark.scored_from}."
         raise HarnessError(message, remedy=f"Give {benchmark.scored_from}: --data {benchmark.scored_from}=DIR")
+    if benchmark.is_noise:
+        return Location(benchmark.name, "generated")
     given = given if given is not None else benchmark.path
     if given is not None:
         return _given(benchmark, given, offline)

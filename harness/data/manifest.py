@@ -130,7 +130,7 @@ def sample_id(rule: SampleIdRule, name: str, class_: str) -> str | None:
             message = f"{name} is the name of an ImageNet training image, not of a validation image."
             raise HarnessError(message, remedy="Give the validation set; accuracy on training images means nothing.")
         return f"{match[0]}.JPEG" if match else None
-    if not base or rule == "path":
+    if not base or rule in ("file", "path"):
         return name or None
     return PurePosixPath(base).stem if rule == "stem" else f"{class_}/{base}"
 
@@ -216,7 +216,7 @@ def coverage_notes(benchmark: Benchmark, samples: pd.DataFrame, space: LabelSpac
         notes.append(f"A partial copy: {len(samples):,} of {benchmark.size:,} images.")
     if len(samples) > benchmark.size and not benchmark.is_own:
         notes.append(f"{len(samples):,} images, more than the {benchmark.size:,} that were published.")
-    missing = sorted(set(range(len(space))) - set(samples["label"]))
+    missing = [] if benchmark.outliers else sorted(set(range(len(space))) - set(samples["label"]))
     if missing and (benchmark.is_own or benchmark.size >= len(space)):
         named = enumerated(space.classes[label] for label in missing)
         notes.append(f"{len(missing):,} of {len(space):,} classes have no images: {named}.")

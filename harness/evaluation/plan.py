@@ -346,6 +346,8 @@ def condition_projections(condition: Condition, identity: ModelIdentity) -> list
         with_subsets=benchmark.clean and not benchmark.is_own,
         through=benchmark.label_map,
     )
+    if benchmark.outliers:  # no image shows a class
+        return [replace(each, label_map=np.full_like(each.label_map, -1)) for each in projections]
     missing = [
         benchmark.space.classes[index] for index in np.flatnonzero(projections[0].columns[: len(benchmark.space)] < 0)
     ]

@@ -120,7 +120,8 @@ def run_suite(
     whole = {c.title: scored[c.title] for c in plan.conditions if c.title in scored and not c.is_sample}
     evidence = score(whole, suite.metrics, plan.scored) + sampled
     evidence += _beside(evidence, _pending(plan, scored, failed))
-    evidence += slices_of_run(plan, request, whole, evidence, reporter)
+    labelled = {title: found for title, found in whole.items() if not found.benchmark.outliers}
+    evidence += slices_of_run(plan, request, labelled, evidence, reporter)
     if predicted is not None:
         if suite.measurements:
             from harness.benchmarking.measure import measure
@@ -192,6 +193,9 @@ def _pending(plan: Plan, scored: Container[str], failed: Mapping[str, HarnessErr
         whys = [_why(condition, plan, failed) for condition in absent]
         reasons[name] = whys[0]
         if benchmark.corruptions is None:
+            if benchmark.outliers:
+                waiting += pending(benchmark, [".auroc:msp", ".fpr95:msp"], whys[0], command, provenance.variant)
+                continue
             metrics = [".top1"] if benchmark.is_own or benchmark.label_map is not None else [".top1", ".top5"]
             metrics += _under_attack(plan.suite)
             if "cues" in plan.suite.metrics:

@@ -26,6 +26,7 @@ from harness.metrics.accuracy import TOP_K, accuracy, is_correct, is_in_sets, to
 from harness.metrics.adversarial import AttackOutcome, attack_seconds, masked_gradients, median_size, robust_accuracy
 from harness.metrics.corruption import Cell, CorruptionErrors, corruption_scores
 from harness.metrics.cues import shape_bias
+from harness.metrics.ood import detection
 from harness.metrics.registry import compute_group, unit_of
 from harness.metrics.robustness import accuracy_drop, baselines, effective_robustness
 from harness.metrics.temperature import temperature_scaling
@@ -319,6 +320,31 @@ def calibration_group(conditions: Conditions) -> Iterator[ScoredMetric]:
             yield ScoredMetric(scored, key, estimate, scored.benchmark.size, notes)
 
 
+def ood_group(conditions: Conditions) -> Iterator[ScoredMetric]:
+    """How well the validation set's images are told from images that show none of the classes."""
+    reference = conditions.get(REFERENCE)
+    for scored in conditions.values():
+        if not scored.benchmark.outliers:
+            continue
+        if reference is None:
+            why = MetricUnavailable(f"{REFERENCE}, whose images it is told from, has no predictions here.")
+            yield ScoredMetric(scored, EvidenceKey(scored.benchmark.name, "auroc"), why, None, {})
+            continue
+        published = reference.benchmark.size + scored.benchmark.size
+        notes = {
+            "reading": f"{REFERENCE} against {scored.benchmark.name}, softmax over the benchmark's classes; n counts both sets",
+            "against": reference.protocol.get("predictions"),
+        }
+        try:
+            found = detection(reference.closed, scored.closed)
+        except MetricUnavailable as unavailable:
+            yield ScoredMetric(scored, EvidenceKey(scored.benchmark.name, "auroc"), unavailable, published, notes)
+            continue
+        for name, estimate in found.items():
+            key = EvidenceKey.parse(f"{scored.prefix}.{name}")
+            yield ScoredMetric(scored, key, estimate, published, notes)
+
+
 def cues_group(conditions: Conditions) -> Iterator[ScoredMetric]:
     """Shape bias of images whose shape and texture are of different classes; accuracy that is lost with the background."""
     for scored in conditions.values():
@@ -500,6 +526,7 @@ _GROUPS: dict[str, Callable[[Conditions], Iterator[ScoredMetric]]] = {
     "calibration": calibration_group,
     "selective": partial(probability_group, "selective"),
     "cues": cues_group,
+    "ood": ood_group,
     "shift": shift_group,
     "corruption": corruption_group,
     "adversarial": adversarial_group,
@@ -520,7 +547,8 @@ def score(conditions: Conditions, metrics: Sequence[str], scored_from_others: Se
         metrics: names in `harness.metrics.registry.METRIC_GROUPS`.
         scored_from_others: benchmarks without images of their own, such as ReaL.
     """
-    scored = [metric for name in metrics for metric in _GROUPS[name](conditions)]
+    labelled = {prefix: scored for prefix, scored in conditions.items() if not scored.benchmark.outliers}
+    scored = [metric for name in metrics for metric in _GROUPS[name](conditions if name == "ood" else labelled)]
     if "accuracy" in metrics:
         for benchmark in scored_from_others:
             scored += real_group(conditions, benchmark)

@@ -16,6 +16,7 @@ METRIC_GROUPS = MappingProxyType(
         "accuracy": "top-1 and top-5 accuracy, in every label space the benchmark's protocol asks for",
         "calibration": "negative log-likelihood, Brier score, expected calibration error, mean confidence",
         "selective": "risk and coverage where the model may decline, by four scores: AURC, coverage at 1 % and 5 % risk, AUROC",
+        "ood": "images of none of the classes told from the validation set's, by four scores: AUROC, FPR at 95 % TPR",
         "corruption": "error of each corruption and severity, CE, mCE, relative mCE, un-normalised mean errors",
         "cues": "shape bias where shape and texture disagree, and the accuracy that hangs on the background",
         "adversarial": "accuracy under attack by norm and size, the median smallest perturbation, time",

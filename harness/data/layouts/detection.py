@@ -11,6 +11,7 @@ from harness.data.layouts.labelled_files import flat_folder, hub_metadata, image
 from harness.data.layouts.named_files import named_files
 from harness.data.layouts.rows import parquet_files, saved_dataset
 from harness.data.layouts.shards import tar_shards
+from harness.data.layouts.unlabelled import unlabelled_images
 from harness.data.sources import Place, Source, list_folder
 from harness.errors import HarnessError
 
@@ -81,6 +82,8 @@ def detect(place: Place) -> tuple[Source, list[str]]:
 
 
 def _source_at(place: Place) -> Source | None:
+    if place.benchmark.outliers:
+        return unlabelled_images(place)
     for layout in LAYOUTS:
         if place.benchmark.label_sets in layout.label_sets and (source := layout.find(place)) is not None:
             return source
