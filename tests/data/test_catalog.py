@@ -65,8 +65,13 @@ PUBLISHED_SIZES = {
     "imagenet-d-material": 573,
     "objectnet": 18_574,
     # The test lists of OpenOOD 1.5 (arXiv:2306.09301); ImageNet-O's README; the last is made by harness.
-    **{"ssb-hard": 49_000, "ninco": 5879, "inaturalist-ood": 10_000, "textures": 5160, "openimage-o": 15_869},
-    **{"imagenet-o": 2000, "noise": 1000},
+    "ssb-hard": 49_000,
+    "ninco": 5879,
+    "inaturalist-ood": 10_000,
+    "textures": 5160,
+    "openimage-o": 15_869,
+    "imagenet-o": 2000,
+    "noise": 1000,
     **dict.fromkeys(
         (f"imagenet-9-{kind}" for kind in ("original", "mixed-same", "mixed-rand", "only-fg", "no-fg")), 4050
     ),
