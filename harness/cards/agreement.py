@@ -62,11 +62,11 @@ def agrees(statement: Statement, view: View) -> bool | None:
 
 def _number_agrees(statement: Statement, value: Quantity, known: Any, view: View) -> bool | None:
     about = statement.about
-    if about.id == "FLOPs" and view.name.metric == "macs":  # many count one for a multiply-add, some two
+    if about.name == "FLOPs" and view.name.metric == "macs":  # many count one for a multiply-add, some two
         factors = (1,) if _MULTIPLY_ADDS.match(statement.passage.text, statement.at + len(value.text)) else (1, 0.5)
         found = [_one_agrees(statement, value.times(factor), known, view) for factor in factors]
         return True if True in found else None if None in found else False
-    if about.id == "FLOPs" and view.key == "compute.flops":  # two a multiply-add
+    if about.name == "FLOPs" and view.key == "compute.flops":  # two a multiply-add
         value = (
             value.times(2) if _MULTIPLY_ADDS.match(statement.passage.text, statement.at + len(value.text)) else value
         )

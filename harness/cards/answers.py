@@ -20,12 +20,16 @@ from jinja2.sandbox import SandboxedEnvironment
 from harness.cards.asked import Asked, unread_words
 from harness.cards.knowledge import Knowledge
 from harness.cards.markdown import capital, compact_number, enumerate_words
-from harness.cards.questions import Place, Question, QuestionTable, question_table, search
+from harness.cards.questions import ENTRY, Place, asks_error, entry_asked, search
 from harness.cards.references import References
+from harness.cards.subjects import Subjects
 from harness.cards.views import View, marks
+from harness.cards.vocabulary import Property, Vocabulary, vocabulary
 from harness.evidence import EvidenceClass, EvidenceKey, show_count
 from harness.files import shipped_folder
 
+_SPEEDS = ("throughput", "inference-time", "peak-memory")
+"""What is said with its conditions."""
 Form = Literal["value", "text", "block", "code"]
 """`value`: a phrase after a label or in a cell. `text`: whole sentences on one line. `block`: may hold lists, tables and
 fences. `code`: the content of a fence that is there already."""
@@ -120,7 +124,7 @@ class Writer:
     """Writes answers for one model, and remembers what it wrote."""
 
     knowledge: Knowledge
-    table: QuestionTable = field(default_factory=question_table)
+    table: Vocabulary = field(default_factory=vocabulary)
     references: References = field(default_factory=lambda: References(prefix="h"))
     """Where sources are numbered: what is written holds marks, which `References.settle` makes numbers of."""
     used: list[View] = field(default_factory=list)
@@ -132,7 +136,7 @@ class Writer:
     classes: dict[str, EvidenceClass] = field(default_factory=dict)
     """Class of the answer to each question asked so far."""
 
-    def answer(self, question: Question, form: Form, place: Place, *, is_part: bool = False) -> Answer | None:
+    def answer(self, question: Property, form: Form, place: Place, *, is_part: bool = False) -> Answer | None:
         """The answer to a question, or None where nothing is known about it.
 
         Args:
@@ -143,12 +147,17 @@ class Writer:
         """
         if question.parts:
             return self._answer_parts(question, form, place)
-        in_cell = place.column is not None
-        if in_cell and unread_words((*place.row, place.column or ""), self._read_by(question)):
+        if place.column is not None and unread_words((*place.row, place.column), self._read_by(question)):
             return None
-        asked = Asked.read(place.own, place.around, self.knowledge.own_names)
+        known = self.knowledge
+        asked = Asked.read(place.own, place.around, known.own_names, known.sources)
         metrics = self._metrics(question, asked, place)
-        asked = asked.about((*question.evidence, *question.absent, *metrics, *question.metrics))
+        keys = (*question.evidence, *question.absent, *metrics, *question.metrics)
+        meant = self.subjects.of_place(place, question) if place.is_tight or place.label_is_own else []
+        if meant is None and "model" not in asked.values:
+            return None  # another network's
+        ids = {name for name, checkpoint in known.facts.checkpoints.items() if checkpoint in (meant or ())}
+        asked = replace(asked.about(keys), siblings=frozenset(ids))
         self.knowledge, everything = replace(self.knowledge, asked=asked), self.knowledge
         try:
             return self._answer(question, form, place, metrics, is_part=is_part)
@@ -156,14 +165,20 @@ class Writer:
             self.knowledge = everything
 
     def _answer(
-        self, question: Question, form: Form, place: Place, metrics: tuple[str, ...], *, is_part: bool
+        self, question: Property, form: Form, place: Place, metrics: tuple[str, ...], *, is_part: bool
     ) -> Answer | None:
-        in_cell, asked = place.column is not None, self.knowledge.asked
+        asked = self.knowledge.asked
+        in_cell = place.is_tight or (place.label_is_own and asks_error(place))
         class_, main = self._decide(question, metrics)
         is_possible = not question.metrics or self.knowledge.has_imagenet_classes
         if class_ is EvidenceClass.PENDING and not is_possible:
             class_ = None
-        if class_ in (None, EvidenceClass.PENDING) and asked.values and not (class_ and asked.is_measurable):
+        if place.is_tight and class_ in (None, EvidenceClass.PENDING) and question.id in _SPEEDS:
+            for view in (v for key in question.evidence for v in self.knowledge.all_published(key, own=False)):
+                said = f"{self._brief(question, place, view)} {marks(self.references, view)}"
+                return Answer(question.id, view.class_, [view.key], said, True)
+        is_open = asked.values and not (class_ and asked.is_measurable)
+        if class_ in (None, EvidenceClass.PENDING) and (is_open or asked.siblings):
             return self._missing(question, form, metrics)
         if class_ is None:
             return None
@@ -184,6 +199,8 @@ class Writer:
                 form=form,
                 question=question,
                 main=main,
+                brief=functools.partial(self._brief, question, place),
+                is_tight=place.is_tight,
                 is_part=is_part,
                 is_repeated=(question.id, place.section) in self.asked,
                 answer_class=class_.value,
@@ -221,6 +238,47 @@ class Writer:
         keys = list(dict.fromkeys(view.key for view in self.used))
         return Answer(question.id, class_, keys, text.strip() if form == "code" else _tidy(text), not self.is_pending)
 
+    @functools.cached_property
+    def subjects(self) -> Subjects:
+        return Subjects(self.knowledge)
+
+    def _brief(self, question: Property, place: Place, view: View) -> str:
+        """A value in as few words as its place needs: of a list the entry that it asks for, no unit that stands there."""
+        value, words = view.value, " ".join((*place.own, place.sentence))
+        if isinstance(value, dict) and f"{question.list}" in value:
+            value = value[f"{question.list}"]
+        if isinstance(value, dict) and (question.total or question.count):
+            value = next(part for part in value.values() if isinstance(part, list) and sum(part) < 1000)
+        if isinstance(value, list) and (question.total or question.count):
+            return str(sum(value) if question.total else len(value))
+        if isinstance(value, list):
+            at = entry_asked(words) if question.list and len(value) > 1 else None
+            shown = [f"{part:,}" if isinstance(part, int) else str(part) for part in value]
+            if at is not None and -len(shown) <= at < len(shown):
+                return shown[at]
+            return enumerate_words(shown) if isinstance(value[0], str) else ", ".join(shown)
+        unit = view.evidence.unit or ""
+        if not view.evidence.is_number:
+            return view.text.partition("; ")[0].partition(". ")[0]
+        if view.name.metric in ("top1", "top5") and asks_error(place):
+            decimals = len(view.number.partition(".")[2])
+            return f"{100 - value:.{decimals}f}" + ("" if "%" in words else " %")
+        if unit in ("B", "bytes"):
+            return f"{value / 1e6:,.1f}" + ("" if re.search(r"\bMB\b|megabytes", words) else " MB")
+        if scale := re.search(r"\(([MG])\)|\[\?\] ([MG]|million|billion)\b", words):
+            return f"{value / (1e6 if (scale[1] or scale[2]) in ('M', 'million') else 1e9):.3g}"
+        if question.id in _SPEEDS or view.fact is None or unit == "%":
+            text = view.text
+        elif question.is_measurable or re.match("[a-z]{3}", view.text):
+            text = f"{view.number} {unit}".rstrip()
+        else:
+            text = view.fact.says or f"{view.number} {unit}".rstrip()
+            text = re.sub(r" ?\([^()\[\]]*\)(?!\()", "", text.partition("; ")[0].partition(". ")[0])
+        counted = re.match(r"([\d.,]*\d) ([A-Za-z]+)", text)
+        stem = counted[2].removesuffix("s") if counted else ""
+        said = place.sentence if question.id in _SPEEDS else words
+        return counted[1] if counted and re.search(rf"\b{stem}", said, re.IGNORECASE) else text
+
     @property
     def looked(self) -> str:
         """The mark of the note that says where was looked."""
@@ -232,7 +290,7 @@ class Writer:
         more = " or its sources" if self.knowledge.facts.facts else " or the model's files"
         return "the card" + (more if len(self.knowledge.looked_in) > 1 else "")
 
-    def unknown(self, questions: Sequence[Question], form: Form, *, in_cell: bool = False) -> Answer:
+    def unknown(self, questions: Sequence[Property], form: Form, *, in_cell: bool = False) -> Answer:
         """That nothing is known, in the words of what is asked, and where was looked."""
         counted = ("compute.parameters", "compute.checkpoint-bytes")  # stated by the files, never measured
         is_measurable = questions and questions[0].is_measurable and not {*questions[0].evidence}.intersection(counted)
@@ -246,8 +304,10 @@ class Writer:
         text = short if form in ("value", "code") else whole
         return Answer(" + ".join(q.id for q in questions), EvidenceClass.UNDISCLOSED, [], text, True, True)
 
-    def _missing(self, question: Question, form: Form, metrics: tuple[str, ...]) -> Answer:
+    def _missing(self, question: Property, form: Form, metrics: tuple[str, ...]) -> Answer:
         """That nothing is known under the conditions that are asked: `not measured on an Edge TPU`."""
+        if self.knowledge.asked.siblings:
+            return Answer(question.id, EvidenceClass.UNDISCLOSED, [], "not stated for that checkpoint", True, True)
         phrase = self.knowledge.asked.missing(self._candidates(question, metrics))
         verb = "stated" if not question.is_measurable else phrase.verb
         text = f"not {verb} {phrase.words}" if phrase.words else "not found"
@@ -255,19 +315,21 @@ class Writer:
         text = text if form in ("value", "code") else f"{question.unknown} {text}."
         return Answer(question.id, EvidenceClass.UNDISCLOSED, [], text, True, True)
 
-    def _candidates(self, question: Question, metrics: tuple[str, ...]) -> list[View]:
+    def _candidates(self, question: Property, metrics: tuple[str, ...]) -> list[View]:
         """What would answer a question if nothing but the quantity were asked."""
         known = replace(self.knowledge, asked=Asked())
         keys = (*question.evidence, *metrics, *question.metrics)
         return [view for key in keys for view in (known.find(key), *known.all_published(key, own=True)) if view]
 
-    def _read_by(self, question: Question) -> list[str]:
+    def _read_by(self, question: Property) -> list[str]:
         """Expressions of the words of a cell's heads that its question, or nothing at all, hangs on."""
         own = [re.escape(name) for name in self.knowledge.own_names]
         asked = [pattern for pattern in (question.topic, question.label) if pattern]
-        return [*own, *asked, *(rf"\b{word}\b" for word in self.table.plain_words)]
+        asked += [p.pattern for p in (*question.asked_patterns, question.labels_pattern) if p]
+        asked += [ENTRY.pattern] if question.list else []
+        return [*own, *asked, *self.knowledge.known_words, *(rf"\b{word}\b" for word in self.table.plain_words)]
 
-    def _metrics(self, question: Question, asked: Asked, place: Place) -> tuple[str, ...]:
+    def _metrics(self, question: Property, asked: Asked, place: Place) -> tuple[str, ...]:
         """The metrics that a question is about: of the data sets asked, else of those that its section speaks of, else all."""
         if question.metrics and not self.knowledge.has_imagenet_classes and self.knowledge.own_results:
             return tuple(self.knowledge.own_results)
@@ -275,21 +337,21 @@ class Writer:
         own = tuple(m for m in question.metrics if ranks is None or EvidenceKey.parse(m).metric in ranks)
         if own and (datasets := asked.values.get("dataset")):
             kinds = {EvidenceKey.parse(metric).metric for metric in own}
-            names = {name: EvidenceKey.parse(name) for name in self.table.benchmarks}
+            names = {name: EvidenceKey.parse(name) for name in self.table.scores}
             return tuple(
                 name
                 for name, key in names.items()
                 if key.benchmark.removesuffix("-generated") in datasets and key.metric in kinds
             )
-        named = [m for m in own if search(self.table.benchmarks[m].mention, place.section_text)]
+        named = [m for m in own if search(self.table.scores[m].mention, place.section_text)]
         return tuple(named) or own
 
     def _name(self, metric: str) -> str:
         """What a benchmark's metric is called; nothing for another quantity."""
-        known = self.table.benchmarks.get(metric)
+        known = self.table.scores.get(metric)
         return known.name if known is not None else self.knowledge.own_results.get(metric, "")
 
-    def _values(self, question: Question, metrics: tuple[str, ...]) -> list[tuple[str, View]]:
+    def _values(self, question: Property, metrics: tuple[str, ...]) -> list[tuple[str, View]]:
         """Every value that answers a question about a quantity, measured ones first, with its metric's name."""
         found: list[tuple[str, View]] = []
         for key in metrics or tuple(key for key in question.evidence if question.is_measurable):
@@ -302,7 +364,7 @@ class Writer:
         self._use_all([view for _, view in found])
         return found
 
-    def _answer_parts(self, question: Question, form: Form, place: Place) -> Answer | None:
+    def _answer_parts(self, question: Property, form: Form, place: Place) -> Answer | None:
         inner: Form = "text" if form == "block" else form
         parts = [self.answer(self.table.get(part), inner, place, is_part=True) for part in question.parts]
         found = [part for part in parts if part is not None]
@@ -311,7 +373,7 @@ class Writer:
         return join_answers(found, question=question.id, text=separator.join(texts)) if found else None
 
     def _decide(
-        self, question: Question, metrics: tuple[str, ...]
+        self, question: Property, metrics: tuple[str, ...]
     ) -> tuple[EvidenceClass, View | None] | tuple[None, None]:
         """The class of the answer and the evidence that decides it."""
         known = self.knowledge
@@ -372,7 +434,7 @@ class Writer:
 
     def _measure(self, rows: list[ResultRow]) -> str:
         """Which commands measure what is missing, and what they need, as the end of a sentence."""
-        suites = list(dict.fromkeys(self.table.benchmarks[row.metric].suite for row in rows))
+        suites = list(dict.fromkeys(self.table.scores[row.metric].suite for row in rows))
         if len(suites) == 1:
             return f"{self._command(*suites)} does it, given {self.table.suites[suites[0]]}"
         return f"{self._command(*suites)} do it, given the weights and the images of these benchmarks"

@@ -14,8 +14,8 @@ from typing import NamedTuple
 
 import yaml
 
-from harness.cards.questions import Table
 from harness.cards.views import View
+from harness.cards.vocabulary import Property, Table
 from harness.evidence import EvidenceClass, EvidenceKey
 from harness.files import shipped_folder
 
@@ -67,6 +67,13 @@ def facets() -> dict[str, Facet]:
     return {name: Facet.model_validate(entry) for name, entry in data.items()}
 
 
+def concerns(name: str, about: Property) -> bool:
+    """Whether a facet can be asked about a property."""
+    facet = facets()[name]
+    subjects = [EvidenceKey.parse(key).subject for key in (*about.evidence, *about.metrics)]
+    return any(re.search(of, subject) for of in (facet.of, facet.own_of) if of for subject in subjects)
+
+
 class Missing(NamedTuple):
     """What is missing: `published`, `in INT8`."""
 
@@ -84,15 +91,20 @@ class Asked:
     """Facets that the marker's own cell or label asks."""
     own_names: tuple[str, ...] = ()
     """What the model itself is called."""
+    siblings: frozenset[str] = frozenset()
+    """Other checkpoints that its words mean: only what is said of one of them answers."""
 
     @classmethod
-    def read(cls, own: Sequence[str], around: Sequence[str], own_names: Sequence[str]) -> Asked:
+    def read(
+        cls, own: Sequence[str], around: Sequence[str], own_names: Sequence[str], sources: Sequence[str] = ()
+    ) -> Asked:
         """Read from the words of a place.
 
         Args:
             own: of the marker's cell or label, nearest first.
             around: of its sentence, caption and headings, nearest first; nearer words take the place of farther ones.
             own_names: what the model is called.
+            sources: titles of sources; one that stands there is who must say it.
         """
         found: dict[str, dict[str, str]] = {}
         by_itself = set()
@@ -104,7 +116,13 @@ class Asked:
                     found[name] = {value: words for value, words in told if value not in wider}
                     by_itself |= {name} if text in own else set()
                     break
-        return cls(found, frozenset(by_itself), tuple(map(_name, own_names)))
+        called = tuple(map(_name, own_names))
+        for title in sources:
+            if any(re.search(rf"(?<!\w){re.escape(title)}(?!\w)", text, re.IGNORECASE) for text in own):
+                named = found.get("by", {}).keys() - {"published", "authors"}
+                if not named and not any(_name(title) in name for name in called):
+                    found["by"] = {_name(title): title}
+        return cls(found, frozenset(by_itself), called)
 
     def about(self, keys: Sequence[str]) -> Asked:
         """Only what can be asked about some keys."""
@@ -129,6 +147,8 @@ class Asked:
         if name == "model":
             return {value for value in self.values[name] for own in self.own_names if value in own or own in value}
         told = {value for text in _told(view, facet) for value, _, _ in facet.read(text)}
+        if name == "by" and view.evidence.source:
+            told.add(_name(view.evidence.source.title))
         return told or ({*facet.default} if view.fact else set())
 
     def missing(self, candidates: Sequence[View]) -> Missing:
@@ -136,7 +156,7 @@ class Asked:
         unmet = set.intersection(*map(self.unmet_by, candidates)) if candidates else {*self.values}
         names = [name for name in self.values if name in unmet] or list(self.values)
         names.sort(key=lambda name: (name == "by", self._is_measurable(name)))
-        verb = "published" if {"published", "authors"} & self.values.get("by", {}).keys() else "measured"
+        verb = "published" if self.values.get("by", {}).keys() - {"measured", "timm", "torchvision"} else "measured"
         if names[0] == "by" and not {"timm", "torchvision"} & self.values["by"].keys():
             return Missing(verb, "")
         words = " or ".join(filter(None, self.values[names[0]].values()))
@@ -180,7 +200,8 @@ def _told(view: View, facet: Facet) -> list[str]:
             )
         ),
         "says": fact.says or "" if fact else str(view.value),
-        "setting": f"{fact.setting or ''} {fact.label if hasattr(fact, 'label') else ''}" if fact else "",
+        "note": fact.note or "" if fact else "",
+        "setting": f"{fact.setting or ''} {fact.checkpoint.label or ''}" if fact else "",
         "source": f"{source.title} {source.place or ''}" if source else "",
         "class": "measured" if view.class_ is EvidenceClass.MEASURED else "published",
         "split": "(val)" if re.match("imagenet-(val|real)", name.subject) else "(val) (test)",

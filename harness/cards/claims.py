@@ -107,7 +107,7 @@ def check_claims(text: bytes, *, model: str, ledger: Ledger | None, written: Seq
     markers = [(marker.start, marker.end) for marker in document.markers]
     prose = [span for span in prose_sentences(document, markers) if not _is_written(document, span, written)]
     judge = _Judge(document, knowledge)
-    stated = {(s.about.id, s.span): s for s in (*read_prose(document, markers), *read_fields(document))}
+    stated = {(s.about.name, s.span): s for s in (*read_prose(document, markers), *read_fields(document))}
     free = [
         s
         for s in stated.values()
@@ -175,7 +175,7 @@ class _Judge:
         named = [
             p
             for p in vocabulary().properties
-            if p.id != statement.about.id and p.words_pattern and p.words_pattern.search(words)
+            if p.name != statement.about.name and p.words_pattern and p.words_pattern.search(words)
         ]
         named = [
             p
@@ -191,11 +191,11 @@ class _Judge:
 
     def judge(self, statement: Statement) -> Iterator[Claim]:
         cited = re.search(r"(\w+) et al\.?\W*$", statement.passage.text[: statement.at])
-        if statement.about.id in ("venue", "year of the paper") and cited and not self._is_author(cited[1]):
+        if statement.about.name in ("venue", "year of the paper") and cited and not self._is_author(cited[1]):
             return
-        if statement.about.id == "base model" and self.subjects.is_own(str(statement.value)):
+        if statement.about.name == "base model" and self.subjects.is_own(str(statement.value)):
             return
-        if statement.about.id == "number of training images" and self._is_of_another_set(statement):
+        if statement.about.name == "number of training images" and self._is_of_another_set(statement):
             return
         subject = self.subjects.of(statement)
         if subject is None:
@@ -207,7 +207,7 @@ class _Judge:
 
     def _is_of_another_set(self, statement: Statement) -> bool:
         """Whether a sentence names a data set that the model was not trained on."""
-        data = next(about for about in vocabulary().properties if about.id == "training data")
+        data = next(about for about in vocabulary().properties if about.name == "training data")
         views = [view for key in data.keys if (view := self.knowledge.find(key))]
         named, own = (
             data.names_in(statement.passage.text),
@@ -268,7 +268,7 @@ class _Judge:
         return Claim(
             line=self.document.line_of(span[0]),
             text=statement.words or self.document.text[slice(*span)],
-            about=statement.about.id,
+            about=statement.about.name,
             verdict=verdict,
             span=span,
             whole=statement.passage.whole,
@@ -313,7 +313,7 @@ class _Judge:
         if agreeing:
             measured = next((view for view in rest if view.is_measured), None)
             note = f"measured here: {measured.text}" if measured else None
-            if statement.about.id == "FLOPs" and agreeing[0].name.metric == "macs":
+            if statement.about.name == "FLOPs" and agreeing[0].name.metric == "macs":
                 note = "counted as multiply-adds, as the paper does; 1 multiply-add = 2 FLOPs"
             return self._claim(statement, Verdict.SUPPORTED, agreeing[0], note=note)
         for view in own:
@@ -340,7 +340,7 @@ class _Judge:
                 note=f"the value of {other.checkpoint.name}",
             )
         tuned = _TUNED.search(statement.passage.text) and not self._is_tuned
-        tuned = tuned and statement.about.id != "fine-tuning data" and statement.about.address is None
+        tuned = tuned and statement.about.name != "fine-tuning data" and statement.about.address is None
         if rest and not undecided and not tuned and not self._is_family(statement):
             return self._claim(statement, Verdict.CONTRADICTED, rest[0], correct=correct)
         return self._claim(statement, Verdict.UNSUPPORTED)
@@ -423,7 +423,7 @@ def _cited(entry: Entry, right: dict[str, str], *, has_title: bool) -> Iterator[
         yield "title", is_titled, "title"
     if people and is_titled:
         yield "author", not people - developers - {"others"}, "authors"
-    venue = next(about for about in vocabulary().properties if about.id == "venue")
+    venue = next(about for about in vocabulary().properties if about.name == "venue")
     where = next((name for name in ("booktitle", "journal", "series") if name in stated), None)
     if where and (names := venue.names_in(stated[where])):
         yield where, bool(names & venue.names_in(right.get("booktitle", ""))), "venue"
@@ -516,7 +516,7 @@ def replacements(
     Returns:
         The edits, and the claims that they replace, `correct` being what stands there then.
     """
-    table = {p.id: p.question for p in vocabulary().properties}
+    table = {p.name: p.id for p in vocabulary().properties}
     edits: list[Edit] = []
     fixed: list[Claim] = []
     beside = Counter(claim.whole for claim in claims if claim.verdict is not Verdict.NOT_CHECKABLE)

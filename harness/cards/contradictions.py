@@ -16,8 +16,8 @@ from typing import NamedTuple
 
 from harness.cards.answers import Answer, Writer
 from harness.cards.document import Block, Document, Edit, Marker
-from harness.cards.questions import Question
 from harness.cards.sentences import Span, label_prefix, sentences
+from harness.cards.vocabulary import Property
 from harness.evidence import EvidenceClass
 
 _FALSIFYING = (EvidenceClass.MEASURED, EvidenceClass.DERIVED, EvidenceClass.DOCUMENTED)
@@ -66,7 +66,7 @@ class FilledMarker:
     """A marker with what it asks, its answer, and the edit that writes it."""
 
     marker: Marker
-    questions: list[Question]
+    questions: list[Property]
     answer: Answer
     edit: Edit
     asked_in: list[Span] = field(default_factory=list)

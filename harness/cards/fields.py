@@ -67,7 +67,7 @@ def _front_matter(text: str, start: int) -> Iterator[Statement]:
         "dataset": "training data",
     }
     for key, node in root.value:
-        about = next((p for p in words.properties if p.id == named.get(key.value)), None)
+        about = next((p for p in words.properties if p.name == named.get(key.value)), None)
         nodes = node.value if isinstance(node, yaml.SequenceNode) else [node]
         for item in nodes if about else ():
             names = (

@@ -23,7 +23,6 @@ from typing import Any
 
 from harness import __version__
 from harness.cards.answers import Answer, Form, Writer, join_answers
-from harness.cards.asked import facets
 from harness.cards.claims import Claim, Verdict, check_claims, replacements
 from harness.cards.contradictions import (
     Correction,
@@ -43,17 +42,18 @@ from harness.cards.document import (
     encode,
     link_definitions,
     structure,
+    without_markers,
 )  # fmt: skip
 from harness.cards.knowledge import knowledge_of
 from harness.cards.markdown import MARK
 from harness.cards.metadata import card_metadata, complete_metadata, fill_metadata, metadata_remarks
 from harness.cards.named_fields import field_answer
-from harness.cards.questions import Place, Question, find_questions
+from harness.cards.questions import Place, find_questions
 from harness.cards.record import CardRecord, fill_name, ledger_digest, read_comment, record_edit
 from harness.cards.references import References
 from harness.cards.sentences import Span, sentences
 from harness.cards.slots import Slot, answer_edit, slot_of, unrecognised
-from harness.cards.vocabulary import vocabulary
+from harness.cards.vocabulary import Property
 from harness.evidence import EvidenceClass, Ledger
 
 _PARTING = re.compile(r"[,;:.]|\b(?:and|or|with|by|then|while|according)\b", re.IGNORECASE)
@@ -65,6 +65,8 @@ _NAMES_MODEL = re.compile(
 
 _FAR = 2_000
 """Characters before a marker in which its label is looked for."""
+_QUESTION = 200
+"""Characters before a sentence that are read for a question that it answers."""
 _NEXT = 30
 """Characters after a marker that are read for what is counted."""
 _NO_NOUNS = frozenset(
@@ -342,7 +344,10 @@ class _Filler:
             block.label,
             block.kind == "cell" or (block.label is not None and block.label in self._own_words(block)),
         )
+        start = max(block.start, sentence[0] - _QUESTION)
+        asked = re.search(r"(?:^|[.!?\n>])[ \t>]*([^\n:.!?]{2,200}\?)[*_]*\s*$", self.text[start : marker.start])
         match = re.search(r"(?:^|\n)[ \t>]*([^\n:]{2,200}):[*_]*\s*$", self.text[sentence[0] : marker.start])
+        match = match or (asked if block.kind == "paragraph" else None)
         if match and block.kind not in ("cell", "front-matter"):
             label, is_own = re.sub(r"[*_`]", "", match[1]).strip(" -\t"), True
             words = re.sub(r"^(?:.|\n)*:[*_]*\s*\[\?\]", "[?]", words)
@@ -366,7 +371,7 @@ class _Filler:
             section_text=self.section_texts.get(block.section, ""),
             parent=block.parent,
             in_code=block.kind in ("fence", "indented-code"),
-            row=tuple(cell for cell in block.row if re.search(r"[^\W\d_]", cell)),
+            row=tuple(cell for cell in map(without_markers, block.row) if re.search(r"[^\W\d_]", cell)),
             column=block.column if block.kind == "cell" else None,
             around=(flat.replace("[?]", ""), block.caption, *reversed(headings)),
         )
@@ -419,31 +424,19 @@ class _Filler:
             after = ""
         return f"{before}[?]{after}"
 
-    def _questions(self, place: Place) -> list[Question]:
-        """What is asked; a cell that names a benchmark and no quantity asks for its results."""
-        found = find_questions(place, self.writer.table) or self._by_vocabulary(place)
-        names_a_benchmark = any(True for _ in facets()["dataset"].read(" | ".join(place.own)))
-        return found or ([self.writer.table.get("results")] if place.column is not None and names_a_benchmark else [])
-
-    def _by_vocabulary(self, place: Place) -> list[Question]:
-        """The question about what the words at a place state a value of, as `claims` reads them."""
-        text = " ".join(place.row) or (place.label if place.label_is_own else None) or place.sentence
-        matches = [
-            (match.end() - match.start(), about.question)
-            for about in vocabulary().properties
-            if about.question and about.words_pattern and not (about.list or about.total or about.count)
-            if not about.excludes(text)
-            if (match := about.words_pattern.search(text))
-        ]
-        return [self.writer.table.get(question) for _, question in sorted(matches)[-1:]]
-
     # --- what is written ---
 
     def _fill_group(self, sentence: Span, group: list[Marker]) -> None:
         """The answers to the markers of one sentence, and the edits that write them."""
         places = [self._place(marker, sentence) for marker in group]
-        questions = list(map(self._questions, places))
+        known = self.writer.knowledge.known_words
+        recognised = [find_questions(place, self.writer.table, known) for place in places]
+        questions = [found.questions for found in recognised]
         slots = [slot_of(self.document, marker, sentence) for marker in group]
+        for index, (marker, place, found) in enumerate(zip(group, places, recognised, strict=True)):
+            says_more = len(group) > 1 or self._says_more(place)
+            if found.is_hole and slots[index].kind == "sentence" and says_more:
+                slots[index] = Slot("inline", marker.start, marker.end, "value")
         is_shared = len(group) > 1 and all(slot.kind == "sentence" for slot in slots)
         if is_shared and all(questions) and self._fill_as_one(group, questions, slots, places):
             return
@@ -453,9 +446,11 @@ class _Filler:
                 for marker, slot in zip(group, slots, strict=True)
             ]
         for marker, asked, place, slot in zip(group, questions, places, slots, strict=True):
-            answer = self._name(place) or self._answer(asked, slot, place)
-            if answer.is_unknown and (named := field_answer(place, self.writer)):
-                answer = named
+            place = replace(place, is_tight=slot.kind in ("inline", "aside"))
+            named = self._name(place) or (field_answer(place, self.writer) if place.in_code else None)
+            answer = named or self._answer(asked, slot, place)
+            if answer.is_unknown:
+                answer = field_answer(place, self.writer) or answer
             if slot.kind == "inline" and marker.block.kind == "paragraph" and not slot.is_plain:
                 answer = _phrase(answer, self.text[marker.end : marker.end + _NEXT])
             in_prose = marker.block.kind == "paragraph" and slot.kind in ("sentence", "inline")
@@ -468,8 +463,15 @@ class _Filler:
             else:
                 self.left[marker] = slot.inside or "code"
 
+    @staticmethod
+    def _says_more(place: Place) -> bool:
+        """Whether a sentence with a marker in place of a value says more than that the value is one."""
+        before, _, after = place.sentence.partition("[?]")
+        is_plain = re.search(r"(?:\b(?:is|was|are|were)|[:=])\W*$", before) is not None
+        return bool(re.search(r"\w", after)) or not is_plain or len(re.findall(r"\w+", before)) > 6
+
     def _fill_as_one(
-        self, group: list[Marker], questions: list[list[Question]], slots: list[Slot], places: list[Place]
+        self, group: list[Marker], questions: list[list[Property]], slots: list[Slot], places: list[Place]
     ) -> bool:
         """Replace a sentence with several markers by the text of all answers, if all are known."""
         asked_before = set(self.writer.asked)
@@ -489,7 +491,7 @@ class _Filler:
             return None
         return Answer("model name", EvidenceClass.DERIVED, [], facts.hub_id or self.writer.knowledge.name, True)
 
-    def _answer(self, questions: Sequence[Question], slot: Slot, place: Place) -> Answer:
+    def _answer(self, questions: Sequence[Property], slot: Slot, place: Place) -> Answer:
         form: Form = slot.form
         if slot.kind == "sentence" and any(q.template.startswith(("code", "coco", "subgroup-comp")) for q in questions):
             form = "block"

@@ -83,7 +83,10 @@ class Knowledge:
         return View(fact.evidence, fact, confirmed=self._is_found(fact), rivals=self._rivals(fact.key))
 
     def find(self, key: str) -> View | None:
-        """What answers `key`: the ledger first, then documented facts; None where neither has a value."""
+        """What answers `key`: the ledger first, then documented facts; None where neither has a value. Where other
+        checkpoints are asked about, only what is documented of them."""
+        if self.asked.siblings:
+            return next(iter(self._of_siblings(key)), None)
         facts = [fact for fact in self.facts.facts if fact.key == key]
         found = self.ledger.get(key)
         # A fact in the ledger is taken from the facts file, which has its words and checkpoint.
@@ -98,6 +101,13 @@ class Knowledge:
     def _answers(self, view: View) -> bool:
         return not self.asked.unmet_by(view)
 
+    def _of_siblings(self, key: str) -> list[View]:
+        """What is documented of the checkpoints that are asked about, whatever its variant."""
+        subject = EvidenceKey.parse(key).subject.removeprefix("documented.")
+        found = [fact for fact in self.facts.facts if fact.checkpoint_id in self.asked.siblings]
+        found = [fact for fact in found if fact.evidence.name.subject.removeprefix("documented.") == subject]
+        return list(filter(self._answers, map(self._view, (f for f in found if f.evidence.class_.has_value))))
+
     def _rivals(self, key: str) -> tuple[Evidence, ...]:
         """What other files of the model say of what `key` is about."""
         variants = [str(EvidenceKey.parse(key).with_variant(source)) for source in SOURCES]
@@ -109,8 +119,21 @@ class Knowledge:
         model = self.ledger.model or {"name": self.facts.model, "reference": self.facts.model}
         return self.ledger.model_copy(update={"model": model, "evidence": list(found.values())})
 
+    @functools.cached_property
+    def sources(self) -> tuple[str, ...]:
+        """Titles of the sources of what is documented."""
+        return tuple({fact.evidence.source.title: None for fact in self.facts.facts if fact.evidence.source})
+
+    @functools.cached_property
+    def known_words(self) -> tuple[str, ...]:
+        """Expressions of what the model, its relatives and the sources about it are called."""
+        mentions = [known.mention for known in self.facts.checkpoints.values() if known.mention]
+        return (*map(re.escape, (*self.own_names, *self.sources)), *mentions)
+
     def absent(self, key: str) -> View | None:
         """Evidence that there is no value: undisclosed or not applicable."""
+        if self.asked.siblings:
+            return None
         absent = (fact for fact in self.facts.facts if fact.key == key and not fact.evidence.class_.has_value)
         unknown = next(map(self._view, absent), None)
         return unknown or self._of_class(key, EvidenceClass.UNDISCLOSED, EvidenceClass.NOT_APPLICABLE)
@@ -132,6 +155,8 @@ class Knowledge:
 
     def all_published(self, metric: str, *, own: bool) -> list[View]:
         """Published values of a metric, the nearest checkpoint's first."""
+        if self.asked.siblings:
+            return self._of_siblings(metric) if own else []
         name = EvidenceKey.parse(metric)
         facts = [fact for fact in self.facts.published(name.subject) if self.stands_for(fact) is own]
         asked = [fact for fact in facts if name.variant in (None, fact.evidence.name.variant)]

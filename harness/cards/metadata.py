@@ -337,7 +337,7 @@ def _metric_value(data: Any, path: Path, writer: Writer) -> Value | None:
     metric = f"{data.get('type', '')} {data.get('name', '')}".lower()
     named = f"{dataset.get('type', '')} {dataset.get('name', '')}"
     suffix = "top5" if re.search(r"top.?5", metric) else "top1" if "acc" in metric or "top" in metric else None
-    for key, benchmark in writer.table.benchmarks.items():
+    for key, benchmark in writer.table.scores.items():
         if EvidenceKey.parse(key).metric == suffix and re.search(benchmark.mention, named, re.IGNORECASE):
             found = writer.knowledge.find(key)
             if found and is_publishable(found.evidence):

@@ -1,7 +1,7 @@
 """Values of a model's files that are asked for by the name of their field, as code has it or in words: `window_size` is
 “Window size”, `drop_path_rate` the “rate of stochastic depth”.
 
-`templates/questions.yaml` says under `fields` how the words of field names are told; no field is listed that its own name tells.
+`templates/properties.yaml` says under `fields` how the words of field names are told; no field is listed that its own name tells.
 """
 
 from __future__ import annotations
@@ -13,8 +13,9 @@ from dataclasses import dataclass
 
 from harness.cards.answers import Answer, Writer
 from harness.cards.markdown import escape_markdown
-from harness.cards.questions import FieldWords, Place
+from harness.cards.questions import Place
 from harness.cards.views import View, marks
+from harness.cards.vocabulary import FieldWords
 from harness.evidence import EvidenceClass
 from harness.facts.fields import CONFIG, TIMM
 

@@ -33,14 +33,24 @@ class Statement:
     @property
     def topic(self) -> str:
         """What it is about, in words."""
-        return f"{self.metric[1]} on {self.metric[0]}" if self.metric else self.about.id
+        return f"{self.metric[1]} on {self.metric[0]}" if self.metric else self.about.name
 
 
-ACCURACY = Property(id="accuracy", words=(), keys=())
+ACCURACY = Property(id="accuracy", name="accuracy")
 
 GAP = wording("gap")
 COPULA = wording("copula")
 STOP = wording("stop")
+
+
+def leads(gap: str) -> bool:
+    """Whether the words between a property's and a value lead from the one to the other."""
+    if len(gap) > 70 or ("," in gap and not gap.lstrip().startswith((":", "="))):
+        return False
+    bare = re.sub(r"\([^()]{0,30}\)", " ", gap)
+    if GAP.fullmatch(gap) or GAP.fullmatch(bare):
+        return True
+    return bool(not STOP.search(bare) and COPULA.search(bare) and len(bare.split()) <= 8)
 
 
 def statement_in(passage: Passage, about: Property, value: Value, start: int, end: int, **more: Any) -> Statement:
@@ -52,7 +62,7 @@ def statement_in(passage: Passage, about: Property, value: Value, start: int, en
 
 def renamed(about: Property, name: str) -> Property:
     """The property by another name."""
-    return about.model_copy(update={"id": name})
+    return about.model_copy(update={"name": name})
 
 
 def runs(spans: list[Span], text: str) -> list[list[Span]]:

@@ -15,7 +15,7 @@ from harness.cards.document import Document
 from harness.cards.passages import Passage, blanked, passages
 from harness.cards.quantities import NUMBER_WORD, Quantity, parse_number, quantities
 from harness.cards.sentences import Span
-from harness.cards.stated import COPULA, GAP, STOP, Statement, runs, statement_in
+from harness.cards.stated import Statement, leads, runs, statement_in
 from harness.cards.vocabulary import Property, Vocabulary, vocabulary, wording
 
 _REFERENCE = re.compile(
@@ -125,13 +125,15 @@ class _Reader:
             found += [_Mention(None, *m.span(), not_=about) for m in decoys]
         longest = {(m.start, m.end) for m in found}
         inside = lambda m: any(a <= m.start and m.end <= b and (a, b) != (m.start, m.end) for a, b in longest)  # noqa: E731
-        sounds = {(m.start, m.end, m.not_.id) for m in found if m.not_ is not None}
-        meant = {(m.start, m.end) for m in found if m.about and (m.start, m.end, m.about.id) not in sounds}
+        sounds = {(m.start, m.end, m.not_.name) for m in found if m.not_ is not None}
+        meant = {(m.start, m.end) for m in found if m.about and (m.start, m.end, m.about.name) not in sounds}
         kept = [m for m in found if not inside(m)]
         kept = [
-            m for m in kept if (m.start, m.end) not in meant or (m.about and (m.start, m.end, m.about.id) not in sounds)
+            m
+            for m in kept
+            if (m.start, m.end) not in meant or (m.about and (m.start, m.end, m.about.name) not in sounds)
         ]
-        kept = [m for m in kept if m.about is None or (m.start, m.end, m.about.id) not in sounds]
+        kept = [m for m in kept if m.about is None or (m.start, m.end, m.about.name) not in sounds]
         return sorted(kept, key=lambda m: (m.start, m.end))
 
     def _labels(self, passage: Passage) -> list[_Mention]:
@@ -154,7 +156,7 @@ class _Reader:
         patterns += [
             p.names_pattern
             for p in self.words.properties
-            if p.names_pattern and p.id in ("training data", "GPU model", "venue", "precision")
+            if p.names_pattern and p.name in ("training data", "GPU model", "venue", "precision")
         ]
         return [match.span() for pattern in patterns for match in pattern.finditer(text)]
 
@@ -211,7 +213,7 @@ class _Reader:
         text = passage.text
         by_unit = self._by_unit(passage, number, mentions, before, after, numbers)
         if by_unit is not None:
-            return by_unit if by_unit[0].id != "" and self._fits(*by_unit[:2]) else None
+            return by_unit if by_unit[0].name != "" and self._fits(*by_unit[:2]) else None
         unit = self._unit_of(text, number)
         prior = next((m for m in reversed(mentions) if m.end <= number.start), None)
         following = next((m for m in mentions if m.start >= number.end), None)
@@ -233,7 +235,7 @@ class _Reader:
             )
         for mention in options:
             about = mention.about
-            if about is None or not _takes_numbers(about) or about.list or (unit and unit not in (about.id, "")):
+            if about is None or not _takes_numbers(about) or about.list or (unit and unit not in (about.name, "")):
                 return None
             if number.end < len(text) and re.match(r"\s?%", text[number.end :]) and about.range[1] > 1:
                 continue
@@ -249,19 +251,10 @@ class _Reader:
     @staticmethod
     def _leads(gap: str, passage: Passage, number: Quantity) -> bool:
         """Whether words lead from a mention to the number after it."""
-        if len(gap) > 70:
-            return False
         apposition = re.fullmatch(r"(?:\s(?:coefficient|value|rate|factor|size|count|used|here))?,\s", gap)
         if apposition and re.match(r"\s?[,)]", passage.text[number.end :]):
             return True  # "the weight decay, 5e-5, is small"
-        if "," in gap and not gap.lstrip().startswith((":", "=")):
-            return False
-        if GAP.fullmatch(gap):
-            return True
-        bare = re.sub(r"\([^()]{0,30}\)", " ", gap)
-        if GAP.fullmatch(bare):
-            return True
-        return bool(not STOP.search(bare) and COPULA.search(bare) and len(bare.split()) <= 8)
+        return leads(gap)
 
     def _unit_of(self, text: str, number: Quantity) -> str:
         """The property whose unit follows a number; a number with a foreign unit is of nothing else."""
@@ -269,10 +262,10 @@ class _Reader:
             if (
                 about.units
                 and not about.list
-                and about.id != "number of training images"
+                and about.name != "number of training images"
                 and any(p.match(text, number.end) for p, _ in about.unit_patterns)
             ):
-                return about.id
+                return about.name
         return ""
 
     def _by_unit(
@@ -300,16 +293,16 @@ class _Reader:
                 options.append((about, *max(sizes)))
         if not options:
             return None
-        nothing = Property(id="", words=(), keys=()), number, 0
-        if any(about.id == "batch size on each GPU" for about, *_ in options):
-            options = [option for option in options if option[0].id == "batch size on each GPU"]
-        elif any(about.id == "batch size" for about, *_ in options):
-            options = [option for option in options if option[0].id == "batch size"]
+        nothing = Property(id="", name=""), number, 0
+        if any(about.name == "batch size on each GPU" for about, *_ in options):
+            options = [option for option in options if option[0].name == "batch size on each GPU"]
+        elif any(about.name == "batch size" for about, *_ in options):
+            options = [option for option in options if option[0].name == "batch size"]
         unit_end = max(end for _, end, _ in options)
         left = max((m.end() for m in _APART.finditer(text, before, number.start)), default=before)
         right = next((m.start() for m in _APART.finditer(text, unit_end, after)), after)
         window = [m for m in mentions if left <= m.start and m.end <= right]
-        about_here = [m for m in window if m.about is not None and any(m.about.id == o[0].id for o in options)]
+        about_here = [m for m in window if m.about is not None and any(m.about.name == o[0].name for o in options)]
         specific = [m for m in about_here if not (m.about and m.about.alone)] or about_here
         if any(m.about is None for m in window) and not specific:
             return nothing
@@ -319,7 +312,7 @@ class _Reader:
             elsewhere = [
                 m
                 for m in mentions
-                if m.about is not None and not m.about.alone and any(m.about.id == o[0].id for o in options)
+                if m.about is not None and not m.about.alone and any(m.about.name == o[0].name for o in options)
             ]
             same_unit = sum(any(p.match(text, q.end) for p, _ in options[0][0].unit_patterns) for q in numbers)
             if elsewhere and same_unit < 2:
@@ -330,13 +323,13 @@ class _Reader:
                 chosen = with_needs[0] if with_needs else None
         if chosen is None:
             return nothing
-        if chosen.id == "training epochs" and re.search(
+        if chosen.name == "training epochs" and re.search(
             r"\b(?:every|at|after|last|first|per|until|within|additional|another|extra|from|around|step|epochs?) $",
             text[: number.start],
             re.IGNORECASE,
         ):
             return nothing
-        size = next(size for about, _, size in options if about.id == chosen.id)
+        size = next(size for about, _, size in options if about.name == chosen.name)
         value = number.times(size) if size != 1 else self._in_unit(chosen, number, text[: passage.begin])
         return chosen, value, number.start
 
@@ -378,8 +371,8 @@ class _Reader:
         if match[2] and match[2] != match[1]:
             return
         value = Quantity(side, 1.0, match.start(1), match.end(), match.group())
-        patch = next(p for p in self.words.properties if p.id == "patch size")
-        size = next(p for p in self.words.properties if p.id == "input resolution")
+        patch = next(p for p in self.words.properties if p.name == "patch size")
+        size = next(p for p in self.words.properties if p.name == "input resolution")
         near_patch = any(m.about is patch and match.start() - m.end < 12 and m.end <= match.start() for m in mentions)
         if near_patch or any(p.match(text, match.end()) for p, _ in patch.unit_patterns):
             yield statement_in(passage, patch, value, match.start(), match.end())
@@ -422,7 +415,7 @@ class _Reader:
             for span in asserted:
                 yield statement_in(passage, about, found[span], *span)
                 year = re.match(r"\W{0,3}((?:19|20)\d\d)\b", passage.text[span[1] :])
-                if about.id == "venue" and year:
+                if about.name == "venue" and year:
                     dated = next(p for p in self.words.properties if p.year)
                     at = span[1] + year.start(1)
                     yield statement_in(passage, dated, next(quantities(year[1])), at, at + 4, first=span[0])

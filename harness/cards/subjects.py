@@ -6,13 +6,15 @@ headed so), not by what is said to have been done to this one ("the model was fi
 
 from __future__ import annotations
 
+import functools
 import re
 from dataclasses import dataclass, field
 
 from harness.cards.knowledge import Knowledge
 from harness.cards.passages import Passage
+from harness.cards.questions import Place
 from harness.cards.stated import Statement
-from harness.cards.vocabulary import vocabulary
+from harness.cards.vocabulary import Property, vocabulary
 from harness.facts.loader import Checkpoint, Relation
 
 _MODEL = (
@@ -80,6 +82,19 @@ class Subjects:
             return self._with_likes(found, f"{statement.passage.row} {statement.passage.text}") or None
         return None if not meant and self._other_size(statement) else meant
 
+    def of_place(self, place: Place, about: Property) -> list[Checkpoint] | None:
+        """The same of a marker whose answer is about a property; the words for the property itself mean nobody."""
+        keys = (*about.evidence, *about.metrics)
+        if not any(re.match(r"documented\.(?:training|data|coco)|compute|imagenet|carbon", key) for key in keys):
+            return []
+        heads = (*place.row, place.column or "") if place.column is not None else ()
+        texts = heads or ((place.label or "",) if place.label_is_own else (place.sentence.partition("[?]")[0],))
+        titles = tuple(map(functools.partial(_without, about), texts))
+        text = f"{' — '.join(titles)}: "
+        row = " | ".join(titles)
+        passage = Passage(text, len(text), 0, (0, 0), place.section, titles=titles, row=row, header=place.header)
+        return self.of(Statement(about, "", (0, 0), passage, len(text)))
+
     def _is_another_row(self, passage: Passage) -> bool:
         """Whether a table of models gives a value in the row of another network."""
         head = passage.row.split(" | ")[0]
@@ -135,7 +150,7 @@ class Subjects:
         heading = " ".join((*passage.section[-1:], *passage.titles))
         text, end = row + passage.text, at + len(row) + statement.span[1] - statement.span[0]
         at += len(row)
-        is_own_history = statement.about.id == "fine-tuning data"
+        is_own_history = statement.about.name == "fine-tuning data"
         if is_own_history and not re.search(r"\b(?:checkpoint|version|variant|sibling|one|weights)s?\b", text[:at]):
             return []
         first = max((m.end() for m in _CLAUSE.finditer(text[:at])), default=0)
@@ -171,6 +186,13 @@ class Subjects:
             return True
         afterwards = mention.startswith("fine") and _AFTERWARDS.search(around)
         return bool(is_phrase or afterwards or re.search(mention, heading, re.IGNORECASE))
+
+
+def _without(about: Property, text: str) -> str:
+    """A text with the words for a property blanked."""
+    for start, end in about.asked_in(text):
+        text = text[:start] + " " * (end - start) + text[end:]
+    return text
 
 
 def _bare(name: str) -> str:

@@ -13,6 +13,8 @@ from harness.cards.references import References, place_name
 from harness.evidence import Evidence, EvidenceClass, EvidenceKey, Source, round_to_interval, show_basis, show_value
 from harness.facts.loader import Conflict, Fact
 
+_SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+
 
 @dataclass(frozen=True)
 class View:
@@ -56,6 +58,10 @@ class View:
     @property
     def number(self) -> str:
         """The value alone, as published; `text` adds interval and count to a measured one."""
+        if isinstance(self.value, float) and 0 < abs(self.value) < 1e-3:
+            digits, _, power = f"{self.value:e}".partition("e")
+            digits = f"{float(digits):g}"
+            return ("" if digits == "1" else f"{digits} × ") + f"10{str(int(power)).translate(_SUPERSCRIPT)}"
         return f"{self.value:,}" if isinstance(self.value, int) else f"{self.value:g}"
 
     @property

@@ -1,25 +1,53 @@
-"""What cards state values of, and the words for it: `templates/claims.yaml`, compiled."""
+"""What cards state and ask values of, the words for it, and what answers: `templates/properties.yaml`, compiled."""
 
 from __future__ import annotations
 
 import functools
 import re
+from collections.abc import Sequence
+from typing import Any, Literal
 
 import yaml
-from pydantic import Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from harness.cards.questions import Table
 from harness.errors import HarnessError
 from harness.files import shipped_folder
 
 
+class Table(BaseModel):
+    """What a shipped YAML file holds."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
 class Property(Table):
-    """A thing that cards state a value of; the fields are explained at the top of claims.yaml."""
+    """A thing that cards state a value of or leave open; the fields are explained at the top of properties.yaml."""
 
     id: str
-    words: tuple[str, ...]
-    keys: tuple[str, ...]
-    question: str | None = None
+    name: str
+    words: tuple[str, ...] = ()
+    asks: tuple[str, ...] = ()
+    keys: tuple[str, ...] = ()
+    template: str = "fact"
+    topic: str | None = None
+    label: str | None = None
+    section: str | None = None
+    whole: bool = False
+    whole_if: str | None = None
+    yields_to: tuple[str, ...] = ()
+    evidence: tuple[str, ...] = ()
+    absent: tuple[str, ...] = ()
+    suite: str | None = None
+    metrics: tuple[str, ...] = ()
+    parts: tuple[str, ...] = ()
+    prefer: Literal["suite"] | None = None
+    stays_unknown: bool = False
+    unknown: str = ""
+    subject: str = ""
+    verb: str = ""
+    lead: str = ""
+    items: tuple[str, ...] | dict[str, str] = ()
+    values: tuple[str, ...] = ()
     units: str | dict[str, float] = Field(default_factory=dict)
     alone: bool = False
     range: tuple[float, float] = (0.0, 1e18)
@@ -56,6 +84,33 @@ class Property(Table):
     people: bool = False
     year: bool = False
     address: str | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _defaults(cls, data: dict[str, Any]) -> dict[str, Any]:
+        name = data.get("name") or data["id"].replace("-", " ")
+        keys = data.get("keys", ())
+        is_recipe = any(key.startswith("documented.training.") for key in keys)
+        said = {"name": name, "evidence": keys, "unknown": f"The {name} is"}
+        said |= (
+            {"subject": f"The {name}", "verb": "was" if is_recipe else "is"}
+            if not {"template", "unknown"} & data.keys()
+            else {}
+        )
+        known = said | data
+        return {"absent": known["evidence"]} | known
+
+    @field_validator("topic", "label", "section", "whole_if")
+    @classmethod
+    def _compiles(cls, pattern: str | None) -> str | None:
+        if pattern is not None:
+            re.compile(pattern)
+        return pattern
+
+    @property
+    def is_measurable(self) -> bool:
+        """Whether it asks for something that can be measured."""
+        return bool(self.metrics) or any(key.startswith("compute.") for key in self.evidence)
 
     @functools.cached_property
     def words_pattern(self) -> re.Pattern[str] | None:
@@ -116,6 +171,29 @@ class Property(Table):
             else set()
         )
 
+    @functools.cached_property
+    def asked_patterns(self) -> Sequence[re.Pattern[str]]:
+        """Match what it goes by where it is asked for."""
+        return tuple(map(phrase, (*self.words, *self.asks)))
+
+    def asked_in(self, text: str, titles: Sequence[str] = ()) -> Sequence[tuple[int, int]]:
+        """Where a text names it; a title that is a label for it does so as a whole."""
+        spans = [match.span() for pattern in self.asked_patterns for match in pattern.finditer(text)]
+        if self.labels and self.labels_pattern:
+            whole = [title for title in titles if self.labels_pattern.fullmatch(title)]
+            spans += [(text.find(title), text.find(title) + len(title)) for title in whole]
+        return [span for span in spans if span[0] < span[1]]
+
+    def leads_in(self, text: str) -> int:
+        """Where its name ends at the beginning of a text; 0 where it doesn't stand there."""
+        start = len(text) - len(text.lstrip(" *_`"))
+        named = [match.end() for pattern in self.asked_patterns if (match := pattern.match(text, start))]
+        return max(named, default=0)
+
+    def is_elsewhere(self, text: str) -> bool:
+        """Whether a text's words say that it is about something that only sounds like it."""
+        return bool(_search(self.unless, text) or (self.decoys_pattern and self.decoys_pattern.search(text)))
+
     def excludes(self, text: str, section: tuple[str, ...] = ()) -> bool:
         """Whether a text's words say that it is about something else."""
         needed = self.needs is None or _search(self.needs, " ".join((text, *section)))
@@ -137,10 +215,41 @@ class Metric(Table):
         return phrase(*self.error) if self.error else None
 
 
+class Score(Table):
+    """How a benchmark's metric is called in a card, and how to see that a text speaks of it."""
+
+    name: str
+    mention: str
+    suite: str
+
+
+class FieldWords(Table):
+    """How the fields of a model's files are called in words."""
+
+    silent: tuple[str, ...]
+    """Words of a field's name that a text need not say."""
+    told: dict[str, str]
+    """Expressions of how a word of a field's name is told, where it is not by itself."""
+    called: dict[str, str]
+    """Expressions of what a field is called whose name doesn't tell it."""
+    beside: tuple[str, ...]
+    """Words beside a field's name that ask nothing more."""
+    means: dict[str, dict[bool, str]]
+    """What yes and no mean, by field."""
+
+
 class Vocabulary(Table):
-    """`claims.yaml`."""
+    """`properties.yaml`."""
 
     properties: tuple[Property, ...]
+    suites: dict[str, str]
+    """What each suite needs to run."""
+    scores: dict[str, Score]
+    """By metric."""
+    plain_words: tuple[str, ...]
+    """Words of a cell's heads that ask nothing themselves."""
+    fields: FieldWords
+    metadata: dict[str, tuple[str, ...]]
     metrics: dict[str, Metric]
     benchmarks: dict[str, tuple[str, ...]]
     other_benchmarks: str
@@ -153,6 +262,13 @@ class Vocabulary(Table):
     """Regular expressions of the words around values, by what they do."""
     judgements: str
     """Regular expression of words that judge without a number."""
+
+    def get(self, property_id: str) -> Property:
+        return self._by_id[property_id]
+
+    @functools.cached_property
+    def _by_id(self) -> dict[str, Property]:
+        return {about.id: about for about in self.properties}
 
     @functools.cached_property
     def benchmark_patterns(self) -> tuple[tuple[str, re.Pattern[str]], ...]:
@@ -201,12 +317,12 @@ def vocabulary() -> Vocabulary:
     Raises:
         HarnessError: the file can't be read as one; names the first fault.
     """
-    path = shipped_folder("templates") / "claims.yaml"
+    path = shipped_folder("templates") / "properties.yaml"
     try:
         data = yaml.safe_load(path.read_text("utf-8"))
         return Vocabulary.model_validate({key.replace("-", "_"): value for key, value in data.items()})
     except (ValidationError, yaml.YAMLError) as error:
-        raise HarnessError(f"{path} is not a vocabulary of claims: {error}", remedy="Mend that entry.") from error
+        raise HarnessError(f"{path} is no table of properties: {error}", remedy="Mend that entry.") from error
 
 
 def wording(name: str) -> re.Pattern[str]:

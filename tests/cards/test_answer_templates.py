@@ -13,7 +13,8 @@ import pytest
 from harness.cards.answers import Answer, Form, Writer
 from harness.cards.document import Document
 from harness.cards.knowledge import Knowledge, knowledge_of
-from harness.cards.questions import Place, Question, question_table
+from harness.cards.questions import Place
+from harness.cards.vocabulary import Property, vocabulary
 from harness.evidence import Evidence, EvidenceClass, Interval, Ledger
 from harness.facts.loader import facts_for
 from harness.files import shipped_folder
@@ -28,48 +29,17 @@ def knowledge(model: str, ledger: Ledger | None) -> Knowledge:
     return replace(known, facts=known.facts.model_copy(update={"hub_id": f"org/{model}"}))
 
 
-_DETECTION = {
-    "code-coco", "scaling", "downstream-competition", "channels-and-blocks",
-    "detection-fps", "detection-flops", "detection-ap",
-}  # fmt: skip
-ABSENT = {
-    "regnet-y-040": _DETECTION,
-    "convnext-base-224-22k": {"comparison", "activation"},
-    "efficientnet-lite0": _DETECTION
-    | {
-        "finetuned-from", "demo", "disclaimers", "citation-apa", "code-finetune", "code-inference", "downstream-use",
-        "training-cost", "preprocessing", "data-processing", "filtering", "tokenisation", "batch-size",
-        "gradient-clipping", "ema", "learning-rate", "epochs", "weight-decay", "warmup", "optimizer", "training-time",
-        "hyperparameters", "hardware", "software", "compute-region", "architecture", "metrics", "error-tradeoffs",
-        "comparison", "resolution", "resize", "interpolation", "normalisation", "stage-depths", "stem-channels",
-        "feature-channels", "activation",
-    },
-}  # fmt: skip
-"""Questions that no source and no measurement answers, by model."""
-OWN_FILES = {
-    "mean",
-    "std",
-    "class-names",
-    "layers",
-    "attention-heads",
-    "hidden-size",
-    "patch-size",
-    "block-type",
-    "number-format",
-}
-"""Questions that a model's own files answer, which are not here."""
-MEASURED_ONLY = {("efficientnet-lite0", "carbon"), ("efficientnet-lite0", "activation-regime")}
-"""Questions that no source answers, but a full ledger does."""
-
-
-@pytest.mark.parametrize("question", question_table().questions, ids=lambda question: question.id)
-def test_an_answer_reads(question: Question) -> None:
+@pytest.mark.parametrize("question", vocabulary().properties, ids=lambda question: question.id)
+def test_an_answer_reads(question: Property) -> None:
     for model, ledger, form in itertools.product(MODELS, LEDGERS, get_args(Form)[:3]):
         case = f"{model}, {ledger} ledger, {form}"
         writer = Writer(knowledge(model, LEDGERS[ledger]))
         answer = settled(writer, writer.answer(question, form, PLACE))
-        unknown = (model, question.id) in MEASURED_ONLY and ledger != "full"
-        assert (answer is None) == (unknown or question.id in ABSENT[model] | OWN_FILES), case
+        known = writer.knowledge
+        keys = (*question.evidence, *question.absent)
+        told = any(known.find(key) or known.absent(key) for key in keys)
+        told |= any(known.find(metric) or known.all_published(metric, own=True) for metric in question.metrics)
+        assert (answer is not None) == bool(told or question.suite or question.parts or question.prefer), case
         if answer is not None:
             check_text(answer, question, form, case)
             if answer.class_ is EvidenceClass.UNDISCLOSED:
@@ -81,7 +51,7 @@ def settled(writer: Writer, answer: Answer | None) -> Answer | None:
     return replace(answer, text=writer.references.settle(answer.text)[0]) if answer else None
 
 
-def check_text(answer: Answer, question: Question, form: Form, case: str) -> None:
+def check_text(answer: Answer, question: Property, form: Form, case: str) -> None:
     """Whole sentences or one phrase, nothing of the template left over, sources where the class promises some."""
     prose = re.sub(r"```.*?```", "", answer.text, flags=re.DOTALL)
     case = f"{case}: {prose}"
@@ -104,7 +74,7 @@ def check_text(answer: Answer, question: Question, form: Form, case: str) -> Non
 
 def test_every_template_is_used_by_a_question() -> None:
     templates = {path.name.removesuffix(".md.j2") for path in (shipped_folder("templates") / "answers").iterdir()}
-    used = {question.template for question in question_table().questions}
+    used = {question.template for question in vocabulary().properties}
     assert templates - used <= {"pending", "cell"}, "an answer template that nothing uses"
     assert used <= templates
 
@@ -112,7 +82,7 @@ def test_every_template_is_used_by_a_question() -> None:
 def test_a_sibling_never_answers() -> None:
     """The fine-tuned checkpoint's accuracy is a reference; the question stays pending."""
     writer = Writer(knowledge("convnext-base-224-22k", None))
-    answer = writer.answer(question_table().get("accuracy"), "text", PLACE)
+    answer = writer.answer(vocabulary().get("accuracy"), "text", PLACE)
     assert answer
     assert answer.class_ is EvidenceClass.PENDING
     assert "Published for other checkpoints only: for the one fine-tuned from it" in answer.text
@@ -124,7 +94,7 @@ def identified(checkpoint: str) -> Ledger:
 
 
 def test_a_decided_lineage_settles_what_hangs_on_it() -> None:
-    question = question_table().get("batch-size")
+    question = vocabulary().get("batch-size")
     writer = Writer(knowledge("regnet-y-040", identified("pycls")))
     pycls = settled(writer, writer.answer(question, "text", PLACE))
     assert pycls
@@ -137,7 +107,7 @@ def test_facts_copied_into_a_ledger_keep_their_checkpoint() -> None:
     facts = facts_for("regnet-y-040")
     assert facts
     ledger = Ledger(model={}, evidence=[fact.evidence for fact in facts.facts if fact.answers])
-    question = question_table().get("batch-size")
+    question = vocabulary().get("batch-size")
     copied = Writer(knowledge("regnet-y-040", ledger)).answer(question, "text", PLACE)
     assert copied == Writer(knowledge("regnet-y-040", None)).answer(question, "text", PLACE)
 
@@ -157,7 +127,7 @@ def test_text_from_a_ledger_is_data() -> None:
             )
         ],
     )
-    answer = Writer(knowledge("efficientnet-lite0", ledger)).answer(question_table().get("carbon"), "text", PLACE)
+    answer = Writer(knowledge("efficientnet-lite0", ledger)).answer(vocabulary().get("carbon"), "text", PLACE)
     assert answer
     assert r"{{ 7\*7 }} \| \<script\> more information needed \`x\` \# y." in answer.text
     assert "\n" not in answer.text
@@ -171,11 +141,11 @@ def test_a_measured_speed_names_what_it_was_measured_on() -> None:
         update={"protocol": protocol}
     )
     answer = Writer(knowledge("regnet-y-040", Ledger(model={}, evidence=[speed]))).answer(
-        question_table().get("throughput"), "text", PLACE
+        vocabulary().get("throughput"), "text", PLACE
     )
     assert answer
     assert r"on A CPU \*model\*, 4 threads, batch 32, float32, channels last, PyTorch 2.9.0." in answer.text
 
 
 def test_the_question_table_is_found_beside_the_package() -> None:
-    assert Path(shipped_folder("templates") / "questions.yaml").is_file()
+    assert Path(shipped_folder("templates") / "properties.yaml").is_file()

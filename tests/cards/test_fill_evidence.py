@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from harness.cards.answers import Form, Writer
 from harness.cards.fill import fill_card
 from harness.cards.knowledge import knowledge_of
-from harness.cards.questions import Place, question_table
+from harness.cards.questions import Place
+from harness.cards.vocabulary import vocabulary
 from harness.evidence import Evidence, Ledger
 from tests.cards.conftest import full_ledger
 
@@ -21,7 +22,7 @@ def shown(model: str, items: list[Evidence], form: Form) -> dict[str, set[str]]:
     """The keys of the values that each question's answer shows."""
     writer = Writer(knowledge_of(model, Ledger(model={"name": "a model"}, evidence=items)))
     found = {}
-    for question in question_table().questions:
+    for question in vocabulary().properties:
         answer = writer.answer(question, form, PLACE)
         used = {view.key for view in writer.used if view.class_.has_value} if answer else set()
         used -= {

@@ -75,7 +75,7 @@ def test_several_markers_in_one_sentence_are_all_answered() -> None:
     text = fill(f"The optimizer is {M} and the batch size is {M}.\n")
     assert "SGD" in text
     assert "512 images" in text
-    assert text.count("The batch size was") == 1
+    assert text.startswith("The optimizer is SGD with Nesterov momentum 0.9 and the batch size is 512 images")
 
 
 def test_what_is_not_recognised_is_left_honest() -> None:

@@ -41,7 +41,7 @@ ANSWERS = {
     "convnext-base-224-22k": {
         26: "109,953,489", 45: "MIT", 53: "akhaliq/convnext", 76: "in22k.py", 131: "87.0 % (XL)", 134: "box AP 54.0",
         161: "nothing is tokenised", 175: "None", 176: "Not used", 178: "(3, 3, 27, 3)", 186: "969.0 images/s",
-        190: "439.8 MB", 215: "not yet", 243: "mask AP 46.9", 244: "11.5 frames/s", 245: "964 GFLOPs", 273: "43.1",
+        190: "439.8 MB", 215: "not yet", 243: "mask AP 46.9", 244: "11.5", 245: "964 GFLOPs", 273: "43.1",
         286: "62.3 %", 310: "128 GPUs", 322: "33 to 2,100 kg CO2e", 339: "7 × 7 depthwise", 356: "128 GPUs",
     },
 }  # fmt: skip

@@ -44,7 +44,7 @@ def model(tmp_path: Path) -> str:
         ("MLP ratio", "4"),
         ("QKV bias", "yes"),
         ("Dropout before the classifier", "0.2"),
-        ("Dropout", "not found"),  # there are three
+        ("Dropout", "not stated"),  # there are three
         ("Window size of the teacher", "not found"),
         ("Head count of the teacher", "not found"),
     ],

@@ -1,0 +1,110 @@
+"""One table of properties: whatever the facts files hold can be asked for, in more words than one."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from harness.cards.fill import fill_card
+from harness.cards.vocabulary import Property, vocabulary
+from harness.facts.loader import facts_for
+from tests.cards.conftest import body
+
+M = "[More Information Needed]"
+REGNET, CONVNEXT = "regnet-y-040", "convnext-base-224-22k"
+NOT_ASKED = r"training\.recipe|coco\.(swin-b|mask-rcnn|ap-detail)|evaluation\.corruptions|identity|provenance|usage|estimated|comparison|imagenet|citation|evaluation\.(datasets|corruption-error|accuracy-table)|model\.codebase|architecture\.activation-study|limits\.task"
+"""What stands in answers to other questions, or corrects statements, and no card leaves open by itself."""
+
+
+def keys(about: Property) -> set[str]:
+    listed = about.items.values() if isinstance(about.items, dict) else about.items
+    return {*about.keys, *about.evidence, *about.absent, *listed, *about.values, *about.metrics}
+
+
+@pytest.mark.parametrize("model", [REGNET, CONVNEXT])
+def test_every_fact_has_a_property_with_names(model: str) -> None:
+    facts = facts_for(model)
+    assert facts is not None
+    named = [about for about in vocabulary().properties if about.words or about.asks or about.topic or about.label]
+    told = {key.removeprefix("documented.") for about in named for key in keys(about)}
+    subjects = {fact.evidence.name.subject for fact in facts.facts}
+    assert {s for s in subjects if s not in told and not re.match(NOT_ASKED, s)} == set()
+
+
+def cells(model: str, row: str, columns: str = "Answer") -> list[str]:
+    """What the cells of a table's only row become, without marks."""
+    heads = columns.split(" | ")
+    card = (
+        f"# A card\n\n| what | {columns} |\n|{'---|' * (len(heads) + 1)}\n| {row} | {' | '.join([M] * len(heads))} |\n"
+    )
+    lines = body(fill_card(card.encode(), model=model, ledger=None).text.decode()).splitlines()
+    (line,) = [line for line in lines if line.startswith(f"| {row}")]
+    return [cell.strip() for cell in line.strip("|").split("|")[1:]]
+
+
+@pytest.mark.parametrize(
+    ("model", "row", "value"),
+    [
+        (REGNET, "Who invented it?", "Piotr Dollár"),
+        (REGNET, "In which conference paper?", "CVPR 2020"),
+        (REGNET, "How many weights?", "20,646,656"),
+        (REGNET, "Multiply-adds for one 224 px picture", "3,973,301,344"),
+        (REGNET, "Widths of the four stages", "128, 192, 512, 1,088"),
+        (REGNET, "Channels per group", "64"),
+        (REGNET, "Graphics cards used", "8 NVIDIA Tesla V100"),
+        (REGNET, "Wall-clock for one run", "17.5 hours"),
+        (REGNET, "Electricity bill", "not disclosed"),
+        (REGNET, "Size of the file in MB", "82.8"),
+        (REGNET, "Colour channel order", "RGB"),
+        (REGNET, "Normalisation layers", "BatchNorm"),
+        (CONVNEXT, "Kernel size", "7 × 7"),
+        (CONVNEXT, "Weight averaging", "not used"),
+        (CONVNEXT, "How many nodes?", "16"),
+        (CONVNEXT, "AdamW betas", "0.9, 0.999"),
+        (CONVNEXT, "Number of outputs", "21,841"),
+        (CONVNEXT, "Colour of the logo", "not found"),
+    ],
+)
+def test_a_row_is_answered_in_other_words(model: str, row: str, value: str) -> None:
+    (cell,) = cells(model, row)
+    assert value in cell
+
+
+def test_a_column_tells_the_stage_of_a_list() -> None:
+    assert cells(CONVNEXT, "Blocks", "Stage 1 | Stage 3 | Last stage") == ["3", "27", "3"]
+    assert cells(CONVNEXT, "Channels", "Stage 2 | Stage 4") == ["256", "1,024"]
+
+
+def test_a_column_tells_the_checkpoint() -> None:
+    columns = "22k stage (this file) | 1k fine-tuning at 224"
+    assert cells(CONVNEXT, "epochs", columns) == ["90", "30"]
+    assert cells(CONVNEXT, "learning rate", columns) == ["4 × 10⁻³", "5 × 10⁻⁵"]
+    assert cells(CONVNEXT, "drop path", columns) == ["0.1", "0.2"]
+
+
+def test_an_error_is_no_accuracy_and_the_source_is_asked() -> None:
+    columns = "Error, top-1 (%) | Error, top-5 (%) | ImageNet-C mCE"
+    assert cells(REGNET, "pycls model zoo", columns) == ["20.64", "5.336", "not published on ImageNet-C"]
+
+
+@pytest.mark.parametrize(
+    ("model", "sentence", "filled"),
+    [
+        (REGNET, f"It saw batches of {M} pictures for {M} epochs.", "It saw batches of 512 pictures for 100 epochs."),
+        (REGNET, f"The step size peaked at {M} and the L2 term was {M}.", "peaked at 0.4 and the L2 term was 5 × 10⁻⁵."),
+        (REGNET, f"The 8 GF sibling scores {M} on the same test.", "The 8 GF sibling scores (not stated) on"),
+        (CONVNEXT, f"The paper appeared at {M}; the group comes from {M}.", "appeared at CVPR 2022; the group comes from F"),
+        (CONVNEXT, f"Its blocks use kernels of size {M} and the nonlinearity {M}.", "7 × 7 (depthwise) and the nonlinearity GELU"),
+        (CONVNEXT, f"The head emits {M} logits.", "The head emits 21,841 logits."),
+        (CONVNEXT, f"The detector attains box AP {M} on COCO.", "attains box AP 54 on COCO."),
+        (CONVNEXT, f"Inference on V100 (224 px): {M} images per second.", "(224 px): 292.1 images per second."),
+        (CONVNEXT, f"**File:** pytorch_model.bin, {M} MB", "**File:** pytorch_model.bin, 439.8 MB"),
+        (CONVNEXT, f"* What does it see?\n  * edge length in pixels: {M}\n  * resize filter: {M}", "filter: Bicubic"),
+        (CONVNEXT, f"Which machines? {M}.", "128 GPUs, 16 machines with 8 each"),
+        (CONVNEXT, f"Who paid? {M}.", "no funding source is named"),
+    ],
+)  # fmt: skip
+def test_a_gap_in_a_sentence_is_answered_from_its_words(model: str, sentence: str, filled: str) -> None:
+    text = body(fill_card(sentence.encode(), model=model, ledger=None).text.decode())
+    assert filled in re.sub(r"\s+", " ", text)
