@@ -25,7 +25,7 @@ from harness.evidence import Evidence
 from harness.files import make_folder, write_text
 
 _IDLE_SECONDS = 2.0
-_LEFT_OUT = "loading the model, opening the data and scoring; work that a kill threw away"
+_LEFT_OUT = "loading the model, opening the data, attacks and scoring; work that a kill threw away"
 _JOURNAL = TypeAdapter(dict[str, list[EnergyUse]])
 
 

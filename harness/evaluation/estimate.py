@@ -77,6 +77,8 @@ class CostEstimate:
     """What is run until it is precise enough; `images` holds their passes, those stored already among them."""
     measuring_seconds: float = 0.0
     """Time limits of what is measured of the model itself, all together; single slow calls come on top."""
+    attacked: int = 0
+    """Images that are attacked, which no probe times."""
 
     @property
     def seconds(self) -> float | None:
@@ -123,8 +125,9 @@ class CostEstimate:
     @property
     def time_text(self) -> str:
         """For people: `about 12 min at 68.1 images/s (cpu)`."""
+        attacks = f"attacks on {self.attacked:,} images"
         if self.images == 0:
-            return "nothing to compute"
+            return f"unknown ({attacks})" if self.attacked else "nothing to compute"
         seconds = self.seconds
         if seconds is None:
             return f"unknown ({self.probed_on})"
@@ -133,7 +136,8 @@ class CostEstimate:
         parts = [f"forward pass {self.images_per_second:.1f} images/s on {self.probed_on}"]
         if self.corruption_seconds is not None:
             parts.append(f"corruption {1000 * self.corruption_seconds:.1f} ms an image and core")
-        return f"about {amount} ({', '.join(parts)}; decoding comes on top)"
+        on_top = f"decoding and {attacks} come on top" if self.attacked else "decoding comes on top"
+        return f"about {amount} ({', '.join(parts)}; {on_top})"
 
     @property
     def disk_text(self) -> str:
@@ -209,6 +213,7 @@ def estimate(plan: Plan, reporter: Reporter, *, probe: bool) -> CostEstimate:
         base_images=max(base_images, default=None),
         samples=tuple(samples),
         measuring_seconds=_measuring_seconds(plan),
+        attacked=sum(c.images or 0 for c in plan.runnable) if plan.suite.attacks is not None else 0,
     )
 
 

@@ -7,9 +7,10 @@ as not rechecked.
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -20,12 +21,14 @@ from harness.data.manifest import condition_order
 from harness.errors import HarnessError
 from harness.evaluation.plan import Condition
 from harness.evaluation.reader import StoredCondition, StoredModel, of_one_copy
-from harness.evaluation.scoring import Scored, score
+from harness.evaluation.scoring import Attacked, Scored, score
 from harness.evaluation.slice_evidence import slice_evidence
 from harness.evaluation.slice_requests import request_behind
 from harness.evidence import Evidence, EvidenceClass, Ledger
 from harness.metrics.registry import METRIC_GROUPS, metrics
+from harness.robustness.options import AttackOptions
 from harness.settings import Settings
+from harness.store.attacks import AttackStore
 from harness.store.predictions import PredictionStore, label_space_names, read_label_space
 
 _TOLERANCE = 1e-9
@@ -58,7 +61,11 @@ def recheck(ledger: Ledger, settings: Settings, report: Callable[[str], None]) -
     """
     model = StoredModel(str(ledger.model.get("name", "")), ledger, settings.home)
     read = {prefix: _scored(stored, settings, report) for prefix, stored in model.conditions.items()}
-    scored = {prefix: found for prefix, found in read.items() if found is not None}
+    scored = {
+        prefix: replace(found, attacked=_attacked(ledger, found, settings))
+        for prefix, found in read.items()
+        if found is not None
+    }
     others = [benchmark for benchmark in benchmarks().values() if benchmark.scored_from is not None]
     again = {item.key: item for item in score(scored, _groups_in(ledger), others)} if scored else {}
     again |= _slices_again(ledger, scored)
@@ -124,6 +131,22 @@ def _scored(stored: StoredCondition, settings: Settings, report: Callable[[str],
         command=stored.evidence.command or "",
         unreadable=unreadable,
     )
+
+
+def _attacked(ledger: Ledger, scored: Scored, settings: Settings) -> Attacked | None:
+    """What attacks found on a condition's samples, as far as it is stored here."""
+    keys = (item.key for item in ledger if item.name.benchmark == scored.benchmark.name)
+    measured = map(ledger.measured, (key for key in keys if ".robust-accuracy" in key))
+    protocol = next((item.protocol for item in measured if item is not None), None)
+    if protocol is None or scored.condition is not None:
+        return None
+    store = AttackStore(settings.home, scored.weights or "", scored.benchmark.name, protocol["attacks"])
+    samples = set(scored.sample_ids)
+    images = [image for image in store.read().values() if image.sample_id in samples]
+    if not images:
+        return None
+    options = json.loads(store.file.with_name("protocol.json").read_text(encoding="utf-8"))["options"]
+    return Attacked(AttackOptions.model_validate(options), store.digest, images, protocol["images"])
 
 
 def _samples_of(item: Evidence, table: pa.Table) -> pa.Table:

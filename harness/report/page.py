@@ -25,7 +25,7 @@ _POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-
 
 _PARTS = (
     ("shift", "Shifted sets"),
-    ("corruptions", "Corruptions"),
+    ("corruptions", "Corruptions and attacks"),
     ("slices", "Kinds of images"),
     ("calibration", "Calibration"),
 )

@@ -13,7 +13,9 @@ from torch import nn
 import harness
 from harness.data.annotations import VALIDATION_IMAGES, robustbench_images, validation_id
 from harness.errors import HarnessError
+from harness.evaluation.recheck import recheck
 from harness.evaluation.suites import load_suite
+from harness.evidence import show_interval, show_value
 from harness.robustness import attacks, search
 from tests.conftest import in_ledger
 from tests.robustness.conftest import CLASSES, PREPROCESSING, SIDE
@@ -72,6 +74,33 @@ def test_evidence_says_what_was_done(home: Path, linear: nn.Module, suite: Path)
     assert in_ledger(done.ledger, "insects.attack-time").number > 0
 
 
+def test_every_value_is_computed_again_from_what_is_stored(home: Path, linear: nn.Module, suite: Path) -> None:
+    done = evaluate(linear, suite)
+    found = recheck(done.ledger, done.settings, lambda message: None)
+    measured = [item.key for item in done.ledger if item.class_ is harness.EvidenceClass.MEASURED]
+    assert set(found.same) == {key for key in measured if key.startswith("insects")}
+    assert len([key for key in found.same if "robust-accuracy" in key]) == 2 * 3
+
+
+def test_the_card_has_a_sentence_a_table_and_the_curve(home: Path, linear: nn.Module, suite: Path) -> None:
+    done = evaluate(linear, suite)
+    card = str(done.card())
+    first = in_ledger(done.ledger, "insects/linf/1.robust-accuracy")
+    assert "which attacks make from its own gradients, leave at most" in card.partition("## Training")[0]
+    assert f"| L∞, 1 of 255 | {show_value(first)} ({show_interval(first)}) |" in card
+    assert "an upper bound on\nrobust accuracy" in card
+    assert "no sign that gradients are masked" in card.lower()
+    assert "(figures/insects-attacks.svg)" in card
+
+
+def test_withheld_numbers_say_why_in_the_card(home: Path, linear: nn.Module, suite: Path) -> None:
+    done = evaluate(Steps(linear), suite, name="steps")
+    why = done.missing["insects/linf/3.robust-accuracy"]
+    assert why.startswith("Withheld: ")
+    assert why in str(done.card())
+    assert done.exit_code is harness.ExitCode.INCOMPLETE
+
+
 def test_a_killed_run_goes_on_at_its_image_and_ends_in_the_same_values(
     home: Path, linear: nn.Module, suite: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -114,6 +143,17 @@ def test_models_are_compared_on_the_images_attacked_for_both(home: Path, linear:
     assert (found.n, found.whole) == (9, False)
     assert found.other_accuracy == pytest.approx(in_ledger(done.ledger, "insects/linf/3.robust-accuracy").number)
     assert compared.means == ()
+
+
+class Steps(nn.Module):
+    """Sees pixels in eight steps, so that its gradient is 0 everywhere; otherwise it answers as a network that is robust to none."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        return self.network(torch.round(images * 8) / 8)
 
 
 class Detached(nn.Module):
