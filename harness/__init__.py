@@ -116,6 +116,7 @@ def evaluate(
     limit: float | None = None,
     corruption_images: int | None = None,
     attack_images: int | None = None,
+    examine_images: int | None = None,
     batch_size: int = 32,
     shard_size: int = 512,
     workers: int | None = None,
@@ -156,6 +157,7 @@ def evaluate(
         limit: images a benchmark, or below 1 the share of them: seeded, class-balanced, marked as partial.
         corruption_images: base images in every corruption cell.
         attack_images: images that are attacked, where the suite has attacks; None for as many as it says.
+        examine_images: images of which attributions are made, where the suite asks for them; None for as many as it says.
         batch_size: images a forward pass.
         shard_size: images a stored shard, which is what a kill loses at most.
         workers: decoding threads, or processes beside a GPU; None for one a core.
@@ -211,6 +213,7 @@ def evaluate(
         limit=limit,
         corruption_images=corruption_images,
         attack_images=attack_images,
+        examine_images=examine_images,
         batch_size=batch_size,
         shard_size=shard_size,
         workers=workers,

@@ -112,6 +112,8 @@ class Settings:
     """Base images in every generated or official corruption cell; None for `limit`."""
     attack_images: int | None = None
     """Images that are attacked; None for as many as the suite says."""
+    examine_images: int | None = None
+    """Images of which attributions are made; None for as many as the suite says."""
     corruption_seed: int = 0
     corruption_jpeg: bool = True
     """Whether generated images go through JPEG quality 85, as the official files did."""
@@ -166,6 +168,7 @@ class Settings:
             "limit",
             "corruption_images",
             "attack_images",
+            "examine_images",
             "batch_size",
             "shard_size",
             "workers",

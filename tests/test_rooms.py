@@ -25,6 +25,7 @@ ROOMS = (
     ("store",),
     ("benchmarking",),
     ("robustness",),
+    ("examination",),
     ("evaluation",),
     ("figures",),
     ("cards",),

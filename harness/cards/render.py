@@ -19,6 +19,7 @@ from harness.benchmarking.efficiency import PER_GMAC
 from harness.cards import slices
 from harness.cards.alignment import lines_of
 from harness.cards.answers import Writer, sandbox
+from harness.cards.examination import EXAMINED, examinations
 from harness.cards.figures import Figure, accuracy_figure, card_figures, corruption_cells, under_attack
 from harness.cards.knowledge import knowledge_of
 from harness.cards.markdown import capital, cell, code
@@ -212,6 +213,8 @@ def sections(ledger: Ledger) -> list[Section]:
         for item in items:
             if "sampled" in item.name.variants and item.name.condition is not None:
                 continue  # by-products from a few images each: the ledger has them
+            if item.name.metric in EXAMINED:
+                continue  # they have a section of their own
             if item.class_ is EvidenceClass.MEASURED and item.name.metric not in _IN_TABLES and item.key not in in_grid:
                 condition = (item.name.condition or "").replace("_", " ")
                 condition = "the same crops without corruption" if condition == CLEAN_CROPS else condition
@@ -306,6 +309,7 @@ def render_card(ledger: Ledger, template: Path | None = None, *, sidecar: str | 
     model, name = ledger.model, str(ledger.model["name"])
     references, found, sliced = References(), sections(ledger), slices.slice_results(ledger)
     words = Narrative(Writer(knowledge_of(name, ledger), references=references), references)
+    examined = examinations(ledger)
     drawn, by_slice = _accuracy_figure(ledger, words), slices.slice_figures(sliced, str(model["title"]))
     try:
         text = environment.get_template(template_name).render(
@@ -319,6 +323,7 @@ def render_card(ledger: Ledger, template: Path | None = None, *, sidecar: str | 
             costs=costs(ledger),
             figure=drawn,
             slices=sliced,
+            examinations=examined,
             slice_figures=by_slice,
             slices_file=SLICES_FILE,
             evidence={item.key: item for item in ledger},
@@ -338,7 +343,8 @@ def render_card(ledger: Ledger, template: Path | None = None, *, sidecar: str | 
     tidy = "".join(part if part.startswith("```") else re.sub(r"\n{3,}", "\n\n", part) for part in parts)
     text = "\n\n".join(filter(None, [tidy.rstrip("\n"), references.notes(), _references(references)]))
     digests = "".join(line_digest(line.text) for line in lines_of(text))
-    figures = (*([drawn] if drawn else []), *by_section, *by_slice.values())
+    sheets = [found.sheet for found in examined if found.sheet is not None]
+    figures = (*([drawn] if drawn else []), *by_section, *by_slice.values(), *sheets)
     drawings = {figure.file: figure_digest(figure.svg) for figure in figures} or None
     record = CardRecord("render", name, sidecar, ledger_digest(given), lines=digests, figures=drawings)
     return RenderedCard(f"{text}\n\n{record}\n", figures, {SLICES_FILE: table} if table else {})

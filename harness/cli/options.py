@@ -93,6 +93,9 @@ Until = Annotated[str | None, typer.Option("--until", metavar="METRIC:POINTS", h
 Limit = Annotated[float | None, typer.Option("--limit", parser=_limit, metavar="N", help=_LIMIT_HELP)]
 CorruptionImages = Annotated[int | None, typer.Option(min=1, help=_IMAGES_HELP)]
 AttackImages = Annotated[int | None, typer.Option(min=1, help="Images that are attacked (default: as the suite says).")]
+ExamineImages = Annotated[
+    int | None, typer.Option(min=1, help="Images of which attributions are made (default: as the suite says).")
+]
 CorruptionJpeg = Annotated[bool, typer.Option("--corruption-jpeg/--no-corruption-jpeg", help=_JPEG_HELP)]
 CorruptionSeed = Annotated[int, typer.Option("--corruption-seed", "--seed", min=0, help=_SEED_HELP)]
 BatchSize = Annotated[

@@ -28,6 +28,7 @@ def run(
     limit: options.Limit = None,
     corruption_images: options.CorruptionImages = None,
     attack_images: options.AttackImages = None,
+    examine_images: options.ExamineImages = None,
     batch_size: options.BatchSize = 32,
     shard_size: Annotated[int, typer.Option(min=1, help="Images a stored shard: what a kill loses at most.")] = 512,
     workers: Annotated[
@@ -120,6 +121,7 @@ def run(
         limit=limit,
         corruption_images=corruption_images,
         attack_images=attack_images,
+        examine_images=examine_images,
         batch_size=batch_size,
         shard_size=shard_size,
         workers=workers,

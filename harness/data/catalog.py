@@ -199,6 +199,13 @@ class Benchmark(_Entry):
         return self.sample_id == "path"
 
     @property
+    def not_to_be_shown(self) -> str | None:
+        """Why its images are not for cards and reports, as the end of a sentence; None where their licence is open."""
+        if self.hub is not None and self.hub.gated:
+            return "is gated"
+        return "has no stated licence" if self.licence.name is None else None
+
+    @property
     def space(self) -> LabelSpace:
         """Its classes. Those of a model have to be known first, see `with_classes_of`."""
         if self.classes is not None:

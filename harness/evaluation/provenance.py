@@ -87,6 +87,7 @@ _OPTIONS = {
     "limit": "--limit",
     "corruption_images": "--corruption-images",
     "attack_images": "--attack-images",
+    "examine_images": "--examine-images",
     "corruption_jpeg": "--no-corruption-jpeg",
     "corruption_seed": "--corruption-seed",
     "slices": "--slices",

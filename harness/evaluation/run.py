@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 from harness.benchmarking.efficiency import accuracies_per_gmac
 from harness.data.catalog import CLEAN_CROPS, described
 from harness.errors import ExitCode, HarnessError, MissingInputError
+from harness.evaluation.examining import examine_conditions, is_examined
 from harness.evaluation.plan import Condition, Confirm, Plan, make_plan
 from harness.evaluation.provenance import describe_model, environment, public_text
 from harness.evaluation.scoring import pending, score
@@ -117,6 +118,8 @@ def run_suite(
         from harness.evaluation.attacking import attack_conditions
 
         scored = attack_conditions(plan, identity, load_once, reporter, scored, failed)
+    if "attribution" in suite.metrics and identity is not None and scored:
+        scored = examine_conditions(plan, identity, load_once, reporter, scored, failed)
     whole = {c.title: scored[c.title] for c in plan.conditions if c.title in scored and not c.is_sample}
     evidence = score(whole, suite.metrics, plan.scored) + sampled
     evidence += _beside(evidence, _pending(plan, scored, failed))
@@ -181,10 +184,14 @@ def _pending(plan: Plan, scored: Container[str], failed: Mapping[str, HarnessErr
     for name, group in groupby(plan.conditions, key=lambda condition: condition.benchmark.name):
         conditions = list(group)
         absent = [condition for condition in conditions if condition.title not in scored]
-        if not absent and name in failed:  # predicted, but not attacked
-            whys = [_why(conditions[0], plan, failed)]
+        if not absent and name in failed:  # predicted, but not attacked or examined
+            why = _why(conditions[0], plan, failed)
             waiting += pending(
-                conditions[0].benchmark, _under_attack(plan.suite), whys[0], provenance.command(), provenance.variant
+                conditions[0].benchmark,
+                _beside_predictions(plan, conditions[0]),
+                why,
+                provenance.command(),
+                provenance.variant,
             )
         if not absent:
             continue
@@ -197,7 +204,7 @@ def _pending(plan: Plan, scored: Container[str], failed: Mapping[str, HarnessErr
                 waiting += pending(benchmark, [".auroc:msp", ".fpr95:msp"], whys[0], command, provenance.variant)
                 continue
             metrics = [".top1"] if benchmark.is_own or benchmark.label_map is not None else [".top1", ".top5"]
-            metrics += _under_attack(plan.suite)
+            metrics += _beside_predictions(plan, conditions[0])
             if "cues" in plan.suite.metrics:
                 metrics += [".shape-bias"] if benchmark.texture_in_name is not None else []
                 metrics += [".background-gap"] if benchmark.background_gap_to is not None else []
@@ -216,6 +223,12 @@ def _pending(plan: Plan, scored: Container[str], failed: Mapping[str, HarnessErr
             command = provenance.command(also=benchmark.scored_from)
             waiting += pending(benchmark, (".top1",), reasons[benchmark.scored_from], command, provenance.variant)
     return waiting
+
+
+def _beside_predictions(plan: Plan, condition: Condition) -> list[str]:
+    """Ends of the keys of what a suite asks of a condition's images beside their predictions."""
+    is_to_examine = "attribution" in plan.suite.metrics and is_examined(condition)
+    return _under_attack(plan.suite) + [".attribution"] * is_to_examine
 
 
 def _under_attack(suite: Suite) -> list[str]:

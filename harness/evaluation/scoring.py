@@ -19,11 +19,24 @@ import pandas as pd
 from harness.data.annotations import real_labels
 from harness.data.catalog import CLEAN_CROPS, Benchmark
 from harness.evidence import CODE, Evidence, EvidenceClass, EvidenceKey, Fingerprints, Interval
+from harness.examination.options import METHODS, ExaminationOptions
 from harness.labels.outputs import OutputLabels
 from harness.labels.projections import CLOSED, OPEN, LabelSpaceProjection, descendant_outputs
-from harness.labels.spaces import LABEL_SPACES, label_space
+from harness.labels.spaces import LABEL_SPACES, label_space, unique_names
 from harness.metrics.accuracy import TOP_K, accuracy, is_correct, is_in_sets, top1, top1_real
 from harness.metrics.adversarial import AttackOutcome, attack_seconds, masked_gradients, median_size, robust_accuracy
+from harness.metrics.attribution import (
+    CENTRE,
+    CURVES,
+    RANDOM,
+    SHARES,
+    ImageMaps,
+    auc,
+    map_similarity,
+    mass_in_box,
+    objection,
+)
+from harness.metrics.confusion import confused_pairs, never_predicted
 from harness.metrics.corruption import Cell, CorruptionErrors, corruption_scores
 from harness.metrics.cues import shape_bias
 from harness.metrics.ood import detection
@@ -59,6 +72,22 @@ class Attacked:
 
 
 @dataclass(frozen=True, eq=False)
+class Examined:
+    """What attributions found on a condition's images."""
+
+    options: ExaminationOptions
+    protocol: Mapping[str, Any]
+    """Beside that of the predictions."""
+    images: Sequence[ImageMaps]
+    boxes: Mapping[str, FloatArray]
+    """By sample id, how much of each cell lies in the object's boxes; empty where there are none."""
+    examples: Sequence[Mapping[str, Any]]
+    """Images to be shown, with the maps of methods that passed."""
+    not_shown: str | None
+    """Why there are none, as a sentence."""
+
+
+@dataclass(frozen=True, eq=False)
 class Scored:
     """The predictions of one condition, unreadable images left out."""
 
@@ -88,6 +117,8 @@ class Scored:
 
     attacked: Attacked | None = None
     """None where nothing was attacked."""
+    examined: Examined | None = None
+    """None where no attribution was made."""
 
     @property
     def prefix(self) -> str:
@@ -521,7 +552,80 @@ def _of_all_norms(image: AttackedImage) -> AttackOutcome:
     return replace(next(iter(image.outcomes.values())), seconds=dict(parts))
 
 
-_GROUPS: dict[str, Callable[[Conditions], Iterator[ScoredMetric]]] = {
+_MOST_PAIRS = 10
+_MOST_NAMES = 20
+
+
+def confusion_group(conditions: Conditions) -> Iterator[Evidence]:
+    """Which classes are taken for one another most often, and which are never predicted, on unshifted images."""
+    for scored in conditions.values():
+        benchmark, predictions = scored.benchmark, scored.closed
+        if scored.condition is not None or not benchmark.clean or benchmark.label_sets or not len(predictions):
+            continue
+        names = unique_names(benchmark.space.classes)
+        pairs = [
+            {"true": names[pair.label], "predicted": names[pair.predicted], "count": pair.count, "of": pair.of}
+            for pair in confused_pairs(predictions, _MOST_PAIRS)
+        ]
+        never = never_predicted(predictions)
+        shared: dict[str, Any] = {"class_": EvidenceClass.MEASURED, "n": len(predictions), "N": benchmark.size}
+        if pairs:
+            yield scored.evidence(f"{benchmark.name}.confused-pairs", value=pairs, **shared)
+        yield scored.evidence(
+            f"{benchmark.name}.never-predicted",
+            value=len(never),
+            reason=f"of the {len(set(predictions.label.tolist()) - {-1}):,} classes that have images here",
+            protocol={"classes": [names[index] for index in never[:_MOST_NAMES]]},
+            **shared,
+        )
+
+
+def attribution_group(conditions: Conditions) -> Iterator[ScoredMetric | Evidence]:
+    """How faithful each attribution method is to the model, whether its maps may be shown, and the maps to show."""
+    for scored in conditions.values():
+        if scored.examined is not None:
+            yield from _attributions(scored, scored.examined)
+
+
+def _attributions(scored: Scored, examined: Examined) -> Iterator[ScoredMetric | Evidence]:
+    name, size, images = scored.benchmark.name, scored.benchmark.size, examined.images
+    here: dict[str, Any] = {"n": len(images), "N": size, "protocol": examined.protocol}
+
+    def metric(metric: str, variant: str, estimate: Callable[..., Estimate], *inputs: object) -> ScoredMetric:
+        found = attempt(estimate, *inputs)
+        return ScoredMetric(scored, EvidenceKey(name, metric, variant=variant), found, size, examined.protocol)
+
+    absent = {method: why for image in images for method, why in image.inapplicable.items()}
+    for method, why in absent.items():
+        yield scored.evidence(f"{name}.attribution:{method}", class_=EvidenceClass.NOT_APPLICABLE, reason=why)
+    methods = [method for method in examined.options.methods if method not in absent]
+    objections = {method: objection(images, method) for method in methods}
+    passing: list[Any] = [METHODS[method] for method, why_not in objections.items() if why_not is None]
+    yield scored.evidence(f"{name}.attribution", class_=EvidenceClass.MEASURED, value=passing, **here)
+    for method, why_not in objections.items():
+        fields = here | {"value": why_not is None, "reason": why_not, "class_": EvidenceClass.MEASURED}
+        yield scored.evidence(f"{name}.attribution:{method}", **fields)
+        for share in SHARES:
+            yield metric("map-similarity", f"{method}+shuffled-{share}", map_similarity, images, method, share)
+    for ranking in (*methods, CENTRE, RANDOM):
+        for area in CURVES:
+            yield metric(area, ranking, auc, images, area, ranking)
+            for other in (RANDOM, CENTRE) if ranking in methods else ():
+                yield metric(area, f"{ranking}+minus-{other}", auc, images, area, ranking, other)
+    right = [image for image in images if image.label == image.predicted]
+    wrong = [image for image in images if image.label != image.predicted]
+    for which, part in (("", images), ("+right", right), ("+wrong", wrong)) if examined.boxes else ():
+        for method in (*methods, RANDOM):
+            yield metric("mass-in-box", method + which, mass_in_box, part, examined.boxes, method)
+    if examined.examples:
+        shown = list(examined.examples)
+        yield scored.evidence(f"{name}.attribution-examples", class_=EvidenceClass.MEASURED, value=shown, **here)
+    elif examined.not_shown:
+        why = examined.not_shown
+        yield scored.evidence(f"{name}.attribution-examples", class_=EvidenceClass.NOT_APPLICABLE, reason=why)
+
+
+_GROUPS: dict[str, Callable[[Conditions], Iterator[ScoredMetric | Evidence]]] = {
     "accuracy": accuracy_group,
     "calibration": calibration_group,
     "selective": partial(probability_group, "selective"),
@@ -530,6 +634,8 @@ _GROUPS: dict[str, Callable[[Conditions], Iterator[ScoredMetric]]] = {
     "shift": shift_group,
     "corruption": corruption_group,
     "adversarial": adversarial_group,
+    "confusion": confusion_group,
+    "attribution": attribution_group,
 }
 
 
@@ -548,11 +654,13 @@ def score(conditions: Conditions, metrics: Sequence[str], scored_from_others: Se
         scored_from_others: benchmarks without images of their own, such as ReaL.
     """
     labelled = {prefix: scored for prefix, scored in conditions.items() if not scored.benchmark.outliers}
-    scored = [metric for name in metrics for metric in _GROUPS[name](conditions if name == "ood" else labelled)]
+    scored: list[ScoredMetric | Evidence] = [
+        metric for name in metrics for metric in _GROUPS[name](conditions if name == "ood" else labelled)
+    ]
     if "accuracy" in metrics:
         for benchmark in scored_from_others:
             scored += real_group(conditions, benchmark)
-    return [to_evidence(metric) for metric in scored]
+    return [metric if isinstance(metric, Evidence) else to_evidence(metric) for metric in scored]
 
 
 def to_interval(estimate: Estimate) -> Interval | None:

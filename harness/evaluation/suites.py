@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 from harness.data.catalog import Benchmark, OwnBenchmark, benchmarks, get_benchmark, own_benchmark
 from harness.data.slicings import check_reference
 from harness.errors import HarnessError, UsageError, nearest, unknown_name
+from harness.examination.options import METHODS, ExaminationOptions
 from harness.files import FILE_NAME, shipped_folder
 from harness.labels.label_maps import LabelMap
 from harness.metrics.multiplicity import Correction
@@ -111,6 +112,8 @@ class Suite(_Strict):
     """Slices of one's own, as `--slices` takes them: a table, relative to the suite's file."""
     label_maps: dict[str, LabelMap] = {}
     """How a model's outputs are read in other classes, for data of one's own to name."""
+    examination: ExaminationOptions = ExaminationOptions()
+    """How attributions are made, where `metrics` asks for them."""
     published: tuple[PublishedValue, ...] = ()
     """What others have published on these benchmarks."""
     own: dict[str, Benchmark] = {}
@@ -248,6 +251,7 @@ _RECORDS: dict[str, tuple[type[BaseModel], ...]] = {
     "benchmarks": (SuiteBenchmark, OwnBenchmark),
     "label_maps": (LabelMap,),
     "slice_options": (SliceOptions,),
+    "examination": (ExaminationOptions,),
     "published": (PublishedValue,),
     "attacks": (AttackOptions,),
 }
@@ -300,6 +304,8 @@ def _check_names(suite: Suite, tree: yaml.Node | None, path: Path) -> None:
         raise fault(("metrics",), why, f"Known: {', '.join(METRIC_GROUPS)}.")
     for index, metric in enumerate(suite.metrics):
         check("metric", metric, METRIC_GROUPS, "metrics", index)
+    for index, method in enumerate(suite.examination.methods):
+        check("attribution method", method, METHODS, "examination", "methods", index)
     for index, measurement in enumerate(suite.measurements):
         check("measurement", measurement, MEASUREMENTS, "measurements", index)
     if ("adversarial" in suite.metrics) != (suite.attacks is not None):

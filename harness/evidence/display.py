@@ -42,6 +42,8 @@ def show_number(item: Evidence) -> str:
         return f"{item.value:,}"
     if isinstance(item.value, float):
         return _format(item.value, _decimals(item))
+    if isinstance(item.value, list) and any(isinstance(part, dict) for part in item.value):
+        return f"{len(item.value)} entries"
     if isinstance(item.value, list):
         return ", ".join(str(part) for part in item.value)
     if isinstance(item.value, dict):

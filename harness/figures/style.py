@@ -54,7 +54,7 @@ _STYLE: dict[Any, Any] = {
     "figure.facecolor": "white",
     "savefig.facecolor": "white",
 }
-_FALLBACK_FONTS = "Verdana, Arial, sans-serif"
+FALLBACK_FONTS = "Verdana, Arial, sans-serif"
 """For readers without DejaVu Sans; Verdana is as wide, Arial narrower, so text still fits."""
 
 
@@ -126,6 +126,11 @@ def without_drawing() -> Iterator[None]:
         _ARE_DRAWN.reset(token)
 
 
+def are_drawn() -> bool:
+    """Whether figures are wanted, not text alone."""
+    return _ARE_DRAWN.get()
+
+
 def svg(
     draw: Callable[[Figure], Sequence[Artist]],
     size: tuple[float, float],
@@ -142,7 +147,7 @@ def svg(
         described: the sentences of the text alternative, which the note ends.
         columns: of the legend; None for one row.
     """
-    if not _ARE_DRAWN.get():
+    if not are_drawn():
         return ""
     import matplotlib as mpl
     from matplotlib.figure import Figure
@@ -162,7 +167,7 @@ def svg(
         legend.get_title().set(fontsize=6.5, color=MUTED)
         buffer = io.StringIO()
         figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
-    svg = buffer.getvalue().replace("'DejaVu Sans'", f"'DejaVu Sans', {_FALLBACK_FONTS}")
+    svg = buffer.getvalue().replace("'DejaVu Sans'", f"'DejaVu Sans', {FALLBACK_FONTS}")
     alternative = f"<title>{escape(title)}</title>\n <desc>{escape('. '.join([*described, note]))}.</desc>"
     return re.sub(r"<svg ([^>]*)>", lambda tag: f'<svg role="img" {tag[1]}>\n {alternative}', svg, count=1)
 

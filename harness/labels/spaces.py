@@ -15,7 +15,7 @@ import hashlib
 import importlib.util
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
 from importlib.resources import files
@@ -148,6 +148,13 @@ def lemmas() -> dict[str, str]:
 def class_name(synset: str) -> str:
     """First lemma of a synset, for people to read; the id itself where it has none."""
     return lemmas().get(synset, synset).split(",")[0].strip()
+
+
+def unique_names(synsets: Sequence[str]) -> list[str]:
+    """Class names; those that several classes share (crane, maillot) with their synset."""
+    names = [class_name(synset) for synset in synsets]
+    shared = Counter(names)
+    return [f"{name} ({synset})" if shared[name] > 1 else name for name, synset in zip(names, synsets, strict=True)]
 
 
 @cache

@@ -20,6 +20,8 @@ METRIC_GROUPS = MappingProxyType(
         "corruption": "error of each corruption and severity, CE, mCE, relative mCE, un-normalised mean errors",
         "cues": "shape bias where shape and texture disagree, and the accuracy that hangs on the background",
         "adversarial": "accuracy under attack by norm and size, the median smallest perturbation, time",
+        "confusion": "the pairs of classes that are confused most often, and classes that are never predicted",
+        "attribution": "deletion and insertion AUC of attribution maps, their similarity with those of random weights",
         "shift": "accuracy drop from imagenet-val, and effective robustness where a baseline is published",
     }
 )

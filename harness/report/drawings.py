@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from harness.cards.examination import examinations
 from harness.cards.figures import card_figures, throughput_figure
 from harness.cards.slices import slice_figures, slice_results
 from harness.data.catalog import benchmarks
@@ -26,6 +27,8 @@ from harness.report.mistakes import ReferencePredictions
 _LINE_STEPS = 60
 _MOST_FIGURES = 30
 """Figures of single models, with which the page stays under 2 MB; the last model's are all drawn."""
+_MOST_SHEETS = 4
+"""Sheets of attribution maps, of about 150 kB each."""
 _MOST_THROUGHPUTS = 4
 """Models whose throughput by batch size is drawn."""
 
@@ -62,9 +65,21 @@ def drawings_of(
         "corruptions": corruptions,
         "slices": slices,
         "calibration": _reliability_figure(models, read) + _risk_figure(models, read),
+        "examination": _attribution_sheets(models),
         "costs": _cost_figures(models),
     }
     return drawings, undrawn
+
+
+def _attribution_sheets(models: Sequence[StoredModel]) -> list[Drawing]:
+    """The attribution maps of the first models that have some."""
+    sheets = [
+        Drawing(found.sheet.svg, model.name, found.benchmark.name)
+        for model in models
+        for found in examinations(model.ledger)
+        if found.sheet is not None
+    ]
+    return sheets[:_MOST_SHEETS]
 
 
 def _shift_figure(models: Sequence[StoredModel]) -> list[Drawing]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import base64
 import io
-from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -21,9 +20,10 @@ from harness.errors import HarnessError, MissingInputError
 from harness.evaluation.plan import Condition, open_condition
 from harness.evaluation.reader import StoredCondition, StoredModel, StoredPredictions, read_predictions
 from harness.evaluation.scoring import REFERENCE
-from harness.labels.spaces import class_name
+from harness.labels.spaces import unique_names
 from harness.metrics.accuracy import is_correct
 from harness.metrics.calibration import confidence
+from harness.metrics.confusion import confused_pairs
 from harness.metrics.types import MetricUnavailable
 from harness.progress import Reporter
 from harness.settings import Settings
@@ -165,9 +165,8 @@ class Thumbnails:
         if self._wanted is False:
             self._why["They were turned off."] = None
             return False
-        gated = benchmark.hub is not None and benchmark.hub.gated
-        if self._wanted is None and (gated or benchmark.licence.name is None):
-            why = "is gated" if gated else "has no stated licence"
+        why = benchmark.not_to_be_shown
+        if self._wanted is None and why is not None:
             self._why[f"{benchmark.name} {why}, so its images are left out unless --thumbnails asks for them."] = None
             return False
         return True
@@ -204,16 +203,13 @@ def mistakes_of(
     """
     predictions = stored.predictions
     space = condition.benchmark.space
-    names = _unique_names(space.classes)
+    names = unique_names(space.classes)
     correct = is_correct(predictions)
     wrong = np.flatnonzero(~correct & (predictions.label >= 0) & (predictions.top5[:, 0] >= 0))
-    label, answer = predictions.label[wrong].astype(np.int64), predictions.top5[wrong, 0].astype(np.int64)
-    pairs, counts = np.unique(label * len(space) + answer, return_counts=True)
-    per_class = np.bincount(predictions.label[predictions.label >= 0], minlength=len(space))
-    confusion = []
-    for at in np.lexsort((pairs, -counts))[:_PAIRS]:
-        true, predicted = divmod(int(pairs[at]), len(space))
-        confusion.append(ConfusionPair(names[true], names[predicted], int(counts[at]), int(per_class[true])))
+    confusion = [
+        ConfusionPair(names[pair.label], names[pair.predicted], pair.count, pair.of)
+        for pair in confused_pairs(predictions, _PAIRS)
+    ]
     sure, unavailable = None, None
     try:
         sure = confidence(predictions)
@@ -252,10 +248,3 @@ def _chosen(wrong: np.ndarray, label: np.ndarray, surest: int, room: int) -> lis
     turn = failures[failures["label"].isin(worst)].groupby("label").cumcount().sort_values(kind="stable")
     first = list(dict.fromkeys([*range(min(surest, len(wrong))), *turn.index, *range(len(wrong))]))[:room]
     return [int(wrong[at]) for at in sorted(first)]
-
-
-def _unique_names(synsets: Sequence[str]) -> list[str]:
-    """Class names; those that several classes share (crane, maillot) with their synset."""
-    names = [class_name(synset) for synset in synsets]
-    shared = Counter(names)
-    return [f"{name} ({synset})" if shared[name] > 1 else name for name, synset in zip(names, synsets, strict=True)]

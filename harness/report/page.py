@@ -28,6 +28,7 @@ _PARTS = (
     ("corruptions", "Corruptions and attacks"),
     ("slices", "Kinds of images"),
     ("calibration", "Calibration"),
+    ("examination", "What the model goes by"),
 )
 """Sections that consist of figures, in the order of the page."""
 

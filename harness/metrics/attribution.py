@@ -1,0 +1,152 @@
+"""Whether attribution maps say anything about a model: deletion and insertion, and what is left of them with random weights.
+
+A map ranks the cells of an image. Where it is faithful, removing the cells in that order lowers the probability of the answer
+soon, and adding them raises it soon (Petsiuk et al. 2018, "RISE", arXiv:1806.07421, section 4.3), sooner than in random order.
+A map that stays what it is when the weights are shuffled shows the image and not the model (Adebayo et al. 2018, "Sanity Checks
+for Saliency Maps", arXiv:1810.03292).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from scipy import stats
+
+from harness.metrics.intervals import LEVEL
+from harness.metrics.types import Estimate, FloatArray, MetricSpec, MetricUnavailable
+
+RANDOM, CENTRE = "random", "centre"
+"""Rankings that no method made: cells in random order, and those of a Gaussian around the image's centre."""
+SHARES = {"last": 0.0, "half": 0.5, "all": 1.0}
+"""Of the layers whose weights are shuffled, from the output: the last one alone, half of them, all."""
+MOST_SIMILAR = 0.5
+"""Rank correlation with the maps of random weights below which a map counts as one of the weights."""
+
+RANDOMLY = "their order is no better than a random one"
+WEIGHTLESS = "they are much the same with random weights"
+UNDECIDED = "there are too few images to tell"
+
+
+@dataclass(frozen=True)
+class ImageMaps:
+    """The attribution maps of one image, and how they did; by method, each map rows of cells with values from -1 to 1."""
+
+    sample_id: str
+    label: int
+    """Its class, -1 where the model has no output for it."""
+    predicted: int
+    """The class whose probability the curves are of."""
+    maps: dict[str, list[list[float]]]
+    """For the predicted class."""
+    true_maps: dict[str, list[list[float]]]
+    """For the true class; empty where that is the predicted one or has no output."""
+    deletion: dict[str, list[float]]
+    """Probability of the predicted class as more and more cells are removed; by method, `RANDOM` and `CENTRE`."""
+    insertion: dict[str, list[float]]
+    """The same as they are added."""
+    similarity: dict[str, list[float]] = field(default_factory=dict)
+    """Rank correlation of each map with that of shuffled weights, in the order of `SHARES`; empty where not looked at."""
+    inapplicable: dict[str, str] = field(default_factory=dict)
+    """Methods that this kind of network has no use for, with the reason."""
+
+
+def area(curve: Sequence[float]) -> float:
+    """Area under a curve from 0 to 1, by trapezoids.
+
+    >>> area([1.0, 0.5, 0.0])
+    0.5
+    """
+    values = np.asarray(curve, dtype=np.float64)
+    return float((values[1:] + values[:-1]).mean() / 2)
+
+
+def rank_correlation(first: FloatArray, other: FloatArray) -> float:
+    """Spearman's, of all cells of two maps; 0 where one of them is the same everywhere, and so ranks nothing."""
+    if np.ptp(first) == 0 or np.ptp(other) == 0:
+        return 0.0
+    return float(stats.spearmanr(first, other, axis=None).statistic)
+
+
+def mean(values: Sequence[float]) -> Estimate:
+    """A mean over images with Student's interval.
+
+    Raises:
+        MetricUnavailable: there is no image.
+    """
+    n = len(values)
+    if n == 0:
+        raise MetricUnavailable("No image was examined.")
+    centre = math.fsum(values) / n
+    if n < 2:
+        return Estimate(centre, None, None, LEVEL, "one image has no interval", n)
+    half = float(stats.t.ppf((1 + LEVEL) / 2, n - 1) * np.std(values, ddof=1) / math.sqrt(n))
+    return Estimate(centre, centre - half, centre + half, LEVEL, f"Student's t over {n} images", n, "student-t")
+
+
+CURVES: dict[str, tuple[Callable[[ImageMaps], dict[str, list[float]]], int]] = {
+    "deletion-auc": (lambda image: image.deletion, -1),
+    "insertion-auc": (lambda image: image.insertion, 1),
+}
+"""Metric by name: its curves, and the sign of what is better."""
+
+
+def auc(images: Sequence[ImageMaps], metric: str, ranking: str, minus: str | None = None) -> Estimate:
+    """Mean area under the curves of a ranking; or by how much it is above that of another, on the same images."""
+    curves, _ = CURVES[metric]
+    return mean(
+        [area(curves(i)[ranking]) - (area(curves(i)[minus]) if minus else 0.0) for i in images if ranking in curves(i)]
+    )
+
+
+def map_similarity(images: Sequence[ImageMaps], method: str, share: str) -> Estimate:
+    """Mean rank correlation of a method's maps with those of the same network after one of `SHARES` was shuffled."""
+    at = list(SHARES).index(share)
+    return mean([i.similarity[method][at] for i in images if method in i.similarity])
+
+
+def mass_in_box(images: Sequence[ImageMaps], boxes: Mapping[str, FloatArray], method: str) -> Estimate:
+    """Mean share, in percent, of what speaks for the predicted class that lies in the object's boxes.
+
+    Args:
+        boxes: by sample id, how much of each cell lies in a box; images without are left out.
+        method: `RANDOM` for the share of the image that boxes cover, which a map of equal cells has.
+    """
+    shares = []
+    for image in images:
+        if (box := boxes.get(image.sample_id)) is not None:
+            cells = np.ones_like(box) if method == RANDOM else np.clip(image.maps[method], 0, None)
+            shares += [100 * float((cells * box).sum() / cells.sum())] if cells.sum() > 0 else []
+    return mean(shares)
+
+
+def objection(images: Sequence[ImageMaps], method: str) -> str | None:
+    """Why a method's maps are not to be shown; None where nothing speaks against it.
+
+    Both areas have to be better than in random order by more than chance, at 95 % each, and the maps of all weights shuffled
+    have to be unlike, with the upper end of the interval below `MOST_SIMILAR`.
+    """
+    if not any(method in image.similarity for image in images):
+        return UNDECIDED
+    random_weights = map_similarity(images, method, "all")
+    gains = [(auc(images, metric, method, RANDOM), sign) for metric, (_, sign) in CURVES.items()]
+    if random_weights.high is None or any(gain.low is None for gain, _ in gains):
+        return UNDECIDED
+    if random_weights.high >= MOST_SIMILAR:
+        return WEIGHTLESS
+    better = [min(sign * float(gain.low or 0), sign * float(gain.high or 0)) > 0 for gain, sign in gains]
+    return None if all(better) else RANDOMLY
+
+
+METRICS = (
+    MetricSpec("attribution", "Attribution methods whose maps may be shown", group="attribution"),
+    MetricSpec("attribution-examples", "Examples of attribution maps", group="attribution"),
+    MetricSpec("deletion-auc", "Deletion AUC", higher_is_better=False, range=(-1, 1), decimals=3, group="attribution"),
+    MetricSpec("insertion-auc", "Insertion AUC", higher_is_better=True, range=(-1, 1), decimals=3, group="attribution"),
+    MetricSpec(
+        "map-similarity", "Similarity with random weights", higher_is_better=False, range=(-1, 1), group="attribution"
+    ),
+    MetricSpec("mass-in-box", "Attribution inside the object's box", unit="%", range=(0, 100), group="attribution"),
+)
