@@ -16,7 +16,7 @@ import itertools
 import json
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
@@ -253,6 +253,16 @@ def _listed(references: References) -> str:
     return "\n\n".join(["**References of the values filled in**", *parts]) if parts else ""
 
 
+def _heads(row: Sequence[str]) -> Iterator[str]:
+    """What heads a cell: the cells to its left, without values of other columns (`Stage 2 3`, `1k fine-tuning 30`)."""
+    for index, cell in enumerate(map(without_markers, row)):
+        is_value = index and re.search(r"(?:\d|%|\b(?:none|yes|no)|[–—-])\W*$", cell)
+        if re.search(r"[^\W\d_]", cell) and not (
+            is_value and not re.search("batch|resolution|size", cell, re.IGNORECASE)
+        ):
+            yield cell
+
+
 def _phrase(answer: Answer, following: str) -> Answer:
     """An answer as a phrase inside a sentence; where it needs sentences of its own, that it is not stated there.
 
@@ -371,7 +381,7 @@ class _Filler:
             section_text=self.section_texts.get(block.section, ""),
             parent=block.parent,
             in_code=block.kind in ("fence", "indented-code"),
-            row=tuple(cell for cell in map(without_markers, block.row) if re.search(r"[^\W\d_]", cell)),
+            row=tuple(_heads(block.row)),
             column=block.column if block.kind == "cell" else None,
             around=(flat.replace("[?]", ""), block.caption, *reversed(headings)),
         )

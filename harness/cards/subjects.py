@@ -87,7 +87,7 @@ class Subjects:
         keys = (*about.evidence, *about.metrics)
         if not any(re.match(r"documented\.(?:training|data|coco)|compute|imagenet|carbon", key) for key in keys):
             return []
-        heads = (*place.row, place.column or "") if place.column is not None else ()
+        heads = (*place.row[:1], place.column or "") if place.column is not None else ()
         texts = heads or ((place.label or "",) if place.label_is_own else (place.sentence.partition("[?]")[0],))
         titles = tuple(map(functools.partial(_without, about), texts))
         text = f"{' — '.join(titles)}: "

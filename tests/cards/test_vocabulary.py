@@ -83,6 +83,18 @@ def test_a_column_tells_the_checkpoint() -> None:
     assert cells(CONVNEXT, "drop path", columns) == ["0.1", "0.2"]
 
 
+def test_values_of_other_columns_head_nothing() -> None:
+    card = (
+        "| Knob | 1k fine-tuning at 224 | 22k stage | third |\n|---|---|---|---|\n"
+        f"| epochs | 30 | {M} | |\n| optimizer | AdamW | {M} | |\n\n"
+        f"| | Stage 1 | Stage 2 | Stage 3 |\n|---|---|---|---|\n| Blocks | 3 | 3 | {M} |\n| Channels | 128 | {M} | 512 |\n"
+    )
+    text = body(fill_card(card.encode(), model=CONVNEXT, ledger=None).text.decode())
+    assert "| epochs | 30 | 90 |" in text
+    assert "| Blocks | 3 | 3 | 27 |" in text
+    assert "| Channels | 128 | 256 | 512 |" in text
+
+
 def test_an_error_is_no_accuracy_and_the_source_is_asked() -> None:
     columns = "Error, top-1 (%) | Error, top-5 (%) | ImageNet-C mCE"
     assert cells(REGNET, "pycls model zoo", columns) == ["20.64", "5.336", "not published on ImageNet-C"]
