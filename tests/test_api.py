@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import hashlib
 import inspect
 import json
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
+from scipy.optimize import minimize_scalar
+from scipy.special import logsumexp
 from typer.testing import CliRunner
 
 import harness
@@ -188,6 +192,37 @@ class TestEvaluation:
         assert (table["correct"] == (table["top1"] == table["label"])).all()
         assert (table["target_logit"] <= table["top1_logit"]).all()
         assert table["file_name"].str.endswith(".jpg").all()
+
+    @pytest.mark.slow
+    def test_kept_logits_give_calibration_after_temperature_scaling(
+        self, evaluated: tuple[harness.Evaluation, Path], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        _, folder = evaluated
+        monkeypatch.setenv("HARNESS_HOME", str(folder / "home"))
+        monkeypatch.chdir(folder)
+        kept = harness.evaluate("efficientnet-lite0", "photographs.yaml", save_logits=True, offline=True)
+        found = {item.key.removeprefix("foolbox-imagenet-20."): item for item in kept.ledger}
+        fitted, scored = found["temperature"], found["nll:temperature-scaled"]
+        assert (fitted.n or 0) + (scored.n or 0) == 20
+        assert "--save-logits" in (scored.command or "")
+        logits = {}
+        for path in (folder / "home" / "predictions").rglob("*.parquet"):
+            table = pd.read_parquet(path)
+            if "logits" in table:
+                logits |= {
+                    i: (label, z) for i, label, z in zip(table.sample_id, table.label, table.logits, strict=True)
+                }
+        half = [i for i in logits if hashlib.sha256(f"fitted {i}".encode()).digest()[0] % 2 == 0]
+        assert len(half) == fitted.n
+
+        def loss(samples: list[str], temperature: float) -> float:
+            z = [logits[i][1].astype(float) / temperature for i in samples]
+            return float(np.mean([logsumexp(row) - row[logits[i][0]] for row, i in zip(z, samples, strict=True)]))
+
+        best = minimize_scalar(lambda t: loss(half, t), bounds=(0.05, 20), method="bounded", options={"xatol": 1e-6})
+        assert fitted.value == pytest.approx(best.x, rel=1e-4)
+        others = [i for i in logits if i not in half]
+        assert scored.value == pytest.approx(loss(others, fitted.number), rel=1e-4)
 
     def test_only_the_samples_of_this_evaluation_count(
         self, evaluated: tuple[harness.Evaluation, Path], monkeypatch: pytest.MonkeyPatch
