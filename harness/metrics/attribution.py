@@ -70,8 +70,8 @@ def rank_correlation(first: FloatArray, other: FloatArray) -> float:
     return float(stats.spearmanr(first, other, axis=None).statistic)
 
 
-def mean(values: Sequence[float]) -> Estimate:
-    """A mean over images with Student's interval.
+def mean(values: Sequence[float], low: float = -1.0, high: float = 1.0) -> Estimate:
+    """A mean over images with Student's interval, as far as it lies between the least and the most that a value can be.
 
     Raises:
         MetricUnavailable: there is no image.
@@ -83,7 +83,9 @@ def mean(values: Sequence[float]) -> Estimate:
     if n < 2:
         return Estimate(centre, None, None, LEVEL, "one image has no interval", n)
     half = float(stats.t.ppf((1 + LEVEL) / 2, n - 1) * np.std(values, ddof=1) / math.sqrt(n))
-    return Estimate(centre, centre - half, centre + half, LEVEL, f"Student's t over {n} images", n, "student-t")
+    return Estimate(
+        centre, max(low, centre - half), min(high, centre + half), LEVEL, f"Student's t over {n} images", n, "student-t"
+    )
 
 
 CURVES: dict[str, tuple[Callable[[ImageMaps], dict[str, list[float]]], int]] = {
@@ -119,7 +121,7 @@ def mass_in_box(images: Sequence[ImageMaps], boxes: Mapping[str, FloatArray], me
         if (box := boxes.get(image.sample_id)) is not None:
             cells = np.ones_like(box) if method == RANDOM else np.clip(image.maps[method], 0, None)
             shares += [100 * float((cells * box).sum() / cells.sum())] if cells.sum() > 0 else []
-    return mean(shares)
+    return mean(shares, 0.0, 100.0)
 
 
 def objection(images: Sequence[ImageMaps], method: str) -> str | None:
@@ -135,7 +137,7 @@ def objection(images: Sequence[ImageMaps], method: str) -> str | None:
     if random_weights.high is None or any(gain.low is None for gain, _ in gains):
         return UNDECIDED
     if random_weights.high >= MOST_SIMILAR:
-        return WEIGHTLESS
+        return WEIGHTLESS if random_weights.value >= MOST_SIMILAR else UNDECIDED
     better = [min(sign * float(gain.low or 0), sign * float(gain.high or 0)) > 0 for gain, sign in gains]
     return None if all(better) else RANDOMLY
 

@@ -81,6 +81,13 @@ def test_maps_are_shown_where_nothing_speaks_against_them(fields: dict[str, floa
     assert objection(several(**fields), "map") == why
 
 
+def test_few_images_that_differ_decide_nothing_and_no_interval_leaves_what_is_possible() -> None:
+    images = [record(deletion=0.1, insertion=0.9, similarity=value) for value in (-0.6, 0.8)]
+    found = map_similarity(images, "map", "all")
+    assert (found.low, found.high) == (-1, 1)  # Student's is ± 8.9 with two images
+    assert objection(images, "map") == UNDECIDED
+
+
 def test_one_image_decides_nothing() -> None:
     assert objection([record(deletion=0.1, insertion=0.9, similarity=0.0)], "map") == UNDECIDED
     with pytest.raises(MetricUnavailable):
