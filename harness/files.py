@@ -13,9 +13,12 @@ import os
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, TypeVar
 
 from harness.errors import HarnessError
+from harness.progress import Reporter
+
+_T = TypeVar("_T")
 
 FILE_NAME = r"[A-Za-z0-9][\w.+-]{0,99}"
 """What a name that becomes the name of a file or folder must match as a whole; it can't lead elsewhere."""
@@ -81,6 +84,45 @@ def write_bytes(path: Path, data: bytes) -> None:
         file.write(data)
 
     atomic_write(path, write)
+
+
+def read_kept(
+    path: Path, parse: Callable[[bytes], _T], *, again: str, report: Callable[[str], None] | None = None
+) -> _T | None:
+    """What the store keeps in a file; None where it isn't there, or is damaged: that one is set aside, and said.
+
+    Args:
+        parse: gives what the bytes say; for bytes that are no such file it raises what Python or pydantic raise for them.
+        again: what becomes of it, for the message: "it is chosen again".
+        report: takes the message; stderr without it.
+    """
+    try:
+        return parse(path.read_bytes())
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except OSError as error:
+        why = error.strerror or str(error)
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError, HarnessError) as error:
+        why = (str(error).splitlines() or [type(error).__name__])[0]
+    set_aside(path, why, again=again, report=report)
+    return None
+
+
+def set_aside(path: Path, why: str, *, again: str, report: Callable[[str], None] | None = None) -> None:
+    """Rename a damaged file of the store to NAME.damaged, and say so; see `read_kept` for the arguments.
+
+    Raises:
+        HarnessError: it can't be renamed.
+    """
+    aside = path.with_suffix(".damaged")
+    try:
+        path.replace(aside)
+    except FileNotFoundError:  # another process was faster
+        return
+    except OSError as error:
+        message = f"{path} is damaged ({why}), and it can't be moved: {error.strerror}."
+        raise HarnessError(message, remedy=f"Delete it, then repeat the command: {again}.") from error
+    (report or Reporter().note)(f"{path} was damaged ({why}). It is kept as {aside.name}; {again}.")
 
 
 def _sync_folder(folder: Path) -> None:

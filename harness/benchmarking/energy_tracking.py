@@ -16,13 +16,13 @@ from typing import Any
 
 import torch
 from filelock import FileLock, Timeout
-from pydantic import TypeAdapter, ValidationError
+from pydantic import TypeAdapter
 
 from harness.benchmarking import results
 from harness.benchmarking.energy import EnergyUse, Meter, merged, meters_for
 from harness.benchmarking.results import Provenance
 from harness.evidence import Evidence
-from harness.files import make_folder, write_text
+from harness.files import make_folder, read_kept, write_text
 
 _IDLE_SECONDS = 2.0
 _LEFT_OUT = "loading the model, opening the data, attacks and scoring; work that a kill threw away"
@@ -50,11 +50,12 @@ class RunEnergy:
         self._running = False
         make_folder(journal.parent)
         self._lock = FileLock(journal.with_suffix(".lock"))
-        # Where another process has the lock or the file is no journal, earlier images count as stored before, which the
-        # evidence says.
-        with suppress(Timeout, OSError, ValidationError):
+        # Without a journal, or where another process has its lock, earlier images count as stored before, which the evidence
+        # says.
+        with suppress(Timeout, OSError):
             self._lock.acquire(timeout=0)
-            self._earlier = _JOURNAL.validate_json(journal.read_bytes()).get("parts", [])
+            again = "the energy of earlier starts is not counted"
+            self._earlier = (read_kept(journal, _JOURNAL.validate_json, again=again) or {}).get("parts", [])
 
     def begin(self) -> None:
         """Work begins, if it has not begun: the meters count from here."""

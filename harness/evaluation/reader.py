@@ -29,7 +29,7 @@ from harness.models.registry import registered, resolve
 from harness.progress import Reporter
 from harness.settings import FILTERS, Settings
 from harness.store.ledgers import ledger_path, stored_names
-from harness.store.predictions import PredictionKey, PredictionStore, read_label_space
+from harness.store.predictions import PredictionKey, PredictionStore, noted_key, read_label_space
 
 _PROTOCOL = re.compile(r"tf32|bf16|fp16|no-jpeg|seed-\d+|img-\d+|crop-[\d.]+|" + "|".join(FILTERS))
 """Variants of an evidence key that mean other predictions, not another reading of the same ones."""
@@ -133,9 +133,8 @@ def _stored_condition(home: Path, item: Evidence, known: Mapping[str, Benchmark]
     place = f"{of}/{benchmark.name}/{item.name.condition or CLEAN}/{last}/protocol.json"
     for path in sorted((home / "predictions").glob(place)):
         try:
-            record = json.loads(path.read_text(encoding="utf-8"))
-            key = PredictionKey(record["weights"], record["benchmark"], record["condition"], record["protocol"])
-        except (OSError, ValueError, KeyError):
+            key = noted_key(json.loads(path.read_bytes()))
+        except (OSError, ValueError, KeyError, TypeError):  # the next run makes it anew
             continue
         if key.digest.startswith(pointer) or key.weights.startswith(f"imported-{pointer}"):
             return StoredCondition(benchmark, item.name.condition, key, item)

@@ -236,19 +236,22 @@ def evaluate_model(
         named = str(output).replace("{model}", spec.name).replace("{suite}", loaded.name)
         folder = make_folder(Path(named))
     result = run_suite(chosen, loaded, settings, Reporter(), confirm=confirm)
-    merge_into_store(settings.home, result.ledger, accuracies_per_gmac)
     done = Evaluation(result.ledger, result.exit_code, result.plan.settings, result.plan, result.failed, folder)
-    record_run(
-        settings.home,
-        suite=loaded.name,
-        model=result.plan.model.spec.reference,
-        model_name=done.name,
-        limit=settings.limit,
-        exit_code=int(result.exit_code),
-        measured=sum(item.class_ is EvidenceClass.MEASURED for item in result.ledger),
-        pending=sum(item.class_ is EvidenceClass.PENDING for item in result.ledger),
-        output=str(folder.resolve()) if folder is not None else "",
-    )
+    try:
+        merge_into_store(settings.home, result.ledger, accuracies_per_gmac)
+        record_run(
+            settings.home,
+            suite=loaded.name,
+            model=result.plan.model.spec.reference,
+            model_name=done.name,
+            limit=settings.limit,
+            exit_code=int(result.exit_code),
+            measured=sum(item.class_ is EvidenceClass.MEASURED for item in result.ledger),
+            pending=sum(item.class_ is EvidenceClass.PENDING for item in result.ledger),
+            output=str(folder.resolve()) if folder is not None else "",
+        )
+    except HarnessError as error:  # such as a store that may only be read: what was computed is not lost for that
+        Reporter().note(f"This run's evidence is not kept in the store {settings.home}: {error}")
     if folder is not None:
         done.save(folder)
     return done

@@ -18,10 +18,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
 
 from harness.errors import ExitCode, HarnessError, MissingInputError, UsageError
-from harness.files import write_text
+from harness.files import read_kept, write_text
 from harness.labels.outputs import OutputLabels, UnprovenLabelsError, declared_outputs, prove_outputs
 from harness.labels.spaces import OWN
 from harness.models.preprocessing import Preprocessing
@@ -125,10 +125,8 @@ def known_identity(
     spec: ModelSpec, found: CheckpointFiles, *, label_space: Labels, cache: Path, change: InputChange = AS_STATED
 ) -> ModelIdentity | None:
     """What an earlier load of the same files found out, or None. Imports no torch."""
-    try:
-        return ModelIdentity.model_validate_json(_identity_path(spec, found, label_space, cache, change).read_bytes())
-    except (OSError, ValidationError):  # absent, or a format of another version: the model is loaded again
-        return None
+    path = _identity_path(spec, found, label_space, cache, change)
+    return read_kept(path, ModelIdentity.model_validate_json, again="the model is loaded again")
 
 
 def load_model(

@@ -7,25 +7,21 @@ import json
 from pathlib import Path
 from typing import Any
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import TypeAdapter
 
-from harness.errors import HarnessError
-from harness.files import write_text
+from harness.files import read_kept, write_text
 from harness.runtime.choosing import Choice
 
 _CHOICES = TypeAdapter(Choice)
 
 
 def remembered_choice(home: Path, made_for: list[Any]) -> Choice | None:
-    """What was chosen earlier for the same question; None where nothing was, or where the note can't be read.
+    """What was chosen earlier for the same question; None where nothing was.
 
     Args:
         made_for: all that the choice depends on, plain values.
     """
-    try:
-        return _CHOICES.validate_json(_path(home, made_for).read_bytes())
-    except (OSError, ValidationError, HarnessError):
-        return None
+    return read_kept(_path(home, made_for), _CHOICES.validate_json, again="it is chosen again")
 
 
 def remember_choice(home: Path, made_for: list[Any], choice: Choice) -> None:

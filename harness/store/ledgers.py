@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from filelock import FileLock
 
+from harness.errors import HarnessError
 from harness.evidence import Evidence, Ledger
-from harness.files import make_folder
+from harness.files import make_folder, read_kept
 
 
 def ledger_path(home: Path, model_name: str) -> Path:
@@ -34,14 +36,13 @@ def merge_into_store(
     """
     path = ledger_path(home, str(ledger.model["name"]))
     make_folder(path.parent)
-    with FileLock(path.with_suffix(".lock")):
-        merged, base = ledger, Ledger.load(path) if path.exists() else None
+    with _locked(path.with_suffix(".lock")):
+        merged, base = ledger, _kept(path)
         now = ledger.model.get("weights")
         before = base.model.get("weights") if base is not None else None
         if base is not None and before is not None and now is not None and before != now:
             base.save(_of_weights(path, before))
-            earlier = _of_weights(path, now)
-            base = Ledger.load(earlier) if earlier.exists() else None
+            base = _kept(_of_weights(path, now))
         if base is not None:
             model = ledger.model if now is not None else base.model
             benchmarks = base.benchmarks | ledger.benchmarks
@@ -52,6 +53,29 @@ def merge_into_store(
             merged.add(derive(merged))
         merged.save(path)
     return path
+
+
+def _kept(path: Path) -> Ledger | None:
+    again = (
+        "this run's evidence is written anew; repeat the other runs of `harness list runs`, which compute nothing anew"
+    )
+    return read_kept(path, Ledger.model_validate_json, again=again)
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    lock = FileLock(path)
+    try:
+        lock.acquire()
+    except OSError as error:
+        message = f"Can't lock {path}: {error.strerror or error}."
+        raise HarnessError(
+            message, remedy="Remove it if it isn't a file; make its folder one that you may write to."
+        ) from error
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def _of_weights(path: Path, weights: str) -> Path:

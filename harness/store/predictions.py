@@ -27,8 +27,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from harness.errors import HarnessError
-from harness.files import write_bytes, write_text
+from harness.files import read_kept, set_aside, write_bytes, write_text
 from harness.metrics.types import TOP, LabelSpacePredictions
 from harness.runtime.rows import ShardRows
 
@@ -57,6 +56,11 @@ class PredictionKey:
         return home / "predictions" / self.weights[:16] / self.benchmark / self.condition / self.digest[:16]
 
 
+def noted_key(described: Mapping[str, Any]) -> PredictionKey:
+    """The key that a protocol.json tells of. Raises KeyError, TypeError for one that tells of none."""
+    return PredictionKey(*(described[name] for name in ("weights", "benchmark", "condition", "protocol")))
+
+
 _COLUMNS = {
     "label": pa.int32(),
     "target_logit": pa.float32(),
@@ -67,6 +71,16 @@ _COLUMNS = {
 }
 """Fields of predictions in one label space, each a column."""
 _SAMPLE = ["sample_id", "digest", "label"]
+_OF_SAMPLES = {"sample_id": pa.string(), "digest": pa.string(), "label": pa.int32(), "error": pa.string()}
+_AGAIN = "its images are run again"
+
+
+def _is_shard(schema: pa.Schema) -> bool:
+    """Whether these are the columns of predictions."""
+    spaces = [name.removesuffix(".top5") for name in schema.names if name.endswith(".top5")]
+    wanted = _OF_SAMPLES | {f"{name}.{field}": kind for name in spaces for field, kind in _COLUMNS.items()}
+    there = {field.name: field.type for field in schema if field.name != "logits"}
+    return bool(spaces) and there == wanted
 
 
 def _column(values: np.ndarray | None, kind: pa.DataType, length: int) -> pa.Array:
@@ -140,8 +154,7 @@ class PredictionStore:
         folder = key.folder(self.home)
         described = folder / "protocol.json"
         if not described.exists():
-            record = {"schema": STORE_SCHEMA, **asdict(key), "made_on": dict(made_on)}
-            write_text(described, json.dumps(record, indent=2, sort_keys=True) + "\n")
+            self._note(described, key, made_on)
         samples = zip(rows.sample_id, rows.digest, rows.label, strict=True)
         names = "\n".join(f"{sample_id} {digest} {label}" for sample_id, digest, label in samples)
         buffer = io.BytesIO()
@@ -161,12 +174,25 @@ class PredictionStore:
         return table.filter(pa.array(~repeated)) if repeated.any() else table
 
     def made_on(self, key: PredictionKey) -> dict[str, Any]:
-        """Device and versions of the run that first wrote under this key; empty where that was not noted."""
-        try:
-            described = json.loads((key.folder(self.home) / "protocol.json").read_text(encoding="utf-8"))
-        except (OSError, ValueError):
-            return {}
-        return dict(described.get("made_on", {}))
+        """Device and versions of the run that first wrote under this key; empty where that was not noted. A note that is
+        damaged, or that tells of another key than its folder is named after, is written anew."""
+
+        def parse(data: bytes) -> dict[str, Any]:
+            described = json.loads(data)
+            if noted_key(described) != key:
+                raise ValueError("it tells of another protocol")
+            return dict(described["made_on"])
+
+        path = key.folder(self.home) / "protocol.json"
+        again = "it is written anew, without the device and the versions that made the predictions"
+        made_on = read_kept(path, parse, again=again, report=self._report)
+        if made_on is None and path.parent.is_dir():
+            self._note(path, key, {})
+        return made_on or {}
+
+    def _note(self, path: Path, key: PredictionKey, made_on: Mapping[str, Any]) -> None:
+        record = {"schema": STORE_SCHEMA, **asdict(key), "made_on": dict(made_on)}
+        write_text(path, json.dumps(record, indent=2, sort_keys=True) + "\n")
 
     def stored(self, key: PredictionKey) -> set[tuple[str, str, int]]:
         """(sample id, digest, label) of every stored row."""
@@ -195,27 +221,16 @@ class PredictionStore:
             except FileNotFoundError:  # another process put it aside since the folder was listed
                 continue
             except OSError as error:
-                self._put_aside(path, error.strerror or str(error))
+                set_aside(path, error.strerror or str(error), again=_AGAIN, report=self._report)
                 continue
             if _checksum(data) != path.stem.rpartition("-")[2]:
-                self._put_aside(path, "its content is not what was written")
+                set_aside(path, "its content is not what was written", again=_AGAIN, report=self._report)
                 continue
-            yield pq.read_table(pa.BufferReader(data), columns=list(columns) if columns else None)
-
-    def _put_aside(self, path: Path, why: str) -> None:
-        aside = path.with_suffix(".damaged")
-        try:
-            path.replace(aside)
-        except FileNotFoundError:  # another process was faster
-            return
-        except OSError as error:
-            raise HarnessError(
-                f"The stored shard {path} is damaged ({why}), and it can't be moved: {error.strerror}.",
-                remedy="Delete that file, then repeat the command: only its images are run again.",
-            ) from error
-        self._report(
-            f"The stored shard {path} was damaged ({why}). It is kept as {aside.name}; its images are run again."
-        )
+            table = pq.read_table(pa.BufferReader(data))
+            if not _is_shard(table.schema):
+                set_aside(path, "its columns are not those of predictions", again=_AGAIN, report=self._report)
+                continue
+            yield table.select(list(columns)) if columns else table
 
 
 @dataclass(frozen=True)

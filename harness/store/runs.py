@@ -7,9 +7,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from harness.files import write_text
+from pydantic import TypeAdapter
+
+from harness.files import read_kept, write_text
 
 FIELDS = ("finished", "suite", "model", "limit", "measured", "pending", "exit_code", "output")
+_RECORD = TypeAdapter(dict[str, Any])
 
 
 def record_run(home: Path, *, suite: str, model: str, model_name: str, **more: Any) -> Path:
@@ -28,12 +31,10 @@ def record_run(home: Path, *, suite: str, model: str, model_name: str, **more: A
 
 
 def recorded_runs(home: Path) -> list[dict[str, Any]]:
-    """The records, newest first; one that can't be read says so."""
+    """The records, newest first; one that is damaged is set aside."""
     records = []
     for path in sorted((home / "runs").glob("*.json"), reverse=True):
-        try:
-            record = json.loads(path.read_text(encoding="utf-8"))
-        except (OSError, ValueError):
-            record = {"finished": f"unreadable: {path.name}"}
-        records.append({field: record.get(field, "") for field in FIELDS})
+        record = read_kept(path, _RECORD.validate_json, again="that run is no longer listed")
+        if record is not None:
+            records.append({field: record.get(field, "") for field in FIELDS})
     return records
