@@ -122,7 +122,8 @@ def set_aside(path: Path, why: str, *, again: str, report: Callable[[str], None]
     except OSError as error:
         message = f"{path} is damaged ({why}), and it can't be moved: {error.strerror}."
         raise HarnessError(message, remedy=f"Delete it, then repeat the command: {again}.") from error
-    (report or Reporter().note)(f"{path} was damaged ({why}). It is kept as {aside.name}; {again}.")
+    told = report if report is not None else Reporter().note
+    told(f"{path} was damaged ({why}). It is kept as {aside.name}; {again}.")
 
 
 def _sync_folder(folder: Path) -> None:
