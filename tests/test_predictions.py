@@ -260,7 +260,7 @@ class TestDamage:
         with pytest.raises(HarnessError, match="is damaged") as caught:
             store.read(KEY)
         assert f"{path}" in str(caught.value)
-        assert "Delete that file" in str(caught.value)
+        assert "Delete it, then repeat" in str(caught.value)
 
     def test_an_unreadable_note_of_the_machine_is_no_note(self, store: PredictionStore, tmp_path: Path) -> None:
         store.write(KEY, shard(1), {"device": "cpu"})
