@@ -113,5 +113,5 @@ def _cost_point(item: Evidence, cost: str) -> Point:
 
 
 def _machine(hardware: Mapping[str, Any]) -> str:
-    threads = "" if hardware.get("gpu") else f", {hardware.get('threads')} thread(s)"
+    threads = "" if hardware.get("gpu") else f", {hardware.get('threads')} threads"
     return f"{hardware.get('gpu') or hardware.get('cpu')}{threads}"
