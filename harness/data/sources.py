@@ -27,7 +27,12 @@ from harness.labels.spaces import SYNSET, LabelSpace, enumerated
 if TYPE_CHECKING:
     import pandas as pd
 
-IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff"})
+IMAGE_SUFFIXES = frozenset(
+    {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm", ".jfif", ".avif"}
+)
+
+CLASS_COLUMNS = ("label", "labels", "wnid", "synset", "class", "class_name", "name")
+"""Columns of tables that say what an image shows, as a class index, a synset or a name."""
 
 WHOLE_FILE = -1
 """Length of an entry that is a file of its own."""
@@ -190,7 +195,7 @@ def checked_class(value: str | int, space: LabelSpace, where: str) -> int:
         message = f"{where}: {several} are both called '{value}', so the name doesn't say which class it is."
         raise HarnessError(message, remedy="Name the class by its synset.")
     message = (
-        f"{where}: {value} is not one of the {len(space):,} classes of {space.name} ({enumerated(space.classes)})."
+        f"{where}: {value} is not one of the {len(space):,} classes of {space.owner} ({enumerated(space.classes)})."
     )
     remedy = "Give the copy that belongs to this benchmark, or remove what isn't part of it."
     raise HarnessError(message, remedy=remedy)
@@ -204,7 +209,7 @@ def class_of_each(names: Sequence[str], space: LabelSpace, where: str) -> dict[s
     unknown = [name for name in names if not space.find(name)]
     if unknown:
         raise HarnessError(
-            f"{where}: {enumerated(unknown)} {'are no classes' if len(unknown) > 1 else 'is no class'} of {space.name}, "
+            f"{where}: {enumerated(unknown)} {'are no classes' if len(unknown) > 1 else 'is no class'} of {space.owner}, "
             f"which has {len(space):,}: {enumerated(space.classes, 10)}.",
             remedy="Rename them as the classes are called, or remove what isn't part of the data.",
         )
@@ -222,7 +227,7 @@ def checked_index(value: int, space: LabelSpace, where: str) -> int:
     if 0 <= value < len(space):
         return value
     hint = " The labels seem to count from 1; they must count from 0." if value == len(space) else ""
-    message = f"{where}: label {value} is outside 0 to {len(space) - 1}, the classes of {space.name}.{hint}"
+    message = f"{where}: label {value} is outside 0 to {len(space) - 1}, the classes of {space.owner}.{hint}"
     raise HarnessError(message, remedy="Give the copy that belongs to this benchmark, or mend its labels.")
 
 
@@ -238,7 +243,7 @@ def refuse_bare_numbers(space: LabelSpace, where: str) -> None:
         remedy = f"Name the classes ({enumerated(space.classes, 3)}), or list them in their order as `classes` in a suite file."
     raise HarnessError(
         f"{where}: the classes are only numbered, and a number doesn't say which of the {len(space)} classes of "
-        f"{space.name} it means: {means}.",
+        f"{space.owner} it means: {means}.",
         remedy=remedy,
     )
 

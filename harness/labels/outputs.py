@@ -30,7 +30,7 @@ class UnprovenLabelsError(HarnessError):
         super().__init__(
             message,
             remedy="If you know the order of the outputs, say it with --labels: the name of a label space "
-            f"({', '.join(LABEL_SPACES)}, or one of them followed by +background), or every class in the order of the outputs.",
+            f"({', '.join(LABEL_SPACES)}, or one of them followed by +background), or every class in the order of the outputs (of a single output that says yes or no: first what no means).",
             exit_code=ExitCode.MISSING,
         )
 
@@ -63,12 +63,14 @@ def declared_outputs(stated: str | Sequence[str], num_outputs: int, *, proof: st
     """The outputs of a model whose labels are stated (by the user, or by a cited source).
 
     `stated` is a label space, or one followed by "+background" for a head with a background class at index 0; or the
-    classes themselves, one an output.
+    classes themselves, one an output; two for a single output that says yes or no, first what no means.
 
     Raises HarnessError: unknown space, names that prove nothing, or another number of them than `num_outputs`.
     """
     if not isinstance(stated, str):
-        if len(stated) != num_outputs:
+        if num_outputs == 1 and len(stated) == 2:
+            proof = f"{proof}; the one output is read as the log-odds of {stated[1]} against {stated[0]}"
+        elif len(stated) != num_outputs:
             message = (
                 f"The model has {num_outputs:,} outputs, but {len(stated):,} labels are given: {enumerated(stated)}."
             )
@@ -176,8 +178,7 @@ def prove_outputs(names: Sequence[str], note: str | None = None) -> OutputLabels
 def _own_classes(names: Sequence[str], note: str) -> OutputLabels:
     """Outputs that stand for classes of the model's own, by their names."""
     if len(names) < 2:
-        message = f"The checkpoint names {len(names)} classes; a classifier chooses among two or more."
-        raise UnprovenLabelsError(message)
+        raise UnprovenLabelsError("The checkpoint names one class, and nothing says what its absence means.")
     unnamed = [name for name in names if not name.strip() or _PLACEHOLDER.fullmatch(name.strip())]
     if unnamed:
         message = (

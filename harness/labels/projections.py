@@ -62,12 +62,12 @@ def project(labels: OutputLabels, space: LabelSpace, name: str, read_in: LabelSp
     present = int((columns >= 0).sum())
     if present == 0:
         raise UnprovenLabelsError(
-            f"None of the {len(read_in):,} classes of {read_in.name} ({enumerated(read_in.classes, 3)}) is among the "
+            f"None of the {len(read_in):,} classes of {read_in.owner} ({enumerated(read_in.classes, 3)}) is among the "
             f"model's {len(labels):,} outputs ({enumerated(outputs.classes, 3)})."
         )
     label_map = np.array([read_in.index(s) if s in read_in else -1 for s in space.classes], dtype=np.int64)
     how = "synset" if all(map(SYNSET.fullmatch, read_in.classes)) else "name"
-    proof = f"{present:,} of {len(read_in):,} classes of {read_in.name} found by {how}; {labels.proof}"
+    proof = f"{present:,} of {len(read_in):,} classes of {read_in.owner} found by {how}; {labels.proof}"
     return LabelSpaceProjection(name, columns, label_map, proof)
 
 

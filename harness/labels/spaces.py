@@ -14,6 +14,7 @@ import gzip
 import hashlib
 import importlib.util
 import re
+import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -29,8 +30,9 @@ OWN = "own"
 
 
 def folded(name: str) -> str:
-    """A class name without what spellings of it differ in: case, and spaces, _ or - between words."""
-    return re.sub(r"[\s_\-]+", " ", name).strip().casefold()
+    """A class name without what spellings of it differ in: case, what stands between words (spaces, _, -, or a / that no folder
+    can have), and how accents are stored (macOS takes letters apart)."""
+    return re.sub(r"[\s_\-/]+", " ", unicodedata.normalize("NFC", name)).strip().casefold()
 
 
 def enumerated(names: Iterable[str], most: int = 5) -> str:
@@ -49,6 +51,11 @@ class LabelSpace:
     """Each a synset; or a name, where it is none of WordNet's."""
     numbered: bool = False
     """Whether a bare number says which class it is, since one order of the classes is fixed."""
+
+    @property
+    def owner(self) -> str:
+        """Whose classes they are, in a sentence."""
+        return "the model" if self.name in (OWN, "custom") else self.name
 
     def __len__(self) -> int:
         return len(self.classes)

@@ -143,9 +143,11 @@ def load_model(
     with _quiet_libraries():
         built = spec.checkpoint.build(spec, found)
     labels = _labels(spec, built, label_space)
+    labels = replace(labels, proof=labels.proof + built.remark)
     loaded = identified(spec, built, labels, size=found.size(), revision=found.revision)
     if change != AS_STATED:
         loaded = _with_input(loaded, built.preprocessing.changed(*change))
+    _check_input(loaded)
     write_text(
         _identity_path(spec, found, label_space, cache, change), loaded.identity.model_dump_json(indent=1) + "\n"
     )
@@ -170,7 +172,7 @@ def identified(
         weights=weights_fingerprint(built.core.state_dict()),
         checkpoint_bytes=size,
         parameters=sum(p.numel() for p in built.core.parameters()),
-        outputs=built.outputs,
+        outputs=len(labels),
         convolutional=any(isinstance(part, torch.nn.Conv2d) for part in built.core.modules()),
         preprocessing=_plain(built.preprocessing),
         preprocessing_origin=built.preprocessing.origin,
@@ -178,7 +180,8 @@ def identified(
         label_proof=labels.proof,
         classes=labels.classes if labels.space.startswith(("custom", OWN)) else None,
     )
-    return LoadedModel(identity, LogitsOnly(built.core).eval())
+    is_binary = (built.outputs, len(labels)) == (1, 2)
+    return LoadedModel(identity, LogitsOnly(built.core, is_binary=is_binary).eval())
 
 
 def _plain(preprocessing: Preprocessing) -> Preprocessing:
@@ -187,19 +190,25 @@ def _plain(preprocessing: Preprocessing) -> Preprocessing:
 
 
 def _with_input(loaded: LoadedModel, preprocessing: Preprocessing) -> LoadedModel:
-    import torch
-
-    height, width = preprocessing.crop
-    try:
-        with torch.no_grad():
-            loaded.module(torch.zeros(1, 3, height, width))
-    except (RuntimeError, ValueError, AssertionError) as error:
-        message = f"{loaded.identity.title} can't take images of {width}×{height} pixels: {' '.join(str(error).split())[:200]}"
-        raise UsageError(
-            message, remedy="Leave --img-size out, or choose a size that its architecture allows."
-        ) from error
     update = {"preprocessing": _plain(preprocessing), "stated": loaded.identity.preprocessing}
     return replace(loaded, identity=loaded.identity.model_copy(update=update))
+
+
+def _check_input(loaded: LoadedModel) -> None:
+    """Raises UsageError: the network can't take the images that its preprocessing makes."""
+    import torch
+
+    identity = loaded.identity
+    height, width = identity.preprocessing.crop
+    try:
+        with torch.no_grad():
+            loaded.module(torch.zeros(1, 3, height, width, dtype=next(loaded.module.parameters()).dtype))
+    except (RuntimeError, ValueError, AssertionError) as error:
+        message = f"{identity.title} can't take images of {width}×{height} pixels: {' '.join(str(error).split())[:200]}"
+        remedy = "Leave --img-size out, or choose a size that its architecture allows."
+        if identity.stated is None:
+            remedy = f"Mend the size in {identity.preprocessing_origin}, or give the right one with --img-size."
+        raise UsageError(message, remedy=remedy) from error
 
 
 def build_architecture(spec: ModelSpec, *, seed: int = 0) -> torch.nn.Module:

@@ -61,6 +61,8 @@ class BuiltModel:
     """The label names that the checkpoint carries, one an output."""
     note: str | None = None
     """What a reader of a proof by these names should know."""
+    remark: str = ""
+    """What a reader of its predictions must know, after the proof of its labels."""
     declared: tuple[str, str] | None = None
     """(label space, source) where the library documents the order of the outputs."""
 

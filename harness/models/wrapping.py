@@ -9,16 +9,19 @@ import torch
 
 
 class LogitsOnly(torch.nn.Module):
-    """Returns the logits alone, whatever record the library's model returns."""
+    """Returns the logits alone, whatever record the library's model returns; of a single output that says yes or no, two."""
 
-    def __init__(self, core: torch.nn.Module) -> None:
+    def __init__(self, core: torch.nn.Module, *, is_binary: bool = False) -> None:
         super().__init__()
         self.core = core
+        self.is_binary = is_binary
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         """Normalised float images (N, 3, H, W) to logits (N, outputs)."""
         output = self.core(images)
-        return output if isinstance(output, torch.Tensor) else output.logits
+        logits: torch.Tensor = output if isinstance(output, torch.Tensor) else output.logits
+        # The softmax of 0 and x is the sigmoid of x.
+        return torch.cat([torch.zeros_like(logits), logits], dim=1) if self.is_binary else logits
 
 
 def weights_fingerprint(state: Mapping[str, torch.Tensor]) -> str:

@@ -30,7 +30,7 @@ def odd_images() -> dict[str, bytes]:
         "cmyk.jpg": encoded(gradient.convert("CMYK"), "JPEG"),
         "rgba.png": encoded(gradient.convert("RGBA"), "PNG"),
         "palette.png": encoded(gradient.convert("P"), "PNG", transparency=bytes(range(256))),
-        "grey16.png": encoded(Image.fromarray(np.arange(48 * 64, dtype=np.uint16).reshape(48, 64)), "PNG"),
+        "grey16.png": encoded(Image.fromarray(np.arange(16 * 16, dtype=np.uint16).reshape(16, 16)), "PNG"),
         "bilevel.png": encoded(gradient.convert("1"), "PNG"),
         "lossless.webp": encoded(gradient, "WEBP", lossless=True),
         "still.gif": encoded(gradient, "GIF"),
@@ -48,6 +48,16 @@ def test_pixels_equal_torchvisions_default_loader(photographs: Any, tmp_path: Pa
         image = load_image(data)
         assert image.mode == "RGB"
         np.testing.assert_array_equal(np.asarray(image), np.asarray(reference), err_msg=name)
+
+
+@pytest.mark.parametrize(
+    "pixels",
+    [np.array([[0, 4095]], np.uint16), np.array([[0, 70000]], np.int32), np.array([[0.25, 1.0]], np.float32)],
+    ids=["uint16", "int32", "float32"],
+)
+def test_what_8_bits_can_t_hold_is_an_error_and_no_white_picture(pixels: np.ndarray) -> None:
+    with pytest.raises(UnreadableImageError, match="8 bits can't hold"):
+        load_image(encoded(Image.fromarray(pixels), "TIFF"))
 
 
 @pytest.mark.parametrize("kept", [0.1, 0.5, 0.9, 0.99])

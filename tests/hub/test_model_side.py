@@ -9,7 +9,11 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
+import safetensors.torch
+import timm
+import timm.data
 import torch
 import transformers
 from scene import ALICE, BOB
@@ -45,7 +49,9 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
     return files | {"README.md": b"# Tiny\n", "training_args.bin": b"\0" * 64}
 
 
-def run(python: str, folder: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+def run(
+    python: str, folder: Path, *options: str, model: str = f"hf:{REPO}", **environment: str
+) -> subprocess.CompletedProcess[str]:
     (folder / "suite.yaml").write_text(SUITE)
     script = "from harness.cli import main; main()"
     arguments = [
@@ -53,7 +59,7 @@ def run(python: str, folder: Path, **environment: str) -> subprocess.CompletedPr
         "--suite",
         "suite.yaml",
         "--model",
-        f"hf:{REPO}",
+        model,
         "--no-sanity-gate",
         "--limit",
         "4",
@@ -62,6 +68,7 @@ def run(python: str, folder: Path, **environment: str) -> subprocess.CompletedPr
         "--output",
         "out",
         "--yes",
+        *options,
     ]
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("HF_", "PYTEST", "TRANSFORMERS"))}
     return subprocess.run(
@@ -114,3 +121,36 @@ def test_what_can_go_wrong_is_a_sentence(hub: Hub, python: str, tmp_path: Path, 
     assert "is gated, and this account has no access to it" in done.stderr
     assert "Traceback" not in done.stderr
     assert "Secret" not in done.stdout + done.stderr
+
+
+@pytest.mark.slow
+def test_a_timm_checkpoint_with_another_input_answers_as_in_timm(
+    hub: Hub, python: str, tmp_path: Path, foolbox_images: list[Any]
+) -> None:
+    """As timm's validate.py with --img-size, --crop-pct and --interpolation, on weights that come from its repository."""
+    torch.manual_seed(0)
+    model = timm.create_model("resnet10t", pretrained=False).eval()
+    stated = timm.get_pretrained_cfg("resnet10t.c3_in1k").to_dict()
+    record = {"architecture": "resnet10t", "num_classes": 1000, "pretrained_cfg": stated}
+    weights = safetensors.torch.save(model.state_dict())
+    hub.add_repo("timm/resnet10t.c3_in1k", {"config.json": json.dumps(record).encode(), "model.safetensors": weights})
+    options = ("--img-size", "288", "--crop-pct", "1.0", "--interpolation", "bicubic")
+    done = run(python, tmp_path, *options, model="timm:resnet10t.c3_in1k", HF_ENDPOINT=hub.endpoint)
+    assert done.returncode == 0, done.stderr
+    assert "foolbox-imagenet-20.top1:img-288+crop-1+bicubic" in values(tmp_path)
+
+    (shard,) = (tmp_path / "home").rglob("predictions/**/*.parquet")
+    given = {"img_size": 288, "crop_pct": 1.0, "interpolation": "bicubic"}
+    transform = timm.data.create_transform(
+        **timm.data.resolve_data_config(given, pretrained_cfg=stated), is_training=False
+    )
+    plain = timm.data.create_transform(**timm.data.resolve_data_config({}, pretrained_cfg=stated), is_training=False)
+    photographs = {photograph.name.rsplit(".")[0]: photograph for photograph in foolbox_images}
+    for row in pd.read_parquet(shard).to_dict("records"):
+        photograph = photographs[row["sample_id"]]
+        with torch.no_grad():
+            logit, as_stated = (
+                float(model(how(photograph.image())[None])[0, photograph.label]) for how in (transform, plain)
+            )
+        assert row["closed.target_logit"] == pytest.approx(logit, abs=1e-5)
+        assert abs(logit - as_stated) > 1e-4

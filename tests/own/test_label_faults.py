@@ -135,9 +135,9 @@ FAULTS: dict[str, tuple[Callable[[Scene], Path | None], str]] = {
     "no name": (lambda s: s.named(LEAF, RUST, " "), "1 of the 3 outputs have no name"),
     "other classes": (
         lambda s: s.named("cat", "dog", "horse"),
-        f"{LEAF}, {RUST}, {HEALTHY} are no classes of own.*cat, dog, horse",
+        f"{LEAF}, {RUST}, {HEALTHY} are no classes of the model.*cat, dog, horse",
     ),
-    "one other class": (lambda s: s.named(LEAF, RUST, "blight"), "healthy is no class of own"),
+    "one other class": (lambda s: s.named(LEAF, RUST, "blight"), "healthy is no class of the model"),
     "names in turn": (lambda s: s.named(RUST, HEALTHY, LEAF), "in turn for another class .*seem to be exchanged"),
     "two names exchanged": (lambda s: s.named(RUST, LEAF, HEALTHY), f"'{LEAF}' for '{RUST}'.*seem to be exchanged"),
     "label2id against id2label": (
@@ -168,9 +168,9 @@ FAULTS: dict[str, tuple[Callable[[Scene], Path | None], str]] = {
     "folders exchanged": (lambda s: s.folders(**CLASS_2), "seem to be exchanged"),
     "a class that the model lacks": (
         lambda s: also(s.folders(), "blight/a.jpg", s.crops[0].data),
-        "blight is no class of own",
+        "blight is no class of the model",
     ),
-    "a misspelt folder": (lambda s: s.folders(healthy="helthy"), "helthy is no class of own"),
+    "a misspelt folder": (lambda s: s.folders(healthy="helthy"), "helthy is no class of the model"),
     "two folders of a class": (
         lambda s: also(s.folders(), "Bean Rust/a.jpg", s.crops[0].data),
         "Bean Rust and bean_rust both stand for the class",
@@ -182,7 +182,7 @@ FAULTS: dict[str, tuple[Callable[[Scene], Path | None], str]] = {
     ),
     "synset folders": (
         lambda s: s.folders(**dict(zip(CLASSES, ("n01440764", "n01443537", "n01484850"), strict=True))),
-        "n01440764 is not one of the 3 classes of own",
+        "n01440764 is not one of the 3 classes of the model",
     ),
     "splits": (
         lambda s: (
@@ -270,7 +270,7 @@ FAULTS: dict[str, tuple[Callable[[Scene], Path | None], str]] = {
     # Parquet and WebDataset.
     "a ClassLabel too many": (
         lambda s: s.parquet([*CLASSES, "blight"], [s.index(c) for c in s.crops]),
-        "blight is no class of own",
+        "blight is no class of the model",
     ),
     "ClassLabels exchanged": (
         lambda s: s.parquet([RUST, LEAF, HEALTHY], [s.index(c) for c in s.crops]),
@@ -287,7 +287,7 @@ FAULTS: dict[str, tuple[Callable[[Scene], Path | None], str]] = {
     ),
     "another class in a shard": (
         lambda s: s.tar(lambda name, data: b"blight"),
-        "'blight' is neither a class index nor a class of own",
+        "'blight' is neither a class index nor a class of the model",
     ),
     "numbers in a shard": (lambda s: s.tar(lambda name, data: b"1"), "only numbered"),
     # Suite files.

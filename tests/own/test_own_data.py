@@ -6,12 +6,14 @@ import csv
 import io
 import json
 import tarfile
+import unicodedata
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import datasets
 import pytest
+from PIL import Image
 from typer.testing import CliRunner
 
 import harness
@@ -32,7 +34,8 @@ def images(crops: list[Crop], root: Path) -> Path:
 def as_labels_csv(crops: list[Crop], root: Path) -> Path:
     images(crops, root / "images")
     with (root / "labels.csv").open("w", newline="") as file:
-        csv.writer(file).writerows([("file_name", "name"), *((crop.name, crop.class_) for crop in crops)])
+        rows = [(f"images/{crop.name}" if crop.class_ == "healthy" else crop.name, crop.class_) for crop in crops]
+        csv.writer(file).writerows([("file_name", "name"), *rows])
     return root
 
 
@@ -234,3 +237,68 @@ def test_its_card_and_its_answers_name_its_classes_and_nothing_of_imagenet(
     assert f"beans/validation top-1 {show_value(top1)}" in filled
     assert "beans/validation (n = 24)" in filled
     assert "imagenet" not in filled.lower()
+
+
+def test_what_names_and_folders_may_look_like(
+    own_model: Callable[..., Path], crops: list[Crop], tmp_path: Path, home: Path
+) -> None:
+    """Accents taken apart as macOS stores them, another case, a slash that no folder can have, folders inside of classes, capital
+    extensions."""
+    names = {"angular_leaf_spot": "Tâche brune", "bean_rust": "rust/leaf", "healthy": "healthy"}
+    folders = {"angular_leaf_spot": unicodedata.normalize("NFD", "tâche_brune"), "bean_rust": "Rust-Leaf"}
+    id2label = {str(index): names[class_] for index, class_ in enumerate(CLASSES)}
+    model = own_model(id2label=id2label, label2id={name: int(index) for index, name in id2label.items()})
+    root = in_folders(crops, tmp_path / "photos", folders)
+    (root / "healthy" / "field 7").mkdir()
+    for number, file in enumerate(sorted((root / "healthy").glob("*.jpg"))):
+        file.rename(root / "healthy" / "field 7" / f"IMG #{number}, é.JPG")
+    done = harness.evaluate(model, data=root, offline=True)
+    top1 = in_ledger(done.ledger, "photos.top1")
+    assert top1.n == 24
+    assert float(top1.value) > 70  # type: ignore[arg-type]  # read by position or lost, the classes would be exchanged
+    assert done.plan is not None
+    assert [note for condition in done.plan.conditions for note in condition.notes] == []
+
+
+def test_a_single_output_says_yes_or_no(crops: list[Crop], tmp_path: Path, home: Path) -> None:
+    """Its sigmoid is the probability of the second class; nobody but the user can say what the two are."""
+    import torch
+
+    class Brightness(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.weight = torch.nn.Parameter(torch.tensor(3.0))
+
+        def forward(self, images: torch.Tensor) -> torch.Tensor:
+            return self.weight * images.mean(dim=(1, 2, 3))[:, None]
+
+    pixels = harness.Preprocessing(resize=(32, 32), crop=32, interpolation="bilinear", mean=(0.5,) * 3, std=(0.5,) * 3)
+    chosen = [crop for crop in crops if crop.class_ != "healthy"]
+    data = in_folders(chosen, tmp_path / "leaves")
+    given: dict[str, Any] = {"data": data, "preprocessing": pixels, "offline": True, "sanity_gate": False}
+    with pytest.raises(HarnessError, match=r"1 outputs, but 3 labels"):
+        harness.evaluate(Brightness(), labels=CLASSES, **given)
+    done = harness.evaluate(Brightness(), labels=CLASSES[:2], **given)
+    found = done.predictions("leaves").set_index("sample_id")
+    for crop in chosen:
+        image = torch.from_numpy(pixels.pixels(Image.open(io.BytesIO(crop.data))).copy()).permute(2, 0, 1)[None]
+        logit = float(3 * pixels.normalise(image).mean())
+        assert found.loc[f"{crop.class_}/{crop.name}", "predicted"] == CLASSES[int(logit > 0)]
+    assert "log-odds of bean_rust" in in_ledger(done.ledger, "leaves.top1").protocol["labels"]
+
+
+def test_what_a_checkpoint_says_of_itself_that_can_t_be(
+    own_model: Callable[..., Path], beans: Path, home: Path
+) -> None:
+    folder = own_model(problem_type="multi_label_classification")
+    done = harness.evaluate(folder, data=beans, offline=True)
+    assert "several classes in an image" in in_ledger(done.ledger, "beans-validation.top1").protocol["labels"]
+    stated = json.loads((folder / "preprocessor_config.json").read_text())
+    stated["size"] = {"height": 48, "width": 40}
+    (folder / "preprocessor_config.json").write_text(json.dumps(stated))
+    with pytest.raises(HarnessError, match="can't take images of 40×48 pixels") as caught:
+        harness.evaluate(folder, data=beans, offline=True)
+    assert "preprocessor_config.json" in str(caught.value.remedy)
+    with pytest.raises(HarnessError, match=r"no config\.json") as caught:
+        harness.evaluate(folder.parent, data=beans, offline=True)
+    assert "beans-vit: give that folder" in str(caught.value.remedy)

@@ -24,20 +24,19 @@ _SPLITS = frozenset({"train", "training", "validation", "valid", "val", "test", 
 
 @dataclass(frozen=True)
 class ClassFolders(Source):
-    """A folder a class."""
+    """A folder a class, which may have folders of its own."""
 
     labels: dict[str, int]
     """Class index of each class folder, in the order of the classes."""
 
     def stamps(self) -> list[FileStamp]:
-        return [stamp for folder in self.labels for stamp in self.listing(folder).images]
+        return [stamp for folder in self.labels for stamp in self.images(folder, nested=True)]
 
     def index(self) -> Index:
         entries, ignored = [], []
         for folder, label in self.labels.items():
-            listing = self.listing(folder)
-            entries += [Entry(stamp.path, label, stamp.path) for stamp in listing.images]
-            ignored += [stamp.path for stamp in listing.others] + [f"{folder}/{name}/" for name in listing.folders]
+            entries += [Entry(stamp.path, label, stamp.path) for stamp in self.images(folder, nested=True)]
+            ignored += [stamp.path for stamp in self.listing(folder).others]
         top = self.listing()
         ignored += [stamp.path for stamp in top.images + top.others]
         ignored += [f"{name}/" for name in top.folders if name not in self.labels]
@@ -57,7 +56,8 @@ def class_folders(place: Place) -> ClassFolders | None:
         labels = {name: checked_class(int(name), space, str(path / name)) for name in numbers}
         return ClassFolders(path, "class folders named by class index", labels)
     if len(folders) > 1 and all(name.lower() in _SPLITS for name in folders):
-        remedy = f"Give one of them: --data {path / folders[-1]}"
+        held_out = min(folders, key=lambda name: name.lower().startswith("train"))
+        remedy = f"Give one of them: --data {path / held_out}"
         raise HarnessError(f"{path} holds the splits {', '.join(folders)}, not class folders.", remedy=remedy)
     named = {name: re.sub(r"^\d+_", "", name) for name in folders}  # ImageNet-9 numbers its classes: 00_dog
     if place.benchmark.other_classes and (scored := [name for name in folders if space.find(named[name])]):

@@ -21,7 +21,7 @@ class Layout:
     """One layout that copies come in."""
 
     example: str
-    """What a copy looks like, for people."""
+    """What a copy looks like, for people; empty where only some benchmarks have it, which say so themselves."""
     find: Callable[[Place], Source | None]
     """The copy at exactly this file or folder; None where it has another layout."""
     label_sets: frozenset[bool] = frozenset({False})
@@ -30,7 +30,7 @@ class Layout:
 
 _EITHER = frozenset({False, True})
 LAYOUTS = (
-    Layout("images named by class  DIR/.../0001_cl_dnn_cr_oven_40_NAME.png (model-vs-human)", named_files),
+    Layout("", named_files),
     Layout(
         "saved data set      DIR/dataset_info.json and DIR/state.json (Dataset.save_to_disk)", saved_dataset, _EITHER
     ),
@@ -75,7 +75,7 @@ def detect(place: Place) -> tuple[Source, list[str]]:
         if len(found.listing.folders) != 1:
             break
         found = replace(found, path=found.path / found.listing.folders[0])
-    expected = "\n    ".join(["one of", *(layout.example for layout in LAYOUTS)])
+    expected = "\n    ".join(["one of", *filter(None, (layout.example for layout in LAYOUTS))])
     message = f"No images of {place.benchmark.name} in {place.path}: {_content(place)}. Expected {expected}"
     remedy = f"Give the folder that directly holds the copy: --data {place.benchmark.name}=DIR. {place.benchmark.get}"
     raise HarnessError(message, remedy=remedy)
@@ -87,9 +87,11 @@ def _source_at(place: Place) -> Source | None:
     for layout in LAYOUTS:
         if place.benchmark.label_sets in layout.label_sets and (source := layout.find(place)) is not None:
             return source
-    compressed = [name for name in sorted(place.others) if name.endswith((".tar.gz", ".tgz", ".zip"))]
+    names = [place.path.name] if place.path.is_file() else sorted(place.others)
+    compressed = [name for name in names if name.endswith((".tar.gz", ".tgz", ".zip"))]
     if compressed and not place.benchmark.label_sets:
-        message = f"{place.path} holds the archive {compressed[0]}, which can't be read in place."
+        what = "is an archive" if place.path.is_file() else f"holds the archive {compressed[0]}"
+        message = f"{place.path} {what}, which can't be read in place."
         raise HarnessError(message, remedy="Unpack it and give the folder with the images.")
     return None
 

@@ -11,15 +11,24 @@ from functools import partial
 from pathlib import Path, PurePosixPath
 
 from harness.data.annotations import IMAGENET_X, validation_labels, validation_labels_file
-from harness.data.sources import Entry, FileStamp, Index, Place, Source, as_class, checked_class, ignored_note, stamp_of
+from harness.data.sources import (
+    CLASS_COLUMNS,
+    Entry,
+    FileStamp,
+    Index,
+    Place,
+    Source,
+    as_class,
+    checked_class,
+    ignored_note,
+    stamp_of,
+)
 from harness.errors import HarnessError, MissingInputError
 from harness.labels.spaces import LabelSpace, enumerated
 
 _GROUND_TRUTH = "ILSVRC2012_validation_ground_truth.txt"
 _TABLES = ("metadata.jsonl", "metadata.csv")
 """The Hub's tables of a folder of images."""
-_CLASS_COLUMNS = ("label", "labels", "wnid", "synset", "class", "class_name", "name")
-"""Columns that say what an image shows, as a class index, a synset or a name; those that are there have to agree."""
 _LABELS_REMEDY = (
     "Put Kaggle's LOC_val_solution.csv or a labels.csv (file_name, label, wnid) beside the images, "
     f"or run: pip install {IMAGENET_X}"
@@ -65,7 +74,10 @@ def images_and_labels(place: Place) -> LabelledFiles | None:
     if "labels.csv" not in place.others or "images" not in place.listing.folders:
         return None
     table = place.path / "labels.csv"
-    read = partial(read_labels_table, table, place.space)
+
+    def read() -> dict[str, int]:  # names are those in images/, or start with it
+        return {name.removeprefix("images/"): label for name, label in read_labels_table(table, place.space).items()}
+
     return LabelledFiles(place.path / "images", "images/ with labels.csv", table, read, is_nested=True)
 
 
@@ -107,7 +119,8 @@ def flat_folder(place: Place) -> LabelledFiles | None:
             remedy=_LABELS_REMEDY,
         )
     message = f"{folder} has images without class folders, and no labels are known for them."
-    raise MissingInputError(message, remedy=_LABELS_REMEDY)
+    own = "Put them into a folder for each class, or a labels.csv (file_name, label) beside them."
+    raise MissingInputError(message, remedy=own if place.benchmark.is_own else _LABELS_REMEDY)
 
 
 def read_labels_table(path: Path, space: LabelSpace) -> dict[str, int]:
@@ -138,7 +151,7 @@ def read_labels_table(path: Path, space: LabelSpace) -> dict[str, int]:
 
 
 def _class_columns(rows: Sequence[tuple[int, Mapping[str, str]]]) -> list[str]:
-    return [column for column in _CLASS_COLUMNS if rows and column in rows[0][1]]
+    return [column for column in CLASS_COLUMNS if rows and column in rows[0][1]]
 
 
 def _class_of_row(

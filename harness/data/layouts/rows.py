@@ -18,7 +18,17 @@ from typing import Any
 import pandas as pd
 
 from harness.data.catalog import Benchmark
-from harness.data.sources import Entry, FileStamp, Index, Place, Source, checked_class, class_of_each, stamp_of
+from harness.data.sources import (
+    CLASS_COLUMNS,
+    Entry,
+    FileStamp,
+    Index,
+    Place,
+    Source,
+    checked_class,
+    class_of_each,
+    stamp_of,
+)
 from harness.errors import HarnessError, MissingInputError
 from harness.labels.spaces import SYNSET, LabelSpace
 
@@ -53,7 +63,7 @@ class DatasetRows(Source):
         (dataset, image), hub = self._dataset(), self.benchmark.hub
         columns = [hub.label, "label"] if hub is not None and hub.label is not None else ["label"]
         if self.benchmark.is_own:
-            columns += ["labels", *_columns_of(datasets.ClassLabel, dataset)]
+            columns += ["labels", *_columns_of(datasets.ClassLabel, dataset), *CLASS_COLUMNS]
         label = self._column(columns, dataset)
         if self.benchmark.label_sets:
             sets = enumerate(self._label_sets().items())
@@ -166,7 +176,7 @@ def parquet_files(place: Place) -> DatasetRows | None:
 
     notes = [f"{skipped:,} Parquet files of other splits were ignored."] if skipped else []
     layout = "Parquet in the Hub's image layout"
-    return DatasetRows(root, layout, place.benchmark, place.space, _DAMAGED, load, chosen, notes)
+    return DatasetRows(path, layout, place.benchmark, place.space, _DAMAGED, load, chosen, notes)
 
 
 def saved_dataset(place: Place) -> DatasetRows | None:

@@ -80,7 +80,7 @@ class TarShards(Source):
     def _label(self, text: str, where: str) -> int:
         value = as_class(text)
         if isinstance(value, str) and not self.space.find(value):
-            why = f"{where}: '{text[:40]}' is neither a class index nor a class of {self.space.name}."
+            why = f"{where}: '{text[:40]}' is neither a class index nor a class of {self.space.owner}."
             raise HarnessError(why, remedy="Mend this label.")
         return checked_class(value, self.space, where)
 

@@ -86,6 +86,10 @@ def resolve_folder(path: Path) -> ModelSpec:
     if not (path / "config.json").is_file():
         message = f"The folder {path} holds no config.json, so it is no model in the Hub's layout."
         remedy = _EXPECTED
+        if (path / "adapter_config.json").is_file():
+            remedy = "It holds an adapter: merge it with its base model (peft: merge_and_unload), and save the whole."
+        elif inside := sorted(path.glob("*/config.json")):
+            remedy = f"A model is in {', '.join(str(file.parent) for file in inside[:3])}: give that folder."
         raise HarnessError(message, remedy=remedy, exit_code=ExitCode.MISSING)
     folder = path.resolve()
     return ModelSpec(name=folder.name, reference=str(path), title=folder.name, checkpoint=FolderCheckpoint(path=folder))
@@ -140,11 +144,12 @@ def _build_timm(found: CheckpointFiles, config: dict[str, Any]) -> BuiltModel:
     name = str(config.get("architecture", ""))
     if not timm.is_model(name):
         raise unknown_name("timm architecture", name, timm.list_models(), where=str(found.folder / "config.json"))
-    arguments = config.get("model_args", {}) | {"num_classes": outputs}  # timm itself records the number there too
+    arguments = (config.get("model_args") or {}) | {"num_classes": outputs}  # timm itself records the number there too
     core = timm.create_model(name, pretrained=False, **arguments)
     state: dict[str, torch.Tensor] = {}
     for file in found.weights:
-        state |= read_tensors(file)
+        # transformers saves timm's networks inside one of its own.
+        state |= {name.removeprefix("timm_model."): tensor for name, tensor in read_tensors(file).items()}
     load_strictly(core, state, found.weights[0])
     labels = config.get("label_names") or pretrained.get("label_names")
     preprocessing = from_timm(pretrained, "the checkpoint's config.json")
@@ -189,4 +194,8 @@ def _build_transformers(found: CheckpointFiles, config: dict[str, Any]) -> Built
         id2label = {int(key): str(value) for key, value in config["id2label"].items()}
         names, note = names_by_output(id2label, outputs)
         check_label2id(id2label, config.get("label2id") or {})
-    return BuiltModel(core, "transformers", type(core).__name__, outputs, preprocessing, names, note)
+    several = core.config.problem_type == "multi_label_classification"
+    remark = (
+        "; trained to find several classes in an image (problem_type), of which the best one is read" if several else ""
+    )
+    return BuiltModel(core, "transformers", type(core).__name__, outputs, preprocessing, names, note, remark)
