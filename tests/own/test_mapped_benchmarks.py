@@ -17,6 +17,7 @@ from harness.data.local import open_dataset
 from harness.data.locations import locate
 from harness.errors import HarnessError
 from harness.evaluation.suites import load_suite
+from harness.evidence import show_value
 from harness.labels.label_maps import shipped_maps
 from harness.labels.spaces import label_space
 from harness.models.loading import LoadedModel
@@ -92,6 +93,11 @@ def test_shape_bias_of_conflicting_names(
         "793 classes of imagenet-1k stand for none" in in_ledger(done.ledger, "cue-conflict.top1").protocol["reading"]
     )
     assert "shape-edges.top1" in done.missing
+    gap = "[More Information Needed]"
+    asked = f"# M\n\n## Shape bias\n\n{gap}\n\n| Shape bias | BG-Gap | Seed |\n|---|---|---|\n| {gap} | {gap} | 3 |\n"
+    told = harness.fill(asked, model="efficientnet-lite0", ledger=done.ledger).text.decode()
+    assert told.count(show_value(item)) == 2  # under the heading and in the cell
+    assert "| not measured yet | 3 |" in told
     assert set(load_suite("model-vs-human").benchmarks) > set(load_suite("shapes").benchmarks)
 
 

@@ -232,9 +232,17 @@ def test_its_card_and_its_answers_name_its_classes_and_nothing_of_imagenet(
     assert "]()" not in card
 
     gap = "\n\n[More Information Needed]\n\n"
+    for headings in (
+        "## Evaluation\n\n### Testing Data{}### Results{}",
+        "## Testing data{}## Results{}",
+        "## Data{}## Evaluation{}",
+    ):
+        filled = harness.fill(
+            "# Beans\n\n" + headings.replace("{}", gap), model=str(model), ledger=done.ledger
+        ).text.decode()
+        assert f"beans/validation top-1 {show_value(top1)}" in filled
     asked = f"# Beans\n\n## Evaluation\n\n### Testing Data{gap}### Results{gap}"
     filled = harness.fill(asked, model=str(model), ledger=done.ledger).text.decode()
-    assert f"beans/validation top-1 {show_value(top1)}" in filled
     assert "beans/validation (n = 24)" in filled
     assert "imagenet" not in filled.lower()
 
