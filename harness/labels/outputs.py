@@ -178,7 +178,8 @@ def prove_outputs(names: Sequence[str], note: str | None = None) -> OutputLabels
 def _own_classes(names: Sequence[str], note: str) -> OutputLabels:
     """Outputs that stand for classes of the model's own, by their names."""
     if len(names) < 2:
-        raise UnprovenLabelsError("The checkpoint names one class, and nothing says what its absence means.")
+        why = "one class, and nothing says what its absence means" if names else "0 classes"
+        raise UnprovenLabelsError(f"The checkpoint names {why}.")
     unnamed = [name for name in names if not name.strip() or _PLACEHOLDER.fullmatch(name.strip())]
     if unnamed:
         message = (
