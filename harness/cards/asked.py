@@ -155,6 +155,8 @@ class Asked:
         """What is asked and none of the candidates answers, in words."""
         unmet = set.intersection(*map(self.unmet_by, candidates)) if candidates else {*self.values}
         names = [name for name in self.values if name in unmet] or list(self.values)
+        is_own = any(own in name or name in own for name in self.values.get("model", ()) for own in self.own_names)
+        names = [name for name in names if name != "model" or not is_own] or names
         names.sort(key=lambda name: (name == "by", self._is_measurable(name)))
         verb = "published" if self.values.get("by", {}).keys() - {"measured", "timm", "torchvision"} else "measured"
         if names[0] == "by" and not {"timm", "torchvision"} & self.values["by"].keys():

@@ -466,6 +466,9 @@ class _Filler:
             in_prose = marker.block.kind == "paragraph" and slot.kind in ("sentence", "inline")
             if answer.is_unknown and (not asked or in_prose):
                 slot, text = unrecognised(self.document, marker, slot, self.writer, is_asked=bool(asked))
+                noun = re.match(r"\s+([a-z]+s)\b", self.text[marker.end : marker.end + _NEXT])
+                if text == "(not stated)" and noun and noun[1] not in _NO_NOUNS:
+                    text = "an unstated number of"
                 answer = replace(answer, text=text)
             made = answer_edit(self.document, marker, answer, slot)
             if made is not None and not (slot.kind == "code" and answer.is_unknown):

@@ -83,6 +83,10 @@ def test_a_column_tells_the_checkpoint() -> None:
     assert cells(CONVNEXT, "drop path", columns) == ["0.1", "0.2"]
 
 
+def test_what_is_missing_of_the_model_itself_is_not_its_name() -> None:
+    assert cells(CONVNEXT, "convnext-base-224-22k", "ImageNet-22k top-1") == ["not measured on ImageNet-22k"]
+
+
 def test_values_of_other_columns_head_nothing() -> None:
     card = (
         "| Knob | 1k fine-tuning at 224 | 22k stage | third |\n|---|---|---|---|\n"
@@ -114,6 +118,7 @@ def test_an_error_is_no_accuracy_and_the_source_is_asked() -> None:
         (CONVNEXT, f"**File:** pytorch_model.bin, {M} MB", "**File:** pytorch_model.bin, 439.8 MB"),
         (CONVNEXT, f"* What does it see?\n  * edge length in pixels: {M}\n  * resize filter: {M}", "filter: Bicubic"),
         (CONVNEXT, f"Which machines? {M}.", "128 GPUs, 16 machines with 8 each"),
+        ("somebody/else", f"Warm-up lasted {M} epochs.", "Warm-up lasted an unstated number of epochs."),
         (CONVNEXT, f"Who paid? {M}.", "no funding source is named"),
     ],
 )  # fmt: skip
