@@ -185,7 +185,8 @@ def make_plan(
         if entry.fallback is not None and any(c.missing is None for c in found.get(entry.name, ())):
             # Official files hold corrupted images only; the same crops without corruption are the fallback's.
             crops = get_benchmark(entry.fallback)
-            found.setdefault(crops.name, _at_one_place(crops, (CLEAN_CROPS,), settings))
+            if crops.corruptions is not None:
+                found.setdefault(crops.name, _at_one_place(crops, (CLEAN_CROPS,), settings))
     conditions = [condition for group in found.values() for condition in group]
     if fetch is not None:
         conditions = _asked(conditions, fetch if model.runnable or settings.yes else lambda question: False)

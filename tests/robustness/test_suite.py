@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -198,6 +199,22 @@ def test_faults_in_a_suite_s_attacks_are_named(suite: Path, old: str, new: str, 
     with pytest.raises(HarnessError) as caught:
         load_suite(str(suite))
     assert said in str(caught.value)
+
+
+@pytest.mark.usefixtures("home")
+def test_the_photographs_are_attacked_only_where_the_validation_set_is_not_here(
+    tmp_path: Path, foolbox_images: Any
+) -> None:
+    # An image of RobustBench's list, and one before it in the order of the ids that is not in it.
+    for number, wnid in ((15253, "n09468604"), (1, "n01751748")):
+        file = tmp_path / "val" / wnid / validation_id(number)
+        file.parent.mkdir(parents=True)
+        file.write_bytes(foolbox_images[0].data)
+    plan = partial(harness.plan, "efficientnet-lite0", "adversarial", offline=True, probe=False)
+    (condition,) = plan(data={"imagenet-val": tmp_path / "val"}, attack_images=1).plan.conditions
+    assert condition.title == "imagenet-val"
+    assert condition.samples["sample_id"].tolist() == [validation_id(15253)]
+    assert [c.title for c in plan().plan.conditions] == ["foolbox-imagenet-20"]
 
 
 def test_robustbench_s_images_are_5000_of_the_validation_set() -> None:
