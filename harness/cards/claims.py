@@ -7,6 +7,7 @@ the same card, or in two sources, are inconsistent where nothing decides between
 
 from __future__ import annotations
 
+import bisect
 import functools
 import re
 from collections import Counter
@@ -125,7 +126,9 @@ def _is_written(document: Document, span: Span, written: Sequence[Span]) -> bool
 
 
 def _overlaps(span: Span, others: Sequence[Span]) -> bool:
-    return any(first < span[1] and span[0] < last for first, last in others)
+    """Whether a span touches one of others, which are in order."""
+    at = bisect.bisect_right(others, span[0], key=lambda other: other[1])
+    return at < len(others) and others[at][0] < span[1]
 
 
 # --- the judge ---

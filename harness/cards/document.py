@@ -35,11 +35,12 @@ _MARKER = re.compile(
     re.IGNORECASE,
 )
 _COMMENT_BLOCK = re.compile(r"<!--.*?(?:-->|\Z)", re.DOTALL)
-_TALKED_ABOUT = re.compile(
-    r"<!--.*?-->|(?P<ticks>(?<!`)`+(?!`))(?:(?!\n[ \t]*\n).)*?(?<!`)(?P=ticks)(?!`)"
-    r"|<(?P<tag>code|kbd|samp)\b[^>]*>.*?</(?P=tag)>",
-    re.DOTALL | re.IGNORECASE,
+_CODE = (
+    r"(?P<ticks>(?<!`)`+(?!`))(?:(?!\n[ \t]*\n).){0,2000}?(?<!`)(?P=ticks)(?!`)"
+    r"|<(?P<tag>code|kbd|samp)\b[^>]*>.{0,2000}?</(?P=tag)>"
 )
+_TALKED_ABOUT = re.compile(rf"<!--.*?-->|{_CODE}", re.DOTALL | re.IGNORECASE)
+_INLINE_CODE = re.compile(_CODE, re.DOTALL | re.IGNORECASE)
 _LINE = re.compile(r"[^\r\n]*(?:\r\n|\r|\n|\Z)")
 _FRONT_MATTER = re.compile(r"---[ \t]*(?:\r\n|\r|\n)(.*?)(?:(?<=\n)|(?<=\r))---[ \t]*(?:\r\n|\r|\n|\Z)", re.DOTALL)
 _LABEL = re.compile(
@@ -227,6 +228,11 @@ class Document:
         return found
 
     @cached_property
+    def talked_about(self) -> list[int]:
+        """Where the markers begin that are only talked about."""
+        return [marker.start for marker in self.markers if marker.talked_about]
+
+    @cached_property
     def asking(self) -> list[tuple[int, int]]:
         """Spans of the markers to fill, in order of their place."""
         return [(marker.start, marker.end) for marker in self.markers if not marker.talked_about]
@@ -301,10 +307,14 @@ def _talked_about_spans(text: str, blocks: list[Block]) -> list[tuple[int, int, 
     for block in blocks:
         if block.kind in ("fence", "indented-code", "front-matter"):
             continue
-        for pattern in (_TALKED_ABOUT, _COMMENT_BLOCK) if block.kind == "html" else (_TALKED_ABOUT,):
-            for match in pattern.finditer(text, block.start, block.end):
-                why = "HTML comment" if match.group().startswith("<!--") else "inline code"
-                spans.append((match.start(), match.end(), why))
+        # After the last comment that is closed each opening one would be looked through to the end.
+        last = text.rfind("-->", block.start, block.end)
+        closed = last + 3 if last >= 0 else block.start
+        found = [_TALKED_ABOUT.finditer(text, block.start, closed), _INLINE_CODE.finditer(text, closed, block.end)]
+        found += [_COMMENT_BLOCK.finditer(text, block.start, block.end)] if block.kind == "html" else []
+        for match in itertools.chain(*found):
+            why = "HTML comment" if match.group().startswith("<!--") else "inline code"
+            spans.append((match.start(), match.end(), why))
     outermost: list[tuple[int, int, str]] = []
     for span in sorted(spans, key=lambda span: (span[0], -span[1])):
         if not outermost or span[1] > outermost[-1][1]:
@@ -544,4 +554,4 @@ _YAML_SAFE = dict.fromkeys((*range(0xD800, 0xE000), 0, 0xA0, 0x85, 0x2028, 0x202
 
 def _plain(markdown: str) -> str:
     text = re.sub(r"<[^>]+>|[*`]|(?<!\w)_|_(?!\w)", "", _MARKER.sub("", markdown))
-    return re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", text).strip().strip(":").strip()
+    return re.sub(r"\[([^\[\]]*)\]\([^()]*\)", r"\1", text).strip().strip(":").strip()

@@ -63,6 +63,8 @@ _NAMES_MODEL = re.compile(
 )
 
 
+_LONGEST = 10_000
+"""Characters of a sentence; in a longer one, which is no prose, each marker stands for itself."""
 _FAR = 2_000
 """Characters before a marker in which its label is looked for."""
 _QUESTION = 200
@@ -345,7 +347,8 @@ class _Filler:
     def _sentence(self, marker: Marker) -> Span:
         spans = self.sentences.get(marker.block, [])
         index = bisect.bisect_right(spans, marker.start, key=lambda span: span[0]) - 1
-        return spans[index] if index >= 0 and marker.end <= spans[index][1] else (marker.start, marker.end)
+        is_in = index >= 0 and marker.end <= spans[index][1] and spans[index][1] - spans[index][0] <= _LONGEST
+        return spans[index] if is_in else (marker.start, marker.end)
 
     def _place(self, marker: Marker, sentence: Span) -> Place:
         block = marker.block
@@ -386,6 +389,13 @@ class _Filler:
             around=(flat.replace("[?]", ""), block.caption, *reversed(headings)),
         )
 
+    def _between(self, marker: Marker, start: int, end: int) -> Span:
+        """Of a part of the text around a marker what is between the markers before and after it."""
+        spans = self.document.asking
+        index = bisect.bisect_left(spans, (marker.start, marker.end))
+        begin = max(start, spans[index - 1][1]) if index > 0 else start
+        return begin, min(end, spans[index + 1][0]) if index + 1 < len(spans) else end
+
     def _asked_in(self, marker: Marker) -> list[Span]:
         """The words that say what is asked: a marker's sentence or line, its label, the heads of its row and column."""
         block, text = marker.block, self.text
@@ -394,7 +404,7 @@ class _Filler:
             heads = [self.document.title_of(block), *(cell for cell in cells if cell.start < block.start)]
             spans = [(cell.start, cell.end) for cell in (*heads, block) if cell is not None]
         elif block.kind in ("paragraph", "heading"):
-            spans = [self._sentence(marker)]
+            spans = [self._between(marker, *self._sentence(marker))]
         else:
             start = self.document.line_start(marker.line)
             spans = [(max(start, block.start) if block.kind != "front-matter" else start, marker.end)]
@@ -420,10 +430,7 @@ class _Filler:
     def _words(self, marker: Marker, sentence: Span) -> str:
         """The marker's sentence with the marker as `[?]`; of several markers each has the words that lead to it."""
         start, end = sentence
-        spans = self.document.asking
-        index = bisect.bisect_left(spans, (marker.start, marker.end))
-        begin = max(start, spans[index - 1][1] if index > 0 else start)
-        stop = min(end, spans[index + 1][0] if index + 1 < len(spans) else end)
+        begin, stop = self._between(marker, start, end)
         before, after = self.text[begin : marker.start], self.text[marker.end : stop]
         if begin > start and (parting := _PARTING.search(before)):
             before = before[parting.start() :]

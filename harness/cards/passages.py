@@ -32,6 +32,10 @@ _NETWORK_KEY = re.compile(
 _MARKS = re.compile(r"\*\*|[`$~](?!\d)|(?<!\w)_|_(?!\w)|\*(?=\w)|(?<=\w)\*|\\(?=[\[\]_%#])")
 
 
+_LONGEST = 2_000
+"""Characters of a sentence or cell that is read; patterns take quadratic time on what is no prose."""
+
+
 @dataclass(frozen=True)
 class Passage:
     """A sentence, line or cell with the words that say what it is about."""
@@ -76,6 +80,8 @@ def passages(document: Document, markers: Sequence[Span] = ()) -> Iterator[Passa
         if block.kind == "paragraph":
             for start, end in sentences(text, block.start, block.end, markers):
                 label = block.label or ""
+                if end - start > _LONGEST:
+                    continue
                 yield _passage(text, "", (start, end), block.section, "sentence", label)
         elif block.kind == "fence":
             yield from _config_passages(document, block)
@@ -84,7 +90,7 @@ def passages(document: Document, markers: Sequence[Span] = ()) -> Iterator[Passa
     for row, first in _rows(document):
         names = [text[cell.start : cell.end] for cell in row]
         models = " ".join(name for name in names if vocabulary().model_names.search(name) and len(name) < 60)
-        for cell in row:
+        for cell in row if sum(map(len, names)) <= _LONGEST else ():
             title, head = _titles(cell, names)
             passage = _cell(text, (cell.start, cell.end), title, head, models, cell.section)
             header = " | ".join(text[block.start : block.end] for block in first)

@@ -75,8 +75,8 @@ def slot_of(document: Document, marker: Marker, sentence: Span) -> Slot:
     if _in_link_text(text, marker) or block.kind == "heading":
         return Slot("inline", marker.start, marker.end, "value", True)
     before, after = text[start : marker.start], text[marker.end : end]
-    first, last = (bisect.bisect_left(document.markers, at, key=lambda m: m.start) for at in sentence)
-    if block.kind == "cell" or any(other.talked_about for other in document.markers[first:last]):
+    first, last = (bisect.bisect_left(document.talked_about, at) for at in sentence)
+    if block.kind == "cell" or first < last:
         return Slot("inline", marker.start, marker.end, "value")
     if not text[block.start : marker.start].strip() and not re.search(r"\w", text[marker.end : block.end]):
         return Slot("whole", marker.start, block.end, "text" if block.in_item else "block")

@@ -72,10 +72,13 @@ def as_recorded(fill: Mapping[str, Any]) -> Recorded:
     rest = decode(before[position:])
     text, whole = "".join([*parts, lf(rest)]), "".join([*raw, rest])
 
+    order = sorted(rows)
+
     def asked_of(row: Mapping[str, Any]) -> list[Piece]:
         found = []
         for first, stop in row.get("asked_in", ()):
-            edges = [e for s, e in sorted(rows) if s < stop and first < e for e in (s, e)]
+            at = bisect.bisect_right(order, first, key=lambda span: span[1])
+            edges = [edge for span in order[at : bisect.bisect_left(order, (stop, 0))] for edge in span]
             for a, b in zip([first, *edges[1::2]], [*edges[::2], stop], strict=True):
                 if before[a:b].strip() and a < b:
                     at = bisect.bisect_right(starts, a) - 1

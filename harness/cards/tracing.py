@@ -7,16 +7,19 @@ template wrote it and whatever the value was divided by before. A line that come
 
 from __future__ import annotations
 
-import difflib
+import bisect
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Self
 
+from harness.cards.alignment import equal_runs
 from harness.evidence import Evidence, Ledger
 from harness.facts.loader import Fact, ModelFacts
 
 _FIRST = 0xF0000
+_MOST = 0x10FFFF - _FIRST - 1
+"""Private characters: what is written after them shows no more where it came from."""
 _PRIVATE = re.compile("[\U000f0000-\U0010ffff]")
 
 
@@ -107,21 +110,20 @@ class Trace:
 
     def marks(self, traced: str, text: str) -> list[Mark]:
         """Where in `text` what was written, from the same text with private characters in it."""
-        marked, plain = traced.split("\n"), text.split("\n")
-        bare = [_PRIVATE.sub("", line) for line in marked]
-        starts = [0]
-        for line in plain:
-            starts.append(starts[-1] + len(line) + 1)
-        found = []
-        for block in difflib.SequenceMatcher(None, bare, plain, autojunk=False).get_matching_blocks():
-            for at in range(block.size):
-                for place, match in enumerate(_PRIVATE.finditer(marked[block.a + at])):
-                    end = starts[block.b + at] + match.start() - place
-                    key, length = self.written[ord(match.group()) - _FIRST]
-                    found.append(Mark(max(starts[block.b + at], end - length), end, key))
+        runs, found = equal_runs(_PRIVATE.sub("", traced), text), []
+        for place, match in enumerate(_PRIVATE.finditer(traced)):
+            key, length = self.written[ord(match.group()) - _FIRST]
+            end = match.start() - place
+            start = max(traced.rfind("\n", 0, match.start()) + 1 - place, end - length)
+            index = bisect.bisect_left(runs, end, key=lambda run: run[0] + run[2])
+            if index < len(runs) and runs[index][0] <= start:
+                moved = runs[index][1] - runs[index][0]
+                found.append(Mark(start + moved, end + moved, key))
         return found
 
     def _sign(self, key: str, length: int) -> str:
+        if len(self.written) > _MOST:
+            return ""
         self.written.append((key, length))
         return chr(_FIRST + len(self.written) - 1)
 

@@ -125,3 +125,12 @@ def test_an_address_is_filled_where_it_is_known() -> None:
 def test_a_model_is_named_in_code() -> None:
     text = filled(f'```python\nm = from_pretrained("{M}")\n```\n').text.decode()
     assert 'from_pretrained("facebook/regnet-y-040")' in text
+
+
+@pytest.mark.parametrize("unit", ["<!-- a\n\n", "` `` ``` ", "a", f"Epochs: {M} and so on, "])
+def test_long_runs_of_what_is_no_prose_take_no_quadratic_time(unit: str) -> None:
+    """Each took minutes at this length when time grew with its square."""
+    result = fill_card(
+        f"# A\n\n- **Epochs:** {M}\n\n{unit * (20_000 // len(unit))}\n".encode(), model="regnet-y-040", ledger=None
+    )
+    assert result.report["markers"][0]["new"].startswith("100 epochs")
