@@ -124,7 +124,7 @@ class TestMissing:
     def test_a_ledger_that_is_none(self, call: Callable[..., Result], tmp_path: Path) -> None:
         path = tmp_path / "evidence.json"
         path.write_text("{}")
-        assert "is not a ledger" in ended(call("render", "--ledger", path), ExitCode.FAILED)
+        assert "is not a ledger" in ended(call("render", "--ledger", path), ExitCode.USAGE)
 
     def test_an_output_folder_that_is_a_file(self, call: Callable[..., Result], tmp_path: Path) -> None:
         path = tmp_path / "out"

@@ -71,6 +71,8 @@ def test_the_names_of_other_tools(home: Path, images: str) -> None:
 def test_what_differs_is_answered_with_what_to_type(
     home: Path, images: str, option: tuple[str, ...], answer: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    import torchvision  # noqa: F401 - looks into that function when it is imported
+
     monkeypatch.setattr("torch.backends.mps.is_available", lambda: False)
     done = run("run", "-s", images, "-m", "efficientnet-lite0", "--offline", *option)
     assert done.exit_code in (ExitCode.USAGE, ExitCode.MISSING)
@@ -92,7 +94,7 @@ class TestConfig:
             ("limits: 3", "Did you mean limit?"),
             ("- limit", "is not a mapping"),
             ("limit: many", "--limit"),
-            ("limit: .nan", "limit is nan"),
+            ("limit: .nan", "no finite number"),
             ("seed: 1\ncorruption-seed: 2", "another name of an option"),
             ("limit: [", "can't be read"),
         ],

@@ -13,7 +13,8 @@ import harness
 
 PACKAGE = Path(harness.__file__).parent
 ROOMS = (
-    ("credentials", "errors", "files", "progress", "settings"),
+    ("crash", "credentials", "errors", "files", "progress", "settings"),
+    ("parsing",),
     ("evidence",),
     ("labels",),
     ("data",),
@@ -39,11 +40,14 @@ ROOMS = (
 USED_BY_CLI = {
     "harness.cards.fill",  # the difference that `fill --diff` prints
     "harness.cards.record",
+    "harness.crash",
     "harness.cards.slices",  # how slices are shown
     "harness.errors",
     "harness.evidence",  # how values are shown
     "harness.export.checks",  # a check as Markdown and JUnit XML
     "harness.files",
+    "harness.parsing.files",  # how a path is shown
+    "harness.parsing.yaml",  # a file of options
     "harness.metrics.paired",  # the name of the method
 }
 """What the command line imports beside the public API: errors, and what parses options and prints records."""

@@ -117,7 +117,7 @@ def test_a_file_that_is_no_suite(write, text: str) -> None:  # type: ignore[no-u
 
 
 def test_a_missing_or_binary_file_is_named(tmp_path: Path) -> None:
-    assert "No such file" in fault(tmp_path / "absent.yaml")
+    assert "no such file" in fault(tmp_path / "absent.yaml")
     binary = tmp_path / "binary.yaml"
     binary.write_bytes(b"\xff\xfe\x00")
     fault(binary)

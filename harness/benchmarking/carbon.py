@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import importlib.metadata
 import importlib.util
-import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -18,6 +17,7 @@ from typing import Any
 
 from harness.benchmarking.ranges import Assumption, Range, assumptions
 from harness.errors import MissingInputError, unknown_name
+from harness.parsing.json import read_json
 
 JOULES_PER_KWH = 3.6e6
 _KG_PER_POUND = 0.45359237
@@ -195,4 +195,4 @@ def _from_mix(entry: Mapping[str, Any], factors: Mapping[str, Any]) -> float:
 
 
 def _load(path: Path) -> dict[str, Any]:
-    return json.loads(path.read_text(encoding="utf-8"))
+    return read_json(path)

@@ -124,13 +124,13 @@ class RunEnergy:
         use = merged(starts)
         if not use.images:
             return []
-        earlier = sum(part.images for part in self._earlier)
+        not_covered = max(0, stored_before - sum(part.images for part in self._earlier))
         covers: dict[str, Any] = {
             "includes": includes,
             "leaves_out": _LEFT_OUT,
             "images_computed": use.images,
             "images_by_starts": [part.images for part in starts],
-            "images_stored_before_and_not_covered": max(0, stored_before - earlier),
+            "images_stored_before_and_not_covered": not_covered,
         }
         found = [
             results.run_energy_evidence(use, provenance, **covers),
@@ -138,6 +138,11 @@ class RunEnergy:
                 "carbon.this-run", use.joules, region, use.images, use.reason, provenance, **covers
             ),
         ]
+        if not_covered:  # beside the value, where a reader sees it
+            total = use.images + not_covered
+            only = f"covers {use.images:,} of this run's {total:,} images: the others were stored before it was metered"
+            update = {"N": total}
+            found = [e.model_copy(update=update | {"reason": "; ".join(filter(None, (only, e.reason)))}) for e in found]
         if idle and self._meters:
             found.append(results.idle_evidence([meter.idle(_IDLE_SECONDS) for meter in self._meters], provenance))
         return found

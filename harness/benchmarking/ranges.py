@@ -7,13 +7,13 @@ combining them end to end gives the widest range that the parts allow, not a sam
 
 from __future__ import annotations
 
-import json
 import math
 from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
 
 from harness.evidence import Interval
+from harness.parsing.json import read_json
 
 _ASSUMPTIONS = Path(__file__).with_name("assumptions.json")
 
@@ -73,7 +73,7 @@ class Assumption:
 @cache
 def assumptions() -> dict[str, Assumption]:
     """The stated assumptions by name, from `assumptions.json` beside this module."""
-    entries = json.loads(_ASSUMPTIONS.read_text(encoding="utf-8"))
+    entries = read_json(_ASSUMPTIONS)
     return {
         name: Assumption(name, Range(entry.pop("low"), entry.pop("value"), entry.pop("high")), **entry)
         for name, entry in entries.items()

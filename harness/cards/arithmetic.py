@@ -15,6 +15,7 @@ from harness.data.catalog import benchmarks
 from harness.evidence import Evidence, EvidenceClass, Ledger
 from harness.metrics.corruption import SEVERITIES, alexnet
 from harness.metrics.intervals import wilson
+from harness.metrics.registry import metrics
 
 _TOLERANCE = 1e-9
 """Relative; sums in another order differ by less."""
@@ -51,6 +52,12 @@ def check_arithmetic(ledger: Ledger) -> Arithmetic:
         elif item.class_ is EvidenceClass.MEASURED:
             result.unchecked.append(key)
     return result
+
+
+def impossible(ledger: Ledger) -> list[Fault]:
+    """Numbers that can't be, whatever the others are: n above N, an accuracy of 250 %."""
+    numbers = [item for item in ledger if item.is_number]
+    return [Fault(item, message) for item in numbers for rule in _POSSIBLE if (message := rule(item, {}))]
 
 
 def _same(first: float, other: float) -> bool:
@@ -140,4 +147,16 @@ def _bounds(item: Evidence, values: dict[str, Evidence]) -> str | None:
     return "" if inside else f"{item.value} is outside of its interval, {interval.low:g} to {interval.high:g}"
 
 
-_RULES: tuple[Rule, ...] = (_proportion, _part_of_whole, _flops, _difference, _corruption, _bounds)
+def _in_range(item: Evidence, values: dict[str, Evidence]) -> str | None:
+    """An accuracy is a share of images; a difference of two may be below nothing, and a ratio anything."""
+    spec, variants = metrics().get(item.name.metric), item.name.variants
+    if spec is None or item.unit != spec.unit or "ratio" in variants:
+        return None
+    low, high = (-spec.range[1] if variants else spec.range[0]), spec.range[1]
+    if not low - _TOLERANCE <= item.number <= high + _TOLERANCE:
+        return f"{item.value} is outside {low:g} to {high:g}, where {spec.title} lies"
+    return None  # which says nothing on the value
+
+
+_POSSIBLE: tuple[Rule, ...] = (_part_of_whole, _in_range)
+_RULES: tuple[Rule, ...] = (_proportion, *_POSSIBLE, _flops, _difference, _corruption, _bounds)

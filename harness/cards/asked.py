@@ -12,12 +12,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
-import yaml
-
 from harness.cards.views import View
 from harness.cards.vocabulary import Property, Table
 from harness.evidence import EvidenceClass, EvidenceKey
 from harness.files import shipped_folder
+from harness.parsing.yaml import read_yaml
 
 
 class Facet(Table):
@@ -63,7 +62,7 @@ def _name(text: str) -> str:
 @functools.cache
 def facets() -> dict[str, Facet]:
     """The shipped facets, by name."""
-    data = yaml.safe_load((shipped_folder("templates") / "asked.yaml").read_text("utf-8"))
+    data = read_yaml(shipped_folder("templates") / "asked.yaml").data
     return {name: Facet.model_validate(entry) for name, entry in data.items()}
 
 

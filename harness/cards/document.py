@@ -23,6 +23,9 @@ import yaml
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
+from harness.parsing.files import MalformedError
+from harness.parsing.yaml import parse_yaml
+
 _SPACE = r"(?:[^\S\r\n]|&nbsp;|&\#160;|&\#xa0;|(?:\r\n|\r|\n)[ \t>]*)"
 _EMPHASIS = r"(?:\*{1,3}|_{1,3}|~~|</?(?:b|i|em|strong)>)"
 _GAP = rf"{_SPACE}{{0,40}}"  # bounded, so that a long run of spaces takes no quadratic time
@@ -528,8 +531,8 @@ def _front_matter_blocks(document: Document, start: int, end: int) -> list[Block
     text = document.text
     blocks = [Block("front-matter", start, end, document.line_of(start), ())]
     try:
-        root = yaml.compose(text[start:end].translate(_YAML_SAFE), Loader=yaml.SafeLoader)
-    except yaml.YAMLError:
+        root = parse_yaml(text[start:end].translate(_YAML_SAFE)).root
+    except MalformedError:
         return blocks
 
     def walk(node: yaml.Node, path: str) -> None:

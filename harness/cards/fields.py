@@ -16,6 +16,8 @@ from harness.cards.quantities import quantities
 from harness.cards.sentences import Span
 from harness.cards.stated import ACCURACY, Statement, Value, renamed
 from harness.cards.vocabulary import Property, vocabulary
+from harness.parsing.files import MalformedError
+from harness.parsing.yaml import parse_yaml
 
 
 @dataclass(frozen=True)
@@ -53,8 +55,8 @@ def _yaml_parts(document: Document) -> Iterator[tuple[str, int]]:
 def _front_matter(text: str, start: int) -> Iterator[Statement]:
     safe = re.sub(r"[\ud800-\udfff\x00\x85\u2028\u2029\xa0]", " ", text)
     try:
-        root = yaml.compose(safe, Loader=yaml.SafeLoader)
-    except yaml.YAMLError:
+        root = parse_yaml(safe).root
+    except MalformedError:
         return
     if not isinstance(root, yaml.MappingNode):
         return

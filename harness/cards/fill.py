@@ -55,6 +55,7 @@ from harness.cards.sentences import Span, sentences
 from harness.cards.slots import Slot, answer_edit, slot_of, unrecognised
 from harness.cards.vocabulary import Property
 from harness.evidence import EvidenceClass, Ledger
+from harness.parsing.json import parse_json
 
 _PARTING = re.compile(r"[,;:.]|\b(?:and|or|with|by|then|while|according)\b", re.IGNORECASE)
 """Where the words between two markers of a sentence turn from the first to the second."""
@@ -609,7 +610,7 @@ def _report(filler: _Filler, changed: Sequence[Correction]) -> dict[str, Any]:
     ]
     counts = dict(sorted(Counter(row["class"] for row in markers).items()))
     found = {"markers": markers, "neighbours": others, "left": left, "counts": counts, "contradictions": []}
-    told: dict[str, Any] = json.loads(_printable(json.dumps(found, ensure_ascii=False)))
+    told: dict[str, Any] = parse_json(_printable(json.dumps(found, ensure_ascii=False)))
     return told
 
 

@@ -9,22 +9,23 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from functools import cache, partial
-from importlib import resources
+from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
-import yaml
 from pydantic import BaseModel, BeforeValidator, Discriminator, Field, Tag, ValidationError, model_validator
 from pydantic_core import ErrorDetails, PydanticCustomError
 
 from harness.cards.document import Document, decode
 from harness.errors import nearest
+from harness.parsing.files import MalformedError
+from harness.parsing.yaml import parse_yaml, read_yaml
 
 
 @cache
 def hub_vocabulary() -> dict[str, frozenset[str]]:
     """Words that the Hub takes in a front matter: `licences` and `pipeline-tags`; their sources are in the file."""
-    text = resources.files("harness.cards").joinpath("hub_vocabulary.yaml").read_text(encoding="utf-8")
-    return {name: frozenset(words) for name, words in yaml.safe_load(text).items()}
+    found = read_yaml(Path(__file__).with_name("hub_vocabulary.yaml")).data
+    return {name: frozenset(words) for name, words in found.items()}
 
 
 def _known(kind: str, value: object) -> object:
@@ -137,18 +138,13 @@ def card_faults(card: bytes) -> list[str]:
         opened = text.lstrip("\ufeff").startswith("---")
         return ["the front matter's closing line '---' is missing"] if opened else []
     try:
-        root = yaml.compose(text[slice(*span)], Loader=yaml.SafeLoader)
-        data = yaml.safe_load(text[slice(*span)])
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        line = f"line {mark.line + 2}: " if mark else ""
-        return [f"{line}the front matter is not valid YAML: {getattr(error, 'problem', None) or error}"]
+        data = parse_yaml(text[slice(*span)]).data
+    except MalformedError as error:
+        line = f"line {error.line + 1}: " if error.line else ""
+        return [f"{line}the front matter is {error.why}"]
     if data is None:
         return []
-    if not isinstance(root, yaml.MappingNode) or not isinstance(data, dict):
-        return ["the front matter is not a list of keys and values"]
-    counted = Counter(str(key.value) for key, _ in root.value)
-    return [f"{key}: is given more than once" for key, n in counted.items() if n > 1] + metadata_faults(data)
+    return metadata_faults(data) if isinstance(data, dict) else ["the front matter is not a list of keys and values"]
 
 
 def metadata_faults(data: Mapping[str, Any]) -> list[str]:

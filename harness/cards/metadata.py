@@ -23,6 +23,8 @@ from harness.data.catalog import benchmarks
 from harness.errors import HarnessError
 from harness.evidence import Evidence, EvidenceClass, EvidenceKey, Ledger, round_to_interval
 from harness.metrics.registry import metrics
+from harness.parsing.files import MalformedError
+from harness.parsing.yaml import parse_yaml
 
 _SOURCE = {"name": "Measured with harness; see the card", "url": "https://github.com/harness-cards/harness"}
 """Where a result comes from."""
@@ -195,8 +197,8 @@ def complete_metadata(
 def read_metadata(text: str) -> dict[Any, Any] | None:
     """A front matter's keys; None where it can't be read as such."""
     try:
-        data = yaml.safe_load(text)
-    except yaml.YAMLError:
+        data = parse_yaml(text).data
+    except MalformedError:
         return None
     return data if isinstance(data, dict) else {} if data is None else None
 
@@ -298,7 +300,7 @@ def _gone(data: Any, path: Path, without: set[Path]) -> set[Path]:
 def _expected(data: Any, path: Path, gone: set[Path], values: Mapping[Path, str]) -> Any:
     """What the front matter is to say."""
     if path in values:
-        return yaml.safe_load(values[path])
+        return parse_yaml(values[path]).data
     kept = {
         key: _expected(value, (*path, key), gone, values) for key, value in _items(data) if (*path, key) not in gone
     }
@@ -349,7 +351,7 @@ def _removal(document: Document, path: Path) -> Edit:
     """Remove the lines of an entry."""
     assert document.front_matter is not None
     offset, stop = document.front_matter
-    node: Any = yaml.compose(document.text[offset:stop], Loader=yaml.SafeLoader)
+    node: Any = parse_yaml(document.text[offset:stop]).root
     key = node
     for part in path:
         if isinstance(node, yaml.MappingNode):

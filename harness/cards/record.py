@@ -17,11 +17,15 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from typing_extensions import TypedDict  # pydantic needs it until Python 3.12
+
 from harness import __version__
 from harness.cards.document import Document, Edit, encode
-from harness.errors import ExitCode, HarnessError
+from harness.errors import ExitCode, HarnessError, UsageError
 from harness.evidence import Ledger
 from harness.files import write_bytes
+from harness.parsing.files import MalformedError, read_bytes, shown
+from harness.parsing.json import parse_json, read_json, shaped
 
 _RECORD = re.compile(r"(?:\r\n|\n|\r){0,2}<!-- harness card (?P<fields>\{[^\r\n]*\}) -->(?:\r\n|\n|\r)?")
 
@@ -80,10 +84,11 @@ def read_record(text: str) -> CardRecord | None:
     if not found:
         return None
     try:
-        return CardRecord(**json.loads(found[-1]["fields"]))
-    except (ValueError, TypeError) as error:
+        return parse_json(found[-1]["fields"].encode(), "the record", CardRecord)
+    except (MalformedError, UnicodeEncodeError) as error:
+        why = error.why if isinstance(error, MalformedError) else "it is not UTF-8"
         raise HarnessError(
-            "The card's record (the comment `harness card`) can't be read.",
+            f"The card's record (the comment `harness card`) can't be read: {why}.",
             remedy="Restore the card's last line, or make the card again.",
         ) from error
 
@@ -156,9 +161,11 @@ def read_card(card: str | bytes | Path) -> tuple[bytes, Path | None]:
         return card.encode(), None
     path = Path(card)
     try:
-        return path.read_bytes(), path
-    except OSError as error:
-        raise HarnessError(f"Can't read the card {path}: {error.strerror}.", exit_code=ExitCode.USAGE) from error
+        return read_bytes(path), path
+    except MalformedError as error:
+        raise UsageError(
+            f"Can't read the card {shown(path)}: {error.why}.", remedy="Give the path of a Markdown file."
+        ) from error
 
 
 def ledger_beside(card: Path | None, record: CardRecord | None) -> Ledger | None:
@@ -175,6 +182,25 @@ def ledger_beside(card: Path | None, record: CardRecord | None) -> Ledger | None
     )
 
 
+class _Span(TypedDict):
+    start: int
+    end: int
+
+
+class _Answer(TypedDict):
+    question: str
+    new: str
+    span: _Span
+
+
+class _Told(TypedDict):
+    """What has to be in the record of a fill; there is more for people."""
+
+    before: str
+    markers: list[_Answer]
+    neighbours: list[_Answer]
+
+
 def fill_beside(card: Path | None, record: CardRecord | None) -> dict[str, Any] | None:
     """The record of the fill that a filled card names; None for another card.
 
@@ -186,14 +212,11 @@ def fill_beside(card: Path | None, record: CardRecord | None) -> dict[str, Any] 
     remedy = "Put it there: without it nobody can tell what the fill wrote from what its author did."
     path = _beside(card, record.fill, "fill.json", f"The record of the fill of {card or 'the card'}", remedy)
     try:
-        told = json.loads(path.read_text(encoding="utf-8"))
-        if not isinstance(told, dict) or not {"before", "markers", "neighbours"} <= told.keys():
-            raise ValueError("no `before`, `markers` and `neighbours` in it")
-    except (OSError, ValueError) as error:
-        raise HarnessError(
-            f"{path} is not the record of a fill: {error}.", remedy="Fill the card again.", exit_code=ExitCode.USAGE
-        ) from error
-    return told
+        told = read_json(path)
+        shaped(told, _Told, path)
+    except MalformedError as error:
+        raise UsageError(f"{path} is not the record of a fill: {error.why}.", remedy="Fill the card again.") from error
+    return told  # with all that it tells besides
 
 
 def earlier_fill(card: Path | None, text: str) -> dict[str, Any] | None:

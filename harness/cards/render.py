@@ -19,6 +19,7 @@ from harness.benchmarking.efficiency import PER_GMAC
 from harness.cards import slices
 from harness.cards.alignment import lines_of
 from harness.cards.answers import Writer, sandbox
+from harness.cards.arithmetic import impossible
 from harness.cards.examination import EXAMINED, examinations
 from harness.cards.figures import Figure, accuracy_figure, card_figures, corruption_cells, under_attack
 from harness.cards.knowledge import knowledge_of
@@ -249,6 +250,13 @@ def _methods(ledger: Ledger) -> list[dict[str, Any]]:
     return list(lines.values())
 
 
+_TEMPLATE_FAULTS = (
+    jinja2.TemplateError, TypeError, ValueError, AttributeError, LookupError, ArithmeticError, OSError,
+    RecursionError, MemoryError,
+)  # fmt: skip
+"""What templates of somebody's own raise, those that include themselves among them."""
+
+
 def _environment(path: Path | None) -> jinja2.Environment:
     """Where the shipped templates are found, and before them the user's own."""
     if path is not None and not path.is_file():
@@ -304,6 +312,9 @@ def render_card(ledger: Ledger, template: Path | None = None, *, sidecar: str | 
     Raises:
         HarnessError: the template is missing, has a syntax error, or uses a name that is not defined.
     """
+    for fault in impossible(ledger):
+        remedy = "Make the ledger again by repeating the run that wrote it."
+        raise HarnessError(f"The ledger's {fault.item.key}: {fault.message}.", remedy=remedy)
     environment, given, ledger = _environment(template), ledger, ledger.without_markup()
     template_name = template.name if template is not None else "model_card.md.j2"
     model, name = ledger.model, str(ledger.model["name"])
@@ -331,7 +342,7 @@ def render_card(ledger: Ledger, template: Path | None = None, *, sidecar: str | 
             references=references,
             front_matter=dump_metadata(card_metadata(ledger, model=name)),
         )
-    except (jinja2.TemplateError, TypeError, ValueError, AttributeError, LookupError, ArithmeticError) as error:
+    except _TEMPLATE_FAULTS as error:
         line = getattr(error, "lineno", None)
         where = f"{getattr(error, 'filename', None) or template_name}" + (f", line {line}" if line else "")
         raise HarnessError(f"The template {where}: {error}.", remedy="Mend the template.") from error

@@ -5,23 +5,23 @@ from __future__ import annotations
 import ast
 import bisect
 import html
-import json
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-
-import yaml
 
 from harness.cards.answers import Answer, Form, Writer
 from harness.cards.document import Block, Document, Edit, Marker, without_markers
 from harness.cards.markdown import capital, one_line, plain_text, short_text
 from harness.cards.sentences import Span, label_prefix
+from harness.parsing.files import MalformedError
+from harness.parsing.json import parse_json
+from harness.parsing.yaml import parse_yaml
 
 _NEAR = 400
 """How far, in characters, a link text or brackets around a marker are looked for."""
 _COMMENT = {"python": "#", "py": "#", "bash": "#", "sh": "#", "shell": "#", "yaml": "#", "toml": "#", "r": "#"}
 _READERS: dict[str, Callable[[str], object]] = {
-    "python": ast.parse, "py": ast.parse, "json": json.loads, "yaml": yaml.safe_load, "yml": yaml.safe_load,
+    "python": ast.parse, "py": ast.parse, "json": parse_json, "yaml": parse_yaml, "yml": parse_yaml,
 }  # fmt: skip
 """What tells whether code in a language is valid."""
 _ADDRESS = re.compile(r"\[[^\[\]]*\]\(<?$|(?:src|href)\s*=\s*[\"']?$|<$", re.IGNORECASE)
@@ -214,7 +214,7 @@ def _in_code(document: Document, marker: Marker, answer: Answer, slot: Slot) -> 
     if (reader := _READERS.get(block.info)) and not is_comment:
         try:
             reader(f"{text[block.start : slot.start]}{flat}{text[slot.end : block.end]}")
-        except (SyntaxError, ValueError, yaml.YAMLError):
+        except (SyntaxError, ValueError, MalformedError):
             return None
     elif block.info not in ("", "text", "txt", "plain", "plaintext") and not is_comment:
         return None

@@ -7,11 +7,11 @@ import re
 from collections.abc import Sequence
 from typing import Any, Literal
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from harness.errors import HarnessError
 from harness.files import shipped_folder
+from harness.parsing.yaml import read_yaml
 
 
 class Table(BaseModel):
@@ -319,9 +319,9 @@ def vocabulary() -> Vocabulary:
     """
     path = shipped_folder("templates") / "properties.yaml"
     try:
-        data = yaml.safe_load(path.read_text("utf-8"))
+        data = read_yaml(path).data
         return Vocabulary.model_validate({key.replace("-", "_"): value for key, value in data.items()})
-    except (ValidationError, yaml.YAMLError) as error:
+    except ValidationError as error:
         raise HarnessError(f"{path} is no table of properties: {error}", remedy="Mend that entry.") from error
 
 

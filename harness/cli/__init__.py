@@ -10,5 +10,5 @@ __all__ = ["app", "cards", "corrupt", "hub", "inventory", "main", "models", "pre
 
 
 def main() -> None:
-    """Entry point of the `harness` command."""
+    """The command line, without what `harness.__main__` puts around it."""
     app(prog_name="harness")

@@ -9,11 +9,14 @@ from collections.abc import Callable
 from functools import wraps
 from typing import Annotated, ParamSpec
 
+import click
 import typer
 from typer.core import TyperCommand
 
 import harness
+from harness import crash
 from harness.errors import ExitCode, HarnessError
+from harness.parsing.files import shown
 
 app = typer.Typer(
     name="harness",
@@ -61,22 +64,35 @@ def verb(name: str | None = None) -> Callable[[Callable[_Options, ExitCode | Non
         @wraps(function)
         def run(*args: _Options.args, **kwargs: _Options.kwargs) -> None:
             try:
-                code = function(*args, **kwargs)
+                with crash.interruptible():
+                    code = function(*args, **kwargs) or ExitCode.DONE
             except HarnessError as error:
+                code = error.exit_code
                 say(f"harness: {error}")
-                raise typer.Exit(int(error.exit_code)) from None
             except KeyboardInterrupt:
-                say("harness: interrupted; what is finished is stored, and the same command goes on from there.")
-                raise typer.Exit(int(ExitCode.INTERRUPTED)) from None
-            raise typer.Exit(int(code or ExitCode.DONE))
+                code = ExitCode.INTERRUPTED
+                say(crash.INTERRUPTED)
+            except (click.ClickException, click.exceptions.Exit, click.Abort, BrokenPipeError):
+                raise  # the application's own affair
+            except Exception as error:  # noqa: BLE001 - the last net
+                code = ExitCode.INTERRUPTED if crash.was_interrupted() else ExitCode.FAILED
+                say(crash.INTERRUPTED if crash.was_interrupted() else _failed(error))
+            raise typer.Exit(int(code))
 
         return run
 
     return add
 
 
+def _failed(error: Exception) -> str:
+    """What nobody foresaw. Of these, what the system refuses needs no report: a name that is too long, a folder in place of a file."""
+    if isinstance(error, OSError) and error.filename is not None and error.strerror:
+        return f"harness: {shown(error.filename)}: {error.strerror}.\n  → Check the path, its permissions and the disk."
+    return crash.told(error)
+
+
 def say(message: str) -> None:
-    sys.stderr.write(message + "\n")
+    sys.stderr.write(message.encode("utf-8", "backslashreplace").decode().replace("\0", "\\0") + "\n")
 
 
 def print_text(text: str) -> None:

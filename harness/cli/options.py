@@ -39,12 +39,13 @@ def _from_file(context: typer.Context, path: Path | None) -> Path | None:
     """Makes the options of a file the defaults, so that those of the command line go before them."""
     if path is None:
         return None
-    import yaml
+    from harness.parsing.files import MalformedError
+    from harness.parsing.yaml import read_yaml
 
     try:
-        found = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise typer.BadParameter(f"{path} can't be read: {error}") from error
+        found = read_yaml(path).data
+    except MalformedError as error:
+        raise typer.BadParameter(f"{path} can't be read: {error.why}") from error
     if not isinstance(found, dict):
         raise typer.BadParameter(f"{path} is not a mapping of options, such as limit: 1000.")
     known = {

@@ -10,6 +10,7 @@ from PIL import Image
 from harness.corruptions.picture import SIDE, Bytes, Picture
 from harness.corruptions.randomness import Stream
 from harness.corruptions.registry import Corruption, find
+from harness.parsing.images import resized
 
 PROTOCOL_VERSION = "2"
 """Goes into the keys of stored predictions; raised whenever any corrupted pixel changes."""
@@ -31,7 +32,7 @@ def base_crop(image: Image.Image) -> Bytes:
     shorter = min(width, height)
     if shorter != _RESIZED:
         width, height = int(_RESIZED * width / shorter), int(_RESIZED * height / shorter)
-        image = image.resize((width, height), Image.Resampling.BILINEAR)
+        image = resized(image, (width, height), Image.Resampling.BILINEAR)
     left, top = round((width - SIDE) / 2), round((height - SIDE) / 2)
     return np.array(image.crop((left, top, left + SIDE, top + SIDE)))
 

@@ -21,10 +21,10 @@ from harness.corruptions.generate import PROTOCOL_VERSION, base_crop, corrupt_ce
 from harness.corruptions.names import SEVERITIES
 from harness.corruptions.picture import SIDE
 from harness.corruptions.registry import REGISTRY, find
-from harness.data.images import UnreadableImageError, load_image
 from harness.data.local import LocalDataset
 from harness.errors import ExitCode, HarnessError, MissingInputError
 from harness.files import atomic_write, write_text
+from harness.parsing.images import UnreadableImageError, load_image
 
 JPEG_QUALITY = 85
 """Of the official files (hendrycks/robustness, ImageNet-C/create_c/make_imagenet_c.py)."""

@@ -6,7 +6,6 @@ Both ship inside installed packages and are read as files: neither package is im
 from __future__ import annotations
 
 import csv
-import json
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
@@ -14,6 +13,8 @@ from types import MappingProxyType
 
 from harness.errors import HarnessError, MissingInputError
 from harness.labels.spaces import installed_folder, timm_info_folder
+from harness.parsing.files import MalformedError
+from harness.parsing.json import read_json
 
 VALIDATION_IMAGES = 50_000
 IMAGENET_X = "imagenet-x==0.0.7"
@@ -47,14 +48,14 @@ def real_labels() -> Mapping[str, tuple[int, ...]]:
     """
     path = timm_info_folder() / "imagenet_real_labels.json"
     try:
-        rows = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+        rows = read_json(path, list[tuple[int, ...]])
+    except MalformedError as error:
         message = f"Can't read the ReaL labels: {path}: {error}."
         raise HarnessError(message, remedy="Install timm again: pip install --force-reinstall timm") from error
     if len(rows) != VALIDATION_IMAGES:
         message = f"{path} has {len(rows):,} entries instead of {VALIDATION_IMAGES:,}."
         raise HarnessError(message, remedy="Install an unmodified timm: pip install --force-reinstall timm")
-    return MappingProxyType({validation_id(number): tuple(labels) for number, labels in enumerate(rows, start=1)})
+    return MappingProxyType({validation_id(number): labels for number, labels in enumerate(rows, start=1)})
 
 
 def imagenet_x_folder() -> Path | None:

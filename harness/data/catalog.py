@@ -14,7 +14,6 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from harness.errors import UsageError, unknown_name
@@ -22,6 +21,7 @@ from harness.evidence import Ledger
 from harness.labels.label_maps import LabelMap, label_map
 from harness.labels.outputs import OutputLabels
 from harness.labels.spaces import LABEL_SPACES, OWN, LabelSpace, folded, installed_folder, label_space
+from harness.parsing.yaml import read_yaml
 from harness.settings import catalog_folder
 
 _CATALOG_FILE = Path(__file__).with_name("benchmarks.yaml")
@@ -310,7 +310,7 @@ def shipped() -> dict[str, Benchmark]:
 
     Raises pydantic.ValidationError, ValueError: the shipped catalog is damaged.
     """
-    entries = yaml.safe_load(_CATALOG_FILE.read_text(encoding="utf-8"))
+    entries = read_yaml(_CATALOG_FILE).data
     known = {name: Benchmark(name=name, **entry) for name, entry in entries.items()}
     for benchmark in known.values():
         others = (
@@ -334,9 +334,7 @@ def _added(folders: tuple[Path, ...]) -> dict[str, Benchmark]:
     known: dict[str, Benchmark] = {}
     for file in (file for folder in folders for file in sorted(folder.glob("*.yaml"))):
         try:
-            added = _CatalogFile.model_validate(yaml.safe_load(file.read_text(encoding="utf-8")))
-        except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-            raise UsageError(f"Can't read the catalog {file}: {error}.", remedy="Mend it, or remove it.") from error
+            added = _CatalogFile.model_validate(read_yaml(file).data)
         except ValidationError as error:
             first = error.errors()[0]
             where = ".".join(map(str, first["loc"])) or "the file as a whole"

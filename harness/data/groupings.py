@@ -27,6 +27,8 @@ from harness.data.slicings import SlicingEntry, check_reference, slicings, split
 from harness.data.statistics import quantile_codes
 from harness.errors import HarnessError, MissingInputError, UsageError, unknown_name
 from harness.labels.spaces import class_name, classes_under, label_space, name_of
+from harness.parsing.files import MalformedError
+from harness.parsing.tables import read_frame, read_json_rows
 
 _FIFTHS, _QUARTERS = 5, 4
 _OTHER = "other"
@@ -127,12 +129,11 @@ def imagenet_x_annotations(which: str, factors: tuple[str, ...]) -> tuple[pd.Dat
     folder = _installed()
     rows, prototypes = folder / f"imagenet_x_val_{which}_factor.jsonl", folder / "prototypical_paths.csv"
     schema = pa.schema([("file_name", pa.string()), *((factor, pa.int8()) for factor in factors)])
-    options = pyarrow.json.ParseOptions(explicit_schema=schema, unexpected_field_behavior="ignore")
     try:
-        frame = pyarrow.json.read_json(rows, parse_options=options).to_pandas().set_index("file_name")
-        left_out = pd.read_csv(prototypes)["file_name"]
+        frame = read_json_rows(rows, schema).set_index("file_name")
+        left_out = read_frame(prototypes)["file_name"]
         digest = hashlib.sha256(rows.read_bytes() + prototypes.read_bytes()).hexdigest()
-    except (OSError, KeyError, ValueError, pa.ArrowException) as error:
+    except (OSError, KeyError, MalformedError) as error:
         raise _damaged(f"annotations {rows}", error) from error
     return frame[~frame.index.isin(left_out)].astype(bool), digest
 

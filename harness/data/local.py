@@ -1,19 +1,12 @@
 """Copies of benchmarks on this machine: their samples in a fixed order with proven labels, the same for every layout.
 
 An archive on the Hub that holds a publisher's folder (ImageNetV2, ImageNet-Sketch) is fetched and unpacked once, to a
-folder of another name, which is renamed when it is whole: a folder that is there is complete. Members that would lead
-outside the folder are refused by tarfile's data filter and skipped by shutil's zip reader.
+folder of another name, which is renamed when it is whole: a folder that is there is complete.
 """
 
 from __future__ import annotations
 
 import hashlib
-import json
-import shutil
-import tarfile
-import tempfile
-import zipfile
-import zlib
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -22,7 +15,6 @@ from typing import Any
 import pandas as pd
 
 from harness.data.catalog import Benchmark
-from harness.data.images import UnreadableImageError
 from harness.data.layouts.detection import detect
 from harness.data.layouts.named_files import package_files
 from harness.data.layouts.rows import hub_dataset
@@ -31,8 +23,10 @@ from harness.data.locations import Location, condition_folder
 from harness.data.manifest import build_manifest, coverage_notes, load_manifest, manifest_key, no_images, save_table
 from harness.data.sources import Place, Source
 from harness.errors import HarnessError, MissingInputError, unknown_name
-from harness.files import make_folder
 from harness.labels.spaces import LabelSpace
+from harness.parsing.archives import unpack
+from harness.parsing.images import UnreadableImageError
+from harness.parsing.json import parse_json
 
 
 @dataclass(frozen=True)
@@ -131,7 +125,11 @@ def open_dataset(
     samples = manifest.to_pandas()[["sample_id", "label", "digest"]]
     if benchmark.is_own:
         benchmark = benchmark.model_copy(update={"size": len(samples)})
-    notes = found_notes + json.loads(manifest.schema.metadata[b"notes"]) + coverage_notes(benchmark, samples, space)
+    notes = (
+        found_notes
+        + parse_json(manifest.schema.metadata[b"notes"], "the notes", list[str])
+        + coverage_notes(benchmark, samples, space)
+    )
     places = manifest.select(["place", "file", "start", "length"]).to_pydict()
     return LocalDataset(benchmark, condition, location, source.layout, samples, notes, source, places)
 
@@ -189,28 +187,3 @@ def unpacked_archive(repository: str, archive: str, revision: str | None, folder
         ) from error
     commit = file.resolve().name if file.is_symlink() else str(file.stat().st_size)
     return unpack(file, folder / f"{repository.replace('/', '--')}--{Path(archive).name}--{commit[:16]}")
-
-
-def unpack(file: Path, target: Path) -> Path:
-    """Unpack `file` (.tar, .tar.gz, .zip) to `target`, whole or not at all; an existing target is kept.
-
-    Raises HarnessError: the archive is damaged or unsafe, or the disk is full.
-    """
-    if target.is_dir():
-        return target
-    make_folder(target.parent)
-    partial = Path(tempfile.mkdtemp(prefix=f".{target.name}.", suffix=".tmp", dir=target.parent))
-    try:
-        if file.suffix == ".zip":
-            shutil.unpack_archive(file, partial, "zip")
-        else:
-            shutil.unpack_archive(file, partial, "gztar" if file.suffix in (".gz", ".tgz") else "tar", filter="data")
-        partial.rename(target)
-    except (OSError, EOFError, ValueError, shutil.ReadError, tarfile.TarError, zipfile.BadZipFile, zlib.error) as error:
-        if target.is_dir():  # another process was faster
-            return target
-        message = f"Can't unpack {file} to {target}: {error}."
-        raise HarnessError(message, remedy="Free some space or fetch the archive again.") from error
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
-    return target

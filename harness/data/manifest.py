@@ -31,6 +31,8 @@ from harness.data.sources import Entry, FileStamp, Source
 from harness.errors import HarnessError
 from harness.files import atomic_write
 from harness.labels.spaces import LabelSpace, enumerated
+from harness.parsing.files import MalformedError
+from harness.parsing.tables import read_parquet
 
 MANIFEST_VERSION = 1
 ORDER_SEED = "harness-order-1:"
@@ -65,8 +67,8 @@ def manifest_key(benchmark: Benchmark, condition: str | None, source: Source, st
 def load_table(path: Path) -> pa.Table | None:
     """A kept Parquet table; None where there is none or it is damaged (it is then made again)."""
     try:
-        return pq.read_table(path, page_checksum_verification=True)
-    except (OSError, pa.ArrowException):
+        return read_parquet(path)
+    except MalformedError:
         return None
 
 

@@ -11,13 +11,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
 import pandas as pd
-import pyarrow as pa
 
 from harness.data.catalog import Benchmark
 from harness.data.groupings import Grouping, cut, named, narrowed
 from harness.data.manifest import sample_id
 from harness.data.slicings import slicings, split_reference
 from harness.errors import UsageError, nearest, unknown_name
+from harness.parsing.tables import read_frame
 
 KEYS = ("sample_id", "file_name")
 """Columns that rows are joined on, the first one that the file has."""
@@ -119,7 +119,8 @@ def read_slice_file(path: Path, by: Sequence[str] = ()) -> SliceFile:
         HarnessError: the file can't be read, has no key or no such column, names a sample twice, or a column has one
             value only or too many; all with exit code 2.
     """
-    frame = _read(path)
+    # "NA" and "None" are names here (Namibia, North America); only an empty cell is missing.
+    frame = read_frame(path, keep_default_na=False, na_values=[""], dtype=dict.fromkeys(KEYS, str))
     key = next((name for name in KEYS if name in frame.columns), None)
     if key is None:
         message = f"{path} has no column sample_id or file_name (it has {_listed(list(map(str, frame.columns)))})."
@@ -180,22 +181,6 @@ def _checked(path: Path, column: pd.Series) -> pd.Series:
         is_whole = pd.api.types.is_float_dtype(column) and (known % 1 == 0).all()
         return column.astype("Int64") if is_whole else column
     raise UsageError(f"{path}: the column '{column.name}' {fault}.", remedy=remedy)
-
-
-def _read(path: Path) -> pd.DataFrame:
-    if path.suffix not in (".csv", ".parquet"):
-        raise UsageError(f"{path} is neither .csv nor .parquet.", remedy="Give one of these.")
-    try:
-        if path.suffix == ".parquet":
-            return pd.read_parquet(path)
-        # "NA" and "None" are names here (Namibia, North America); only an empty cell is missing.
-        return pd.read_csv(path, keep_default_na=False, na_values=[""], dtype=dict.fromkeys(KEYS, str))
-    except OSError as error:
-        message = f"Can't read {path}: {error.strerror or error}."
-        raise UsageError(message, remedy="Mend the path or its permissions.") from error
-    except (ValueError, pa.ArrowException) as error:
-        why = str(error).splitlines()[0]
-        raise UsageError(f"Can't read {path} as {path.suffix[1:]}: {why}.", remedy="Mend the file.") from error
 
 
 def _listed(names: Sequence[str], most: int = 8) -> str:

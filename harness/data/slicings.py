@@ -10,12 +10,12 @@ from functools import cache
 from pathlib import Path
 from typing import Literal
 
-import yaml
 from pydantic import BaseModel, ConfigDict
 
 from harness.data.catalog import Benchmark
 from harness.errors import HarnessError, UsageError, unknown_name
 from harness.labels.spaces import SYNSET, name_of
+from harness.parsing.yaml import read_yaml
 
 _CATALOG_FILE = Path(__file__).with_name("slicings.yaml")
 
@@ -68,7 +68,7 @@ class SlicingEntry(BaseModel):
 @cache
 def slicings() -> dict[str, SlicingEntry]:
     """All slicings by name, in the order of the catalog. Raises pydantic.ValidationError where it is damaged."""
-    entries = yaml.safe_load(_CATALOG_FILE.read_text(encoding="utf-8"))
+    entries = read_yaml(_CATALOG_FILE).data
     return {name: SlicingEntry(name=name, **entry) for name, entry in entries.items()}
 
 

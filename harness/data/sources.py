@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING
 from harness.data.catalog import Benchmark
 from harness.errors import HarnessError
 from harness.labels.spaces import SYNSET, LabelSpace, enumerated
+from harness.parsing.files import shown
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -131,21 +132,40 @@ class Listing:
 
 def list_folder(folder: Path, prefix: str = "") -> Listing:
     """The content of one folder; paths are `prefix` + name. Raises HarnessError where it can't be read."""
-    listing = Listing()
+    listing, odd = Listing(), list[str]()
     try:
         with os.scandir(folder) as entries:
             for entry in sorted(entries, key=attrgetter("name")):
                 if entry.name.startswith((".", "__MACOSX")):
                     continue
-                if entry.is_dir():
-                    listing.folders.append(entry.name)
-                    continue
                 is_image = os.path.splitext(entry.name)[1].lower() in IMAGE_SUFFIXES
-                (listing.images if is_image else listing.others).append(stamp_of(entry, prefix + entry.name))
+                if not entry.name.isascii() and not _is_utf8(entry.name):
+                    odd.append(f"{shown(entry.name)}, whose name is not UTF-8")
+                elif is_image and not entry.is_file():
+                    odd.append(f"{entry.name}, a {'folder' if entry.is_dir() else 'dead link, a pipe or a device'}")
+                elif entry.is_dir():
+                    listing.folders.append(entry.name)
+                else:
+                    (listing.images if is_image else listing.others).append(stamp_of(entry, prefix + entry.name))
     except OSError as error:
-        message = f"Can't list {error.filename or folder}: {error.strerror}."
+        message = f"Can't list {shown(error.filename or folder)}: {error.strerror}."
         raise HarnessError(message, remedy="Mend the folder or its permissions.") from error
+    if odd:
+        many = (
+            f"{len(odd):,} entries of {folder} are no image files" if len(odd) > 1 else f"In {folder} is no image file"
+        )
+        raise HarnessError(
+            f"{many}: {'; '.join(odd[:3])}.", remedy="Remove or rename them, so that none is left out unseen."
+        )
     return listing
+
+
+def _is_utf8(name: str) -> bool:
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def stamp_of(file: Path | os.DirEntry[str], name: str | None = None) -> FileStamp:

@@ -18,9 +18,9 @@ import pandas as pd
 import pyarrow as pa
 from PIL import Image
 
-from harness.data.images import UnreadableImageError, load_image
 from harness.data.local import LocalDataset
 from harness.data.manifest import load_table, save_table
+from harness.parsing.images import UnreadableImageError, load_image, resized
 
 STATISTICS = ("brightness", "contrast", "colourfulness", "sharpness", "resolution", "aspect-ratio")
 """Columns, in order."""
@@ -65,7 +65,7 @@ def statistics_of(image: Image.Image) -> tuple[float, ...]:
 def _sharpness(image: Image.Image) -> float:
     scale = SHARPNESS_SIDE / min(image.size)
     size = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))
-    y = np.asarray(image.convert("L").resize(size, Image.Resampling.BILINEAR), dtype=np.float64)
+    y = np.asarray(resized(image.convert("L"), size, Image.Resampling.BILINEAR), dtype=np.float64)
     laplacian = y[:-2, 1:-1] + y[2:, 1:-1] + y[1:-1, :-2] + y[1:-1, 2:] - 4 * y[1:-1, 1:-1]
     return float(laplacian.var())
 

@@ -13,7 +13,6 @@ import numpy as np
 from PIL import Image
 
 from harness.data.boxes import box_mask, boxes_folder
-from harness.data.images import load_image
 from harness.errors import HarnessError
 from harness.evaluation.plan import DECODER, Condition, Plan, condition_projections
 from harness.evaluation.scoring import Examined, Scored
@@ -22,6 +21,7 @@ from harness.metrics.attribution import RANDOM, ImageMaps, objection
 from harness.metrics.types import FloatArray
 from harness.models.loading import LoadedModel, ModelIdentity
 from harness.models.preprocessing import Preprocessing
+from harness.parsing.images import load_image
 from harness.progress import Reporter
 
 if TYPE_CHECKING:

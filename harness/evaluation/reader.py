@@ -6,16 +6,17 @@ here is what the ledger's numbers were made from, whether harness ran the model 
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from typing_extensions import TypedDict  # pydantic needs it until Python 3.12
 
 from harness.data.catalog import Benchmark, benchmarks
 from harness.data.locations import locate
@@ -26,6 +27,8 @@ from harness.evidence import Evidence, EvidenceClass, Ledger
 from harness.labels.projections import CLOSED
 from harness.metrics.types import LabelSpacePredictions
 from harness.models.registry import registered, resolve
+from harness.parsing.files import MalformedError
+from harness.parsing.json import read_json
 from harness.progress import Reporter
 from harness.settings import FILTERS, Settings
 from harness.store.ledgers import ledger_path, stored_names
@@ -123,6 +126,15 @@ def stored_model(reference: str, home: Path) -> StoredModel:
     return StoredModel(path.parent.name, Ledger.load(path), home)
 
 
+class _Key(TypedDict):
+    """What a `protocol.json` says its predictions are of."""
+
+    weights: str
+    benchmark: str
+    condition: str
+    protocol: dict[str, Any]
+
+
 def _stored_condition(home: Path, item: Evidence, known: Mapping[str, Benchmark]) -> StoredCondition | None:
     """Where the predictions behind a top-1 lie; None where they are not in this store."""
     protocol, weights = item.protocol or {}, item.fingerprints.weights
@@ -133,8 +145,8 @@ def _stored_condition(home: Path, item: Evidence, known: Mapping[str, Benchmark]
     place = f"{of}/{benchmark.name}/{item.name.condition or CLEAN}/{last}/protocol.json"
     for path in sorted((home / "predictions").glob(place)):
         try:
-            key = noted_key(json.loads(path.read_bytes()))
-        except (OSError, ValueError, KeyError, TypeError):  # the next run makes it anew
+            key = noted_key(read_json(path))
+        except (MalformedError, KeyError, TypeError):  # the next run makes it anew
             continue
         if key.digest.startswith(pointer) or key.weights.startswith(f"imported-{pointer}"):
             return StoredCondition(benchmark, item.name.condition, key, item)

@@ -7,7 +7,6 @@ as not rechecked.
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -26,6 +25,7 @@ from harness.evaluation.slice_evidence import slice_evidence
 from harness.evaluation.slice_requests import request_behind
 from harness.evidence import Evidence, EvidenceClass, Ledger
 from harness.metrics.registry import METRIC_GROUPS, metrics
+from harness.parsing.json import read_json
 from harness.robustness.options import AttackOptions
 from harness.settings import Settings
 from harness.store.attacks import AttackStore
@@ -145,7 +145,7 @@ def _attacked(ledger: Ledger, scored: Scored, settings: Settings) -> Attacked | 
     images = [image for image in store.read().values() if image.sample_id in samples]
     if not images:
         return None
-    options = json.loads(store.file.with_name("protocol.json").read_text(encoding="utf-8"))["options"]
+    options = read_json(store.file.with_name("protocol.json"))["options"]
     return Attacked(AttackOptions.model_validate(options), store.digest, images, protocol["images"])
 
 

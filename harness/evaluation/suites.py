@@ -7,7 +7,6 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from harness.data.catalog import Benchmark, OwnBenchmark, benchmarks, get_benchmark, own_benchmark
@@ -19,6 +18,8 @@ from harness.labels.label_maps import LabelMap
 from harness.metrics.multiplicity import Correction
 from harness.metrics.registry import METRIC_GROUPS
 from harness.metrics.slices import MIN_UNITS
+from harness.parsing.files import MalformedError, read_text
+from harness.parsing.yaml import Yaml, parse_yaml
 from harness.robustness.options import AttackOptions
 
 MEASUREMENTS = {
@@ -204,21 +205,16 @@ def load_suite(name_or_path: str) -> Suite:
         if name_or_path not in suite_names():
             raise unknown_name("suite", name_or_path, suite_names(), where="or give the path of a YAML file")
         path = shipped_folder("eval_suites") / f"{name_or_path}.yaml"
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise _fault(path, None, str(error), None) from error
-    return parse_suite(text, path)
+    return parse_suite(read_text(path), path)
 
 
 def parse_suite(text: str, path: Path) -> Suite:
     """Parse a suite file's text; `path` is for messages. Raises HarnessError naming the line."""
     try:
-        data = yaml.safe_load(text)
-        tree = yaml.compose(text, Loader=yaml.SafeLoader)
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        raise _fault(path, mark.line + 1 if mark else None, "it is not valid YAML", None) from error
+        tree = parse_yaml(text)
+    except MalformedError as error:
+        raise _fault(path, error.line, error.why, None) from error
+    data = tree.data
     if not isinstance(data, dict):
         raise _fault(path, 1, "it is not a mapping", "A suite has: " + ", ".join(Suite.model_fields))
     own: dict[str, Benchmark] = {}
@@ -259,22 +255,17 @@ _RECORDS: dict[str, tuple[type[BaseModel], ...]] = {
 
 
 def _own(
-    name: str,
-    fields: dict[str, Any],
-    loc: tuple[int | str, ...],
-    tree: yaml.Node | None,
-    path: Path,
-    maps: Mapping[str, LabelMap],
+    name: str, fields: dict[str, Any], loc: tuple[int | str, ...], tree: Yaml, path: Path, maps: Mapping[str, LabelMap]
 ) -> dict[str, Benchmark]:
     try:
         return {name: OwnBenchmark.model_validate(fields).benchmark(name, path.parent, maps)}
     except ValidationError as error:
         raise _invalid(error, loc, tree, path) from error
     except HarnessError as error:
-        raise _fault(path, _line(tree, loc), error.message.rstrip("."), error.remedy) from error
+        raise _fault(path, tree.line(loc), error.message.rstrip("."), error.remedy) from error
 
 
-def _invalid(error: ValidationError, above: tuple[int | str, ...], tree: yaml.Node | None, path: Path) -> HarnessError:
+def _invalid(error: ValidationError, above: tuple[int | str, ...], tree: Yaml, path: Path) -> HarnessError:
     """What is wrong with the part of a file at `above`. A misspelt key also leaves the right one missing; the misspelling is
     what to name."""
     first = min(error.errors(), key=lambda fault: fault["type"] != "extra_forbidden")
@@ -285,12 +276,12 @@ def _invalid(error: ValidationError, above: tuple[int | str, ...], tree: yaml.No
         fields = [name for record in records for name in record.model_fields if name not in _NOT_IN_FILES]
         close = nearest(str(loc[-1]), fields)
         hint = f"Did you mean {close[0]}?" if close else f"Known keys: {', '.join(fields)}."
-    return _fault(path, _line(tree, loc), f"{'.'.join(map(str, loc))}: {first['msg']}", hint)
+    return _fault(path, tree.line(loc), f"{'.'.join(map(str, loc))}: {first['msg']}", hint)
 
 
-def _check_names(suite: Suite, tree: yaml.Node | None, path: Path) -> None:
+def _check_names(suite: Suite, tree: Yaml, path: Path) -> None:
     def fault(loc: tuple[int | str, ...], why: str, hint: str | None = None) -> HarnessError:
-        return _fault(path, _line(tree, loc), why, hint)
+        return _fault(path, tree.line(loc), why, hint)
 
     def check(kind: str, name: str, known: Iterable[str], *loc: int | str) -> None:
         if name not in (names := list(known)):
@@ -335,23 +326,6 @@ def _check_names(suite: Suite, tree: yaml.Node | None, path: Path) -> None:
         if unknown := [severity for severity in entry.severities or () if severity not in axes.severities]:
             known = f"Severities: {', '.join(map(str, axes.severities))}."
             raise fault((*loc, "severities"), f"{entry.name} has no severity {unknown[0]}", known)
-
-
-def _line(tree: yaml.Node | None, loc: tuple[int | str, ...]) -> int | None:
-    """Line (from 1) of the deepest node on the path that the file has."""
-    node, line = tree, tree.start_mark.line if tree is not None else None
-    for part in loc:
-        if isinstance(node, yaml.MappingNode):
-            hit = next((pair for pair in node.value if pair[0].value == str(part)), None)
-            if hit is None:
-                break
-            line, node = hit[0].start_mark.line, hit[1]
-        elif isinstance(node, yaml.SequenceNode) and isinstance(part, int) and part < len(node.value):
-            node = node.value[part]
-            line = node.start_mark.line
-        else:
-            break
-    return None if line is None else line + 1
 
 
 def _fault(path: Path, line: int | None, why: str, hint: str | None) -> HarnessError:

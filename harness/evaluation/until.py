@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
+from typing_extensions import TypedDict  # pydantic needs it until Python 3.12
 
 from harness.corruptions.names import IMAGENET_C
 from harness.data.catalog import CLEAN_CROPS, Benchmark, get_benchmark
@@ -46,6 +47,8 @@ from harness.metrics.sampling import (
 from harness.metrics.types import Estimate, IntArray
 from harness.models.loading import LoadedModel, ModelIdentity, ModelState, find_model, load
 from harness.models.specs import ModelSpec
+from harness.parsing.files import AbsentError, MalformedError
+from harness.parsing.json import read_json
 from harness.progress import Reporter
 from harness.runtime.execution import fixed_config
 from harness.settings import Settings, Target, parse_target
@@ -620,19 +623,24 @@ def _by_clean_predictions(clean: Scored, sampled: SampledBenchmark) -> tuple[Int
     return quantile_groups(odds.reindex(sampled.conditions[0].opened.samples["sample_id"]).to_numpy())
 
 
+class _Remembered(TypedDict):
+    target: float
+
+
 def first_target(home: Path, weights: list[str], sampled: SampledBenchmark, known: bool) -> float:
     """The target with which a sample was begun for these weights (of two models for a difference), which is remembered."""
     made_for = [*weights, sampled.benchmark.name, sampled.metric, sampled.design.images, known]
     digest = hashlib.sha256(json.dumps(made_for).encode()).hexdigest()[:16]
     path = home / "targets" / f"{digest}.json"
     try:
-        return float(json.loads(path.read_text(encoding="utf-8"))["target"])
-    except FileNotFoundError:
+        target: float = read_json(path, _Remembered)["target"]
+        return target
+    except AbsentError:
         write_text(path, json.dumps({"target": sampled.target, "of": made_for}) + "\n")
         return sampled.target
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except MalformedError as error:
         raise HarnessError(
-            f"{path} can't be read: {error}.",
+            error.message,
             remedy="It holds the target a sample was begun with. Delete it; the bound is then the one of a new sample.",
         ) from error
 

@@ -9,11 +9,13 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from harness.errors import HarnessError
+from harness.errors import UsageError
 from harness.evidence.record import Evidence, EvidenceClass
 from harness.files import write_text
+from harness.parsing.files import AbsentError, MalformedError, shown
+from harness.parsing.json import parse_json, read_json
 
 LEDGER_SCHEMA: Literal[1] = 1
 
@@ -83,7 +85,7 @@ class Ledger(BaseModel):
         """The same with `&lt;` for each `<` that would begin a tag in Markdown or HTML: text from a ledger is data."""
         text = self.to_json()
         inert = re.sub(r"<(?!https?://)(?=[A-Za-z/!?])", "&lt;", text)
-        return self if inert == text else Ledger.model_validate_json(inert)
+        return self if inert == text else parse_json(inert, "the ledger", Ledger)
 
     def save(self, path: Path) -> None:
         """Write atomically. Raises HarnessError on a full disk or a read-only place."""
@@ -97,18 +99,16 @@ class Ledger(BaseModel):
             HarnessError: missing, not JSON, or not a ledger; names the file and the first fault.
         """
         try:
-            return cls.model_validate_json(path.read_bytes())
-        except OSError as error:
-            raise HarnessError(
-                f"Can't read the ledger {path}: {error.strerror}.", remedy="Give the path of an evidence.json."
-            ) from error
-        except ValidationError as error:
-            first = error.errors()[0]
-            place = ".".join(str(part) for part in first["loc"]) or "the file as a whole"
-            raise HarnessError(
-                f"{path} is not a ledger (schema {LEDGER_SCHEMA}): {place}: {first['msg']}.",
+            ledger: Ledger = read_json(path, cls)
+        except AbsentError as error:
+            remedy = "Give the path of an evidence.json."
+            raise UsageError(f"Can't read the ledger {shown(path)}: {error.why}.", remedy=remedy) from error
+        except MalformedError as error:
+            raise UsageError(
+                f"{path} is not a ledger (schema {LEDGER_SCHEMA}): {error.why}.",
                 remedy="Make it again by repeating the run that wrote it.",
             ) from error
+        return ledger
 
 
 def _keeps(old: Evidence, new: Evidence) -> bool:

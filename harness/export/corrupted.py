@@ -11,10 +11,10 @@ from harness.corruptions.generate import base_crop, corrupt
 from harness.corruptions.names import EXTRA, IMAGENET_C, SEVERITIES
 from harness.corruptions.show import Written, contact_sheet, save_image, write_official_layout
 from harness.data.catalog import get_benchmark
-from harness.data.images import UnreadableImageError, load_image
 from harness.data.local import open_dataset
 from harness.data.locations import locate
 from harness.errors import ExitCode, HarnessError, MissingInputError
+from harness.parsing.images import UnreadableImageError, read_image
 from harness.progress import Reporter
 from harness.settings import Settings
 
@@ -40,10 +40,9 @@ def corrupt_image(
             "Give one --corruption, one --severity and --output FILE; or --sheet FILE.", exit_code=ExitCode.USAGE
         )
     try:
-        picture = load_image(path.read_bytes())
-    except (OSError, UnreadableImageError) as error:
-        why = error.message if isinstance(error, HarnessError) else f"{error.strerror}."
-        raise MissingInputError(f"{path}: {why}") from error
+        picture = read_image(path)
+    except UnreadableImageError as error:
+        raise MissingInputError(error.message) from error
     if output is not None:
         pixels = corrupt(base_crop(picture), names[0], severities[0], sample_id=path.name, seed=seed)
         save_image(Image.fromarray(pixels), output)

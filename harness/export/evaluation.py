@@ -31,6 +31,7 @@ from harness.models.loading import ModelState
 from harness.models.modules import from_module, module_state
 from harness.models.registry import resolve
 from harness.models.specs import ModelSpec
+from harness.parsing.json import parse_json
 from harness.progress import Reporter
 from harness.settings import Settings
 from harness.store.ledgers import ledger_path, merge_into_store
@@ -189,7 +190,7 @@ class Evaluation:
             "card": str(self.folder / "card.md") if self.folder else None,
             "store": str(self.stored),
             "failed": {name: error.message for name, error in self.failed.items()},
-            "ledger": json.loads(self.ledger.to_json()),
+            "ledger": parse_json(self.ledger.to_json()),
         }
 
     def __repr__(self) -> str:

@@ -34,6 +34,7 @@ from harness.labels.projections import CLOSED
 from harness.metrics.accuracy import is_correct, is_in_sets
 from harness.metrics.types import TOP, LabelSpacePredictions
 from harness.models.specs import ModelSpec
+from harness.parsing.tables import read_frame, texts, whole_numbers
 from harness.progress import Reporter
 from harness.runtime.execution import fixed_config
 from harness.runtime.rows import ShardRows
@@ -160,11 +161,12 @@ def score_file(
             exit_code=ExitCode.USAGE,
         )
     slices = request_of(suite, settings.slices, settings.by)
-    frame = _read_frame(path)
+    frame = read_frame(path)
     ranks = _ranks(frame, column, name, path)
-    labels = _column(frame, "label", path).to_numpy()
-    ids = _column(frame, "sample_id", path).astype(str)
+    labels = whole_numbers(_column(frame, "label", path), path)
+    ids = texts(_column(frame, "sample_id", path), path)
     _check(ids, labels, ranks, benchmark, path)
+    ranks = ranks.astype(np.int32)
     predictions = LabelSpacePredictions(label=labels.astype(np.int32), top5=ranks)
     digest = hashlib.sha256()
     for sample_id, label, row in zip(ids, labels, ranks, strict=True):
@@ -265,21 +267,6 @@ def check_name(name: str) -> None:
         )
 
 
-def _read_frame(path: Path) -> pd.DataFrame:
-    readers: dict[str, Callable[[Path], pd.DataFrame]] = {".parquet": pd.read_parquet, ".csv": pd.read_csv}
-    if path.suffix not in readers:
-        raise HarnessError(
-            f"{path} is neither .parquet nor .csv.", remedy="Give one of these.", exit_code=ExitCode.USAGE
-        )
-    try:
-        return readers[path.suffix](path)
-    except (OSError, ValueError, pa.ArrowException) as error:
-        raise HarnessError(
-            f"Can't read the predictions {path}: {str(error).splitlines()[0]}.",
-            remedy="Give a Parquet or CSV file with sample_id, label and top1 … top5.",
-        ) from error
-
-
 def _column(frame: pd.DataFrame, name: str, path: Path) -> pd.Series:
     if name not in frame.columns:
         raise HarnessError(
@@ -291,8 +278,8 @@ def _column(frame: pd.DataFrame, name: str, path: Path) -> pd.Series:
 
 
 def _ranks(frame: pd.DataFrame, column: str | None, name: str, path: Path) -> np.ndarray:
-    """int32 (n, 5) class indices, best first, -1 where the file has fewer."""
-    lists = [c for c in frame.columns if len(frame) and isinstance(frame[c].iloc[0], list | np.ndarray)]
+    """int64 (n, 5) class indices, best first, -1 where the file has fewer."""
+    lists = [c for c in frame.columns if any(isinstance(value, list | np.ndarray) for value in frame[c].iloc[:1])]
     if column is None and "top1" not in frame.columns and lists:
         column = name if name in lists else lists[0] if len(lists) == 1 else None
         if column is None:
@@ -309,18 +296,12 @@ def _ranks(frame: pd.DataFrame, column: str | None, name: str, path: Path) -> np
                 remedy="Needed: top1, top2, … without a gap, or one column of lists.",
                 exit_code=ExitCode.USAGE,
             )
-        ranked = np.column_stack([frame[f"top{rank}"].to_numpy() for rank in ranks])
+        ranked = np.column_stack([whole_numbers(frame[f"top{rank}"], path) for rank in ranks])
     else:
         if column not in lists:
             raise unknown_name("column of predictions", column, lists, where=str(path))
-        rows = frame[column].tolist()
-        width = min(len(row) for row in rows)
-        ranked = np.array([list(row[: min(width, TOP)]) for row in rows])
-    if not np.issubdtype(ranked.dtype, np.integer):
-        raise HarnessError(
-            f"{path}: class indices must be whole numbers.", remedy="Export argsort indices, not scores."
-        )
-    padded = np.full((len(ranked), TOP), -1, dtype=np.int32)
+        ranked = whole_numbers(frame[column], path)
+    padded = np.full((len(ranked), TOP), -1, dtype=np.int64)
     padded[:, : min(TOP, ranked.shape[1])] = ranked[:, :TOP]
     return padded
 
@@ -334,12 +315,20 @@ def _check(ids: pd.Series, labels: np.ndarray, ranks: np.ndarray, benchmark: Ben
     classes = len(benchmark.space)
     for what, values in (("label", labels), ("class index", ranks)):
         low = 0 if what == "label" else -1
-        if not np.issubdtype(values.dtype, np.integer) or values.min() < low or values.max() >= classes:
+        if values.min() < low or values.max() >= classes:
             raise HarnessError(
                 f"{path}: a {what} lies outside 0 … {classes - 1}, the label space {benchmark.label_space} "
                 f"(seen: {values.min()} … {values.max()}).",
                 remedy="Labels count from 0, in the order of the sorted synsets of the benchmark.",
             )
+    ordered = np.sort(ranks, axis=1)
+    twice = ((ordered[:, 1:] == ordered[:, :-1]) & (ordered[:, 1:] >= 0)).any(axis=1)
+    if twice.any():
+        row = int(twice.argmax())
+        raise HarnessError(
+            f"{path}: sample {ids.iloc[row]} has a class twice among its best: {ranks[row].tolist()}.",
+            remedy="Export the indices of the highest scores, each class once.",
+        )
     if len(ids) > benchmark.size:
         raise HarnessError(
             f"{path} has {len(ids):,} samples, {benchmark.name} has {benchmark.size:,}.",

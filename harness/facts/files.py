@@ -5,7 +5,6 @@ No weights are read, no code and no pickle. What is damaged costs nothing but it
 
 from __future__ import annotations
 
-import json
 import math
 import re
 from collections.abc import Callable, Iterable, Mapping
@@ -30,6 +29,8 @@ from harness.facts.fields import (
     square,
 )
 from harness.models.preprocessing import Preprocessing, from_hub_processor, from_timm
+from harness.parsing.files import MalformedError, read_bytes
+from harness.parsing.json import read_json
 
 _BUFFERS = re.compile(r"(?:^|\.)(?:running_mean|running_var|num_batches_tracked)$")
 _FLOATS = {"F64": "float64", "F32": "float32", "F16": "float16", "BF16": "bfloat16"}
@@ -70,22 +71,19 @@ def read_folder(collected: Collected, folder: Path, title: str, address: str | N
 
 def _text(source: FactSource, path: Path) -> str | None:
     try:
-        return path.read_text(encoding="utf-8", errors="replace")
-    except OSError as error:
-        source.leave_out(f"it can't be read ({error.strerror})")
+        return read_bytes(path).decode("utf-8", "replace")
+    except MalformedError as error:
+        source.leave_out(f"it can't be read ({error.why})")
         return None
 
 
 def _json(source: FactSource, path: Path) -> dict[str, Any] | None:
     try:
-        data = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
-        source.leave_out(f"it can't be read as JSON ({error})")
+        found: dict[str, Any] = read_json(path)
+    except MalformedError as error:
+        source.leave_out(f"it can't be read as JSON ({error.why})")
         return None
-    if not isinstance(data, dict):
-        source.leave_out("it is no JSON object")
-        return None
-    return data
+    return found
 
 
 # --- weights ------------------------------------------------------------------------------------------------------

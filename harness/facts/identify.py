@@ -29,6 +29,7 @@ from harness.errors import HarnessError, MissingInputError, UsageError
 from harness.evidence import Evidence, EvidenceClass, Fingerprints, Interval, Ledger
 from harness.facts.loader import LINEAGE_KEY, KnownLogits, LineageCandidate, ModelFacts, facts_for
 from harness.models.registry import resolve
+from harness.parsing.images import UnreadableImageError, read_image
 
 if TYPE_CHECKING:
     from harness.models.loading import LoadedModel
@@ -186,13 +187,11 @@ def _tensor_digests(model: LoadedModel) -> dict[str, int]:
 def _logit_difference(known: KnownLogits, model: LoadedModel, photograph: Path) -> float:
     """The largest difference of a logit on the photograph from the one that is documented."""
     import torch
-    from PIL import Image
 
     try:
-        image = Image.open(photograph).convert("RGB")
-    except OSError as error:
-        message = f"Can't read {photograph} as a picture: {error}."
-        raise HarnessError(message, remedy=f"Give {known.photograph}.") from error
+        image = read_image(photograph)
+    except UnreadableImageError as error:
+        raise HarnessError(error.message, remedy=f"Give {known.photograph}.") from error
     preprocessing = model.identity.preprocessing
     with torch.inference_mode():
         pixels = torch.tensor(preprocessing.pixels(image)).permute(2, 0, 1)[None]

@@ -25,11 +25,11 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any, Literal
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from harness.errors import HarnessError, nearest
 from harness.evidence import Evidence, EvidenceClass, EvidenceKey, Interval, Ledger, Scalar, Source
+from harness.parsing.yaml import parse_yaml
 
 _COMMIT_PLACE = re.compile(r"^commit (?P<sha>[0-9a-f]{7,40})$")
 _FILE_PLACE = re.compile(r"^(?P<path>[\w./-]+\.\w+|LICENSE)(?::(?P<first>\d+)(?:-(?P<last>\d+))?)?$")
@@ -293,20 +293,15 @@ def parse_facts(text: str, *, origin: str) -> ModelFacts:
     Raises:
         HarnessError: not YAML, an unknown field, a missing source; names file and line.
     """
-    try:
-        root = yaml.compose(text, Loader=yaml.SafeLoader)
-        data = yaml.safe_load(text)
-    except yaml.MarkedYAMLError as error:
-        line = error.problem_mark.line + 1 if error.problem_mark else 1
-        raise HarnessError(f"{origin}, line {line}: not YAML: {error.problem}.", remedy="Mend that line.") from error
-    if root is None:
+    read = parse_yaml(text, origin)
+    if read.root is None:
         raise HarnessError(f"{origin} is empty.", remedy="Write the facts, or remove the file.")
 
     def fail(where: _Where, message: str, remedy: str = "Mend that entry.") -> HarnessError:
-        return HarnessError(f"{origin}, line {_line_of(root, where)}: {message}.", remedy=remedy)
+        return HarnessError(f"{origin}, line {read.line(where)}: {message}.", remedy=remedy)
 
     try:
-        file = _FactsFile.model_validate(data)
+        file = _FactsFile.model_validate(read.data)
     except ValidationError as error:
         first = error.errors()[0]
         raise fail(first["loc"], f"{'.'.join(map(str, first['loc']))}: {first['msg']}") from error
@@ -326,20 +321,6 @@ def parse_facts(text: str, *, origin: str) -> ModelFacts:
         _check("row of published results", candidate.published, rows, (*where, "published"), fail)
     about = {name: getattr(file, name) for name in _About.model_fields}
     return ModelFacts(facts=tuple(facts.values()), family=family, **about)
-
-
-def _line_of(node: yaml.Node, location: _Where) -> int:
-    """Line of the entry that a validation error is about: the deepest part of its location that is in the text."""
-    for part in location:
-        inner = None
-        if isinstance(node, yaml.MappingNode):
-            inner = next((value for key, value in node.value if key.value == part), None)
-        elif isinstance(node, yaml.SequenceNode) and isinstance(part, int):
-            inner = node.value[part]
-        if inner is None:
-            break
-        node = inner
-    return node.start_mark.line + 1
 
 
 def _entries(file: _FactsFile) -> Iterator[tuple[_Where, _FactEntry, str | None]]:

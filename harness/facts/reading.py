@@ -15,8 +15,6 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from harness.data.catalog import benchmarks
 from harness.errors import HarnessError
 from harness.evidence import Evidence, EvidenceClass, Ledger
@@ -27,6 +25,9 @@ from harness.facts.loader import facts_for
 from harness.models.registry import resolve
 from harness.models.sources.hub import FolderCheckpoint, HubCheckpoint
 from harness.models.specs import ModelSpec
+from harness.parsing.answers import STRANGE_ANSWER
+from harness.parsing.files import MalformedError
+from harness.parsing.yaml import parse_yaml
 
 TIMEOUT = 5.0
 """Seconds that the Hub has to answer."""
@@ -167,9 +168,9 @@ def _read_timm_registry(collected: Collected, name: str) -> None:
 def _read_front_matter(source: FactSource, text: str) -> None:
     match = _FRONT_MATTER.match(text)
     try:
-        data = yaml.safe_load(match[1]) if match is not None else None
-    except yaml.YAMLError as error:
-        source.leave_out(f"it is no YAML ({' '.join(str(error).split())[:160]})")
+        data = parse_yaml(match[1]).data if match is not None else None
+    except MalformedError as error:
+        source.leave_out(f"it is {error.why[:160]}")
         return
     if isinstance(data, dict):
         source.take([Entry("license", "documented.license.front-matter", NAMED)], _licence(data))
@@ -259,17 +260,17 @@ def _read_hub(collected: Collected, checkpoint: HubCheckpoint, offline: bool) ->
     if offline:
         return
     import httpx2
-    from huggingface_hub import HfApi
+    from huggingface_hub import HfApi, ModelCardData
 
     try:
         info = HfApi(endpoint=os.environ.get("HF_ENDPOINT")).model_info(
             repo, revision=checkpoint.revision, timeout=TIMEOUT
         )
-    except (OSError, httpx2.HTTPError) as error:
+    except (OSError, httpx2.HTTPError, *STRANGE_ANSWER) as error:
         collected.note(f"What the Hub says of {repo} is left out: {type(error).__name__}.")
         return
     collected.looked_in.append(title)
-    data = info.card_data.to_dict() if info.card_data is not None else {}
+    data = info.card_data.to_dict() if isinstance(info.card_data, ModelCardData) else {}
     told = {"pipeline_tag": info.pipeline_tag, "library_name": info.library_name}
     source.take([Entry("license", "documented.license.hub-tag", NAMED)], _licence(data))
     source.take([Entry("datasets", "documented.data.hub-tag", NAMED)], data)

@@ -22,6 +22,7 @@ from harness.data.catalog import benchmarks
 from harness.errors import CheckFailedError, UsageError
 from harness.evidence import Ledger
 from harness.hub.transport import CARD
+from harness.parsing.files import MalformedError, read_bytes, shown
 
 LEDGER, FILL = "evidence.json", "fill.json"
 """Where a card's ledger and the record of its fill are in a repository."""
@@ -131,15 +132,13 @@ def _read(path: Path, what: str, within: Path | None = None) -> bytes:
         HarnessError: it can't be read, is no regular file, or lies elsewhere.
     """
     try:
-        there = path.resolve(strict=True)
+        there = path.resolve()
         if within is not None and not there.is_relative_to(within.resolve()):
             message = f"The {what} {path} is a link to {there}, outside the card's folder; it isn't sent."
             raise CheckFailedError(message, remedy="Put a copy in its place if it is to be published.")
-        if not there.is_file():
-            raise UsageError(f"The {what} {path} is no regular file.", remedy="Give a file.")
-        return there.read_bytes()
-    except OSError as error:
-        raise UsageError(f"Can't read the {what} {path}: {error.strerror}.", remedy="Give its path.") from error
+        return read_bytes(there)
+    except MalformedError as error:
+        raise UsageError(f"Can't read the {what} {shown(path)}: {error.why}.", remedy="Give its path.") from error
 
 
 def _check_content(card: bytes, name: str) -> None:

@@ -20,6 +20,8 @@ import yaml
 
 from harness.cards.document import Document, apply_edits, decode, encode
 from harness.cards.record import read_record, record_edit, without_record
+from harness.parsing.files import MalformedError
+from harness.parsing.yaml import parse_yaml
 
 
 @dataclass(frozen=True)
@@ -202,8 +204,8 @@ def top_level(text: str) -> dict[str, str] | None:
     """Front matter as its top-level keys, each with its lines and the comments above it; what follows the last key is
     under an empty key. None where it isn't a plain block mapping with distinct keys."""
     try:
-        root = yaml.compose(text, Loader=yaml.SafeLoader)
-    except yaml.YAMLError:
+        root = parse_yaml(text).root
+    except MalformedError:
         return None
     lines = text.splitlines(keepends=True)
     if root is None:

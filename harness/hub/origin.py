@@ -10,10 +10,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import BaseModel, Field
 
 from harness.errors import UsageError
 from harness.files import write_text
+from harness.parsing.files import AbsentError, MalformedError
+from harness.parsing.json import read_json
 
 
 class Pushed(BaseModel, extra="forbid", frozen=True):
@@ -63,12 +65,13 @@ def load_origin(card: Path) -> Origin | None:
     """
     path = origin_path(card)
     try:
-        return Origin.model_validate_json(path.read_bytes())
-    except FileNotFoundError:
+        origin: Origin = read_json(path, Origin)
+    except AbsentError:
         return None
-    except (OSError, ValidationError) as error:
+    except MalformedError as error:
         message = f"{path} doesn't say where {card.name} came from: it can't be read."
         raise UsageError(message, remedy="Pull the card again to another file, and fill that.") from error
+    return origin
 
 
 def save_origin(card: Path, origin: Origin) -> None:

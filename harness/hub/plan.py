@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 from huggingface_hub.errors import RepositoryNotFoundError
-from pydantic import ValidationError
 
 from harness.errors import CheckFailedError, MissingInputError, UsageError
 from harness.evidence import Ledger
@@ -19,6 +18,8 @@ from harness.hub.merge import card_diff
 from harness.hub.origin import load_origin
 from harness.hub.reconcile import Place, merge_with_hub
 from harness.hub.transport import CARD, Account, Connection, check_repo_id
+from harness.parsing.files import MalformedError
+from harness.parsing.json import parse_json
 
 
 @dataclass(frozen=True)
@@ -223,8 +224,8 @@ def _compared(file: LocalFile, there: dict[str, str]) -> LocalFile:
 def _lost_evidence(hub: Connection, repo_id: str, head: str, ours: Ledger) -> list[str]:
     """What the ledger on the Hub holds that ours doesn't. Raises HarnessError where that file is no ledger."""
     try:
-        theirs = Ledger.model_validate_json(hub.read(repo_id, LEDGER, head) or b"")
-    except ValidationError as error:
+        theirs = parse_json(hub.read(repo_id, LEDGER, head) or b"", LEDGER, Ledger)
+    except MalformedError as error:
         message = f"{LEDGER} of {repo_id} on the Hub is no ledger of harness; it would be lost."
         remedy = "Rename that file on the Hub, or push the card from a folder without a ledger."
         raise CheckFailedError(message, remedy=remedy) from error

@@ -98,15 +98,21 @@ def _push(hub: Connection, plan: PushPlan) -> Sent:
     try:
         with hub.explained("send the commit", repo_id), warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
-            answer = hub.api.create_commit(
-                repo_id,
-                operations,
-                commit_message=plan.request.message,
-                commit_description=f"Written with harness {__version__}.\n\n{_mark(plan)}",
-                revision=plan.place.revision,
-                create_pr=plan.opens_pull_request,
-                parent_commit=head,
-            )
+            try:
+                answer = hub.api.create_commit(
+                    repo_id,
+                    operations,
+                    commit_message=plan.request.message,
+                    commit_description=f"Written with harness {__version__}.\n\n{_mark(plan)}",
+                    revision=plan.place.revision,
+                    create_pr=plan.opens_pull_request,
+                    parent_commit=head,
+                )
+            except ValueError as error:
+                if "Invalid metadata" not in str(error):
+                    raise
+                message = f"The Hub refused the card: {hub.clean(error)}"
+                raise CheckFailedError(message, remedy="Mend what it names, then repeat the command.") from error
         commit, url = answer.oid, answer.pr_url or answer.commit_url
         number = answer.pr_num if plan.opens_pull_request else number
         notes = tuple(hub.clean(item.message) for item in caught)
@@ -115,9 +121,6 @@ def _push(hub: Connection, plan: PushPlan) -> Sent:
         place = f"discussions/{number}" if number is not None else f"commit/{commit}"
         url = f"{hub.endpoint}/{repo_id}/{place}"
         notes = ("The connection failed while the commit was sent, but it is there.",)
-    except ValueError as error:
-        message = f"The Hub refused the card: {hub.clean(error)}"
-        raise CheckFailedError(message, remedy="Mend what it names, then repeat the command.") from error
     _remember(plan, head, commit, number)
     return Sent(commit, url, number, left_out, notes)
 

@@ -6,13 +6,13 @@ passes through `Connection.clean`.
 
 from __future__ import annotations
 
-import json
 import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 
+import httpx2
 from huggingface_hub import GitCommitInfo, HfApi, RepoFile, constants, get_session, get_token, hf_hub_url
 from huggingface_hub.errors import (
     DisabledRepoError,
@@ -30,6 +30,7 @@ from harness import __version__
 from harness.credentials import without_credentials
 from harness.errors import ExitCode, HarnessError, MissingInputError, UsageError
 from harness.hub.client import BUSY, NETWORK_REMEDY, NO_ANSWER, Patience, busy, git_hash, no_answer, patient_session
+from harness.parsing.answers import STRANGE_ANSWER, STRANGE_REMEDY
 from harness.settings import hub_is_offline
 
 CARD = "README.md"
@@ -134,9 +135,9 @@ class Connection:
             raise NoAnswerError(no_answer(self.endpoint, error), remedy=NETWORK_REMEDY) from error
         except HfHubHTTPError as error:
             raise self._sentence(error, doing, repo_id) from error
-        except (json.JSONDecodeError, KeyError) as error:
+        except (*STRANGE_ANSWER, httpx2.HTTPError) as error:
             message = f"{self.endpoint} answers as no Hub does: can't {doing}."
-            raise NoAnswerError(message, remedy="Check HF_ENDPOINT and the network.") from error
+            raise NoAnswerError(message, remedy=STRANGE_REMEDY) from error
 
     def _sentence(self, error: HfHubHTTPError, doing: str, repo_id: str | None) -> HarnessError:
         status = error.response.status_code

@@ -14,14 +14,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import cache
-from importlib.resources import files
+from pathlib import Path
 from typing import Literal
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from harness.errors import unknown_name
 from harness.labels.spaces import LabelSpace, enumerated, folded, label_space
+from harness.parsing.yaml import read_yaml
 
 Rule = Literal["sum", "mean", "max", "open"]
 
@@ -96,9 +96,8 @@ _RULES = {
 @cache
 def shipped_maps() -> dict[str, LabelMap]:
     """The label maps that come with harness, by name. Raises pydantic.ValidationError: a damaged file."""
-    folder = files("harness.labels") / "maps"
-    paths = sorted((path for path in folder.iterdir() if path.name.endswith(".yaml")), key=lambda path: path.name)
-    return {path.name[:-5]: LabelMap.model_validate(yaml.safe_load(path.read_text(encoding="utf-8"))) for path in paths}
+    paths = sorted(Path(__file__).with_name("maps").glob("*.yaml"))
+    return {path.stem: LabelMap.model_validate(read_yaml(path).data) for path in paths}
 
 
 def label_map(name: str, own: Mapping[str, LabelMap] | None = None) -> LabelMap:

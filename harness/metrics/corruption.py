@@ -12,15 +12,15 @@ import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from importlib.resources import files
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-import yaml
 
 from harness.corruptions.names import GROUPS, IMAGENET_C, SEVERITIES
 from harness.metrics import intervals
 from harness.metrics.types import BoolArray, Estimate, FloatArray, IntArray, MetricSpec, MetricUnavailable, attempt
+from harness.parsing.yaml import read_yaml
 
 Cell = tuple[str, int]
 """A corruption at one severity."""
@@ -51,9 +51,7 @@ class AlexNet:
 @cache
 def alexnet() -> AlexNet:
     """The shipped errors; their sources are in `alexnet_errors.yaml`."""
-    loaded: dict[str, Any] = yaml.safe_load(
-        files("harness.metrics").joinpath("alexnet_errors.yaml").read_text(encoding="utf-8")
-    )
+    loaded: dict[str, Any] = read_yaml(Path(__file__).with_name("alexnet_errors.yaml")).data
     errors = {
         (name, severity): error
         for name, entry in {**loaded["scored"], **loaded["extra"]}.items()

@@ -10,17 +10,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cache
-from importlib.resources import files
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import yaml
 from scipy.special import expit, logit
 
 from harness.metrics.accuracy import accuracy
 from harness.metrics.intervals import LEVEL, newcombe, wilson
 from harness.metrics.types import BoolArray, Estimate, FloatArray, MetricSpec, MetricUnavailable
+from harness.parsing.yaml import read_yaml
 
 
 @dataclass(frozen=True)
@@ -76,9 +76,7 @@ def baselines() -> dict[str, Baseline]:
 
 def baseline_file() -> dict[str, Any]:
     """`effective_robustness.yaml` as it is shipped: source, fitted models and lines."""
-    loaded: dict[str, Any] = yaml.safe_load(
-        files("harness.metrics").joinpath("effective_robustness.yaml").read_text(encoding="utf-8")
-    )
+    loaded: dict[str, Any] = read_yaml(Path(__file__).with_name("effective_robustness.yaml")).data
     return loaded
 
 

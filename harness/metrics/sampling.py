@@ -24,17 +24,17 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
-from importlib.resources import files
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-import yaml
 from scipy.special import expit, logit
 
 from harness.corruptions.names import IMAGENET_C, SEVERITIES
 from harness.metrics.corruption import Cell, alexnet
 from harness.metrics.intervals import LEVEL, Z
 from harness.metrics.types import BoolArray, FloatArray, IntArray
+from harness.parsing.yaml import read_yaml
 
 BLOCK = 1024
 """Passes of a block, about."""
@@ -326,7 +326,7 @@ def fixed_n_half_width(n: npt.ArrayLike, squares: npt.ArrayLike) -> FloatArray:
 def expected_errors() -> tuple[Mapping[Cell, float], Mapping[Cell, float]]:
     """Published models' mean error in each cell of ImageNet-C and its mean standard deviation, as fractions; how they were
     made is in `expected_errors.yaml`."""
-    loaded = yaml.safe_load(files("harness.metrics").joinpath("expected_errors.yaml").read_text(encoding="utf-8"))
+    loaded = read_yaml(Path(__file__).with_name("expected_errors.yaml")).data
 
     def by_cell(name: str) -> dict[Cell, float]:
         return {

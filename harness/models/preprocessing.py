@@ -16,6 +16,7 @@ from PIL import Image
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PositiveInt, ValidationError, model_validator
 
 from harness.errors import ExitCode, HarnessError
+from harness.parsing.images import resized
 
 if TYPE_CHECKING:
     import torch
@@ -107,7 +108,7 @@ class Preprocessing(BaseModel):
     def pixels(self, image: Image.Image) -> np.ndarray:
         """Resize and crop one RGB image; returns uint8 (crop height, crop width, 3), in the model's order of channels."""
         if self.resize is not None:
-            image = image.resize(self._target_size(image), self._filter)
+            image = resized(image, self._target_size(image), self._filter)
         return self._in_order(self._cropped(np.asarray(image)))
 
     def ready_pixels(self, image: Image.Image) -> np.ndarray:

@@ -5,14 +5,12 @@ or a local folder. Reads YAML only; nothing is downloaded and torch is not impor
 from __future__ import annotations
 
 from functools import cache
-from importlib.resources import files
 from pathlib import Path
-
-import yaml
 
 from harness.errors import UsageError, unknown_name
 from harness.models.sources import hub, package, torchvision
 from harness.models.specs import Checkpoint, ModelSpec
+from harness.parsing.yaml import read_yaml
 
 CHECKPOINTS: dict[str, type[Checkpoint]] = {
     "hub": hub.HubCheckpoint,
@@ -27,7 +25,7 @@ _PREFIXES = {"hf": hub.resolve_hub, "timm": hub.resolve_timm, "torchvision": tor
 @cache
 def registered() -> dict[str, ModelSpec]:
     """The models that go by a short name."""
-    entries = yaml.safe_load((files("harness.models") / "registry.yaml").read_text(encoding="utf-8"))
+    entries = read_yaml(Path(__file__).with_name("registry.yaml")).data
     for entry in entries.values():
         entry["checkpoint"] = CHECKPOINTS[entry["checkpoint"]["kind"]].model_validate(entry["checkpoint"])
     return {name: ModelSpec(name=name, reference=name, **entry) for name, entry in entries.items()}

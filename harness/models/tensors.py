@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import pickle
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,6 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from harness.errors import ExitCode, HarnessError
+from harness.parsing.files import MalformedError
+from harness.parsing.json import read_json
 
 if TYPE_CHECKING:
     import torch
@@ -74,12 +75,10 @@ def load_strictly(core: torch.nn.Module, state: dict[str, torch.Tensor], file: P
         raise damaged(file, " ".join(str(error).split())[:300]) from error
 
 
-def read_json(path: Path) -> dict[str, Any]:
+def read_config(path: Path) -> dict[str, Any]:
     """A JSON object beside the weights."""
     try:
-        data = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise damaged(path, str(error)) from error
-    if not isinstance(data, dict):
-        raise damaged(path, "it is not a JSON object")
+        data: dict[str, Any] = read_json(path)
+    except MalformedError as error:
+        raise damaged(path, error.why) from error
     return data

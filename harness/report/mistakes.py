@@ -13,7 +13,6 @@ import pandas as pd
 from PIL import Image
 
 from harness.data.catalog import Benchmark
-from harness.data.images import UnreadableImageError, load_image
 from harness.data.local import LocalDataset
 from harness.data.locations import locate
 from harness.errors import HarnessError, MissingInputError
@@ -25,6 +24,7 @@ from harness.metrics.accuracy import is_correct
 from harness.metrics.calibration import confidence
 from harness.metrics.confusion import confused_pairs
 from harness.metrics.types import MetricUnavailable
+from harness.parsing.images import UnreadableImageError, load_image
 from harness.progress import Reporter
 from harness.settings import Settings
 

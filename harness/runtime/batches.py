@@ -12,9 +12,9 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from harness.data.images import UnreadableImageError
 from harness.errors import HarnessError
 from harness.models.preprocessing import Preprocessing
+from harness.parsing.images import UnreadableImageError
 from harness.runtime.decoders import Decoded, Decoder, Processes, Threads, decode
 from harness.runtime.decoding import Pixels
 from harness.runtime.execution import ExecutionConfig

@@ -14,10 +14,10 @@ from PIL import Image, ImageOps
 
 from harness.corruptions.digital import jpeg_round_trip
 from harness.corruptions.generate import PROTOCOL_VERSION, base_crop, corrupt
-from harness.data.images import UnreadableImageError, load_image
 from harness.data.local import LocalDataset
 from harness.errors import HarnessError
 from harness.models.preprocessing import Preprocessing
+from harness.parsing.images import UnreadableImageError, load_image
 
 _KEPT_CROPS = 1024
 """Base crops kept in memory (150 kB each), so that the cells of a range of images decode them once."""

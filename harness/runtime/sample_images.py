@@ -14,11 +14,11 @@ import numpy as np
 from PIL import Image
 
 from harness.data.catalog import get_benchmark
-from harness.data.images import load_image
 from harness.data.local import open_dataset
 from harness.data.locations import locate
 from harness.errors import MissingInputError
 from harness.models.preprocessing import Preprocessing
+from harness.parsing.images import load_image
 from harness.runtime.decoding import Pixels
 
 PHOTOGRAPHS = "foolbox-imagenet-20"

@@ -20,12 +20,12 @@ import PIL.features
 import torch
 
 from harness import __version__
-from harness.data.images import UnreadableImageError
 from harness.data.local import LocalDataset
 from harness.errors import HarnessError
 from harness.labels.projections import LabelSpaceProjection
 from harness.models.loading import LoadedModel
 from harness.models.wrapping import weights_fingerprint
+from harness.parsing.images import UnreadableImageError
 from harness.runtime.batches import decoding
 from harness.runtime.decoders import Threads
 from harness.runtime.decoding import ElsewhereError, GeneratedCell, Images

@@ -16,10 +16,12 @@ from pathlib import Path
 from typing import Any
 
 from filelock import FileLock
-from pydantic import TypeAdapter, ValidationError
+from pydantic import TypeAdapter
 
 from harness.files import make_folder, write_text
 from harness.metrics.adversarial import AttackOutcome
+from harness.parsing.files import MalformedError
+from harness.parsing.json import parse_json
 
 _SCHEMA = 1
 
@@ -82,8 +84,8 @@ class AttackStore:
         found: dict[tuple[str, str, int], AttackedImage] = {}
         for line in self.file.read_text(encoding="utf-8").splitlines() if self.file.exists() else ():
             try:
-                image = _IMAGE.validate_json(line)
-            except ValidationError:  # cut off by a kill
+                image = parse_json(line, self.file, AttackedImage)
+            except MalformedError:  # cut off by a kill
                 continue
             if image.sample not in found or image.is_checked > found[image.sample].is_checked:
                 found[image.sample] = image

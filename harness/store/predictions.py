@@ -29,6 +29,8 @@ import pyarrow.parquet as pq
 
 from harness.files import read_kept, set_aside, write_bytes, write_text
 from harness.metrics.types import TOP, LabelSpacePredictions
+from harness.parsing.json import parse_json
+from harness.parsing.tables import read_parquet
 from harness.runtime.rows import ShardRows
 
 STORE_SCHEMA = 1
@@ -178,7 +180,7 @@ class PredictionStore:
         damaged, or that tells of another key than its folder is named after, is written anew."""
 
         def parse(data: bytes) -> dict[str, Any]:
-            described = json.loads(data)
+            described = parse_json(data, path)
             if noted_key(described) != key:
                 raise ValueError("it tells of another protocol")
             return dict(described["made_on"])
@@ -226,7 +228,7 @@ class PredictionStore:
             if _checksum(data) != path.stem.rpartition("-")[2]:
                 set_aside(path, "its content is not what was written", again=_AGAIN, report=self._report)
                 continue
-            table = pq.read_table(pa.BufferReader(data))
+            table = read_parquet(data)
             if not _is_shard(table.schema):
                 set_aside(path, "its columns are not those of predictions", again=_AGAIN, report=self._report)
                 continue

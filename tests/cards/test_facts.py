@@ -80,7 +80,7 @@ def test_places_in_a_repository_become_addresses() -> None:
         ("checkpoint: deit", "checkpoint: diet", r"bad.yaml, line \d+: no checkpoint is called 'diet'"),
         ("value: 100,", "value: ,", r"bad.yaml, line \d+: .*needs a value"),
         ("looked-in: [the RobustBench model zoo]", "looked-in: []", r"bad.yaml, line \d+: .*undisclosed"),
-        ("value: 0.4,", "value: [0.4,", r"bad.yaml, line \d+: not YAML"),
+        ("value: 0.4,", "value: [0.4,", r"bad.yaml, line \d+: not valid YAML"),
         ("key: documented.training.momentum", "key: documented.training.epochs", r"two facts are called"),
     ],
 )

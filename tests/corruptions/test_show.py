@@ -21,11 +21,11 @@ from harness.corruptions.registry import REGISTRY
 from harness.corruptions.show import RECORD, contact_sheet, save_image, write_official_layout
 from harness.data.annotations import validation_labels
 from harness.data.catalog import get_benchmark
-from harness.data.images import load_image
 from harness.data.local import LocalDataset, open_dataset
 from harness.data.locations import locate
 from harness.errors import HarnessError, MissingInputError
 from harness.labels.spaces import label_space
+from harness.parsing.images import load_image
 
 NAMES, STRENGTHS = ("fog", "brightness"), (1, 3)
 
@@ -228,7 +228,7 @@ def test_verb_writes_a_benchmark_and_goes_on_where_it_was(harness, validation: P
         (["PHOTOGRAPH", "--corruption", "fog", "--output", "x.png"], 2, "one --severity"),
         (["PHOTOGRAPH", "--corruption", "fogg", "--severity", "1", "--output", "x.png"], 2, "Did you mean fog"),
         (["PHOTOGRAPH", "--corruption", "fog", "--severity", "6", "--output", "x.png"], 2, "no severity 6"),
-        (["missing.jpg", "--sheet", "x.png"], 4, "missing.jpg: No such file"),
+        (["missing.jpg", "--sheet", "x.png"], 4, "Can't read missing.jpg: there is no such file"),
         (["--benchmark", "imagenet-val"], 2, "folder as --output"),
         (["--benchmark", "imagenet-c", "--output", "x"], 2, "corrupted already"),
     ],

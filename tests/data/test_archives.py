@@ -10,9 +10,10 @@ from typing import Any
 import pytest
 
 from harness.data.catalog import get_benchmark
-from harness.data.local import open_dataset, unpack
+from harness.data.local import open_dataset
 from harness.data.locations import locate
 from harness.errors import HarnessError
+from harness.parsing.archives import unpack
 
 
 def pack(folder: Path, archive: Path) -> Path:

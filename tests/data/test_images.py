@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from harness.data.images import UnreadableImageError, load_image
+from harness.parsing.images import UnreadableImageError, load_image
 
 
 def encoded(image: Image.Image, form: str, **options: Any) -> bytes:

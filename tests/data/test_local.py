@@ -17,12 +17,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.data.catalog import get_benchmark
-from harness.data.images import UnreadableImageError, load_image
 from harness.data.layouts.class_folders import ClassFolders
 from harness.data.local import open_dataset
 from harness.data.locations import Location, locate
 from harness.data.manifest import condition_order, sample_id
 from harness.errors import ExitCode, HarnessError, MissingInputError
+from harness.parsing.images import UnreadableImageError, load_image
 
 # --- where a copy is ---
 

@@ -304,7 +304,7 @@ def test_markers_and_our_own_estimates_are_no_facts(tmp_path: Path) -> None:
     ("name", "content", "lost", "why"),
     [
         ("config", "{", "documented.model.type", "can't be read as JSON"),
-        ("config", "[1]", "documented.model.type", "no JSON object"),
+        ("config", "[1]", "documented.model.type", "should be a valid dictionary"),
         ("config", CONFIG | {"num_hidden_layers": -3}, "documented.architecture.layers", "num_hidden_layers is -3"),
         ("config", CONFIG | {"image_size": "big"}, "documented.data.resolution", "image_size is 'big'"),
         (
@@ -315,7 +315,7 @@ def test_markers_and_our_own_estimates_are_no_facts(tmp_path: Path) -> None:
         ),
         ("processor", PROCESSOR | {"image_mean": ["x"]}, "documented.preprocessing.mean", "image_mean"),
         ("processor", PROCESSOR | {"size": {"height": 32, "width": "x"}}, "documented.preprocessing.resize", "size"),
-        ("readme", "---\na: [\n---\n", "documented.license.front-matter", "no YAML"),
+        ("readme", "---\na: [\n---\n", "documented.license.front-matter", "not valid YAML"),
         ("readme", "---\nmodel-index: [3]\n---\n", "documented.evaluation.results", "model-index is malformed"),
     ],
 )

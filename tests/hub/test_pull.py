@@ -154,7 +154,7 @@ class TestCardsThatAreNone:
     def test_a_ledger_that_is_none(self, hub: Hub, push: Call, tmp_path: Path) -> None:
         (tmp_path / "card.md").write_text(CARD)
         (tmp_path / "evidence.json").write_text("{}")
-        assert "evidence.json is not a ledger" in ended(push("card.md"), ExitCode.FAILED)
+        assert "evidence.json is not a ledger" in ended(push("card.md"), ExitCode.USAGE)
 
     def test_without_front_matter_the_hubs_warning_is_passed_on(self, hub: Hub, push: Call, tmp_path: Path) -> None:
         hub.add_repo(REPO)

@@ -101,7 +101,7 @@ def test_what_it_doesnt(data: dict[str, object], said: str) -> None:
 @pytest.mark.parametrize(
     ("card", "said"),
     [
-        ("---\nlicense: mit\nlicense: mit\n---\n", "license: is given more than once"),
+        ("---\nlicense: mit\nlicense: mit\n---\n", "'license' is given more than once"),
         ("---\nlicense: mit\n# A\n", "closing line '---' is missing"),
         ("---\n- a\n- b\n---\n", "is not a list of keys and values"),
         ("---\na: b\nc: [\n---\n", "line 4: the front matter is not valid YAML"),

@@ -212,7 +212,7 @@ def test_the_three_formats_say_the_same(pair: Store, tmp_path: Path) -> None:
         (("--max-drop", f"{TOP1}=1", "--max-flips", "0.01"), None, "is a percentage such as 1%"),
         ((), "max_drop: {a: 1}", "Did you mean max-drop"),
         ((), "max-drop: {a: .nan}", "finite number"),
-        ((), "[", "can't be read"),
+        ((), "[", "not valid YAML"),
     ],
 )
 def test_what_can_not_be_checked_is_refused(

@@ -13,12 +13,12 @@ import numpy as np
 import pytest
 import torch
 
-from harness.data.images import UnreadableImageError
 from harness.errors import HarnessError
 from harness.labels.projections import label_space_projections
 from harness.labels.spaces import label_space
 from harness.metrics.types import LabelSpacePredictions, concatenate
 from harness.models.loading import LoadedModel
+from harness.parsing.images import UnreadableImageError
 from harness.runtime.batches import batches
 from harness.runtime.decoders import Threads
 from harness.runtime.engine import Job, Samples, predict, shards_of

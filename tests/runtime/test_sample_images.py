@@ -8,9 +8,9 @@ from typing import NoReturn
 import numpy as np
 import pytest
 
-from harness.data.images import load_image
 from harness.errors import MissingInputError
 from harness.models.preprocessing import Preprocessing
+from harness.parsing.images import load_image
 from harness.runtime import sample_images as module
 from harness.runtime.sample_images import sample_images
 

@@ -153,7 +153,7 @@ def test_without_a_copy_every_place_is_pending_with_the_way_to_get_it(
 @pytest.mark.parametrize(
     ("column", "value", "said"),
     [
-        ("imagenet_sysnet_id", "cat", "imagenet_sysnet_id reads 'cat'"),
+        ("imagenet_sysnet_id", "cat", "no list of class indices: 'cat'"),
         ("imagenet_sysnet_id", "[1000]", "label 1000 is outside 0 to 999"),
         ("imagenet_sysnet_id", '["n01440764"]', "no list of class indices"),
         ("imageRelPath", "../secret.jpg", "is no path inside the copy"),

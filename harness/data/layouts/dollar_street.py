@@ -6,8 +6,6 @@ columns. A photograph may show several things, so a row names several classes, a
 
 from __future__ import annotations
 
-import json
-from ast import literal_eval
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path, PurePosixPath
@@ -17,6 +15,9 @@ import pandas as pd
 from harness.data.sources import Entry, FileStamp, Index, Place, Source, checked_index, stamp_of
 from harness.errors import HarnessError
 from harness.labels.spaces import LabelSpace
+from harness.parsing.files import MalformedError
+from harness.parsing.json import parse_json
+from harness.parsing.tables import read_frame
 
 TABLES = ("images_v2_imagenet_test.csv", "images_v2.csv")
 """Tables that say which classes are right, the first one that is there."""
@@ -61,9 +62,9 @@ class DollarStreet(Source):
         path = self.table_path
         try:
             # "NA" is a name here; only an empty cell is missing.
-            raw = pd.read_csv(path, keep_default_na=False, na_values=[""], dtype={"id": str, "imageRelPath": str})
-        except (OSError, ValueError) as error:
-            raise HarnessError(f"Can't read {path}: {error}.", remedy=_REMEDY) from error
+            raw = read_frame(path, keep_default_na=False, na_values=[""], dtype={"id": str, "imageRelPath": str})
+        except MalformedError as error:
+            raise HarnessError(error.message, remedy=_REMEDY) from error
         absent = [name for name in _COLUMNS if name not in raw.columns]
         if absent:
             raise HarnessError(f"{path} has no column {', '.join(absent)}.", remedy=_REMEDY)
@@ -89,11 +90,11 @@ class DollarStreet(Source):
         if not isinstance(listed, str):
             return ()
         try:
-            values = json.loads(listed) if listed.startswith("[") else literal_eval(listed)
-        except (ValueError, SyntaxError) as error:
-            raise HarnessError(f"{where}: imagenet_sysnet_id reads {listed!r}.", remedy=_REMEDY) from error
-        if not isinstance(values, list) or not all(isinstance(value, int) for value in values):
-            raise HarnessError(f"{where}: imagenet_sysnet_id is no list of class indices: {listed!r}.", remedy=_REMEDY)
+            values = parse_json(listed, where, list[int])
+        except MalformedError as error:
+            raise HarnessError(
+                f"{where}: imagenet_sysnet_id is no list of class indices: {listed!r}.", remedy=_REMEDY
+            ) from error
         return tuple(sorted({checked_index(value, self.space, where) for value in values}))
 
 

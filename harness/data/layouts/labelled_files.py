@@ -4,7 +4,6 @@ LOC_val_solution.csv, or the published labels."""
 from __future__ import annotations
 
 import csv
-import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -25,6 +24,8 @@ from harness.data.sources import (
 )
 from harness.errors import HarnessError, MissingInputError
 from harness.labels.spaces import LabelSpace, enumerated
+from harness.parsing.files import MalformedError, read_text
+from harness.parsing.json import parse_json
 
 _GROUND_TRUTH = "ILSVRC2012_validation_ground_truth.txt"
 _TABLES = ("metadata.jsonl", "metadata.csv")
@@ -210,12 +211,12 @@ def _read_table(path: Path) -> list[tuple[int, dict[str, str]]]:
         return _read_csv(path, ("file_name",))
     rows = []
     try:
-        for number, line in enumerate(path.read_text(encoding="utf-8-sig").splitlines(), start=1):
-            row = json.loads(line) if line.strip() else None
-            if row is not None:
+        for number, line in enumerate(read_text(path).removeprefix("\ufeff").splitlines(), start=1):
+            if line.strip():
+                row = parse_json(line, f"{path}, line {number}")
                 rows.append((number, {name: "" if value is None else str(value) for name, value in row.items()}))
-    except (OSError, UnicodeDecodeError, ValueError, AttributeError) as error:
-        raise HarnessError(f"Can't read {path}: {error}.", remedy="Give a JSON object a line, in UTF-8.") from error
+    except MalformedError as error:
+        raise HarnessError(error.message, remedy="Give a JSON object a line, in UTF-8.") from error
     absent = next((number for number, row in rows if "file_name" not in row), None)
     if absent is not None:
         raise HarnessError(f"{path}, line {absent} has no file_name.", remedy="Name the image in each line.")

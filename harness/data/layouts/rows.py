@@ -31,6 +31,8 @@ from harness.data.sources import (
 )
 from harness.errors import HarnessError, MissingInputError
 from harness.labels.spaces import SYNSET, LabelSpace
+from harness.parsing.answers import STRANGE_ANSWER
+from harness.parsing.files import read_bytes
 
 _DAMAGED = "If a file is damaged, fetch it again."
 _SPLIT = re.compile(r"(train|validation|val|test)(?=[-_.]|$)")
@@ -92,9 +94,14 @@ class DatasetRows(Source):
 
     def read(self, file: str, start: int, length: int) -> bytes:
         dataset, image = self._dataset()
-        value = dataset[start][image]
-        data = value["bytes"]
-        return data if data is not None else self._own(value["path"], start).read_bytes()
+        value = dataset[start][image] or {}
+        data, path = value.get("bytes"), value.get("path")
+        if isinstance(data, bytes):
+            return data
+        if not isinstance(path, str):
+            message = f"{self.root}, row {start + 1} has neither bytes nor a path as its image."
+            raise HarnessError(message, remedy="Remove it, or add its image.")
+        return read_bytes(self._own(path, start))
 
     def _own(self, path: str, row: int) -> Path:
         """The file that a row names instead of holding the image: one in the data set's own folder, or in the Hub's caches."""
@@ -117,16 +124,20 @@ class DatasetRows(Source):
     def _loaded(self) -> tuple[Any, str]:
         """The data set, and its column with the encoded image."""
         import datasets
+        import httpx2
 
         try:
             dataset = self.load()
-        except (OSError, ValueError, RuntimeError, datasets.exceptions.DatasetsError) as error:
+        except (OSError, RuntimeError, *STRANGE_ANSWER, httpx2.HTTPError, datasets.exceptions.DatasetsError) as error:
             raise _loading_error(self.root, error, self.remedy) from error
         columns = [self.benchmark.hub.image if self.benchmark.hub is not None else "image"]
         if self.benchmark.is_own:
             columns += _columns_of(datasets.Image, dataset)
         image = self._column(columns, dataset)
-        return dataset.cast_column(image, datasets.Image(decode=False)), image
+        try:
+            return dataset.cast_column(image, datasets.Image(decode=False)), image
+        except STRANGE_ANSWER as error:
+            raise HarnessError(f"{self.root}: the column '{image}' holds no images.", remedy=self.remedy) from error
 
     def _column(self, names: list[str], dataset: Any) -> str:
         """The first of these columns that is there."""
@@ -147,7 +158,7 @@ class DatasetRows(Source):
             values = [names[value] if value in range(len(names)) else value for value in values]
         index: dict[Any, int] = {}
         for row, value in enumerate(values):
-            if value not in index:
+            if not isinstance(value, str | int) or value not in index:
                 where = f"{self.root}, row {row + 1}, column {column}"
                 if not isinstance(value, str | int):
                     remedy = "Give a class index or a synset in each row."

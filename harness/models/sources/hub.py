@@ -10,7 +10,8 @@ from harness.errors import ExitCode, HarnessError, MissingInputError, UsageError
 from harness.labels.outputs import check_label2id, names_by_output
 from harness.models.preprocessing import from_hub_processor, from_timm
 from harness.models.specs import BuiltModel, Checkpoint, CheckpointFiles, ModelSpec
-from harness.models.tensors import damaged, explaining, load_strictly, read_json, read_tensors
+from harness.models.tensors import damaged, explaining, load_strictly, read_config, read_tensors
+from harness.parsing.answers import STRANGE_ANSWER, STRANGE_REMEDY
 
 if TYPE_CHECKING:
     import torch
@@ -25,7 +26,7 @@ class _HubLayout(Checkpoint):
     """A folder in the Hub's layout."""
 
     def build(self, spec: ModelSpec, found: CheckpointFiles) -> BuiltModel:
-        config = read_json(found.folder / "config.json")
+        config = read_config(found.folder / "config.json")
         if "auto_map" in config:
             raise HarnessError(
                 f"{spec.reference} needs code from its own repository (auto_map in config.json), which harness never runs.",
@@ -97,6 +98,7 @@ def resolve_folder(path: Path) -> ModelSpec:
 
 def _snapshot(repo: str, revision: str | None, offline: bool) -> Path:
     """The folder of a repository's files in the Hub's cache, downloaded unless offline."""
+    import httpx2
     from huggingface_hub import errors, snapshot_download
 
     def download(patterns: list[str]) -> Path:
@@ -125,6 +127,9 @@ def _snapshot(repo: str, revision: str | None, offline: bool) -> Path:
             status = error.response.status_code if error.response is not None else "no status"
             why, remedy = f"The Hub answered HTTP {status} for {where}.", "Try again later, or give a local folder."
         raise MissingInputError(why, remedy=remedy) from error
+    except (*STRANGE_ANSWER, httpx2.HTTPError) as error:
+        why = f"The weights of {where} could not be fetched: what answers is no Hub ({type(error).__name__})."
+        raise MissingInputError(why, remedy=STRANGE_REMEDY) from error
 
 
 def _files(folder: Path, revision: str | None) -> CheckpointFiles:
@@ -174,7 +179,7 @@ def _build_transformers(found: CheckpointFiles, config: dict[str, Any]) -> Built
         message = f"{found.folder} has no preprocessor_config.json, so how images become inputs is not stated."
         remedy = "Add the file the model was published with; class defaults can differ from it."
         raise HarnessError(message, remedy=remedy, exit_code=ExitCode.MISSING)
-    preprocessing = from_hub_processor(read_json(processor), "the checkpoint's preprocessor_config.json")
+    preprocessing = from_hub_processor(read_config(processor), "the checkpoint's preprocessor_config.json")
     with explaining(found.folder):
         core, info = transformers.AutoModelForImageClassification.from_pretrained(
             found.folder,
