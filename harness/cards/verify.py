@@ -25,7 +25,7 @@ from harness.cards.expected import Expected, filled, flat, rendered
 from harness.cards.record import CardRecord, changed_figures, ledger_digest, read_record
 from harness.cards.sentences import Span
 from harness.cards.spans import Piece, found_at
-from harness.evidence import Ledger, show_number
+from harness.evidence import EvidenceKey, Ledger, show_number
 
 if TYPE_CHECKING:
     from harness.evaluation.recheck import Recheck
@@ -76,8 +76,18 @@ class Verification:
         """With what came out of computing measured values again from stored predictions."""
         findings = [Finding(None, key, f"{key}: {message}") for key, message in again.differences.items()]
         checked = {"from predictions": len(again.same) + len(findings)}
+        sampled = [key for key in again.not_here if EvidenceKey.parse(key).variant == "sampled"]
+        rest = [key for key in again.not_here if key not in sampled]
         why = "Not recomputed, for lack of stored predictions or of a repeated run"
-        notes = [f"{why}: {_listed(again.not_here)}."] if again.not_here else []
+        notes = [f"{why}: {_listed(rest)}."] if rest else []
+        how = (
+            "which images were drawn follows from the run's command, which gives them again from the stored predictions"
+        )
+        notes += (
+            [f"Estimated from a sample by --until and not recomputed here; {how}: {_listed(sampled)}."]
+            if sampled
+            else []
+        )
         return Verification(self.findings + findings, self.notes + notes, self.checked | checked, self.theirs)
 
     def to_dict(self) -> dict[str, Any]:

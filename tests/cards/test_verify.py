@@ -17,7 +17,7 @@ from harness.cards.expected import Expected, filled, rendered
 from harness.cards.fill import FillResult, fill_card
 from harness.cards.record import fill_beside, read_record, save_fill
 from harness.cards.render import render_card
-from harness.cards.verify import Finding, compare, verify_card
+from harness.cards.verify import Finding, Verification, compare, verify_card
 from harness.errors import HarnessError
 from harness.evidence import Evidence, EvidenceClass, Interval, Ledger, show_number
 from tests.cards.conftest import LEDGERS, full_ledger
@@ -361,6 +361,16 @@ def test_what_fill_returns_verifies_without_files(result: FillResult) -> None:
     assert harness.verify(result, predictions=False).findings == []
     edited = dataclasses.replace(result, text=result.text.replace(b"100", b"5", 1))
     assert harness.verify(edited, predictions=False).findings
+
+
+def test_what_was_estimated_from_a_sample_says_why_it_is_not_recomputed() -> None:
+    from harness.evaluation.recheck import Recheck
+
+    again = Recheck({}, [], ["imagenet-c.mce:sampled", "compute.throughput"])
+    first, second = Verification([], []).with_recheck(again).notes
+    assert first.endswith("repeated run: compute.throughput.")
+    assert second.startswith("Estimated from a sample by --until and not recomputed here")
+    assert second.endswith("imagenet-c.mce:sampled.")
 
 
 # --- cards of another version ---
