@@ -86,7 +86,7 @@ def whole_numbers(column: pd.Series, where: object) -> npt.NDArray[np.int64]:
         width = min(map(len, rows))
         rows = [list(row[:width]) for row in rows]
     values = np.array(rows)
-    if values.dtype.kind not in "iu" or values.max(initial=0) > np.iinfo(np.int64).max:
+    if values.dtype.kind not in "iu" or values.ndim > 2 or values.max(initial=0) > np.iinfo(np.int64).max:
         raise MalformedError(where, f"{column.name} must hold whole numbers")
     return values.astype(np.int64)
 
