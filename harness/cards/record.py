@@ -188,7 +188,7 @@ class _Span(TypedDict):
 
 
 class _Answer(TypedDict):
-    question: str
+    question: str | None
     new: str
     span: _Span
 
