@@ -151,10 +151,11 @@ class TestListings:
         assert call("list", "runs").stdout == "No runs yet.\n"
         assert json.loads(call("list", "runs", "--format", "json").stdout) == []
 
-    def test_an_unreadable_record_of_a_run_is_shown_as_such(self, call: Callable[..., Result], home: Path) -> None:
+    def test_an_unreadable_record_of_a_run_is_set_aside(self, call: Callable[..., Result], home: Path) -> None:
         (home / "runs").mkdir(parents=True)
         (home / "runs" / "broken.json").write_text("{")
-        assert "unreadable: broken.json" in call("list", "runs").stdout
+        assert "broken" not in call("list", "runs").stdout
+        assert (home / "runs" / "broken.damaged").exists()
 
     def test_data_says_what_is_here_and_how_to_get_the_rest(self, call: Callable[..., Result], tmp_path: Path) -> None:
         records = {record["name"]: record for record in json.loads(call("data", "--format", "json").stdout)}
