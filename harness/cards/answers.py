@@ -327,6 +327,7 @@ class Writer:
         asked = [pattern for pattern in (question.topic, question.label) if pattern]
         asked += [p.pattern for p in (*question.asked_patterns, question.labels_pattern) if p]
         asked += [ENTRY.pattern] if question.list else []
+        asked += [rf"\b{word}" for word in (question.cues or "").split() if word.isalpha() and len(word) > 2]
         return [*own, *asked, *self.knowledge.known_words, *(rf"\b{word}\b" for word in self.table.plain_words)]
 
     def _metrics(self, question: Property, asked: Asked, place: Place) -> tuple[str, ...]:

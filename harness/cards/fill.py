@@ -57,7 +57,7 @@ from harness.cards.vocabulary import Property
 from harness.evidence import EvidenceClass, Ledger
 from harness.parsing.json import parse_json
 
-_PARTING = re.compile(r"[,;:.]|\b(?:and|or|with|by|then|while|according)\b", re.IGNORECASE)
+_PARTING = re.compile(r"[,;:.·]|\b(?:and|or|with|by|then|while|according)\b", re.IGNORECASE)
 """Where the words between two markers of a sentence turn from the first to the second."""
 _NAMES_MODEL = re.compile(
     r"(?:\bmodel(?:_id|_name)?\s*=\s*|from_pretrained\(|repo_id\s*=\s*|create_model\(\s*)[\"']\[\?\]$"
@@ -273,11 +273,13 @@ def _phrase(answer: Answer, following: str) -> Answer:
     """
     text = answer.text.partition("; ")[0]
     said = re.sub(rf"{MARK.pattern}|\([^()]*\)", "", text).strip()
-    counted = re.match(r"([\d.,]*\d) [a-z]+(?:, .*)?$", said)
+    counted = re.match(r"([\d.,]*\d) [a-z-]+(?:, .*)?$", said)
     noun = re.match(r"\s+([a-z]+)", following)
     if counted and noun and noun[1] not in _NO_NOUNS:
         text = " ".join([counted[1], *(mark.group() for mark in MARK.finditer(text))])
         said = counted[1]
+    if re.match(r"\s*\(", following):
+        text = re.sub(r" \([^()]*\)$", "", text)
     if answer.is_complete and not re.search(r"[.:](\s|$)", said) and len(said.split()) <= 14:
         return replace(answer, text=text[:1].lower() + text[1:] if re.match(r"(?:An?|The|Not) ", text) else text)
     text = "(not measured yet)" if not answer.is_complete else "(not stated)"
@@ -361,6 +363,9 @@ class _Filler:
         start = max(block.start, sentence[0] - _QUESTION)
         asked = re.search(r"(?:^|[.!?\n>])[ \t>]*([^\n:.!?]{2,200}\?)[*_]*\s*$", self.text[start : marker.start])
         match = re.search(r"(?:^|\n)[ \t>]*([^\n:]{2,200}):[*_]*\s*$", self.text[sentence[0] : marker.start])
+        match = match or re.search(
+            r"(?:^|\n)[ \t>]*\*\*([^*\n]{2,60})\.\*\*\s*$", self.text[block.start : marker.start]
+        )
         match = match or (asked if block.kind == "paragraph" else None)
         if match and block.kind not in ("cell", "front-matter"):
             label, is_own = re.sub(r"[*_`]", "", match[1]).strip(" -\t"), True
@@ -382,6 +387,7 @@ class _Filler:
             label_is_own=is_own,
             beside=tuple(beside),
             section=block.section,
+            whole=re.sub(r"\s+", " ", without_markers(self.text[slice(*sentence)])),
             section_text=self.section_texts.get(block.section, ""),
             parent=block.parent,
             in_code=block.kind in ("fence", "indented-code"),

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from harness.cards.asked import concerns, facets
+from harness.cards.retrieval import retrieve
 from harness.cards.sentences import Span
 from harness.cards.stated import leads
 from harness.cards.vocabulary import Property, Vocabulary
@@ -26,6 +27,8 @@ class Place:
     beside: tuple[str, ...]
     """The sentences before and after it in its paragraph, nearest first."""
     section: tuple[str, ...]
+    whole: str = ""
+    """All of its sentence: `sentence` has of several markers' words only its own."""
     section_text: str = ""
     """All text of its section, to see which benchmarks it speaks of."""
     in_code: bool = False
@@ -51,9 +54,11 @@ class Place:
 
 
 ENTRY = re.compile(
-    r"\b(?:(first|second|third|fourth|fifth|last|final|deepest)\b|(?:stage|level) ?#?([1-9])\b|#([1-9])\b)",
+    r"\b(?:(first|second|third|fourth|fifth|last|final|deepest)\b|(?:(?:stage|level) ?#?|s)([1-9])\b|#([1-9])\b)",
     re.IGNORECASE,
 )
+_SHORT = 4
+"""How many words of a sentence are too few to tell without the rest what they are about."""
 _LISTED = re.compile(r"\s*(?:[,/&]|,?\s*\b(?:and|or)\b)\s*(?:the\s)?")
 _EXPLANATION = re.compile(
     r",?\s+(?:as|since|because)\s+(?:the\s+|those\s+|these\s+|they\s+|it\s+|there\s+)"
@@ -85,19 +90,29 @@ def find_questions(place: Place, table: Vocabulary, known: Sequence[str] = ()) -
     if place.column is not None:
         texts = [text for text in (*place.row, place.column) if text.strip()]
         found = _named(texts, table, known) or _by_heads(texts, table)
-        if not found and any(True for text in texts for _ in facets()["dataset"].read(text)):
+        is_benchmark = any(True for text in texts for _ in facets()["dataset"].read(text))
+        if is_benchmark and not found:
             found = [table.get("results")]  # a benchmark's name alone asks for its results
-        return Recognised(found)
-    if (bound := _beside(place.sentence, table)) is not None:
+        if is_benchmark and found[0].id == "paper":
+            return Recognised([])  # "(paper)" says whose result it is
+        return Recognised(found or _by_cues(place, table))
+    if (bound := _beside(place.sentence, table)) is not None and not (
+        bound.is_elsewhere(place.whole) and len(place.sentence.split()) < _SHORT
+    ):
         return Recognised([bound], is_hole=True)
     sentence = _EXPLANATION.sub("", place.sentence)
     has_words = bool(re.search(r"\w", sentence.replace("[?]", "")))
     found = _by_topic(sentence, table) if has_words else []
+    if has_words and not any(search(question.topic, _clause(sentence)) for question in found):
+        meant = retrieve(_clause(sentence), (place.whole, *place.section[-1:]), table)
+        if meant is not None:
+            return Recognised([meant], is_hole=True)
     if not found and place.label and (place.label_is_own or not has_words):
         label = place.label.strip()
         full = f"{place.parent}: {label}" if place.parent else label
         found = _named([label], table, known) or _named([full], table, known)
         found = found or _by_label(label, table) or _by_label(f"{place.parent}: {label}", table)
+        found = found or _retrieved(label, (place.parent, *place.section[-1:]), table)
     if found or has_words or (place.label and place.label_is_own):
         return Recognised(found)
     if place.in_code:
@@ -107,7 +122,18 @@ def find_questions(place: Place, table: Vocabulary, known: Sequence[str] = ()) -
         if found := _by_topic(_EXPLANATION.sub("", neighbour), table):
             return Recognised(found)
     path = " > ".join(place.section)
-    return Recognised([question for question in table.properties if search(question.section, path)][:1])
+    asked = [question for question in table.properties if search(question.section, path)][:1]
+    return Recognised(asked or _retrieved(" ".join(place.section[-1:]), place.section[-2:-1], table))
+
+
+def _retrieved(text: str, beside: Sequence[str], table: Vocabulary) -> list[Property]:
+    found = retrieve(text, beside, table)
+    return [found] if found else []
+
+
+def _clause(sentence: str) -> str:
+    """The part of a sentence between punctuation marks that holds the marker."""
+    return next((part for part in re.split(r"[;,·]\s", sentence) if "[?]" in part), sentence)
 
 
 _compiled = functools.cache(functools.partial(re.compile, flags=re.IGNORECASE | re.DOTALL))
@@ -141,6 +167,17 @@ def _by_heads(texts: Sequence[str], table: Vocabulary) -> list[Property]:
     found = list(dict.fromkeys(question.id for questions in heads for question in questions[:1]))
     quantities = [question for question in map(table.get, found) if question.is_measurable]
     return [table.get(found[0])] if found and len(quantities) < 2 else []
+
+
+def _by_cues(place: Place, table: Vocabulary) -> list[Property]:
+    """What the plain words of a cell's row, else of its column ask."""
+    plain = re.compile("|".join(table.plain_words), re.IGNORECASE)
+    for text in (*place.row, place.column or ""):
+        if re.search(r"\w", plain.sub("", text)) and (
+            found := retrieve(text, (place.column or "", *place.section[-1:]), table)
+        ):
+            return [found]
+    return []
 
 
 def _named(texts: Sequence[str], table: Vocabulary, known: Sequence[str]) -> list[Property]:
@@ -180,20 +217,20 @@ def _merged(spans: Sequence[Span]) -> list[Span]:
 
 def _beside(sentence: str, table: Vocabulary) -> Property | None:
     """The property whose words lead to the marker, or whose unit follows it: `batches of [?] images`, `for [?] epochs`."""
-    at = sentence.find("[?]")
+    at, clause = sentence.find("[?]"), next((part for part in sentence.split("; ") if "[?]" in part), "")
     before, after = sentence[:at], sentence[at + 3 :]
     if at < 0 or not re.search(r"\w", before + after):
         return None
     named = [(start, end, about) for about in table.properties for start, end in about.asked_in(sentence)]
-    named = [(start, end, about) for start, end, about in named if end <= at and not about.is_elsewhere(sentence)]
+    named = [(start, end, about) for start, end, about in named if end <= at and not about.is_elsewhere(clause)]
     outer = {(start, end) for start, end, _ in named}
     named = [n for n in named if not any(a <= n[0] and n[1] <= b and (a, b) != n[:2] for a, b in outer)]
     last = max(named, key=lambda n: (n[1], -n[0]), default=None)
-    if last is not None and leads(before[last[1] :]):
+    follow = [(end, about) for about in table.properties if (end := about.leads_in(after))]
+    if last is not None and leads(before[last[1] :]) and (not follow or last[2].unit_patterns):
         between = (sentence[end : last[0]] for _, end, about in named if about is not last[2] and end <= last[0])
         is_listed = any(map(_LISTED.fullmatch, between))  # one marker for several
         return None if is_listed else last[2]
-    follow = [(end, about) for about in table.properties if (end := about.leads_in(after))]
     counted = [
         (max(ends), about)
         for about in table.properties
@@ -201,7 +238,7 @@ def _beside(sentence: str, table: Vocabulary) -> Property | None:
     ]
     meant = [about for _, about in counted if any(about is other for *_, other in named)]
     follow += [n for n in counted if n[1] in meant or n[1].alone or (n[1].needs and not n[1].excludes(sentence))]
-    follow = [n for n in follow if not n[1].is_elsewhere(sentence)]
+    follow = [n for n in follow if not n[1].is_elsewhere(clause)]
     return max(follow, key=lambda n: (n[0], n[1] in meant), default=(0, None))[1]
 
 
@@ -209,6 +246,7 @@ def _by_topic(text: str, table: Vocabulary) -> list[Property]:
     hits: list[tuple[int, Property]] = []
     for question in table.properties:
         match = search(question.topic, text)
+        match = None if question.id == "accuracy" and question.is_elsewhere(text) else match
         if match and (question.whole or search(question.whole_if, text)):
             return [question]
         if match:

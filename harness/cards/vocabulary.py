@@ -27,6 +27,7 @@ class Property(Table):
     name: str
     words: tuple[str, ...] = ()
     asks: tuple[str, ...] = ()
+    cues: str | None = None
     keys: tuple[str, ...] = ()
     template: str = "fact"
     topic: str | None = None

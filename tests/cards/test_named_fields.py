@@ -59,7 +59,7 @@ def test_a_cell_and_a_label_get_the_value(model: str, asked: str, answer: str) -
 def test_a_sentence_gets_bare_values_of_what_its_words_ask(model: str) -> None:
     card = f"The rate of stochastic depth was {M}; attention dropout was {M}, and warm-up lasted {M} epochs.\n"
     assert body(harness.fill(card, model=model).text.decode()) == (
-        "The rate of stochastic depth was 0.1; attention dropout was 0, and warm-up lasted (not stated) epochs.\n"
+        "The rate of stochastic depth was 0.1; attention dropout was 0, and warm-up lasted an unstated number of epochs.\n"
     )
 
 

@@ -125,3 +125,74 @@ def test_an_error_is_no_accuracy_and_the_source_is_asked() -> None:
 def test_a_gap_in_a_sentence_is_answered_from_its_words(model: str, sentence: str, filled: str) -> None:
     text = body(fill_card(sentence.encode(), model=model, ledger=None).text.decode())
     assert filled in re.sub(r"\s+", " ", text)
+
+
+FAQ = f"""# Your questions
+
+### Who made it?
+
+Not us! The network was created by {M}.
+
+### Is there a paper?
+
+It is called {M}, and on arXiv look for number {M}.
+
+### Where does the original code live?
+
+{M}
+
+### Who paid for it?
+
+{M}
+
+### Is it heavy?
+
+It has 20.6 million parameters, and the biggest thing you'll download weighs about {M}.
+
+### How much work is one picture?
+
+A 224-pixel picture costs {M} multiply-adds.
+
+### Ablations over the number of heads
+
+{M}
+
+Batch normalisation uses ε = {M} and momentum {M}.
+"""
+SHEET = f"""# Data sheet
+
+| Item | Symbol | Value |
+|---|---|---|
+| Conv activations | A | {M} |
+| Blocks, total | D | {M} |
+| Drop block | q | {M} |
+
+| Stage | Blocks | Width |
+|---|---|---|
+| stem | — | {M} |
+| s3 | {M} | {M} |
+
+- Decay law: {M}
+- Cloud: {M}
+"""
+
+
+def test_plain_words_tell_what_is_asked_and_no_answer_is_another_questions() -> None:
+    faq, sheet = (fill_card(card.encode(), model=REGNET, ledger=None).text.decode() for card in (FAQ, SHEET))
+    for said in (
+        "created by Ilija Radosavovic",
+        "It is called [Designing Network Design Spaces]",
+        "look for number 2003.13678",
+        "The code is at <https://github.com/facebookresearch/pycls>",
+        "no funding source is named",
+        "weighs about 82.8 MB",
+        "costs 3,973,301,344 multiply-adds",
+        "heads\n\nThis is not found",
+        "ε = (not found) and momentum (not stated)",
+    ):
+        assert said in re.sub(r" ?<sup>.*?</sup>| ?\[[\d, ]+\](?:\(#[^)]*\))?", "", body(faq)), said
+    rows = [line for line in body(sheet).splitlines() if line.startswith("| ")]
+    assert [row.split("|")[-2].strip() for row in rows[1:4]] == ["12,287,200", "22", "not found"]
+    assert rows[5:] == ["| stem | — | 32 |", "| s3 | 12 | 512 |"]
+    assert "Decay law: Half-period cosine" in body(sheet)
+    assert "Cloud: Not disclosed" in body(sheet)
