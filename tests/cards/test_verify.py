@@ -420,7 +420,7 @@ def test_true_proportions_pass_and_an_impossible_one_is_found(n: int, share: flo
     item = percent("imagenet-val.top1", round(share * n), n)
     assert faults(item) == {}
     assert isinstance(item.value, float)
-    between = item.model_copy(update={"value": item.value + 50 / n})  # half an image more
+    between = item.model_copy(update={"value": item.value + (50 if item.value < 50 else -50) / n})  # half an image
     assert "whole number" in faults(between)["imagenet-val.top1"]
 
 
