@@ -48,6 +48,7 @@ from harness.cards.knowledge import knowledge_of
 from harness.cards.markdown import MARK
 from harness.cards.metadata import card_metadata, complete_metadata, fill_metadata, metadata_remarks
 from harness.cards.named_fields import field_answer
+from harness.cards.passages import html_rows, plain_html
 from harness.cards.questions import Place, find_questions
 from harness.cards.record import CardRecord, fill_name, ledger_digest, read_comment, record_edit
 from harness.cards.references import References
@@ -355,6 +356,7 @@ class _Filler:
 
     def _place(self, marker: Marker, sentence: Span) -> Place:
         block = marker.block
+        row, column = block.row, block.column if block.kind == "cell" else None
         words = self._words(marker, sentence)
         label, is_own = (
             block.label,
@@ -373,6 +375,8 @@ class _Filler:
         elif block.kind in ("fence", "indented-code"):
             line = self.document.line_start(marker.line)
             words = self.text[max(line, block.start) : marker.start] + "[?]"
+        elif block.kind == "html" and (cell := self._html_cell(marker)):
+            row, column = cell
         elif block.kind == "html":
             before = re.split(r"<[^>]*>", self.text[block.start : marker.start])
             label = next((part.strip(" :\r\n") for part in reversed(before) if part.strip()), None)
@@ -391,10 +395,29 @@ class _Filler:
             section_text=self.section_texts.get(block.section, ""),
             parent=block.parent,
             in_code=block.kind in ("fence", "indented-code"),
-            row=tuple(_heads(block.row)),
-            column=block.column if block.kind == "cell" else None,
+            row=tuple(_heads(row)),
+            column=column,
             around=(flat.replace("[?]", ""), block.caption, *reversed(headings)),
         )
+
+    def _html_cell(self, marker: Marker) -> tuple[tuple[str, ...], str] | None:
+        """For a marker in a cell of an HTML table: the cells to its left, and its column's head."""
+        start = self.text.lower().rfind("<table", marker.block.start, marker.start)
+        rows = list(html_rows(self.text, start, marker.block.end)) if start >= 0 else []
+        for cells in rows:
+            for index, (first, last, _) in enumerate(cells):
+                if first <= marker.start < last:
+                    names = [
+                        [
+                            "" if any(a <= at < b for at, _ in self.document.asking) else plain_html(self.text[a:b])
+                            for a, b, _ in row
+                        ]
+                        for row in (cells, rows[0])
+                    ]
+                    return tuple(names[0][:index]), names[1][index] if index < len(names[1]) and cells != rows[
+                        0
+                    ] else ""
+        return None
 
     def _between(self, marker: Marker, start: int, end: int) -> Span:
         """Of a part of the text around a marker what is between the markers before and after it."""

@@ -24,6 +24,8 @@ _CITATION = re.compile(
 _BEFORE_LIST = re.compile(
     r"(?:depths?|widths?|dims?|channels|sizes?|blocks|layers|mean|std|of|is|are|was|were|with)\s?$", re.IGNORECASE
 )
+_HTML_ROW = re.compile(r"<tr\b[^>]*>(.*?)(?=</tr>|<tr\b|</table>|\Z)", re.DOTALL | re.IGNORECASE)
+_HTML_CELL = re.compile(r"<(t[hd])\b[^>]*>(.*?)(?=</t[hd]>|<t[hd]\b|</tr>|\Z)", re.DOTALL | re.IGNORECASE)
 _TABLE = re.compile(r"<table\b.*?(?:</table>|\Z)|<tr\b.*?</tr>(?:\s*<tr\b.*?</tr>)*", re.DOTALL | re.IGNORECASE)
 _CONFIG_LINE = re.compile(r"\s*[\"']?[\w-]+[\"']?\s*:\s*[^=()]*?,?\s*|\s*[-\d.,\[\]]+\s*")
 _NETWORK_KEY = re.compile(
@@ -168,22 +170,24 @@ def _titles(cell: Block, names: list[str]) -> tuple[str, str]:
     return (title, "") if not names or title not in re.sub(r"[*_`]", "", names[0]) else ("", title)
 
 
+def html_rows(text: str, start: int, end: int) -> Iterator[list[tuple[int, int, str]]]:
+    """The cells of each row of an HTML table: where they begin and end, and their tag."""
+    for row in _HTML_ROW.finditer(text, start, end):
+        yield [(*cell.span(2), cell[1].lower()) for cell in _HTML_CELL.finditer(text, *row.span(1))]
+
+
+def plain_html(text: str) -> str:
+    """HTML without its tags."""
+    return re.sub(r"<[^>]*>", "", text).strip()
+
+
 def _html_passages(document: Document, block: Block) -> Iterator[Passage]:
     text, section = document.text, block.section
     tables = list(_TABLE.finditer(text[block.start : block.end]))
     for table in tables:
         header: list[str] = []
-        for row in re.finditer(
-            r"<tr\b[^>]*>(.*?)(?=</tr>|<tr\b|</table>|\Z)", table.group(), re.DOTALL | re.IGNORECASE
-        ):
-            at = block.start + table.start() + row.start(1)
-            cells = [
-                (at + m.start(2), at + m.end(2), m[1].lower())
-                for m in re.finditer(
-                    r"<(t[hd])\b[^>]*>(.*?)(?=</t[hd]>|<t[hd]\b|</tr>|\Z)", row[1], re.DOTALL | re.IGNORECASE
-                )
-            ]
-            names = [re.sub(r"<[^>]*>", "", text[a:b]).strip() for a, b, _ in cells]
+        for cells in html_rows(text, block.start + table.start(), block.start + table.end()):
+            names = [plain_html(text[a:b]) for a, b, _ in cells]
             if not header and cells and (all(kind == "th" for *_, kind in cells) or len(cells) > 2):
                 header = names
                 continue

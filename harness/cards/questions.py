@@ -90,6 +90,7 @@ def find_questions(place: Place, table: Vocabulary, known: Sequence[str] = ()) -
     if place.column is not None:
         texts = [text for text in (*place.row, place.column) if text.strip()]
         found = _named(texts, table, known) or _by_heads(texts, table)
+        found = [about for about in found if not about.is_elsewhere(" ".join(place.section[-1:]))]
         is_benchmark = any(True for text in texts for _ in facets()["dataset"].read(text))
         if is_benchmark and not found:
             found = [table.get("results")]  # a benchmark's name alone asks for its results
@@ -172,10 +173,10 @@ def _by_heads(texts: Sequence[str], table: Vocabulary) -> list[Property]:
 def _by_cues(place: Place, table: Vocabulary) -> list[Property]:
     """What the plain words of a cell's row, else of its column ask."""
     plain = re.compile("|".join(table.plain_words), re.IGNORECASE)
+    heading = " ".join(place.section[-1:])
     for text in (*place.row, place.column or ""):
-        if re.search(r"\w", plain.sub("", text)) and (
-            found := retrieve(text, (place.column or "", *place.section[-1:]), table)
-        ):
+        found = retrieve(text, (place.column or "", heading), table) if plain.sub("", text).strip() else None
+        if found and not found.is_elsewhere(heading):
             return [found]
     return []
 

@@ -196,3 +196,20 @@ def test_plain_words_tell_what_is_asked_and_no_answer_is_another_questions() -> 
     assert rows[5:] == ["| stem | — | 32 |", "| s3 | 12 | 512 |"]
     assert "Decay law: Half-period cosine" in body(sheet)
     assert "Cloud: Not disclosed" in body(sheet)
+
+
+def test_cells_of_html_tables_have_heads_too() -> None:
+    card = (
+        "<table>\n<tr><th></th><th>Stage 1</th><th>Stage 2</th></tr>\n"
+        f"<tr><th>Depth</th><td>{M}</td><td>{M}</td></tr>\n"
+        f"<tr><th>Width (raw)</th><td>96</td><td>{M}</td></tr>\n"
+        f"<tr><th>Slope</th><td>w<sub>a</sub></td><td>{M}</td></tr>\n</table>\n"
+    )
+    text = body(fill_card(card.encode(), model=REGNET, ledger=None).text.decode())
+    assert re.findall(r"<td>(.*?)</td>", text)[:4] == ["2", "6", "96", "216"]
+    assert "squeeze" not in text.lower()
+
+
+def test_a_scheduler_under_the_machines_is_no_learning_rate_schedule() -> None:
+    card = f"## Where it ran\n\n| | |\n|---|---|\n| scheduler | {M} |\n"
+    assert "cosine" not in fill_card(card.encode(), model=CONVNEXT, ledger=None).text.decode()
