@@ -105,7 +105,9 @@ def slices() -> list[Evidence]:
 def corruptions() -> list[Evidence]:
     names = [name for members in GROUPS.values() for name in members]
     cells = itertools.product(names, range(1, 6))
-    found = [measured(f"imagenet-c-generated/{name}/{s}.top1", 60.0 - 9 * s + at / 5) for at, (name, s) in enumerate(cells)]
+    found = [
+        measured(f"imagenet-c-generated/{name}/{s}.top1", 60.0 - 9 * s + at / 5) for at, (name, s) in enumerate(cells)
+    ]
     return found + [measured(f"imagenet-c-generated/{name}.mean-error", 40.0 + at) for at, name in enumerate(names)]
 
 
