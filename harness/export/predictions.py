@@ -300,7 +300,7 @@ def _ranks(frame: pd.DataFrame, column: str | None, name: str, path: Path) -> np
     else:
         if column not in lists:
             raise unknown_name("column of predictions", column, lists, where=str(path))
-        ranked = whole_numbers(frame[column], path)
+        ranked = whole_numbers(frame[column], path, lists=True)
     padded = np.full((len(ranked), TOP), -1, dtype=np.int64)
     padded[:, : min(TOP, ranked.shape[1])] = ranked[:, :TOP]
     return padded

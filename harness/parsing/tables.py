@@ -69,8 +69,8 @@ def read_json_rows(path: Path, schema: pa.Schema) -> pd.DataFrame:
         raise MalformedError(path, f"not readable as lines of JSON: {_first_line(error)}") from error
 
 
-def whole_numbers(column: pd.Series, where: object) -> npt.NDArray[np.int64]:
-    """A column of whole numbers, or of lists of them, as int64 (n,) or (n, length of the shortest list).
+def whole_numbers(column: pd.Series, where: object, *, lists: bool = False) -> npt.NDArray[np.int64]:
+    """A column of whole numbers as int64 (n,), or with `lists` of lists of them as int64 (n, length of the shortest list).
 
     Raises:
         MalformedError: a row without a value, or with another one; names the row, from 1.
@@ -79,14 +79,14 @@ def whole_numbers(column: pd.Series, where: object) -> npt.NDArray[np.int64]:
     if empty.any():
         raise MalformedError(where, f"row {int(empty.to_numpy().argmax()) + 1} has no {column.name}")
     rows = column.tolist()
-    if any(isinstance(row, list | np.ndarray) for row in rows):
+    if lists and any(isinstance(row, list | np.ndarray) for row in rows):
         odd = next((number for number, row in enumerate(rows, 1) if np.ndim(np.asarray(row, dtype=object)) != 1), None)
         if odd is not None:
             raise MalformedError(where, f"row {odd} of {column.name} is no list of whole numbers")
         width = min(map(len, rows))
         rows = [list(row[:width]) for row in rows]
     values = np.array(rows)
-    if values.dtype.kind not in "iu" or values.ndim > 2 or values.max(initial=0) > np.iinfo(np.int64).max:
+    if values.dtype.kind not in "iu" or values.ndim > 1 + lists or values.max(initial=0) > np.iinfo(np.int64).max:
         raise MalformedError(where, f"{column.name} must hold whole numbers")
     return values.astype(np.int64)
 

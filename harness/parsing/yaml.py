@@ -130,7 +130,7 @@ class _Loader(yaml.SafeLoader):
         try:
             value = super().construct_object(node, deep)
             fits = not isinstance(value, int | float) or math.isfinite(value)
-        except (ValueError, KeyError, AttributeError, OverflowError, TypeError) as error:
+        except (ValueError, LookupError, AttributeError, ArithmeticError, TypeError) as error:
             kind = node.tag.rpartition(":")[2]
             word = f"'{node.value[:60]}'" if isinstance(node.value, str) else "this"
             raise _fault(f"{word} is no {kind}", node.start_mark) from error

@@ -111,7 +111,9 @@ def test_ctrl_c_at_any_moment_is_one_line(python: str, tmp_path: Path) -> None:
         _, said = process.communicate(timeout=60)
         assert "Traceback" not in said
         if process.returncode not in (0, 3, 4):  # it was over before
-            assert (process.returncode, said.count("interrupted")) == (130, 1), said
+            # -2 where it came into an exec(): Python then ends by the signal itself, which a shell sees as 130 too.
+            assert process.returncode in (130, -signal.SIGINT), said
+            assert said.count("interrupted") == 1, said
 
 
 @pytest.mark.parametrize(

@@ -136,7 +136,7 @@ class DatasetRows(Source):
         image = self._column(columns, dataset)
         try:
             return dataset.cast_column(image, datasets.Image(decode=False)), image
-        except STRANGE_ANSWER as error:
+        except (*STRANGE_ANSWER, NotImplementedError) as error:
             raise HarnessError(f"{self.root}: the column '{image}' holds no images.", remedy=self.remedy) from error
 
     def _column(self, names: list[str], dataset: Any) -> str:
