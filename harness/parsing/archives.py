@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import shutil
+import struct
 import tarfile
 import tempfile
 import zipfile
@@ -13,6 +14,11 @@ from typing import BinaryIO, cast
 
 from harness.errors import HarnessError
 from harness.files import make_folder
+
+_FAULTS = (
+    OSError, EOFError, ValueError, LookupError, RuntimeError, struct.error, tarfile.TarError, zipfile.BadZipFile, zlib.error,
+)  # fmt: skip
+"""What the readers of archives raise on damaged ones."""
 
 
 def unpack(file: Path, target: Path) -> Path:
@@ -36,7 +42,7 @@ def unpack(file: Path, target: Path) -> Path:
             with file.open("rb") as plain:
                 _untar(plain, partial)
         partial.rename(target)
-    except (OSError, EOFError, ValueError, RuntimeError, tarfile.TarError, zipfile.BadZipFile, zlib.error) as error:
+    except _FAULTS as error:
         if target.is_dir():  # another process was faster
             return target
         message = f"Can't unpack {file} to {target}: {' '.join(str(error).split())[:300]}."
