@@ -188,7 +188,7 @@ def test_what_can_t_be_attacked_is_pending_and_says_why(
     [
         ("linf: [1, 3, 9]", "linf: [0, 1]", "greater than 0"),
         ("linf: [1, 3, 9]", "l1: [1]", "'linf' or 'l2'"),
-        ("steps: 8,", "steps: 8, attacks: [cw],", "'apgd-ce', 'apgd-t' or 'pgd'"),
+        ("steps: 8, min", "steps: 8, attacks: [cw], min", "'apgd-ce', 'apgd-t' or 'pgd'"),
         ("steps: 8,", "step: 8,", "Did you mean steps?"),
         ("metrics: [accuracy, adversarial]", "metrics: [accuracy]", "belong together"),
         ("{name: insects, path: ", "imagenet-c, {name: insects, path: ", "attacks act on images as they are"),
