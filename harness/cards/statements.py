@@ -69,6 +69,22 @@ class _Mention:
     """What it only sounds like."""
 
 
+@dataclass(frozen=True)
+class _Place:
+    """A number in a passage, with what is near it."""
+
+    passage: Passage
+    number: Quantity
+    mentions: list[_Mention]
+    """In the whole passage."""
+    before: int
+    """Where the number before it ends."""
+    after: int
+    """Where the number after it starts."""
+    numbers: list[Quantity]
+    """All of the passage."""
+
+
 @dataclass
 class _Reader:
     words: Vocabulary
@@ -193,25 +209,18 @@ class _Reader:
             before = numbers[index - 1].end if index else 0
             after = numbers[index + 1].start if index + 1 < len(numbers) else len(text)
             single = [m for m in mentions if m.about is None or not m.about.list]
-            hit = self._bind(passage, number, single, before, after, numbers)
+            hit = self._bind(_Place(passage, number, single, before, after, numbers))
             if hit is not None:
                 bound.add(number.start)
                 about, value, first = hit
                 yield statement_in(passage, about, value, number.start, number.end, first=first)
         yield from self.accuracies.read(passage, [q for q in numbers if q.start not in bound])
 
-    def _bind(
-        self,
-        passage: Passage,
-        number: Quantity,
-        mentions: list[_Mention],
-        before: int,
-        after: int,
-        numbers: list[Quantity],
-    ) -> tuple[Property, Quantity, int] | None:
+    def _bind(self, place: _Place) -> tuple[Property, Quantity, int] | None:
         """The property that a number is of, the number in its unit, and where the words for it begin."""
-        text = passage.text
-        by_unit = self._by_unit(passage, number, mentions, before, after, numbers)
+        passage, number, mentions = place.passage, place.number, place.mentions
+        text, before, after = passage.text, place.before, place.after
+        by_unit = self._by_unit(place)
         if by_unit is not None:
             return by_unit if by_unit[0].name != "" and self._fits(*by_unit[:2]) else None
         unit = self._unit_of(text, number)
@@ -268,16 +277,9 @@ class _Reader:
                 return about.name
         return ""
 
-    def _by_unit(
-        self,
-        passage: Passage,
-        number: Quantity,
-        mentions: list[_Mention],
-        before: int,
-        after: int,
-        numbers: list[Quantity],
-    ) -> tuple[Property, Quantity, int] | None:
-        text = passage.text
+    def _by_unit(self, place: _Place) -> tuple[Property, Quantity, int] | None:
+        passage, number, mentions = place.passage, place.number, place.mentions
+        text, before, after = passage.text, place.before, place.after
         options = []
         for about in self.words.properties:
             sizes = [
@@ -314,7 +316,7 @@ class _Reader:
                 for m in mentions
                 if m.about is not None and not m.about.alone and any(m.about.name == o[0].name for o in options)
             ]
-            same_unit = sum(any(p.match(text, q.end) for p, _ in options[0][0].unit_patterns) for q in numbers)
+            same_unit = sum(any(p.match(text, q.end) for p, _ in options[0][0].unit_patterns) for q in place.numbers)
             if elsewhere and same_unit < 2:
                 return nothing
             chosen = next((o[0] for o in options if o[0].alone), None)
