@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 
@@ -12,7 +13,7 @@ from harness.cards.figures import card_figures, throughput_figure
 from harness.cards.slices import slice_figures, slice_results
 from harness.data.catalog import benchmarks
 from harness.errors import MissingInputError
-from harness.evaluation.reader import StoredModel
+from harness.evaluation.reader import StoredCondition, StoredModel
 from harness.evaluation.scoring import REFERENCE
 from harness.export.costs import COSTS, cost_figure
 from harness.figures.accuracy import Bin, Shift, reliability_diagrams, risk_coverage_curves, shift_scatter
@@ -21,8 +22,10 @@ from harness.metrics.accuracy import is_correct
 from harness.metrics.calibration import BINS, confidence, reliability_table
 from harness.metrics.robustness import baselines
 from harness.metrics.selective import risk_coverage, scores
-from harness.metrics.types import FloatArray, MetricUnavailable
+from harness.metrics.types import BoolArray, FloatArray, LabelSpacePredictions, MetricUnavailable
 from harness.report.mistakes import ReferencePredictions
+
+_T = TypeVar("_T")
 
 _LINE_STEPS = 60
 _MOST_FIGURES = 30
@@ -125,21 +128,31 @@ def _cost_figures(models: Sequence[StoredModel]) -> list[Drawing]:
     return [*figures, *(Drawing(figure.svg, name) for name, figure in by_batch.items() if figure is not None)]
 
 
-def _reliability_figure(
-    models: Sequence[StoredModel], read: Mapping[str, ReferencePredictions | None]
-) -> list[Drawing]:
-    bins: dict[str, list[Bin]] = {}
-    places = set()
+def _with_scores(
+    models: Sequence[StoredModel],
+    read: Mapping[str, ReferencePredictions | None],
+    score: Callable[[LabelSpacePredictions], _T],
+) -> Iterator[tuple[StoredModel, StoredCondition, BoolArray, _T]]:
+    """The models whose predictions have these scores, with where they are from and which of them are right."""
     for model in models:
         found = read[model.name]
         if found is None:
             continue
         condition, predictions = found
         try:
-            sure = confidence(predictions.predictions)
+            sure = score(predictions.predictions)
         except MetricUnavailable:
             continue
-        table = reliability_table(sure, is_correct(predictions.predictions))
+        yield model, condition, is_correct(predictions.predictions), sure
+
+
+def _reliability_figure(
+    models: Sequence[StoredModel], read: Mapping[str, ReferencePredictions | None]
+) -> list[Drawing]:
+    bins: dict[str, list[Bin]] = {}
+    places = set()
+    for model, condition, right, sure in _with_scores(models, read, confidence):
+        table = reliability_table(sure, right)
         kept = table[table["n"] > 0]
         total = int(kept["n"].sum())
         columns = (kept[name].tolist() for name in ("confidence", "accuracy", "n"))
@@ -155,16 +168,8 @@ def _risk_figure(models: Sequence[StoredModel], read: Mapping[str, ReferencePred
     """How many errors are left where the least sure answers are declined, by each score of selective prediction."""
     curves: dict[str, dict[str, list[tuple[float, float]]]] = {}
     places = set()
-    for model in models:
-        found = read[model.name]
-        if found is None:
-            continue
-        condition, predictions = found
-        try:
-            sure = scores(predictions.predictions)
-        except MetricUnavailable:
-            continue
-        wrong = ~is_correct(predictions.predictions)
+    for model, condition, right, sure in _with_scores(models, read, scores):
+        wrong = ~right
         curves[model.title] = {name: _thinned(*risk_coverage(score, wrong)) for name, score in sure.items()}
         places.add(f"{condition.benchmark.name} ({len(wrong):,} images)")
     if not curves:
