@@ -20,9 +20,10 @@ from harness.errors import HarnessError
 from harness.evaluation.reader import StoredCondition, StoredModel, StoredPredictions, read_predictions
 from harness.evidence import split_prefix
 from harness.metrics.accuracy import is_correct
+from harness.metrics.adversarial import AttackedImage
 from harness.metrics.types import BoolArray, IntArray
 from harness.settings import Settings
-from harness.store.attacks import AttackStore
+from harness.store.images import ImageStore
 
 _PROTOCOL = ("precision", "decoder", "input", "generated")
 """What must be the same for two results to be of one protocol; preprocessing and label space belong to the model."""
@@ -106,7 +107,7 @@ def common_samples(
 def attacked_samples(models: Sequence[StoredModel], wanted: set[str] | None) -> tuple[list[ComparedSet], list[Remark]]:
     """The images that were attacked for all models, at each norm and size that all have accuracy at; and what differs."""
     sets, missing = [], []
-    known, read = benchmarks(*(model.ledger for model in models)), cache(AttackStore.read)
+    known, read = benchmarks(*(model.ledger for model in models)), cache(ImageStore[AttackedImage].read)
     for item in models[0].ledger:
         key = item.name
         if key.metric != "robust-accuracy" or key.variant or (wanted is not None and key.benchmark not in wanted):
@@ -121,7 +122,11 @@ def attacked_samples(models: Sequence[StoredModel], wanted: set[str] | None) -> 
             continue
         home, norm, epsilon = models[0].home, *(key.condition or "").split("/")
         images = {
-            name: read(AttackStore(home, found.fingerprints.weights or "", key.benchmark, protocols[name]["attacks"]))
+            name: read(
+                ImageStore(
+                    AttackedImage, home, found.fingerprints.weights or "", key.benchmark, protocols[name]["attacks"]
+                )
+            )
             for name, found in items.items()
         }
         common = sorted(sample for sample in next(iter(images.values())) if all(sample in i for i in images.values()))

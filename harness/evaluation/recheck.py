@@ -14,27 +14,32 @@ from dataclasses import dataclass, replace
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from harness.data.annotations import robustbench_images
 from harness.data.catalog import benchmarks
 from harness.data.local import samples_fingerprint
 from harness.data.manifest import condition_order
 from harness.errors import HarnessError
 from harness.evaluation.plan import Condition
 from harness.evaluation.reader import StoredCondition, StoredModel, of_one_copy
-from harness.evaluation.scoring import Attacked, Scored, score
+from harness.evaluation.scoring import Attacked, Examined, Scored, score
 from harness.evaluation.slice_evidence import slice_evidence
 from harness.evaluation.slice_requests import request_behind
 from harness.evidence import Evidence, EvidenceClass, Ledger
+from harness.examination.options import ExaminationOptions
+from harness.labels.projections import CLOSED
+from harness.metrics.adversarial import AttackedImage
+from harness.metrics.attribution import ImageMaps
 from harness.metrics.registry import METRIC_GROUPS, metrics
 from harness.parsing.json import read_json
 from harness.robustness.options import AttackOptions
 from harness.settings import Settings
-from harness.store.attacks import AttackStore
+from harness.store.images import ImageStore, R
 from harness.store.predictions import PredictionStore, label_space_names, read_label_space
 
 _TOLERANCE = 1e-9
 """Relative. The same code on the same predictions gives the same bits; another library version, almost."""
-_COUNTED = ("wilson", "wilson-effective", "clopper-pearson", "newcombe")
-"""Kinds of intervals that follow from counts alone."""
+_REPEATED = ("wilson", "wilson-effective", "clopper-pearson", "newcombe", "student-t", "order-statistics")
+"""Kinds of intervals that don't depend on the order of the samples."""
 
 
 @dataclass(frozen=True)
@@ -52,8 +57,8 @@ class Recheck:
 def recheck(ledger: Ledger, settings: Settings, report: Callable[[str], None]) -> Recheck:
     """Score the stored predictions behind a ledger again and compare, key by key.
 
-    Intervals are compared where the ledger says that they follow from counts. A bootstrap depends on the order of the
-    samples, which the store does not keep.
+    Intervals are compared but for those of a bootstrap, which depends on the order of the samples, and that the store does not
+    keep.
 
     Args:
         settings: its `home` is the store, its `data` names copies of the images where the store has several.
@@ -62,7 +67,7 @@ def recheck(ledger: Ledger, settings: Settings, report: Callable[[str], None]) -
     model = StoredModel(str(ledger.model.get("name", "")), ledger, settings.home)
     read = {prefix: _scored(stored, settings, report) for prefix, stored in model.conditions.items()}
     scored = {
-        prefix: replace(found, attacked=_attacked(ledger, found, settings))
+        prefix: replace(found, attacked=_attacked(ledger, found, settings), examined=_examined(ledger, found, settings))
         for prefix, found in read.items()
         if found is not None
     }
@@ -135,18 +140,46 @@ def _scored(stored: StoredCondition, settings: Settings, report: Callable[[str],
 
 def _attacked(ledger: Ledger, scored: Scored, settings: Settings) -> Attacked | None:
     """What attacks found on a condition's samples, as far as it is stored here."""
-    keys = (item.key for item in ledger if item.name.benchmark == scored.benchmark.name)
-    measured = map(ledger.measured, (key for key in keys if ".robust-accuracy" in key))
-    protocol = next((item.protocol for item in measured if item is not None), None)
-    if protocol is None or scored.condition is not None:
+    item = _measured(ledger, scored, "robust-accuracy")
+    if item is None or item.protocol is None:
         return None
-    store = AttackStore(settings.home, scored.weights or "", scored.benchmark.name, protocol["attacks"])
-    samples = set(scored.sample_ids)
-    images = [image for image in store.read().values() if image.sample_id in samples]
-    if not images:
+    digest = item.protocol["attacks"]
+    if not (images := _stored(AttackedImage, item, scored, settings, digest)):
         return None
-    options = read_json(store.file.with_name("protocol.json"))["options"]
-    return Attacked(AttackOptions.model_validate(options), store.digest, images, protocol["images"])
+    place = ImageStore(AttackedImage, settings.home, scored.weights or "", scored.benchmark.name, digest).file
+    options = read_json(place.with_name("protocol.json"))["options"]
+    return Attacked(AttackOptions.model_validate(options), digest, images, item.protocol["images"])
+
+
+def _examined(ledger: Ledger, scored: Scored, settings: Settings) -> Examined | None:
+    """The attribution maps of a condition's samples, as far as they are stored here; without boxes, which lie beside the images."""
+    item = _measured(ledger, scored, "attribution")
+    if item is None or "maps" not in (protocol := item.protocol or {}):
+        return None
+    images = _stored(ImageMaps, item, scored, settings, protocol["maps"])
+    return Examined(ExaminationOptions(methods=tuple(protocol["methods"])), protocol, images) if images else None
+
+
+def _measured(ledger: Ledger, scored: Scored, metric: str) -> Evidence | None:
+    """A measured value of what was done to single images of a condition."""
+    found = (
+        item
+        for item in ledger
+        if (item.name.benchmark, item.name.metric) == (scored.benchmark.name, metric)
+        and item.class_ is EvidenceClass.MEASURED
+    )
+    return next(found, None) if scored.condition is None else None
+
+
+def _stored(kind: type[R], item: Evidence, scored: Scored, settings: Settings, digest: str) -> list[R]:
+    """The records of the images that a value was computed from: the first of the condition's samples, as far as they are here."""
+    store = ImageStore(kind, settings.home, scored.weights or "", scored.benchmark.name, digest)
+    records = {record.sample_id: record for record in store.read().values()}
+    order = condition_order(scored.sample_ids, scored.predictions[CLOSED].label.tolist())
+    names = [scored.sample_ids[at] for at in order]
+    if kind is AttackedImage:
+        names.sort(key=lambda name: name not in robustbench_images())
+    return [records[name] for name in names[: item.n] if name in records]
 
 
 def _samples_of(item: Evidence, table: pa.Table) -> pa.Table:
@@ -170,7 +203,7 @@ def _difference(item: Evidence, again: Evidence) -> str | None:
     first, other = item.interval, again.interval
     if (first is None) != (other is None):
         return "the ledger and the stored predictions disagree on whether there is an interval"
-    counted = first is not None and (first.kind in _COUNTED or first.is_wilson)
+    counted = first is not None and (first.kind in _REPEATED or first.is_wilson)
     if counted and first and other and not (_close(first.low, other.low) and _close(first.high, other.high)):
         return (
             f"the ledger's interval is {first.low:.6g} to {first.high:.6g}; the stored predictions give "

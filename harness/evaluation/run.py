@@ -18,7 +18,9 @@ from typing import TYPE_CHECKING
 from harness.benchmarking.efficiency import accuracies_per_gmac
 from harness.data.catalog import CLEAN_CROPS, described
 from harness.errors import ExitCode, HarnessError, MissingInputError
-from harness.evaluation.examining import examine_conditions, is_examined
+from harness.evaluation.attacking import attack
+from harness.evaluation.examining import examine, is_examined
+from harness.evaluation.image_studies import study_images
 from harness.evaluation.plan import Condition, Confirm, Plan, make_plan
 from harness.evaluation.provenance import describe_model, environment, public_text
 from harness.evaluation.scoring import pending, score
@@ -114,12 +116,8 @@ def run_suite(
     if predicted is not None:
         plan = predicted.plan
     scored, failed = (predicted.scored, predicted.failed) if predicted is not None else ({}, {})
-    if suite.attacks is not None and identity is not None and scored:
-        from harness.evaluation.attacking import attack_conditions
-
-        scored = attack_conditions(plan, identity, load_once, reporter, scored, failed)
-    if "attribution" in suite.metrics and identity is not None and scored:
-        scored = examine_conditions(plan, identity, load_once, reporter, scored, failed)
+    if identity is not None:
+        scored = study_images((attack, examine), plan, identity, load_once, reporter, scored, failed)
     whole = {c.title: scored[c.title] for c in plan.conditions if c.title in scored and not c.is_sample}
     evidence = score(whole, suite.metrics, plan.scored) + sampled
     evidence += _beside(evidence, _pending(plan, scored, failed))

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from typing import Any
 
@@ -24,7 +24,14 @@ from harness.labels.outputs import OutputLabels
 from harness.labels.projections import CLOSED, OPEN, LabelSpaceProjection, descendant_outputs
 from harness.labels.spaces import LABEL_SPACES, label_space, unique_names
 from harness.metrics.accuracy import TOP_K, accuracy, is_correct, is_in_sets, top1, top1_real
-from harness.metrics.adversarial import AttackOutcome, attack_seconds, masked_gradients, median_size, robust_accuracy
+from harness.metrics.adversarial import (
+    AttackedImage,
+    AttackOutcome,
+    attack_seconds,
+    masked_gradients,
+    median_size,
+    robust_accuracy,
+)
 from harness.metrics.attribution import (
     CENTRE,
     CURVES,
@@ -35,6 +42,7 @@ from harness.metrics.attribution import (
     map_similarity,
     mass_in_box,
     objection,
+    sensitivity_n,
 )
 from harness.metrics.confusion import confused_pairs, never_predicted
 from harness.metrics.corruption import Cell, CorruptionErrors, corruption_scores
@@ -53,7 +61,6 @@ from harness.metrics.types import (
     attempt,
 )
 from harness.robustness.options import NORMS, AttackOptions
-from harness.store.attacks import AttackedImage
 
 REFERENCE = "imagenet-val"
 """The benchmark that shifted sets are compared with."""
@@ -77,13 +84,13 @@ class Examined:
 
     options: ExaminationOptions
     protocol: Mapping[str, Any]
-    """Beside that of the predictions."""
+    """Beside that of the predictions; `maps` is the digest under which they are stored."""
     images: Sequence[ImageMaps]
-    boxes: Mapping[str, FloatArray]
+    boxes: Mapping[str, FloatArray] = field(default_factory=dict)
     """By sample id, how much of each cell lies in the object's boxes; empty where there are none."""
-    examples: Sequence[Mapping[str, Any]]
+    examples: Sequence[Mapping[str, Any]] = ()
     """Images to be shown, with the maps of methods that passed."""
-    not_shown: str | None
+    not_shown: str | None = None
     """Why there are none, as a sentence."""
 
 
@@ -608,6 +615,7 @@ def _attributions(scored: Scored, examined: Examined) -> Iterator[ScoredMetric |
         for share in SHARES:
             yield metric("map-similarity", f"{method}+shuffled-{share}", map_similarity, images, method, share)
     for ranking in (*methods, CENTRE, RANDOM):
+        yield metric("sensitivity-n", ranking, sensitivity_n, images, ranking)
         for area in CURVES:
             yield metric(area, ranking, auc, images, area, ranking)
             for other in (RANDOM, CENTRE) if ranking in methods else ():

@@ -1,22 +1,16 @@
-"""Examining a model on single images: maps, how soon the answer changes in their order, and the maps of random weights.
+"""Examining a model on an image: maps, how soon the answer changes in their order, and the maps of random weights.
 
-Each image is one small file in the store, found by weights, protocol and the image's own digest: a run that is killed loses the
-image at work, and one with more images computes only those. What is random is seeded by the sample's id.
+What is random is seeded by the sample's id, so that an image's values don't depend on the others of a run.
 """
 
 from __future__ import annotations
 
 import hashlib
-import json
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import torch
-from pydantic import TypeAdapter, ValidationError
 from torch.nn import functional
 from torchvision.transforms.v2.functional import gaussian_blur
 
@@ -32,106 +26,44 @@ from harness.examination.attribution import (
     grid_of,
     randomised,
 )
-from harness.examination.options import ExaminationOptions
-from harness.files import write_bytes
-from harness.labels.projections import LabelSpaceProjection
-from harness.metrics.attribution import CENTRE, RANDOM, SHARES, ImageMaps, rank_correlation
+from harness.metrics.attribution import CENTRE, RANDOM, SHARES, ImageMaps, correlation, rank_correlation
 from harness.metrics.types import FloatArray
-from harness.models.loading import LoadedModel
-from harness.runtime.execution import ExecutionConfig
-from harness.runtime.gradients import PixelModel, differentiable
+from harness.runtime.gradients import PixelModel
 
-_VERSION = 1
-_RECORD = TypeAdapter(ImageMaps)
+SETS, SHARE = 32, 0.25
+"""Random sets of cells for sensitivity-n, and their share of all cells."""
+PROTOCOL: dict[str, Any] = {
+    "cells": GRID,
+    "integration_steps": INTEGRATION_STEPS,
+    "shuffled": SHARES,
+    "sensitivity_n": {"sets": SETS, "share": SHARE},
+}
+"""What decides the values beside weights, preprocessing, images and methods."""
 _DIGITS = 6
 
 
-@dataclass(frozen=True)
-class Subject:
-    """An image to be examined."""
-
-    sample_id: str
-    digest: str
-    label: int
-    """Its class in the benchmark, -1 where the model has no output for it."""
-    predicted: int
-    pixels: Callable[[], np.ndarray]
-    """uint8 (H, W, 3), as the network takes it."""
-
-
-def protocol_of(options: ExaminationOptions, config: ExecutionConfig) -> dict[str, Any]:
-    """What decides the values beside weights, preprocessing and images."""
-    return {
-        "methods": list(options.methods),
-        "cells": GRID,
-        "integration_steps": INTEGRATION_STEPS,
-        "shuffled": SHARES,
-        "layout": config.memory_format,
-        "device": config.device_type,
-    }
-
-
-def examine(
-    subjects: Sequence[Subject],
-    load_once: Callable[[], LoadedModel],
-    projection: LabelSpaceProjection,
-    config: ExecutionConfig,
-    options: ExaminationOptions,
+def examine_image(
+    model: PixelModel,
+    image: torch.Tensor,
+    sample: tuple[str, str, int],
+    predicted: int,
+    methods: Sequence[str],
     *,
-    home: Path,
-    key: Mapping[str, Any],
-    done: Callable[[int], object],
-) -> list[ImageMaps]:
-    """The maps of images, from the store where they are there; the model is loaded only for others.
-
-    Args:
-        projection: the benchmark's classes among the model's outputs.
-        key: all that decides the values but the images: weights, preprocessing, projection.
-        done: called with the number of images that are ready.
-
-    Raises:
-        HarnessError: captum is missing, the model has no gradients, or a map is not finite.
-    """
-    digest = hashlib.sha256(json.dumps([_VERSION, dict(key), protocol_of(options, config)], sort_keys=True).encode())
-    folder = home / "examinations" / digest.hexdigest()[:32]
-    found: list[ImageMaps] = []
-    with ExitStack() as stack:
-        model: PixelModel | None = None
-        for number, subject in enumerate(subjects):
-            checked = number < options.randomised_images
-            path = folder / f"{hashlib.sha256(f'{subject.sample_id} {subject.digest}'.encode()).hexdigest()[:32]}.json"
-            record = _stored(path, subject, checked=checked)
-            if record is None:
-                model = model or stack.enter_context(differentiable(load_once(), projection, config))
-                record = examine_image(model, subject, options.methods, checked=checked)
-                write_bytes(path, _RECORD.dump_json(record))
-            found.append(record)
-            done(1)
-    return found
-
-
-def _stored(path: Path, subject: Subject, *, checked: bool) -> ImageMaps | None:
-    """What an earlier run found of the same answer to the same image; None where nothing whole is there."""
-    try:
-        record = _RECORD.validate_json(path.read_bytes())
-    except (OSError, ValidationError):
-        return None
-    is_same = (record.label, record.predicted) == (subject.label, subject.predicted)
-    return record if is_same and (record.similarity or not checked) else None
-
-
-def examine_image(model: PixelModel, subject: Subject, methods: Sequence[str], *, checked: bool) -> ImageMaps:
+    checked: bool,
+) -> ImageMaps:
     """All that is found on one image.
 
     Args:
+        image: uint8 (3, H, W), as the network takes it.
+        sample: its id, digest and class in the benchmark.
+        predicted: the class of the model's answer.
         checked: whether its maps are computed with random weights too.
 
     Raises:
         HarnessError: captum is missing, or a map is not finite.
     """
-    there = next(model.buffers())
-    image = torch.from_numpy(np.array(subject.pixels())).to(there.device)
-    pixels = image.permute(2, 0, 1)[None].to(torch.float32) / 255
+    sample_id, _, label = sample
+    pixels = (image[None].to(model.mean.device, torch.float32) / 255).contiguous()
     inapplicable: dict[str, str] = {}
 
     def maps_for(target: int) -> dict[str, FloatArray]:
@@ -142,38 +74,42 @@ def examine_image(model: PixelModel, subject: Subject, methods: Sequence[str], *
             except NotApplicableError as error:
                 inapplicable[name] = str(error)
             except HarnessError as error:
-                error.message = f"{name} on {subject.sample_id}: {error.message}"
+                error.message = f"{name} on {sample_id}: {error.message}"
                 raise
         return found
 
-    maps = maps_for(subject.predicted)
-    other = subject.label not in (subject.predicted, -1)
-    true_maps = maps_for(subject.label) if other else {}
+    maps, absent = maps_for(predicted), model.projection.absent
+    true_maps = maps_for(label) if label != predicted and (absent is None or not absent[label]) else {}
     similarity: dict[str, list[float]] = {name: [] for name in maps} if checked else {}
     for share in SHARES.values() if checked else ():
         with randomised(model, share, (pixels.shape[2], pixels.shape[3])):
-            for name, found in maps_for(subject.predicted).items():
+            for name, found in maps_for(predicted).items():
                 similarity[name].append(rank_correlation(maps[name], found))
-    generator = _generator(subject.sample_id)
-    rows, columns = grid_of(pixels)
-    shape = (rows, columns)
+    generator = _generator(sample_id)
+    rows, columns = shape = grid_of(pixels)
     y, x = np.mgrid[:rows, :columns]
     centre = -((((y + 0.5) / rows - 0.5) ** 2) + ((x + 0.5) / columns - 0.5) ** 2)
     ranked = maps | {CENTRE: centre, RANDOM: generator.random(shape)}
-    deletion, insertion = {}, {}
+    blurred, deletion, insertion = blurred_cells(pixels), {}, {}
     for name, cells in ranked.items():
-        removed = removals(cells, _generator(f"{subject.sample_id} {name}"))
-        deletion[name], insertion[name] = curves(model, pixels, removed, subject.predicted)
+        removed = removals(cells, _generator(f"{sample_id} {name}"))
+        deletion[name], insertion[name] = (
+            [round(p, _DIGITS) for p in mixed(model, *ends, removed).softmax(1)[:, predicted].tolist()]
+            for ends in ((pixels, blurred), (blurred, pixels))
+        )
+    hidden = sets_of_cells(shape, _generator(f"{sample_id} sets"))
+    left = mixed(model, pixels, blurred, hidden)[:, predicted].double().numpy()
     return ImageMaps(
-        subject.sample_id,
-        subject.label,
-        subject.predicted,
+        *sample,
+        predicted,
         {name: _rounded(cells) for name, cells in maps.items()},
         {name: _rounded(cells) for name, cells in true_maps.items()},
         deletion,
         insertion,
         similarity,
         inapplicable,
+        {name: round(correlation((hidden * cells).sum((1, 2)), -left), _DIGITS) for name, cells in ranked.items()},
+        checked,
     )
 
 
@@ -189,28 +125,29 @@ def removals(cells: FloatArray, generator: np.random.Generator) -> np.ndarray:
     return (rank[None] < (np.arange(rows + 1) * columns)[:, None]).reshape(rows + 1, rows, columns)
 
 
-def curves(
-    model: PixelModel, pixels: torch.Tensor, removed: np.ndarray, target: int
-) -> tuple[list[float], list[float]]:
-    """The probability of a class while cells are removed, and while they are added in the same order.
+def sets_of_cells(shape: tuple[int, int], generator: np.random.Generator) -> np.ndarray:
+    """Random sets of n cells for sensitivity-n, bool (`SETS`, rows, columns)."""
+    return generator.random((SETS, shape[0] * shape[1])).argsort(1).reshape(SETS, *shape) < SHARE * shape[0] * shape[1]
 
-    Where a cell is removed the image is blurred by a Gaussian as wide as a cell: that leaves no detail, and no edge of a
-    patch to be taken for one.
+
+def blurred_cells(pixels: torch.Tensor) -> torch.Tensor:
+    """An image (1, 3, H, W) without its cells: blurred by a Gaussian as wide as a cell, which leaves no detail, and no edge of a
+    patch to be taken for one."""
+    sigma = [float(side) for side in reversed(cell_size(pixels))]
+    return gaussian_blur(pixels, [2 * round(2 * side) + 1 for side in sigma], sigma)
+
+
+def mixed(model: PixelModel, pixels: torch.Tensor, other: torch.Tensor, removed: np.ndarray) -> torch.Tensor:
+    """The logits (n, classes), on the CPU, of an image whose removed cells are those of another.
 
     Args:
-        pixels: float32 (1, 3, H, W) in [0, 1].
-        removed: as `removals` gives it.
+        pixels: float32 (1, 3, H, W) in [0, 1]; likewise `other`.
+        removed: bool (n, rows, columns).
     """
-    sigma = [float(side) for side in reversed(cell_size(pixels))]
-    blurred = gaussian_blur(pixels, [2 * round(2 * side) + 1 for side in sigma], sigma)
     masks = torch.from_numpy(removed[:, None]).to(pixels.device, torch.float32)
     masks = functional.interpolate(masks, pixels.shape[2:], mode="nearest")
-    probabilities = []
     with torch.no_grad():
-        for first, other in ((pixels, blurred), (blurred, pixels)):
-            steps = [model(first * (1 - mask) + other * mask).softmax(1)[:, target] for mask in masks.split(CHUNK)]
-            probabilities.append([round(value, _DIGITS) for value in torch.cat(steps).tolist()])
-    return probabilities[0], probabilities[1]
+        return torch.cat([model(pixels * (1 - mask) + other * mask) for mask in masks.split(CHUNK)]).cpu()
 
 
 def _generator(seed: str) -> np.random.Generator:

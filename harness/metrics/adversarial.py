@@ -47,6 +47,34 @@ class AttackOutcome:
     """What each attack took; the checks as `checks`."""
 
 
+@dataclass(frozen=True)
+class AttackedImage:
+    """An image and what attacks found on it."""
+
+    sample_id: str
+    digest: str
+    """SHA-256 of the encoded image."""
+    label: int
+    """Class in the benchmark's label space."""
+    answer: int
+    """The class that the model chooses for the image as it is."""
+    is_checked: bool
+    """Whether more was tried on it, to tell robustness from masked gradients."""
+    outcomes: dict[str, AttackOutcome]
+    """By norm."""
+
+    @property
+    def sample(self) -> tuple[str, str, int]:
+        return self.sample_id, self.digest, self.label
+
+    def under(self, norm: str, epsilon: float) -> tuple[int, bool]:
+        """The class that is chosen where attacks may change the image by `epsilon`, and whether it is right."""
+        found = self.outcomes[norm]
+        if found.size is None or found.size > epsilon:
+            return self.answer, True
+        return (self.answer if found.answer is None else found.answer), False
+
+
 def robust_accuracy(outcomes: Sequence[AttackOutcome], epsilon: float, *, rounded: bool = False) -> Estimate:
     """Images in percent whose right answer no attack changed within `epsilon`.
 

@@ -35,14 +35,16 @@ class ImageMaps:
     """The attribution maps of one image, and how they did; by method, each map rows of cells with values from -1 to 1."""
 
     sample_id: str
+    digest: str
+    """SHA-256 of the encoded image."""
     label: int
-    """Its class, -1 where the model has no output for it."""
+    """Class in the benchmark's label space."""
     predicted: int
     """The class whose probability the curves are of."""
     maps: dict[str, list[list[float]]]
     """For the predicted class."""
     true_maps: dict[str, list[list[float]]]
-    """For the true class; empty where that is the predicted one or has no output."""
+    """For the true class; empty where that is the predicted one, or the model has no output for it."""
     deletion: dict[str, list[float]]
     """Probability of the predicted class as more and more cells are removed; by method, `RANDOM` and `CENTRE`."""
     insertion: dict[str, list[float]]
@@ -51,6 +53,14 @@ class ImageMaps:
     """Rank correlation of each map with that of shuffled weights, in the order of `SHARES`; empty where not looked at."""
     inapplicable: dict[str, str] = field(default_factory=dict)
     """Methods that this kind of network has no use for, with the reason."""
+    sensitivity_n: dict[str, float] = field(default_factory=dict)
+    """By ranking: correlation, over random sets of cells, of the map's sum there with what removing them takes from the logit."""
+    is_checked: bool = False
+    """Whether its maps were made again with shuffled weights."""
+
+    @property
+    def sample(self) -> tuple[str, str, int]:
+        return self.sample_id, self.digest, self.label
 
 
 def area(curve: Sequence[float]) -> float:
@@ -63,11 +73,16 @@ def area(curve: Sequence[float]) -> float:
     return float((values[1:] + values[:-1]).mean() / 2)
 
 
-def rank_correlation(first: FloatArray, other: FloatArray) -> float:
-    """Spearman's, of all cells of two maps; 0 where one of them is the same everywhere, and so ranks nothing."""
+def correlation(first: FloatArray, other: FloatArray) -> float:
+    """Pearson's, of all values; 0 where one of them is the same everywhere."""
     if np.ptp(first) == 0 or np.ptp(other) == 0:
         return 0.0
-    return float(stats.spearmanr(first, other, axis=None).statistic)
+    return float(np.corrcoef(np.ravel(first), np.ravel(other))[0, 1])
+
+
+def rank_correlation(first: FloatArray, other: FloatArray) -> float:
+    """Spearman's, of all cells of two maps."""
+    return correlation(stats.rankdata(first), stats.rankdata(other))
 
 
 def mean(values: Sequence[float], low: float = -1.0, high: float = 1.0) -> Estimate:
@@ -107,6 +122,12 @@ def map_similarity(images: Sequence[ImageMaps], method: str, share: str) -> Esti
     """Mean rank correlation of a method's maps with those of the same network after one of `SHARES` was shuffled."""
     at = list(SHARES).index(share)
     return mean([i.similarity[method][at] for i in images if method in i.similarity])
+
+
+def sensitivity_n(images: Sequence[ImageMaps], ranking: str) -> Estimate:
+    """Mean correlation, over random sets of n cells, of a map's sum with what removing the cells takes from the logit: 1 where the
+    map says how much each cell adds. Ancona et al. 2018, arXiv:1711.06104, section 3."""
+    return mean([image.sensitivity_n[ranking] for image in images if ranking in image.sensitivity_n])
 
 
 def mass_in_box(images: Sequence[ImageMaps], boxes: Mapping[str, FloatArray], method: str) -> Estimate:
@@ -150,5 +171,6 @@ METRICS = (
     MetricSpec(
         "map-similarity", "Similarity with random weights", higher_is_better=False, range=(-1, 1), group="attribution"
     ),
+    MetricSpec("sensitivity-n", "Sensitivity-n", higher_is_better=True, range=(-1, 1), group="attribution"),
     MetricSpec("mass-in-box", "Attribution inside the object's box", unit="%", range=(0, 100), group="attribution"),
 )

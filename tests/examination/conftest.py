@@ -10,8 +10,9 @@ import pytest
 import torch
 from torch import nn
 
-from harness.examination.examine import Subject
+from harness.examination.examine import examine_image
 from harness.labels.projections import CLOSED, LabelSpaceProjection
+from harness.metrics.attribution import ImageMaps
 from harness.models.modules import from_module
 from harness.models.preprocessing import Preprocessing
 from harness.runtime.execution import ExecutionConfig
@@ -67,6 +68,13 @@ def pixels(photograph: np.ndarray) -> torch.Tensor:
 
 
 @pytest.fixture
-def subject(photograph: np.ndarray) -> Callable[[str], Subject]:
-    """The photograph under any sample id, rightly taken for red."""
-    return lambda sample_id: Subject(sample_id, f"sha of {sample_id}", 1, 1, lambda: photograph)
+def examined(photograph: np.ndarray) -> Callable[..., ImageMaps]:
+    """What is found on the photograph under any sample id, taken for red."""
+    image = torch.from_numpy(photograph).permute(2, 0, 1)
+
+    def examine(
+        model: PixelModel, name: str, methods: list[str], *, label: int = 1, checked: bool = False
+    ) -> ImageMaps:
+        return examine_image(model, image, (name, f"sha of {name}", label), 1, methods, checked=checked)
+
+    return examine

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
+from typing import Any
 from xml.etree import ElementTree
 
 import numpy as np
@@ -15,9 +16,12 @@ from PIL import Image
 from torch import nn
 
 import harness
+from harness.cards.examination import EXAMINED
 from harness.data.boxes import box_mask, boxes_folder
 from harness.errors import HarnessError
+from harness.evaluation.recheck import recheck
 from harness.evaluation.suites import load_suite
+from harness.examination import examine
 from harness.examination.options import METHODS
 from tests.examination.conftest import NAMES, PREPROCESSING, SIDE, red_detector
 
@@ -80,16 +84,41 @@ def test_a_run_s_evidence_card_and_sheet(home: Path, suite: Path) -> None:
     assert len(root.findall(".//{*}use")) == 5 + 7 * len(METHODS)  # each photograph plain once, then under each map
 
 
-def test_batch_size_and_repetition_change_nothing(home: Path, suite: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_batch_size_repetition_and_a_kill_change_nothing(
+    home: Path, suite: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def values(result: harness.Evaluation) -> dict[str, object]:
-        return {
-            i.key: (i.value, i.interval) for i in result.ledger if i.name.metric in ("deletion-auc", "map-similarity")
-        }
+        return {i.key: (i.value, i.n, i.interval) for i in result.ledger if i.name.metric in EXAMINED}
 
-    first = values(run(red_detector(), suite, examine_images=4))
+    whole = values(run(red_detector(), suite, examine_images=4))
     monkeypatch.setenv("HARNESS_HOME", str(home.with_name("other")))
-    assert values(run(red_detector(), suite, examine_images=4, batch_size=5)) == first
-    assert len(first) > 20
+    run(red_detector(), suite, examine_images=2)
+    (file,) = home.with_name("other").glob("examinations/*/*/*/images.jsonl")
+    file.write_bytes(file.read_bytes()[:-100])  # as if cut off while the second image was written
+    real, seen = examine.examine_image, list[str]()
+
+    def counted(model: object, image: object, sample: tuple[str, str, int], *more: Any, **options: Any) -> object:
+        seen.append(sample[0])
+        return real(model, image, sample, *more, **options)
+
+    monkeypatch.setattr(examine, "examine_image", counted)
+    assert values(run(red_detector(), suite, examine_images=4, batch_size=5)) == whole
+    assert len(seen) == 3
+    assert values(run(red_detector(), suite, examine_images=4)) == whole
+    assert len(seen) == 3
+
+
+def test_every_value_is_computed_again_from_what_is_stored(home: Path, suite: Path) -> None:
+    done = run(red_detector(), suite, examine_images=10)
+    ledger = done.ledger
+    found = recheck(ledger, done.settings, print)
+    about = {i.key for i in ledger if i.name.metric in EXAMINED and i.class_ == "measured"}
+    assert about - set(found.same) == {"patches.attribution-examples"}  # for which the images are needed
+    key = "patches.deletion-auc:occlusion"
+    item = ledger.measured(key)
+    assert item is not None
+    ledger.add([item.model_copy(update={"value": item.number + 0.001})])
+    assert list(recheck(ledger, done.settings, print).differences) == [key]
 
 
 def test_images_without_a_licence_are_not_shown(home: Path, suite: Path) -> None:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,13 +11,12 @@ from scipy.ndimage import gaussian_filter
 from torch import nn
 
 from harness.examination.attribution import ATTRIBUTIONS
-from harness.examination.examine import Subject, curves, examine, examine_image, removals
-from harness.examination.options import METHODS, ExaminationOptions
-from harness.metrics.attribution import WEIGHTLESS, ImageMaps, objection
-from harness.models.loading import LoadedModel
-from harness.models.modules import from_module
-from harness.runtime.execution import ExecutionConfig
-from tests.examination.conftest import NAMES, PREPROCESSING, PROJECTION, SIDE, pixel_model, red_detector
+from harness.examination.examine import blurred_cells, mixed, removals
+from harness.examination.options import METHODS
+from harness.metrics.attribution import RANDOM, WEIGHTLESS, ImageMaps, objection
+from tests.examination.conftest import PREPROCESSING, SIDE, pixel_model, red_detector
+
+Examined = Callable[..., ImageMaps]
 
 
 def test_deletion_and_insertion_of_a_linear_model_are_those_computed_by_hand(pixels: torch.Tensor) -> None:
@@ -27,7 +24,9 @@ def test_deletion_and_insertion_of_a_linear_model_are_those_computed_by_hand(pix
     removed = removals(np.random.default_rng(1).normal(size=(14, 14)), np.random.default_rng(0))
     with pixel_model(linear) as model, torch.no_grad():
         model.module.core[1].weight.mul_(20)
-        deletion, insertion = curves(model, pixels, removed, 1)
+        gone_blurred = blurred_cells(pixels)
+        deletion = mixed(model, pixels, gone_blurred, removed).softmax(1)[:, 1]
+        insertion = mixed(model, gone_blurred, pixels, removed).softmax(1)[:, 1]
         weights, bias = (value.numpy().astype(float) for value in model.module.core[1].parameters())
     image = pixels[0].numpy().astype(float)
     # A Gaussian as wide as a cell of two pixels, cut off at twice that, mirrored at the edges: SciPy's.
@@ -41,7 +40,7 @@ def test_deletion_and_insertion_of_a_linear_model_are_those_computed_by_hand(pix
 
     np.testing.assert_allclose(deletion, probability(np.where(gone, blurred, image)), atol=2e-5)
     np.testing.assert_allclose(insertion, probability(np.where(gone, image, blurred)), atol=2e-5)
-    assert np.ptp(deletion) > 0.01
+    assert np.ptp(deletion.numpy()) > 0.01
 
 
 def test_cells_are_removed_in_the_order_of_the_map_and_equal_ones_at_random() -> None:
@@ -59,21 +58,38 @@ def edges(model: nn.Module, pixels: torch.Tensor, target: int) -> torch.Tensor:
     return nn.functional.pad((pixels[..., 1:] - pixels[..., :-1]).abs(), (0, 1))
 
 
-def test_a_method_that_ignores_the_weights_is_caught(
-    monkeypatch: pytest.MonkeyPatch, subject: Callable[[str], Subject]
-) -> None:
+def test_a_method_that_ignores_the_weights_is_caught(monkeypatch: pytest.MonkeyPatch, examined: Examined) -> None:
     monkeypatch.setitem(ATTRIBUTIONS, "edges", edges)
     with pixel_model(red_detector()) as model:
-        found = [examine_image(model, subject(name), ["edges", "occlusion"], checked=True) for name in "abc"]
+        found = [examined(model, name, ["edges", "occlusion"], checked=True) for name in "abc"]
     assert [image.similarity["edges"] for image in found] == [pytest.approx([1.0, 1.0, 1.0])] * 3
     assert objection(found, "edges") == WEIGHTLESS
     assert all(image.similarity["occlusion"][-1] < 0.5 for image in found)
 
 
-def test_a_wrong_answer_has_maps_of_both_classes(subject: Callable[[str], Subject]) -> None:
+def effects(model: nn.Module, pixels: torch.Tensor, target: int) -> torch.Tensor:
+    """What blurring each pixel takes from the logit, to first order: all there is where the model is linear."""
+    image = pixels.clone().requires_grad_()
+    (gradient,) = torch.autograd.grad(model(image)[0, target], image)
+    return gradient * (pixels - blurred_cells(pixels))
+
+
+def test_sensitivity_n_is_1_where_a_map_says_what_each_cell_adds(
+    monkeypatch: pytest.MonkeyPatch, examined: Examined
+) -> None:
+    monkeypatch.setitem(ATTRIBUTIONS, "effects", effects)
+    torch.manual_seed(0)
+    with pixel_model(nn.Sequential(nn.Flatten(), nn.Linear(3 * SIDE * SIDE, 2))) as model:
+        found = [examined(model, name, ["effects"]).sensitivity_n for name in "abcdef"]
+    assert [image["effects"] for image in found] == pytest.approx([1.0] * 6, abs=1e-4)
+    # Of 32 sets: three standard errors of the mean of six correlations that are none.
+    assert abs(np.mean([image[RANDOM] for image in found])) < 3 / (31 * 6) ** 0.5
+
+
+def test_a_wrong_answer_has_maps_of_both_classes(examined: Examined) -> None:
     with pixel_model(red_detector()) as model:
-        found = examine_image(model, replace(subject("a"), label=0), ["gradient-x-input"], checked=False)
-        right = examine_image(model, subject("a"), ["gradient-x-input"], checked=False)
+        found = examined(model, "a", ["gradient-x-input"], label=0)
+        right = examined(model, "a", ["gradient-x-input"])
     assert found.maps == right.maps
     assert found.true_maps.keys() == {"gradient-x-input"}
     assert right.true_maps == found.similarity == {}
@@ -82,52 +98,9 @@ def test_a_wrong_answer_has_maps_of_both_classes(subject: Callable[[str], Subjec
     assert found.deletion == right.deletion
 
 
-class Run:
-    """Examines images with a store, and counts how often the model was loaded and images became ready."""
-
-    def __init__(self, home: Path) -> None:
-        self.home = home
-        self.loaded = self.ready = 0
-
-    def load(self) -> LoadedModel:
-        self.loaded += 1
-        return from_module(red_detector(), PREPROCESSING, NAMES)
-
-    def count(self, images: int) -> None:
-        self.ready += images
-
-    def __call__(self, subjects: list[Subject], config: ExecutionConfig | None = None) -> list[ImageMaps]:
-        options = ExaminationOptions(methods=("gradient-x-input", "grad-cam"), randomised_images=2)
-        chosen = config or ExecutionConfig()
-        return examine(
-            subjects, self.load, PROJECTION, chosen, options, home=self.home, key={"weights": "0"}, done=self.count
-        )
-
-
-def test_what_is_stored_is_not_computed_again_and_is_what_a_run_at_once_gives(
-    tmp_path: Path, subject: Callable[[str], Subject]
-) -> None:
-    subjects = [subject(name) for name in "abcd"]
-    whole = Run(tmp_path / "whole")(subjects, ExecutionConfig(batch_size=3))
-    run = Run(tmp_path / "parts")
-    assert run(subjects[:2]) == whole[:2]
-    assert run(subjects) == whole
-    assert (run.loaded, run.ready) == (2, 6)
-    assert run(subjects) == whole
-    assert run.loaded == 2  # nothing was left to compute
-    files = sorted((tmp_path / "parts").rglob("*.json"))
-    assert len(files) == 4
-    files[0].write_bytes(files[0].read_bytes()[:100])  # a disk that was full, or a hand that slipped
-    assert run(subjects) == whole
-    assert run.loaded == 3
-    # The first images are checked with shuffled weights, the others not; who comes earlier next time is checked then.
-    assert [bool(image.similarity) for image in whole] == [True, True, False, False]
-    assert run(subjects[::-1])[0].similarity.keys() == {"gradient-x-input", "grad-cam"}
-
-
-def test_every_method_of_a_faithful_model_may_be_shown(subject: Callable[[str], Subject]) -> None:
+def test_every_method_of_a_faithful_model_may_be_shown(examined: Examined) -> None:
     torch.manual_seed(0)
     with pixel_model(red_detector()) as model:
-        found = [examine_image(model, subject(str(number)), list(METHODS), checked=True) for number in range(6)]
+        found = [examined(model, str(number), list(METHODS), checked=True) for number in range(6)]
     # With the same photograph under six ids only the random orders differ, and these alone are what chance is.
     assert {name: objection(found, name) for name in METHODS} == dict.fromkeys(METHODS)

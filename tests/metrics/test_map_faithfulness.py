@@ -33,6 +33,7 @@ def record(*, deletion: float, insertion: float, similarity: float, number: int 
     rankings = {"map": (deletion, insertion), RANDOM: (chance, chance), CENTRE: (chance, chance)}
     return ImageMaps(
         sample_id=str(number),
+        digest="",
         label=0,
         predicted=0,
         maps={"map": [[0.5, -1.0], [0.25, 0.25]]},
