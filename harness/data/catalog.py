@@ -139,7 +139,7 @@ class Benchmark(_Entry):
     background_gap_to: str | None = None
     """A benchmark with the same foregrounds before other backgrounds, with whose accuracy this one's is compared."""
     path: str | None = None
-    """Where the copy of data of one's own is: a folder, a file or `hf:OWNER/NAME`."""
+    """Where the copy of data of one's own is: a folder, a file or `hf:OWNER/NAME`; or where the file of labels is."""
     split: str | None = None
     """The split of it on the Hub, where it has several."""
     homepage: str
@@ -158,6 +158,8 @@ class Benchmark(_Entry):
     """A benchmark from whose images the corrupted ones are generated on the fly; then nothing is stored on disk."""
     scored_from: str | None = None
     """A benchmark whose stored predictions this one is scored from; then it has no images of its own to run."""
+    labels_file: str | None = None
+    """The file with the labels that it is scored by, as its authors name it; None where a package ships them."""
     sample_id: SampleIdRule
     outliers: bool = False
     """Whether its images show none of the classes, and a model is to notice that; they have no labels then."""

@@ -48,7 +48,7 @@ def locate(
     Raises MissingInputError: it is nowhere; the remedy says how to get it.
     Raises HarnessError: `given` doesn't exist, or the benchmark has no images of its own.
     """
-    if benchmark.scored_from is not None:
+    if benchmark.scored_from is not None and benchmark.labels_file is None:
         message = f"{benchmark.name} has no images of its own: it is scored from {benchmark.scored_from}."
         raise HarnessError(message, remedy=f"Give {benchmark.scored_from}: --data {benchmark.scored_from}=DIR")
     if benchmark.is_noise:

@@ -227,7 +227,9 @@ def _join(
 def against_real(sets: Sequence[ComparedSet], wanted: set[str] | None) -> Iterator[ComparedSet]:
     """The sets that are scored from another one's predictions, with their own labels: ReaL."""
     for benchmark in benchmarks().values():
-        if benchmark.scored_from is None or (wanted is not None and benchmark.name not in wanted):
+        if benchmark.scored_from is None or benchmark.labels_file is not None:  # a mean over classes is no count
+            continue
+        if wanted is not None and benchmark.name not in wanted:
             continue
         for source in (s for s in sets if s.where == benchmark.scored_from):
             known = real_labels()

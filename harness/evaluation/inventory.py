@@ -79,7 +79,7 @@ def data_status(settings: Settings, only: str | None) -> list[dict[str, Any]]:
 def _status(benchmark: Benchmark, settings: Settings) -> dict[str, Any]:
     other = benchmark.scored_from or benchmark.generated_from
     where = f"{'scored' if benchmark.scored_from else 'generated'} from {other}"
-    if other is None:
+    if other is None or benchmark.labels_file is not None:
         try:
             # Offline: what is on this machine is asked, not what the Hub could give.
             found = locate(

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from harness.data.annotations import robustbench_images
+from harness.data.annotations import robustbench_images, with_labels
 from harness.data.catalog import CLEAN_CROPS, Benchmark, get_benchmark
 from harness.data.local import LocalDataset, open_dataset
 from harness.data.locations import Location, available_conditions, locate
@@ -115,6 +115,7 @@ class Plan:
     def provenance(self) -> RunProvenance:
         """What was asked for, as far as it decides a number."""
         used = [condition.images_benchmark.name for condition in self.conditions]
+        used += [benchmark.name for benchmark in self.scored if benchmark.path is not None]
         return RunProvenance.of(self.model.spec, self.suite, self.settings, used)
 
     def to_dict(self) -> dict[str, Any]:
@@ -170,7 +171,7 @@ def make_plan(
             found[benchmark.name] = _at_one_place(benchmark, (None,), settings)
             continue
         if benchmark.scored_from is not None:
-            scored.append(benchmark)
+            scored.append(with_labels(benchmark, settings))
             source = SuiteBenchmark(name=benchmark.scored_from)
             found.setdefault(benchmark.scored_from, _located(source, settings))
             continue

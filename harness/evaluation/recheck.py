@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from harness.data.annotations import robustbench_images
+from harness.data.annotations import robustbench_images, with_labels
 from harness.data.catalog import benchmarks
 from harness.data.local import samples_fingerprint
 from harness.data.manifest import condition_order
@@ -71,7 +71,9 @@ def recheck(ledger: Ledger, settings: Settings, report: Callable[[str], None]) -
         for prefix, found in read.items()
         if found is not None
     }
-    others = [benchmark for benchmark in benchmarks().values() if benchmark.scored_from is not None]
+    others = [
+        with_labels(benchmark, settings) for benchmark in benchmarks().values() if benchmark.scored_from is not None
+    ]
     again = {item.key: item for item in score(scored, _groups_in(ledger), others)} if scored else {}
     again |= _slices_again(ledger, scored)
     differences: dict[str, str] = {}

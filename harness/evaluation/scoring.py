@@ -16,14 +16,15 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from harness.data.annotations import real_labels
+from harness.data.annotations import right_classes
 from harness.data.catalog import CLEAN_CROPS, Benchmark
+from harness.errors import MissingInputError
 from harness.evidence import CODE, Evidence, EvidenceClass, EvidenceKey, Fingerprints, Interval
 from harness.examination.options import METHODS, ExaminationOptions
 from harness.labels.outputs import OutputLabels
 from harness.labels.projections import CLOSED, OPEN, LabelSpaceProjection, descendant_outputs
 from harness.labels.spaces import LABEL_SPACES, label_space, unique_names
-from harness.metrics.accuracy import TOP_K, accuracy, is_correct, is_in_sets, top1, top1_real
+from harness.metrics.accuracy import TOP_K, accuracy, is_correct, is_in_sets, multi_label_accuracy, top1, top1_real
 from harness.metrics.adversarial import (
     AttackedImage,
     AttackOutcome,
@@ -309,20 +310,32 @@ def _open_accuracy(scored: Scored) -> Iterator[ScoredMetric]:
         yield from _top_k(scored, lambda k: is_in_sets(predictions, sets, k), reading, "open-descendants")
 
 
-def real_group(conditions: Conditions, benchmark: Benchmark) -> Iterator[ScoredMetric]:
-    """Accuracy against ReaL's label sets, from the predictions of the benchmark it is scored from."""
-    scored = conditions.get(benchmark.scored_from or "")
+def relabelled_group(conditions: Conditions, benchmark: Benchmark) -> Iterator[ScoredMetric]:
+    """Accuracy against other labels, from the predictions of the benchmark it is scored from: ReaL's sets, or the experts'."""
+    scored, key = conditions.get(benchmark.scored_from or ""), EvidenceKey(benchmark.name, "top1")
     if scored is None:
         return
-    sets = real_labels()
+    try:
+        sets = right_classes(benchmark)
+    except MissingInputError as error:
+        yield ScoredMetric(scored, key, MetricUnavailable(error.message), benchmark.size, {})
+        return
+    metric = top1_real
+    notes = {"reading": "right if the prediction is in the image's ReaL label set; images with an empty set left out"}
+    if benchmark.labels_file is not None:
+        metric = multi_label_accuracy
+        notes = {
+            "reading": "mean of the classes' accuracies; right if experts found the prediction correct or were not agreed; "
+            "problematic images left out",
+            "labels": hashlib.sha256(repr(sorted(sets.items())).encode()).hexdigest()[:16],
+        }
     estimate: Estimate | MetricUnavailable
     if missing := [sample_id for sample_id in scored.sample_ids if sample_id not in sets]:
-        estimate = MetricUnavailable(f"{len(missing)} sample ids have no ReaL entry, first {missing[0]}.")
+        estimate = MetricUnavailable(f"{len(missing)} sample ids are no validation image's, first {missing[0]}.")
     else:
-        estimate = attempt(top1_real, scored.predictions[CLOSED], [sets[i] for i in scored.sample_ids])
+        estimate = attempt(metric, scored.predictions[CLOSED], [sets[i] for i in scored.sample_ids])
     published = sum(len(found) > 0 for found in sets.values())
-    notes = {"reading": "right if the prediction is in the image's ReaL label set; images with an empty set left out"}
-    yield ScoredMetric(scored, EvidenceKey(benchmark.name, "top1"), estimate, published, notes)
+    yield ScoredMetric(scored, key, estimate, published, notes)
 
 
 def probability_group(name: str, conditions: Conditions) -> Iterator[ScoredMetric]:
@@ -667,7 +680,7 @@ def score(conditions: Conditions, metrics: Sequence[str], scored_from_others: Se
     ]
     if "accuracy" in metrics:
         for benchmark in scored_from_others:
-            scored += real_group(conditions, benchmark)
+            scored += relabelled_group(conditions, benchmark)
     return [metric if isinstance(metric, Evidence) else to_evidence(metric) for metric in scored]
 
 

@@ -52,9 +52,9 @@ class Interval(_Record):
     method: str
     """How it was made, e.g. "Wilson", "bootstrap percentile, 1000 resamples, seed 0"."""
     kind: str | None = None
-    """The method in one word for programs: "wilson" from value and n alone, "wilson-effective" where the same images recur,
-    "clopper-pearson", "newcombe", "bootstrap", "simultaneous" over groups, "student-t", "order-statistics", or "bounds" of
-    assumptions; None in ledgers written before there was such a word."""
+    """The method in one word for programs: "wilson" from value and n alone, "wilson-effective" where samples
+    recur or count unequally, "clopper-pearson", "newcombe", "bootstrap", "simultaneous" over groups, "student-t",
+    "order-statistics", or "bounds" of assumptions; None in ledgers written before there was such a word."""
 
     @property
     def is_wilson(self) -> bool:

@@ -15,7 +15,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from harness.data.annotations import validation_id, validation_labels, validation_labels_file
+from harness.data.annotations import validation_id, validation_labels, validation_labels_file, with_labels
 from harness.data.catalog import Benchmark, benchmarks, get_benchmark
 from harness.data.local import LocalDataset
 from harness.data.locations import locate
@@ -199,7 +199,8 @@ def score_file(
         command=command,
         table=_table_of(benchmark, dataset, ids),
     )
-    others = [b for b in benchmarks().values() if b.scored_from == benchmark.name]
+    others = [with_labels(b, settings) for b in benchmarks().values() if b.scored_from == benchmark.name]
+    others = [b for b in others if b.labels_file is None or b.path is not None]
     model = {"name": name, "reference": name, "title": name, "weights": weights, "imported": path.name}
     conditions = {benchmark.name: scored}
     found = score(conditions, ["accuracy"], others)

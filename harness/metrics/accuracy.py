@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from harness.metrics.intervals import proportion
+from harness.metrics.intervals import LEVEL, proportion, wilson
 from harness.metrics.types import (
     TOP,
     BoolArray,
@@ -85,6 +85,29 @@ def top1_real(predictions: LabelSpacePredictions, allowed: Sequence[Collection[i
     """
     judged = np.fromiter((len(classes) > 0 for classes in allowed), dtype=bool, count=len(allowed))
     return accuracy(is_in_sets(predictions, allowed)[judged])
+
+
+def multi_label_accuracy(predictions: LabelSpacePredictions, allowed: Sequence[Collection[int]]) -> Estimate:
+    """Multi-label accuracy in percent: the mean of the accuracies of the classes by the images' own labels, where an answer in
+    the sample's set is right; samples with an empty set are left out.
+
+    Shankar et al. 2020, "Evaluating Machine Accuracy on ImageNet". The interval is Wilson's at the number of independent
+    samples with the variance that a mean over classes has.
+
+    Raises:
+        MetricUnavailable: no sample has a set.
+    """
+    judged = np.fromiter((len(classes) > 0 for classes in allowed), dtype=bool, count=len(allowed))
+    if not judged.any():
+        raise MetricUnavailable("There are no samples to count.")
+    _, class_ = np.unique(predictions.label[judged], return_inverse=True)
+    n = np.bincount(class_)
+    share = np.bincount(class_, weights=is_in_sets(predictions, allowed)[judged]) / n
+    value, variance = float(share.mean()), float((share * (1 - share) / np.maximum(n - 1, 1)).sum()) / len(n) ** 2
+    effective = value * (1 - value) / variance if variance > 0 else float(n.sum())
+    low, high = (float(bound) for bound in wilson(value * effective, effective))
+    method = f"Wilson at the effective sample size {effective:.0f}"
+    return Estimate(100 * value, 100 * low, 100 * high, LEVEL, method, int(n.sum()), "wilson-effective")
 
 
 def _ranks(predictions: LabelSpacePredictions, k: int) -> IntArray:

@@ -21,8 +21,10 @@ _T = TypeVar("_T")
 @overload
 def parse_json(data: bytes | str, where: object = ...) -> dict[str, Any]: ...
 @overload
-def parse_json(data: bytes | str, where: object, shape: type[_T]) -> _T: ...
-def parse_json(data: bytes | str, where: object = "the JSON", shape: Any = dict[str, Any]) -> Any:
+def parse_json(data: bytes | str, where: object, shape: type[_T], *, most: int = ...) -> _T: ...
+def parse_json(
+    data: bytes | str, where: object = "the JSON", shape: Any = dict[str, Any], *, most: int = MOST_BYTES
+) -> Any:
     """Read a JSON text as what it should be.
 
     Args:
@@ -31,8 +33,8 @@ def parse_json(data: bytes | str, where: object = "the JSON", shape: Any = dict[
     Raises:
         MalformedError: it is no JSON, has another shape (with the way to the field), or is too large or deep.
     """
-    if len(data) > MOST_BYTES:
-        raise MalformedError(where, f"it has {len(data):,} bytes; {MOST_BYTES:,} are the most")
+    if len(data) > most:
+        raise MalformedError(where, f"it has {len(data):,} bytes; {most:,} are the most")
     try:
         value = from_json(data, allow_inf_nan=False)
     except ValueError as error:
@@ -41,9 +43,9 @@ def parse_json(data: bytes | str, where: object = "the JSON", shape: Any = dict[
     return shaped(value, shape, where)
 
 
-def read_json(path: Path, shape: Any = dict[str, Any]) -> Any:
+def read_json(path: Path, shape: Any = dict[str, Any], *, most: int = MOST_BYTES) -> Any:
     """Read a JSON file as `parse_json` does. Raises MalformedError, AbsentError where there is none."""
-    return parse_json(read_bytes(path), path, shape)
+    return parse_json(read_bytes(path, most=most), path, shape, most=most)
 
 
 def shaped(value: Any, shape: Any, where: object) -> Any:
