@@ -966,17 +966,16 @@ def view(
     Raises:
         HarnessError: a page that can't be read, or a port that is taken.
     """
+    from harness.parsing.files import MalformedError, read_text
     from harness.report.serving import serve
 
     if page is None:
         text = html_report(models, data=data, thumbnails=thumbnails)
     else:
         try:
-            text = Path(page).read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            why = getattr(error, "strerror", None) or "it is not text"
-            remedy = f"Make it: harness report -o {page}"
-            raise MissingInputError(f"Can't read {page}: {why}.", remedy=remedy) from error
+            text = read_text(Path(page))
+        except MalformedError as error:
+            raise MissingInputError(error.message, remedy=f"Make it: harness report -o {page}") from error
     serve(text, port, announce=Reporter().note, open_browser=browser)
 
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from types import FrameType
 
 from harness.credentials import without_credentials
-from harness.errors import ExitCode, HarnessError
+from harness.errors import ExitCode, HarnessError, writable
 from harness.files import write_text
 from harness.settings import default_home
 
@@ -52,12 +52,12 @@ def told(error: BaseException) -> str:
     for folder in (default_home() / "reports", Path(tempfile.gettempdir())):
         where = folder / f"harness-{now.strftime('%Y%m%dT%H%M%S%f')}-{os.getpid()}.txt"
         with suppress(HarnessError, OSError, ValueError):
-            write_text(where, report.encode("utf-8", "backslashreplace").decode())
+            write_text(where, writable(report))
             kept = f"The full report is in {where}"
             break
     first = next(iter(str(error).strip().splitlines()), "")[:200]
     line = f"harness: {type(error).__name__}{f': {first}' if first else ''}. This is a fault of harness itself. {kept}."
-    return without_tokens(line.encode("utf-8", "backslashreplace").decode().replace("\0", "\\0"))
+    return without_tokens(writable(line))
 
 
 def _version() -> str:

@@ -31,13 +31,18 @@ class HarnessError(Exception):
     """
 
     def __init__(self, message: str, *, remedy: str | None = None, exit_code: ExitCode = ExitCode.FAILED) -> None:
-        super().__init__(message)
-        self.message = message
+        self.message = writable(message)
+        super().__init__(self.message)
         self.remedy = remedy
         self.exit_code = exit_code
 
     def __str__(self) -> str:
         return f"{self.message}\n  → {self.remedy}" if self.remedy else self.message
+
+
+def writable(text: str) -> str:
+    """A text with escapes for what no file and no terminal takes: half characters, and the null character."""
+    return text.encode("utf-8", "backslashreplace").decode().replace("\0", "\\0")
 
 
 class MissingInputError(HarnessError):

@@ -113,6 +113,7 @@ def test_what_looks_whole_and_is_not(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     damage(min(home.glob(f"predictions/**/{place}")))
+    harness.html_report()
     assert values(run(home)) == first[1]
     assert "was damaged" in capsys.readouterr().err
 

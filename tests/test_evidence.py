@@ -97,6 +97,11 @@ class TestClasses:
         with pytest.raises(ValidationError, match="not finite"):
             make("derived", value=wrap(value), interval=None)
 
+    @pytest.mark.parametrize("value", ["12", [1.0], {"a": 1.0}, True])
+    def test_what_has_a_unit_is_a_number(self, value: object) -> None:
+        with pytest.raises(ValidationError, match="has a unit, and a value that is no number"):
+            make("derived", value=value, interval=None)
+
     @pytest.mark.parametrize(("low", "high"), [(2.0, 1.0), (math.nan, 1.0), (0.0, math.inf)])
     def test_an_interval_is_finite_and_ordered(self, low: float, high: float) -> None:
         with pytest.raises(ValidationError, match="finite low <= high"):
@@ -171,9 +176,9 @@ class TestLedger:
     def test_a_round_trip_through_a_file_changes_nothing(self, tmp_path: Path) -> None:
         items = [make(class_, key=f"a.{class_}") for class_ in (*VALUED, *VALUELESS)]
         items += [
-            make("derived", key="a.text", value="läuft – 5 × 5", interval=None),
-            make("derived", key="a.list", value=[1, 2.5, "x"], interval=None),
-            make("derived", key="a.flag", value=True, interval=None),
+            make("derived", key="a.text", unit=None, value="läuft – 5 × 5", interval=None),
+            make("derived", key="a.list", unit=None, value=[1, 2.5, "x"], interval=None),
+            make("derived", key="a.flag", unit=None, value=True, interval=None),
             make("derived", key="a.count", value=20_646_656, unit="parameters", interval=None),
         ]
         ledger = Ledger(model={"name": "m"}, environment={"torch": "2"}, evidence=items)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 import tomllib
 from pathlib import Path
@@ -26,6 +27,20 @@ def test_the_lock_file_fits_every_bound() -> None:
     for requirement in wanted:
         versions = locked[canonicalize_name(requirement.name)]
         assert all(requirement.specifier.contains(version, prereleases=True) for version in versions), requirement
+
+
+def test_what_is_private_comes_from_packages_with_an_upper_bound() -> None:
+    """Names that begin with an underscore may move with any release; `harness/hub/client.py` says which others it uses."""
+    lines = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"]
+    bounded = {r.name for r in map(Requirement, lines) if any(s.operator in ("<", "==") for s in r.specifier)}
+    found = set()
+    for path in (ROOT / "harness").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            names = [f"{node.module}.{alias.name}" for alias in node.names] if isinstance(node, ast.ImportFrom) else []
+            names += [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            found |= {name.partition(".")[0] for name in names if re.search(r"(^|\.)_(?!_)", name)}
+    assert {"huggingface_hub", "torch"} <= found
+    assert found - {"harness"} <= bounded
 
 
 def test_actions_of_others_are_named_by_commit() -> None:

@@ -15,7 +15,7 @@ from typer.core import TyperCommand
 
 import harness
 from harness import crash
-from harness.errors import ExitCode, HarnessError
+from harness.errors import ExitCode, HarnessError, writable
 from harness.parsing.files import shown
 
 app = typer.Typer(
@@ -92,7 +92,7 @@ def _failed(error: Exception) -> str:
 
 
 def say(message: str) -> None:
-    sys.stderr.write(message.encode("utf-8", "backslashreplace").decode().replace("\0", "\\0") + "\n")
+    sys.stderr.write(f"{writable(message)}\n")
 
 
 def print_text(text: str) -> None:

@@ -21,6 +21,7 @@ from harness.evidence import Ledger
 from harness.labels.label_maps import LabelMap, label_map
 from harness.labels.outputs import OutputLabels
 from harness.labels.spaces import LABEL_SPACES, OWN, LabelSpace, folded, installed_folder, label_space
+from harness.parsing.json import shaped
 from harness.parsing.yaml import read_yaml
 from harness.settings import catalog_folder
 
@@ -392,7 +393,7 @@ def benchmarks(*ledgers: Ledger) -> dict[str, Benchmark]:
     return (
         shipped()
         | _added(_catalog_folders())
-        | {name: Benchmark.model_validate(record) for name, record in own.items()}
+        | {name: shaped(record, Benchmark, f"the ledger's benchmark {name}") for name, record in own.items()}
     )
 
 

@@ -16,7 +16,7 @@ import json
 import os
 import re
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path, PurePosixPath
 
@@ -153,7 +153,7 @@ def condition_order(sample_ids: Sequence[str], labels: Sequence[int]) -> np.ndar
 
 def _check_labels(names: Sequence[str | None], entries: Sequence[Entry], source: Source, space: LabelSpace) -> None:
     """Compare labels with the synset in the image's name, and with the published labels where these are installed."""
-    published = validation_labels() if validation_labels_file() is not None and space.name == "imagenet-1k" else {}
+    published = _published_labels(space)
     wrong = []
     for name, entry in zip(names, entries, strict=True):
         named = _NAMED_SYNSET.search(entry.name)
@@ -170,6 +170,11 @@ def _check_labels(names: Sequence[str | None], entries: Sequence[Entry], source:
         + (" Every one is one too high: the labels count from 1." if too_high else ""),
         remedy="Mend the labels: class indices count from 0, in the order of the sorted synsets.",
     )
+
+
+def _published_labels(space: LabelSpace) -> Mapping[str, int]:
+    """The labels of the validation images by sample id; none where they aren't installed, or have other classes."""
+    return validation_labels() if validation_labels_file() is not None and space.name == "imagenet-1k" else {}
 
 
 def _digests(source: Source, entries: Sequence[Entry], progress: Callable[[int, int], None] | None) -> list[str]:
@@ -215,7 +220,10 @@ def coverage_notes(benchmark: Benchmark, samples: pd.DataFrame, space: LabelSpac
     """How far a copy is from the whole benchmark, in sentences."""
     notes = []
     if len(samples) < benchmark.size and benchmark.package is None:
-        notes.append(f"A partial copy: {len(samples):,} of {benchmark.size:,} images.")
+        known = _published_labels(space) if benchmark.sample_id == "ilsvrc" and len(samples) else {}
+        absent = known.keys() - set(samples["sample_id"]) if len(known) == benchmark.size else ()
+        named = f", without {enumerated(sorted(absent))}" if absent else ""
+        notes.append(f"A partial copy: {len(samples):,} of {benchmark.size:,} images{named}.")
     if len(samples) > benchmark.size and not benchmark.is_own:
         notes.append(f"{len(samples):,} images, more than the {benchmark.size:,} that were published.")
     missing = [] if benchmark.outliers else sorted(set(range(len(space))) - set(samples["label"]))

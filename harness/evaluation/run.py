@@ -268,9 +268,11 @@ def _offline_if_unreachable(settings: Settings, reporter: Reporter) -> Settings:
 
 
 def _report_missing(plan: Plan, reporter: Reporter) -> None:
-    """Say once what is missing and how to get it."""
+    """Say once what is missing and how to get it, and what is odd about what is here."""
     if plan.model.missing is not None:
         reporter.note(f"Missing: {plan.model.missing}")
+    for note in dict.fromkeys(note for condition in plan.conditions for note in condition.notes):
+        reporter.note(f"Note: {note}")
     for message, error in {str(c.missing): c.missing for c in plan.conditions if c.missing is not None}.items():
         reporter.note(f"{'Missing' if isinstance(error, MissingInputError) else 'Not usable'}: {message}")
 

@@ -140,10 +140,12 @@ class Evidence(_Record):
     def _honest(self) -> Evidence:
         has_value, is_measured = self.class_.has_value, self.class_ is EvidenceClass.MEASURED
         is_bare = self.is_number and self.interval is None
+        is_made = has_value and self.class_ is not EvidenceClass.DOCUMENTED  # whose values are as their source has them
         faults = {
             f"value {self.value} is not finite; an unknown is None with a reason": not _is_finite(self.value),
             "needs a value; an unknown is pending, undisclosed or not-applicable": has_value and self.value is None,
             "carries a reason, not a value": not has_value and (self.value is not None or self.interval is not None),
+            "has a unit, and a value that is no number": bool(is_made and self.unit) and not self.is_number,
             "needs a reason": not has_value and not self.reason,
             "needs its source": self.class_ is EvidenceClass.DOCUMENTED and self.source is None,
             "needs an interval": self.class_ is EvidenceClass.ESTIMATED and is_bare,

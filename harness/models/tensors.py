@@ -16,6 +16,12 @@ if TYPE_CHECKING:
     import torch
 
 
+_FAULTS = (
+    OSError, EOFError, ValueError, TypeError, LookupError, AttributeError, ArithmeticError, AssertionError, RuntimeError, MemoryError,
+)  # fmt: skip
+"""What readers and builders of networks raise on files and configurations that are none."""
+
+
 def damaged(path: Path, why: str) -> HarnessError:
     """An error for a checkpoint that is here and can't be used."""
     message = f"The checkpoint {path} can't be used: {why}."
@@ -27,13 +33,14 @@ def damaged(path: Path, why: str) -> HarnessError:
 def explaining(path: Path) -> Iterator[None]:
     """Turn what the readers of checkpoints raise, on files that are damaged or hold more than tensors, into our error."""
     import safetensors
+    from huggingface_hub.errors import StrictDataclassError
 
     try:
         yield
     except pickle.UnpicklingError as error:  # torch's own text advises to run what is inside
         why = "its pickle is damaged or holds something other than tensors, which harness never runs"
         raise damaged(path, why) from error
-    except (safetensors.SafetensorError, RuntimeError, EOFError, OSError, ValueError, KeyError, TypeError) as error:
+    except (*_FAULTS, safetensors.SafetensorError, StrictDataclassError) as error:
         lines = str(error).strip().splitlines()
         raise damaged(path, f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__) from error
 

@@ -6,7 +6,7 @@ import os
 import stat
 from pathlib import Path
 
-from harness.errors import UsageError
+from harness.errors import UsageError, writable
 
 MOST_BYTES = 64_000_000
 """Of a file that is read whole: the largest ledgers, of all pairs of slicings, have a few million."""
@@ -23,7 +23,7 @@ class MalformedError(UsageError):
             line: where in it, from 1.
         """
         super().__init__(f"{where}{f', line {line}' if line else ''}: {why}.", remedy=remedy)
-        self.why, self.line = why, line
+        self.why, self.line = writable(why), line
 
 
 class AbsentError(MalformedError):
@@ -71,5 +71,5 @@ def read_text(path: Path, *, most: int = MOST_BYTES) -> str:
 
 def shown(path: object) -> str:
     """A path for a message: one that was cut where it is too long to read, and without what no terminal can print."""
-    text = str(path).encode("utf-8", "backslashreplace").decode().replace("\0", "\\0")
+    text = writable(str(path))
     return text if len(text) <= 300 else f"{text[:140]}…{text[-140:]}"

@@ -55,7 +55,7 @@ class ImageStore(Generic[R]):
     def read(self) -> dict[tuple[str, str, int], R]:
         """Every image by (sample id, digest, label)."""
         found: dict[tuple[str, str, int], R] = {}
-        for line in self.file.read_text(encoding="utf-8").splitlines() if self.file.exists() else ():
+        for line in self.file.read_bytes().splitlines() if self.file.exists() else ():
             try:
                 record = parse_json(line, self.file, self.kind)
             except MalformedError:  # cut off by a kill

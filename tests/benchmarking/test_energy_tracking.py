@@ -111,6 +111,8 @@ def test_the_joules_before_a_kill_are_not_lost(tmp_path: Path) -> None:
     assert energy.protocol is not None
     assert energy.protocol["images_by_starts"] == [512, 100]
     assert energy.protocol["images_stored_before_and_not_covered"] == 8
+    # Beside the value, where a reader of the table or the card sees it.
+    assert (energy.N, (energy.reason or "").partition(":")[0]) == (620, "covers 612 of this run's 620 images")
     again.close()
     assert not journal.exists()
 

@@ -18,7 +18,7 @@ import threading
 import time
 import zipfile
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -203,6 +203,14 @@ def _config(**changes: str) -> str:
     return "{" + ", ".join(f'"{name}": {value}' for name, value in fields.items()) + "}"
 
 
+PROCESSOR: dict[str, Any] = {
+    "image_processor_type": "ViTImageProcessor", "size": {"height": 32, "width": 32}, "resample": 2, "image_mean": [0.5] * 3, "image_std": [0.5] * 3,
+}  # fmt: skip
+MODEL = {"m/config.json": _config(), "m/preprocessor_config.json": json.dumps(PROCESSOR)}
+"""A small network, whose weights `_weights` writes."""
+RUN = ("run", "--model", "./m", "--offline", "--output", "o", "--data")
+
+
 def _ledger() -> dict[str, Any]:
     return json.loads((ROOT / "cards" / "regnet-y-040.evidence.json").read_text())
 
@@ -219,17 +227,7 @@ def _changed(where: tuple[str | int, ...], value: str) -> str:
 
 def json_cases() -> Iterator[Case]:
     fill = ("fill", "card.md", "--model", "./m", "--output", "o.md")
-    run = ("run", "--model", "./m", "--data", "images", "--limit", "2", "--offline", "--output", "o")
-    processor = json.dumps(
-        {
-            "image_processor_type": "ViTImageProcessor",
-            "size": {"height": 32, "width": 32},
-            "resample": 2,
-            "image_mean": [0.5] * 3,
-            "image_std": [0.5] * 3,
-        }
-    )
-    model = {"card.md": CARD, "m/config.json": _config(), "m/preprocessor_config.json": processor}
+    run, model = (*RUN, "images", "--limit", "2"), {"card.md": CARD} | MODEL
     for name, text in JSONS.items():
         yield Case(f"json/config/{name}", fill, model | {"m/config.json": text})
         yield Case(f"json/processor/{name}", fill, model | {"m/preprocessor_config.json": text})
@@ -268,7 +266,7 @@ def json_cases() -> Iterator[Case]:
             yield Case(f"json/timm/{key}-{name}", fill, model | {"m/config.json": timm})
             yield Case(f"json/loaded-timm/{key}-{name}", run, model | {"m/config.json": timm}, _weights)
         for key in ("size", "image_mean", "resample", "crop_pct"):
-            text = json.dumps(json.loads(processor) | {key: "@@", "do_center_crop": True}).replace('"@@"', value)
+            text = json.dumps(PROCESSOR | {key: "@@", "do_center_crop": True}).replace('"@@"', value)
             yield Case(f"json/processor/{key}-{name}", fill, model | {"m/preprocessor_config.json": text})
         for where in (("model", "name"), ("model", "weights"), ("model", "extra"), ("environment", "extra"), ("evidence", 0, "value"), ("evidence", 0, "protocol"),
                       ("evidence", 0, "source"), ("evidence", 3, "interval"), ("benchmarks",), ("evidence", 0, "created")):  # fmt: skip
@@ -373,30 +371,7 @@ def table_cases() -> Iterator[Case]:
         "no-image": [{"bytes": b"no image", "path": "a.png"}] * 2, "empty": [{"bytes": b"", "path": ""}] * 2, "folder": [{"bytes": None, "path": "."}] * 2,
     }  # fmt: skip
     plain = {"list": [[1], [2]], "text": ["a", "b"], "number": [1, 2], "no-path": [{"bytes": b"x"}] * 2}
-    run = (
-        "run",
-        "--model",
-        "./m",
-        "--data",
-        "p.parquet",
-        "--labels",
-        "a",
-        "--labels",
-        "b",
-        "--offline",
-        "--output",
-        "o",
-    )
-    processor = json.dumps(
-        {
-            "image_processor_type": "ViTImageProcessor",
-            "size": {"height": 32, "width": 32},
-            "resample": 2,
-            "image_mean": [0.5] * 3,
-            "image_std": [0.5] * 3,
-        }
-    )
-    model = {"m/config.json": _config(), "m/preprocessor_config.json": processor}
+    run, model = (*RUN, "p.parquet", "--labels", "a", "--labels", "b"), MODEL
 
     def both(columns: dict[str, Any]) -> Callable[[], object]:
         return lambda: (_weights(), _parquet(columns)())
@@ -450,25 +425,9 @@ def _images() -> None:
 
 
 def image_cases() -> Iterator[Case]:
-    processor = json.dumps(
-        {
-            "image_processor_type": "ViTImageProcessor",
-            "size": {"height": 32, "width": 32},
-            "resample": 2,
-            "image_mean": [0.5] * 3,
-            "image_std": [0.5] * 3,
-        }
-    )
-    short = json.dumps(
-        json.loads(processor)
-        | {
-            "image_processor_type": "BitImageProcessor",
-            "size": {"shortest_edge": 256},
-            "do_center_crop": True,
-            "crop_size": {"height": 32, "width": 32},
-        }
-    )
-    run = ("run", "--model", "./m", "--data", "images", "--offline", "--output", "o")
+    short = PROCESSOR | {"image_processor_type": "BitImageProcessor", "size": {"shortest_edge": 256}, "do_center_crop": True, "crop_size": {"height": 32, "width": 32}}  # fmt: skip
+    cropped = MODEL | {"m/preprocessor_config.json": json.dumps(short)}
+    run = (*RUN, "images")
     eps = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 40 40\n%%EndComments\nshowpage\n%%EOF\n"
     bomb = (
         b"\x89PNG\r\n\x1a\n"
@@ -486,7 +445,7 @@ def image_cases() -> Iterator[Case]:
             _weights()
             Path("images/a/odd.png").write_bytes(make())
 
-        yield Case(f"image/run/{name}", run, {"m/config.json": _config(), "m/preprocessor_config.json": short}, write)
+        yield Case(f"image/run/{name}", run, cropped, write)
         yield Case(
             f"image/corrupt/{name}",
             ("corrupt", "odd.png", "--corruption", "fog", "--severity", "1", "--output", "o.png"),
@@ -503,12 +462,7 @@ def image_cases() -> Iterator[Case]:
         "newline": lambda: Path("images/a/x\ny.png").write_bytes(_picture()),
     }  # fmt: skip
     for name, prepare in oddities.items():
-        yield Case(
-            f"file/images/{name}",
-            run,
-            {"m/config.json": _config(), "m/preprocessor_config.json": processor},
-            odd(prepare),
-        )
+        yield Case(f"file/images/{name}", run, MODEL, odd(prepare))
     long = "n" * 300
     path = "/".join(["d" * 200] * 30)
     commands: dict[str, tuple[str, ...]] = {
@@ -556,12 +510,7 @@ def image_cases() -> Iterator[Case]:
         environment={"HARNESS_CATALOG": "more"},
     )
     for device in ("mps", "cuda", "cuda:7", "tpu", "cpu:3", "meta", ""):
-        yield Case(
-            f"device/{device}",
-            (*run, "--device", device),
-            {"m/config.json": _config(), "m/preprocessor_config.json": processor},
-            _weights,
-        )
+        yield Case(f"device/{device}", (*run, "--device", device), MODEL, _weights)
     templates = {"itself": '{% include "t.md.j2" %}', "macro": "{% macro f() %}{{ f() }}{% endmacro %}{{ f() }}", "extends": '{% extends "t.md.j2" %}', "endless": "{% for a in range(10**9) %}x{% endfor %}",
                  "power": "{{ 'x' * (10 ** 10) }}", "syntax": "{% if", "unknown": "{{ nothing.at.all }}", "division": "{{ 1 / 0 }}", "dunder": "{{ ''.__class__.__mro__ }}", "latin-1": "\xe9"}  # fmt: skip
     for name, text in templates.items():
@@ -663,7 +612,7 @@ def hub_cases() -> Iterator[Case]:
             )
 
 
-def _against_hub(arguments: tuple[str, ...], body: bytes, kind: str) -> None:
+def _against_hub(arguments: tuple[str, ...], body: bytes, kind: str) -> int:
     class Answer(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             self.rfile.read(int(self.headers.get("Content-Length") or 0))
@@ -683,21 +632,23 @@ def _against_hub(arguments: tuple[str, ...], body: bytes, kind: str) -> None:
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Answer)
     threading.Thread(target=server.serve_forever, daemon=True).start()
-    os.environ |= {
-        "HF_ENDPOINT": f"http://127.0.0.1:{server.server_port}",
-        "HF_TOKEN": "hf_" + "a" * 34,
-        "HF_HOME": os.path.abspath("hf"),
-    }
+    os.environ["HF_TOKEN"] = "hf_" + "a" * 34
+    point_at(f"http://127.0.0.1:{server.server_port}")
+    return command(arguments)
+
+
+def point_at(endpoint: str) -> None:
+    """Let the Hub's clients, which have read their environment already, ask another Hub, and keep what they fetch in this folder."""
     import datasets
     from huggingface_hub import constants
 
-    constants.ENDPOINT = os.environ["HF_ENDPOINT"]
-    constants.HUGGINGFACE_CO_URL_TEMPLATE = constants.ENDPOINT + "/{repo_id}/resolve/{revision}/{filename}"
-    datasets.config.HF_ENDPOINT = constants.ENDPOINT
-    datasets.config.HUB_DATASETS_URL = constants.ENDPOINT + "/datasets/{repo_id}/resolve/{revision}/{path}"
+    os.environ |= {"HF_ENDPOINT": endpoint, "HF_HOME": os.path.abspath("hf")}
+    constants.ENDPOINT = endpoint
+    constants.HUGGINGFACE_CO_URL_TEMPLATE = endpoint + "/{repo_id}/resolve/{revision}/{filename}"
+    datasets.config.HF_ENDPOINT = endpoint
+    datasets.config.HUB_DATASETS_URL = endpoint + "/datasets/{repo_id}/resolve/{revision}/{path}"
     constants.HF_HUB_CACHE = os.path.abspath("hf/hub")
     constants.HF_HUB_DISABLE_XET = constants.HF_HUB_DISABLE_TELEMETRY = True
-    _command(arguments)
 
 
 # --- running --------------------------------------------------------------------------------------------------------
@@ -708,15 +659,50 @@ def cases() -> Iterator[Case]:
         yield from group()
 
 
-def _command(arguments: tuple[str, ...]) -> None:
+def command(arguments: Sequence[str]) -> int:
+    """Run the command line in this process; its exit code."""
     from harness.__main__ import main
 
     sys.argv = ["harness", *arguments]
-    main()
+    try:
+        main()
+    except SystemExit as error:
+        return int(error.code or 0) if not isinstance(error.code, str) else 1
+    return 0
+
+
+def forked(work: Callable[[], int], out: Path, error: Path | None = None) -> int:
+    """Do some work in a process of its own, which ends with the code that the work gives, or 70; its number.
+
+    Args:
+        out: file for what it says.
+        error: another one for stderr.
+    """
+    pid = os.fork()
+    if pid:
+        return pid
+    code = 70
+    try:
+        os.setsid()
+        for stream, path in enumerate((Path(os.devnull), out, error or out)):
+            os.dup2(os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC * (stream > 0)), stream)
+        if error is None:
+            os.dup2(1, 2)
+        code = work()
+    except BaseException:
+        import traceback
+
+        traceback.print_exc()
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
 
 
 def _child(case: Case, folder: Path) -> int:
     """Run a case; its exit code."""
+    resource.setrlimit(resource.RLIMIT_AS, (MOST_MEMORY, MOST_MEMORY))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     os.chdir(folder)
     for name, data in {"ledger.json": _TEXT, **case.files}.items():
         Path(name).parent.mkdir(parents=True, exist_ok=True)
@@ -727,13 +713,11 @@ def _child(case: Case, folder: Path) -> int:
     from harness.errors import HarnessError
 
     try:
-        _command(case.run) if isinstance(case.run, tuple) else case.run()
+        code = command(case.run) if isinstance(case.run, tuple) else case.run()
     except HarnessError as error:
         sys.stderr.write(f"harness: {error}\n")
         return int(error.exit_code)
-    except SystemExit as error:
-        return int(error.code or 0) if not isinstance(error.code, str) else 1
-    return 0
+    return code if isinstance(code, int) else 0
 
 
 _TEXT = ""
@@ -755,25 +739,7 @@ def run_case(case: Case) -> Outcome:
         folder, out = Path(scratch, "case"), Path(scratch, "out")
         folder.mkdir()
         begun = time.monotonic()
-        if not (pid := os.fork()):
-            code = 70
-            try:
-                os.setsid()
-                shown = os.open(out, os.O_WRONLY | os.O_CREAT)
-                os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
-                os.dup2(shown, 1)
-                os.dup2(shown, 2)
-                resource.setrlimit(resource.RLIMIT_AS, (MOST_MEMORY, MOST_MEMORY))
-                resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-                code = _child(case, folder)
-            except BaseException:
-                import traceback
-
-                traceback.print_exc()
-            finally:
-                sys.stdout.flush()
-                sys.stderr.flush()
-                os._exit(code)
+        pid = forked(lambda: _child(case, folder), out)
         status = None
         while status is None and time.monotonic() - begun < LONGEST:
             done, found = os.waitpid(pid, os.WNOHANG)

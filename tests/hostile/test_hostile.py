@@ -15,6 +15,8 @@ from fuzz import LAYERS, bounded
 from hypothesis import given
 
 import harness
+from harness.parsing.files import read_bytes
+from harness.parsing.yaml import parse_yaml
 
 PACKAGE = Path(harness.__file__).parent
 READERS = {
@@ -46,11 +48,16 @@ def test_only_one_room_parses() -> None:
 
 
 def test_reading_a_pipe_is_refused_not_waited_for(tmp_path: Path) -> None:
-    from harness.parsing.files import MalformedError, read_bytes
-
     os.mkfifo(tmp_path / "pipe")
-    with pytest.raises(MalformedError, match="named pipe"):
-        read_bytes(tmp_path / "pipe")
+    for read in (read_bytes, harness.view):
+        with pytest.raises(harness.HarnessError, match="named pipe"):
+            read(tmp_path / "pipe")
+
+
+def test_what_is_said_can_always_be_written() -> None:
+    with pytest.raises(harness.HarnessError, match=r"'\\ud800' is no int") as caught:
+        parse_yaml('!!int "\\ud800"')
+    str(caught.value).encode()
 
 
 @pytest.mark.slow

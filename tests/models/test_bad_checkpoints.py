@@ -150,6 +150,21 @@ class TestConfiguration:
         (folder / name).write_text(text)
         assert f"{folder / name} can't be used" in refusal(load, folder)
 
+    @pytest.mark.parametrize(
+        "fields",
+        [
+            {"hidden_sizes": {"a": 1}},
+            {"num_channels": "x"},
+            {"id2label": [1]},
+            {"architecture": "test_convnext", "model_args": [1]},
+            {"architecture": "test_convnext", "pretrained_cfg": [1]},
+            {"architecture": "test_convnext", "num_classes": {}, "pretrained_cfg": {"num_classes": "x"}},
+        ],
+    )
+    def test_odd_types(self, folder: Path, load: Load, edit: Callable[..., None], fields: dict[str, Any]) -> None:
+        edit(folder / "config.json", **fields)
+        assert "can't be used" in refusal(load, folder)
+
     def test_an_architecture_that_classifies_no_images(
         self, folder: Path, load: Load, edit: Callable[..., None]
     ) -> None:

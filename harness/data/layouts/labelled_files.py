@@ -4,6 +4,7 @@ LOC_val_solution.csv, or the published labels."""
 from __future__ import annotations
 
 import csv
+import io
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -26,6 +27,7 @@ from harness.errors import HarnessError, MissingInputError
 from harness.labels.spaces import LabelSpace, enumerated
 from harness.parsing.files import MalformedError, read_text
 from harness.parsing.json import parse_json
+from harness.parsing.tables import MOST_BYTES
 
 _GROUND_TRUTH = "ILSVRC2012_validation_ground_truth.txt"
 _TABLES = ("metadata.jsonl", "metadata.csv")
@@ -211,7 +213,7 @@ def _read_table(path: Path) -> list[tuple[int, dict[str, str]]]:
         return _read_csv(path, ("file_name",))
     rows = []
     try:
-        for number, line in enumerate(read_text(path).removeprefix("\ufeff").splitlines(), start=1):
+        for number, line in enumerate(read_text(path, most=MOST_BYTES).removeprefix("\ufeff").splitlines(), start=1):
             if line.strip():
                 row = parse_json(line, f"{path}, line {number}")
                 rows.append((number, {name: "" if value is None else str(value) for name, value in row.items()}))
@@ -226,12 +228,14 @@ def _read_table(path: Path) -> list[tuple[int, dict[str, str]]]:
 def _read_csv(path: Path, columns: Iterable[str]) -> list[tuple[int, dict[str, str]]]:
     """Rows with their line numbers in the file (the header is row 1)."""
     try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            reader = csv.DictReader(file, restval="")
-            names = reader.fieldnames or ()
-            if missing := [column for column in columns if column not in names]:
-                message = f"{path} lacks the column {', '.join(missing)}; it has: {', '.join(names)}."
-                raise HarnessError(message, remedy=f"Its first line must name: {', '.join(columns)}.")
-            return list(enumerate(reader, start=2))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise HarnessError(f"Can't read {path}: {error}.", remedy="Give a CSV file in UTF-8.") from error
+        reader = csv.DictReader(
+            io.StringIO(read_text(path, most=MOST_BYTES).removeprefix("\ufeff"), newline=""), restval=""
+        )
+        names = reader.fieldnames or ()
+        if missing := [column for column in columns if column not in names]:
+            message = f"{path} lacks the column {', '.join(missing)}; it has: {', '.join(names)}."
+            raise HarnessError(message, remedy=f"Its first line must name: {', '.join(columns)}.")
+        return list(enumerate(reader, start=2))
+    except (MalformedError, csv.Error) as error:
+        why = error.message if isinstance(error, MalformedError) else f"Can't read {path}: {error}."
+        raise HarnessError(why, remedy="Give a CSV file in UTF-8.") from error

@@ -34,7 +34,8 @@ class _HubLayout(Checkpoint):
                 exit_code=ExitCode.MISSING,
             )
         build = _build_timm if "pretrained_cfg" in config or "architecture" in config else _build_transformers
-        return build(found, config)
+        with explaining(found.folder):
+            return build(found, config)
 
 
 class FolderCheckpoint(_HubLayout):
@@ -180,14 +181,13 @@ def _build_transformers(found: CheckpointFiles, config: dict[str, Any]) -> Built
         remedy = "Add the file the model was published with; class defaults can differ from it."
         raise HarnessError(message, remedy=remedy, exit_code=ExitCode.MISSING)
     preprocessing = from_hub_processor(read_config(processor), "the checkpoint's preprocessor_config.json")
-    with explaining(found.folder):
-        core, info = transformers.AutoModelForImageClassification.from_pretrained(
-            found.folder,
-            local_files_only=True,
-            trust_remote_code=False,
-            ignore_mismatched_sizes=True,  # they are reported below, by name; the library's error says less
-            output_loading_info=True,
-        )
+    core, info = transformers.AutoModelForImageClassification.from_pretrained(
+        found.folder,
+        local_files_only=True,
+        trust_remote_code=False,
+        ignore_mismatched_sizes=True,  # they are reported below, by name; the library's error says less
+        output_loading_info=True,
+    )
     absent, other = sorted(info["missing_keys"]), sorted(info["mismatched_keys"])
     if absent or other:
         faults = absent + [f"{name} is {tuple(is_)}, config.json needs {tuple(needed)}" for name, is_, needed in other]
