@@ -15,6 +15,9 @@ from harness.cards.markdown import MARK, escape_markdown
 from harness.evidence import Source
 
 _SIGNS = "†‡§¶"
+_LABELLED = re.compile(r"^(?P<label>- \*\*[^*\n]+:\*\*)(?P<text>.*)$", re.MULTILINE)
+_MANY = 3
+"""So many of the same note in a labelled line are one at its label."""
 
 
 @dataclass
@@ -64,9 +67,19 @@ class References:
     def settle(self, *texts: str) -> list[str]:
         """The texts with numbers and signs in place of the tokens, given in the order in which they are read."""
         entries = list(self._entries.values())
+        gathered = [_LABELLED.sub(lambda found: self._gathered(found, entries), text) for text in texts]
         return [
-            re.sub(f"{MARK.pattern}|{self.notes_here}", lambda found: self._shown(found, entries), t) for t in texts
+            re.sub(f"{MARK.pattern}|{self.notes_here}", lambda found: self._shown(found, entries), t) for t in gathered
         ]
+
+    def _gathered(self, line: re.Match[str], entries: list[Source | str]) -> str:
+        """A labelled line with the note that holds for all of its sources once, at the label."""
+        marks = MARK.findall(line["text"])
+        notes = [ids for ids in marks if isinstance(entries[int(ids.split(",")[0])], str)]
+        if len(notes) < _MANY or len(set(notes)) > 1 or len(marks) != 2 * len(notes):
+            return line.group()
+        note = f"\ue000{notes[0]}\ue001"
+        return f"{line['label']}{note}{line['text'].replace(note, '')}"
 
     def _shown(self, found: re.Match[str], entries: list[Source | str]) -> str:
         if found[1] is None:

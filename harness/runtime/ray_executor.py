@@ -299,6 +299,8 @@ def connect(note: Callable[[str], None]) -> Any:
     """
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")  # else Ray warns of what it will do one day
+    if (Path.home() / ".ray" / "auth_token").is_file():  # with one, `ray start` asks for it, but `ray.init` sends none
+        os.environ.setdefault("RAY_AUTH_MODE", "token")
     try:
         import ray
     except ImportError as error:
@@ -359,6 +361,7 @@ def _check_reachable(address: str) -> None:
 def _unreachable(address: str, why: str) -> HarnessError:
     return HarnessError(
         f"No Ray cluster answers at {address}: {why}",
-        remedy="Look at RAY_ADDRESS and `ray status`, or unset it to use this machine alone.",
+        remedy="Look at RAY_ADDRESS and `ray status`, and where the cluster asks for a token, set RAY_AUTH_MODE=token; or unset "
+        "RAY_ADDRESS to use this machine alone.",
         exit_code=ExitCode.MISSING,
     )

@@ -56,3 +56,12 @@ def test_three_and_more_in_a_row_are_a_range() -> None:
     places = [Source(title="t", place=f"p. {at}", url=f"https://example.org/{at}") for at in range(6)]
     text = f"{references.cite(places[0])} {references.cite(*places[1:4], places[5])} {references.cite(*places[:2])}"
     assert references.settle(text) == ["[[1]] [[2]–[5]] [[1], [2]]"]
+
+
+def test_a_note_that_holds_for_a_whole_labelled_line_stands_at_its_label() -> None:
+    references = References()
+    note = references.note("For the old weights.")
+    value = f"x {references.cite(ZOO)}{note}"
+    all_of_it, part_of_it = f"- **Recipe:** {value}; {value}; {value}.", f"- **Time:** {value}; {value}; {value}; y {references.cite(PAPER)}"
+    assert references.settle(all_of_it) == ["- **Recipe:**† x [[1]]; x [[1]]; x [[1]]."]
+    assert references.settle(part_of_it) == ["- **Time:** x [[1]]†; x [[1]]†; x [[1]]†; y [[2]]"]
