@@ -62,6 +62,9 @@ def test_a_note_that_holds_for_a_whole_labelled_line_stands_at_its_label() -> No
     references = References()
     note = references.note("For the old weights.")
     value = f"x {references.cite(ZOO)}{note}"
-    all_of_it, part_of_it = f"- **Recipe:** {value}; {value}; {value}.", f"- **Time:** {value}; {value}; {value}; y {references.cite(PAPER)}"
+    all_of_it, part_of_it = (
+        f"- **Recipe:** {value}; {value}; {value}.",
+        f"- **Time:** {value}; {value}; {value}; y {references.cite(PAPER)}",
+    )
     assert references.settle(all_of_it) == ["- **Recipe:**† x [[1]]; x [[1]]; x [[1]]."]
     assert references.settle(part_of_it) == ["- **Time:** x [[1]]†; x [[1]]†; x [[1]]†; y [[2]]"]
