@@ -325,6 +325,8 @@ class Narrative:
             *self._drop(),
             *self._group(),
             *self._calibration(),
+            *self._abstention(),
+            *self._outliers(),
             *self._corruption(),
             *self._attacks(),
             *self._documented(),
@@ -392,6 +394,25 @@ class Narrative:
                 f"{show_value(right)} ({show_interval(right)}){error}{self._caveat(right)}."
             )
             return
+
+    def _abstention(self) -> Iterator[str]:
+        """How many of its answers may be kept, by its largest probability, where 5 % of them may be wrong."""
+        kept = [i for i in self._numbers if (i.name.metric, i.name.variant) == ("coverage", "5-percent-risk+msp")]
+        for item in (item for item in kept[:1] if item.number < 100):
+            yield (
+                f"If no more than 5 % of its answers may be wrong, it can be asked for {show_value(item)} ({show_interval(item)}) of "
+                f"{self._title(item)}, those with the largest probabilities{self._caveat(item)}."
+            )
+
+    def _outliers(self) -> Iterator[str]:
+        """The set of images of none of its classes that it takes for its own most often, by its largest probability."""
+        taken = [item for item in self._numbers if (item.name.metric, item.name.variant) == ("fpr95", "msp")]
+        if taken:
+            worst = max(taken, key=lambda item: item.number)
+            yield (
+                f"Of images that show none of its classes ({self._title(worst)}), it gives {show_value(worst)} ({show_interval(worst)}) "
+                "a probability as large as that of the surest 95 % of the validation set."
+            )
 
     def _corruption(self) -> Iterator[str]:
         """The corruption with the highest mean error, over all severities or at the highest that was run."""

@@ -55,6 +55,10 @@ _VARIANTS = {
     r"seed-(\d+)": "corruption seed {}",
     r"severities-([\d-]+)": "all corruptions at severities {}",
     r"cells-run-\w+": "over the cells that were run",
+    "msp": "by the largest probability",
+    "max-logit": "by the largest logit",
+    "margin": "by how far the two largest probabilities are apart",
+    "energy": "by the energy",
 }
 """What a variant of an evidence key means, by an expression for it."""
 

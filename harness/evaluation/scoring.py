@@ -346,8 +346,19 @@ def probability_group(name: str, conditions: Conditions) -> Iterator[ScoredMetri
             yield from _group(name, scored, scored.closed, reading, scored.benchmark.size)
 
 
-def calibration_group(conditions: Conditions) -> Iterator[ScoredMetric]:
-    """Calibration as the model is, and where all logits were kept, as it is after temperature scaling."""
+def calibration_group(conditions: Conditions) -> Iterator[ScoredMetric | Evidence]:
+    """Calibration as the model is, and where all logits were kept, as it is after temperature scaling.
+
+    A model that was trained to find several classes in an image gives each a probability of its own, not one to all together.
+    """
+    several = {
+        prefix for prefix, scored in conditions.items() if scored.outputs is not None and scored.outputs.has_several
+    }
+    why = "the model gives each class a probability of its own (problem_type: multi_label_classification), not one to all together"
+    for prefix in several:
+        for metric in ("nll", "brier", "ece", "mean-confidence"):
+            yield conditions[prefix].evidence(f"{prefix}.{metric}", class_=EvidenceClass.NOT_APPLICABLE, reason=why)
+    conditions = {prefix: scored for prefix, scored in conditions.items() if prefix not in several}
     yield from probability_group("calibration", conditions)
     for scored in conditions.values():
         if scored.logits is None:

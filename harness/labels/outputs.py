@@ -23,6 +23,10 @@ _ABOUT_IMAGENET = 0.5
 """Share of names that are lemmas, from which a list as long as a known one is taken for it, and must fit it."""
 
 
+SEVERAL = "; trained to find several classes in an image (problem_type), of which the best one is read"
+"""End of the proof where each output has a probability of its own."""
+
+
 class UnprovenLabelsError(HarnessError):
     """The names a checkpoint carries don't say which class is which."""
 
@@ -48,6 +52,11 @@ class OutputLabels:
 
     def __len__(self) -> int:
         return len(self.classes)
+
+    @property
+    def has_several(self) -> bool:
+        """Whether an image may have several of the classes, so that the softmax over them is no probability."""
+        return self.proof.endswith(SEVERAL)
 
     def position(self) -> dict[str, int]:
         """Output index of each synset."""

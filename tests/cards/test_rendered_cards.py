@@ -257,6 +257,22 @@ def test_limitations_are_the_strongest_findings() -> None:
     assert "jpeg compression hurts most: 54.00 % wrong" in found[3]  # the last of fifteen mean errors, 40 to 54
 
 
+def test_what_its_own_scores_are_worth_is_said() -> None:
+    found = limits(
+        measured("imagenet-val.coverage:5-percent-risk+msp", 61.2),
+        measured("noise.fpr95:msp", 3.1),
+        measured("ninco.fpr95:msp", 71.5),
+        measured("ninco.fpr95:energy", 99.0),
+    )
+    assert found[0].startswith(
+        "If no more than 5 % of its answers may be wrong, it can be asked for 61.20 % (60.80–61.60) of ImageNet-1k"
+    )
+    assert found[1].startswith(
+        "Of images that show none of its classes (NINCO), it gives 71.50 % (71.10–71.90) a probability"
+    )
+    assert len(limits(measured("imagenet-val.coverage:5-percent-risk+msp", 100.0))) == 1
+
+
 def test_a_finding_on_few_images_or_within_its_interval_is_none() -> None:
     tiny = group("tiny", 5.0, -66.0, 60)
     within = [measured("imagenet-val.top1", 71.11), measured("imagenet-val.mean-confidence", 71.2)]

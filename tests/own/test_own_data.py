@@ -19,7 +19,7 @@ from typer.testing import CliRunner
 import harness
 from harness.cli import app
 from harness.errors import HarnessError
-from harness.evidence import show_value
+from harness.evidence import EvidenceClass, show_value
 from tests.conftest import in_ledger
 from tests.own.conftest import CLASSES, Crop, in_folders
 
@@ -301,6 +301,8 @@ def test_what_a_checkpoint_says_of_itself_that_can_t_be(
     folder = own_model(problem_type="multi_label_classification")
     done = harness.evaluate(folder, data=beans, offline=True)
     assert "several classes in an image" in in_ledger(done.ledger, "beans-validation.top1").protocol["labels"]
+    assert in_ledger(done.ledger, "beans-validation.ece").class_ is EvidenceClass.NOT_APPLICABLE
+    assert done.ledger.get("beans-validation.ece:equal-mass") is None
     stated = json.loads((folder / "preprocessor_config.json").read_text())
     stated["size"] = {"height": 48, "width": 40}
     (folder / "preprocessor_config.json").write_text(json.dumps(stated))

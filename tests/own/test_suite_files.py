@@ -130,6 +130,8 @@ def test_harness_data_says_how_a_folder_is_read(crops: list[Crop], tmp_path: Pat
     assert record["notes"] == ["1 classes have no images: blight."]
     said = CliRunner().invoke(app, ["data", str(tmp_path / "beans" / "val")]).stdout
     assert "4: angular_leaf_spot (8), blight (0), crane (8), tench (8)" in said
+    (around,) = harness.datasets(str(tmp_path / "beans"))  # as a run finds it
+    assert around["classes"] == record["classes"]
 
     numbered = in_folders(crops, tmp_path / "numbered", dict(zip(CLASSES, "123", strict=True)))
     (record,) = harness.datasets(str(numbered))

@@ -14,6 +14,7 @@ from harness.data.sources import (
     checked_class,
     class_of_each,
     ignored_note,
+    list_folder,
     refuse_bare_numbers,
 )
 from harness.errors import HarnessError
@@ -55,6 +56,8 @@ def class_folders(place: Place) -> ClassFolders | None:
         refuse_bare_numbers(space, f"{path} has numbered folders ({numbers[0]}, ...)")
         labels = {name: checked_class(int(name), space, str(path / name)) for name in numbers}
         return ClassFolders(path, "class folders named by class index", labels)
+    if place.benchmark.is_own and len(folders) == 1 and list_folder(path / folders[0]).folders:
+        return None  # it is around the copy
     if len(folders) > 1 and all(name.lower() in _SPLITS for name in folders):
         held_out = min(folders, key=lambda name: name.lower().startswith("train"))
         remedy = f"Give one of them: --data {path / held_out}"

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from harness.errors import ExitCode, HarnessError, MissingInputError, UsageError, unknown_name
-from harness.labels.outputs import check_label2id, names_by_output
+from harness.labels.outputs import SEVERAL, check_label2id, names_by_output
 from harness.models.preprocessing import from_hub_processor, from_timm
 from harness.models.specs import BuiltModel, Checkpoint, CheckpointFiles, ModelSpec
 from harness.models.tensors import damaged, explaining, load_strictly, read_config, read_tensors
@@ -200,7 +200,5 @@ def _build_transformers(found: CheckpointFiles, config: dict[str, Any]) -> Built
         names, note = names_by_output(id2label, outputs)
         check_label2id(id2label, config.get("label2id") or {})
     several = core.config.problem_type == "multi_label_classification"
-    remark = (
-        "; trained to find several classes in an image (problem_type), of which the best one is read" if several else ""
-    )
+    remark = SEVERAL if several else ""
     return BuiltModel(core, "transformers", type(core).__name__, outputs, preprocessing, names, note, remark)
