@@ -2,8 +2,7 @@
 
 import sys
 
-from harness.crash import INTERRUPTED, interrupt_at_once, told, was_interrupted
-from harness.errors import ExitCode
+from harness.crash import ended, interrupt_at_once
 
 
 def main() -> None:
@@ -14,8 +13,9 @@ def main() -> None:
 
         run()
     except Exception as error:  # noqa: BLE001 - the last net
-        sys.stderr.write(f"{INTERRUPTED if was_interrupted() else told(error)}\n")
-        raise SystemExit(int(ExitCode.INTERRUPTED if was_interrupted() else ExitCode.FAILED)) from None
+        said, code = ended(error)
+        sys.stderr.write(f"{said}\n")
+        raise SystemExit(code) from None
 
 
 if __name__ == "__main__":

@@ -36,13 +36,20 @@ def without_tokens(text: str) -> str:
     return _IN_ADDRESS.sub("<token>", without_credentials(text))
 
 
-def was_interrupted() -> bool:
-    """Whether Ctrl-C was pressed: what then fails, fails of that, as an import that was cut short does."""
-    return _is_interrupted
+def ended(error: Exception) -> tuple[str, int]:
+    """What is said of an error that nobody foresaw, and the exit code; its traceback goes to a file.
 
-
-def told(error: BaseException) -> str:
-    """What is said of an error that nobody foresaw, whose traceback goes to a file."""
+    After Ctrl-C what fails, fails of that, as an import that was cut short does. What the system refuses needs no report: a name
+    that is too long, a folder in place of a file.
+    """
+    if _is_interrupted:
+        return INTERRUPTED, ExitCode.INTERRUPTED
+    if isinstance(error, OSError) and error.filename is not None and error.strerror:
+        remedy = "Check the path, its permissions and the disk."
+        return (
+            f"harness: {HarnessError(f'{str(error.filename)[:300]}: {error.strerror}.', remedy=remedy)}",
+            ExitCode.FAILED,
+        )
     now = datetime.now(UTC)
     report = without_tokens(
         f"harness {_version()}, Python {platform.python_version()}, {platform.platform()}\n{now.isoformat()}\n"
@@ -57,7 +64,7 @@ def told(error: BaseException) -> str:
             break
     first = next(iter(str(error).strip().splitlines()), "")[:200]
     line = f"harness: {type(error).__name__}{f': {first}' if first else ''}. This is a fault of harness itself. {kept}."
-    return without_tokens(writable(line))
+    return without_tokens(writable(line)), ExitCode.FAILED
 
 
 def _version() -> str:

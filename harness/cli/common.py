@@ -9,14 +9,12 @@ from collections.abc import Callable
 from functools import wraps
 from typing import Annotated, ParamSpec
 
-import click
 import typer
 from typer.core import TyperCommand
 
 import harness
 from harness import crash
 from harness.errors import ExitCode, HarnessError, writable
-from harness.parsing.files import shown
 
 app = typer.Typer(
     name="harness",
@@ -72,23 +70,11 @@ def verb(name: str | None = None) -> Callable[[Callable[_Options, ExitCode | Non
             except KeyboardInterrupt:
                 code = ExitCode.INTERRUPTED
                 say(crash.INTERRUPTED)
-            except (click.ClickException, click.exceptions.Exit, click.Abort, BrokenPipeError):
-                raise  # the application's own affair
-            except Exception as error:  # noqa: BLE001 - the last net
-                code = ExitCode.INTERRUPTED if crash.was_interrupted() else ExitCode.FAILED
-                say(crash.INTERRUPTED if crash.was_interrupted() else _failed(error))
             raise typer.Exit(int(code))
 
         return run
 
     return add
-
-
-def _failed(error: Exception) -> str:
-    """What nobody foresaw. Of these, what the system refuses needs no report: a name that is too long, a folder in place of a file."""
-    if isinstance(error, OSError) and error.filename is not None and error.strerror:
-        return f"harness: {shown(error.filename)}: {error.strerror}.\n  → Check the path, its permissions and the disk."
-    return crash.told(error)
 
 
 def say(message: str) -> None:
