@@ -64,7 +64,6 @@ VERBS: dict[str, tuple[str, ...]] = {
     "verify": ("verify", "out/card.md", "--format", "json"),
     "compare": ("compare", MODEL, "other", "--disagreements", "differ.parquet", "--format", "json", "--output", "compared.json"),
     "check": ("check", "out/evidence.json", "--baseline", "out/evidence.json", "--max-drop", "*.top1=1"),
-    "costs": ("costs", "--output", "costs"),
     "corrupt": ("corrupt", "-b", "foolbox-imagenet-20", "--corruption", "fog", "--limit", "8", "--output", "c", "--offline"),
     "report": ("report", "--output", "report.html"),
     "view": ("view", "--no-browser"),
