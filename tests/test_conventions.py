@@ -80,6 +80,11 @@ def test_what_differs_is_answered_with_what_to_type(
     assert "Traceback" not in done.output
 
 
+def test_a_verb_without_suites_names_its_own_options() -> None:
+    said = run("export", "x", "--format", "eval-results", "--dataset", "org/x").output
+    assert "--suite" not in said
+
+
 class TestConfig:
     FILE = "model: efficientnet-lite0\nsuite: twenty.yaml\nlimit: 0.5\nprobe: false\noffline: true\ndata: {imagenet-val: here}\n"
 

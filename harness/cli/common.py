@@ -45,7 +45,7 @@ class _Command(TyperCommand):
     def parse_args(self, ctx: typer.Context, args: list[str]) -> list[str]:  # type: ignore[override]
         own = {name for parameter in self.params for name in parameter.opts}
         for name in (arg.partition("=")[0] for arg in args):
-            if name in _ELSEWHERE and name not in own:
+            if name in _ELSEWHERE and name not in own and "--suite" in own:
                 raise typer.BadParameter(f"There is no {name} here. Give {_ELSEWHERE[name]}.", ctx)
         return super().parse_args(ctx, args)
 

@@ -157,6 +157,13 @@ class TestEvalResults:
         with pytest.raises(HarnessError, match="measured on all of its images"):
             export(made, "eval-results", tmp_path, task=[f"{V2}=org/v2:v2"])
 
+    def test_predictions_from_elsewhere_are_none_either(self, full: Ledger, tmp_path: Path) -> None:
+        top1 = full.measured("imagenet-val.top1")
+        assert top1 is not None
+        theirs = Ledger(model=full.model, evidence=[top1.model_copy(update={"protocol": {"imported": "a file"}})])
+        with pytest.raises(HarnessError, match="that harness itself measured"):
+            export(theirs, "eval-results", tmp_path, task=["imagenet-val=org/imagenet:val"])
+
 
 @pytest.mark.parametrize("name", [name for name in FORMATS if name != "eval-results"])
 def test_a_ledger_without_what_a_format_needs(home: Path, tmp_path: Path, name: str) -> None:
