@@ -7,7 +7,7 @@ the images' bytes, decoder, precision, corruption.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache, reduce
 from typing import Any
 
@@ -21,7 +21,7 @@ from harness.evaluation.reader import StoredCondition, StoredModel, StoredPredic
 from harness.evidence import split_prefix
 from harness.metrics.accuracy import is_correct
 from harness.metrics.adversarial import AttackedImage
-from harness.metrics.types import BoolArray, IntArray
+from harness.metrics.types import TOP, BoolArray, IntArray
 from harness.settings import Settings
 from harness.store.images import ImageStore
 
@@ -44,6 +44,8 @@ class ComparedSet:
     """By model, int32 (n,): the best class."""
     correct: Mapping[str, BoolArray]
     """By model, bool (n,)."""
+    in_five: Mapping[str, BoolArray] = field(default_factory=dict)
+    """By model, whether the right class is among the five best, bool (n,); of those that five were stored of."""
 
     @property
     def where(self) -> str:
@@ -154,11 +156,11 @@ def _different_protocols(prefix: str, stored: Mapping[str, StoredCondition]) -> 
 def protocol_differences(protocols: Mapping[str, Mapping[str, Any]]) -> list[str]:
     """What differs between protocols, by the models' names, in words."""
     told = []
-    for field in _PROTOCOL:
-        values = {name: _same_for_all_cells(protocol.get(field)) for name, protocol in protocols.items()}
+    for entry in _PROTOCOL:
+        values = {name: _same_for_all_cells(protocol.get(entry)) for name, protocol in protocols.items()}
         if len({repr(value) for value in values.values()}) > 1:
             each = ", ".join(f"{_told(value)} for {name}" for name, value in values.items())
-            told.append(f"{field} is {each}")
+            told.append(f"{entry} is {each}")
     return told
 
 
@@ -198,7 +200,7 @@ def _join(
         words = f"{len(common):,} of the benchmark's {benchmark.size:,} samples, so this is not its published score."
         notes.append((where, words))
     label, digests = np.full(len(common), -1, dtype=np.int32), np.full(len(common), "", dtype=object)
-    answers, correct = {}, {}
+    answers, correct, in_five = {}, {}, {}
     other_bytes = np.zeros(len(common), dtype=bool)
     for name, kept in read.items():
         rows = indexes[name].get_indexer(common)
@@ -216,12 +218,15 @@ def _join(
         digests = np.where(found != "", found, digests)
         answers[name] = predictions.top5[:, 0]
         correct[name] = is_correct(predictions)
+        if (predictions.top5[:, -1] >= 0).all():
+            in_five[name] = is_correct(predictions, TOP)
     differences: list[Remark] = []
     if other_bytes.any():
         words = f"{int(other_bytes.sum()):,} of {len(common):,} images have other bytes for one model than for another"
         differences.append((where, f"{words}, first {common[other_bytes][0]} (another copy of the data set)."))
     ids = common.to_numpy(dtype=object)
-    return ComparedSet(benchmark, stored.condition, ids, label, answers, correct), notes, differences
+    found_set = ComparedSet(benchmark, stored.condition, ids, label, answers, correct, in_five)
+    return found_set, notes, differences
 
 
 def against_real(sets: Sequence[ComparedSet], wanted: set[str] | None) -> Iterator[ComparedSet]:

@@ -23,7 +23,7 @@ from scipy import stats
 
 from harness.errors import ExitCode, MissingInputError, UsageError, nearest
 from harness.evaluation.common_samples import ComparedSet, common_ids, protocol_differences
-from harness.evaluation.comparing import Compared, Comparison, compare
+from harness.evaluation.comparing import Compared, compare
 from harness.evaluation.reader import StoredModel, stored_model
 from harness.evaluation.slice_requests import Request
 from harness.evaluation.suites import SliceOptions
@@ -31,7 +31,7 @@ from harness.evidence import Evidence, EvidenceKey, Ledger
 from harness.metrics.intervals import LEVEL, Z, newcombe
 from harness.metrics.multiplicity import clopper_pearson, holm
 from harness.metrics.noninferiority import deciding_n, paired_score, share_p_values, unpaired_score
-from harness.metrics.paired import PairedCounts
+from harness.metrics.paired import PairedCounts, paired_counts, paired_interval
 from harness.metrics.registry import metrics
 from harness.metrics.sampling import mce_weights
 from harness.metrics.types import FloatArray
@@ -243,8 +243,9 @@ def _with_metric(pattern: str) -> str:
 
 
 def _title(model: StoredModel) -> str:
-    weights = next((item.fingerprints.weights for item in model.ledger if item.fingerprints.weights), None)
-    return f"{model.ledger.model.get('name', model.name)}{f' (weights {weights[:12]})' if weights else ''}"
+    weights = next((item.fingerprints.weights for item in model.ledger if item.fingerprints.weights), "")
+    known = f" (weights {weights[:12]})" if weights and not weights.startswith("imported-") else ""
+    return f"{model.ledger.model.get('name', model.name)}{known}"
 
 
 # --- comparing ---
@@ -289,15 +290,16 @@ def _row(key: str, limit: float, new: Ledger, baseline: Ledger, compared: Compar
         return _Tested(replace(row, reason="the new model has no such evidence"))
     sign = 1 if spec.higher_is_better else -1
     row = replace(row, new=ours.number, baseline=theirs.number, n=min(filter(None, (ours.n, theirs.n)), default=None))
-    pair = _pair(name, compared)
-    words = _differences(name, ours, theirs, compared if pair else None)
+    counts = _counts(name, compared)
+    words = _differences(name, ours, theirs, compared if counts else None)
     if words and not policy.allow_different_protocols:
         return _Tested(replace(row, reason=f"different protocols: {'; '.join(words)}"))
     row = replace(row, reason="; ".join(words) or None)
-    if pair is not None:
-        counts = PairedCounts(*(np.array([c]) for c in (pair.both, pair.only_first, pair.only_other, pair.neither)))
-        row = replace(row, paired=True, new=pair.first_accuracy, baseline=pair.other_accuracy, n=pair.n)
-        row = replace(row, worse=-pair.difference, low=-pair.high, high=-pair.low)
+    if counts is not None:
+        n, right = int(counts.n[0]), [int((counts.both + only)[0]) for only in (counts.only_first, counts.only_other)]
+        low, high = (float(bound[0]) for bound in paired_interval(counts))
+        row = replace(row, paired=True, new=100 * right[0] / n, baseline=100 * right[1] / n, n=n)
+        row = replace(row, worse=-float(counts.difference[0]), low=-high, high=-low)
         return _scored(row, float(paired_score(counts, limit / 100)[0]))
     if (per_image := _mce_by_image(name, compared)) is not None:
         n, worse = len(per_image), float(per_image.mean())
@@ -316,11 +318,16 @@ def _row(key: str, limit: float, new: Ledger, baseline: Ledger, compared: Compar
     )
 
 
-def _pair(name: EvidenceKey, compared: Compared | None) -> Comparison | None:
-    """The paired comparison that a key's value can be replaced by."""
-    if compared is None or name.metric != "top1" or name.variant is not None:
+def _counts(name: EvidenceKey, compared: Compared | None) -> PairedCounts | None:
+    """The outcomes of both models on the same samples, where a key's value is a share of them."""
+    if compared is None or name.variant is not None:
         return None
-    return next((c for c in compared.comparisons if c.where == name.where), None)
+    if name.metric == "top5":
+        five = next((s.in_five for s in compared.sets if s.where == name.where), {})
+        return paired_counts(five[NEW], five[BASELINE]) if len(five) == 2 else None
+    found = next((c for c in compared.comparisons if c.where == name.where and name.metric == "top1"), None)
+    cells = (found.both, found.only_first, found.only_other, found.neither) if found is not None else ()
+    return PairedCounts(*(np.array([count]) for count in cells)) if cells else None
 
 
 def _mce_by_image(name: EvidenceKey, compared: Compared | None) -> FloatArray | None:

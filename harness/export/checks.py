@@ -42,7 +42,7 @@ def remark(row: Checked) -> str | None:
         )
         words.append(f"{more}, if what was seen is what is true")
     if row.verdict is not Verdict.MISSING and not row.paired:
-        words.append("not paired, from the two ledgers' intervals, for lack of stored predictions of both")
+        words.append("not paired, from the two ledgers' intervals")
     return f"{row.key}: {'; '.join(words)}." if words else None
 
 

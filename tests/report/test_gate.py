@@ -21,6 +21,7 @@ from harness.errors import ExitCode, HarnessError
 from harness.evaluation.gate import Check, Verdict
 from harness.evaluation.reader import read_predictions, stored_model
 from harness.metrics.corruption import CorruptionErrors
+from harness.metrics.paired import paired_counts, paired_interval
 from harness.metrics.sampling import mce_weights
 from tests.report.conftest import V2, Right, Store
 
@@ -179,7 +180,21 @@ def test_many_limits_are_corrected_together(pair: Store) -> None:
     alone = checked("doubtful", 1.8).checked[0]
     many = harness.check(model="doubtful", baseline="before", max_drop={TOP1: 1.8, f"{V2}.top5": 1.8})
     assert alone.p_pass is not None
-    assert many.checked[0].p_pass == 2 * alone.p_pass  # top5 is not paired, so its p is the larger one
+    assert many.checked[0].p_pass == 2 * alone.p_pass  # top5's p is the larger one
+
+
+def test_top5_is_paired_as_top1_is(pair: Store) -> None:
+    """The counts of both models' outcomes, from their predictions."""
+    right = []
+    for name in ("doubtful", "before"):
+        stored = stored_model(name, pair.home).conditions[V2]
+        read = read_predictions(stored, pair.settings, pytest.fail).predictions  # sorted by sample id
+        right.append((read.top5 == read.label[:, None]).any(axis=1))
+    (row,) = harness.check(model="doubtful", baseline="before", max_drop={f"{V2}.top5": 1.8}).checked
+    assert row.paired
+    assert row.worse == pytest.approx(100 * (right[1].mean() - right[0].mean()))
+    expected = paired_interval(paired_counts(*right))
+    assert (row.low, row.high) == (pytest.approx(-expected[1][0]), pytest.approx(-expected[0][0]))
 
 
 def test_the_three_formats_say_the_same(pair: Store, tmp_path: Path) -> None:
