@@ -433,7 +433,8 @@ class Narrative:
 
     def _attacks(self) -> Iterator[str]:
         """The smallest perturbation that leaves at most half of the answers right, else the largest that was tried."""
-        under = (item for item in self._numbers if item.name.metric == "robust-accuracy" and not item.name.variant)
+        measured = (item for item in self.ledger if item.class_ is EvidenceClass.MEASURED)  # few images tell enough
+        under = (item for item in measured if item.name.metric == "robust-accuracy" and not item.name.variant)
         found = sorted(under, key=lambda item: (item.name.condition or "").startswith("l2"))
         if found:
             item = next((item for item in found if item.number <= 50), found[-1])
@@ -468,7 +469,9 @@ class Narrative:
                 if self.headline
                 else "and none is published for this checkpoint"
             )
-            yield f"No accuracy was measured for this card{':' if self.headline else ','} {above}."
+            few = any(i.name.metric == "top1" and i.class_ is EvidenceClass.MEASURED for i in self.ledger)
+            where = f" on {ENOUGH} images or more" if few else ""
+            yield f"No accuracy was measured for this card{where}{':' if self.headline else ','} {above}."
             return
         pending = [i.name.benchmark for i in self.ledger if i.class_ is EvidenceClass.PENDING and i.name.is_whole]
         missing = [

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt
+from pydantic import BaseModel, ConfigDict, Field, PositiveInt
 
 NORMS = {"linf": ("L∞", " of 255"), "l2": ("L2", "")}
 """Title of each norm, and the unit of its sizes: of pixels in [0, 255] or in [0, 1]."""
+
+
+Size = Annotated[float, Field(gt=0, le=255)]
 
 
 class AttackOptions(BaseModel):
@@ -18,7 +21,7 @@ class AttackOptions(BaseModel):
     images: PositiveInt = 500
     """Where `--attack-images` doesn't say."""
     epsilons: Annotated[
-        dict[Literal["linf", "l2"], Annotated[tuple[PositiveFloat, ...], Field(min_length=1)]], Field(min_length=1)
+        dict[Literal["linf", "l2"], Annotated[tuple[Size, ...], Field(min_length=1)]], Field(min_length=1)
     ]
     """Perturbation sizes at which accuracy is reported, by norm: L∞ in 255ths of the pixels' range, L2 for pixels in [0, 1]."""
     attacks: Annotated[tuple[Literal["apgd-ce", "apgd-t", "pgd"], ...], Field(min_length=1)] = (
@@ -35,16 +38,19 @@ class AttackOptions(BaseModel):
     """Random starts of each attack."""
     minimum_norm_steps: PositiveInt = 30
     """Of FMN, which looks for the smallest perturbation."""
-    checked_images: PositiveInt = 5
+    checked_images: PositiveInt = 10
     """The first ones, on which more is tried, to tell robustness from masked gradients."""
     seed: Annotated[int, Field(ge=0)] = 0
 
     def sizes(self, norm: str) -> tuple[float, ...]:
         """The perturbation sizes of a norm, ascending."""
-        return tuple(sorted(self.epsilons[norm])) if norm in self.epsilons else ()
+        return tuple(sorted({*self.epsilons[norm]})) if norm in self.epsilons else ()
 
     def describe(self) -> str:
         """The attacks in words."""
-        each = ", ".join({"apgd-t": f"apgd-t on {self.targets} classes"}.get(name, name) for name in self.attacks)
-        again = "" if self.restarts == 1 else f" from {self.restarts} starts"
-        return f"fmn of {self.minimum_norm_steps} steps; {each} of {self.steps} steps{again}; seed {self.seed}"
+        titles = {"apgd-ce": "APGD-CE", "apgd-t": f"APGD-DLR towards {self.targets} classes", "pgd": "PGD"}
+        starts = f"{self.restarts} random start" + "s" * (self.restarts > 1)
+        return (
+            f"FMN of {self.minimum_norm_steps} steps, then {', '.join(titles[name] for name in self.attacks)} of {self.steps} "
+            f"steps from {starts}, seed {self.seed}"
+        )

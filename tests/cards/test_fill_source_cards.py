@@ -16,7 +16,7 @@ REGNET_CLASSES = {
     45: "documented", 50: "undisclosed", 64: "derived", 78: "derived", 95: "undisclosed", 107: "pending",
     111: "undisclosed", 128: "derived", 131: "undisclosed", 139: "documented", 147: "documented", 159: "documented",
     167: "documented", 177: "documented", 180: "derived", 185: "documented", 199: "documented", 206: "undisclosed",
-    211: "pending", 236: "undisclosed", 252: "documented", 262: "documented", 278: "undisclosed", 286: "documented",
+    211: "pending", 236: "undisclosed", 252: "documented", 262: "documented", 278: "pending", 286: "documented",
     291: "documented", 294: "documented", 295: "undisclosed", 298: "estimated", 306: "documented", 317: "documented",
 }  # fmt: skip
 CONVNEXT_CLASSES = {
@@ -25,7 +25,7 @@ CONVNEXT_CLASSES = {
     161: "not-applicable", 175: "documented", 176: "documented", 178: "documented", 186: "pending",
     188: "undisclosed", 190: "derived", 215: "pending", 226: "pending", 236: "pending", 243: "documented",
     244: "documented", 245: "documented", 250: "undisclosed", 273: "pending", 286: "pending", 288: "documented",
-    300: "undisclosed", 304: "undisclosed", 310: "documented", 318: "undisclosed", 319: "undisclosed",
+    300: "pending", 304: "pending", 310: "documented", 318: "undisclosed", 319: "undisclosed",
     322: "undisclosed", 339: "documented", 356: "documented",
 }  # fmt: skip
 CLASSES = {"regnet-y-040": REGNET_CLASSES, "convnext-base-224-22k": CONVNEXT_CLASSES}
@@ -37,6 +37,7 @@ ANSWERS = {
         167: "Nesterov momentum 0.9", 177: "17.5 hours", 180: "82.8 MB", 199: "79.36 %", 206: "67.65 %",
         252: "3.97 billion multiply-adds", 286: "Tesla V100 GPUs with 16 GB", 291: "PyTorch 1.6", 294: "16.8 hours",
         298: "1.2 to 50 kg CO2e", 306: "wa = 31.41", 128: "3.97 billion", 35: "zuppif", 18: "20,646,656",
+        278: "harness run --suite examination",
     },
     "convnext-base-224-22k": {
         26: "109,953,489", 45: "MIT", 53: "akhaliq/convnext", 76: "in22k.py", 131: "87.0 % (XL)", 134: "box AP 54.0",

@@ -281,7 +281,8 @@ def test_a_finding_on_few_images_or_within_its_interval_is_none() -> None:
         for key, value in (("imagenet-val.top1", 90.0), ("imagenet-val.mean-confidence", 70.0))
     ]
     assert not any("weakest" in text or "sure of itself" in text for text in limits(tiny, *within))
-    assert limits(*few) == ["No accuracy was measured for this card, and none is published for this checkpoint."]
+    said = "No accuracy was measured for this card on 100 images or more, and none is published for this checkpoint."
+    assert limits(*few) == [said]
 
 
 # --- the code to get started ---

@@ -27,7 +27,7 @@ title: Attacked
 description: Attacks on small images.
 benchmarks: [{{name: insects, path: {folder}}}]
 metrics: [accuracy, adversarial]
-attacks: {{epsilons: {{linf: [1, 3, 9]}}, steps: 8, minimum_norm_steps: 8, checked_images: 1}}
+attacks: {{epsilons: {{linf: [1, 3, 9, 3]}}, steps: 8, minimum_norm_steps: 8, checked_images: 1}}
 """
 
 
@@ -65,7 +65,9 @@ def test_evidence_says_what_was_done(home: Path, linear: nn.Module, suite: Path)
     assert robust.interval is not None
     assert robust.interval.kind == "wilson"
     protocol = robust.protocol or {}
-    assert protocol["attack"] == "fmn of 8 steps; apgd-ce, apgd-t on 3 classes, pgd of 8 steps; seed 0"
+    assert protocol["attack"] == (
+        "FMN of 8 steps, then APGD-CE, APGD-DLR towards 3 classes, PGD of 8 steps from 1 random start, seed 0"
+    )
     assert (protocol["norm"], protocol["epsilon"], protocol["bound"]) == ("L∞", "3 of 255", "upper")
     assert "upper bound" in str(robust.reason)
     assert "--attack-images 8" in str(robust.command)
@@ -89,7 +91,7 @@ def test_the_card_has_a_sentence_a_table_and_the_curve(home: Path, linear: nn.Mo
     first = in_ledger(done.ledger, "insects/linf/1.robust-accuracy")
     assert "which attacks make from its own gradients, leave at most" in card.partition("## Training")[0]
     assert f"| L∞, 1 of 255 | {show_value(first)} ({show_interval(first)}) |" in card
-    assert "an upper bound on\nrobust accuracy" in card
+    assert "an upper bound on\nrobust accuracy: an attack that fails" in card
     assert "no sign that gradients are masked" in card.lower()
     assert "(figures/insects-attacks.svg)" in card
 
@@ -188,8 +190,9 @@ def test_what_can_t_be_attacked_is_pending_and_says_why(
 @pytest.mark.parametrize(
     ("old", "new", "said"),
     [
-        ("linf: [1, 3, 9]", "linf: [0, 1]", "greater than 0"),
-        ("linf: [1, 3, 9]", "l1: [1]", "'linf' or 'l2'"),
+        ("linf: [1, 3, 9, 3]", "linf: [0, 1]", "greater than 0"),
+        ("linf: [1, 3, 9, 3]", "linf: [256]", "less than or equal to 255"),
+        ("linf: [1, 3, 9, 3]", "l1: [1]", "'linf' or 'l2'"),
         ("steps: 8, min", "steps: 8, attacks: [cw], min", "'apgd-ce', 'apgd-t' or 'pgd'"),
         ("steps: 8,", "step: 8,", "Did you mean steps?"),
         ("metrics: [accuracy, adversarial]", "metrics: [accuracy]", "belong together"),
