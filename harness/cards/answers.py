@@ -17,10 +17,11 @@ from typing import Literal
 from jinja2 import FileSystemLoader, StrictUndefined
 from jinja2.sandbox import SandboxedEnvironment
 
-from harness.cards.asked import Asked, unread_words
+from harness.cards.asked import Asked
 from harness.cards.knowledge import Knowledge
 from harness.cards.markdown import capital, compact_number, enumerate_words
-from harness.cards.questions import ENTRY, Place, asks_error, entry_asked, search
+from harness.cards.parts import part_of
+from harness.cards.questions import Place, asks_error, search
 from harness.cards.references import References
 from harness.cards.subjects import Subjects
 from harness.cards.views import View, marks
@@ -147,8 +148,6 @@ class Writer:
         """
         if question.parts:
             return self._answer_parts(question, form, place)
-        if place.column is not None and unread_words((*place.row, place.column), self._read_by(question)):
-            return None
         known = self.knowledge
         asked = Asked.read(place.own, place.around, known.own_names, known.sources)
         metrics = self._metrics(question, asked, place)
@@ -201,6 +200,7 @@ class Writer:
                 main=main,
                 brief=functools.partial(self._brief, question, place),
                 is_tight=place.is_tight,
+                part=part_of(question, place, main) if main else None,
                 is_part=is_part,
                 is_repeated=(question.id, place.section) in self.asked,
                 answer_class=class_.value,
@@ -244,18 +244,13 @@ class Writer:
 
     def _brief(self, question: Property, place: Place, view: View) -> str:
         """A value in as few words as its place needs: of a list the entry that it asks for, no unit that stands there."""
+        if part := part_of(question, place, view):
+            return part
         value, words = view.value, " ".join((*place.own, place.sentence))
-        if isinstance(value, dict) and f"{question.list}" in value:
-            value = value[f"{question.list}"]
-        if isinstance(value, dict) and (question.total or question.count):
-            value = next(part for part in value.values() if isinstance(part, list) and sum(part) < 1000)
-        if isinstance(value, list) and (question.total or question.count):
-            return str(sum(value) if question.total else len(value))
+        if isinstance(value, dict) and question.list in value:
+            value = value[question.list]
         if isinstance(value, list):
-            at = entry_asked(words) if question.list and len(value) > 1 else None
             shown = [f"{part:,}" if isinstance(part, int) else str(part) for part in value]
-            if at is not None and -len(shown) <= at < len(shown):
-                return shown[at]
             return enumerate_words(shown) if isinstance(value[0], str) else ", ".join(shown)
         unit = view.evidence.unit or ""
         if not view.evidence.is_number:
@@ -267,17 +262,28 @@ class Writer:
             return f"{value / 1e6:,.1f}" + ("" if re.search(r"\bMB\b|megabytes", words) else " MB")
         if scale := re.search(r"\(([MG])\)|\[\?\] ([MG]|million|billion)\b", words):
             return f"{value / (1e6 if (scale[1] or scale[2]) in ('M', 'million') else 1e9):.3g}"
-        if question.id in _SPEEDS or view.fact is None or unit == "%":
+        if question.id in _SPEEDS and place.column is None and view.fact and "device" in self.knowledge.asked.values:
+            text = f"{view.number} {unit}"  # the sentence says on what
+        elif question.id in _SPEEDS or view.fact is None or unit == "%":
             text = view.text
         elif question.is_measurable or re.match("[a-z]{3}", view.text):
             text = f"{view.number} {unit}".rstrip()
         else:
             text = view.fact.says or f"{view.number} {unit}".rstrip()
             text = re.sub(r" ?\([^()\[\]]*\)(?!\()", "", text.partition("; ")[0].partition(". ")[0])
+            bare = re.sub(r"\d+ × \d+(?![⁻\d])", "", text)
+            if not re.search(r"\d", bare) and re.search(
+                r"(?i)\b(?:ratio|fraction|factor|share|strength|rate)\b", words
+            ):
+                text = view.number
         counted = re.match(r"([\d.,]*\d) ([A-Za-z]+)", text)
-        stem = counted[2].removesuffix("s") if counted else ""
-        said = place.sentence if question.id in _SPEEDS else words
-        return counted[1] if counted and re.search(rf"\b{stem}", said, re.IGNORECASE) else text
+        said = place.sentence.partition("[?]")[2][:30] if question.id in _SPEEDS else words
+        unit = rf"{counted[2].removesuffix('s')}s?" if counted else ""
+        return counted[1] if counted and re.search(rf"\b{unit}(?:\b|[a-z]{{3}})", said, re.IGNORECASE) else text
+
+    def knows_why_not(self, question: Property) -> bool:
+        """Whether evidence says why a question has no answer."""
+        return any(map(self.knowledge.absent, question.absent)) and not any(map(self.knowledge.find, question.evidence))
 
     @property
     def looked(self) -> str:
@@ -290,12 +296,14 @@ class Writer:
         more = " or its sources" if self.knowledge.facts.facts else " or the model's files"
         return "the card" + (more if len(self.knowledge.looked_in) > 1 else "")
 
-    def unknown(self, questions: Sequence[Property], form: Form, *, in_cell: bool = False) -> Answer:
-        """That nothing is known, in the words of what is asked, and where was looked."""
+    def unknown(
+        self, questions: Sequence[Property], form: Form, *, in_cell: bool = False, is_sure: bool = True
+    ) -> Answer:
+        """That nothing is known, in the words of what is asked if that is sure, and where was looked."""
         counted = ("compute.parameters", "compute.checkpoint-bytes")  # stated by the files, never measured
         is_measurable = questions and questions[0].is_measurable and not {*questions[0].evidence}.intersection(counted)
         # Whether a source states what isn't understood, or states it of something else, nobody has looked.
-        is_known = not questions or any(self._candidates(question, ()) for question in questions)
+        is_known = not questions or not is_sure or any(self._candidates(question, ()) for question in questions)
         state = "found" if is_known else "stated"
         verb = "measured" if is_measurable else state
         short = f"not {verb}" if in_cell else f"not {state}{self.looked}"
@@ -320,15 +328,6 @@ class Writer:
         known = replace(self.knowledge, asked=Asked())
         keys = (*question.evidence, *metrics, *question.metrics)
         return [view for key in keys for view in (known.find(key), *known.all_published(key, own=True)) if view]
-
-    def _read_by(self, question: Property) -> list[str]:
-        """Expressions of the words of a cell's heads that its question, or nothing at all, hangs on."""
-        own = [re.escape(name) for name in self.knowledge.own_names]
-        asked = [pattern for pattern in (question.topic, question.label) if pattern]
-        asked += [p.pattern for p in (*question.asked_patterns, question.labels_pattern) if p]
-        asked += [ENTRY.pattern] if question.list else []
-        asked += [rf"\b{word}" for word in (question.cues or "").split() if word.isalpha() and len(word) > 2]
-        return [*own, *asked, *self.knowledge.known_words, *(rf"\b{word}\b" for word in self.table.plain_words)]
 
     def _metrics(self, question: Property, asked: Asked, place: Place) -> tuple[str, ...]:
         """The metrics that a question is about: of the data sets asked, else of those that its section speaks of, else all."""

@@ -172,18 +172,6 @@ class Asked:
         return all(map(self._is_measurable, self.values))
 
 
-def unread_words(texts: Sequence[str], known: Sequence[str]) -> list[str]:
-    """Words of a cell's heads that no facet and none of the `known` expressions accounts for."""
-    left = []
-    for text in texts:
-        spans = [match.span() for facet in facets().values() for _, _, match in facet.read(text)]
-        spans += [match.span() for pattern in known for match in re.finditer(pattern, text, re.IGNORECASE)]
-        for word in re.finditer(r"[^\W\d_][\w-]+", text):
-            if not any(start < word.end() and word.start() < end for start, end in spans):
-                left.append(word.group())
-    return left
-
-
 def _told(view: View, facet: Facet) -> list[str]:
     """The parts of a piece of evidence that say something of a facet."""
     protocol, fact, name = view.evidence.protocol or {}, view.fact, view.name

@@ -150,9 +150,13 @@ class Moves:
         return edit.end + max(0, place - self._starts[index] - len(edit.new))
 
 
+NEEDED = "more information needed"
+"""A marker's words without its brackets."""
+
+
 def without_markers(text: str) -> str:
     """Text in which a marker's words stay without its brackets, so that nothing takes it for a marker again."""
-    return _MARKER.sub("more information needed", text)
+    return _MARKER.sub(NEEDED, text)
 
 
 def decode(data: bytes) -> str:

@@ -48,18 +48,23 @@ from harness.cards.knowledge import knowledge_of
 from harness.cards.markdown import MARK
 from harness.cards.metadata import card_metadata, complete_metadata, fill_metadata, metadata_remarks
 from harness.cards.named_fields import field_answer
+from harness.cards.parts import missing_entry
 from harness.cards.passages import html_rows, plain_html
 from harness.cards.questions import Place, find_questions
 from harness.cards.record import CardRecord, fill_name, ledger_digest, read_comment, record_edit
 from harness.cards.references import References
+from harness.cards.retrieval import asks_something
 from harness.cards.sentences import Span, sentences
 from harness.cards.slots import Slot, answer_edit, slot_of, unrecognised
-from harness.cards.vocabulary import Property
+from harness.cards.views import marks
+from harness.cards.vocabulary import Property, Vocabulary
 from harness.evidence import EvidenceClass, Ledger
 from harness.parsing.json import parse_json
 
 _PARTING = re.compile(r"[,;:.·]|\b(?:and|or|with|by|then|while|according)\b", re.IGNORECASE)
 """Where the words between two markers of a sentence turn from the first to the second."""
+_LEADING = re.compile(r"(?<=\w)\s+(?:to|for|at|of|in|on|until|under)\s(?=.*\w)", re.IGNORECASE)
+"""A preposition behind what belongs to the marker before it: `[?] interpolation to a short side of [?]`."""
 _NAMES_MODEL = re.compile(
     r"(?:\bmodel(?:_id|_name)?\s*=\s*|from_pretrained\(|repo_id\s*=\s*|create_model\(\s*)[\"']\[\?\]$"
 )
@@ -71,6 +76,9 @@ _FAR = 2_000
 """Characters before a marker in which its label is looked for."""
 _QUESTION = 200
 """Characters before a sentence that are read for a question that it answers."""
+_QUESTION_BEFORE = re.compile(
+    r"(?:^|[.!?\n>])[ \t>*-]*([^\n:.!?]{2,200}\?)[*_]*\s*(?:(?:It|That|This|They|These|Those)\s+(?:is|was|are|were)\s+)?$"
+)
 _NEXT = 30
 """Characters after a marker that are read for what is counted."""
 _NO_NOUNS = frozenset(
@@ -257,13 +265,13 @@ def _listed(references: References) -> str:
     return "\n\n".join(["**References of the values filled in**", *parts]) if parts else ""
 
 
-def _heads(row: Sequence[str]) -> Iterator[str]:
-    """What heads a cell: the cells to its left, without values of other columns (`Stage 2 3`, `1k fine-tuning 30`)."""
-    for index, cell in enumerate(map(without_markers, row)):
-        is_value = index and re.search(r"(?:\d|%|\b(?:none|yes|no)|[–—-])\W*$", cell)
-        if re.search(r"[^\W\d_]", cell) and not (
-            is_value and not re.search("batch|resolution|size", cell, re.IGNORECASE)
-        ):
+def _heads(row: Sequence[str], titles: Sequence[str], table: Vocabulary) -> Iterator[str]:
+    """What heads a cell: the first of its row, and others to its left that are no values of what their columns ask."""
+    for index, (cell, title) in enumerate(itertools.zip_longest(row, titles[: len(row)], fillvalue="")):
+        is_value = index and (
+            not cell or re.search(r"(?:\d|%|\b(?:none|yes|no)|[–—-])\W*$", cell) or asks_something(title, table)
+        )
+        if re.search(r"[^\W\d_]", cell) and (not is_value or re.search("batch|resolution|size", cell, re.IGNORECASE)):
             yield cell
 
 
@@ -356,14 +364,25 @@ class _Filler:
 
     def _place(self, marker: Marker, sentence: Span) -> Place:
         block = marker.block
-        row, column = block.row, block.column if block.kind == "cell" else None
+        row: Sequence[str] = block.row
+        column = block.column if block.kind == "cell" else None
+        titles: Sequence[str] = ()
+        remarks: Sequence[str] = ()
+        if block.kind == "cell":
+            cells = self.document.row_of(block)
+            asking = {len(cell.row) for cell in cells if self._asks(cell)}
+            row = tuple("" if index in asking else told for index, told in enumerate(row))
+            named = {len(cell.row): cell.column or "" for cell in cells}
+            titles = [named.get(index, "") for index in range(len(row))]
+            remarks = [self.text[c.start : c.end] for c in cells if c.start > block.start and not self._asks(c)]
         words = self._words(marker, sentence)
+        told = words.partition("[?]")[2]
         label, is_own = (
             block.label,
             block.kind == "cell" or (block.label is not None and block.label in self._own_words(block)),
         )
         start = max(block.start, sentence[0] - _QUESTION)
-        asked = re.search(r"(?:^|[.!?\n>])[ \t>]*([^\n:.!?]{2,200}\?)[*_]*\s*$", self.text[start : marker.start])
+        asked = _QUESTION_BEFORE.search(self.text[start : marker.start])
         match = re.search(r"(?:^|\n)[ \t>]*([^\n:]{2,200}):[*_]*\s*$", self.text[sentence[0] : marker.start])
         match = match or re.search(
             r"(?:^|\n)[ \t>]*\*\*([^*\n]{2,60})\.\*\*\s*$", self.text[block.start : marker.start]
@@ -376,7 +395,7 @@ class _Filler:
             line = self.document.line_start(marker.line)
             words = self.text[max(line, block.start) : marker.start] + "[?]"
         elif block.kind == "html" and (cell := self._html_cell(marker)):
-            row, column = cell
+            row, column, titles, remarks = cell
         elif block.kind == "html":
             before = re.split(r"<[^>]*>", self.text[block.start : marker.start])
             label = next((part.strip(" :\r\n") for part in reversed(before) if part.strip()), None)
@@ -391,33 +410,47 @@ class _Filler:
             label_is_own=is_own,
             beside=tuple(beside),
             section=block.section,
-            whole=re.sub(r"\s+", " ", without_markers(self.text[slice(*sentence)])),
+            whole=re.sub(r"\s+", " ", without_markers(self.text[sentence[0] : marker.start]) + told),
+            line=re.sub(
+                r"\s+",
+                " ",
+                without_markers(self.text[sentence[0] : marker.start])
+                + "[?]"
+                + without_markers(self.text[marker.end : sentence[1]]),
+            ),
             section_text=self.section_texts.get(block.section, ""),
             parent=block.parent,
             in_code=block.kind in ("fence", "indented-code"),
-            row=tuple(_heads(row)),
+            row=tuple(_heads(row, titles, self.writer.table)),
+            remarks=tuple(remarks),
             column=column,
             around=(flat.replace("[?]", ""), block.caption, *reversed(headings)),
         )
 
-    def _html_cell(self, marker: Marker) -> tuple[tuple[str, ...], str] | None:
-        """For a marker in a cell of an HTML table: the cells to its left, and its column's head."""
+    def _html_cell(self, marker: Marker) -> tuple[list[str], str, list[str], list[str]] | None:
+        """For a marker in a cell of an HTML table: the cells to its left, its column's head, the heads of all columns, and the
+        cells to its right."""
         start = self.text.lower().rfind("<table", marker.block.start, marker.start)
         rows = list(html_rows(self.text, start, marker.block.end)) if start >= 0 else []
-        for cells in rows:
+        asking = [at for at, _ in self.document.asking if start <= at < marker.block.end]
+        plain = [
+            ["" if any(a <= at < b for at in asking) else plain_html(self.text[a:b]) for a, b, _ in r] for r in rows
+        ]
+        for cells, names in zip(rows, plain, strict=True):
             for index, (first, last, _) in enumerate(cells):
                 if first <= marker.start < last:
-                    names = [
-                        [
-                            "" if any(a <= at < b for at, _ in self.document.asking) else plain_html(self.text[a:b])
-                            for a, b, _ in row
-                        ]
-                        for row in (cells, rows[0])
+                    titles = plain[0] if names is not plain[0] and len(plain[0]) > index else []
+                    left = [
+                        f"{t} {x}" if x.isdigit() else x
+                        for t, x in itertools.zip_longest(titles, names[:index], fillvalue="")
                     ]
-                    return tuple(names[0][:index]), names[1][index] if index < len(names[1]) and cells != rows[
-                        0
-                    ] else ""
+                    return left[:index], titles[index] if titles else "", titles, names[index + 1 :]
         return None
+
+    def _asks(self, block: Block) -> bool:
+        """Whether a marker stands in a block."""
+        index = bisect.bisect_left(self.document.asking, (block.start, 0))
+        return index < len(self.document.asking) and self.document.asking[index][0] < block.end
 
     def _between(self, marker: Marker, start: int, end: int) -> Span:
         """Of a part of the text around a marker what is between the markers before and after it."""
@@ -462,9 +495,9 @@ class _Filler:
         start, end = sentence
         begin, stop = self._between(marker, start, end)
         before, after = self.text[begin : marker.start], self.text[marker.end : stop]
-        if begin > start and (parting := _PARTING.search(before)):
+        if begin > start and (parting := _PARTING.search(before) or _LEADING.search(before)):
             before = before[parting.start() :]
-        if stop < end and (parting := _PARTING.search(after)):
+        if stop < end and (parting := _PARTING.search(after) or _LEADING.search(after)):
             return f"{before}[?]{after[: parting.start()]}"
         leads = begin > start and not re.search(r"\w{4}", after) and re.search(r"\w{4}", before)
         if leads or (stop < end and re.search(r"\w{3}", before)):
@@ -479,26 +512,38 @@ class _Filler:
         known = self.writer.knowledge.known_words
         recognised = [find_questions(place, self.writer.table, known) for place in places]
         questions = [found.questions for found in recognised]
+        listed = [self._listed(place) for place in places]
         slots = [slot_of(self.document, marker, sentence) for marker in group]
         for index, (marker, place, found) in enumerate(zip(group, places, recognised, strict=True)):
             says_more = len(group) > 1 or self._says_more(place)
-            if found.is_hole and slots[index].kind == "sentence" and says_more:
+            is_open = len(group) == 1 and found.is_topic and self.writer.knows_why_not(found.questions[0])
+            is_hole = listed[index] or (found.is_hole and says_more and not is_open)
+            if is_hole and slots[index].kind == "sentence":
                 slots[index] = Slot("inline", marker.start, marker.end, "value")
         is_shared = len(group) > 1 and all(slot.kind == "sentence" for slot in slots)
-        if is_shared and all(questions) and self._fill_as_one(group, questions, slots, places):
+        if (
+            is_shared
+            and all(found.questions and found.is_sure for found in recognised)
+            and self._fill_as_one(group, questions, slots, places)
+        ):
             return
         if is_shared or any(first.end > second.start for first, second in itertools.pairwise(slots)):
             slots = [
                 Slot("inline", marker.start, marker.end, "value", False, slot.inside)
                 for marker, slot in zip(group, slots, strict=True)
             ]
-        for marker, asked, place, slot in zip(group, questions, places, slots, strict=True):
+        for marker, found, place, slot, entry in zip(group, recognised, places, slots, listed, strict=True):
+            asked, in_cell = found.questions, place.column is not None
             place = replace(place, is_tight=slot.kind in ("inline", "aside"))
-            named = self._name(place) or (field_answer(place, self.writer) if place.in_code else None)
-            answer = named or self._answer(asked, slot, place)
+            named = self._name(place) or entry or (field_answer(place, self.writer) if place.in_code else None)
+            answer = named or (
+                self._answer(asked, slot, place)
+                if found.is_sure
+                else self.writer.unknown(asked if in_cell else [], slot.form, in_cell=in_cell, is_sure=False)
+            )
             if answer.is_unknown:
                 answer = field_answer(place, self.writer) or answer
-            if slot.kind == "inline" and marker.block.kind == "paragraph" and not slot.is_plain:
+            if slot.kind == "inline" and marker.block.kind == "paragraph" and not slot.is_plain and not entry:
                 answer = _phrase(answer, self.text[marker.end : marker.end + _NEXT])
             in_prose = marker.block.kind == "paragraph" and slot.kind in ("sentence", "inline")
             if answer.is_unknown and (not asked or in_prose):
@@ -533,6 +578,14 @@ class _Filler:
             return False
         self.rows += [FilledMarker(*row, edit) for row in zip(group, questions, answers, strict=True)]
         return True
+
+    def _listed(self, place: Place) -> Answer | None:
+        """What a list of known things leaves out."""
+        found = missing_entry(place, self.writer.knowledge) if not place.in_code else None
+        if found is None:
+            return None
+        view, text = found
+        return Answer("list", view.class_, [view.key], f"{text} {marks(self.writer.references, view)}", True)
 
     def _name(self, place: Place) -> Answer | None:
         """What code calls the model, where that is what is left open in it."""

@@ -79,7 +79,13 @@ def _is_asked(field: str, text: str, words: FieldWords, writer: Writer) -> bool:
     if not expressions or not all(re.search(expression, text, re.IGNORECASE) for expression in expressions):
         return False
     rest = text
-    for expression in (*expressions, *(rf"\b(?:{word})\b" for word in (*words.beside, *writer.table.plain_words))):
+    for expression in (
+        *expressions,
+        *(
+            rf"\b(?:{word})\b"
+            for word in (*words.beside, *(re.escape(word) for line in writer.table.silent for word in line.split()))
+        ),
+    ):
         rest = re.sub(expression, " ", rest, flags=re.IGNORECASE)
     return not re.search(r"[^\W\d_]{2}", rest)
 

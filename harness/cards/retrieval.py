@@ -1,7 +1,10 @@
-"""Which property a text asks for in words that no expression foresaw: by its plain words.
+"""Which property a text asks for: by its plain words, whatever the wording.
 
-Properties have `cues`, the plain words that people ask for them with. A word counts the more the fewer properties it is
-a cue of, and the nearer it stands; the property with the highest score is meant if it is clearly ahead of the next.
+Properties have `cues`, the words that they are asked for with: a cue of several words asks only where all of them stand
+there, and supporting words count for a property that a cue names. A word counts the more the fewer properties it is a cue
+of, and the nearer to the marker it stands. The property that accounts for most of the words is meant, if it is clearly
+ahead of the next; in a label or a cell it must also account for most of them, since a word that nobody knows ("window
+size of the teacher") asks for something else.
 """
 
 from __future__ import annotations
@@ -9,78 +12,290 @@ from __future__ import annotations
 import functools
 import math
 import re
-from collections import Counter, defaultdict
+import unicodedata
+from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
 
-from harness.cards.vocabulary import Property, Vocabulary
+from harness.cards.asked import concerns, facets
+from harness.cards.sentences import Span
+from harness.cards.vocabulary import Property, Vocabulary, vocabulary
 
-_MARGIN = 1.3
-_ENOUGH = 4.5
-"""What a sentence must score: more than its rarest word alone."""
+_MARGIN = 0.93
+"""Which part of the best score the next one may reach where it accounts for words that the best doesn't."""
+_ENOUGH = 2.0
+_ENOUGH_IN_PROSE = 3.2
 _COVERED = 0.6
-"""Which part of a heading's or label's words must be cues of what it asks."""
-_SUFFIX = re.compile(r"(?<=\w{3})(?:ations?|ings?|ers?|ors?|ed|es|s|e|y|ion)$")
-_EMPTY = frozenset(
-    re.findall(
-        r"\w+",
-        """a an the of for to in on at and or it its is was are were be been do does did has have had this that these
-        with which what how i my we our you your they their there by from as so if can could will would not no but
-        into one about model network checkpoint net used using here us me much many more information needed some any
-        all work works well good""",
-    )
+"""Which part of a label's or cell's words must be accounted for."""
+_COVERED_IN_PROSE = 0.3
+_SUPPORT = 0.6
+"""What a supporting word counts, beside a cue's."""
+_OVERTAKES = 0.7
+"""From which part of the best score on a property is meant that accounts for the same words and more."""
+_ADJACENT = 1.4
+"""What a word counts right beside the marker, in a sentence."""
+_ALONE = 1.5
+"""What a unit adds that stands behind the marker and belongs to one quantity alone."""
+_STRANGE = 6.5
+_STRANGE_IN_PROSE = 1.2
+"""What a word counts that is no property's: in a label it asks for something, in prose it only tells."""
+_SUFFIX = re.compile(r"(?<=\w{3})(?:ations?|ings?|ers?|ors?|ies|ed|es|s|e|y|ion)$")
+_LEAD = re.compile(r"([^\W\d_]+)[\W_]{1,12}$")
+_AFTER_NOUN = 0.8
+"""What a label's words count behind the preposition that parts them from what they belong to."""
+_PREPOSITION = re.compile(r"\b(?:on|in|of|for|at|during|per|with|after|before|by|from|under)\b", re.IGNORECASE)
+_BARE_COLUMN = 0.25
+"""What a column's words count that tell under which conditions a row's quantity holds."""
+_ASKING = frozenset({"who", "where", "when", "checkpoint"})
+"""What need not be accounted for."""
+_NUMBER_BEFORE = re.compile(
+    r"(?:\b(?:approximately|about|around|roughly|nearly|over|only|just|number of)|[≈~=])\s*$", re.IGNORECASE
 )
+_NUMBER_AFTER = re.compile(
+    r"\s?(?:%|percent\b|(?:million|billion|thousand|ms|px|pixels?|[kMG]B|kg|hours?|days|epochs?|times|milliseconds)\b)|-?dimensional"
+)
+"""What says that a number stands between."""
+
+ENTRY = re.compile(
+    r"\b(?:(first|second|third|fourth|fifth|sixth|last|final|deepest)\b|"
+    r"(?:(?:stage|level|author|beta|β) ?#?|s)([1-9])\b|#([1-9])\b)",
+    re.IGNORECASE,
+)
+"""Which entry of a list is asked for."""
 
 
-def retrieve(text: str, beside: Sequence[str], table: Vocabulary) -> Property | None:
-    """What a sentence, heading or label asks.
+class _Word(NamedTuple):
+    stem: str
+    weight: float
+    start: int
+    end: int
+
+
+class Found(NamedTuple):
+    """What a text asks."""
+
+    about: Property
+    is_sure: bool
+    """Whether all its words are understood; otherwise it asks for the property of something else, or for another one."""
+
+
+@dataclass(frozen=True)
+class Wording:
+    """The words around a marker, by how near they are."""
+
+    parts: tuple[tuple[str, float], ...]
+    """What asks, each with what it counts: of a sentence the clause and the rest, of a cell the heads of row and column."""
+    beside: tuple[tuple[str, float], ...] = ()
+    """What else stands around: it can't ask alone."""
+    is_prose: bool = False
+    before: str = ""
+    after: str = ""
+    """The words right before and behind the marker."""
+    titles: tuple[str, ...] = ()
+    """Heads and labels as wholes."""
+    column: str = ""
+    """The head of a cell's column, which need not be understood as well as its row's."""
+
+    @property
+    def asks_number(self) -> bool:
+        """Whether only a number fits."""
+        return bool(_NUMBER_BEFORE.search(self.before) or _NUMBER_AFTER.match(self.after))
+
+
+def retrieve(wording: Wording, table: Vocabulary, known: Sequence[str] = ()) -> Found | None:
+    """What the words around a marker ask.
 
     Args:
-        text: the words; a marker in them is `[?]`.
-        beside: what stands around it, nearest first, which counts less and can't tell alone.
+        wording: the words.
         table: the properties.
+        known: expressions of words that ask nothing: what the model and its relatives are called.
     """
-    cues, weights = _index(table)
-    scores: dict[str, float] = defaultdict(float)
-    near = _words(text)
-    for distance, words in enumerate((near, *map(_words, beside))):
-        for word in words:
-            for name in cues.get(word, ()):
-                scores[name] += weights[word] / (1 + distance)
-    told = [name for name in scores if any(name in cues.get(word, ()) for word in near)]
-    ranked = sorted(told, key=lambda name: -scores[name])
+    text, own = _own(wording)
+    lead = _LEAD.search(plain(wording.before))
+    near = {word.stem for word in own} | ({f"<{stem(lead[1])}"} if lead else set())
+    around: dict[str, float] = {}
+    for beside, weight in wording.beside:
+        for word in _words(plain(beside), weight):
+            around[word.stem] = max(weight, around.get(word.stem, 0.0))
+    ranked = sorted(
+        filter(None, (_rate(about, wording, text, own, near, around) for about in table.properties)),
+        key=lambda rated: -rated.score,
+    )
     if not ranked:
         return None
     best = ranked[0]
-    asking = [word for word in near if word not in _EMPTY and not word.startswith("<")]
-    covered = sum(best in cues.get(word, ()) for word in asking) / max(1, len(asking))
-    is_label = "[?]" not in text or re.search(r":\W*\[\?\]\W*$", text)
-    is_enough = (is_label and covered >= _COVERED) or ("[?]" in text and scores[best] >= _ENOUGH)
-    is_clear = len(ranked) == 1 or scores[best] >= _MARGIN * scores[ranked[1]]
-    about = table.get(best)
-    return about if is_enough and is_clear and not about.is_elsewhere(text) else None
+    wider = [other for other in ranked[1:] if other.near > best.near and other.score >= _OVERTAKES * best.score]
+    best = max(wider, key=lambda other: len(other.near), default=best)
+    ranked.remove(best)
+    rival = next((other for other in ranked if other.near - best.near), None)
+    is_clear = rival is None or rival.score < _MARGIN * best.score
+    is_enough = best.score >= (_ENOUGH_IN_PROSE if wording.is_prose else _ENOUGH)
+    if not (is_clear and is_enough):
+        return None
+    return Found(best.about, _covers(best, wording, text, own, known))
 
 
-def _words(text: str) -> set[str]:
-    """The stems of a text's words; the word that leads to a marker also as `<word`."""
-    words = {_stem(word) for word in re.findall(r"[^\W\d_]+", text.replace("[?]", " "))}
-    lead = re.search(r"([^\W\d_]+)[\W_]*\[\?\]", text)
-    return words | ({f"<{_stem(lead[1])}"} if lead else set())
+def asks_something(text: str, table: Vocabulary) -> bool:
+    """Whether a text by itself asks for a property."""
+    return retrieve(Wording(((text, 1.0),)), table) is not None
 
 
-def _stem(word: str) -> str:
-    return _SUFFIX.sub("", word.lower())
+class _Rated(NamedTuple):
+    about: Property
+    score: float
+    near: frozenset[str]
+    """Stems nearby that it accounts for."""
+    spans: tuple[Span, ...]
+
+
+def _rate(
+    about: Property, wording: Wording, text: str, own: Sequence[_Word], near: set[str], around: dict[str, float]
+) -> _Rated | None:
+    """How well a property fits; None where nothing names it."""
+    cues = _cues(about.cues)
+    everything = near | around.keys()
+    loud = near - _silent()
+    named = [c for c in cues.core if c <= everything and 2 * len(c & near) >= len(c) and (c & loud or c <= near)]
+    spans = [match.span() for match in about.words_pattern.finditer(text)] if about.words_pattern else []
+    spans += [
+        (text.find(title), text.find(title) + len(title))
+        for title in map(plain, wording.titles)
+        if about.labels and about.labels_pattern and about.labels_pattern.fullmatch(title)
+    ]
+    unit = next(filter(None, (pattern.match(wording.after) for pattern, _ in about.unit_patterns)), None)
+    if not named and not spans and not (unit and about.alone):
+        return None
+    if wording.asks_number and (about.names or not (about.number or about.technique)):
+        return None
+    if about.is_elsewhere(text.replace(" | ", " ")) or (
+        about.needs and not spans and not named and about.excludes(text)
+    ):
+        return None
+    core: set[str] = set().union(*named)
+    score, told = 0.0, set[str]()
+    adjacent = _beside(wording) if wording.is_prose else set()
+    for word in own:
+        in_core = word.stem in core or any(start < word.end and word.start < end for start, end in spans)
+        if word.weight and word.stem not in told and (in_core or word.stem in cues.support):
+            told.add(word.stem)
+            nearness = word.weight * (_ADJACENT if word.stem in adjacent else 1)
+            score += _weight(word.stem) * nearness * (1 if in_core else _SUPPORT)
+    for name in core | (cues.support & around.keys()):
+        if name.startswith("<"):
+            score += _weight(name)
+        elif name not in told and name in around:
+            score += _weight(name) * around[name] * (1 if name in core else _SUPPORT)
+    if unit:
+        score += _ALONE * (2 if about.alone else 1)
+    return _Rated(about, score, frozenset(told), tuple(spans))
+
+
+def _covers(rated: _Rated, wording: Wording, text: str, own: Sequence[_Word], known: Sequence[str]) -> bool:
+    """Whether enough of the words are accounted for, by the property or by what else can be asked of it."""
+    about, spans = rated.about, [*rated.spans]
+    if wording.is_prose and not rated.near.isdisjoint(_beside(wording)):
+        return True
+    spans += [m.span() for name, facet in facets().items() if concerns(name, about) for _, _, m in facet.read(text)]
+    spans += [m.span() for pattern in known for m in re.finditer(pattern, text, re.IGNORECASE)]
+    spans += [m.span() for m in ENTRY.finditer(text)]
+    read = left = 0.0
+    strange = _STRANGE_IN_PROSE if wording.is_prose else _STRANGE
+    column = text.rfind(plain(wording.column)) if wording.column else len(text)
+    is_named = any(word.stem in rated.near for word in own if word.start < column)
+    for word in own:
+        weight = None if word.stem in _ASKING else _index().get(word.stem)
+        word = word._replace(weight=word.weight * (_BARE_COLUMN if is_named and word.start >= column else 1))
+        if word.stem in rated.near or any(start < word.end and word.start < end for start, end in spans):
+            read += (weight or _SUPPORT) * word.weight
+        elif weight is None and word.stem not in _ASKING and len(word.stem) > 1:
+            left += strange * word.weight
+        elif weight is not None:
+            left += weight * word.weight * (_SUPPORT if wording.is_prose else 1)
+    return read >= (_COVERED_IN_PROSE if wording.is_prose else _COVERED) * (read + left)
+
+
+def _beside(wording: Wording) -> set[str]:
+    """The stems of the words right before and behind the marker."""
+    before, after = (_words(plain(text), 1.0) for text in (wording.before, wording.after))
+    return {word.stem for word in (*before[-2:], *after[:1])}
+
+
+def _own(wording: Wording) -> tuple[str, list[_Word]]:
+    """The text that asks, and its words with their places in it."""
+    text, words = "", list[_Word]()
+    for part, weight in wording.parts:
+        told = plain(part)
+        found = None if wording.is_prose else _PREPOSITION.search(told)
+        noun = found.start() if found and told[: found.start()].strip() else len(told)
+        words += [
+            _Word(
+                word.stem,
+                word.weight * (_AFTER_NOUN if word.start > noun else 1),
+                word.start + len(text),
+                word.end + len(text),
+            )
+            for word in _words(told, weight)
+        ]
+        text += f"{told} | "
+    return text, words
+
+
+def _words(text: str, weight: float) -> list[_Word]:
+    """The words of a text; those that ask nothing themselves weigh nothing."""
+    found = re.finditer(r"[^\W\d_]+\d?|(?<=[^\W\d_][ -])\d\b", text.replace("[?]", "   "))
+    named = ((stem(match.group()), match) for match in found)
+    return [_Word(name, 0.0 if name in _silent() else weight, *match.span()) for name, match in named]
+
+
+def plain(text: str) -> str:
+    """A text in plain letters: subscripts and the like as what they stand for."""
+    return unicodedata.normalize("NFKC", text)
 
 
 @functools.cache
-def _cues_of(cues: str) -> frozenset[str]:
-    return frozenset(f"<{_stem(word[1:])}" if word.startswith("<") else _stem(word) for word in cues.split())
+def stem(word: str) -> str:
+    """A word without its ending; all spellings and all words of one meaning alike."""
+    lower = word.lower().replace("our", "or").replace("z", "s").replace("licens", "licenc")
+    bare = _SUFFIX.sub("", lower)
+    bare = bare.replace("centr", "cent")
+    return _alike().get(bare, bare)
 
 
-def _index(table: Vocabulary) -> tuple[dict[str, set[str]], dict[str, float]]:
-    found: dict[str, set[str]] = defaultdict(set)
-    for about in table.properties:
-        for word in _cues_of(about.cues or ""):
-            found[word].add(about.id)
-    counts = Counter({word: len(names) for word, names in found.items()})
-    total = sum(about.cues is not None for about in table.properties)
-    return found, {word: math.log(1 + total / count) for word, count in counts.items()}
+@functools.cache
+def _alike() -> dict[str, str]:
+    """For each word the one that stands for all of its meaning."""
+    groups = [[_SUFFIX.sub("", word.replace("z", "s")) for word in line.split()] for line in vocabulary().alike]
+    return {word: group[0] for group in groups for word in group[1:]}
+
+
+@functools.cache
+def _silent() -> frozenset[str]:
+    return frozenset(stem(word) for line in vocabulary().silent for word in line.split())
+
+
+class _Cues(NamedTuple):
+    core: tuple[frozenset[str], ...]
+    support: frozenset[str]
+
+
+@functools.cache
+def _cues(cues: str) -> _Cues:
+    core, _, support = cues.partition(";")
+    return _Cues(tuple(_items(item) for item in core.split()), frozenset().union(*map(_items, support.split())))
+
+
+def _items(item: str) -> frozenset[str]:
+    return frozenset(f"<{stem(part[1:])}" if part.startswith("<") else stem(part) for part in item.split("_"))
+
+
+@functools.cache
+def _index() -> dict[str, float]:
+    """How much each word counts."""
+    listed = [_cues(about.cues) for about in vocabulary().properties]
+    counts = Counter(name for cues in listed for name in frozenset().union(cues.support, *cues.core))
+    return {name: math.log(1 + len(listed) / count) for name, count in counts.items()}
+
+
+def _weight(name: str) -> float:
+    return _index().get(name, 2.0)

@@ -190,9 +190,7 @@ class Subjects:
 
 def _without(about: Property, text: str) -> str:
     """A text with the words for a property blanked."""
-    for start, end in about.asked_in(text):
-        text = text[:start] + " " * (end - start) + text[end:]
-    return text
+    return about.words_pattern.sub(lambda match: " " * len(match.group()), text) if about.words_pattern else text
 
 
 def _bare(name: str) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Sequence
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
@@ -26,12 +25,10 @@ class Property(Table):
     id: str
     name: str
     words: tuple[str, ...] = ()
-    asks: tuple[str, ...] = ()
-    cues: str | None = None
+    cues: str = ""
     keys: tuple[str, ...] = ()
     template: str = "fact"
     topic: str | None = None
-    label: str | None = None
     section: str | None = None
     whole: bool = False
     whole_if: str | None = None
@@ -98,10 +95,11 @@ class Property(Table):
             if not {"template", "unknown"} & data.keys()
             else {}
         )
+        said["cues"] = data["id"].replace("-", "_").lower()
         known = said | data
         return {"absent": known["evidence"]} | known
 
-    @field_validator("topic", "label", "section", "whole_if")
+    @field_validator("topic", "section", "whole_if")
     @classmethod
     def _compiles(cls, pattern: str | None) -> str | None:
         if pattern is not None:
@@ -172,25 +170,6 @@ class Property(Table):
             else set()
         )
 
-    @functools.cached_property
-    def asked_patterns(self) -> Sequence[re.Pattern[str]]:
-        """Match what it goes by where it is asked for."""
-        return tuple(map(phrase, (*self.words, *self.asks)))
-
-    def asked_in(self, text: str, titles: Sequence[str] = ()) -> Sequence[tuple[int, int]]:
-        """Where a text names it; a title that is a label for it does so as a whole."""
-        spans = [match.span() for pattern in self.asked_patterns for match in pattern.finditer(text)]
-        if self.labels and self.labels_pattern:
-            whole = [title for title in titles if self.labels_pattern.fullmatch(title)]
-            spans += [(text.find(title), text.find(title) + len(title)) for title in whole]
-        return [span for span in spans if span[0] < span[1]]
-
-    def leads_in(self, text: str) -> int:
-        """Where its name ends at the beginning of a text; 0 where it doesn't stand there."""
-        start = len(text) - len(text.lstrip(" *_`"))
-        named = [match.end() for pattern in self.asked_patterns if (match := pattern.match(text, start))]
-        return max(named, default=0)
-
     def is_elsewhere(self, text: str) -> bool:
         """Whether a text's words say that it is about something that only sounds like it."""
         return bool(_search(self.unless, text) or (self.decoys_pattern and self.decoys_pattern.search(text)))
@@ -247,8 +226,10 @@ class Vocabulary(Table):
     """What each suite needs to run."""
     scores: dict[str, Score]
     """By metric."""
-    plain_words: tuple[str, ...]
-    """Words of a cell's heads that ask nothing themselves."""
+    silent: tuple[str, ...]
+    """Words that ask nothing themselves."""
+    alike: tuple[str, ...]
+    """Words of one meaning."""
     fields: FieldWords
     metadata: dict[str, tuple[str, ...]]
     metrics: dict[str, Metric]
