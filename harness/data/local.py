@@ -60,11 +60,6 @@ class LocalDataset:
     def __len__(self) -> int:
         return len(self.samples)
 
-    def take(self, positions: list[int]) -> LocalDataset:
-        """These samples, in this order."""
-        places = {name: [column[at] for at in positions] for name, column in self._places.items()}
-        return replace(self, samples=self.samples.iloc[positions].reset_index(drop=True), _places=places)
-
     def read(self, position: int) -> bytes:
         """Encoded bytes of the sample at `position` in condition order; safe to call from many threads and processes.
 
@@ -77,11 +72,10 @@ class LocalDataset:
             place = f"{self._source.root}/{places['place'][position]}"
             raise UnreadableImageError(f"Can't read {place}: {error.strerror or error}.") from error
 
-    def part(self, positions: Sequence[int]) -> LocalDataset:
+    def take(self, positions: Sequence[int]) -> LocalDataset:
         """Some of the samples, in this order."""
-        samples = self.samples.iloc[list(positions)].reset_index(drop=True)
-        places = {name: [values[position] for position in positions] for name, values in self._places.items()}
-        return replace(self, samples=samples, _places=places)
+        places = {name: [column[at] for at in positions] for name, column in self._places.items()}
+        return replace(self, samples=self.samples.iloc[list(positions)].reset_index(drop=True), _places=places)
 
     def fingerprint(self, n: int | None = None) -> str:
         """SHA-256 (hex) over the sorted (sample_id, label, digest) of the first `n` samples, or of all."""

@@ -11,33 +11,19 @@ from typing import Any
 import numpy as np
 
 from harness.metrics import intervals
-from harness.metrics.selective import RESAMPLES, scores
+from harness.metrics.selective import RESAMPLES, Ranked, auroc, scores
 from harness.metrics.types import Estimate, FloatArray, LabelSpacePredictions, MetricSpec, MetricUnavailable
 
 KEPT = 0.95
 """True positive rate at which false positives are counted."""
 
 
-class _Ranked:
-    """Scores of both sets in one order, surest first; equal ones share a threshold."""
-
-    def __init__(self, known: FloatArray, others: FloatArray) -> None:
-        together = np.concatenate([known, others])
-        self.order = np.argsort(-together, kind="stable")
-        ranked = together[self.order]
-        self.ends = np.flatnonzero(np.append(ranked[1:] != ranked[:-1], True))
-        self.is_known = self.order < len(known)
-
-    def summaries(self, weights: FloatArray) -> tuple[float, float]:
-        """AUROC and FPR at `KEPT`, of weights (n known + n others)."""
-        ranked = weights[self.order]
-        kept = np.cumsum(ranked * self.is_known)[self.ends]
-        taken = np.cumsum(ranked * ~self.is_known)[self.ends]
-        new = np.diff(taken, prepend=0.0)
-        # Pairs in which the known image is surer; a tie counts half.
-        above = (np.append(0.0, kept[:-1]) + kept) / 2
-        at = int(np.searchsorted(kept, KEPT * kept[-1] * (1 - 1e-12)))
-        return float(above @ new / (kept[-1] * taken[-1])), float(taken[at] / taken[-1])
+def _summaries(ranked: Ranked, weights: FloatArray) -> tuple[float, float]:
+    """AUROC and FPR at `KEPT`, of weights (n known + n others)."""
+    kept, taken = ranked.curve(weights)
+    known = kept - taken
+    at = int(np.searchsorted(known, KEPT * known[-1] * (1 - 1e-12)))
+    return auroc(known, taken), float(taken[at] / taken[-1])
 
 
 def detection(
@@ -51,17 +37,18 @@ def detection(
     sizes = len(known), len(others)
     if not all(sizes):
         raise MetricUnavailable("There are no images on one of the two sides.")
-    of_others = scores(others)
-    ranked = {name: _Ranked(score, of_others[name]) for name, score in scores(known).items()}
+    is_other = np.repeat([False, True], sizes)
+    both = zip(scores(known).items(), scores(others).values(), strict=True)
+    ranked = {name: Ranked(np.concatenate([ours, theirs]), is_other) for (name, ours), theirs in both}
     generator = np.random.default_rng(intervals.SEED)
     drawn = np.empty((resamples, len(ranked), 2))
     for draw in drawn:
         weights = np.concatenate([np.bincount(generator.integers(0, n, size=n), minlength=n) for n in sizes])
-        draw[:] = [score.summaries(weights.astype(np.float64)) for score in ranked.values()]
+        draw[:] = [_summaries(score, weights.astype(np.float64)) for score in ranked.values()]
     method = intervals.bootstrap_method("percentile", resamples=resamples)
     found = {}
     for at, (name, score) in enumerate(ranked.items()):
-        for column, value in enumerate(score.summaries(np.ones(sum(sizes)))):
+        for column, value in enumerate(_summaries(score, np.ones(sum(sizes)))):
             low, high = intervals.percentile_interval(value, drawn[:, at, column])
             key = f"{METRICS[column].name}:{name}"
             found[key] = Estimate(100 * value, 100 * low, 100 * high, intervals.LEVEL, method, sum(sizes), "bootstrap")

@@ -41,7 +41,7 @@ def scores(predictions: LabelSpacePredictions) -> dict[str, FloatArray]:
     }
 
 
-class _Ranked:
+class Ranked:
     """Answers in order of their scores, surest first; answers of one score are kept or declined together."""
 
     def __init__(self, score: FloatArray, wrong: BoolArray) -> None:
@@ -61,14 +61,19 @@ class _Ranked:
         total, failures = kept[-1], errors[-1]
         used = kept > 0
         risk = np.where(used, errors / np.where(used, kept, 1.0), 0.0)
-        sizes, new_errors = np.diff(kept, prepend=0.0), np.diff(errors, prepend=0.0)
-        area = float(risk @ sizes / total)
+        area = float(risk @ np.diff(kept, prepend=0.0) / total)
         coverages = [float(kept[used & (risk <= limit)].max(initial=0.0) / total) for limit in RISKS.values()]
-        # Pairs of a right and a wrong answer in which the right one is surer; a tie counts half.
-        right_before = kept - errors - (sizes - new_errors) / 2
-        pairs = failures * (total - failures)
-        auroc = float(right_before @ new_errors / pairs) if pairs > 0 else float("nan")
-        return [area, area - _least_area(total, failures), *coverages, auroc]
+        return [area, area - _least_area(total, failures), *coverages, auroc(kept - errors, errors)]
+
+
+def auroc(right: FloatArray, wrong: FloatArray) -> float:
+    """Of pairs of a right and a wrong one, the share in which the right one is surer, a tie counting half; NaN without pairs.
+
+    Args:
+        right: how many right ones are kept at each threshold (thresholds,), increasing; `wrong` likewise.
+    """
+    surer, pairs = (np.append(0.0, right[:-1]) + right) / 2, right[-1] * wrong[-1]
+    return float(surer @ np.diff(wrong, prepend=0.0) / pairs) if pairs > 0 else float("nan")
 
 
 def _least_area(total: float, failures: float) -> float:
@@ -79,7 +84,7 @@ def _least_area(total: float, failures: float) -> float:
 
 def risk_coverage(score: FloatArray, wrong: BoolArray) -> tuple[FloatArray, FloatArray]:
     """The risk–coverage curve: coverage and risk as fractions (thresholds,), for a figure."""
-    kept, errors = _Ranked(score, wrong).curve(np.ones(len(score)))
+    kept, errors = Ranked(score, wrong).curve(np.ones(len(score)))
     return kept / len(score), errors / kept
 
 
@@ -92,7 +97,7 @@ def selective(predictions: LabelSpacePredictions, resamples: int = RESAMPLES) ->
     wrong = ~is_correct(predictions)
     if not 0 < wrong.sum() < len(wrong):
         raise MetricUnavailable("Where every answer is right, or none, no score can tell them apart.")
-    ranked = {name: _Ranked(score, wrong) for name, score in scores(predictions).items()}
+    ranked = {name: Ranked(score, wrong) for name, score in scores(predictions).items()}
     names = ["aurc", "excess-aurc", *(f"coverage:{variant}" for variant in RISKS), "failure-auroc"]
     n, generator = len(wrong), np.random.default_rng(intervals.SEED)
     drawn = np.empty((resamples, len(ranked), len(names)))

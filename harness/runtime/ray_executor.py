@@ -128,7 +128,7 @@ class RayPool:
         """
         self._ray = connect(note)
         self._setup, self._devices, self._note = setup, devices, note
-        self._samples = {name: dataset.part([0, len(dataset) - 1]) for name, dataset in datasets.items()}
+        self._samples = {name: dataset.take([0, len(dataset) - 1]) for name, dataset in datasets.items()}
         self._names = {id(dataset): name for name, dataset in datasets.items()}
         self._token = make_folder(home / "tokens") / uuid.uuid4().hex
         write_text(self._token, self._token.name)
