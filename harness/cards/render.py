@@ -23,7 +23,7 @@ from harness.cards.arithmetic import impossible
 from harness.cards.examination import EXAMINED, examinations
 from harness.cards.figures import Figure, accuracy_figure, card_figures, corruption_cells, under_attack
 from harness.cards.knowledge import knowledge_of
-from harness.cards.markdown import capital, cell, code
+from harness.cards.markdown import capital, cell, code, enumerate_words
 from harness.cards.metadata import card_metadata, dump_metadata
 from harness.cards.narrative import Narrative, device_of
 from harness.cards.record import CardRecord, figure_digest, ledger_digest, line_digest
@@ -277,6 +277,7 @@ def _environment(path: Path | None) -> jinja2.Environment:
         "number": display.show_number,
         "value": display.show_value,
         "short": display.show_short,
+        "words": enumerate_words,
         "short_interval": display.show_short_interval,
         "capital": capital,
         "phrase": slices.phrase,

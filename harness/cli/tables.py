@@ -58,7 +58,8 @@ def evidence_table(ledger: Ledger) -> str:
     waiting = [item for item in plain if item.value is None] + pending_only(ledger)
     measured = [item for item in plain if item.value is not None]
     attacked = [item for item in measured if item.name.metric == "robust-accuracy" and not item.name.variant]
-    whole = [item for item in measured if item.name.condition is None or item in attacked]
+    beside = [item for item in measured if any(v.startswith(("minus-", "shuffled-")) for v in item.name.variants)]
+    whole = [item for item in measured if (item.name.condition is None and item not in beside) or item in attacked]
     hidden = len(measured) - len(whole)
     shown = whole if hidden > _MOST_CELLS else measured
     rows = [[i.key, i.class_.value, show_value(i), show_interval(i), show_count(i)] for i in shown]
@@ -66,7 +67,7 @@ def evidence_table(ledger: Ledger) -> str:
     if rows:
         parts.append(table(["evidence", "class", "value", "interval", "n"], rows, numeric=frozenset({2, 4})))
     if shown is whole:
-        parts.append(f"and {hidden} numbers on single conditions: see evidence.json")
+        parts.append(f"and {hidden} more numbers: see evidence.json")
     parts += slices_text(ledger)
     if waiting:
         reasons: dict[tuple[str, str], list[str]] = {}

@@ -25,7 +25,7 @@ SHARES = {"last": 0.0, "half": 0.5, "all": 1.0}
 MOST_SIMILAR = 0.5
 """Rank correlation with the maps of random weights below which a map counts as one of the weights."""
 
-RANDOMLY = "their order is no better than a random one"
+RANDOMLY = "their order is not shown to be better than a random one"
 WEIGHTLESS = "they are much the same with random weights"
 UNDECIDED = "there are too few images to tell"
 
@@ -113,9 +113,10 @@ CURVES: dict[str, tuple[Callable[[ImageMaps], dict[str, list[float]]], int]] = {
 def auc(images: Sequence[ImageMaps], metric: str, ranking: str, minus: str | None = None) -> Estimate:
     """Mean area under the curves of a ranking; or by how much it is above that of another, on the same images."""
     curves, _ = CURVES[metric]
-    return mean(
-        [area(curves(i)[ranking]) - (area(curves(i)[minus]) if minus else 0.0) for i in images if ranking in curves(i)]
-    )
+    areas = [
+        area(curves(i)[ranking]) - (area(curves(i)[minus]) if minus else 0.0) for i in images if ranking in curves(i)
+    ]
+    return mean(areas, -1.0 if minus else 0.0)
 
 
 def map_similarity(images: Sequence[ImageMaps], method: str, share: str) -> Estimate:
