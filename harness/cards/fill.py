@@ -269,7 +269,9 @@ def _heads(row: Sequence[str], titles: Sequence[str], table: Vocabulary) -> Iter
     """What heads a cell: the first of its row, and others to its left that are no values of what their columns ask."""
     for index, (cell, title) in enumerate(itertools.zip_longest(row, titles[: len(row)], fillvalue="")):
         is_value = index and (
-            not cell or re.search(r"(?:\d|%|\b(?:none|yes|no)|[–—-])\W*$", cell) or asks_something(title, table)
+            not cell
+            or re.search(r"(?<!top-)(?:\d|%|\b(?:none|yes|no)|[–—-])\W*$", cell, re.IGNORECASE)
+            or (asks_something(title, table) and not re.search("metric", title, re.IGNORECASE))
         )
         if re.search(r"[^\W\d_]", cell) and (not is_value or re.search("batch|resolution|size", cell, re.IGNORECASE)):
             yield cell
@@ -422,7 +424,7 @@ class _Filler:
             parent=block.parent,
             in_code=block.kind in ("fence", "indented-code"),
             row=tuple(_heads(row, titles, self.writer.table)),
-            remarks=tuple(remarks),
+            remarks=(*titles[:1], *remarks),
             column=column,
             around=(flat.replace("[?]", ""), block.caption, *reversed(headings)),
         )

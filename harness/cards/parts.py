@@ -17,6 +17,7 @@ _LISTS = (
     "documented.preprocessing.mean", "documented.preprocessing.std", "documented.preprocessing.normalisation",
 )  # fmt: skip
 """What cards enumerate with a gap in it."""
+_COLOUR = re.compile(r"\b(red|green|blue)\b", re.IGNORECASE)
 _PARTED = re.compile(r"\s*(?:[,;:·|/&(){}\[\]*_\"“”]|\band\b|\bund\b)\s*", re.IGNORECASE)
 _LIST_GOES_ON = re.compile(r"[\s*_]*(?:,?\s*and\b|[,;/&·])", re.IGNORECASE)
 _LIST_LEADS = re.compile(r"(?:\band|[,;/&·(])[\s*_]*$", re.IGNORECASE)
@@ -37,6 +38,9 @@ def part_of(question: Property, place: Place, view: View) -> str | None:
     if question.year:
         year = re.search(r"\b(?:19|20)\d\d\b", str(value))
         return year.group() if year else None
+    colour = _COLOUR.search(place.sentence + " ".join(place.own)) if question.list in ("mean", "std") else None
+    if colour and isinstance(value, list):
+        return _shown(value[("red", "green", "blue").index(colour[1].lower())])
     at = entry_asked(place) if question.list or question.people or isinstance(value, list) else None
     if at is None:
         return None
@@ -65,7 +69,8 @@ def missing_entry(place: Place, knowledge: Knowledge) -> tuple[View, str] | None
     if authors and title and _TITLE_LEADS.search(before):
         told = [name for name in authors.value if name.rpartition(" ")[2] in before]
         last = next((item for item in reversed(_PARTED.split(before)) if item.strip(" .")), "")
-        if len(told) > 1 and _is_same(told[-1], last):
+        more = any(name.rpartition(" ")[2] in after for name in authors.value)
+        if len(told) > 1 and _is_same(told[-1], last) and not more:
             return title, str(title.value)
     return None
 
@@ -97,7 +102,7 @@ def _is_same(entry: Any, told: str) -> bool:
     if not isinstance(entry, str):
         return told.replace(",", "") in (str(entry), f"{entry:g}")
     names = (entry.casefold(), entry.rpartition(" ")[2].casefold())
-    return len(told) > 2 and (told.casefold() in names or told.casefold().endswith(f" {entry.casefold()}"))
+    return told.casefold() in names or (len(entry) > 2 and told.casefold().endswith(f" {entry.casefold()}"))
 
 
 def _shown(value: Any) -> str:

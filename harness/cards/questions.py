@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from harness.cards.asked import facets
 from harness.cards.document import NEEDED
-from harness.cards.retrieval import ENTRY, Found, Wording, retrieve
+from harness.cards.retrieval import ENTRY, Found, Wording, plain, retrieve, understands
 from harness.cards.vocabulary import Property, Vocabulary
 
 
@@ -42,7 +42,7 @@ class Place:
     header: str = ""
     """For a cell: the head of its table's first column."""
     remarks: tuple[str, ...] = ()
-    """For a cell: the texts to the right of it."""
+    """For a cell: the head of its table's first column, and the texts to the right of it."""
     is_tight: bool = False
     """Whether only a value fits: a cell, or a gap in a sentence."""
     around: tuple[str, ...] = ()
@@ -160,16 +160,14 @@ def _asked_in_cell(
     parts = (*rows, (place.column or "", _COLUMN if rows else 1.0), (inside, _REST))
     titles = (*place.row, place.column or "")
     beside = ((" ".join(place.remarks), _WHOLE), *headings)
-    found = retrieve(
-        Wording(parts, beside, before=before, after=after, titles=titles, column=(rows and place.column) or ""),
-        table,
-        known,
-    )
+    wording = Wording(parts, beside, before=before, after=after, titles=titles, column=(rows and place.column) or "")
+    found = retrieve(wording, table, known)
     if found and found.about.is_elsewhere(" ".join(place.section[-1:])):
         found = None
     if any(True for text in titles for _ in facets()["dataset"].read(text)):
         if found is None or found.about.id == "training-data" or not (found.is_sure or found.about.is_measurable):
-            return Recognised([table.get("results")])  # a benchmark's name alone asks for its results
+            # A benchmark's name alone asks for its results.
+            return Recognised([table.get("results")], is_sure=understands(table.get("accuracy"), wording, known))
         if found.about.id == "paper":
             return Recognised([])  # "(paper)" says whose result it is
     return Recognised.of(found)
@@ -192,9 +190,10 @@ _ORDER = ("first", "second", "third", "fourth", "fifth", "sixth")
 
 def entry_asked(place: Place) -> int | None:
     """Which entry of a list a place asks for, counted from 0 (-1 is the last); None where it asks for no single one."""
-    at = place.sentence.find("[?]")
-    near = sorted(ENTRY.finditer(place.sentence), key=lambda m: min(abs(m.start() - at - 3), abs(at - m.end())))
-    heads = [match for text in place.own for match in ENTRY.finditer(text)]
+    sentence = plain(place.sentence)
+    at = sentence.find("[?]")
+    near = sorted(ENTRY.finditer(sentence), key=lambda m: min(abs(m.start() - at - 3), abs(at - m.end())))
+    heads = [match for text in place.own for match in ENTRY.finditer(plain(text))]
     match = next(iter(heads or near), None)
     if match is None:
         return None

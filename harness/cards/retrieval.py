@@ -35,6 +35,8 @@ _OVERTAKES = 0.7
 """From which part of the best score on a property is meant that accounts for the same words and more."""
 _ADJACENT = 1.4
 """What a word counts right beside the marker, in a sentence."""
+_SILENT = 0.3
+"""What each word of a cue adds that asks nothing itself: `weight file`, beside `weights`."""
 _ALONE = 1.5
 """What a unit adds that stands behind the marker and belongs to one quantity alone."""
 _STRANGE = 6.5
@@ -54,8 +56,10 @@ _NUMBER_BEFORE = re.compile(
 )
 _NUMBER_AFTER = re.compile(
     r"\s?(?:%|percent\b|(?:million|billion|thousand|ms|px|pixels?|[kMG]B|kg|hours?|days|epochs?|times|milliseconds)\b)|-?dimensional"
+    r"|\s(?!(?:is|was|has|as|this|its|does)\b)[a-z]{2,}[a-rt-z]s\b"
 )
 """What says that a number stands between."""
+_YEAR_BEFORE = re.compile(r"\b(?:in|year|since|date|from)\W*$", re.IGNORECASE)
 
 ENTRY = re.compile(
     r"\b(?:(first|second|third|fourth|fifth|sixth|last|final|deepest)\b|"
@@ -168,6 +172,8 @@ def _rate(
         return None
     if wording.asks_number and (about.names or not (about.number or about.technique)):
         return None
+    if about.year and wording.is_prose and not _YEAR_BEFORE.search(wording.before):
+        return None
     if about.is_elsewhere(text.replace(" | ", " ")) or (
         about.needs and not spans and not named and about.excludes(text)
     ):
@@ -186,9 +192,18 @@ def _rate(
             score += _weight(name)
         elif name not in told and name in around:
             score += _weight(name) * around[name] * (1 if name in core else _SUPPORT)
+    score += _SILENT * max((len(cue - loud - around.keys()) for cue in named), default=0)
     if unit:
         score += _ALONE * (2 if about.alone else 1)
     return _Rated(about, score, frozenset(told), tuple(spans))
+
+
+def understands(about: Property, wording: Wording, known: Sequence[str]) -> bool:
+    """Whether a property and what can be asked of it account for the words of a cell's heads or a label."""
+    text, own = _own(wording)
+    cues = _cues(about.cues)
+    near = cues.support.union(*cues.core)
+    return _covers(_Rated(about, 0.0, near, ()), wording, text, own, known)
 
 
 def _covers(rated: _Rated, wording: Wording, text: str, own: Sequence[_Word], known: Sequence[str]) -> bool:
@@ -200,15 +215,18 @@ def _covers(rated: _Rated, wording: Wording, text: str, own: Sequence[_Word], kn
     spans += [m.span() for pattern in known for m in re.finditer(pattern, text, re.IGNORECASE)]
     spans += [m.span() for m in ENTRY.finditer(text)]
     read = left = 0.0
+    is_result = about.metrics or any(re.match(r"compute\.(?:throughput|latency|peak)", key) for key in about.evidence)
     strange = _STRANGE_IN_PROSE if wording.is_prose else _STRANGE
     column = text.rfind(plain(wording.column)) if wording.column else len(text)
-    is_named = any(word.stem in rated.near for word in own if word.start < column)
+    is_named = not about.is_measurable and any(word.stem in rated.near for word in own if word.start < column)
     for word in own:
         weight = None if word.stem in _ASKING else _index().get(word.stem)
         word = word._replace(weight=word.weight * (_BARE_COLUMN if is_named and word.start >= column else 1))
         if word.stem in rated.near or any(start < word.end and word.start < end for start, end in spans):
             read += (weight or _SUPPORT) * word.weight
         elif weight is None and word.stem not in _ASKING and len(word.stem) > 1:
+            if is_result and not wording.is_prose and word.weight:
+                return False
             left += strange * word.weight
         elif weight is not None:
             left += weight * word.weight * (_SUPPORT if wording.is_prose else 1)

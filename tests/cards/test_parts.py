@@ -1,0 +1,44 @@
+"""The part of a fact that a place asks for, and no other quantity's value, whatever the wording."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from harness.cards.fill import fill_card
+from tests.cards.conftest import body
+
+M = "[More Information Needed]"
+REGNET, CONVNEXT = "regnet-y-040", "convnext-base-224-22k"
+
+
+@pytest.mark.parametrize(
+    ("model", "card", "filled"),
+    [
+        (REGNET, f"Written by Radosavovic, Kosaraju, {M}, He and Dollár.", "Kosaraju, Ross Girshick, He"),
+        (CONVNEXT, f"It has six authors; the last author is {M}.", "the last author is Saining Xie"),
+        (CONVNEXT, f"Liu, Mao, Wu, Feichtenhofer, Darrell and Xie: “{M}”, 2022.", "“A ConvNet for the 2020s”"),
+        (CONVNEXT, f"Facebook AI Research and {M} took part.", "and UC Berkeley took part"),
+        (CONVNEXT, f"- β₂ of the optimiser: {M}", "optimiser: 0.999"),
+        (CONVNEXT, f"- Blocks altogether: {M}", "altogether: 36"),
+        (CONVNEXT, f"- Number of authors: {M}", "authors: 6"),
+        (CONVNEXT, f"The green channel has a mean of {M}.", "mean of 0.456."),
+        (CONVNEXT, f"The paper came out in {M}.", "came out in 2022."),
+        (CONVNEXT, f"There were 16 nodes with {M} GPUs each.", "with 8 GPUs each."),
+        (REGNET, f"The network was published by researchers of {M}.", "of Facebook AI Research (FAIR)."),
+        (REGNET, f"The rate rose over the first {M} epochs.", "the first 5 epochs."),
+        (REGNET, f"- SE: on, with ratio {M}", "with ratio 0.25"),
+        (REGNET, f"<table><tr><th>Weight file</th><td>{M}</td><td>PyTorch</td></tr></table>", "<td>82.8 MB</td>"),
+        (REGNET, f"| stage | out channels |\n|---|---|\n| 2 | {M} |", "| 2 | 192 |"),
+        (REGNET, f"| LR | warm-up | later |\n|---|---|---|\n| shape | ramp | {M} |", "| ramp | half-period cosine down to 0 |"),
+        (REGNET, f"| what | our drone |\n|---|---|\n| ImageNet top-1 | {M} |", "| not measured |"),
+        (REGNET, f"Speed on our Xeon: {M} images per second.", "an unstated number of images"),
+        (REGNET, f"- Patches per picture: {M}", "picture: Not found"),
+        (REGNET, f"### Who may use it?\n\n{M}", "This is not found"),
+    ],
+)  # fmt: skip
+def test_what_is_asked_is_answered(model: str, card: str, filled: str) -> None:
+    text = body(fill_card(card.encode(), model=model, ledger=None).text.decode())
+    plain = re.sub(r" ?<sup>.*?</sup>| ?\[\[?[h\d, \]\[–]+\](?:\(#[^)]*\))?", "", text)
+    assert filled in plain
