@@ -400,8 +400,8 @@ class Narrative:
         kept = [i for i in self._numbers if (i.name.metric, i.name.variant) == ("coverage", "5-percent-risk+msp")]
         for item in (item for item in kept[:1] if item.number < 100):
             yield (
-                f"If no more than 5 % of its answers may be wrong, it can be asked for {show_value(item)} ({show_interval(item)}) of "
-                f"{self._title(item)}, those with the largest probabilities{self._caveat(item)}."
+                f"If no more than 5 % of its answers may be wrong, it can be asked for {show_value(item)} ({show_interval(item)}, "
+                f"n = {show_count(item)}) of {self._title(item)}, those with the largest probabilities{self._caveat(item)}."
             )
 
     def _outliers(self) -> Iterator[str]:
@@ -410,8 +410,8 @@ class Narrative:
         if taken:
             worst = max(taken, key=lambda item: item.number)
             yield (
-                f"Of images that show none of its classes ({self._title(worst)}), it gives {show_value(worst)} ({show_interval(worst)}) "
-                "a probability as large as that of the surest 95 % of the validation set."
+                f"Of images that show none of its classes ({self._title(worst)}), it gives {show_value(worst)} ({show_interval(worst)}, n of both sets = "
+                f"{show_count(worst)}) a probability as large as that of the surest 95 % of the validation set."
             )
 
     def _corruption(self) -> Iterator[str]:

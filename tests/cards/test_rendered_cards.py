@@ -265,10 +265,10 @@ def test_what_its_own_scores_are_worth_is_said() -> None:
         measured("ninco.fpr95:energy", 99.0),
     )
     assert found[0].startswith(
-        "If no more than 5 % of its answers may be wrong, it can be asked for 61.20 % (60.80–61.60) of ImageNet-1k"
+        "If no more than 5 % of its answers may be wrong, it can be asked for 61.20 % (60.80–61.60, n = "
     )
     assert found[1].startswith(
-        "Of images that show none of its classes (NINCO), it gives 71.50 % (71.10–71.90) a probability"
+        "Of images that show none of its classes (NINCO), it gives 71.50 % (71.10–71.90, n of both sets = "
     )
     assert len(limits(measured("imagenet-val.coverage:5-percent-risk+msp", 100.0))) == 1
 
