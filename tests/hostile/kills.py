@@ -11,6 +11,7 @@ import argparse
 import json
 import os
 import random
+import re
 import shutil
 import signal
 import sys
@@ -112,7 +113,7 @@ class Scene:
         assert code in (0, 3, 5), f"{' '.join(arguments)} ended with {code}: {self.said('.err')}"
         took = took if page else time.monotonic() - begun
         said = "" if arguments[0] == "run" else self.said(".out")  # a run's table has its energy
-        return took, self.contents() | {"exit code": code, "said": said, "page": page}
+        return took, self.contents() | {"exit code": code, "said": said, "page": undated(page)}
 
     def said(self, where: str) -> str:
         return self.folder.with_suffix(where).read_text()
@@ -140,7 +141,12 @@ def compared(path: Path) -> object:
         from harness.cards.record import without_record
 
         return [line for line in without_record(data.decode()).splitlines() if "Time of the attacks" not in line]
-    return data
+    return undated(data.decode()) if path.suffix == ".html" else data
+
+
+def undated(page: str) -> str:
+    """A report without the minute that it was made in."""
+    return re.sub(r"Made [\d-]+ [\d:]+ UTC", "", page)
 
 
 def _lasting(held: Any) -> Any:
