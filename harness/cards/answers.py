@@ -29,6 +29,8 @@ from harness.cards.vocabulary import Property, Vocabulary, vocabulary
 from harness.evidence import EvidenceClass, EvidenceKey, show_count
 from harness.files import shipped_folder
 
+_ANOTHER = re.compile(r"\b(?:from scratch|sisters?|siblings?|teacher|student|later tuning)\b", re.IGNORECASE)
+"""Heads of cells about a checkpoint that no fact is known to be about, unless the words for one are among them."""
 _SPEEDS = ("throughput", "inference-time", "peak-memory")
 """What is said with its conditions."""
 Form = Literal["value", "text", "block", "code"]
@@ -155,6 +157,8 @@ class Writer:
         meant = self.subjects.of_place(place, question) if place.is_tight or place.label_is_own else []
         if meant is None and "model" not in asked.values:
             return None  # another network's
+        if meant == [] and place.column is not None and _ANOTHER.search(" ".join(place.own)):
+            return None
         ids = {name for name, checkpoint in known.facts.checkpoints.items() if checkpoint in (meant or ())}
         asked = replace(asked.about(keys), siblings=frozenset(ids))
         self.knowledge, everything = replace(self.knowledge, asked=asked), self.knowledge

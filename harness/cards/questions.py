@@ -58,6 +58,8 @@ class Place:
 
 _HEADING, _REST, _WHOLE, _BESIDE, _PARENT, _COLUMN = 0.35, 0.55, 0.35, 0.2, 0.6, 0.9
 """What a word counts in a heading, the rest of a sentence's part, all of it, the sentence before, the item above, a column's head."""
+_COUNTED = re.compile(r"\W*\d[\d ,.]*[^\W\d_]{3}")
+"""A row's head that is a value, under which others are told: `1 000 classes`."""
 _CONTENT = re.compile(r"[^\W\d_]")
 _OPEN = re.compile(r"\W*\[\?\]\s+(?:(?:on|for|about|regarding|of|as|that|which|based|to|due|because|since)\b|[A-Z])")
 """A marker that stands for a whole statement about what follows."""
@@ -156,7 +158,7 @@ def _asked_in_cell(
     """What a cell asks by the heads of its row and column, with the words that the cell itself holds."""
     before, _, after = place.sentence.partition("[?]")
     inside = before + after if _CONTENT.search(before + after) else ""
-    rows = tuple((head, 1.0) for head in place.row)
+    rows = tuple((head, _REST if _COUNTED.match(head) and place.column else 1.0) for head in place.row)
     parts = (*rows, (place.column or "", _COLUMN if rows else 1.0), (inside, _REST))
     titles = (*place.row, place.column or "")
     beside = ((" ".join(place.remarks), _WHOLE), *headings)

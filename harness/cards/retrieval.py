@@ -43,6 +43,8 @@ _STRANGE = 6.5
 _STRANGE_IN_PROSE = 1.2
 """What a word counts that is no property's: in a label it asks for something, in prose it only tells."""
 _SUFFIX = re.compile(r"(?<=\w{3})(?:ations?|ings?|ers?|ors?|ies|ed|es|s|e|y|ion)$")
+_SHORT = 4
+"""How many words of a clause are too few to tell without the rest what they are about."""
 _LEAD = re.compile(r"([^\W\d_]+)[\W_]{1,12}$")
 _AFTER_NOUN = 0.8
 """What a label's words count behind the preposition that parts them from what they belong to."""
@@ -174,6 +176,8 @@ def _rate(
         return None
     if about.year and wording.is_prose and not _YEAR_BEFORE.search(wording.before):
         return None
+    if wording.is_prose and len(wording.parts[0][0].split()) <= _SHORT and about.is_elsewhere(wording.beside[0][0]):
+        return None
     if about.is_elsewhere(text.replace(" | ", " ")) or (
         about.needs and not spans and not named and about.excludes(text)
     ):
@@ -211,6 +215,11 @@ def _covers(rated: _Rated, wording: Wording, text: str, own: Sequence[_Word], kn
     about, spans = rated.about, [*rated.spans]
     if wording.is_prose and not rated.near.isdisjoint(_beside(wording)):
         return True
+    clause = [word for word in own if word.weight and word.start < len(plain(wording.parts[0][0]))]
+    entries = {word.stem for word in clause for m in ENTRY.finditer(text) if m.start() <= word.start < m.end()}
+    is_read = any(word.stem in rated.near or any(a <= word.start < z for a, z in spans) for word in clause)
+    if wording.is_prose and not is_read and any(word.stem not in entries for word in clause):
+        return False  # what asks stands in another part of the sentence
     spans += [m.span() for name, facet in facets().items() if concerns(name, about) for _, _, m in facet.read(text)]
     spans += [m.span() for pattern in known for m in re.finditer(pattern, text, re.IGNORECASE)]
     spans += [m.span() for m in ENTRY.finditer(text)]

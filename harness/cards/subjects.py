@@ -85,7 +85,9 @@ class Subjects:
     def of_place(self, place: Place, about: Property) -> list[Checkpoint] | None:
         """The same of a marker whose answer is about a property; the words for the property itself mean nobody."""
         keys = (*about.evidence, *about.metrics)
-        if not any(re.match(r"documented\.(?:training|data|coco)|compute|imagenet|carbon", key) for key in keys):
+        if not any(
+            re.match(r"documented\.(?:training|data|preprocessing|coco)|compute|imagenet|carbon", key) for key in keys
+        ):
             return []
         heads = (*place.row[:1], place.column or "") if place.column is not None else ()
         texts = heads or ((place.label or "",) if place.label_is_own else (place.sentence.partition("[?]")[0],))
