@@ -217,6 +217,7 @@ class Writer:
                 published=lambda metric: self._use(self.knowledge.published(metric, own=True)),
                 reference=lambda metric: self._use(self.knowledge.published(metric, own=False)),
                 absent=lambda key: self._use(self.knowledge.absent(key)),
+                waiting=self.knowledge.pending,
                 slices=lambda slicing: self._use_all(self.knowledge.family(slicing, "top1")),
                 corruptions=self._corruption_errors,
                 results=self._results,

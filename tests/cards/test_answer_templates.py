@@ -134,6 +134,19 @@ def test_text_from_a_ledger_is_data() -> None:
     assert Document(answer.text).markers == []
 
 
+def test_accuracy_under_attack_that_is_withheld_says_why() -> None:
+    why = "Withheld: The loss rises along the steps of the attack for 0 of 9 images only."
+    item = Evidence(key="imagenet-val/linf/4.robust-accuracy", class_=EvidenceClass.PENDING, reason=why)
+    known = knowledge("regnet-y-040", Ledger(model={"name": "regnet-y-040"}, evidence=[item]))
+    question = next(question for question in vocabulary().properties if question.id == "adversarial")
+    answer = Writer(known).answer(question, "text", PLACE)
+    assert answer is not None
+    assert answer.text.startswith(
+        "Accuracy under attack is withheld, as gradients may be masked: the loss rises along the steps of the attack for 0 of 9 "
+        "images only; `harness run --suite adversarial"
+    )
+
+
 def test_a_measured_speed_names_what_it_was_measured_on() -> None:
     hardware = {"cpu": "A CPU *model*", "threads": 4, "libraries": {"torch": "2.9.0"}}
     protocol = {"precision": "float32", "layout": "channels_last", "batch": 32, "hardware": hardware}
