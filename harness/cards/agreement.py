@@ -10,7 +10,7 @@ from typing import Any
 from harness.cards.fields import bibtex_entries
 from harness.cards.quantities import Quantity
 from harness.cards.sentences import Span
-from harness.cards.stated import Statement
+from harness.cards.stated import Statement, Value
 from harness.cards.views import View
 from harness.cards.vocabulary import Property
 from harness.evidence import EvidenceClass
@@ -25,6 +25,9 @@ _SPREAD = 0.1
 def agrees(statement: Statement, view: View) -> bool | None:
     """Whether evidence says what a statement does; None where that can't be told."""
     value, known, about = statement.value, view.value, statement.about
+    if about.detail and isinstance(value, Quantity):
+        said = re.search(about.detail, str(known))
+        return value.agrees(float(said[1])) if said else None
     if about.year:
         years = re.findall(r"\b(?:19|20)\d\d\b", str(known))
         return isinstance(value, Quantity) and str(int(value.value)) in years if years else None
@@ -40,6 +43,10 @@ def agrees(statement: Statement, view: View) -> bool | None:
             return False
         names = about.names_in(str(known)) or about.names_in(view.fact.says or "" if view.fact else "")
         return value in names if names else None
+    if isinstance(value, Quantity) and statement.stage is not None:
+        numbers = known.get(about.list or "") if isinstance(known, dict) else known
+        is_there = isinstance(numbers, list) and -len(numbers) <= statement.stage < len(numbers)
+        return value.agrees(numbers[statement.stage]) if isinstance(numbers, list) and is_there else None
     if isinstance(value, Quantity) and about.total:
         depths = known.get("depths") if isinstance(known, dict) else known
         known = sum(depths) if isinstance(depths, list) else known
@@ -53,7 +60,7 @@ def agrees(statement: Statement, view: View) -> bool | None:
             return False
         if not is_step:
             known = known.partition("crop")[2] or known
-        sizes = re.findall(r"\d{2,}", known)
+        sizes = re.findall(r"\d+", known)
         return str(int(value.value)) in sizes if sizes else None
     if isinstance(value, Quantity):
         return _number_agrees(statement, value, known, view)
@@ -83,6 +90,8 @@ def _one_agrees(statement: Statement, value: Quantity, known: Any, view: View) -
         return True if any(near) else None
     if known == "none" or known is False:
         known = 0
+    if isinstance(known, list) and all(isinstance(part, int | float) for part in known):
+        return any(value.agrees(part) for part in known)
     if isinstance(known, bool) or not isinstance(known, int | float):
         return None
     if view.evidence.unit and view.evidence.unit.startswith("million"):
@@ -98,6 +107,23 @@ def _one_agrees(statement: Statement, value: Quantity, known: Any, view: View) -
     if found is False and statement.metric is not None and abs(value.value - known) <= _SPREAD:
         return None
     return found
+
+
+def is_near_miss(stated: Value, known: Any) -> bool:
+    """Whether a value is what a known one becomes by a slip: a factor of two or ten, or other digits in its place."""
+    if isinstance(stated, str):
+        right = str(known)
+        return len(stated) == len(right) and sum(a != b for a, b in zip(stated, right, strict=True)) <= 3
+    if not isinstance(stated, Quantity) or isinstance(known, bool) or not isinstance(known, int | float):
+        return False
+    if not known or not stated.value:
+        return False
+    ratio = stated.value / known
+    digits, right = (re.sub(r"\D", "", f"{number:.12g}").strip("0") for number in (stated.value, known))
+    if len(digits) == 1 < len(right):
+        return False  # round numbers come close to many
+    is_swapped = len(digits) > 2 and len(digits) == len(right) and sum(map(str.__ne__, digits, right)) <= 2
+    return is_swapped or any(abs(ratio / f - 1) < 0.03 for f in (2, 0.5, 4, 0.25, 10, 0.1, 100, 0.01, 1000, 0.001))
 
 
 def agrees_with(statement: Statement, known: Any) -> bool:
@@ -131,6 +157,8 @@ def _list_agrees(value: tuple[Any, ...], known: Any, about: Property) -> bool | 
         known = [float(part) for part in match[1].split(",")] if match else None
     if not isinstance(known, list) or not known:
         return None
+    if len(value) == 2 and about.list == "widths":  # "from 128 to 1088 channels"
+        return [*value] == [known[0], known[-1]]
     if len(value) != len(known):
         return (
             None

@@ -13,10 +13,11 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from difflib import SequenceMatcher
 from enum import StrEnum
 from typing import Any
 
-from harness.cards.agreement import agrees, agrees_with, find_folded, folded, people_of, surnames
+from harness.cards.agreement import agrees, agrees_with, find_folded, folded, is_near_miss, people_of, surnames
 from harness.cards.answers import Answer, Writer
 from harness.cards.document import Document, Edit, decode
 from harness.cards.fields import Entry, bibtex_entries, read_citations, read_fields
@@ -38,13 +39,25 @@ _ATTRIBUTED = re.compile(
 )
 _TUNED = re.compile(r"(?<!not )(?<!without )(?<!before )(?<!not been )\bfine-?tun", re.IGNORECASE)
 _PLURAL = re.compile(r"\b(?:models|variants|networks|family|families|\w*Nets|\w*NeXts|design spaces?)\b")
-
-
+_DEVICES = re.compile(
+    r"V100|[AH]100|RTX ?\d{4}|\d{3}0(?= |$|-AMP)|CPU|XEON|RYZEN|LAPTOP|I[3579]\b|JETSON|\bT4|M[1-4]\b|TPU"
+)
+_ONE_IMAGE = re.compile(
+    r"\b(?:(?:per|an?|each|every|one|single) (?:single |\w+ )?(?:image|picture|photo|sample)|batch (?:size )?(?:of )?1\b)",
+    re.IGNORECASE,
+)
+_PUBLISHED = re.compile(r"\b(?:paper|authors?|table|report\w*|publish\w*|zoo|timm|according)\b", re.IGNORECASE)
+_TITLE = re.compile(r"(?:\*\*?|__?|[\"“«]|\[)(?P<title>[A-Z][^*_\"“”«»\[\]\n]{14,})(?:\*|_|[\"”»]|\])")
+_INTRODUCES = r"(?:introduc|propos|present|describ|defin|debut|publish|(?:comes?|came|stems?) from|(?:goes|go|belongs?) (?:back|with|to)|accompan)\w*"
+_ITS = (
+    r"(?:\bit\b\s*|\b(?:the|this|our|these) (?:model|network|architecture|backbone|checkpoint|family)s?\b|\bitself\b)"
+)
 _PRESENTED = re.compile(
-    r"\W*(?:(?:(?:this|the|our) (?:model|network|checkpoint|architecture|backbone)|it|(?P<name>[\w.-]+))\s"
-    r"(?:(?:was|is|were|first|originally|been)\s)*(?:presented|introduced|proposed|published|goes|comes|accompan\w+)\s"
-    r"(?:(?:in|with|from|by)\s)?(?:(?:the|a|an|its)\s)?(?:(?:\w+\s){0,2}?(?:paper|article|publication)\W{1,5}(?:(?:en)?titled\W{1,4}|called\W{1,4})?)?"
-    r"|(?:research |original )?(?:paper|publication)(?: title)?\W*:\W*)\W{0,3}(?<=[*_\"“\[])(?P<title>[^*_\"“”\[\]\n]{15,})[*_\"”\]]",
+    rf"{_ITS}[^;.]{{0,40}}?\b{_INTRODUCES}[^;:.]{{0,50}}$|\b(?<!related )(?:paper|publication|article|cit(?:e|ation)|reference)\b[^.;]{{0,30}}[:,]\W*$",
+    re.IGNORECASE,
+)
+_PRESENTS = re.compile(
+    rf"\W*[^;.]{{0,50}}?(?:\b{_INTRODUCES} (?:the )?{_ITS}|\bwhere {_ITS} ?(?:was|is|were) (?:first )?{_INTRODUCES})",
     re.IGNORECASE,
 )
 
@@ -160,6 +173,8 @@ class _Judge:
         if not isinstance(value, Quantity) or value.upper is not None or statement.about.resolution or statement.metric:
             return False
         own = [view for view in self._own(statement) if agrees(statement, view) is False]
+        if value.relation not in ("is", "about"):
+            return False
         others = [
             q
             for q in quantities(passage.text)
@@ -203,10 +218,12 @@ class _Judge:
         subject = self.subjects.of(statement)
         if subject is None:
             return
-        if subject:
+        if statement.about.is_speed:
+            yield from self._of_speed(statement)
+        elif subject:
             yield from self._of_siblings(statement, subject)
-        else:
-            yield self._of_this(statement)
+        elif (claim := self._of_this(statement)).verdict is not Verdict.UNSUPPORTED or not statement.is_loose:
+            yield claim
 
     def _is_of_another_set(self, statement: Statement) -> bool:
         """Whether a sentence names a data set that the model was not trained on."""
@@ -292,6 +309,7 @@ class _Judge:
             and all(found is False for found in agreements)
             and statement.about.number
             and not statement.about.resolution
+            and not statement.is_loose
         ):
             fact = facts[0]
             note = f"said of {fact.checkpoint.name}"
@@ -342,8 +360,14 @@ class _Judge:
                 correct=None if is_theirs else correct,
                 note=f"the value of {other.checkpoint.name}",
             )
+        if statement.is_loose and not any(is_near_miss(statement.value, view.value) for view in rest):
+            return self._claim(statement, Verdict.UNSUPPORTED)
         tuned = _TUNED.search(statement.passage.text) and not self._is_tuned
-        tuned = tuned and statement.about.name != "fine-tuning data" and statement.about.address is None
+        tuned = (
+            tuned
+            and statement.about.name not in ("fine-tuning data", "training data")
+            and statement.about.address is None
+        )
         if rest and not undecided and not tuned and not self._is_family(statement):
             return self._claim(statement, Verdict.CONTRADICTED, rest[0], correct=correct)
         return self._claim(statement, Verdict.UNSUPPORTED)
@@ -363,6 +387,33 @@ class _Judge:
         """Whether this checkpoint is itself known to be fine-tuned from another."""
         view = self.knowledge.find("documented.model.finetuned-from")
         return view is not None and str(view.value).casefold() != "none"
+
+    def _of_speed(self, statement: Statement) -> Iterator[Claim]:
+        """A speed hangs on the machine: one that is known is wrong in another unit, for another machine or for another batch; others,
+        where they are said to be the sources'."""
+        value, passage = statement.value, statement.passage
+        assert isinstance(value, Quantity)
+        around = " ".join((*passage.section[-1:], passage.header, passage.row, passage.text))
+        named = set(_DEVICES.findall(around.upper()))
+        known = [
+            f
+            for f in self.knowledge.facts.facts
+            if f.evidence.name.subject in ("compute.throughput", "inference.batch-time")
+        ]
+        told = [(f, set(_DEVICES.findall(f"{f.key} {f.says}".upper())), *speed) for f in known for speed in _speeds(f)]
+        is_time, is_exact = statement.about.id == "inference-time", value.step * 20 <= value.value
+        here = [speed for speed in told if speed[3] is is_time and (speed[1] & named or not named)]
+        same = [speed for speed in told if value.agrees(speed[2]) and is_exact]
+        right = [speed[0] for speed in same if speed in here]
+        if is_time and right and _ONE_IMAGE.search(passage.text) and "64" not in around:
+            yield self._claim(
+                statement, Verdict.CONTRADICTED, view := View(right[0].evidence, right[0]), correct=_shown(view)
+            )
+        elif right:
+            yield self._claim(statement, Verdict.SUPPORTED, View(right[0].evidence, right[0]))
+        elif same or (here and named and _PUBLISHED.search(around)):
+            fact = (same or here)[0][0]
+            yield self._claim(statement, Verdict.CONTRADICTED, view := View(fact.evidence, fact), correct=_shown(view))
 
     # citations
 
@@ -401,11 +452,17 @@ class _Judge:
             return
         right = known.fields["title"][0]
         for start, end in prose:
-            match = _PRESENTED.match(self.document.text[start:end])
-            if match is None or (match["name"] and not self.subjects.is_own(match["name"])):
+            sentence = vocabulary().model_names.sub(self._as_it, self.document.text[start:end])
+            match = _TITLE.search(sentence)
+            if match is None or folded(right) in folded(sentence) or len(match["title"].split()) < 3:
                 continue
-            words, stated = ({w for w in folded(title).split() if len(w) > 3} for title in (right, match["title"]))
-            if len(words & stated) * 3 > len(words) or folded(right) in folded(self.document.text[start:end]):
+            if SequenceMatcher(None, folded(match["title"]), folded(right)).ratio() > 0.8:
+                continue
+            cited = re.search(r"(\w+) et al\.?,?[\W\d]*$", sentence[: match.start()])
+            is_cited = cited is not None and self._is_author(cited[1])
+            if not (
+                is_cited or _PRESENTED.search(sentence[: match.start()]) or _PRESENTS.match(sentence[match.end() :])
+            ):
                 continue
             span = start + match.start("title"), start + match.end("title")
             line, said = self.document.line_of(span[0]), _said_by(view)
@@ -413,6 +470,18 @@ class _Judge:
                 line=line, text=match["title"], about="title", verdict=Verdict.CONTRADICTED, correct=right, span=span,
                 whole=(start, end), **said,
             )  # fmt: skip
+
+    def _as_it(self, match: re.Match[str]) -> str:
+        """The own network's name, as a pronoun of the same length."""
+        return "it".ljust(len(match.group())) if self.subjects.is_own(match.group()) else match.group()
+
+
+def _speeds(fact: Fact) -> Iterator[tuple[float, bool]]:
+    """The speeds that a fact tells, and whether each is a time in milliseconds."""
+    said = " ".join((f"{fact.evidence.value} {fact.evidence.unit}", fact.says or "", *(c.says for c in fact.conflicts)))
+    for number in quantities(said):
+        if unit := re.match(r"\s?(ms\b|images/s)", said[number.end :]):
+            yield number.value, unit[1] == "ms"
 
 
 def _cited(entry: Entry, right: dict[str, str], *, has_title: bool) -> Iterator[tuple[str, bool, str]]:

@@ -19,6 +19,11 @@ from harness.cards.vocabulary import Property, vocabulary
 from harness.parsing.files import MalformedError
 from harness.parsing.yaml import parse_yaml
 
+_READ_APART = (
+    "", "license", "license name", "license link", "library name", "pipeline tag", "datasets", "dataset", "tags", "language", "metrics",
+    "widget", "model index", "thumbnail", "inference", "co2 eq emissions", "extra gated prompt",
+)  # fmt: skip
+
 
 @dataclass(frozen=True)
 class Entry:
@@ -31,6 +36,20 @@ class Entry:
 def read_fields(document: Document) -> Iterator[Statement]:
     """The statements of front matter, and of a `model-index` that stands in the text."""
     return (statement for text, start in _yaml_parts(document) for statement in _front_matter(text, start))
+
+
+def field_passages(document: Document) -> Iterator[Passage]:
+    """The other fields of front matter, each as a cell that its path heads."""
+    for block in document.blocks:
+        path = (block.label or "").replace("_", " ").replace("-", " ").split(".")
+        if block.kind == "front-matter" and path[0] not in _READ_APART:
+            titles = tuple(part for part in path[-2:] if part and not part.isdigit())
+            context = f"{' — '.join(titles)}: "
+            own = document.text[block.start : block.end]
+            yield Passage(
+                context + own, len(context), block.start, (block.start, block.end), (), "cell", titles[-1] if titles else "",
+                titles, raw=own,
+            )  # fmt: skip
 
 
 def read_citations(document: Document) -> Iterator[tuple[Entry, Block]]:

@@ -31,6 +31,8 @@ _CONFIG_LINE = re.compile(r"\s*[\"']?[\w-]+[\"']?\s*:\s*[^=()]*?,?\s*|\s*[-\d.,\
 _NETWORK_KEY = re.compile(
     r"\s*[\"']?(?:depths|hidden_sizes|hidden_act|dims|embed_dims|widths|group_width|groups_width|patch_size|layer_type)[\"']?\s*:"
 )
+_RECIPE = re.compile(r"pre-?train|original|recipe|was trained|were trained", re.IGNORECASE)
+"""What says that a configuration is how the model came to be, not what a reader might run."""
 _MARKS = re.compile(r"\*\*|[`$~](?!\d)|(?<!\w)_|_(?!\w)|\*(?=\w)|(?<=\w)\*|\\(?=[\[\]_%#])")
 
 
@@ -114,10 +116,17 @@ def _config_passages(document: Document, block: Block) -> Iterator[Passage]:
     said = document.text[lead.start : lead.end] if lead and lead.section == block.section else ""
     kind = re.search(r"(?:model_type|model|architectures|_name_or_path|arch)\W+(?:\w+/)?([\w-]+)", text)
     context = blanked(f"{said} {kind[1] if kind else ''} : ") if said or kind else ""
-    for match in re.finditer(r"^.*$", text, re.MULTILINE):
-        if _NETWORK_KEY.match(match.group()):
+    is_recipe = bool(_RECIPE.search(f"{said} {' '.join(block.section[-1:])}"))
+    above: list[tuple[int, str]] = []
+    for match in re.finditer(r"^([ -]*)[\"']?([\w-]*).*$", text, re.MULTILINE):
+        above = [(indent, key) for indent, key in above if indent < len(match[1])]
+        names = " ".join(key.replace("_", " ") for _, key in above)
+        above.append((len(match[1]), match[2]))
+        if _NETWORK_KEY.match(match.group()) or is_recipe or _RECIPE.search(names):
             span = block.start + match.start(), block.start + match.end()
-            passage = _passage(document.text, context, span, block.section, "config", "")
+            passage = _passage(
+                document.text, f"{context}{names} : " if names else context, span, block.section, "config", ""
+            )
             yield replace(passage, text=passage.text.translate(str.maketrans("\"'", "  ")))
 
 

@@ -17,11 +17,12 @@ _WORDS = {word: float(value) for value, word in enumerate(_SMALL.split())}
 _WORDS |= {word: 10.0 * value for value, word in enumerate(_TENS.split(), 2)}
 _SCALES = {
     "k": 1e3, "thousand": 1e3, "m": 1e6, "mn": 1e6, "million": 1e6, "g": 1e9, "b": 1e9, "bn": 1e9, "billion": 1e9, "hundred": 100.0,
-    "t": 1e12, "trillion": 1e12,
+    "t": 1e12, "trillion": 1e12, "millions": 1e6, "mio": 1e6, "millionen": 1e6, "millones": 1e6, "milioni": 1e6, "milhões": 1e6,
+    "milliards": 1e9, "milliarden": 1e9,
 }  # fmt: skip
 _PARTS = {"half": 0.5, "third": 1 / 3, "quarter": 0.25, "tenth": 0.1, "hundredth": 0.01, "thousandth": 0.001}
 _POWER = r"\s?(?:[•·×x*⋅]|\\times|\\cdot)\s?10\s?\^?\{?\s?[-−⁻–]?[\d⁰¹²³⁴⁵⁶⁷⁸⁹]+\}?"
-_PLAIN = r"\d{1,3}(?:[,\u202f\u2009\xa0 ]\d{3})+(?![\d.])|\d{1,3}(?:,\d{3})+(?:\.\d+)?|\d+(?:\.\d+)?|\.\d+"
+_PLAIN = r"0,\d+(?![\d,])|\d{1,2},\d{1,2}(?![\d,])(?=\s?(?:%|Mio|Milli|mill))|\d{1,3}(?:[,\u202f\u2009\xa0 ]\d{3})+(?![\d.])|\d{1,3}(?:,\d{3})+(?:\.\d+)?|\d+(?:\.\d+)?|\.\d+"
 _WORD = rf"(?:{'|'.join(sorted(_WORDS, key=len, reverse=True))})"
 NUMBER_WORD = _WORD
 """Matches a number below a hundred in words."""
@@ -30,8 +31,8 @@ _NUMBER = re.compile(
     rf"(?:(?P<power>10\s?(?:\^\{{?\s?[-−–]?\d+\}}?|[⁻⁰¹²³⁴⁵⁶⁷⁸⁹]+))"
     rf"|(?P<plain>{_PLAIN})(?P<exponent>[eE][-+−]?\d+|{_POWER})?"
     rf"|\b(?P<word>(?i:(?:half an?|an?)(?=\s(?:hours?|days?|weeks?|fortnight|month)\b)|(?:(?:{_WORD}|an?)[\s-])?(?:hundred|thousand)(?:\s(?:and\s)?{_WORD}(?:[\s-]{_WORD})?)?"
-    rf"|(?:{_WORD}|an?)[\s-](?:{'|'.join(_PARTS)})s?|{_WORD}(?:[\s-]{_WORD})?))\b)"
-    r"(?:[\s-]?(?P<scale>(?:thousand|million|billion|trillion|bn|mn)\b|[kKMGBT](?![\w²])|[MGBT](?=FLOP|MAC|flop)))?"
+    rf"|(?:{_WORD}|an?)[\s-](?:{'|'.join(_PARTS)})s?|{_WORD}(?:[\s-]{_WORD})?(?:\sand\sa\s(?:half|quarter))?))\b)"
+    r"(?:[\s-]?(?P<scale>(?i:thousand|millions?|billion|trillion|bn|mn|mio|millionen|millones|milioni|milhões|milliard(?:s|en))\b|[kKMGBT](?![\w²])|[MGBT](?=FLOP|MAC|flop)))?"
     r"(?!\d|(?!x\b|x[\s\d]|(?:px|pixels?|hours?|hrs?|h|[KMGT]i?B|ms|min|W|FLOPs?|MACs?|flops|epochs?|GPUs?|images?)\b)[A-Za-z])"
     r"(?P<percent>\s?(?:\\?%|percent\b|per\scent\b))?"
     rf"(?:(?:\s?[–—]\s?|\s?-\s?(?=\d)|\sto\s|\s?±\s?)(?P<to>{_PLAIN})(?:[eE][-+−]?\d+)?(?P<topercent>\s?%)?)?"
@@ -41,7 +42,7 @@ _APPROXIMATE = re.compile(
     re.IGNORECASE,
 )
 _LEAST = re.compile(
-    r"(?:\b(?:over|more than|greater than|larger than|above|at least|exceed(?:s|ing)|a minimum of|upwards of|beyond)|[>≥])\s*$",
+    r"(?:\b(?:(?:has|have|with|of|on|is|are|was|contain\w*|hold\w*|well|just|slightly|little|,|^) ?over|more than|greater than|larger than|above|at least|exceed(?:s|ing)|a minimum of|upwards of|beyond)|[>≥])\s*$",
     re.IGNORECASE,
 )
 _MOST = re.compile(
@@ -161,7 +162,8 @@ def _value(match: re.Match[str]) -> tuple[float, float]:
     if match["word"]:
         value = _spelled(match["word"])
         return value, min(1.0, value)
-    plain = re.sub(r"[,\s\u202f\u2009]", "", match["plain"])
+    plain = re.sub(r"^(\d{1,2}),(\d{1,2}|(?<=^0,)\d+)$", r"\1.\2", match["plain"])
+    plain = re.sub(r"[,\s\u202f\u2009]", "", plain)
     size = 1.0
     if match["exponent"]:
         exponent = re.sub(r"^.*10\s?\^?|^[eE]", "", match["exponent"], flags=re.DOTALL)
@@ -176,7 +178,8 @@ def _integer(text: str) -> int:
 
 
 def _spelled(text: str) -> float:
-    total = current = 0.0
+    text, _, rest = text.lower().partition(" and a ")
+    total, current = _PARTS.get(rest, 0.0), 0.0
     for word in re.split(r"[\s-]+", text.lower()):
         if word in ("hundred", "thousand"):
             current = max(current, 1) * _SCALES[word]

@@ -29,6 +29,10 @@ class Statement:
     """Benchmark and metric of an accuracy."""
     words: str = ""
     """The words that state it."""
+    stage: int | None = None
+    """Of one number of a list: which, from 0; -1 is the last."""
+    is_loose: bool = False
+    """Whether only plain words say what it is of: a value that is nothing like the known one may be of something else."""
 
     @property
     def topic(self) -> str:

@@ -6,12 +6,14 @@ they are left out, and so is a number that stands near nothing it could be of.
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from harness.cards.accuracies import AccuracyReader
 from harness.cards.document import Document
+from harness.cards.fields import field_passages
 from harness.cards.passages import Passage, blanked, passages
 from harness.cards.quantities import NUMBER_WORD, Quantity, parse_number, quantities
 from harness.cards.sentences import Span
@@ -39,6 +41,12 @@ _LIST = re.compile(
 _RESOLUTION = re.compile(
     r"(?<![\w.×])(?:3\s?[x×]\s?)?(\d{1,4})(?:\s?(?:x|×|\*|by|\\times)\s?(\d{1,4})(?!\d)(?:\s?[x×]\s?3(?!\d))?|²|\^2|(?=[\s-]?(?:px|pixels?)\b))(?:[\s-]?(?:px|pixels?))?"
 )
+_RANGE = re.compile(r"(?<![\w.,-])(\d{1,4})\s?(?:–|-|…|\.{2,3}|→|->|(?:up )?to|through)\s?(\d{1,4})(?![\w.,]*\d|%)")
+_STAGES = ("first", "second", "third", "fourth")
+_STAGE = re.compile(
+    rf"\b(?P<word>{'|'.join(_STAGES)}|last|final|deepest) (?:\w+ )?stage\b|\b(?:stage\s?|s)(?P<number>[1-4])\b",
+    re.IGNORECASE,
+)
 _QUOTES = re.compile(r"[“\"]([^“”\"\n]{12,})[”\"]")
 _GUIDE = wording("guide")
 _APART_TITLE = wording("apart-title")
@@ -55,7 +63,8 @@ def read_prose(document: Document, markers: Sequence[Span] = ()) -> Iterator[Sta
         markers: spans of its markers.
     """
     reader = _Reader(vocabulary())
-    return (statement for passage in passages(document, markers) for statement in reader.read(passage))
+    here = itertools.chain(passages(document, markers), field_passages(document))
+    return (statement for passage in here for statement in reader.read(passage))
 
 
 @dataclass(frozen=True)
@@ -92,6 +101,8 @@ class _Reader:
     accuracies: AccuracyReader = field(init=False)
     elsewhere: re.Pattern[str] = field(init=False)
     itself: re.Pattern[str] = field(init=False)
+    near: list[Property] = field(init=False)
+    """What the passage that is read may be about."""
 
     def __post_init__(self) -> None:
         self.hypothetical = re.compile(self.words.hypothetical.replace(" ?", r"[\s-]?"), re.IGNORECASE)
@@ -111,6 +122,7 @@ class _Reader:
             return
         if re.match(r"\s*(?:#|pip |python |git |wget )", passage.own):
             return
+        self.near = self.words.spoken_of(self._around(passage))
         quoted = [match.span() for match in _QUOTES.finditer(passage.text)]
         found = [*self._numbers(passage), *self._names(passage), *self._people(passage), *self._addresses(passage)]
         found += self._techniques(passage, found)
@@ -133,9 +145,9 @@ class _Reader:
 
     def _mentions(self, text: str) -> list[_Mention]:
         found = []
-        for about in self.words.properties:
+        for about in self.near:
             found += [
-                _Mention(about, *m.span()) for m in (about.words_pattern.finditer(text) if about.words_pattern else ())
+                _Mention(about, *m.span()) for m in (about.said_pattern.finditer(text) if about.said_pattern else ())
             ]
             decoys = about.decoys_pattern.finditer(text) if about.decoys_pattern else ()
             found += [_Mention(None, *m.span(), not_=about) for m in decoys]
@@ -157,7 +169,7 @@ class _Reader:
         titles = [blanked(title) for title in passage.titles]
         titles += [match[1] for match in [re.match(r"\W*([^:]{1,40}?)\s*:", passage.own)] if match]
         found = []
-        for about in self.words.properties:
+        for about in self.near:
             for title in titles:
                 if about.decoys_pattern and about.decoys_pattern.search(title):
                     continue
@@ -171,7 +183,7 @@ class _Reader:
         patterns = [self.words.model_names, *(pattern for _, pattern in self.words.benchmark_patterns)]
         patterns += [
             p.names_pattern
-            for p in self.words.properties
+            for p in self.near
             if p.names_pattern and p.name in ("training data", "GPU model", "venue", "precision")
         ]
         return [match.span() for pattern in patterns for match in pattern.finditer(text)]
@@ -191,6 +203,10 @@ class _Reader:
             if not any(a < match.end() and match.start() < b for a, b in taken):
                 taken.append(match.span())
                 yield from self._resolution(passage, match, free)
+        for match in _RANGE.finditer(text, passage.begin):
+            ends = [*self._ends(passage, match, free)]
+            taken += [match.span() for _ in ends]
+            yield from ends
         numbers = [q for q in quantities(text) if q.start >= passage.begin or passage.begin == 0]
         numbers = [q for q in numbers if q.text.lower() != "one" or passage.kind == "cell"]
         numbers = [q for q in numbers if not any(a < q.end and q.start < b for a, b in [*taken, *named])]
@@ -201,19 +217,26 @@ class _Reader:
             or not re.match(r"[^():]*\)\W*:", text[q.end :])
         ]
         numbers = [q for q in numbers if not _REFERENCE.search(text[max(0, q.start - 14) : q.start])]
-        bound: set[int] = set()
+        staged = [*self._staged(passage, numbers, free)]
+        yield from staged
+        bound = {statement.at for statement in staged}
+        numeric = {(m.start, m.end) for m in free}  # "activations" are a function too
+        single = [
+            m for m in mentions if not m.about or not ((m.start, m.end) in numeric and not _takes_numbers(m.about))
+        ]
+        single = [m for m in single if m.about is None or not m.about.list]
         listed = {span for run in runs([(q.start, q.end) for q in numbers], text) if len(run) > 2 for span in run}
         for index, number in enumerate(numbers):
-            if (number.start, number.end) in listed and not number.percent:
+            if number.start in bound or ((number.start, number.end) in listed and not number.percent):
                 continue  # one of several: which of them is this model's can't be told
             before = numbers[index - 1].end if index else 0
             after = numbers[index + 1].start if index + 1 < len(numbers) else len(text)
-            single = [m for m in mentions if m.about is None or not m.about.list]
             hit = self._bind(_Place(passage, number, single, before, after, numbers))
             if hit is not None:
                 bound.add(number.start)
                 about, value, first = hit
-                yield statement_in(passage, about, value, number.start, number.end, first=first)
+                is_loose = value.value < about.range[0] > 1000
+                yield statement_in(passage, about, value, number.start, number.end, first=first, is_loose=is_loose)
         yield from self.accuracies.read(passage, [q for q in numbers if q.start not in bound])
 
     def _bind(self, place: _Place) -> tuple[Property, Quantity, int] | None:
@@ -267,7 +290,7 @@ class _Reader:
 
     def _unit_of(self, text: str, number: Quantity) -> str:
         """The property whose unit follows a number; a number with a foreign unit is of nothing else."""
-        for about in self.words.properties:
+        for about in self.near:
             if (
                 about.units
                 and not about.list
@@ -281,7 +304,7 @@ class _Reader:
         passage, number, mentions = place.passage, place.number, place.mentions
         text, before, after = passage.text, place.before, place.after
         options = []
-        for about in self.words.properties:
+        for about in self.near:
             sizes = [
                 (match.end(), size)
                 for pattern, size in about.unit_patterns
@@ -347,12 +370,13 @@ class _Reader:
     @staticmethod
     def _fits(about: Property, value: Quantity) -> bool:
         low, high = about.range
+        low = low / 1000 if value.scaled and low >= 1000 else low  # a slip of thousands
         return (low <= value.value <= high or (value.value == 0 and low < 1)) and not (value.percent and high > 1)
 
     def _list(self, passage: Passage, match: re.Match[str], mentions: list[_Mention]) -> Iterator[Statement]:
         text = passage.text
         values = tuple(parse_number(part) for part in re.split(_SEPARATOR, match[1]) if part.strip())
-        options = [p for p in self.words.properties if p.list]
+        options = [p for p in self.near if p.list]
         if prior_is_fraction := all(value <= 1 for value in values):
             options = []
         by_unit = [
@@ -368,25 +392,49 @@ class _Reader:
             assert prior.about is not None
             yield statement_in(passage, prior.about, values, match.start(1), match.end(1), first=prior.start)
 
+    def _ends(self, passage: Passage, match: re.Match[str], mentions: list[_Mention]) -> Iterator[Statement]:
+        """The first and the last of a list of widths: "from 128 to 1088 channels"."""
+        about = self.words.get("stage-widths")
+        is_followed = any(pattern.match(passage.text, match.end()) for pattern, _ in about.unit_patterns)
+        before = [m for m in mentions if m.about is about and 0 <= match.start() - m.end < 45]
+        if (is_followed or before) and 8 <= float(match[1]) < float(match[2]):
+            yield statement_in(passage, about, (float(match[1]), float(match[2])), *match.span())
+
+    def _staged(self, passage: Passage, numbers: list[Quantity], mentions: list[_Mention]) -> Iterator[Statement]:
+        """Numbers of blocks or channels in one stage."""
+        text = passage.text
+        stages = [*_STAGE.finditer(text)]
+        if len(stages) != 1:
+            return
+        word, number = stages[0]["word"], stages[0]["number"]
+        stage = int(number) - 1 if number else _STAGES.index(word.lower()) if word.lower() in _STAGES else -1
+        for value in numbers:
+            for about in (self.words.get("stage-depths"), self.words.get("stage-widths")):
+                named = [m for m in mentions if m.about is about and m.end <= value.start]
+                is_led = named and leads(re.sub(_STAGE, "", text[named[-1].end : value.start]))
+                if is_led or any(pattern.match(text, value.end) for pattern, _ in about.unit_patterns):
+                    yield statement_in(passage, about, value, value.start, value.end, stage=stage)
+
     def _resolution(self, passage: Passage, match: re.Match[str], mentions: list[_Mention]) -> Iterator[Statement]:
         text, side = passage.text, float(match[1])
         if match[2] and match[2] != match[1]:
             return
         value = Quantity(side, 1.0, match.start(1), match.end(), match.group())
-        patch = next(p for p in self.words.properties if p.name == "patch size")
-        size = next(p for p in self.words.properties if p.name == "input resolution")
-        near_patch = any(m.about is patch and match.start() - m.end < 12 and m.end <= match.start() for m in mentions)
-        if near_patch or any(p.match(text, match.end()) for p, _ in patch.unit_patterns):
-            yield statement_in(passage, patch, value, match.start(), match.end())
-        elif size.range[0] <= side <= size.range[1] and not size.excludes(
-            self._around(passage) + " image size" * bool(re.search(r"\bat $", text[: match.start()]))
-        ):
-            yield statement_in(passage, size, value, match.start(), match.end())
+        before = [m for m in mentions if m.about and m.about.resolution and m.end <= match.start()]
+        near = [m.about for m in before if m.about and match.start() - m.end < 20]
+        after = [about for about in self.near if about.resolution and about.units]
+        size = self.words.get("resolution")
+        named = [about for about in near if about is not size]
+        named += [p for p in after if any(pattern.match(text, match.end()) for pattern, _ in p.unit_patterns)]
+        for about in named or [size]:
+            said = self._around(passage) + " image size" * bool(re.search(r"\bat $", text[: match.start()]))
+            if about.range[0] <= side <= about.range[1] and not about.excludes(said):
+                yield statement_in(passage, about, value, match.start(), match.end())
 
     # names
 
     def _names(self, passage: Passage) -> Iterator[Statement]:
-        for about in self.words.properties:
+        for about in self.near:
             if (
                 passage.is_head
                 or not about.names
@@ -418,18 +466,18 @@ class _Reader:
                 yield statement_in(passage, about, found[span], *span)
                 year = re.match(r"\W{0,3}((?:19|20)\d\d)\b", passage.text[span[1] :])
                 if about.name == "venue" and year:
-                    dated = next(p for p in self.words.properties if p.year)
+                    dated = self.words.get("year-of-the-paper")
                     at = span[1] + year.start(1)
                     yield statement_in(passage, dated, next(quantities(year[1])), at, at + 4, first=span[0])
 
     @staticmethod
     def _by_words(about: Property, passage: Passage, match: re.Match[str]) -> bool:
         """Whether a name stands directly beside the words for its property."""
-        if about.words_pattern is None or about.frames:
+        if about.said_pattern is None or about.frames:
             return False
         text = passage.text
-        before = list(about.words_pattern.finditer(text, 0, match.start()))
-        after = about.words_pattern.search(text, match.end(), match.end() + 30)
+        before = list(about.said_pattern.finditer(text, 0, match.start()))
+        after = about.said_pattern.search(text, match.end(), match.end() + 30)
         leads = before and re.fullmatch(
             r"[\s:=|—(]*(?:(?:is|was|are|were|the|an?|used|of|type|function)\s+)*",
             text[before[-1].end() : match.start()],
@@ -456,15 +504,15 @@ class _Reader:
 
     def _techniques(self, passage: Passage, found: list[Statement]) -> Iterator[Statement]:
         titles = [match.span(1) for match in _LINKED_TITLE.finditer(passage.raw)]  # another work may bear it
-        for about in self.words.properties:
-            if not about.technique or about.words_pattern is None:
+        for about in self.near:
+            if not about.technique or about.said_pattern is None:
                 continue
             if passage.is_head or any(s.about is about for s in found):
                 continue
-            for match in about.words_pattern.finditer(passage.text, passage.begin):
+            for match in about.said_pattern.finditer(passage.text, passage.begin):
                 if any(a <= match.start() - passage.begin < b for a, b in titles):
                     continue
-                used = self._is_used(passage, match, about.words_pattern)
+                used = self._is_used(passage, match, about.said_pattern)
                 if used is not None and (not about.itself or self._is_of_itself(passage, match)):
                     yield statement_in(passage, about, used, *match.span())
             named = [title for title in passage.titles if about.labels_pattern and about.labels_pattern.match(title)]
@@ -516,7 +564,7 @@ class _Reader:
     # people and addresses
 
     def _people(self, passage: Passage) -> Iterator[Statement]:
-        for about in self.words.properties:
+        for about in self.near:
             match = about.people and (
                 _label(passage, about) or next(filter(None, (p.match(passage.own) for p in about.frame_patterns)), None)
             )
@@ -534,7 +582,7 @@ class _Reader:
 
     def _addresses(self, passage: Passage) -> Iterator[Statement]:
         """The one address behind a label such as `Paper:`."""
-        for about in self.words.properties:
+        for about in self.near:
             if about.address is None:
                 continue
             found = list(re.finditer(about.address, passage.raw))
@@ -552,10 +600,14 @@ class _Reader:
                     if any(lead and not passage.raw[lead.end() : found[0].start()].strip("[`(* ") for lead in leads)
                     else []
                 )
+            is_loose = not (labelled or found)
+            found = found or [*re.finditer(about.address, passage.raw)]
             ids = {(m.groupdict().get("id") or m.group()).rstrip("./").removesuffix(".git") for m in found}
             if len(ids) == 1:
                 start, end = found[0].span()
-                yield statement_in(passage, about, ids.pop(), passage.begin + start, passage.begin + end)
+                yield statement_in(
+                    passage, about, ids.pop(), passage.begin + start, passage.begin + end, is_loose=is_loose
+                )
 
 
 def _is_recipe(about: Property) -> bool:
@@ -582,7 +634,12 @@ def _label(passage: Passage, about: Property) -> re.Match[str] | bool:
 
 def split_people(text: str) -> tuple[str, ...]:
     """The names of an enumeration of people; empty where it is none."""
-    plain = re.sub(r"\(.*?\)|,? (?:of|from|at) .*$|\bet al\.?.*$|\.\s*$", "", text, flags=re.DOTALL)
+    plain = re.sub(
+        r"\(.*?\)|,? and (?:colleagues|co-?authors|others|(?:his|her|their) \w+)\b.*$|,? (?:of|from|at) .*$|\bet al\.?.*$|\.\s*$",
+        "",
+        text,
+        flags=re.DOTALL,
+    )
     parts = [part.strip(" .*_") for part in re.split(r"[;,]|\band\b|&", plain)]
     names = [part for part in parts if part]
     is_name = [bool(re.fullmatch(r"(?:[A-ZÀ-Þ][\w.'’À-ÿ-]*\s+){0,4}[A-ZÀ-Þ][\w.'’À-ÿ-]+", name)) for name in names]

@@ -40,6 +40,7 @@ _AFTERWARDS = re.compile(
     r"|\bfine-?tuning\W*[:(]|^\W*fine-?tuning\b(?:\W+\w+){0,5}?\W+(?:takes|took|uses|used|ran|runs|lasts|lasted|needs|needed)\b",
     re.IGNORECASE,
 )
+_ITSELF = re.compile(r"^\W*this (?:model|checkpoint|network)\b", re.IGNORECASE)
 _CLAUSE = re.compile(r";\s|, (?:while|whereas|but)\b")
 _COMPARED = re.compile(
     r"\b(?:with|than|over|to|like|against|outperform\w*|beat\w*|surpass\w*|as|from|on|unlike|the)\s+(?:\w+\s+){0,2}$"
@@ -149,7 +150,7 @@ class Subjects:
         """Siblings that the words around a value mean."""
         passage, at = statement.passage, statement.at
         row = f"{passage.row} " if passage.row else ""
-        heading = " ".join((*passage.section[-1:], *passage.titles))
+        heading = " ".join((*(() if _ITSELF.search(passage.text) else passage.section[-1:]), *passage.titles))
         text, end = row + passage.text, at + len(row) + statement.span[1] - statement.span[0]
         at += len(row)
         is_own_history = statement.about.name == "fine-tuning data"

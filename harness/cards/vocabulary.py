@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
+from harness.cards.literals import literals
 from harness.errors import HarnessError
 from harness.files import shipped_folder
 from harness.parsing.yaml import read_yaml
@@ -25,6 +26,7 @@ class Property(Table):
     id: str
     name: str
     words: tuple[str, ...] = ()
+    says: tuple[str, ...] = ()
     cues: str = ""
     keys: tuple[str, ...] = ()
     template: str = "fact"
@@ -82,6 +84,8 @@ class Property(Table):
     people: bool = False
     year: bool = False
     address: str | None = None
+    detail: str | None = None
+    """Expression of the number that evidence in words gives of it."""
 
     @model_validator(mode="before")
     @classmethod
@@ -110,6 +114,16 @@ class Property(Table):
     def is_measurable(self) -> bool:
         """Whether it asks for something that can be measured."""
         return bool(self.metrics) or any(key.startswith("compute.") for key in self.evidence)
+
+    @property
+    def is_speed(self) -> bool:
+        """Whether its value hangs on the machine and what it was given."""
+        return any(re.match(r"compute\.(?:throughput|latency|peak)", key) for key in self.keys)
+
+    @functools.cached_property
+    def said_pattern(self) -> re.Pattern[str] | None:
+        """Matches its words where a value is stated."""
+        return phrase(*self.words, *self.says) if self.words or self.says else None
 
     @functools.cached_property
     def words_pattern(self) -> re.Pattern[str] | None:
@@ -150,6 +164,20 @@ class Property(Table):
         name = "|".join(form for forms in self.names.values() for form in forms)
         name = rf"(?<![A-Za-z0-9])(?P<name>{name})(?![A-Za-z0-9])"
         return tuple(re.compile(_spaced(frame.replace("NAME", name)), re.IGNORECASE) for frame in self.frames)
+
+    @functools.cached_property
+    def literals(self) -> frozenset[str]:
+        """What a text that states a value of it must hold one of; the empty string where it may hold anything."""
+        forms = [
+            *self.words,
+            *self.says,
+            *self.decoys,
+            *self.labels,
+            *(form for forms in self.names.values() for form in forms),
+        ]
+        forms += [self.units] if isinstance(self.units, str) else self.units
+        forms += [*(self.frames if not self.names else ()), *([self.address] if self.address else ())]
+        return frozenset().union(*(literals(_spaced(form)) for form in forms))
 
     def canonical(self, name: str) -> str:
         """The name's canonical form."""
@@ -252,6 +280,16 @@ class Vocabulary(Table):
     def _by_id(self) -> dict[str, Property]:
         return {about.id: about for about in self.properties}
 
+    def spoken_of(self, text: str) -> list[Property]:
+        """The properties that a text may be about, by a quick look."""
+        text = text.lower()
+        present = {word for word in self._literals if word in text}
+        return [about for about in self.properties if not about.literals.isdisjoint(present)]
+
+    @functools.cached_property
+    def _literals(self) -> frozenset[str]:
+        return frozenset().union(*(about.literals for about in self.properties))
+
     @functools.cached_property
     def benchmark_patterns(self) -> tuple[tuple[str, re.Pattern[str]], ...]:
         return tuple((name, phrase(*forms)) for name, forms in self.benchmarks.items())
@@ -302,6 +340,9 @@ def vocabulary() -> Vocabulary:
     path = shipped_folder("templates") / "properties.yaml"
     try:
         data = read_yaml(path).data
+        translated = data.pop("translations")
+        for entry in data["properties"]:
+            entry["says"] = [*entry.get("says", ()), *translated.get(entry["id"], ())]
         return Vocabulary.model_validate({key.replace("-", "_"): value for key, value in data.items()})
     except ValidationError as error:
         raise HarnessError(f"{path} is no table of properties: {error}", remedy="Mend that entry.") from error
