@@ -40,7 +40,7 @@ def test_what_is_private_comes_from_packages_with_an_upper_bound() -> None:
             names += [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
             found |= {name.partition(".")[0] for name in names if re.search(r"(^|\.)_(?!_)", name)}
     assert {"huggingface_hub", "torch"} <= found
-    assert found - {"harness"} <= bounded
+    assert found - {"harness", "re"} <= bounded, "`harness/cards/literals.py` does without Python's private parser, too"
 
 
 def test_actions_of_others_are_named_by_commit() -> None:

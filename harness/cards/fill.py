@@ -53,7 +53,7 @@ from harness.cards.passages import html_rows, plain_html
 from harness.cards.questions import Place, find_questions
 from harness.cards.record import CardRecord, fill_name, ledger_digest, read_comment, record_edit
 from harness.cards.references import References
-from harness.cards.retrieval import asks_something
+from harness.cards.retrieval import asks_something, is_known
 from harness.cards.sentences import Span, sentences
 from harness.cards.slots import Slot, answer_edit, slot_of, unrecognised
 from harness.cards.views import marks
@@ -77,8 +77,10 @@ _FAR = 2_000
 _QUESTION = 200
 """Characters before a sentence that are read for a question that it answers."""
 _QUESTION_BEFORE = re.compile(
-    r"(?:^|[.!?\n>])[ \t>*-]*([^\n:.!?]{2,200}\?)[*_]*\s*(?:(?:It|That|This|They|These|Those)\s+(?:is|was|are|were)\s+)?$"
+    r"(?:^|[.!?\n>])[ \t>*_-]*(?:Q(?:uestion)?\s*[:.][*_ ]*)?([^\n:.!?]{2,200}\?)[*_]*\s*(?:[*_]*A(?:nswer)?\s*[:.][*_ ]*)?"
+    r"(?:(?:It|That|This|They|These|Those)\s+(?:is|was|are|were)\s+)?$"
 )
+_IS_QUESTION = re.compile(r"\?[*_\W]*$")
 _NEXT = 30
 """Characters after a marker that are read for what is counted."""
 _NO_NOUNS = frozenset(
@@ -277,6 +279,12 @@ def _heads(row: Sequence[str], titles: Sequence[str], table: Vocabulary) -> Iter
             yield cell
 
 
+def _first_value(text: str) -> str:
+    """The number that a text begins with, or all of it where it begins with none."""
+    number = re.match(r"\W*(\d[\d,.]*)", text)
+    return number[1].replace(",", "") if number else text.strip().casefold()
+
+
 def _phrase(answer: Answer, following: str) -> Answer:
     """An answer as a phrase inside a sentence; where it needs sentences of its own, that it is not stated there.
 
@@ -404,6 +412,7 @@ class _Filler:
         spans = self.sentences[block] if block.kind == "paragraph" else []
         first, last = (bisect.bisect_left(spans, at, key=lambda span: span[0]) for at in sentence)
         beside = [self.text[slice(*span)] for span in (*spans[last : last + 9], *spans[max(0, first - 1) : first])]
+        before = self.text[slice(*spans[first - 1])] if first else " ".join(block.section[-1:])
         flat = re.sub(r"\s+", " ", words)
         headings = block.section[block.section[:1] == self.title :]
         return Place(
@@ -411,6 +420,7 @@ class _Filler:
             label=label,
             label_is_own=is_own,
             beside=tuple(beside),
+            question=re.sub(r"^\W*Q(?:uestion)?\s*[:.]", "", before) if _IS_QUESTION.search(before) else "",
             section=block.section,
             whole=re.sub(r"\s+", " ", without_markers(self.text[sentence[0] : marker.start]) + told),
             line=re.sub(
@@ -543,6 +553,8 @@ class _Filler:
                 if found.is_sure
                 else self.writer.unknown(asked if in_cell else [], slot.form, in_cell=in_cell, is_sure=False)
             )
+            if marker.block.kind == "cell" and self._repeats(marker, answer):
+                answer = self.writer.unknown(asked, slot.form, in_cell=True, is_sure=False)
             if answer.is_unknown:
                 answer = field_answer(place, self.writer) or answer
             if slot.kind == "inline" and marker.block.kind == "paragraph" and not slot.is_plain and not entry:
@@ -559,6 +571,15 @@ class _Filler:
                 self.rows.append(FilledMarker(marker, asked, answer, made))
             else:
                 self.left[marker] = slot.inside or "code"
+
+    def _repeats(self, marker: Marker, answer: Answer) -> bool:
+        """Whether an answer stands in another column of its row already, and its own column is called nothing that is known:
+        what is of two kinds has hardly the same value twice."""
+        if is_known(marker.block.column or "") or answer.is_unknown:
+            return False
+        cells = [cell for cell in self.document.row_of(marker.block)[1:] if cell is not marker.block]
+        values = {_first_value(self.text[cell.start : cell.end]) for cell in cells if not self._asks(cell)}
+        return _first_value(MARK.sub("", answer.text)) in values
 
     @staticmethod
     def _says_more(place: Place) -> bool:

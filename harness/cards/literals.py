@@ -1,16 +1,23 @@
-"""What a text must hold for an expression to match it at all: a fast look before a slow one."""
+"""What a text must hold for an expression to match it at all: a fast look before a slow one.
+
+Python's own parser of expressions is private; a release that moves it costs the fast look, and nothing else.
+"""
 
 from __future__ import annotations
 
-import re._constants as op  # type: ignore[import-not-found]
-import re._parser as parser  # type: ignore[import-not-found]
 from collections.abc import Iterable, Sequence
 from typing import Any
+
+try:
+    import re._constants as op  # type: ignore[import-not-found]
+    import re._parser as parser  # type: ignore[import-not-found]
+except ImportError:
+    parser = None
 
 
 def literals(pattern: str) -> frozenset[str]:
     """Lower-case strings, one of which every match of an expression holds, whatever its case; the empty string where none must be."""
-    return frozenset(_needed(list(parser.parse(pattern))))
+    return frozenset(_needed(list(parser.parse(pattern)))) if parser else frozenset({""})
 
 
 def _needed(tokens: Sequence[tuple[Any, Any]]) -> Iterable[str]:

@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from harness.cards.asked import facets
 from harness.cards.document import NEEDED
+from harness.cards.markdown import COMMENT
 from harness.cards.retrieval import ENTRY, Found, Wording, plain, retrieve, understands
 from harness.cards.vocabulary import Property, Vocabulary
 
@@ -26,6 +27,8 @@ class Place:
     beside: tuple[str, ...]
     """The sentences before and after it in its paragraph, nearest first."""
     section: tuple[str, ...]
+    question: str = ""
+    """The sentence or heading before it where that is a question."""
     whole: str = ""
     """All of its sentence: `sentence` has of several markers' words only its own."""
     line: str = ""
@@ -60,6 +63,10 @@ _HEADING, _REST, _WHOLE, _BESIDE, _PARENT, _COLUMN = 0.35, 0.55, 0.35, 0.2, 0.6,
 """What a word counts in a heading, the rest of a sentence's part, all of it, the sentence before, the item above, a column's head."""
 _COUNTED = re.compile(r"\W*\d[\d ,.]*[^\W\d_]{3}")
 """A row's head that is a value, under which others are told: `1 000 classes`."""
+_QUESTION = 0.9
+"""What a word counts in the question before a sentence."""
+_ANSWER = re.compile(r"^\W*A(?:nswer)?\s*[:.]\W*(?=\S)")
+_CLAUSES = re.compile(r"[;,·]\s|\s(?=(?:once|while|whereas|although|because|when|after|before)\s)")
 _CONTENT = re.compile(r"[^\W\d_]")
 _OPEN = re.compile(r"\W*\[\?\]\s+(?:(?:on|for|about|regarding|of|as|that|which|based|to|due|because|since)\b|[A-Z])")
 """A marker that stands for a whole statement about what follows."""
@@ -103,7 +110,9 @@ def find_questions(place: Place, table: Vocabulary, known: Sequence[str] = ()) -
         table: the properties.
         known: expressions of words that ask nothing: what the model and its relatives are called.
     """
-    sentence = _LINK.sub(r"\1 [?]", _EXPLANATION.sub("", place.sentence))
+    sentence = _LINK.sub(r"\1 [?]", _EXPLANATION.sub("", COMMENT.sub("", place.sentence)))
+    if place.question:
+        sentence = _ANSWER.sub("", sentence)
     before, _, after = sentence.partition("[?]")
     headings = tuple((text, _HEADING / nth) for nth, text in enumerate(place.around[2:4], 1))
     if place.column is not None:
@@ -116,7 +125,7 @@ def find_questions(place: Place, table: Vocabulary, known: Sequence[str] = ()) -
     clause = _clause(sentence)
     if has_words and not (own_label and _PRONOUN.fullmatch(clause)):
         rest = sentence.replace(clause, " ") if clause != sentence else ""
-        parts = ((clause, 1.0), (rest, _REST), (own_label, _REST))
+        parts = ((clause, 1.0), (rest, _REST), (own_label, _REST), (place.question, _QUESTION))
         near = ((place.whole, _WHOLE), (place.parent, _WHOLE), *((text, _BESIDE) for text in place.beside[-1:]))
         found = retrieve(Wording(parts, (*near, *headings), True, before, after), table, known)
         if found is None:
@@ -176,8 +185,8 @@ def _asked_in_cell(
 
 
 def _clause(sentence: str) -> str:
-    """The part of a sentence between punctuation marks that holds the marker."""
-    return next((part for part in re.split(r"[;,·]\s", sentence) if "[?]" in part), sentence)
+    """The part of a sentence between punctuation marks and subordinate clauses that holds the marker."""
+    return next((part for part in _CLAUSES.split(sentence) if "[?]" in part), sentence)
 
 
 _compiled = functools.cache(functools.partial(re.compile, flags=re.IGNORECASE | re.DOTALL))

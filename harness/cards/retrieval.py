@@ -202,6 +202,13 @@ def _rate(
     return _Rated(about, score, frozenset(told), tuple(spans))
 
 
+def is_known(text: str) -> bool:
+    """Whether any word of a text asks for something, or says for which entry or under which conditions."""
+    told = plain(text)
+    asks = any(word.stem in _index() for word in _words(told, 1.0))
+    return asks or bool(ENTRY.search(told)) or any(True for facet in facets().values() for _ in facet.read(told))
+
+
 def understands(about: Property, wording: Wording, known: Sequence[str]) -> bool:
     """Whether a property and what can be asked of it account for the words of a cell's heads or a label."""
     text, own = _own(wording)

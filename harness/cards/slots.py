@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from harness.cards.answers import Answer, Form, Writer
 from harness.cards.document import Block, Document, Edit, Marker, without_markers
-from harness.cards.markdown import capital, one_line, plain_text, short_text
+from harness.cards.markdown import COMMENT, capital, one_line, plain_text, short_text
 from harness.cards.sentences import Span, label_prefix
 from harness.parsing.files import MalformedError
 from harness.parsing.json import parse_json
@@ -83,7 +83,7 @@ def slot_of(document: Document, marker: Marker, sentence: Span) -> Slot:
     aside = _aside(text, start, marker, end)
     if aside:
         return Slot("aside", *aside, "value")
-    if re.search(r":[*_]*\s*$", before) and not re.search(r"\w", after):
+    if re.search(r":[*_]*\s*$", before) and not re.search(r"\w", COMMENT.sub("", after)):
         if re.search(r"[\r\n]\s*$", before) and not block.in_item:
             return Slot("line", marker.start, end, "block")
         return Slot("label", marker.start, marker.end, "value")
