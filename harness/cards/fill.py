@@ -412,7 +412,7 @@ class _Filler:
         spans = self.sentences[block] if block.kind == "paragraph" else []
         first, last = (bisect.bisect_left(spans, at, key=lambda span: span[0]) for at in sentence)
         beside = [self.text[slice(*span)] for span in (*spans[last : last + 9], *spans[max(0, first - 1) : first])]
-        before = self.text[slice(*spans[first - 1])] if first else " ".join(block.section[-1:])
+        said = self.text[slice(*spans[first - 1])] if first else " ".join(block.section[-1:])
         flat = re.sub(r"\s+", " ", words)
         headings = block.section[block.section[:1] == self.title :]
         return Place(
@@ -420,7 +420,7 @@ class _Filler:
             label=label,
             label_is_own=is_own,
             beside=tuple(beside),
-            question=re.sub(r"^\W*Q(?:uestion)?\s*[:.]", "", before) if _IS_QUESTION.search(before) else "",
+            question=re.sub(r"^\W*Q(?:uestion)?\s*[:.]", "", said) if _IS_QUESTION.search(said) else "",
             section=block.section,
             whole=re.sub(r"\s+", " ", without_markers(self.text[sentence[0] : marker.start]) + told),
             line=re.sub(
