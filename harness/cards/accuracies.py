@@ -153,11 +153,8 @@ class AccuracyReader:
         if bench is None:
             if self.others.search(text) or (known > 0 and metric is None):
                 return None
-            heads = [
-                n
-                for n, pattern in self.words.benchmark_patterns
-                if pattern.search(f"{passage.label} {' '.join(passage.section[-1:])}")
-            ]
+            told = (*passage.row.split(" | "), passage.label or "", *passage.section[-1:])
+            heads = [n for n, pattern in self.words.benchmark_patterns if any(map(pattern.search, told))]
             benchmark = heads[0] if heads else "imagenet-val"
         else:
             benchmark = bench[2]
