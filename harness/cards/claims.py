@@ -11,7 +11,7 @@ import bisect
 import functools
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from difflib import SequenceMatcher
 from enum import StrEnum
@@ -244,19 +244,31 @@ class _Judge:
     # what is known
 
     def _own(self, statement: Statement) -> list[View]:
-        known, found = self.knowledge, []
-        for key in self._keys(statement):
-            found += [view] if (view := known.find(key)) is not None else []
-            subject = EvidenceKey.parse(key).subject
-            facts = [fact for fact in known.facts.facts if fact.evidence.class_.has_value and known.stands_for(fact)]
-            plain = statement.metric is None
-            found += [
-                View(f.evidence, f) for f in facts if f.key == key or (not plain and f.evidence.name.subject == subject)
-            ]
-        unique = {(view.key, str(view.value)): view for view in found}
-        views = [view for view in unique.values() if view.class_ is not EvidenceClass.ESTIMATED]
+        views = self._views_of(self._keys(statement), statement.metric is None)
         is_people = statement.about.people
         return [view for view in views if not is_people or isinstance(view.value, list) or str(view.value)[0] == "@"]
+
+    @functools.cached_property
+    def _views_of(self) -> Callable[[tuple[str, ...], bool], list[View]]:
+        """What is known of this checkpoint under some keys, looked up once however many statements ask for it."""
+        known = self.knowledge
+        facts = [fact for fact in known.facts.facts if fact.evidence.class_.has_value and known.stands_for(fact)]
+
+        @functools.cache
+        def views_of(keys: tuple[str, ...], is_plain: bool) -> list[View]:
+            found = []
+            for key in keys:
+                found += [view] if (view := known.find(key)) is not None else []
+                subject = EvidenceKey.parse(key).subject
+                found += [
+                    View(f.evidence, f)
+                    for f in facts
+                    if f.key == key or (not is_plain and f.evidence.name.subject == subject)
+                ]
+            unique = {(view.key, str(view.value)): view for view in found}
+            return [view for view in unique.values() if view.class_ is not EvidenceClass.ESTIMATED]
+
+        return views_of
 
     @staticmethod
     def _keys(statement: Statement) -> tuple[str, ...]:
@@ -271,14 +283,25 @@ class _Judge:
 
     def _siblings(self, statement: Statement) -> list[Fact]:
         """What siblings' facts say of the same thing, of the nearest checkpoint first."""
-        subjects = {EvidenceKey.parse(key).subject for key in self._keys(statement)}
+        return self._siblings_of(self._keys(statement))
+
+    @functools.cached_property
+    def _siblings_of(self) -> Callable[[tuple[str, ...]], list[Fact]]:
         facts = self.knowledge.facts
         apart = [
             f for f in facts.facts if f.checkpoint.relation is Relation.SIBLING or not self.knowledge.stands_for(f)
         ]
         nearness = list(facts.checkpoints)
-        found = [fact for fact in apart if fact.evidence.name.subject in subjects and fact.evidence.class_.has_value]
-        return sorted(found, key=lambda fact: nearness.index(fact.checkpoint_id))
+
+        @functools.cache
+        def siblings_of(keys: tuple[str, ...]) -> list[Fact]:
+            subjects = {EvidenceKey.parse(key).subject for key in keys}
+            found = [
+                fact for fact in apart if fact.evidence.name.subject in subjects and fact.evidence.class_.has_value
+            ]
+            return sorted(found, key=lambda fact: nearness.index(fact.checkpoint_id))
+
+        return siblings_of
 
     # verdicts
 

@@ -242,6 +242,23 @@ def test_each_measured_value_of_a_rendered_card_names_its_own_key(ledger: Ledger
 
 
 @pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("ReLU activations", "Swish activations"),
+        (", for several things in one image, or for deciding about people", ", or for several things in one image"),
+        ("duration: 100 epochs", "duration: 5 epochs"),
+    ],
+)
+def test_an_edit_that_a_rendered_card_must_not_survive_is_found(rendered_card: Expected, old: str, new: str) -> None:
+    assert only(rendered_card, old, new).line == rendered_card.text[: rendered_card.text.index(old)].count("\n") + 1
+
+
+def test_a_missing_result_that_becomes_praise_is_found() -> None:
+    bare = as_rendered(Ledger(model=MODEL, evidence=()))
+    only(bare, "No accuracy was measured for this card", "Robustness is excellent")
+
+
+@pytest.mark.parametrize(
     ("where", "added", "is_found"),
     [
         ("{epochs}", " It is robust.", True),  # joined to our sentence
