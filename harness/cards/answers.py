@@ -176,6 +176,9 @@ class Writer:
         is_possible = not question.metrics or self.knowledge.has_imagenet_classes
         if class_ is EvidenceClass.PENDING and not is_possible:
             class_ = None
+        template = question.template
+        if class_ is None and template == "results" and (stated := self.knowledge.find("documented.evaluation.results")):
+            class_, main, template = stated.class_, stated, "fact"  # on data of the model's own
         if place.is_tight and class_ in (None, EvidenceClass.PENDING) and question.id in _SPEEDS:
             for view in (v for key in question.evidence for v in self.knowledge.all_published(key, own=False)):
                 said = f"{self._brief(question, place, view)} {marks(self.references, view)}"
@@ -187,7 +190,6 @@ class Writer:
             return None
         self.used = [main] if main else []
         self.is_pending = class_ is EvidenceClass.PENDING
-        template = question.template
         absent = class_ in (EvidenceClass.UNDISCLOSED, EvidenceClass.NOT_APPLICABLE)
         if absent and template in ("fact", "number", "testing-data"):
             template = "absent"

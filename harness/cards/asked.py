@@ -193,10 +193,17 @@ def _told(view: View, facet: Facet) -> list[str]:
         "setting": f"{fact.setting or ''} {fact.checkpoint.label or ''}" if fact else "",
         "source": f"{source.title} {source.place or ''}" if source else "",
         "class": "measured" if view.class_ is EvidenceClass.MEASURED else "published",
-        "split": "(val)" if re.match("imagenet-(val|real)", name.subject) else "(val) (test)",
+        "split": _split(view),
         "model": "",
     }  # fmt: skip
     return [parts[part] for part in facet.told_by]
+
+
+def _split(view: View) -> str:
+    """Part of the data that a result is of, as far as it says."""
+    if view.key == "documented.evaluation.results":
+        return str(view.value)
+    return "(val)" if re.match("imagenet-(val|real)", view.name.subject) else "(val) (test)"
 
 
 def _sides(protocol: dict[str, object]) -> str:

@@ -560,5 +560,5 @@ _YAML_SAFE = dict.fromkeys((*range(0xD800, 0xE000), 0, 0xA0, 0x85, 0x2028, 0x202
 
 
 def _plain(markdown: str) -> str:
-    text = re.sub(r"<[^>]+>|[*`]|(?<!\w)_|_(?!\w)", "", _MARKER.sub("", markdown))
+    text = re.sub(r"<[^<>]+>|[*`]|(?<!\w)_|_(?!\w)", "", _MARKER.sub("", markdown))
     return re.sub(r"\[([^\[\]]*)\]\([^()]*\)", r"\1", text).strip().strip(":").strip()

@@ -220,8 +220,9 @@ def _read_results(source: FactSource, index: Any) -> None:
         }
         key = f"documented.{_benchmark(result.dataset_type, result.dataset_name)}.{_metric(kind, result.metric_name)}"
         source.add(f"{key}:{MODEL_INDEX}", shown, f"model-index, {where}", unit, protocol=protocol)
-        split = f" ({result.dataset_split} split)" if result.dataset_split else ""
-        said.append(f"{result.metric_name or kind} {shown:g}{' %' if unit else ''} on {result.dataset_name}{split}")
+        number = f"{shown:.2f}".rstrip("0").rstrip(".") + " %" if unit else f"{shown:g}"
+        split = f", {result.dataset_split} split" if result.dataset_split else ""
+        said.append(f"{number} ({result.metric_name or kind} on {result.dataset_name}{split})")
     if said:
         source.add("documented.evaluation.results", words(said), "model-index")
 

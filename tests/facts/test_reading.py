@@ -411,3 +411,14 @@ The encoder has {M} layers. Weights are stored in {M} precision.
     assert "2.0 MB" in stored
     assert "4.0 MB" not in stored
     assert {row["class"] for row in result.report["markers"]} <= {"documented", "derived", "not-applicable", "pending"}
+
+
+def test_results_on_data_of_ones_own_are_told_for_the_split_that_is_asked(tmp_path: Path) -> None:
+    """Of a model with classes of its own, whose results only its `model-index` states."""
+    (tmp_path / "config.json").write_text(json.dumps(CONFIG))
+    index = README.partition("  - task: {type: image-classification}\n    dataset: {name: ImageNet-1k")[0] + "---\n"
+    asked = "Accuracy on the {} split: [More Information Needed]"
+    card = f"{index}# Leaves\n\n{asked.format('test')}\n\n{asked.format('validation')}\n"
+    told = harness.fill(card, model=str(tmp_path)).text.decode()
+    assert "Accuracy on the test split: 98.75 % (Accuracy on Leaves, test split)" in told
+    assert "Accuracy on the validation split: 98.75" not in told
