@@ -177,8 +177,9 @@ class Writer:
         if class_ is EvidenceClass.PENDING and not is_possible:
             class_ = None
         template = question.template
-        if class_ is None and template == "results" and (stated := self.knowledge.find("documented.evaluation.results")):
-            class_, main, template = stated.class_, stated, "fact"  # on data of the model's own
+        stated = self.knowledge.find("documented.evaluation.results")
+        if class_ is None and template == "results" and stated:  # on data of the model's own
+            class_, main, template = stated.class_, stated, "fact"
         if place.is_tight and class_ in (None, EvidenceClass.PENDING) and question.id in _SPEEDS:
             for view in (v for key in question.evidence for v in self.knowledge.all_published(key, own=False)):
                 said = f"{self._brief(question, place, view)} {marks(self.references, view)}"
