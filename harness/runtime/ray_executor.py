@@ -299,15 +299,15 @@ def connect(note: Callable[[str], None]) -> Any:
     """
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")  # else Ray warns of what it will do one day
-    if (Path.home() / ".ray" / "auth_token").is_file():  # with one, `ray start` asks for it, but `ray.init` sends none
-        os.environ.setdefault("RAY_AUTH_MODE", "token")
+    address = os.environ.get("RAY_ADDRESS")
+    if address and (Path.home() / ".ray" / "auth_token").is_file():
+        os.environ.setdefault("RAY_AUTH_MODE", "token")  # with one, `ray start` asks for it, but `ray.init` sends none
     try:
         import ray
     except ImportError as error:
         raise MissingInputError("Ray is not installed.", remedy="pip install 'harness-cards[ray]'") from error
     if ray.is_initialized():
         return ray
-    address = os.environ.get("RAY_ADDRESS")
     if address:
         _check_reachable(address)
     try:

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -37,6 +37,7 @@ def test_without_ray_it_is_said_which_extra_brings_it(monkeypatch: pytest.Monkey
 
 def test_an_address_where_nobody_answers_is_an_error_within_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RAY_ADDRESS", "127.0.0.1:9")  # the port of the discard service, which nobody runs
+    monkeypatch.setenv("RAY_AUTH_MODE", "disabled")
     began = time.monotonic()
     with pytest.raises(HarnessError, match=r"No Ray cluster answers at 127\.0\.0\.1:9: .*refused"):
         ray_executor.connect(lambda message: None)
@@ -50,6 +51,7 @@ def cluster() -> Iterator[Any]:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
+        patch.setenv("RAY_AUTH_MODE", "disabled")
         made = Cluster(initialize_head=True, head_node_args=NODE)
         made.add_node(**NODE)
         patch.setenv("RAY_ADDRESS", made.address)
@@ -104,10 +106,10 @@ class TestCluster:
         capfd: pytest.CaptureFixture[str],
     ) -> None:
         """Rows come back and images go out; one node says that it has another torch."""
-        part, greeted, nodes = LocalDataset.part, RayPool._greeted, list[str]()
+        take, greeted, nodes = LocalDataset.take, RayPool._greeted, list[str]()
 
-        def elsewhere(dataset: LocalDataset, at: list[int]) -> LocalDataset:
-            return replace(part(dataset, at), _source=replace(dataset._source, root=Path("/nowhere")))
+        def elsewhere(dataset: LocalDataset, at: Sequence[int]) -> LocalDataset:
+            return replace(take(dataset, at), _source=replace(dataset._source, root=Path("/nowhere")))
 
         def another_torch(pool: RayPool, worker: Any, hello: Any) -> Any:
             nodes.append(worker.node_id)
@@ -116,7 +118,7 @@ class TestCluster:
                 pool, worker, replace(hello, protocol=hello.protocol | {"torch": "0.4"}) if is_second else hello
             )
 
-        monkeypatch.setattr(LocalDataset, "part", elsewhere)
+        monkeypatch.setattr(LocalDataset, "take", elsewhere)
         monkeypatch.setattr(RayPool, "_is_answered", lambda pool: False)
         monkeypatch.setattr(RayPool, "_greeted", another_torch)
         assert values(tmp_path / "sent", executor="ray") == values(one_home)
