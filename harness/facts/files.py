@@ -293,7 +293,9 @@ def read_timm(source: FactSource, config: Mapping[str, Any], pretrained: Mapping
         source.leave_out(f"its preprocessing ({_first_line(error)})")
     else:
         _describe_preprocessing(source, found, "input_size and crop_pct", "interpolation", "mean and std")
-    if data := tagged_data(str(pretrained.get("tag") or "")):
+    count = config.get("num_classes") or pretrained.get("num_classes")
+    is_tuned = isinstance(count, int) and count < _FEWEST_OF_IMAGENET  # then the tag is of the weights before
+    if not is_tuned and (data := tagged_data(str(pretrained.get("tag") or ""))):
         source.add("documented.data.training", data, "tag")
     papers = pretrained.get("paper_ids")
     first = papers[0] if isinstance(papers, list) and papers else papers
@@ -302,8 +304,10 @@ def read_timm(source: FactSource, config: Mapping[str, Any], pretrained: Mapping
         source.add("documented.model.paper", f"https://arxiv.org/abs/{number[1]}", "paper_ids")
     labels = config.get("label_names") or pretrained.get("label_names")
     named = dict(enumerate(labels)) if isinstance(labels, list) else {}
-    count = config.get("num_classes") or pretrained.get("num_classes")
     _read_classes(source, named, "label_names", count, "num_classes")
+
+
+_FEWEST_OF_IMAGENET = 1000
 
 
 def tagged_data(tag: str) -> str | None:
