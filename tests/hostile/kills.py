@@ -116,7 +116,8 @@ class Scene:
         return took, self.contents() | {"exit code": code, "said": said, "page": undated(page)}
 
     def said(self, where: str) -> str:
-        return self.folder.with_suffix(where).read_text()
+        told = self.folder.with_suffix(where)
+        return told.read_text() if told.exists() else ""  # the process may not have begun
 
     def contents(self) -> dict[str, object]:
         """What each file holds that is no lock, hidden or passing; and what the Hub has."""
