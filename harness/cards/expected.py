@@ -39,9 +39,9 @@ class Expected:
     pieces: list[Piece]
     is_rendered: bool
     is_again: bool = True
+    """Whether it was written again; False where only the card's own record says so."""
     asked: list[Piece] = field(default_factory=list)
     """Words of others that the pieces of a filled card answer."""
-    """Whether it was written again; False where only the card's own record says so."""
     trace: Callable[[], list[Mark]] = field(default=list)
     """Where in `text` which evidence was written."""
 

@@ -19,7 +19,7 @@ from harness.evaluation.suites import load_suite
 from harness.evidence import show_interval, show_value
 from harness.robustness import attacks, search
 from tests.conftest import in_ledger
-from tests.robustness.conftest import CLASSES, PREPROCESSING, SIDE
+from tests.robustness.conftest import CLASSES, PREPROCESSING, SIDE, Steps
 
 SUITE = """\
 name: attacked
@@ -148,17 +148,6 @@ def test_models_are_compared_on_the_images_attacked_for_both(home: Path, linear:
     assert (found.n, found.whole) == (9, False)
     assert found.other_accuracy == pytest.approx(in_ledger(done.ledger, "insects/linf/3.robust-accuracy").number)
     assert compared.means == ()
-
-
-class Steps(nn.Module):
-    """Sees pixels in eight steps, so that its gradient is 0 everywhere; otherwise it answers as a network that is robust to none."""
-
-    def __init__(self, network: nn.Module) -> None:
-        super().__init__()
-        self.network = network
-
-    def forward(self, images: torch.Tensor) -> torch.Tensor:
-        return self.network(torch.round(images * 8) / 8)
 
 
 class Detached(nn.Module):

@@ -13,7 +13,7 @@ from harness.robustness import attacks
 from harness.robustness.attacks import Norm
 from harness.robustness.options import AttackOptions
 from harness.robustness.search import attack
-from tests.robustness.conftest import IMAGES, SIDE, Opened
+from tests.robustness.conftest import IMAGES, SIDE, Opened, Steps
 
 OPTIONS = AttackOptions(epsilons={"linf": (1, 3, 8), "l2": (0.1, 0.2, 0.5)}, steps=10, checked_images=2)
 IDS = [f"image {at}" for at in range(IMAGES)]
@@ -105,17 +105,6 @@ def test_no_perturbation_exceeds_its_bound(norm: Norm, epsilon: float, opened: O
         assert points.min() >= 0
         assert points.max() <= 1
     assert len(tried) == 2 * 9 + 1
-
-
-class Steps(nn.Module):
-    """A network that sees pixels in eight steps, whose gradient is 0 everywhere."""
-
-    def __init__(self, network: nn.Module) -> None:
-        super().__init__()
-        self.network = network
-
-    def forward(self, images: torch.Tensor) -> torch.Tensor:
-        return self.network(torch.round(images * 8) / 8)
 
 
 def test_masked_gradients_are_caught(
