@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import torch
 from torch import nn
+from torch.nn import functional
 
 from harness.errors import HarnessError
 from harness.models.loading import LoadedModel
@@ -55,10 +56,13 @@ class Network:
     preprocessing: Preprocessing
     config: ExecutionConfig
     outputs: int
-    most_images: int | None = None
-    """That fit into memory at once, where a batch has turned out not to."""
+    most_images: int = field(init=False)
+    """That are run at once: the batch size, or what fits into memory where that has turned out not to."""
     _whole_batch: Forward | None = field(default=None, init=False, repr=False)
-    """How a GPU runs batches of the full size, once there was one: a graph, where the module can be captured."""
+    """How a GPU runs so many images, once there was a batch: a graph, where the module can be captured."""
+
+    def __post_init__(self) -> None:
+        self.most_images = self.config.batch_size
 
     @classmethod
     def of(cls, loaded: LoadedModel, config: ExecutionConfig) -> Network:
@@ -79,32 +83,31 @@ class Network:
         Raises:
             HarnessError: a single image does not fit into memory.
         """
-        if self.most_images is None or len(pixels) <= self.most_images:
+        if len(pixels) <= self.most_images:
             try:
                 return self._run(pixels)
             except torch.OutOfMemoryError as error:
-                if len(pixels) == 1:
+                if self.most_images == 1:
                     raise HarnessError(
                         f"{self.config.device} has no memory for one image: {str(error).splitlines()[0]}",
                         remedy="Free its memory of other programs, or use another --device.",
                     ) from error
             # Outside of `except`, since the error keeps what the failed call had allocated.
-            self.most_images = -(-len(pixels) // 2)
+            self.most_images, self._whole_batch = -(-self.most_images // 2), None
             if self.config.device_type == "cuda":
                 torch.cuda.empty_cache()
         return torch.cat([self(part) for part in pixels.split(self.most_images)])
 
     def _run(self, pixels: torch.Tensor) -> torch.Tensor:
-        count = len(pixels)
-        if self.config.compiled and count < self.config.batch_size:  # else it is compiled again for another shape
-            black = pixels.new_zeros(self.config.batch_size - count, *pixels.shape[1:])
-            pixels = torch.cat([pixels, black])
+        count, on_gpu = len(pixels), self.config.device_type == "cuda"
         there = to_device(pixels, torch.device(self.config.device))
-        if self.config.device_type != "cuda" or len(there) != self.config.batch_size or self.config.compiled:
+        if on_gpu or self.config.compiled:  # for another number, kernels would be chosen or compiled anew
+            there = functional.pad(there, (0, 0, 0, 0, 0, 0, 0, self.most_images - count))
+        if not on_gpu or self.config.compiled:
             return self._each_kernel(there)[:count]
         if self._whole_batch is None:
             self._whole_batch = as_run(self._each_kernel, there)
-        return self._whole_batch(there)
+        return self._whole_batch(there)[:count]
 
     def _each_kernel(self, pixels: torch.Tensor) -> torch.Tensor:
         return self.forward(self.preprocessing.normalise(pixels))

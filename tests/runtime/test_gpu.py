@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 from torch import nn
+from torch.nn import functional
 
 from harness.runtime.choosing import candidates, choose
 from harness.runtime.execution import ExecutionConfig
@@ -67,11 +68,12 @@ def test_a_graph_gives_the_bits_of_the_same_kernels_launched_one_by_one(
     batches = [torch.randint(0, 256, (count, 3, 8, 8), dtype=torch.uint8) for count in (8, 8, 5, 8)]
     for precision in ("fp32", "bf16"):
         network = network_of(module, device="cuda", batch_size=8, precision=precision)
-        one_by_one = [network._each_kernel(batch.to("cuda")).cpu() for batch in batches]
+        whole = [functional.pad(batch, (0,) * 7 + (8 - len(batch),)) for batch in batches]
+        one_by_one = [network._each_kernel(batch.to("cuda")).cpu() for batch in whole]
         answers = [network(batch) for batch in batches]  # read only when all are under way
         assert network._whole_batch != network._each_kernel
         for answer, expected in zip(answers, one_by_one, strict=True):
-            assert torch.equal(answer.cpu(), expected)
+            assert torch.equal(answer.cpu(), expected[: len(answer)])
 
 
 def test_a_module_that_looks_at_a_value_runs_without_a_graph(network_of: Callable[..., Network]) -> None:
@@ -96,3 +98,19 @@ def test_memory_that_processes_write_is_read_as_it_is() -> None:
             assert torch.from_numpy(shared).is_pinned()
             assert bool((on_gpu == value).all())
         assert not torch.from_numpy(shared).is_pinned()
+
+
+def test_a_batch_beyond_the_memory_runs_in_halves_and_so_do_those_after_it(
+    module: nn.Module, network_of: Callable[..., Network]
+) -> None:
+    pixels = torch.randint(0, 256, (256, 3, 64, 64), dtype=torch.uint8)
+    expected = network_of(module, device="cuda", batch_size=256)(pixels).cpu()
+    torch.cuda.empty_cache()
+    free, _ = torch.cuda.mem_get_info()
+    network = network_of(module, device="cuda", batch_size=256)
+    taken = torch.empty(free - 300 * 2**20, dtype=torch.uint8, device="cuda")  # a batch's activations take 500 MB
+    answers = [network(pixels).cpu() for _ in range(2)]
+    del taken
+    assert network.most_images < 256
+    for answer in answers:
+        torch.testing.assert_close(answer, expected, rtol=1e-4, atol=1e-5)
