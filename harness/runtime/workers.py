@@ -25,7 +25,6 @@ from harness.errors import HarnessError
 from harness.labels.projections import LabelSpaceProjection
 from harness.models.loading import LoadedModel
 from harness.models.wrapping import weights_fingerprint
-from harness.parsing.images import UnreadableImageError
 from harness.runtime.batches import decoding
 from harness.runtime.decoders import Threads
 from harness.runtime.decoding import ElsewhereError, GeneratedCell, Images
@@ -173,7 +172,7 @@ def reads_the_same(dataset: LocalDataset) -> bool:
     """Whether this machine reads all of a data set's images, and the same bytes as where its manifest was made."""
     try:
         digests = [hashlib.sha256(dataset.read(position)).hexdigest() for position in range(len(dataset))]
-    except UnreadableImageError:
+    except HarnessError:
         return False
     return digests == dataset.samples["digest"].tolist()
 

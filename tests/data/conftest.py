@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import importlib.util
 import io
+import pickle
 import tarfile
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -150,11 +151,13 @@ def tar_file() -> Callable[[Path, list[tuple[str, bytes]]], None]:
 
 @pytest.fixture
 def opened(tmp_path: Path) -> Callable[..., LocalDataset]:
-    """Opens a given copy with a cache of its own: opened(PATH, benchmark="imagenet-val", condition=None)."""
+    """Opens a given copy with a cache of its own, as another process gets it: opened(PATH, benchmark="imagenet-val", condition=None)."""
 
     def open_given(path: Path | str, benchmark: str = "imagenet-val", condition: str | None = None) -> LocalDataset:
         entry = get_benchmark(benchmark)
-        return open_dataset(entry, locate(entry, given=path), condition=condition, cache=tmp_path / "cache")
+        copy = open_dataset(entry, locate(entry, given=path), condition=condition, cache=tmp_path / "cache")
+        sent: LocalDataset = pickle.loads(pickle.dumps(copy))
+        return sent
 
     return open_given
 

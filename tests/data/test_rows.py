@@ -155,16 +155,17 @@ def test_a_full_disk_while_parquet_is_converted(
 
 
 def test_a_second_open_of_parquet_loads_no_data_set(
-    photographs: Any, build: Any, opened: Any, monkeypatch: pytest.MonkeyPatch
+    photographs: Any, build: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    root = build.parquet(photographs)
-    first = opened(root)
+    entry, root = get_benchmark("imagenet-val"), build.parquet(photographs)
+    first = open_dataset(entry, locate(entry, given=root), cache=tmp_path / "cache")
 
     def loaded(*_: object, **__: object) -> None:
         raise AssertionError("the data set was loaded")
 
     monkeypatch.setattr("datasets.load_dataset", loaded)
-    pd.testing.assert_frame_equal(opened(root).samples, first.samples)
+    again = open_dataset(entry, locate(entry, given=root), cache=tmp_path / "cache")
+    pd.testing.assert_frame_equal(again.samples, first.samples)
 
 
 def test_the_hub_without_network_is_a_missing_input(tmp_path: Path) -> None:

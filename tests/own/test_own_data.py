@@ -5,9 +5,11 @@ from __future__ import annotations
 import csv
 import io
 import json
+import pickle
 import tarfile
 import unicodedata
 from collections.abc import Callable
+from multiprocessing.reduction import ForkingPickler
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +20,9 @@ from typer.testing import CliRunner
 
 import harness
 from harness.cli import app
+from harness.data.catalog import OwnBenchmark
+from harness.data.local import open_dataset
+from harness.data.locations import locate
 from harness.errors import HarnessError
 from harness.evidence import EvidenceClass, show_value
 from tests.conftest import in_ledger
@@ -118,6 +123,14 @@ def test_every_layout_gives_the_same_numbers(
         values.append({key: in_ledger(done.ledger, f"beans.{key}").value for key in ("top1", "nll")})
         assert len(set(done.predictions("beans")["file_name"])) == 24
     assert values == [values[0]] * len(LAYOUTS)
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_decoding_processes_read_every_layout(layout: Callable[..., Path], crops: list[Crop], tmp_path: Path) -> None:
+    own = OwnBenchmark(path=str(layout(crops, tmp_path / "copy")), classes=list(CLASSES)).benchmark("beans", tmp_path)
+    copy = open_dataset(own, locate(own), cache=tmp_path / "cache")
+    sent = pickle.loads(ForkingPickler.dumps(copy))
+    assert [sent.read(position) for position in range(24)] == [copy.read(position) for position in range(24)]
 
 
 def test_outputs_in_another_order_are_read_by_name(

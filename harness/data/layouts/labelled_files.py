@@ -44,7 +44,7 @@ class LabelledFiles(Source):
 
     table: Path
     read_labels: Callable[[], Mapping[str, int]]
-    """Reads the table: file name -> class index."""
+    """Reads the table: file name -> class index. No local function: sources are sent to other processes."""
     is_nested: bool = False
     """Whether images may lie in folders below."""
 
@@ -77,11 +77,13 @@ def images_and_labels(place: Place) -> LabelledFiles | None:
     if "labels.csv" not in place.others or "images" not in place.listing.folders:
         return None
     table = place.path / "labels.csv"
-
-    def read() -> dict[str, int]:  # names are those in images/, or start with it
-        return {name.removeprefix("images/"): label for name, label in read_labels_table(table, place.space).items()}
-
+    read = partial(_read_below_images, table, place.space)
     return LabelledFiles(place.path / "images", "images/ with labels.csv", table, read, is_nested=True)
+
+
+def _read_below_images(table: Path, space: LabelSpace) -> dict[str, int]:
+    """Labels by names below images/, with which those in the table may start."""
+    return {name.removeprefix("images/"): label for name, label in read_labels_table(table, space).items()}
 
 
 def hub_metadata(place: Place) -> LabelledFiles | None:

@@ -7,11 +7,12 @@ Arrow in the cache (as large as the images), because Parquet can't be read row b
 from __future__ import annotations
 
 import errno
+import pickle
 import re
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +53,15 @@ class DatasetRows(Source):
     """Files whose stamps identify the content; None for those that the loaded data set names."""
     notes: list[str] = field(default_factory=list)
     _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """For another process, which opens the files that this one has loaded when it needs them."""
+        dataset, _ = self._dataset()
+        state = {name: value for name, value in vars(self).items() if name not in ("_lock", "_loaded")}
+        return {**state, "load": partial(pickle.loads, pickle.dumps(dataset))}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state, _lock=threading.Lock())
 
     def stamps(self) -> list[FileStamp]:
         files = self.files
