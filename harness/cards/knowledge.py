@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import re
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -16,6 +16,8 @@ from harness.evidence import Evidence, EvidenceClass, EvidenceKey, Ledger
 from harness.facts.collecting import MODEL_INDEX, SOURCES
 from harness.facts.loader import Fact, ModelFacts, Relation, decided_lineage, facts_for
 
+_NONE = (EvidenceClass.UNDISCLOSED, EvidenceClass.NOT_APPLICABLE)
+
 
 @dataclass
 class Knowledge:
@@ -25,6 +27,8 @@ class Knowledge:
     ledger: Ledger
     asked: Asked = field(default_factory=Asked)
     """What the place asks beside the quantity: values that don't answer it are as good as unknown."""
+    _looked_up: dict[tuple[str, str], list[View]] = field(default_factory=dict, repr=False)
+    """What was found, by what was looked for: the same for all places, whatever they ask beside."""
 
     @property
     def name(self) -> str:
@@ -87,6 +91,17 @@ class Knowledge:
         checkpoints are asked about, only what is documented of them."""
         if self.asked.siblings:
             return next(iter(self._of_siblings(key)), None)
+        return next(filter(self._answers, self._once(self._own, key)), None)
+
+    def _once(self, look: Callable[[str], list[View]], key: str) -> list[View]:
+        """What is found for a key, looked up once."""
+        looked_for = look.__name__, key
+        if looked_for not in self._looked_up:
+            self._looked_up[looked_for] = look(key)
+        return self._looked_up[looked_for]
+
+    def _own(self, key: str) -> list[View]:
+        """What has a value for `key`, whatever is asked beside it."""
         facts = [fact for fact in self.facts.facts if fact.key == key]
         found = self.ledger.get(key)
         # A fact in the ledger is taken from the facts file, which has its words and checkpoint.
@@ -96,7 +111,7 @@ class Knowledge:
         own = [self._view(fact) for fact in facts if fact.evidence.class_.has_value and self.stands_for(fact)]
         if found and found.class_.has_value and not found.withheld and not is_fact:
             own.insert(0, View(found, rivals=self._rivals(key)))
-        return next(filter(self._answers, own), None)
+        return own
 
     def _answers(self, view: View) -> bool:
         return not self.asked.unmet_by(view)
@@ -134,17 +149,20 @@ class Knowledge:
         """Evidence that there is no value: undisclosed or not applicable."""
         if self.asked.siblings:
             return None
-        absent = (fact for fact in self.facts.facts if fact.key == key and not fact.evidence.class_.has_value)
-        unknown = next(map(self._view, absent), None)
-        return unknown or self._of_class(key, EvidenceClass.UNDISCLOSED, EvidenceClass.NOT_APPLICABLE)
+        return next(iter(self._once(self._absent, key)), None)
+
+    def _absent(self, key: str) -> list[View]:
+        facts = [fact for fact in self.facts.facts if fact.key == key and not fact.evidence.class_.has_value]
+        found = self._once(self._in_ledger, key)
+        return [*map(self._view, facts), *(v for v in found if v.class_ in _NONE)]
 
     def pending(self, key: str) -> View | None:
         """Evidence in the ledger that could be measured and has not been."""
-        return self._of_class(key, EvidenceClass.PENDING)
+        return next((v for v in self._once(self._in_ledger, key) if v.class_ is EvidenceClass.PENDING), None)
 
-    def _of_class(self, key: str, *classes: EvidenceClass) -> View | None:
+    def _in_ledger(self, key: str) -> list[View]:
         found = self.ledger.get(key)
-        return View(found) if found is not None and found.class_ in classes else None
+        return [View(found)] if found is not None else []
 
     def published(self, metric: str, *, own: bool) -> View | None:
         """The nearest published value of a metric: for this checkpoint (`own`), or for another one.
@@ -157,13 +175,18 @@ class Knowledge:
         """Published values of a metric, the nearest checkpoint's first."""
         if self.asked.siblings:
             return self._of_siblings(metric) if own else []
+        return list(filter(self._answers, self._once(self._published if own else self._published_elsewhere, metric)))
+
+    def _published(self, metric: str, *, own: bool = True) -> list[View]:
         name = EvidenceKey.parse(metric)
         facts = [fact for fact in self.facts.published(name.subject) if self.stands_for(fact) is own]
         asked = [fact for fact in facts if name.variant in (None, fact.evidence.name.variant)]
         found = list(map(self._view, asked))
         stated = self.ledger.get(f"documented.{name.subject}:{MODEL_INDEX}") if own and name.variant is None else None
-        found += [View(stated)] if stated is not None else []
-        return list(filter(self._answers, found))
+        return [*found, View(stated)] if stated is not None else found
+
+    def _published_elsewhere(self, metric: str) -> list[View]:
+        return self._published(metric, own=False)
 
     def reference_row(self, metrics: Collection[str]) -> dict[str, View]:
         """Published values of another checkpoint for several metrics: of the one whose results in one evaluation hold most of

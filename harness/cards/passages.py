@@ -151,12 +151,8 @@ def _cell(text: str, span: Span, title: str, head: str, models: str, section: tu
 
 def _names_something(title: str) -> bool:
     words = vocabulary()
-    patterns = [p.labels_pattern for p in words.properties if p.labels_pattern]
-    metrics = [
-        pattern for metric in words.metrics.values() for pattern in (metric.pattern, metric.error_pattern) if pattern
-    ]
-    known = [*metrics, *(pattern for _, pattern in words.benchmark_patterns)]
-    return any(pattern.fullmatch(title) for pattern in patterns) or any(pattern.search(title) for pattern in known)
+    patterns = [about.labels_pattern for about in words.spoken_of(title)]
+    return any(pattern and pattern.fullmatch(title) for pattern in patterns) or bool(words.score_pattern.search(title))
 
 
 def _rows(document: Document) -> Iterator[tuple[list[Block], list[Block]]]:

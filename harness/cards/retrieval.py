@@ -125,7 +125,9 @@ def retrieve(wording: Wording, table: Vocabulary, known: Sequence[str] = ()) -> 
         for word in _words(plain(beside), weight):
             around[word.stem] = max(weight, around.get(word.stem, 0.0))
     ranked = sorted(
-        filter(None, (_rate(about, wording, text, own, near, around) for about in table.properties)),
+        filter(
+            None, (_rate(about, wording, text, own, near, around) for about in _candidates(wording, text, near, table))
+        ),
         key=lambda rated: -rated.score,
     )
     if not ranked:
@@ -145,6 +147,18 @@ def retrieve(wording: Wording, table: Vocabulary, known: Sequence[str] = ()) -> 
 def asks_something(text: str, table: Vocabulary) -> bool:
     """Whether a text by itself asks for a property."""
     return retrieve(Wording(((text, 1.0),)), table) is not None
+
+
+def _candidates(wording: Wording, text: str, near: set[str], table: Vocabulary) -> list[Property]:
+    """The properties that something may name, in their order: the others needn't be rated."""
+    named = {about.id for name in near for about in _cued().get(name, ())}
+    named |= {about.id for about in table.spoken_of(" ".join((text, *map(plain, wording.titles))))}
+    return [about for about in table.properties if about.id in named or (about.alone and _unit(about, wording))]
+
+
+def _unit(about: Property, wording: Wording) -> re.Match[str] | None:
+    """A property's unit right behind the marker."""
+    return next(filter(None, (pattern.match(wording.after) for pattern, _ in about.unit_patterns)), None)
 
 
 class _Rated(NamedTuple):
@@ -169,7 +183,7 @@ def _rate(
         for title in map(plain, wording.titles)
         if about.labels and about.labels_pattern and about.labels_pattern.fullmatch(title)
     ]
-    unit = next(filter(None, (pattern.match(wording.after) for pattern, _ in about.unit_patterns)), None)
+    unit = _unit(about, wording)
     if not named and not spans and not (unit and about.alone):
         return None
     if wording.asks_number and (about.names or not (about.number or about.technique)):
@@ -321,6 +335,16 @@ def _cues(cues: str) -> _Cues:
 
 def _items(item: str) -> frozenset[str]:
     return frozenset(f"<{stem(part[1:])}" if part.startswith("<") else stem(part) for part in item.split("_"))
+
+
+@functools.cache
+def _cued() -> dict[str, list[Property]]:
+    """The properties that a word is a part of a cue of."""
+    found: dict[str, list[Property]] = {}
+    for about in vocabulary().properties:
+        for name in frozenset().union(*_cues(about.cues).core):
+            found.setdefault(name, []).append(about)
+    return found
 
 
 @functools.cache

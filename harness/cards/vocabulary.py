@@ -283,12 +283,27 @@ class Vocabulary(Table):
     def spoken_of(self, text: str) -> list[Property]:
         """The properties that a text may be about, by a quick look."""
         text = text.lower()
-        present = {word for word in self._literals if word in text}
-        return [about for about in self.properties if not about.literals.isdisjoint(present)]
+        begun = self._literals.keys() & {(), *zip(text, text[1:], text[2:], strict=False)}
+        found = {place for start in begun for word, places in self._literals[start] if word in text for place in places}
+        return [self.properties[place] for place in sorted(found)]
 
     @functools.cached_property
-    def _literals(self) -> frozenset[str]:
-        return frozenset().union(*(about.literals for about in self.properties))
+    def _literals(self) -> dict[tuple[str, ...], list[tuple[str, list[int]]]]:
+        """The literals of all properties, each with the places of those that it is one of, by their first three letters; shorter ones by none."""
+        places: dict[str, list[int]] = {}
+        for place, about in enumerate(self.properties):
+            for word in about.literals:
+                places.setdefault(word, []).append(place)
+        begun: dict[tuple[str, ...], list[tuple[str, list[int]]]] = {(): []}
+        for word, listed in places.items():
+            begun.setdefault(tuple(word[:3]) if len(word) > 2 else (), []).append((word, listed))
+        return begun
+
+    @functools.cached_property
+    def score_pattern(self) -> re.Pattern[str]:
+        """Matches words for a metric, its error or a benchmark."""
+        metrics = (form for metric in self.metrics.values() for form in (*metric.words, *metric.error))
+        return phrase(*metrics, *(form for forms in self.benchmarks.values() for form in forms))
 
     @functools.cached_property
     def benchmark_patterns(self) -> tuple[tuple[str, re.Pattern[str]], ...]:

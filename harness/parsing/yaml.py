@@ -6,16 +6,19 @@ billion values. Nothing here recurses deeper than `MOST_DEPTH`.
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import math
-from collections.abc import Sequence
+import re
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 
 import yaml
-from yaml.constructor import ConstructorError
+from yaml.composer import Composer
+from yaml.constructor import ConstructorError, SafeConstructor
 
 from harness.parsing.files import MalformedError, read_text
 
@@ -27,6 +30,12 @@ _PLAIN = {
     f"tag:yaml.org,2002:{name}" for name in ("null", "bool", "int", "float", "timestamp", "str", "seq", "map", "value")
 }
 _MERGE = "tag:yaml.org,2002:merge"
+ODD = re.compile(
+    r"[^\n\r -~\xa0-\u2027\u202a-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]"
+    r"|(?:^|[\s\[{},:-])!|(?:^|[\s\[{])\?(?:\s|\Z)|(?:^|\s)[|>][+0-9-]*#",
+    re.MULTILINE,
+)
+"""What libyaml and PyYAML don't read alike: tabs and other characters that can't be seen, tags, explicit keys."""
 
 
 @dataclass(frozen=True)
@@ -85,7 +94,14 @@ def read_yaml(path: Path) -> Yaml:
 
 @lru_cache(maxsize=16)  # a card's front matter is asked for by all who read the card
 def _parsed(text: str) -> Yaml:
-    loader = _Loader(text)
+    if yaml.__with_libyaml__ and not ODD.search(text):
+        with contextlib.suppress(yaml.YAMLError):  # PyYAML tells it in its own words
+            return built(fast_loader()(text))
+    return built(Loader(text))
+
+
+def built(loader: Any) -> Yaml:
+    """What a loader of a text reads. Raises as PyYAML does."""
     try:
         root = loader.get_single_node()
         _measure(root, {}, set())
@@ -96,13 +112,12 @@ def _parsed(text: str) -> Yaml:
         loader.dispose()
 
 
-class _Loader(yaml.SafeLoader):
-    """PyYAML's, with bounds, and with a line for each fault."""
+class _Bounds(Composer, SafeConstructor):
+    """Nodes and values from events, with bounds, and with a line for each fault."""
 
-    def __init__(self, text: str) -> None:
-        super().__init__(text)
-        self.depth = 0
-        self.has_merges = False
+    depth = 0
+    has_merges = False
+    peek_event: Callable[[], Any]
 
     def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
         self.depth += 1
@@ -141,7 +156,23 @@ class _Loader(yaml.SafeLoader):
         return value
 
 
-_Loader.add_constructor("tag:yaml.org,2002:value", yaml.SafeLoader.construct_yaml_str)  # type: ignore[type-var]  # a lone `=`
+_Bounds.add_constructor("tag:yaml.org,2002:value", SafeConstructor.construct_yaml_str)  # type: ignore[type-var]  # a lone `=`
+
+
+class Loader(_Bounds, yaml.SafeLoader):
+    """PyYAML's own."""
+
+
+@cache
+def fast_loader() -> Any:
+    """Takes its events from libyaml."""
+
+    class Fast(_Bounds, yaml.CSafeLoader):
+        def __init__(self, text: str) -> None:
+            Composer.__init__(self)
+            yaml.CSafeLoader.__init__(self, text)
+
+    return Fast
 
 
 def _fault(why: str, mark: Any) -> ConstructorError:

@@ -5,6 +5,7 @@ Part of the slow tests, with few examples; for as long as one likes: `python -m 
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import io
 import json
@@ -22,6 +23,7 @@ import pyarrow.parquet as pq
 from hypothesis import HealthCheck, given, seed, settings
 from hypothesis import strategies as st
 from PIL import Image
+from yaml import YAMLError
 
 from harness.cards.hub_schema import card_faults
 from harness.cards.record import CardRecord, read_record
@@ -33,7 +35,7 @@ from harness.parsing.archives import unpack
 from harness.parsing.images import load_image
 from harness.parsing.json import parse_json, shaped
 from harness.parsing.tables import read_parquet, texts, whole_numbers
-from harness.parsing.yaml import parse_yaml
+from harness.parsing.yaml import ODD, Loader, built, fast_loader, parse_yaml
 
 EXAMPLES = 150
 _WORDS = st.sampled_from([
@@ -105,6 +107,15 @@ def yaml(text: str) -> None:
     card_faults(f"---\n{text}\n---\n".encode("utf-8", "surrogatepass"))
 
 
+def two_yamls(text: str) -> None:
+    """libyaml, which reads most texts, reads them as PyYAML does."""
+    text, found = ODD.sub(" ", text), []
+    for loader in (Loader, fast_loader()):
+        with contextlib.suppress(YAMLError):
+            found.append(repr(built(loader(text)).data))
+    assert len(set(found)) < 2, text
+
+
 def json_shapes(value: Any, field: str, edits: list[tuple[int, bytes, int]]) -> None:
     ledger = {"schema": 1, "model": {"name": "a"}, "evidence": [], field: value}
     written = json.dumps(ledger).encode()
@@ -143,6 +154,7 @@ def policies(text: str) -> None:
 
 LAYERS: tuple[tuple[tuple[Any, ...], Callable[..., None]], ...] = (
     ((_YAML,), yaml),
+    ((_YAML,), two_yamls),
     ((_JSON, st.sampled_from(["model", "environment", "evidence", "benchmarks", "schema"]), _EDITS), json_shapes),
     ((_EDITS,), tables),
     ((st.integers(0, 5), _EDITS), images),
