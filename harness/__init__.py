@@ -17,11 +17,12 @@ from __future__ import annotations
 import importlib
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from harness.errors import ExitCode, HarnessError, MissingInputError, unknown_name
+from harness.evaluation.arguments import settings_of
 from harness.progress import Reporter
-from harness.settings import DTYPES, Settings, default_home, hub_is_offline, parse_input_sizes, parse_target
+from harness.settings import Settings, as_path, as_tuple, default_home, hub_is_offline
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -84,8 +85,6 @@ _RECORDS = {
     "Ledger": "harness.evidence",
     "Preprocessing": "harness.models.preprocessing",
 }
-
-_T = TypeVar("_T", str, int, str | Path)
 
 Data = Mapping[str, str | Path] | Sequence[str | Path] | str | Path
 """Where data sets are, by benchmark: a folder, a file, or `hf:OWNER/NAME`; or several as BENCHMARK=PATH, as on the command
@@ -207,46 +206,10 @@ def evaluate(
     """
     from harness.export.evaluation import evaluate_model
 
-    settings = Settings(
-        data=_data(data, own=True),
-        until=parse_target(until),
-        limit=limit,
-        corruption_images=corruption_images,
-        attack_images=attack_images,
-        examine_images=examine_images,
-        batch_size=batch_size,
-        shard_size=shard_size,
-        workers=workers,
-        device=device,
-        executor=executor,
-        precision=DTYPES.get(precision, precision),
-        layout=layout,
-        labels=_labels(labels),
-        img_size=img_size,
-        crop_pct=crop_pct,
-        interpolation=interpolation,
-        keep_logits=save_logits,
-        sanity_gate=sanity_gate,
-        corruption_jpeg=corruption_jpeg,
-        corruption_seed=corruption_seed,
-        offline=offline or hub_is_offline(),
-        yes=yes,
-        input_sizes=parse_input_sizes(_list(input_size)),
-        region=region,
-        measure_seconds=seconds,
-        slices=Path(slices) if slices is not None else None,
-        by=_list(by),
-    )
-    return evaluate_model(
-        model,
-        str(suite) if suite is not None else None,
-        settings,
-        output=Path(output) if output is not None else None,
-        confirm=confirm or _no,
-        preprocessing=preprocessing,
-        labels=_labels(labels),
-        name=name,
-    )
+    settings = settings_of(locals(), own_data=True)
+    named = str(suite) if suite is not None else None
+    asked, folder = confirm or _no, as_path(output)
+    return evaluate_model(model, named, settings, output=folder, confirm=asked, preprocessing=preprocessing, name=name)
 
 
 def sweep(
@@ -276,7 +239,7 @@ def sweep(
     from harness.export.evaluation import sweep_models
 
     named = str(suite) if suite is not None else None
-    return sweep_models(models, named, run or evaluate, output=_path(output), finished=finished)
+    return sweep_models(models, named, run or evaluate, output=as_path(output), finished=finished)
 
 
 def demo(*, output: str | Path | None = None) -> Evaluation:
@@ -290,7 +253,7 @@ def demo(*, output: str | Path | None = None) -> Evaluation:
     from harness.export.evaluation import evaluate_model
 
     settings = Settings(offline=True, data_home=None)
-    return evaluate_model("efficientnet-lite0", "demo", settings, output=_path(output), confirm=_no)
+    return evaluate_model("efficientnet-lite0", "demo", settings, output=as_path(output), confirm=_no)
 
 
 def plan(
@@ -341,26 +304,9 @@ def plan(
     from harness.export.evaluation import PlannedRun
     from harness.models.registry import resolve
 
-    settings = Settings(
-        data=_data(data, own=True),
-        until=parse_target(until),
-        limit=limit,
-        corruption_images=corruption_images,
-        attack_images=attack_images,
-        batch_size=batch_size,
-        device=device,
-        executor=executor,
-        precision="fp32" if precision == "auto" else DTYPES.get(precision, precision),
-        layout=None if layout == "auto" else layout,
-        labels=_labels(labels),
-        img_size=img_size,
-        crop_pct=crop_pct,
-        interpolation=interpolation,
-        corruption_jpeg=corruption_jpeg,
-        corruption_seed=corruption_seed,
-        measure_seconds=seconds,
-        offline=offline or hub_is_offline(),
-    )
+    precision = "fp32" if precision == "auto" else precision
+    layout = None if layout == "auto" else layout
+    settings = settings_of(locals(), own_data=True)
     reporter = Reporter()
     spec, loaded = resolve(str(model)), suite_for(str(suite) if suite is not None else None, settings.data)
     check_target(loaded, settings.until)
@@ -411,15 +357,7 @@ def predictions(
 
     if output is not None:
         check_parquet(Path(output))
-    settings = Settings(
-        data=_data(data),
-        offline=True,
-        labels=_labels(labels),
-        img_size=img_size,
-        crop_pct=crop_pct,
-        interpolation=interpolation,
-        precision=DTYPES.get(precision, precision),
-    )
+    settings = settings_of(locals(), offline=True)
     frame = stored_predictions(resolve(str(model)), benchmark, condition, settings)
     if output is not None:
         write_bytes(Path(output), predictions_parquet(frame))
@@ -467,10 +405,8 @@ def score(
     """
     from harness.export.evaluation import score_predictions
 
-    sliced = Path(slices) if slices is not None else None
-    settings = Settings(data=_data(data), slices=sliced, by=_list(by))
-    named = str(suite) if suite is not None else None
-    return score_predictions(Path(predictions), benchmark, name, column, settings, named, output=_path(output))
+    settings, named = settings_of(locals()), str(suite) if suite is not None else None
+    return score_predictions(Path(predictions), benchmark, name, column, settings, named, output=as_path(output))
 
 
 def export_results(
@@ -508,8 +444,8 @@ def export_results(
     from harness.export.sources import Source
 
     check_format(format)
-    settings = Settings(data=_data(data), offline=True)
-    source = Source(side_of(ledger, settings.home), settings, parse_tasks(_list(task)))
+    settings = settings_of(locals(), offline=True)
+    source = Source(side_of(ledger, settings.home), settings, parse_tasks(as_tuple(task)))
     return write_export(source, format, Path(output))
 
 
@@ -553,7 +489,7 @@ def render(
         )
     evidence = _with_facts(model, evidence) or evidence
     sidecar = sidecar_name(Path(output)) if output is not None else None
-    rendered = render_card(evidence, _path(template), sidecar=sidecar)
+    rendered = render_card(evidence, as_path(template), sidecar=sidecar)
     if output is not None and sidecar is not None:
         evidence.save(Path(output).with_name(sidecar))
         rendered.save(Path(output))
@@ -690,7 +626,7 @@ def verify(
                 exit_code=ExitCode.USAGE,
             )
         evidence = beside
-        found = verify_card(text, ledger=evidence, fill=fill_beside(source, record), template=_path(template))
+        found = verify_card(text, ledger=evidence, fill=fill_beside(source, record), template=as_path(template))
         found.findings += figure_findings(source, record)
     if not predictions:
         return found
@@ -728,7 +664,7 @@ def identify(
     about = {"name": spec.name, "reference": spec.reference, "title": spec.title}
     measured = _ledger(model, ledger) or Ledger(model=about)
     found = identify_model(
-        model, measured, _path(image), offline=offline, cache=home / "identities", note=Reporter().note
+        model, measured, as_path(image), offline=offline, cache=home / "identities", note=Reporter().note
     )
     items = lineage_evidence(found, f"harness identify --model {spec.reference}", measured.model.get("weights"))
     if ledger is None:
@@ -791,19 +727,19 @@ def compare(
         from harness.models.registry import resolve
 
         check_decided(until, margin, suite, beside=bool(benchmark or by or slices))
-        settings = Settings(data=_data(data), offline=hub_is_offline())
+        settings = settings_of({"data": data})
         specs = [resolve(name) for name in models]
         decided = decide(specs, load_suite(str(suite)), float(margin or 0), settings, Reporter())
         return Compared.settled([spec.name for spec in specs], decided)
     loaded = load_suite(str(suite)) if suite is not None else None
-    request = request_of(loaded, _path(slices), _list(by))
-    settings = Settings(data=_data(data), offline=True)
+    request = request_of(loaded, as_path(slices), as_tuple(by))
+    settings = settings_of({"data": data}, offline=True)
     return compare_models(
         [stored_model(name, settings.home) for name in models],
         settings,
         Reporter().note,
         suite=loaded,
-        only=_list(benchmark),
+        only=as_tuple(benchmark),
         slices=request,
         allow_different_protocols=allow_different_protocols,
     )
@@ -867,7 +803,7 @@ def check(
             "allow_different_protocols": allow_different_protocols or read.allow_different_protocols,
         }
     )
-    settings = Settings(data=_data(data), offline=True)
+    settings = settings_of(locals(), offline=True)
     new = side_of(model or ledger or "", settings.home)
     return check_against(new, side_of(baseline, settings.home), allowed, settings, Reporter().note)
 
@@ -934,7 +870,7 @@ def html_report(
     from harness.report.page import render_report
     from harness.store.ledgers import stored_names
 
-    settings = Settings(data=_data(data), offline=True)
+    settings = settings_of(locals(), offline=True)
     names = list(dict.fromkeys(models or stored_names(settings.home)))
     if not names:
         raise MissingInputError(
@@ -1012,7 +948,7 @@ def datasets(benchmark: str | None = None, *, data: Data | None = None) -> list[
     """
     from harness.evaluation.inventory import data_status
 
-    return data_status(Settings(data=_data(data)), benchmark)
+    return data_status(settings_of(locals()), benchmark)
 
 
 def doctor() -> dict[str, str]:
@@ -1079,15 +1015,15 @@ def corrupt(
     if (image is None) == (benchmark is None):
         raise HarnessError("Give either an image or --benchmark.", exit_code=ExitCode.USAGE)
     if image is not None:
-        names, severities = _list(corruption), _list(severity)
-        corrupt_image(Path(image), names, severities, _path(output), _path(sheet), seed, Reporter())
+        names, severities = as_tuple(corruption), as_tuple(severity)
+        corrupt_image(Path(image), names, severities, as_path(output), as_path(sheet), seed, Reporter())
         return None
     assert benchmark is not None
     if output is None or sheet is not None:
         raise HarnessError("With --benchmark give a folder as --output, and no --sheet.", exit_code=ExitCode.USAGE)
-    settings = Settings(data=_data(data), limit=limit, offline=offline or hub_is_offline())
+    settings = settings_of(locals())
     return corrupt_benchmark(
-        benchmark, _list(corruption), _list(severity), Path(output), settings, seed, Reporter(), confirm or _no
+        benchmark, as_tuple(corruption), as_tuple(severity), Path(output), settings, seed, Reporter(), confirm or _no
     )
 
 
@@ -1131,7 +1067,7 @@ def push(
     from harness.hub.plan import PushRequest
     from harness.hub.publish import publish
 
-    request = PushRequest(Path(card), repo_id, revision, create_pr, create_repo, _path(ledger), message)
+    request = PushRequest(Path(card), repo_id, revision, create_pr, create_repo, as_path(ledger), message)
     return publish(request, dry_run=dry_run, confirm=confirm)
 
 
@@ -1158,38 +1094,6 @@ def pull(repo_id: str, *, output: str | Path | None = None, revision: str = "mai
 
 def _no(question: str) -> bool:
     return False
-
-
-def _path(given: str | Path | None) -> Path | None:
-    return Path(given) if given is not None else None
-
-
-def _list(given: Sequence[_T] | _T | None) -> tuple[_T, ...]:
-    """Several as they are, a single one as a list of one, nothing as an empty list."""
-    if given is None:
-        return ()
-    return (given,) if isinstance(given, str | int | Path) else tuple(given)
-
-
-def _data(data: Data | None, *, own: bool = False) -> dict[str, str]:
-    """Place by name. `own`: whether some may be data of one's own. Raises HarnessError for a name that is no benchmark."""
-    if not data:
-        return {}
-    from harness.data.catalog import get_benchmark, parse_data_options
-
-    if isinstance(data, Mapping):
-        places = {name: str(place) for name, place in data.items()}
-    else:
-        places = parse_data_options([str(place) for place in _list(data)])
-    for name in () if own else places:
-        get_benchmark(name)
-    return places
-
-
-def _labels(labels: str | Sequence[str] | None) -> str | tuple[str, ...] | None:
-    """A label space by its name, or the classes themselves."""
-    named = _list(labels)
-    return None if labels is None else named[0] if len(named) == 1 else named
 
 
 def _ledger(model: str | None, given: str | Path | Ledger | None) -> Ledger | None:

@@ -8,9 +8,11 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from harness.errors import ExitCode, HarnessError, UsageError, unknown_name
+
+_T = TypeVar("_T", str, int, str | Path)
 
 
 def default_home() -> Path:
@@ -139,17 +141,17 @@ class Settings:
     """These three are those of `InputChange`."""
     crop_pct: float | None = None
     interpolation: str | None = None
-    keep_logits: bool = False
+    save_logits: bool = False
     sanity_gate: bool = True
     slices: Path | None = None
     """A user's own slices, CSV or Parquet."""
     by: tuple[str, ...] = ()
     """Slicings, or columns of `slices`, to slice by beside the suite's; several are crossed."""
-    input_sizes: tuple[tuple[int, int], ...] = ()
+    input_size: tuple[tuple[int, int], ...] = ()
     """Width and height in pixels at which multiply-adds are counted too, beside the model's own."""
     region: str | None = None
     """Whose electricity carbon is computed with; None for the world's range."""
-    measure_seconds: float = 60.0
+    seconds: float = 60.0
     """Seconds after which each measurement of speed or energy ends with the interval it has."""
 
     @property
@@ -172,7 +174,7 @@ class Settings:
             "batch_size",
             "shard_size",
             "workers",
-            "measure_seconds",
+            "seconds",
             "img_size",
         ):
             value = getattr(self, what)
@@ -251,3 +253,14 @@ def parse_input_sizes(options: Sequence[str]) -> tuple[tuple[int, int], ...]:
             )
         sizes[int(match[1]), int(match[2])] = None
     return tuple(sizes)
+
+
+def as_path(given: str | Path | None) -> Path | None:
+    return Path(given) if given is not None else None
+
+
+def as_tuple(given: Sequence[_T] | _T | None) -> tuple[_T, ...]:
+    """Several as they are, a single one as a list of one, nothing as an empty list."""
+    if given is None:
+        return ()
+    return (given,) if isinstance(given, str | int | Path) else tuple(given)

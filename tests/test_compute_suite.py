@@ -37,7 +37,7 @@ PARAMETERS = 20_646_656
 
 
 def settings(home: Path, **options: object) -> Settings:
-    given = {"data_home": None, "offline": True, "measure_seconds": SECONDS, **options}
+    given = {"data_home": None, "offline": True, "seconds": SECONDS, **options}
     return Settings(home=home, **given)  # type: ignore[arg-type]
 
 
@@ -53,7 +53,7 @@ def without_weights(tmp_path_factory: pytest.TempPathFactory) -> RunResult:
         patch.setattr(socket.socket, "connect", refuse)
         # An empty cache of the Hub, so that a checkpoint on this machine changes nothing.
         patch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(home / "hub"))
-        options = settings(home, input_sizes=((320, 160),), region="FRA", layout="contiguous")
+        options = settings(home, input_size=((320, 160),), region="FRA", layout="contiguous")
         return run_suite(resolve("regnet-y-040"), load_suite("compute"), options, Reporter(quiet=True))
 
 
@@ -206,7 +206,7 @@ def test_with_weights_the_file_and_its_fingerprint_are_used(lite0: LoadedModel, 
     found = measure(
         ("complexity", "latency"),
         state,
-        settings(tmp_path, layout="contiguous", measure_seconds=2.0),
+        settings(tmp_path, layout="contiguous", seconds=2.0),
         Reporter(quiet=True),
         "command",
         load=lambda: lite0,
@@ -248,7 +248,7 @@ def test_a_measurement_that_fails_is_pending_and_the_others_go_on(
     found = measure(
         ("latency", "complexity"),
         state,
-        settings(tmp_path, input_sizes=((1, 1), (64, 64)), layout="contiguous"),
+        settings(tmp_path, input_size=((1, 1), (64, 64)), layout="contiguous"),
         Reporter(quiet=True),
         "command",
         load=no_load,

@@ -50,7 +50,7 @@ def test_defaults_make_a_short_command() -> None:
         ({"slices": Path("/secret/my slices.csv"), "by": ("a", "b c")}, "--slices 'my slices.csv' --by a --by 'b c'"),
         ({"device": "cuda", "precision": "bf16"}, "--device cuda --precision bf16"),
         ({"sanity_gate": False}, "--no-sanity-gate"),
-        ({"region": "FRA", "measure_seconds": 3.0}, ""),  # nothing is benchmarked
+        ({"region": "FRA", "seconds": 3.0}, ""),  # nothing is benchmarked
     ],
 )
 def test_an_option_that_decides_a_number_is_named(options: dict[str, Any], expected: str) -> None:
@@ -58,7 +58,7 @@ def test_an_option_that_decides_a_number_is_named(options: dict[str, Any], expec
 
 
 def test_options_of_benchmarking_are_named_where_something_is_benchmarked() -> None:
-    options = {"input_sizes": ((1280, 800), (512, 512)), "region": "USA/new york", "measure_seconds": 3.0}
+    options = {"input_size": ((1280, 800), (512, 512)), "region": "USA/new york", "seconds": 3.0}
     assert command("compute", "regnet-y-040", **options) == (
         "harness run --suite compute --model regnet-y-040 --input-size 1280x800 --input-size 512x512 "
         "--region 'USA/new york' --seconds 3"

@@ -48,16 +48,7 @@ def test_a_data_option_without_both_parts(option: str) -> None:
 
 @pytest.mark.parametrize(
     "name",
-    [
-        "limit",
-        "corruption_images",
-        "attack_images",
-        "examine_images",
-        "batch_size",
-        "shard_size",
-        "workers",
-        "measure_seconds",
-    ],
+    ["limit", "corruption_images", "attack_images", "examine_images", "batch_size", "shard_size", "workers", "seconds"],
 )
 def test_a_number_that_leaves_nothing_to_run_is_refused(home: Path, name: str) -> None:
     with pytest.raises(HarnessError, match=f"{name.replace('_', ' ')} is 0"):

@@ -86,7 +86,7 @@ class _Running:
     @property
     def limit_s(self) -> float:
         """After how many seconds each benchmark ends with the interval it has."""
-        return self.subject.settings.measure_seconds
+        return self.subject.settings.seconds
 
     def steps(self, what: str = results.FORWARD_ONLY) -> str:
         """What a timed call consists of."""
@@ -99,7 +99,7 @@ class _Running:
 def _complexity(subject: _Subject) -> list[Evidence]:
     own = count(subject.module, (3, *subject.preprocessing.crop))
     found = results.complexity_evidence(own, subject.provenance, checkpoint=_single_file(subject.state))
-    for width, height in subject.settings.input_sizes:
+    for width, height in subject.settings.input_size:
         try:
             at_size = count(subject.module, (3, height, width))
         except HarnessError as error:
@@ -132,8 +132,8 @@ def _start(subject: _Subject) -> _Running:
         preprocessing.normalise(to_device(batch.pixels, device)),
         allowed,
         description=images.description,
-        budget=Budget(relative=0.05, limit_s=min(5.0, settings.measure_seconds), minimum_calls=3, warm_up_calls=1),
-        limit_s=settings.measure_seconds,
+        budget=Budget(relative=0.05, limit_s=min(5.0, settings.seconds), minimum_calls=3, warm_up_calls=1),
+        limit_s=settings.seconds,
     )
     noise = torch.randn(_NOISE_IMAGES, 3, *preprocessing.crop, generator=torch.Generator().manual_seed(0))
     return _Running(

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import inspect
 import json
-import os
 import sys
 from collections.abc import Callable
 from functools import wraps
-from typing import Annotated, ParamSpec
+from typing import Annotated, Any
 
 import typer
 from typer.core import TyperCommand
 
 import harness
 from harness import crash
+from harness.cli.options import SHARED
 from harness.errors import ExitCode, HarnessError, writable
 
 app = typer.Typer(
@@ -27,8 +28,6 @@ app = typer.Typer(
     "Exit codes: 0 done, 1 failed, 2 usage, 3 incomplete (some evidence is pending), 4 data, weights or access missing, "
     "5 a check failed, 130 interrupted.",
 )
-
-_Options = ParamSpec("_Options")
 
 _ELSEWHERE = {
     "--tasks": "--suite NAME, or --data DIR for data of your own: `harness list suites` names them",
@@ -50,17 +49,24 @@ class _Command(TyperCommand):
         return super().parse_args(ctx, args)
 
 
-def verb(name: str | None = None) -> Callable[[Callable[_Options, ExitCode | None]], Callable[_Options, None]]:
+def verb(calls: Callable[..., object] | None = None) -> Callable[[Callable[..., ExitCode | None]], Callable[..., None]]:
     """Adds a verb to the application. A user's error is a sentence on stderr with its exit code; Ctrl-C is 130.
 
     Args:
-        name: the function's own without it.
+        calls: the public function whose arguments are options of the verb, with the same defaults: those in `SHARED` that
+            the verb doesn't declare itself come to it as keywords.
     """
 
-    def add(function: Callable[_Options, ExitCode | None]) -> Callable[_Options, None]:
-        @app.command(name, cls=_Command)
+    def add(function: Callable[..., ExitCode | None]) -> Callable[..., None]:
+        declared = inspect.signature(function, eval_str=True).parameters
+        own = {name: p for name, p in declared.items() if p.kind is not p.VAR_KEYWORD}
+        arguments = inspect.signature(calls).parameters if calls else {}
+        shared = {name: p.replace(annotation=SHARED[name]) for name, p in arguments.items() if name in SHARED}
+        options = shared | own
+        ordered = [options[name] for name in dict.fromkeys([*arguments, *own]) if name in options]
+
         @wraps(function)
-        def run(*args: _Options.args, **kwargs: _Options.kwargs) -> None:
+        def run(*args: Any, **kwargs: Any) -> None:
             try:
                 with crash.interruptible():
                     code = function(*args, **kwargs) or ExitCode.DONE
@@ -72,6 +78,9 @@ def verb(name: str | None = None) -> Callable[[Callable[_Options, ExitCode | Non
                 say(crash.INTERRUPTED)
             raise typer.Exit(int(code))
 
+        parameters = [p.replace(kind=p.KEYWORD_ONLY) for p in ordered]
+        run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+        app.command(function.__name__.rstrip("_"), cls=_Command)(run)
         return run
 
     return add
@@ -95,11 +104,6 @@ def show(output_format: str, data: object, text: str) -> None:
         print_json(data)
     else:
         print_text(text)
-
-
-def stay_offline() -> None:
-    """Tell the Hub's client, which reads this once, when it is imported."""
-    os.environ["HF_HUB_OFFLINE"] = "1"
 
 
 def confirm(question: str) -> bool:

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 import harness
-from harness.cli import options
-from harness.cli.common import confirm, stay_offline, verb
+from harness.cli.common import confirm, verb
 from harness.errors import ExitCode
 
 
-@verb()
+@verb(harness.corrupt)
 def corrupt(
     image: Annotated[Path | None, typer.Argument(help="An image file.")] = None,
     corruption: Annotated[
@@ -29,10 +28,8 @@ def corrupt(
     benchmark: Annotated[
         str | None, typer.Option("--benchmark", "-b", help="Corrupt a whole benchmark, e.g. imagenet-val.")
     ] = None,
-    data: options.Data = None,
-    limit: options.Limit = None,
     seed: Annotated[int, typer.Option(help="Decides what is random, with the image's name.")] = 0,
-    offline: options.Offline = False,
+    **given: Any,
 ) -> ExitCode:
     """Look at corruptions, or write a corrupted benchmark in ImageNet-C's official layout.
 
@@ -47,8 +44,6 @@ def corrupt(
 
     `harness corrupt --benchmark imagenet-val --data imagenet-val=/data/val --output imagenet-c`
     """
-    if offline:
-        stay_offline()
     written = harness.corrupt(
         image,
         corruption=corruption,
@@ -56,10 +51,8 @@ def corrupt(
         output=output,
         sheet=sheet,
         benchmark=benchmark,
-        data=data,
-        limit=limit,
         seed=seed,
-        offline=offline,
         confirm=confirm,
+        **given,
     )
     return ExitCode.INCOMPLETE if written is not None and written.unreadable else ExitCode.DONE

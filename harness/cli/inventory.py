@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -12,7 +12,7 @@ from harness.cli.common import show, verb
 from harness.cli.tables import table
 
 
-@verb("list")
+@verb()
 def list_(
     what: Annotated[str, typer.Argument(help="models, benchmarks, suites, slicings or runs.")],
     output_format: options.Format = "table",
@@ -23,20 +23,20 @@ def list_(
     show(output_format, records, table(list(records[0]), rows) if records else f"No {what} yet.")
 
 
-@verb("data")
+@verb(harness.datasets)
 def data_(
     benchmark: Annotated[
         str | None,
         typer.Argument(help="Show one benchmark in full; or how data in a folder, file or hf:OWNER/NAME is read."),
     ] = None,
-    data: options.Data = None,
     output_format: options.Format = "table",
+    **given: Any,
 ) -> None:
     """Which data sets are here, which are missing, under which licence, and how to get them; and how your own is read.
 
     Example: `harness data ./beans/validation`
     """
-    records = harness.datasets(benchmark, data=data)
+    records = harness.datasets(benchmark, **given)
     if benchmark is not None:
         text = "\n".join(f"{key:12} {_in_words(value)}" for key, value in records[0].items() if value != [])
     else:

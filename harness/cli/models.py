@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -28,19 +28,13 @@ ThumbnailsOption = Annotated[
 ]
 
 
-@verb()
+@verb(harness.compare)
 def compare(
     models: Annotated[list[str], typer.Argument(help="Two or more models with stored predictions.", metavar="MODEL…")],
     suite: Annotated[str | None, typer.Option("--suite", "-s", help="Only this suite's benchmarks.")] = None,
     benchmark: Annotated[
         list[str] | None, typer.Option("--benchmark", "-b", help="Only this benchmark. May be given several times.")
     ] = None,
-    by: options.By = None,
-    slices: options.Slices = None,
-    data: options.Data = None,
-    allow_different_protocols: Annotated[
-        bool, typer.Option("--allow-different-protocols", help="Compare all the same, and state the differences.")
-    ] = False,
     until: Annotated[
         str | None,
         typer.Option(
@@ -58,6 +52,7 @@ def compare(
     output_format: Annotated[
         str, typer.Option("--format", help="table, markdown, csv or json.", callback=_FORMATS)
     ] = "table",
+    **given: Any,
 ) -> ExitCode:
     """Compare models on the same samples, from stored predictions, in seconds.
 
@@ -83,17 +78,7 @@ def compare(
         raise HarnessError(
             f"{disagreements} is neither .csv nor .parquet.", remedy="Choose one.", exit_code=ExitCode.USAGE
         )
-    compared = harness.compare(
-        models,
-        suite=suite,
-        benchmark=benchmark,
-        by=by,
-        slices=slices,
-        data=data,
-        allow_different_protocols=allow_different_protocols,
-        until=until,
-        margin=margin,
-    )
+    compared = harness.compare(models, suite=suite, benchmark=benchmark, until=until, margin=margin, **given)
     text = comparison_text(compared, output_format)
     if output is None:
         print_text(text)
@@ -111,7 +96,7 @@ def compare(
     return compared.exit_code
 
 
-@verb()
+@verb(harness.check)
 def check(
     baseline: Annotated[str, typer.Option(help="An evidence.json, or a model of the store.")],
     ledger: Annotated[Path | None, typer.Argument(help="The new model's evidence.json; or give --model.")] = None,
@@ -125,10 +110,6 @@ def check(
     ] = None,
     policy: Annotated[Path | None, typer.Option(help="A YAML file with the limits.")] = None,
     strict: Annotated[bool, typer.Option("--strict", help="Undecided fails.")] = False,
-    allow_different_protocols: Annotated[
-        bool, typer.Option("--allow-different-protocols", help="Compare all the same, and state the differences.")
-    ] = False,
-    data: options.Data = None,
     output_format: Annotated[
         str,
         typer.Option(
@@ -137,6 +118,7 @@ def check(
             callback=options.one_of("format", "table", "markdown", "junit", "json"),
         ),
     ] = "table",
+    **given: Any,
 ) -> ExitCode:
     """Fail where a model became worse than a baseline by more than is allowed: a gate for CI.
 
@@ -160,8 +142,7 @@ def check(
         max_flips=max_flips,
         policy=policy,
         strict=strict,
-        allow_different_protocols=allow_different_protocols,
-        data=data,
+        **given,
     )
     if output_format == "json":
         print_json(found.to_dict())
@@ -191,12 +172,12 @@ def costs(
             say(f"{what} {output / name}")
 
 
-@verb()
+@verb(harness.html_report)
 def report(
     models: ModelsOption = None,
     output: Annotated[Path, typer.Option("--output", "-o", help="The .html file to write.")] = Path("report.html"),
-    data: options.Data = None,
     thumbnails: ThumbnailsOption = None,
+    **given: Any,
 ) -> None:
     """Write one self-contained HTML file about models in the store: nothing is run, and the page asks nothing of any network.
 
@@ -211,18 +192,18 @@ def report(
 
     `harness report --models efficientnet-lite0 --data imagenet-val=/data/val --thumbnails`
     """
-    page = harness.html_report(models, data=data, thumbnails=thumbnails, output=output)
+    page = harness.html_report(models, thumbnails=thumbnails, output=output, **given)
     say(f"Report: {output} ({len(page.encode()) / 1e6:.2f} MB)")
 
 
-@verb()
+@verb(harness.view)
 def view(
     page: Annotated[Path | None, typer.Argument(help="A report.html made before; without it, one is made now.")] = None,
     models: ModelsOption = None,
-    data: options.Data = None,
     thumbnails: ThumbnailsOption = None,
     port: Annotated[int, typer.Option(min=0, max=65535, help="Port on this machine; 0 takes a free one.")] = 0,
     browser: Annotated[bool, typer.Option(help="Open it in a browser.")] = True,
+    **given: Any,
 ) -> None:
     """Show the report in a browser, served to this machine only (127.0.0.1), until Ctrl-C.
 
@@ -232,4 +213,4 @@ def view(
 
     `harness view report.html --no-browser --port 8000`
     """
-    harness.view(page, models=models, data=data, thumbnails=thumbnails, port=port, browser=browser)
+    harness.view(page, models=models, thumbnails=thumbnails, port=port, browser=browser, **given)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -68,53 +69,21 @@ def _from_file(context: typer.Context, path: Path | None) -> Path | None:
     return path
 
 
-_MODEL_HELP = "Registry name, hf:ORG/NAME[@REV], timm:NAME, torchvision:NAME[@WEIGHTS], or a local folder."
-_BY_HELP = "Slice by this too: NAME or NAME/GROUP of `harness list slicings`, or a column. Several are crossed."
-_JPEG_HELP = "Pass generated corruptions through JPEG quality 85, as the official files were."
-_SEED_HELP = "Other random corruptions of the same images, another protocol. All else that is random has a fixed seed."
-_IMAGES_HELP = "Base images in every corruption cell: the same N seeded, class-balanced ones."
-_LABELS_HELP = "What the outputs are, where the checkpoint doesn't prove it: a label space, or each class in order."
-_SLICES_HELP = "Your own slices: a .csv or .parquet with sample_id or file_name, and a column a slicing."
-_DATA_HELP = "BENCHMARK=PATH: where a data set is. May be given several times."
-_OWN_DATA_HELP = "BENCHMARK=PATH: where a data set is; or the PATH of your own data. May be given several times."
-_UNTIL_HELP = (
-    "Run a random sample of the passes until this is so precise, e.g. mce:0.5 for a 95 % interval of ± 0.5 points. "
-    "Metrics: mce, mean-error, top1."
-)
-_LIMIT_HELP = "Only N images a benchmark, or a share of them such as 0.1: seeded, class-balanced, marked as partial."
-_SECONDS_HELP = "Time limit of each measurement of speed or energy, in seconds."
+def stay_offline(asked: bool = True) -> bool:
+    """Tells the Hub's client, which reads this once, when it is imported."""
+    if asked:
+        os.environ["HF_HUB_OFFLINE"] = "1"
+    return asked
 
+
+_MODEL_HELP = "Registry name, hf:ORG/NAME[@REV], timm:NAME, torchvision:NAME[@WEIGHTS], or a local folder."
 Model = Annotated[str, typer.Option("--model", "-m", help=_MODEL_HELP)]
 Models = Annotated[list[str], typer.Option("--model", "-m", help=f"{_MODEL_HELP} Several are run one after the other.")]
+_OWN_DATA_HELP = "BENCHMARK=PATH: where a data set is; or the PATH of your own data. May be given several times."
+OwnData = Annotated[list[str] | None, typer.Option("--data", help=_OWN_DATA_HELP)]
 _SUITE_HELP = "Name of a suite, or the path of a suite file; without it, accuracy on the data that is given."
 Suite = Annotated[str | None, typer.Option("--suite", "-s", help=_SUITE_HELP)]
-Data = Annotated[list[str] | None, typer.Option("--data", help=_DATA_HELP)]
-OwnData = Annotated[list[str] | None, typer.Option("--data", help=_OWN_DATA_HELP)]
-Until = Annotated[str | None, typer.Option("--until", metavar="METRIC:POINTS", help=_UNTIL_HELP)]
-Limit = Annotated[float | None, typer.Option("--limit", parser=_limit, metavar="N", help=_LIMIT_HELP)]
-CorruptionImages = Annotated[int | None, typer.Option(min=1, help=_IMAGES_HELP)]
-AttackImages = Annotated[int | None, typer.Option(min=1, help="Images that are attacked (default: as the suite says).")]
-ExamineImages = Annotated[
-    int | None, typer.Option(min=1, help="Images of which attributions are made (default: as the suite says).")
-]
-CorruptionJpeg = Annotated[bool, typer.Option("--corruption-jpeg/--no-corruption-jpeg", help=_JPEG_HELP)]
-CorruptionSeed = Annotated[int, typer.Option("--corruption-seed", "--seed", min=0, help=_SEED_HELP)]
-BatchSize = Annotated[
-    int, typer.Option("--batch-size", "-b", parser=_batch_size, metavar="N", help="Images a forward pass.")
-]
-Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps; cuda:0,cuda:1 for a worker on each.")]
-Executor = Annotated[
-    str, typer.Option(help="local, or ray: the Ray cluster at RAY_ADDRESS, else one of this machine alone.")
-]
-Seconds = Annotated[float, typer.Option(min=0.1, help=_SECONDS_HELP)]
-_FILTER_HELP = "Filter for resizing instead of the checkpoint's: nearest, bilinear, bicubic, lanczos, box or hamming."
-ImgSize = Annotated[int | None, typer.Option(min=1, help="Input side in pixels, instead of the checkpoint's.")]
-CropPct = Annotated[float | None, typer.Option(help="Share of the resized image to crop, instead of the checkpoint's.")]
-Interpolation = Annotated[str | None, typer.Option(help=_FILTER_HELP)]
-Labels = Annotated[list[str] | None, typer.Option("--labels", help=_LABELS_HELP)]
-Slices = Annotated[Path | None, typer.Option("--slices", help=_SLICES_HELP)]
-By = Annotated[list[str] | None, typer.Option("--by", help=_BY_HELP)]
-Offline = Annotated[bool, typer.Option("--offline", help="Fetch nothing (as HF_HUB_OFFLINE=1).")]
+Output = Annotated[Path | None, typer.Option("--output", "-o", help="Folder for evidence.json and card.md.")]
 Config = Annotated[
     Path | None,
     typer.Option(
@@ -123,10 +92,135 @@ Config = Annotated[
         help="A YAML file of these options by their long names, such as batch-size: 64; options given here go before it.",
     ),
 ]
-Output = Annotated[Path | None, typer.Option("--output", "-o", help="Folder for evidence.json and card.md.")]
 Format = Annotated[
     str, typer.Option("--format", help="What to print: table or json.", callback=one_of("format", "table", "json"))
 ]
+
+SHARED: dict[str, Any] = {
+    "data": Annotated[
+        list[str] | None,
+        typer.Option("--data", help="BENCHMARK=PATH: where a data set is. May be given several times."),
+    ],
+    "until": Annotated[
+        str | None,
+        typer.Option(
+            "--until",
+            metavar="METRIC:POINTS",
+            help="Run a random sample of the passes until this is so precise, e.g. mce:0.5 for a 95 % interval of ± 0.5 "
+            "points. Metrics: mce, mean-error, top1.",
+        ),
+    ],
+    "limit": Annotated[
+        float | None,
+        typer.Option(
+            "--limit",
+            parser=_limit,
+            metavar="N",
+            help="Only N images a benchmark, or a share of them such as 0.1: seeded, class-balanced, marked as partial.",
+        ),
+    ],
+    "corruption_images": Annotated[
+        int | None,
+        typer.Option(min=1, help="Base images in every corruption cell: the same N seeded, class-balanced ones."),
+    ],
+    "attack_images": Annotated[
+        int | None, typer.Option(min=1, help="Images that are attacked (default: as the suite says).")
+    ],
+    "examine_images": Annotated[
+        int | None, typer.Option(min=1, help="Images of which attributions are made (default: as the suite says).")
+    ],
+    "batch_size": Annotated[
+        int, typer.Option("--batch-size", "-b", parser=_batch_size, metavar="N", help="Images a forward pass.")
+    ],
+    "shard_size": Annotated[int, typer.Option(min=1, help="Images a stored shard: what a kill loses at most.")],
+    "workers": Annotated[
+        int | None, typer.Option(min=1, help="Decoding threads, or processes beside a GPU (default: one a core).")
+    ],
+    "device": Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps; cuda:0,cuda:1 for a worker on each.")],
+    "executor": Annotated[
+        str, typer.Option(help="local, or ray: the Ray cluster at RAY_ADDRESS, else one of this machine alone.")
+    ],
+    "precision": Annotated[
+        str,
+        typer.Option(
+            "--precision",
+            "--dtype",
+            help="fp32, tf32, bf16, fp16, or auto: the fastest here of fp32 and bf16 that agrees with fp32.",
+        ),
+    ],
+    "layout": Annotated[
+        str | None,
+        typer.Option(
+            help="contiguous, channels_last, or auto: the faster one here (default: channels_last for convolutions)."
+        ),
+    ],
+    "labels": Annotated[
+        list[str] | None,
+        typer.Option(
+            "--labels",
+            help="What the outputs are, where the checkpoint doesn't prove it: a label space, or each class in order.",
+        ),
+    ],
+    "img_size": Annotated[int | None, typer.Option(min=1, help="Input side in pixels, instead of the checkpoint's.")],
+    "crop_pct": Annotated[
+        float | None, typer.Option(help="Share of the resized image to crop, instead of the checkpoint's.")
+    ],
+    "interpolation": Annotated[
+        str | None,
+        typer.Option(
+            help="Filter for resizing instead of the checkpoint's: nearest, bilinear, bicubic, lanczos, box or hamming."
+        ),
+    ],
+    "save_logits": Annotated[bool, typer.Option("--save-logits", help="Keep all logits in the store, in fp16.")],
+    "corruption_jpeg": Annotated[
+        bool,
+        typer.Option(
+            "--corruption-jpeg/--no-corruption-jpeg",
+            help="Pass generated corruptions through JPEG quality 85, as the official files were.",
+        ),
+    ],
+    "corruption_seed": Annotated[
+        int,
+        typer.Option(
+            "--corruption-seed",
+            "--seed",
+            min=0,
+            help="Other random corruptions of the same images, another protocol. All else that is random has a fixed seed.",
+        ),
+    ],
+    "sanity_gate": Annotated[bool, typer.Option(help="Stop early where clean accuracy is no better than chance.")],
+    "offline": Annotated[
+        bool, typer.Option("--offline", callback=stay_offline, help="Fetch nothing (as HF_HUB_OFFLINE=1).")
+    ],
+    "yes": Annotated[bool, typer.Option("--yes", "-y", help="Download data sets without asking.")],
+    "input_size": Annotated[
+        list[str] | None, typer.Option(help="WIDTHxHEIGHT: count multiply-adds at this size too. May be repeated.")
+    ],
+    "region": Annotated[
+        str | None, typer.Option(help="Whose electricity carbon is computed with, e.g. FRA or USA/california.")
+    ],
+    "seconds": Annotated[
+        float, typer.Option(min=0.1, help="Time limit of each measurement of speed or energy, in seconds.")
+    ],
+    "slices": Annotated[
+        Path | None,
+        typer.Option(
+            "--slices", help="Your own slices: a .csv or .parquet with sample_id or file_name, and a column a slicing."
+        ),
+    ],
+    "by": Annotated[
+        list[str] | None,
+        typer.Option(
+            "--by",
+            help="Slice by this too: NAME or NAME/GROUP of `harness list slicings`, or a column. Several are crossed.",
+        ),
+    ],
+    "probe": Annotated[bool, typer.Option(help="Time a few batches to estimate how long the run takes.")],
+    "allow_different_protocols": Annotated[
+        bool, typer.Option("--allow-different-protocols", help="Compare all the same, and state the differences.")
+    ],
+}
+"""Options that mean the same in every verb that has them, by the argument of the public function."""
 
 
 def limits(given: list[str] | None) -> dict[str, float]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -14,39 +14,24 @@ from harness.cli.tables import evidence_table
 from harness.errors import ExitCode
 
 
-@verb("predictions")
+@verb(harness.predictions)
 def predictions_(
     model: options.Model,
     benchmark: Annotated[str, typer.Option("--benchmark", "-b", help="Benchmark, e.g. imagenet-val.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="A .parquet file to write.")],
     condition: Annotated[str | None, typer.Option(help="corruption/severity, for a benchmark that has them.")] = None,
-    data: options.Data = None,
-    labels: options.Labels = None,
-    img_size: options.ImgSize = None,
-    crop_pct: options.CropPct = None,
-    interpolation: options.Interpolation = None,
     precision: Annotated[str, typer.Option(help="fp32, bf16 or fp16: which stored predictions.")] = "fp32",
+    **given: Any,
 ) -> None:
     """Export stored predictions, one row a sample: sample_id, label, top1 … top5, target_logit, logsumexp.
 
     Example: `harness predictions --model efficientnet-lite0 --benchmark imagenet-val --output lite0.parquet`
     """
-    rows = harness.predictions(
-        model,
-        benchmark,
-        output=output,
-        condition=condition,
-        data=data,
-        labels=labels,
-        img_size=img_size,
-        crop_pct=crop_pct,
-        interpolation=interpolation,
-        precision=precision,
-    )
+    rows = harness.predictions(model, benchmark, output=output, condition=condition, precision=precision, **given)
     say(f"{len(rows):,} rows: {output}")
 
 
-@verb()
+@verb(harness.score)
 def score(
     predictions: Annotated[Path, typer.Option("--predictions", help="A .parquet or .csv file of predictions.")],
     benchmark: Annotated[str, typer.Option("--benchmark", "-b", help="What the predictions are of.")],
@@ -57,11 +42,9 @@ def score(
     suite: Annotated[
         str | None, typer.Option("--suite", "-s", help="Slice as this suite does, e.g. subgroups.")
     ] = None,
-    slices: options.Slices = None,
-    by: options.By = None,
-    data: options.Data = None,
     output: options.Output = None,
     output_format: options.Format = "table",
+    **given: Any,
 ) -> ExitCode:
     """Score predictions made elsewhere: sample_id, label, and top1 … top5 or one column of lists.
 
@@ -74,9 +57,7 @@ def score(
     `harness score --predictions preds.parquet --benchmark imagenet-val --name my-model --suite subgroups`
     """
     folder = output or Path("harness-results") / f"{name}-{benchmark}"
-    done = harness.score(
-        predictions, benchmark, name=name, column=column, suite=suite, slices=slices, by=by, data=data, output=folder
-    )
+    done = harness.score(predictions, benchmark, name=name, column=column, suite=suite, output=folder, **given)
     if output_format == "json":
         print_text(done.ledger.to_json())
     else:
@@ -85,7 +66,7 @@ def score(
     return done.exit_code
 
 
-@verb()
+@verb(harness.export_results)
 def export(
     ledger: Annotated[str, typer.Argument(help="An evidence.json, or a model of the store.")],
     format: Annotated[
@@ -99,7 +80,7 @@ def export(
             help="For eval-results: the Hub's data set and task of a benchmark. May be given several times.",
         ),
     ] = None,
-    data: options.Data = None,
+    **given: Any,
 ) -> None:
     """Write results and predictions in the formats of other tools.
 
@@ -114,5 +95,5 @@ def export(
 
     `harness export evidence.json --format eval-results --task imagenet-val=ILSVRC/imagenet-1k:TASK --output repository`
     """
-    for path in harness.export_results(ledger, format=format, output=output, task=task, data=data):
+    for path in harness.export_results(ledger, format=format, output=output, task=task, **given):
         say(str(path))

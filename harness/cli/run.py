@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 import harness
 from harness.cli import options
-from harness.cli.common import confirm, say, show, stay_offline, verb
+from harness.cli.common import confirm, say, show, verb
 from harness.cli.tables import evidence_table, frame_table, plan_text
 from harness.errors import ExitCode
 
@@ -18,59 +17,15 @@ if TYPE_CHECKING:
     from harness.export.evaluation import Evaluation
 
 
-@verb()
+@verb(harness.evaluate)
 def run(
     model: options.Models,
     suite: options.Suite = None,
     data: options.OwnData = None,
     output: options.Output = None,
-    until: options.Until = None,
-    limit: options.Limit = None,
-    corruption_images: options.CorruptionImages = None,
-    attack_images: options.AttackImages = None,
-    examine_images: options.ExamineImages = None,
-    batch_size: options.BatchSize = 32,
-    shard_size: Annotated[int, typer.Option(min=1, help="Images a stored shard: what a kill loses at most.")] = 512,
-    workers: Annotated[
-        int | None, typer.Option(min=1, help="Decoding threads, or processes beside a GPU (default: one a core).")
-    ] = None,
-    device: options.Device = "auto",
-    executor: options.Executor = "local",
-    precision: Annotated[
-        str,
-        typer.Option(
-            "--precision",
-            "--dtype",
-            help="fp32, tf32, bf16, fp16, or auto: the fastest here of fp32 and bf16 that agrees with fp32.",
-        ),
-    ] = "fp32",
-    layout: Annotated[
-        str | None,
-        typer.Option(
-            help="contiguous, channels_last, or auto: the faster one here (default: channels_last for convolutions)."
-        ),
-    ] = None,
-    labels: options.Labels = None,
-    img_size: options.ImgSize = None,
-    crop_pct: options.CropPct = None,
-    interpolation: options.Interpolation = None,
-    save_logits: Annotated[bool, typer.Option("--save-logits", help="Keep all logits in the store, in fp16.")] = False,
-    corruption_jpeg: options.CorruptionJpeg = True,
-    corruption_seed: options.CorruptionSeed = 0,
-    sanity_gate: Annotated[bool, typer.Option(help="Stop early where clean accuracy is no better than chance.")] = True,
-    offline: options.Offline = False,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Download data sets without asking.")] = False,
-    input_size: Annotated[
-        list[str] | None, typer.Option(help="WIDTHxHEIGHT: count multiply-adds at this size too. May be repeated.")
-    ] = None,
-    region: Annotated[
-        str | None, typer.Option(help="Whose electricity carbon is computed with, e.g. FRA or USA/california.")
-    ] = None,
-    seconds: options.Seconds = 60.0,
-    slices: options.Slices = None,
-    by: options.By = None,
     config: options.Config = None,
     output_format: options.Format = "table",
+    **given: Any,
 ) -> ExitCode:
     """Run a suite on a model: predictions, metrics with intervals, a ledger and a Markdown card.
 
@@ -107,45 +62,14 @@ def run(
 
     `harness run --config run.yaml --limit 0.1`
     """
-    if offline:
-        stay_offline()
     several = len(model) > 1
     folder = (
         Path("harness-results") / "{model}-{suite}" if output is None else output / "{model}" if several else output
     )
-    evaluate = partial(
-        harness.evaluate,
-        data=data,
-        output=folder,
-        until=until,
-        limit=limit,
-        corruption_images=corruption_images,
-        attack_images=attack_images,
-        examine_images=examine_images,
-        batch_size=batch_size,
-        shard_size=shard_size,
-        workers=workers,
-        device=device,
-        executor=executor,
-        precision=precision,
-        layout=layout,
-        labels=labels,
-        img_size=img_size,
-        crop_pct=crop_pct,
-        interpolation=interpolation,
-        save_logits=save_logits,
-        sanity_gate=sanity_gate,
-        corruption_jpeg=corruption_jpeg,
-        corruption_seed=corruption_seed,
-        offline=offline,
-        yes=yes,
-        input_size=input_size,
-        region=region,
-        seconds=seconds,
-        slices=slices,
-        by=by,
-        confirm=confirm,
-    )
+
+    def evaluate(model: str, suite: str | None) -> Evaluation:
+        return harness.evaluate(model, suite, data=data, output=folder, confirm=confirm, **given)
+
     if not several:
         return _report(evaluate(model[0], suite), output_format)
     tables = output or Path("harness-results") / f"sweep-{Path(suite or 'data').stem}"
@@ -184,24 +108,17 @@ def demo(output: options.Output = None, output_format: options.Format = "table")
         "EfficientNet-Lite0 (real ImageNet weights) on the 20 labelled photographs of the foolbox package.\n"
         "Twenty images show that everything works; they are far too few to judge a model by."
     )
-    stay_offline()
+    options.stay_offline()
     code = _report(harness.demo(output=output or Path("harness-demo")), output_format)
     # The photographs are measured; that the validation set is pending is what the demo is there to show.
     return ExitCode.DONE if code is ExitCode.INCOMPLETE else code
 
 
-@verb()
+@verb(harness.plan)
 def plan(
     model: options.Model,
     suite: options.Suite = None,
     data: options.OwnData = None,
-    until: options.Until = None,
-    limit: options.Limit = None,
-    corruption_images: options.CorruptionImages = None,
-    attack_images: options.AttackImages = None,
-    batch_size: options.BatchSize = 32,
-    device: options.Device = "auto",
-    executor: options.Executor = "local",
     precision: Annotated[
         str,
         typer.Option(
@@ -213,46 +130,14 @@ def plan(
     layout: Annotated[
         str | None, typer.Option(help="contiguous, channels_last, or auto (planned as the default).")
     ] = None,
-    labels: options.Labels = None,
-    img_size: options.ImgSize = None,
-    crop_pct: options.CropPct = None,
-    interpolation: options.Interpolation = None,
-    corruption_jpeg: options.CorruptionJpeg = True,
-    corruption_seed: options.CorruptionSeed = 0,
-    seconds: options.Seconds = 60.0,
-    offline: options.Offline = False,
-    probe: Annotated[bool, typer.Option(help="Time a few batches to estimate how long the run takes.")] = True,
     config: options.Config = None,
     output_format: options.Format = "table",
+    **given: Any,
 ) -> ExitCode:
     """Show what a run would do, without running it: conditions, images, what is stored, what is missing, time, disk.
 
     Example: `harness plan --suite robustness --model regnet-y-040`
     """
-    if offline:
-        stay_offline()
-    planned = harness.plan(
-        model,
-        suite,
-        data=data,
-        until=until,
-        limit=limit,
-        corruption_images=corruption_images,
-        attack_images=attack_images,
-        batch_size=batch_size,
-        device=device,
-        executor=executor,
-        precision=precision,
-        layout=layout,
-        labels=labels,
-        img_size=img_size,
-        crop_pct=crop_pct,
-        interpolation=interpolation,
-        corruption_jpeg=corruption_jpeg,
-        corruption_seed=corruption_seed,
-        seconds=seconds,
-        offline=offline,
-        probe=probe,
-    )
+    planned = harness.plan(model, suite, data=data, precision=precision, layout=layout, **given)
     show(output_format, planned.to_dict(), plan_text(planned))
     return planned.exit_code

@@ -168,7 +168,7 @@ def plan_text(planned: PlannedRun) -> str:
     if made.suite.measurements:
         lines.append(
             f"Measurements: {_at_most(cost.measuring_seconds)} (each has a time limit of "
-            f"{made.settings.measure_seconds:g} s, --seconds; calls that take longer come on top)."
+            f"{made.settings.seconds:g} s, --seconds; calls that take longer come on top)."
         )
         if not made.conditions:
             return "\n".join(lines)

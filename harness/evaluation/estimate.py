@@ -225,7 +225,7 @@ _CHOICE_SECONDS = 20.0
 def _measuring_seconds(plan: Plan) -> float:
     """What the suite's measurements take at most, but for calls longer than their limit."""
     named = plan.suite.measurements
-    limits = sum(spans for name, spans in _SPANS.items() if name in named) * plan.settings.measure_seconds
+    limits = sum(spans for name, spans in _SPANS.items() if name in named) * plan.settings.seconds
     return limits + (_CHOICE_SECONDS if limits or "execution" in named else 0.0)
 
 

@@ -397,7 +397,7 @@ def stored_under(
 
     with_logits, plain = key(True), key(False)
     more = store.stored(with_logits)
-    if settings.keep_logits:
+    if settings.save_logits:
         return with_logits, more
     rows = store.stored(plain)
     return (with_logits, more) if len(more) > len(rows) else (plain, rows)

@@ -211,7 +211,7 @@ def _predict(run: _Run, jobs: Sequence[_Job]) -> dict[str, HarnessError]:
             parts = []
             for job in group:
                 pixels = images.pixels(generated_cell(job.condition, settings))
-                at_work = Job(job.title, job.projections, samples, pixels, settings.keep_logits)
+                at_work = Job(job.title, job.projections, samples, pixels, settings.save_logits)
                 parts.append(shards_of(at_work, job.todo, size))
             for shard in merge(*parts, key=lambda shard: shard.positions[0] // size):
                 if shard.job.name not in failed:
@@ -353,7 +353,7 @@ def _read(run: _Run, job: _Job, data: str) -> Scored:
         unreadable=unreadable,
         variant="+".join(filter(None, variants)),
         table=condition.opened.table,
-        logits=_kept_logits(table, readable, job) if run.plan.settings.keep_logits else None,
+        logits=_kept_logits(table, readable, job) if run.plan.settings.save_logits else None,
     )
 
 
@@ -402,7 +402,7 @@ def _execution(
             identity.preprocessing.normalise(to_device(pixels, device)),
             allowed,
             description=description,
-            limit_s=settings.measure_seconds,
+            limit_s=settings.seconds,
             images_ahead=images_ahead,
         )
         if choice.skipped is None:

@@ -101,11 +101,11 @@ _OPTIONS = {
     "interpolation": "--interpolation",
     "labels": "--labels",
     "sanity_gate": "--no-sanity-gate",
-    "keep_logits": "--save-logits",
+    "save_logits": "--save-logits",
 }
 """Fields of `Settings` that decide a number, or whether there is one, and their options."""
 
-_BENCHMARKING_OPTIONS = {"input_sizes": "--input-size", "region": "--region", "measure_seconds": "--seconds"}
+_BENCHMARKING_OPTIONS = {"input_size": "--input-size", "region": "--region", "seconds": "--seconds"}
 """The same for what is measured of the model itself."""
 
 

@@ -216,7 +216,6 @@ def evaluate_model(
     output: Path | None,
     confirm: Callable[[str], bool],
     preprocessing: Preprocessing | None = None,
-    labels: str | Sequence[str] | None = None,
     name: str | None = None,
 ) -> Evaluation:
     """Run a suite on a model, and keep its evidence in the store; the arguments are those of `harness.evaluate`.
@@ -226,7 +225,7 @@ def evaluate_model(
     """
     if settings.region is not None:
         grid_intensity(settings.region)  # an unknown region is worth saying before the run, not after it
-    chosen, loaded = _chosen(model, preprocessing, labels, name), suite_for(suite, settings.data)
+    chosen, loaded = _chosen(model, preprocessing, settings.labels, name), suite_for(suite, settings.data)
     spec = chosen.spec if isinstance(chosen, ModelState) else chosen
     if isinstance(chosen, ModelState) and settings.input_change.variant:
         raise UsageError(
