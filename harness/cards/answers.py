@@ -187,7 +187,8 @@ class Writer:
         is_open = asked.values and not (class_ and asked.is_measurable)
         if class_ in (None, EvidenceClass.PENDING) and (is_open or asked.siblings):
             return self._missing(question, form, metrics)
-        if class_ is None:
+        is_told = main is None or not question.detail or re.search(question.detail, str(main.value))
+        if class_ is None or question.against or not is_told:  # no value, or one that only decides statements
             return None
         self.used = [main] if main else []
         self.is_pending = class_ is EvidenceClass.PENDING

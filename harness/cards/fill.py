@@ -65,6 +65,8 @@ _PARTING = re.compile(r"[,;:.·]|\b(?:and|or|with|by|then|while|according)\b", r
 """Where the words between two markers of a sentence turn from the first to the second."""
 _LEADING = re.compile(r"(?<=\w)\s+(?:to|for|at|of|in|on|until|under)\s(?=.*\w)", re.IGNORECASE)
 """A preposition behind what belongs to the marker before it: `[?] interpolation to a short side of [?]`."""
+_UNIT = re.compile(r"^\s+(?:[a-zA-Z%]+ )??[a-zA-Z%]+(?=\s+(?:to|for|at|of|in|on|until|under|with)\b|[,;])")
+"""What is counted behind the marker before."""
 _NAMES_MODEL = re.compile(
     r"(?:\bmodel(?:_id|_name)?\s*=\s*|from_pretrained\(|repo_id\s*=\s*|create_model\(\s*)[\"']\[\?\]$"
 )
@@ -74,13 +76,10 @@ _LONGEST = 10_000
 """Characters of a sentence; in a longer one, which is no prose, each marker stands for itself."""
 _FAR = 2_000
 """Characters before a marker in which its label is looked for."""
-_QUESTION = 200
-"""Characters before a sentence that are read for a question that it answers."""
-_QUESTION_BEFORE = re.compile(
-    r"(?:^|[.!?\n>])[ \t>*_-]*(?:Q(?:uestion)?\s*[:.][*_ ]*)?([^\n:.!?]{2,200}\?)[*_]*\s*(?:[*_]*A(?:nswer)?\s*[:.][*_ ]*)?"
-    r"(?:(?:It|That|This|They|These|Those)\s+(?:is|was|are|were)\s+)?$"
+_QUESTION = re.compile(
+    r"(?:^|[\n:.!?])\W*((?:vs\.|\d\.\d|[^\n:.!?]){2,200}\?)[*_\W]*(?:\n[*_\W]*|\bA(?:nswer)?\s*\d*\s*[:.)][*_\W]*|$)"
 )
-_IS_QUESTION = re.compile(r"\?[*_\W]*$")
+"""A question that ends a line, or stands before its answer."""
 _NEXT = 30
 """Characters after a marker that are read for what is counted."""
 _NO_NOUNS = frozenset(
@@ -391,13 +390,10 @@ class _Filler:
             block.label,
             block.kind == "cell" or (block.label is not None and block.label in self._own_words(block)),
         )
-        start = max(block.start, sentence[0] - _QUESTION)
-        asked = _QUESTION_BEFORE.search(self.text[start : marker.start])
         match = re.search(r"(?:^|\n)[ \t>]*([^\n:]{2,200}):[*_]*\s*$", self.text[sentence[0] : marker.start])
         match = match or re.search(
             r"(?:^|\n)[ \t>]*\*\*([^*\n]{2,60})\.\*\*\s*$", self.text[block.start : marker.start]
         )
-        match = match or (asked if block.kind == "paragraph" else None)
         if match and block.kind not in ("cell", "front-matter"):
             label, is_own = re.sub(r"[*_`]", "", match[1]).strip(" -\t"), True
             words = re.sub(r"^(?:.|\n)*:[*_]*\s*\[\?\]", "[?]", words)
@@ -412,7 +408,6 @@ class _Filler:
         spans = self.sentences[block] if block.kind == "paragraph" else []
         first, last = (bisect.bisect_left(spans, at, key=lambda span: span[0]) for at in sentence)
         beside = [self.text[slice(*span)] for span in (*spans[last : last + 9], *spans[max(0, first - 1) : first])]
-        said = self.text[slice(*spans[first - 1])] if first else " ".join(block.section[-1:])
         flat = re.sub(r"\s+", " ", words)
         headings = block.section[block.section[:1] == self.title :]
         return Place(
@@ -420,7 +415,7 @@ class _Filler:
             label=label,
             label_is_own=is_own,
             beside=tuple(beside),
-            question=re.sub(r"^\W*Q(?:uestion)?\s*[:.]", "", said) if _IS_QUESTION.search(said) else "",
+            question=self._question(block, sentence[0]),
             section=block.section,
             whole=re.sub(r"\s+", " ", without_markers(self.text[sentence[0] : marker.start]) + told),
             line=re.sub(
@@ -438,6 +433,14 @@ class _Filler:
             column=column,
             around=(flat.replace("[?]", ""), block.caption, *reversed(headings)),
         )
+
+    def _question(self, block: Block, start: int) -> str:
+        """The question that the sentence from `start` on answers: before it in its paragraph, the paragraph before it or its heading."""
+        index = bisect.bisect_left(self.document.blocks, (block.start, block.end), key=lambda b: (b.start, b.end))
+        above = [b for b in self.document.blocks[max(0, index - 1) : index] if b.kind == "paragraph"]
+        texts = [self.text[block.start : start], *(self.text[b.start : b.end] for b in above), *block.section[-1:]]
+        asked = (list(_QUESTION.finditer(text))[-1:] for text in texts)
+        return next((found[0][1] for found in asked if found), "") if block.kind == "paragraph" else ""
 
     def _html_cell(self, marker: Marker) -> tuple[list[str], str, list[str], list[str]] | None:
         """For a marker in a cell of an HTML table: the cells to its left, its column's head, the heads of all columns, and the
@@ -507,6 +510,8 @@ class _Filler:
         start, end = sentence
         begin, stop = self._between(marker, start, end)
         before, after = self.text[begin : marker.start], self.text[marker.end : stop]
+        if begin > start:
+            before = _UNIT.sub("", before)
         if begin > start and (parting := _PARTING.search(before) or _LEADING.search(before)):
             before = before[parting.start() :]
         if stop < end and (parting := _PARTING.search(after) or _LEADING.search(after)):

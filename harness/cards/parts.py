@@ -21,6 +21,7 @@ _COLOUR = re.compile(r"\b(red|green|blue)\b", re.IGNORECASE)
 _PARTED = re.compile(r"\s*(?:[,;:·|/&(){}\[\]*_\"“”]|\band\b|\bund\b)\s*", re.IGNORECASE)
 _LIST_GOES_ON = re.compile(r"[\s*_]*(?:,?\s*and\b|[,;/&·])", re.IGNORECASE)
 _LIST_LEADS = re.compile(r"(?:\band|[,;/&·(])[\s*_]*$", re.IGNORECASE)
+_AND_OTHERS = re.compile(r"\W*(?:et al|and (?:\w+ )?(?:others|colleagues|co-?workers)\b)", re.IGNORECASE)
 _CLASS = re.compile(r"(?:^|\b(?:index|class|label|id)\W+|[·,;]\s*`?)`?(\d+)`?[\s:=.-]*$", re.IGNORECASE)
 """What stands before a class's name: its number."""
 _TITLE_LEADS = re.compile(r"[:.,]\W*$|[\"“*_]+$")
@@ -35,6 +36,8 @@ def part_of(question: Property, place: Place, view: View) -> str | None:
         value = next((part for part in value.values() if isinstance(part, list) and sum(part) < 1000), value)
     if isinstance(value, list) and (question.total or question.count):
         return str(sum(value) if question.total else len(value))
+    if question.detail and (detail := re.search(question.detail, str(value))):
+        return f"{detail[1]} × {detail[1]}" if question.resolution else detail[1]
     if question.year:
         year = re.search(r"\b(?:19|20)\d\d\b", str(value))
         return year.group() if year else None
@@ -91,7 +94,7 @@ def _gap(entries: Sequence[Any], before: str, after: str) -> int | None:
         for at, entry in enumerate(entries)
         if (at > 0 and first is not None and _is_same(entries[at - 1], first))
         + (at + 1 < len(entries) and then is not None and _is_same(entries[at + 1], then))
-        == (1 if at in (0, len(entries) - 1) or re.match(r"\W*et al", after) else 2)
+        == (1 if at in (0, len(entries) - 1) or _AND_OTHERS.match(after) else 2)
         and not (isinstance(entry, str) and entry in before + after)
     ]
     return found[0] if len(found) == 1 else None
@@ -100,7 +103,8 @@ def _gap(entries: Sequence[Any], before: str, after: str) -> int | None:
 def _is_same(entry: Any, told: str) -> bool:
     told = told.strip(" .'’`–-")
     if not isinstance(entry, str):
-        return told.replace(",", "") in (str(entry), f"{entry:g}")
+        number = re.match(r"\d[\d,.]*", told)
+        return number is not None and number.group().replace(",", "") in (str(entry), f"{entry:g}")
     names = (entry.casefold(), entry.rpartition(" ")[2].casefold())
     return told.casefold() in names or (len(entry) > 2 and told.casefold().endswith(f" {entry.casefold()}"))
 

@@ -11,7 +11,7 @@ from typing import NamedTuple
 from harness.cards.asked import facets
 from harness.cards.document import NEEDED
 from harness.cards.markdown import COMMENT
-from harness.cards.retrieval import ENTRY, Found, Wording, plain, retrieve, understands
+from harness.cards.retrieval import ENTRY, Found, Wording, asks_nothing, plain, retrieve, understands
 from harness.cards.vocabulary import Property, Vocabulary
 
 
@@ -63,18 +63,14 @@ _HEADING, _REST, _WHOLE, _BESIDE, _PARENT, _COLUMN = 0.35, 0.55, 0.35, 0.2, 0.6,
 """What a word counts in a heading, the rest of a sentence's part, all of it, the sentence before, the item above, a column's head."""
 _COUNTED = re.compile(r"\W*\d[\d ,.]*[^\W\d_]{3}")
 """A row's head that is a value, under which others are told: `1 000 classes`."""
-_QUESTION = 0.9
+_QUESTION = 0.7
 """What a word counts in the question before a sentence."""
-_ANSWER = re.compile(r"^\W*A(?:nswer)?\s*[:.]\W*(?=\S)")
+_ANSWER = re.compile(r"^\W*A(?:nswer)?\s*\d*\s*[:.)][\s*_]*(?=\S)")
 _CLAUSES = re.compile(r"[;,·]\s|\s(?=(?:once|while|whereas|although|because|when|after|before)\s)")
 _CONTENT = re.compile(r"[^\W\d_]")
 _OPEN = re.compile(r"\W*\[\?\]\s+(?:(?:on|for|about|regarding|of|as|that|which|based|to|due|because|since)\b|[A-Z])")
 """A marker that stands for a whole statement about what follows."""
 _LINK = re.compile(r"\[([^\[\]]*)\]\(\[\?\]\)|\[\?\]\(\S+\)")
-_PRONOUN = re.compile(
-    r"\W*(?:it|that|this|they|these|those|the answer)\s+(?:is|was|are|were)\s+\[\?\]\W*", re.IGNORECASE
-)
-"""Words that say nothing of what is asked: `It is [?]`."""
 _EXPLANATION = re.compile(
     r",?\s+(?:as|since|because)\s+(?:the\s+|those\s+|these\s+|they\s+|it\s+|there\s+)"
     r"(?:\w+\s+){0,3}?(?:is|are|was|were|do|does|focus|references)\b.*",
@@ -123,15 +119,18 @@ def find_questions(place: Place, table: Vocabulary, known: Sequence[str] = ()) -
         return Recognised(topics)
     own_label = place.label.strip() if place.label and place.label_is_own else ""
     clause = _clause(sentence)
-    if has_words and not (own_label and _PRONOUN.fullmatch(clause)):
+    is_bare = asks_nothing(clause)
+    if place.question or (has_words and not (own_label and is_bare)):
         rest = sentence.replace(clause, " ") if clause != sentence else ""
-        parts = ((clause, 1.0), (rest, _REST), (own_label, _REST), (place.question, _QUESTION))
         near = ((place.whole, _WHOLE), (place.parent, _WHOLE), *((text, _BESIDE) for text in place.beside[-1:]))
-        found = retrieve(Wording(parts, (*near, *headings), True, before, after), table, known)
-        if found is None:
+        parts = ((clause, 1.0), (rest, _REST), (own_label, _REST), (place.question, 1.0 if is_bare else _QUESTION))
+        lead = before if _CONTENT.search(before) else place.question.rstrip(" ?*_")
+        found = retrieve(Wording(parts, (*near, *headings), True, lead, after), table, known)
+        if found:
+            is_sure = found.is_sure or found.about in _by_topic(clause, table)
+            return Recognised([found.about], has_words, is_sure, found.about in topics)
+        if has_words:
             return Recognised(topics)
-        is_sure = found.is_sure or found.about in _by_topic(clause, table)
-        return Recognised([found.about], True, is_sure, found.about in topics)
     if place.label and (own_label or not has_words):
         label = place.label.strip()
         if whole := [question for question in _by_topic(label, table) if question.whole]:
@@ -171,7 +170,9 @@ def _asked_in_cell(
     parts = (*rows, (place.column or "", _COLUMN if rows else 1.0), (inside, _REST))
     titles = (*place.row, place.column or "")
     beside = ((" ".join(place.remarks), _WHOLE), *headings)
-    wording = Wording(parts, beside, before=before, after=after, titles=titles, column=(rows and place.column) or "")
+    is_question = any(head.rstrip(" *_").endswith("?") for head in place.row)
+    column = (rows and place.column) or ""
+    wording = Wording(parts, beside, is_question, before=before, after=after, titles=titles, column=column)
     found = retrieve(wording, table, known)
     if found and found.about.is_elsewhere(" ".join(place.section[-1:])):
         found = None
@@ -185,8 +186,9 @@ def _asked_in_cell(
 
 
 def _clause(sentence: str) -> str:
-    """The part of a sentence between punctuation marks and subordinate clauses that holds the marker."""
-    return next((part for part in _CLAUSES.split(sentence) if "[?]" in part), sentence)
+    """The part of a sentence between punctuation marks and subordinate clauses that holds the marker, if it asks anything."""
+    part = next((part for part in _CLAUSES.split(sentence) if "[?]" in part), sentence)
+    return sentence if asks_nothing(part) else part
 
 
 _compiled = functools.cache(functools.partial(re.compile, flags=re.IGNORECASE | re.DOTALL))
@@ -196,6 +198,10 @@ def search(pattern: str | None, text: str) -> re.Match[str] | None:
     return _compiled(pattern).search(text) if pattern else None
 
 
+_END = re.compile(
+    r"\b(?:(reach\w*|end\w*|up to|finally)|(?:start|begin)\w*)(?: (?:at|with|from|in))?\W*$", re.IGNORECASE
+)
+"""What says that the first entry of a list follows, or the last."""
 _ORDER = ("first", "second", "third", "fourth", "fifth", "sixth")
 
 
@@ -205,7 +211,9 @@ def entry_asked(place: Place) -> int | None:
     at = sentence.find("[?]")
     near = sorted(ENTRY.finditer(sentence), key=lambda m: min(abs(m.start() - at - 3), abs(at - m.end())))
     heads = [match for text in place.own for match in ENTRY.finditer(plain(text))]
-    match = next(iter(heads or near), None)
+    if not heads and (end := _END.search(sentence[:at])):
+        return -1 if end[1] else 0
+    match = next(iter(heads or near), None) or ENTRY.search(plain(place.question))
     if match is None:
         return None
     word = (match[1] or "").lower()

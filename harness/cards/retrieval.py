@@ -44,8 +44,10 @@ _STRANGE_IN_PROSE = 1.2
 """What a word counts that is no property's: in a label it asks for something, in prose it only tells."""
 _SUFFIX = re.compile(r"(?<=\w{3})(?:ations?|ings?|ers?|ors?|ies|ed|es|s|e|y|ion)$")
 _SHORT = 4
-"""How many words of a clause are too few to tell without the rest what they are about."""
+"""How many words a clause needs to tell without the rest what it is about."""
 _LEAD = re.compile(r"([^\W\d_]+)[\W_]{1,12}$")
+_PLACES = {"<at", "<by", "<under"}
+"""What leads to a place, a person or terms, where a property that is asked for with another of its kind isn't meant."""
 _AFTER_NOUN = 0.8
 """What a label's words count behind the preposition that parts them from what they belong to."""
 _PREPOSITION = re.compile(r"\b(?:on|in|of|for|at|during|per|with|after|before|by|from|under)\b", re.IGNORECASE)
@@ -56,11 +58,14 @@ _ASKING = frozenset({"who", "where", "when", "checkpoint"})
 _NUMBER_BEFORE = re.compile(
     r"(?:\b(?:approximately|about|around|roughly|nearly|over|only|just|number of)|[≈~=])\s*$", re.IGNORECASE
 )
+_HOW_MANY = re.compile(r"\bhow many\b", re.IGNORECASE)
 _NUMBER_AFTER = re.compile(
     r"\s?(?:%|percent\b|(?:million|billion|thousand|ms|px|pixels?|[kMG]B|kg|hours?|days|epochs?|times|milliseconds)\b)|-?dimensional"
     r"|\s(?!(?:is|was|has|as|this|its|does)\b)[a-z]{2,}[a-rt-z]s\b"
 )
 """What says that a number stands between."""
+_COUNTED = re.compile(r"\s(?:[a-z-]+ )?(?!(?:is|was|has|as|this|its|does)\b)[a-z-]+[a-rt-z]s\b")
+"""What is counted: a word in the plural right behind the marker."""
 _YEAR_BEFORE = re.compile(r"\b(?:in|year|since|date|from)\W*$", re.IGNORECASE)
 
 ENTRY = re.compile(
@@ -106,7 +111,8 @@ class Wording:
     @property
     def asks_number(self) -> bool:
         """Whether only a number fits."""
-        return bool(_NUMBER_BEFORE.search(self.before) or _NUMBER_AFTER.match(self.after))
+        is_counted = any(_HOW_MANY.search(text) for text, _ in self.parts)
+        return is_counted or bool(_NUMBER_BEFORE.search(self.before) or _NUMBER_AFTER.match(self.after))
 
 
 def retrieve(wording: Wording, table: Vocabulary, known: Sequence[str] = ()) -> Found | None:
@@ -118,7 +124,7 @@ def retrieve(wording: Wording, table: Vocabulary, known: Sequence[str] = ()) -> 
         known: expressions of words that ask nothing: what the model and its relatives are called.
     """
     text, own = _own(wording)
-    lead = _LEAD.search(plain(wording.before))
+    lead = _LEAD.search(plain(wording.before or next(filter(None, wording.titles), "")) + " ")
     near = {word.stem for word in own} | ({f"<{stem(lead[1])}"} if lead else set())
     around: dict[str, float] = {}
     for beside, weight in wording.beside:
@@ -138,7 +144,7 @@ def retrieve(wording: Wording, table: Vocabulary, known: Sequence[str] = ()) -> 
     ranked.remove(best)
     rival = next((other for other in ranked if other.near - best.near), None)
     is_clear = rival is None or rival.score < _MARGIN * best.score
-    is_enough = best.score >= (_ENOUGH_IN_PROSE if wording.is_prose else _ENOUGH)
+    is_enough = best.score >= (_ENOUGH_IN_PROSE if wording.is_prose and wording.before else _ENOUGH)
     if not (is_clear and is_enough):
         return None
     return Found(best.about, _covers(best, wording, text, own, known))
@@ -159,6 +165,11 @@ def _candidates(wording: Wording, text: str, near: set[str], table: Vocabulary) 
 def _unit(about: Property, wording: Wording) -> re.Match[str] | None:
     """A property's unit right behind the marker."""
     return next(filter(None, (pattern.match(wording.after) for pattern, _ in about.unit_patterns)), None)
+
+
+def asks_nothing(text: str) -> bool:
+    """Whether none of a text's words can say what is asked: `It is [?]`."""
+    return not any(word.weight for word in _words(plain(text), 1.0))
 
 
 class _Rated(NamedTuple):
@@ -186,11 +197,19 @@ def _rate(
     unit = _unit(about, wording)
     if not named and not spans and not (unit and about.alone):
         return None
+    counted = _COUNTED.match(wording.after) if wording.is_prose else None
     if wording.asks_number and (about.names or not (about.number or about.technique)):
+        return None
+    is_other = counted is not None and (about.metrics or not cues.explain(counted))
+    if is_other and about.number and not (unit or about.names):
+        return None
+    leads = {name for cue in cues.core for name in cue if name.startswith("<")}
+    if wording.is_prose and not about.number and leads and leads.isdisjoint(near) and near & _PLACES:
         return None
     if about.year and wording.is_prose and not _YEAR_BEFORE.search(wording.before):
         return None
-    if wording.is_prose and len(wording.parts[0][0].split()) <= _SHORT and about.is_elsewhere(wording.beside[0][0]):
+    is_short = sum(word.weight > 0 for word in _words(plain(wording.parts[0][0]), 1.0)) < _SHORT
+    if wording.is_prose and is_short and about.is_elsewhere(wording.beside[0][0]):
         return None
     if about.is_elsewhere(text.replace(" | ", " ")) or (
         about.needs and not spans and not named and about.excludes(text)
@@ -207,7 +226,9 @@ def _rate(
             score += _weight(word.stem) * nearness * (1 if in_core else _SUPPORT)
     for name in core | (cues.support & around.keys()):
         if name.startswith("<"):
-            score += _weight(name)
+            if name in near:
+                told.add(name)
+                score += _weight(name)
         elif name not in told and name in around:
             score += _weight(name) * around[name] * (1 if name in core else _SUPPORT)
     score += _SILENT * max((len(cue - loud - around.keys()) for cue in named), default=0)
@@ -325,6 +346,11 @@ def _silent() -> frozenset[str]:
 class _Cues(NamedTuple):
     core: tuple[frozenset[str], ...]
     support: frozenset[str]
+
+    def explain(self, counted: re.Match[str]) -> bool:
+        """Whether what is counted behind a marker, `GPUs` or `graphics cards`, is among them or says nothing."""
+        nouns = {stem(word) for word in counted.group().split()}
+        return bool(nouns & self.support.union(_silent(), *self.core))
 
 
 @functools.cache

@@ -36,6 +36,15 @@ REGNET, CONVNEXT = "regnet-y-040", "convnext-base-224-22k"
         (REGNET, f"Speed on our Xeon: {M} images per second.", "an unstated number of images"),
         (REGNET, f"- Patches per picture: {M}", "picture: Not found"),
         (REGNET, f"### Who may use it?\n\n{M}", "This is not found"),
+        (CONVNEXT, f"**Q4. How many classes does the head have?**\nA4. {M}", "tells apart 21,841 classes"),
+        (CONVNEXT, f"Q: How does the rate move?\nA: Up in a straight line for {M} epochs.", "line for 5 epochs"),
+        (REGNET, f"### How wide is the third stage?\n\n{M} channels.", "512 channels."),
+        (REGNET, f"A picture goes in and {M} scores come out.", "and 1,000 scores"),
+        (CONVNEXT, f"The weights we start from were made at {M}.", "made at Facebook AI Research and UC Berkeley"),
+        (CONVNEXT, f"Every update saw {M} images.", "saw 4,096 images"),
+        (CONVNEXT, f"RandAugment has magnitude 9 and a standard deviation of {M}.", "deviation of 0.5"),
+        (CONVNEXT, f"On our scans it names the right family in {M} of the cases.", "in (not "),
+        (REGNET, f"| ImageNet-1k val ({{who}}) | top-1 |\n|---|---|\n| pycls, own eval | {M} |", "| 79.36 % |"),
     ],
 )  # fmt: skip
 def test_what_is_asked_is_answered(model: str, card: str, filled: str) -> None:
