@@ -151,7 +151,9 @@ class Writer:
         if question.parts:
             return self._answer_parts(question, form, place)
         known = self.knowledge
-        asked = Asked.read(place.own, place.around, known.own_names, known.sources)
+        asked = Asked.read(
+            place.own, (*place.around[:1], place.question, *place.around[1:]), known.own_names, known.sources
+        )
         metrics = self._metrics(question, asked, place)
         keys = (*question.evidence, *question.absent, *metrics, *question.metrics)
         meant = self.subjects.of_place(place, question) if place.is_tight or place.label_is_own else []

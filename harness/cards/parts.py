@@ -92,7 +92,7 @@ def _gap(entries: Sequence[Any], before: str, after: str) -> int | None:
     found = [
         at
         for at, entry in enumerate(entries)
-        if (at > 0 and first is not None and _is_same(entries[at - 1], first))
+        if (at > 0 and first is not None and _is_same(entries[at - 1], first, is_last=True))
         + (at + 1 < len(entries) and then is not None and _is_same(entries[at + 1], then))
         == (1 if at in (0, len(entries) - 1) or _AND_OTHERS.match(after) else 2)
         and not (isinstance(entry, str) and entry in before + after)
@@ -100,10 +100,10 @@ def _gap(entries: Sequence[Any], before: str, after: str) -> int | None:
     return found[0] if len(found) == 1 else None
 
 
-def _is_same(entry: Any, told: str) -> bool:
+def _is_same(entry: Any, told: str, *, is_last: bool = False) -> bool:
     told = told.strip(" .'’`–-")
     if not isinstance(entry, str):
-        number = re.match(r"\d[\d,.]*", told)
+        number = re.search(r"(?<![\w.])\d[\d,.]*$" if is_last else r"^\d[\d,.]*", told)
         return number is not None and number.group().replace(",", "") in (str(entry), f"{entry:g}")
     names = (entry.casefold(), entry.rpartition(" ")[2].casefold())
     return told.casefold() in names or (len(entry) > 2 and told.casefold().endswith(f" {entry.casefold()}"))

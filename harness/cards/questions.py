@@ -61,6 +61,11 @@ class Place:
 
 _HEADING, _REST, _WHOLE, _BESIDE, _PARENT, _COLUMN = 0.35, 0.55, 0.35, 0.2, 0.6, 0.9
 """What a word counts in a heading, the rest of a sentence's part, all of it, the sentence before, the item above, a column's head."""
+_OWN = re.compile(r"\bon (?:my|our|your) ", re.IGNORECASE)
+"""Somebody's own images or machine, of which no source tells anything."""
+_PERCENT = re.compile(r"\s?(?:%|percent\b|per cent\b)")
+_TOLD = re.compile(r"(?<=\w)(\W+)\d[\d,.]* [a-z]{3,}s?\b")
+"""A value that a head tells beside what it asks: `Stage 1, 3 blocks`."""
 _COUNTED = re.compile(r"\W*\d[\d ,.]*[^\W\d_]{3}")
 """A row's head that is a value, under which others are told: `1 000 classes`."""
 _QUESTION = 0.7
@@ -127,8 +132,10 @@ def find_questions(place: Place, table: Vocabulary, known: Sequence[str] = ()) -
         lead = before if _CONTENT.search(before) else place.question.rstrip(" ?*_")
         found = retrieve(Wording(parts, (*near, *headings), True, lead, after), table, known)
         if found:
-            is_sure = found.is_sure or found.about in _by_topic(clause, table)
+            is_sure = (found.is_sure or found.about in _by_topic(clause, table)) and not _OWN.search(sentence)
             return Recognised([found.about], has_words, is_sure, found.about in topics)
+        if _PERCENT.match(after) and any(True for _ in facets()["dataset"].read(f"{sentence} {place.question}")):
+            return Recognised([table.get("accuracy")], True)
         if has_words:
             return Recognised(topics)
     if place.label and (own_label or not has_words):
@@ -166,7 +173,8 @@ def _asked_in_cell(
     """What a cell asks by the heads of its row and column, with the words that the cell itself holds."""
     before, _, after = place.sentence.partition("[?]")
     inside = before + after if _CONTENT.search(before + after) else ""
-    rows = tuple((head, _REST if _COUNTED.match(head) and place.column else 1.0) for head in place.row)
+    heads = [_TOLD.sub(r"\1", head) for head in place.row]
+    rows = tuple((head, _REST if _COUNTED.match(head) and place.column else 1.0) for head in heads)
     parts = (*rows, (place.column or "", _COLUMN if rows else 1.0), (inside, _REST))
     titles = (*place.row, place.column or "")
     beside = ((" ".join(place.remarks), _WHOLE), *headings)

@@ -136,6 +136,8 @@ def retrieve(wording: Wording, table: Vocabulary, known: Sequence[str] = ()) -> 
         ),
         key=lambda rated: -rated.score,
     )
+    if wording.is_prose and any(rated.counts for rated in ranked if rated.about.alone):
+        ranked = [rated for rated in ranked if rated.counts or not rated.about.units]
     if not ranked:
         return None
     best = ranked[0]
@@ -178,6 +180,8 @@ class _Rated(NamedTuple):
     near: frozenset[str]
     """Stems nearby that it accounts for."""
     spans: tuple[Span, ...]
+    counts: bool = False
+    """Whether its unit stands behind the marker."""
 
 
 def _rate(
@@ -197,6 +201,8 @@ def _rate(
     unit = _unit(about, wording)
     if not named and not spans and not (unit and about.alone):
         return None
+    if wording.is_prose and not unit and about.is_counted_in(wording.parts[0][0]):
+        return None
     counted = _COUNTED.match(wording.after) if wording.is_prose else None
     if wording.asks_number and (about.names or not (about.number or about.technique)):
         return None
@@ -212,7 +218,7 @@ def _rate(
     if wording.is_prose and is_short and about.is_elsewhere(wording.beside[0][0]):
         return None
     if about.is_elsewhere(text.replace(" | ", " ")) or (
-        about.needs and not spans and not named and about.excludes(text)
+        about.needs and not spans and not named and not unit and about.excludes(text)
     ):
         return None
     core: set[str] = set().union(*named)
@@ -234,7 +240,7 @@ def _rate(
     score += _SILENT * max((len(cue - loud - around.keys()) for cue in named), default=0)
     if unit:
         score += _ALONE * (2 if about.alone else 1)
-    return _Rated(about, score, frozenset(told), tuple(spans))
+    return _Rated(about, score, frozenset(told), tuple(spans), unit is not None)
 
 
 def is_known(text: str) -> bool:
@@ -255,7 +261,7 @@ def understands(about: Property, wording: Wording, known: Sequence[str]) -> bool
 def _covers(rated: _Rated, wording: Wording, text: str, own: Sequence[_Word], known: Sequence[str]) -> bool:
     """Whether enough of the words are accounted for, by the property or by what else can be asked of it."""
     about, spans = rated.about, [*rated.spans]
-    if wording.is_prose and not rated.near.isdisjoint(_beside(wording)):
+    if wording.is_prose and not {name.removeprefix("<") for name in rated.near}.isdisjoint(_beside(wording)):
         return True
     clause = [word for word in own if word.weight and word.start < len(plain(wording.parts[0][0]))]
     entries = {word.stem for word in clause for m in ENTRY.finditer(text) if m.start() <= word.start < m.end()}
@@ -327,7 +333,6 @@ def stem(word: str) -> str:
     """A word without its ending; all spellings and all words of one meaning alike."""
     lower = word.lower().replace("our", "or").replace("z", "s").replace("licens", "licenc")
     bare = _SUFFIX.sub("", lower)
-    bare = bare.replace("centr", "cent")
     return _alike().get(bare, bare)
 
 

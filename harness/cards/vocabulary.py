@@ -156,6 +156,15 @@ class Property(Table):
         )
 
     @functools.cached_property
+    def _counted(self) -> re.Pattern[str] | None:
+        units = [self.units] if isinstance(self.units, str) else list(self.units)
+        return re.compile(_spaced(rf"\d ?(?:{'|'.join(units)})(?![A-Za-z0-9])"), re.IGNORECASE) if units else None
+
+    def is_counted_in(self, text: str) -> bool:
+        """Whether a text tells a number of its unit already."""
+        return self.alone and self._counted is not None and self._counted.search(text) is not None
+
+    @functools.cached_property
     def names_pattern(self) -> re.Pattern[str] | None:
         return phrase(*(form for forms in self.names.values() for form in forms)) if self.names else None
 
