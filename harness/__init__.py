@@ -19,7 +19,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from harness.errors import ExitCode, HarnessError, MissingInputError, unknown_name
+from harness.errors import ExitCode, HarnessError, MissingInputError, UsageError, unknown_name
 from harness.evaluation.arguments import settings_of
 from harness.progress import Reporter
 from harness.settings import Settings, as_path, as_tuple, default_home, hub_is_offline
@@ -480,7 +480,7 @@ def render(
     from harness.export.evaluation import Card
 
     if (model is None) == (ledger is None):
-        raise HarnessError("Give either --model or --ledger.", exit_code=ExitCode.USAGE)
+        raise UsageError("Give either --model or --ledger.")
     evidence = _ledger(model, ledger)
     if evidence is None:
         raise MissingInputError(
@@ -620,10 +620,8 @@ def verify(
         record = read_record(text.decode("utf-8", "replace"))
         beside = given or ledger_beside(source, record)
         if beside is None:
-            raise HarnessError(
-                f"{source or 'The card'} does not say how it was made.",
-                remedy="Name its ledger with --ledger.",
-                exit_code=ExitCode.USAGE,
+            raise UsageError(
+                f"{source or 'The card'} does not say how it was made.", remedy="Name its ledger with --ledger."
             )
         evidence = beside
         found = verify_card(text, ledger=evidence, fill=fill_beside(source, record), template=as_path(template))
@@ -789,10 +787,8 @@ def check(
     from harness.evaluation.gate import Policy, check_against, read_policy, side_of
 
     if (ledger is None) == (model is None):
-        raise HarnessError(
-            "A check needs one new model.",
-            remedy="Give its evidence.json, or --model with its name in the store.",
-            exit_code=ExitCode.USAGE,
+        raise UsageError(
+            "A check needs one new model.", remedy="Give its evidence.json, or --model with its name in the store."
         )
     read = read_policy(Path(policy)) if policy is not None else Policy()
     allowed = read.model_copy(
@@ -825,7 +821,7 @@ def costs(
     >>> harness.costs(cost="price")
     Traceback (most recent call last):
     ...
-    harness.errors.HarnessError: Unknown cost 'price'...
+    harness.errors.UsageError: Unknown cost 'price'...
     """
     from harness.export.costs import COSTS, cost_records, store_ledgers, write_costs
 
@@ -1013,14 +1009,14 @@ def corrupt(
     from harness.export.corrupted import corrupt_benchmark, corrupt_image
 
     if (image is None) == (benchmark is None):
-        raise HarnessError("Give either an image or --benchmark.", exit_code=ExitCode.USAGE)
+        raise UsageError("Give either an image or --benchmark.")
     if image is not None:
         names, severities = as_tuple(corruption), as_tuple(severity)
         corrupt_image(Path(image), names, severities, as_path(output), as_path(sheet), seed, Reporter())
         return None
     assert benchmark is not None
     if output is None or sheet is not None:
-        raise HarnessError("With --benchmark give a folder as --output, and no --sheet.", exit_code=ExitCode.USAGE)
+        raise UsageError("With --benchmark give a folder as --output, and no --sheet.")
     settings = settings_of(locals())
     return corrupt_benchmark(
         benchmark, as_tuple(corruption), as_tuple(severity), Path(output), settings, seed, Reporter(), confirm or _no

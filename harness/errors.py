@@ -27,14 +27,16 @@ class HarnessError(Exception):
     Args:
         message: what is wrong and where (name the file, the key, the line).
         remedy: what to do about it, as an imperative sentence.
-        exit_code: what the command line exits with.
+        exit_code: what the command line exits with; the one of this kind of error without it.
     """
 
-    def __init__(self, message: str, *, remedy: str | None = None, exit_code: ExitCode = ExitCode.FAILED) -> None:
+    of_its_kind = ExitCode.FAILED
+
+    def __init__(self, message: str, *, remedy: str | None = None, exit_code: ExitCode | None = None) -> None:
         self.message = writable(message)
         super().__init__(self.message)
         self.remedy = remedy
-        self.exit_code = exit_code
+        self.exit_code = self.of_its_kind if exit_code is None else exit_code
 
     def __str__(self) -> str:
         return f"{self.message}\n  → {self.remedy}" if self.remedy else self.message
@@ -48,22 +50,19 @@ def writable(text: str) -> str:
 class MissingInputError(HarnessError):
     """Data, weights or access that are not here; a plan turns it into `pending` evidence."""
 
-    def __init__(self, message: str, *, remedy: str | None = None) -> None:
-        super().__init__(message, remedy=remedy, exit_code=ExitCode.MISSING)
+    of_its_kind = ExitCode.MISSING
 
 
 class UsageError(HarnessError):
     """An argument or a file that was given and can't be used."""
 
-    def __init__(self, message: str, *, remedy: str | None = None) -> None:
-        super().__init__(message, remedy=remedy, exit_code=ExitCode.USAGE)
+    of_its_kind = ExitCode.USAGE
 
 
 class CheckFailedError(HarnessError):
     """A check that didn't pass: nothing is wrong with the command, but with what it looked at."""
 
-    def __init__(self, message: str, *, remedy: str | None = None) -> None:
-        super().__init__(message, remedy=remedy, exit_code=ExitCode.CHECK_FAILED)
+    of_its_kind = ExitCode.CHECK_FAILED
 
 
 def nearest(name: str, known: Iterable[str], limit: int = 3) -> list[str]:
@@ -80,4 +79,4 @@ def unknown_name(kind: str, name: str, known: Iterable[str], *, where: str = "")
     hits = nearest(name, known)
     place = f" ({where})" if where else ""
     remedy = f"Did you mean {' or '.join(hits)}?" if hits else f"Known: {', '.join(sorted(known))}."
-    return HarnessError(f"Unknown {kind} '{name}'{place}.", remedy=remedy, exit_code=ExitCode.USAGE)
+    return UsageError(f"Unknown {kind} '{name}'{place}.", remedy=remedy)

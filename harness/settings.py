@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
-from harness.errors import ExitCode, HarnessError, UsageError, unknown_name
+from harness.errors import UsageError, unknown_name
 
 _T = TypeVar("_T", str, int, str | Path)
 
@@ -246,11 +246,7 @@ def parse_input_sizes(options: Sequence[str]) -> tuple[tuple[int, int], ...]:
     for option in options:
         match = re.fullmatch(r"([1-9]\d{0,4})x([1-9]\d{0,4})", option)
         if match is None:
-            raise HarnessError(
-                f"--input-size {option} is not WIDTHxHEIGHT.",
-                remedy="Example: --input-size 1280x800",
-                exit_code=ExitCode.USAGE,
-            )
+            raise UsageError(f"--input-size {option} is not WIDTHxHEIGHT.", remedy="Example: --input-size 1280x800")
         sizes[int(match[1]), int(match[2])] = None
     return tuple(sizes)
 

@@ -12,7 +12,7 @@ import harness
 from harness.cli import options
 from harness.cli.common import confirm, print_json, print_text, say, show, verb
 from harness.cli.tables import push_text
-from harness.errors import ExitCode, HarnessError
+from harness.errors import ExitCode, HarnessError, UsageError
 
 if TYPE_CHECKING:
     from harness.hub.plan import PushPlan
@@ -85,10 +85,9 @@ def push(
 
 def _ask(plan: PushPlan) -> None:
     if not (sys.stdin.isatty() and sys.stderr.isatty()):
-        raise HarnessError(
+        raise UsageError(
             "Nothing was sent: there is no terminal to ask on.",
             remedy="Look at the plan above, then repeat the command with --yes.",
-            exit_code=ExitCode.USAGE,
         )
     if not confirm(f"Send this as {plan.target} of {plan.request.repo_id}?"):
         raise HarnessError("Nothing was sent.", exit_code=ExitCode.FAILED)

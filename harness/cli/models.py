@@ -11,7 +11,7 @@ import harness
 from harness.cli import options
 from harness.cli.common import print_json, print_text, say, show, verb
 from harness.cli.tables import check_text, comparison_text, number, table
-from harness.errors import ExitCode, HarnessError
+from harness.errors import ExitCode, UsageError
 
 _FORMATS = options.one_of("format", "table", "markdown", "csv", "json")
 
@@ -75,9 +75,7 @@ def compare(
     from harness.files import atomic_write, write_text
 
     if disagreements is not None and disagreements.suffix not in (".csv", ".parquet"):
-        raise HarnessError(
-            f"{disagreements} is neither .csv nor .parquet.", remedy="Choose one.", exit_code=ExitCode.USAGE
-        )
+        raise UsageError(f"{disagreements} is neither .csv nor .parquet.", remedy="Choose one.")
     compared = harness.compare(models, suite=suite, benchmark=benchmark, until=until, margin=margin, **given)
     text = comparison_text(compared, output_format)
     if output is None:

@@ -16,7 +16,7 @@ from typing import Any
 from harness.corruptions import blur, cbar, digital, noise, weather
 from harness.corruptions.names import SEVERITIES
 from harness.corruptions.picture import Bytes, Picture
-from harness.errors import ExitCode, HarnessError, unknown_name
+from harness.errors import UsageError, unknown_name
 
 
 @dataclass(frozen=True)
@@ -114,9 +114,8 @@ def find(name: str, severity: int) -> Corruption:
     if name not in REGISTRY:
         raise unknown_name("corruption", name, REGISTRY)
     if severity not in SEVERITIES:
-        raise HarnessError(
+        raise UsageError(
             f"Corruption '{name}' has no severity {severity}.",
             remedy=f"Choose a whole number from {SEVERITIES[0]} to {SEVERITIES[-1]}.",
-            exit_code=ExitCode.USAGE,
         )
     return REGISTRY[name]

@@ -22,7 +22,7 @@ from harness.corruptions.names import SEVERITIES
 from harness.corruptions.picture import SIDE
 from harness.corruptions.registry import REGISTRY, find
 from harness.data.local import LocalDataset
-from harness.errors import ExitCode, HarnessError, MissingInputError
+from harness.errors import HarnessError, MissingInputError, UsageError
 from harness.files import atomic_write, write_text
 from harness.parsing.images import UnreadableImageError, load_image
 
@@ -78,11 +78,7 @@ def save_image(picture: Image.Image, path: Path) -> None:
     """
     image_format = Image.registered_extensions().get(path.suffix.lower())
     if image_format not in Image.SAVE:
-        raise HarnessError(
-            f"{path}: '{path.suffix}' is no image format that can be written.",
-            remedy="Use .png or .jpg.",
-            exit_code=ExitCode.USAGE,
-        )
+        raise UsageError(f"{path}: '{path.suffix}' is no image format that can be written.", remedy="Use .png or .jpg.")
     _store(picture, path, image_format)
 
 

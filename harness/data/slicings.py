@@ -10,7 +10,7 @@ from functools import cache
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel
 
 from harness.data.catalog import Benchmark
 from harness.errors import HarnessError, UsageError, unknown_name
@@ -22,10 +22,8 @@ _CATALOG_FILE = Path(__file__).with_name("slicings.yaml")
 Joins = Literal["validation-images", "classes", "images", "benchmark-table"]
 
 
-class SlicingEntry(BaseModel):
+class SlicingEntry(BaseModel, extra="forbid", frozen=True):
     """One way to sort samples into groups."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     name: str
     title: str

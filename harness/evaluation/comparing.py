@@ -19,7 +19,7 @@ import pandas as pd
 from harness.data.catalog import CLEAN_CROPS, Benchmark, benchmarks
 from harness.data.groupings import Subjects
 from harness.data.slicings import slicings, split_reference
-from harness.errors import ExitCode, HarnessError, MissingInputError, nearest, unknown_name
+from harness.errors import ExitCode, HarnessError, MissingInputError, UsageError, nearest, unknown_name
 from harness.evaluation.common_samples import (
     ComparedSet,
     Remark,
@@ -264,10 +264,9 @@ def compare(
     names = tuple(model.name for model in models)
     if len(set(names)) < max(2, len(names)):
         twice = next((name for name in names if names.count(name) > 1), None)
-        raise HarnessError(
+        raise UsageError(
             f"{twice} is given twice." if twice else "One model is nothing to compare.",
             remedy="Give two or more different models: harness compare MODEL_A MODEL_B",
-            exit_code=ExitCode.USAGE,
         )
     wanted, named = _wanted(suite, only, benchmarks(*(model.ledger for model in models)))
     prefixes = list(dict.fromkeys(prefix for model in models for prefix in model.conditions))
@@ -316,10 +315,9 @@ def _wanted(
     outside = [name for name in only if name not in of_suite]
     if outside:
         close = nearest(outside[0], of_suite)
-        raise HarnessError(
+        raise UsageError(
             f"The suite {suite.name} has no benchmark {outside[0]}.",
             remedy=f"Did you mean {close[0]}?" if close else f"It has: {', '.join(sorted(of_suite))}.",
-            exit_code=ExitCode.USAGE,
         )
     chosen = list(only) or [entry.name for entry in suite.benchmarks if not entry.fallback]
     return (set(only) or of_suite), _with_images(chosen, known)

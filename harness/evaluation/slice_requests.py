@@ -14,7 +14,7 @@ from harness.data.catalog import Benchmark, get_benchmark
 from harness.data.groupings import Grouping, Subjects, grouping
 from harness.data.slicefiles import SliceFile, read_slice_file, slug
 from harness.data.slicings import check_reference, slicings, split_reference
-from harness.errors import ExitCode, HarnessError, MissingInputError
+from harness.errors import MissingInputError, UsageError
 from harness.evaluation.suites import SliceOptions, Suite
 from harness.evidence import Ledger
 from harness.metrics.slices import MIN_UNITS, Slicing, interaction, slicing_from_frame
@@ -177,9 +177,8 @@ def groups_by(references: Sequence[str], subjects: Subjects, file: SliceFile | N
         ) from error
     slicing = reduce(interaction, made)
     if len(made) > 1 and len(slicing.groups) > MOST_PAIRS:
-        raise HarnessError(
+        raise UsageError(
             f"{' × '.join(references)} gives {len(slicing.groups):,} groups; {MOST_PAIRS:,} at most are compared.",
             remedy="Cross coarser slicings, or one group: --by wordnet/n02084071.",
-            exit_code=ExitCode.USAGE,
         )
     return Groups(slicing_name(references), slicing, parts, any(of_file))

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, Field, model_validator
 
 from harness.errors import UsageError
 from harness.evidence.record import Evidence, EvidenceClass
@@ -20,10 +20,8 @@ from harness.parsing.json import parse_json, read_json
 LEDGER_SCHEMA: Literal[1] = 1
 
 
-class Ledger(BaseModel):
+class Ledger(BaseModel, extra="forbid", populate_by_name=True, use_attribute_docstrings=True):
     """All the evidence of one model."""
-
-    model_config = ConfigDict(extra="forbid", populate_by_name=True, use_attribute_docstrings=True)
 
     schema_: Literal[1] = Field(default=LEDGER_SCHEMA, alias="schema")
     model: dict[str, Any]

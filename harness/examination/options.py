@@ -5,7 +5,7 @@ from __future__ import annotations
 from types import MappingProxyType
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveInt
+from pydantic import BaseModel, Field, PositiveInt
 
 METHODS = MappingProxyType(
     {
@@ -18,10 +18,8 @@ METHODS = MappingProxyType(
 """Methods by name, with what they are called in a sentence."""
 
 
-class ExaminationOptions(BaseModel):
+class ExaminationOptions(BaseModel, extra="forbid", frozen=True):
     """How a model is examined, and on how many images."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     images: PositiveInt = 50
     """Where `--examine-images` doesn't say."""

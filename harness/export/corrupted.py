@@ -13,7 +13,7 @@ from harness.corruptions.show import Written, contact_sheet, save_image, write_o
 from harness.data.catalog import get_benchmark
 from harness.data.local import open_dataset
 from harness.data.locations import locate
-from harness.errors import ExitCode, HarnessError, MissingInputError
+from harness.errors import MissingInputError, UsageError
 from harness.parsing.images import UnreadableImageError, read_image
 from harness.progress import Reporter
 from harness.settings import Settings
@@ -36,9 +36,7 @@ def corrupt_image(
     """
     given = [len(names), len(severities), 0 if output is None else 1]
     if (sheet is None or any(given)) and given != [1, 1, 1]:
-        raise HarnessError(
-            "Give one --corruption, one --severity and --output FILE; or --sheet FILE.", exit_code=ExitCode.USAGE
-        )
+        raise UsageError("Give one --corruption, one --severity and --output FILE; or --sheet FILE.")
     try:
         picture = read_image(path)
     except UnreadableImageError as error:
@@ -76,9 +74,7 @@ def corrupt_benchmark(
     """
     benchmark = get_benchmark(name)
     if benchmark.corruptions is not None:
-        raise HarnessError(
-            f"{name} is corrupted already.", remedy="Give the clean images: imagenet-val.", exit_code=ExitCode.USAGE
-        )
+        raise UsageError(f"{name} is corrupted already.", remedy="Give the clean images: imagenet-val.")
     location = locate(benchmark, given=settings.data.get(name), data_home=settings.data_home, offline=settings.offline)
     if location.found == "hub" and not confirm(f"{name} is not on this machine. Download {location}?"):
         raise MissingInputError(f"{name} is not on this machine.", remedy=benchmark.get)

@@ -270,17 +270,15 @@ def _chosen(
     """
     if not isinstance(model, str | Path):
         if preprocessing is None or labels is None:
-            raise HarnessError(
+            raise UsageError(
                 "A module of your own says neither how images become its input nor what its outputs are.",
                 remedy='Give preprocessing=harness.Preprocessing(…) and labels="imagenet-1k", or a list of the classes.',
-                exit_code=ExitCode.USAGE,
             )
         return module_state(from_module(model, preprocessing, labels, name))
     if preprocessing is not None or name is not None:
-        raise HarnessError(
+        raise UsageError(
             "A preprocessing and a name are for a module of your own; a published model has them.",
             remedy="Leave them out.",
-            exit_code=ExitCode.USAGE,
         )
     return resolve(str(model))
 
@@ -441,7 +439,7 @@ def sweep_models(
     names = [spec.name for spec in specs]
     twice = next((name for name in names if names.count(name) > 1), None)
     if twice is not None:
-        raise HarnessError(f"{twice} is given twice.", remedy="Give each --model once.", exit_code=ExitCode.USAGE)
+        raise UsageError(f"{twice} is given twice.", remedy="Give each --model once.")
     reporter = Reporter()
     evaluations: dict[str, Evaluation] = {}
     failed: dict[str, HarnessError] = {}

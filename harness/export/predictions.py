@@ -19,7 +19,7 @@ from harness.data.annotations import validation_id, validation_labels, validatio
 from harness.data.catalog import Benchmark, benchmarks, get_benchmark
 from harness.data.local import LocalDataset
 from harness.data.locations import locate
-from harness.errors import ExitCode, HarnessError, MissingInputError, unknown_name
+from harness.errors import HarnessError, MissingInputError, UsageError, unknown_name
 from harness.evaluation.plan import Condition, condition_projections, find_model, open_condition, stored_under
 from harness.evaluation.provenance import environment, slice_options
 from harness.evaluation.reader import of_one_copy
@@ -109,11 +109,7 @@ def stored_predictions(spec: ModelSpec, benchmark_name: str, condition: str | No
 def check_parquet(output: Path) -> None:
     """Raises HarnessError for a file name that is not Parquet's."""
     if output.suffix != ".parquet":
-        raise HarnessError(
-            f"{output} does not end in .parquet.",
-            remedy="Predictions are written as Parquet.",
-            exit_code=ExitCode.USAGE,
-        )
+        raise UsageError(f"{output} does not end in .parquet.", remedy="Predictions are written as Parquet.")
 
 
 def predictions_parquet(frame: pd.DataFrame) -> bytes:
@@ -155,10 +151,9 @@ def score_file(
     if benchmark.scored_from is not None:
         benchmark = get_benchmark(benchmark.scored_from)
     if benchmark.corruptions is not None:
-        raise HarnessError(
+        raise UsageError(
             f"{benchmark.name} has {len(benchmark.conditions)} conditions, and a file of predictions is of one of them.",
             remedy="Only benchmarks without corruptions can be scored from a file.",
-            exit_code=ExitCode.USAGE,
         )
     slices = request_of(suite, settings.slices, settings.by)
     frame = read_frame(path)
@@ -261,19 +256,17 @@ def _as_imported(item: Evidence) -> Evidence:
 def check_name(name: str) -> None:
     """A model's name becomes the name of a folder. Raises HarnessError for one that can't be."""
     if not re.fullmatch(FILE_NAME, name):
-        raise HarnessError(
+        raise UsageError(
             f"'{name}' can't be a model's name.",
             remedy="Use letters, digits, '.', '_' and '-', beginning with a letter or digit.",
-            exit_code=ExitCode.USAGE,
         )
 
 
 def _column(frame: pd.DataFrame, name: str, path: Path) -> pd.Series:
     if name not in frame.columns:
-        raise HarnessError(
+        raise UsageError(
             f"{path} has no column {name} (it has {', '.join(map(str, frame.columns))}).",
             remedy="Needed: sample_id, label, and top1 … top5 or one column of lists.",
-            exit_code=ExitCode.USAGE,
         )
     return frame[name]
 
@@ -284,18 +277,15 @@ def _ranks(frame: pd.DataFrame, column: str | None, name: str, path: Path) -> np
     if column is None and "top1" not in frame.columns and lists:
         column = name if name in lists else lists[0] if len(lists) == 1 else None
         if column is None:
-            raise HarnessError(
-                f"{path} has several columns of predictions: {', '.join(lists)}.",
-                remedy="Choose one with --column.",
-                exit_code=ExitCode.USAGE,
+            raise UsageError(
+                f"{path} has several columns of predictions: {', '.join(lists)}.", remedy="Choose one with --column."
             )
     if column is None:
         ranks = sorted(int(c[3:]) for c in frame.columns if re.fullmatch(r"top\d+", str(c)))
         if ranks != list(range(1, len(ranks) + 1)) or not ranks:
-            raise HarnessError(
+            raise UsageError(
                 f"{path} has the columns {', '.join(f'top{rank}' for rank in ranks) or 'sample_id and label only'}.",
                 remedy="Needed: top1, top2, … without a gap, or one column of lists.",
-                exit_code=ExitCode.USAGE,
             )
         ranked = np.column_stack([whole_numbers(frame[f"top{rank}"], path) for rank in ranks])
     else:

@@ -17,7 +17,7 @@ from functools import cache
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, Field, model_validator
 
 from harness.errors import unknown_name
 from harness.labels.spaces import LabelSpace, enumerated, folded, label_space
@@ -26,10 +26,8 @@ from harness.parsing.yaml import read_yaml
 Rule = Literal["sum", "mean", "max", "open"]
 
 
-class LabelMap(BaseModel):
+class LabelMap(BaseModel, extra="forbid", frozen=True):
     """The classes of a benchmark in those of a model."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     title: str = "a label map"
     rule: Rule

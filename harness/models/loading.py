@@ -18,7 +18,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel
 
 from harness.errors import ExitCode, HarnessError, MissingInputError, UsageError
 from harness.files import read_kept, write_text
@@ -34,10 +34,8 @@ if TYPE_CHECKING:
 _IDENTITY_VERSION = 3
 
 
-class ModelIdentity(BaseModel):
+class ModelIdentity(BaseModel, extra="forbid", frozen=True):
     """What is known of a model once it has been loaded."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     name: str
     reference: str

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
 from PIL import Image
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PositiveInt, ValidationError, model_validator
+from pydantic import BaseModel, BeforeValidator, Field, PositiveInt, ValidationError, model_validator
 
 from harness.errors import ExitCode, HarnessError
 from harness.parsing.images import resized
@@ -24,14 +24,12 @@ if TYPE_CHECKING:
 Interpolation = Literal["nearest", "bilinear", "bicubic", "lanczos", "box", "hamming"]
 
 
-class Preprocessing(BaseModel):
+class Preprocessing(BaseModel, extra="forbid", frozen=True):
     """Image to model input.
 
     >>> Preprocessing(resize=256, crop=224, interpolation="bicubic", mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5)).crop
     (224, 224)
     """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     resize: PositiveInt | tuple[PositiveInt, PositiveInt] | None
     """Length of the short side in pixels, or (height, width), or None for no resizing."""

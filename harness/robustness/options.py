@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveInt
+from pydantic import BaseModel, Field, PositiveInt
 
 NORMS = {"linf": ("L∞", " of 255"), "l2": ("L2", "")}
 """Title of each norm, and the unit of its sizes: of pixels in [0, 255] or in [0, 1]."""
@@ -13,10 +13,8 @@ NORMS = {"linf": ("L∞", " of 255"), "l2": ("L2", "")}
 Size = Annotated[float, Field(gt=0, le=255)]
 
 
-class AttackOptions(BaseModel):
+class AttackOptions(BaseModel, extra="forbid", frozen=True):
     """Which attacks run, how hard they try, and on how many images."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     images: PositiveInt = 500
     """Where `--attack-images` doesn't say."""

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field, replace
 from multiprocessing.connection import Connection, wait
 from typing import Protocol
 
-from harness.errors import ExitCode, HarnessError
+from harness.errors import ExitCode, HarnessError, UsageError
 from harness.runtime import processes
 from harness.runtime.decoders import Decoder
 from harness.runtime.decoding import ConditionPixels, Images
@@ -392,8 +392,7 @@ def _sendable(setup: Setup) -> bytes:
     try:
         return pickle.dumps(setup)
     except (AttributeError, TypeError, pickle.PicklingError) as error:
-        raise HarnessError(
+        raise UsageError(
             f"{setup.loaded.identity.name} can't be sent to another process: {error}",
             remedy="Define its class in a module of its own, or run it on one device without --executor.",
-            exit_code=ExitCode.USAGE,
         ) from error
