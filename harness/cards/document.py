@@ -50,6 +50,11 @@ _LABEL = re.compile(
     r"^(?:\[[ xX]\][ \t]+)?(?:(?P<strong>\*\*|__)(?P<bold>[^*_\n]{1,80}?)(?::(?P=strong)|(?P=strong):)"
     r"|(?P<plain>[A-Z0-9][^:\n\[\].!?]{0,80}?):)(?=\s|$|\[|\*)"
 )
+_MARKUP = re.compile(r"[<*`_\[\\&~]")
+MOST_COLUMNS = 200
+"""Columns of a table that are read."""
+_LONGEST_TITLE = 1_000
+"""Characters of a title or label."""
 _PARSER = MarkdownIt("commonmark").enable("table")
 _PARSER.core.ruler.enableOnly(["normalize", "block"])
 
@@ -229,7 +234,8 @@ class Document:
             if block and block.kind == "front-matter" and "#" in self.text[self.line_start(line) : start]:
                 reason = "YAML comment"
             elif block is None and reason is None:
-                reason = "link definition"
+                is_wide = self.line_of(start) in self._rows
+                reason = f"a table of more than {MOST_COLUMNS} columns" if is_wide else "link definition"
             block = block or Block("link-definition", start, end, line, ())
             found.append(Marker(start, end, line, block, reason))
         return found
@@ -382,8 +388,10 @@ class _BlockReader:
     def read(self) -> Iterator[Block]:
         tokens = _PARSER.parse(self.text[self.body :])
         containers: list[Token] = []
-        row: list[str] = []
-        header: list[str] = []
+        spans: list[tuple[int, int]] = []
+        told: list[str] = []
+        titles: list[str] = []
+        column = 0
         for before, token in itertools.pairwise([Token("", "", 0), *tokens]):
             if token.type in ("blockquote_open", "list_item_open"):
                 containers.append(token)
@@ -397,15 +405,22 @@ class _BlockReader:
                     self.last_item_label = label[0] if label and label[1] else None
             elif token.type in ("bullet_list_close", "ordered_list_close") and not self.item_labels:
                 self.lead_in = None
+            elif token.type == "table_open":
+                titles = []
             elif token.type == "table_close":
                 self.caption = ""
             elif token.type == "tr_open":
-                row = []
-            elif token.type == "thead_close":
-                header = row
+                spans, told, column = [], [], 0
             elif before.type in ("th_open", "td_open"):
-                row.append(token.content)
-                yield from self._cell(token, len(row) - 1, row if before.type == "th_open" else header)
+                spans = spans or _cells(self.text, *self._raw_lines(token)[0])
+                titles += [_plain(token.content)] if before.type == "th_open" else []
+                if column < min(len(spans), MOST_COLUMNS):
+                    title = titles[column] if column < len(titles) else ""
+                    if token.content:
+                        yield self._cell(spans[column], told, title)
+                    text = _plain(self.text[slice(*spans[column])])
+                    told.append(f"{title} {text}" if text.isdigit() and title else text)
+                column += 1
             elif before.type == "heading_open":
                 yield from self._heading(token, int(before.tag[1:]))
             elif token.type == "inline":
@@ -475,20 +490,10 @@ class _BlockReader:
             return re.sub(r"[^>\s]", " ", before)
         return " " * len(before)
 
-    def _cell(self, token: Token, column: int, header: list[str]) -> Iterator[Block]:
-        cells = _cells(self.text, *self._raw_lines(token)[0])
-        if column >= len(cells) or not token.content:
-            return
-        texts = [_plain(self.text[slice(*span)]) for span in cells[:column]]
-        titles = [_plain(title) for title in header]
-        texts = [f"{t} {x}" if x.isdigit() and t else x for t, x in itertools.zip_longest(titles, texts, fillvalue="")][
-            :column
-        ]
-        title = titles[column] if column < len(titles) else ""
-        label = " — ".join(filter(None, (*texts[:1], title)))
-        yield self._block(
-            "cell", *cells[column], label=label or None, row=tuple(texts), column=title, caption=self.caption
-        )
+    def _cell(self, span: tuple[int, int], told: list[str], title: str) -> Block:
+        """A cell, with the texts to the left of it and its column's title."""
+        label = " — ".join(filter(None, (*told[:1], title)))
+        return self._block("cell", *span, label=label or None, row=tuple(told), column=title, caption=self.caption)
 
     def _verbatim(self, token: Token) -> Iterator[Block]:
         lines = self._raw_lines(token)
@@ -560,5 +565,9 @@ _YAML_SAFE = dict.fromkeys((*range(0xD800, 0xE000), 0, 0xA0, 0x85, 0x2028, 0x202
 
 
 def _plain(markdown: str) -> str:
+    """The words of a title or label, as many as anybody reads."""
+    markdown = markdown[:_LONGEST_TITLE]
+    if not _MARKUP.search(markdown):
+        return markdown.strip().strip(":").strip()
     text = re.sub(r"<[^<>]+>|[*`]|(?<!\w)_|_(?!\w)", "", _MARKER.sub("", markdown))
     return re.sub(r"\[([^\[\]]*)\]\([^()]*\)", r"\1", text).strip().strip(":").strip()

@@ -24,9 +24,10 @@ _CITATION = re.compile(
 _BEFORE_LIST = re.compile(
     r"(?:depths?|widths?|dims?|channels|sizes?|blocks|layers|mean|std|of|is|are|was|were|with)\s?$", re.IGNORECASE
 )
-_HTML_ROW = re.compile(r"<tr\b[^>]*>(.*?)(?=</tr>|<tr\b|</table>|\Z)", re.DOTALL | re.IGNORECASE)
-_HTML_CELL = re.compile(r"<(t[hd])\b[^>]*>(.*?)(?=</t[hd]>|<t[hd]\b|</tr>|\Z)", re.DOTALL | re.IGNORECASE)
-_TABLE = re.compile(r"<table\b.*?(?:</table>|\Z)|<tr\b.*?</tr>(?:\s*<tr\b.*?</tr>)*", re.DOTALL | re.IGNORECASE)
+_HTML_ROW = re.compile(r"<tr\b[^<>]*>(.*?)(?=</tr>|<tr\b|</table>|\Z)", re.DOTALL | re.IGNORECASE)
+_HTML_CELL = re.compile(r"<(t[hd])\b[^<>]*>(.*?)(?=</t[hd]>|<t[hd]\b|</tr>|\Z)", re.DOTALL | re.IGNORECASE)
+_ROW = r"<tr\b(?:[^<]|<(?!/?tr\b))*</tr>"
+_TABLE = re.compile(rf"<table\b.*?(?:</table>|\Z)|{_ROW}(?:\s*{_ROW})*", re.DOTALL | re.IGNORECASE)
 _CONFIG_LINE = re.compile(r"\s*[\"']?[\w-]+[\"']?\s*:\s*[^=()]*?,?\s*|\s*[-\d.,\[\]]+\s*")
 _NETWORK_KEY = re.compile(
     r"\s*[\"']?(?:depths|hidden_sizes|hidden_act|dims|embed_dims|widths|group_width|groups_width|patch_size|layer_type)[\"']?\s*:"
@@ -94,10 +95,10 @@ def passages(document: Document, markers: Sequence[Span] = ()) -> Iterator[Passa
     for row, first in _rows(document):
         names = [text[cell.start : cell.end] for cell in row]
         models = " ".join(name for name in names if vocabulary().model_names.search(name) and len(name) < 60)
+        header = " | ".join(text[block.start : block.end] for block in first)[:_LONGEST]
         for cell in row if sum(map(len, names)) <= _LONGEST else ():
             title, head = _titles(cell, names)
             passage = _cell(text, (cell.start, cell.end), title, head, models, cell.section)
-            header = " | ".join(text[block.start : block.end] for block in first)
             yield replace(passage, row=" | ".join(names), header=header, is_head=len(row) > 1 and cell is row[0])
 
 

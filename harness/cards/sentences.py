@@ -18,6 +18,10 @@ _STOP = re.compile(r"[.!?]+[\"'”’)*_]*")
 _MARK = re.compile(r"(?:[ \t]*(?:\[\d[\d, –-]*\]|\(References?[^()]*\)))+")
 _BEGINS = re.compile(r"[A-Z0-9À-Þ\[(\"“‘'*_`<\\]")
 _ABBREVIATION = re.compile(r"(?:\b(?:e\.g|i\.e|vs|cf|Fig|Figs|Eq|Sec|Tab|No|Dr|St|approx|al|resp|[A-Z]))\.$")
+_BRACKETS = re.compile(r"\("), re.compile(r"\)")
+_BLANK = re.compile(r"[ \t\r\n>]*")
+_NEAR = 200
+"""Characters before a line's end or a full stop that are looked at."""
 _LABEL_LINE = re.compile(r"[ \t>]*(?:\*\*|__)?[A-Z][^\n:.]{0,60}:(?:\*\*|__)?(?=\s|$)")
 _LABEL_PREFIX = re.compile(r"(?:(?:\*\*|__)[^*_\n]{1,80}?(?::(?:\*\*|__)|(?:\*\*|__):)|[A-Z][^:.\n\[\]]{0,60}:)[\s>]+")
 
@@ -32,7 +36,6 @@ def sentences(text: str, start: int, end: int, markers: Sequence[Span] = ()) -> 
     """
     bounds = []
     position = start
-    depth_from = start
     first = bisect.bisect_left(markers, (start, start))
     inside = [span for span in markers[first : bisect.bisect_left(markers, (end, end))] if span[1] <= end]
     candidates = sorted(
@@ -41,28 +44,37 @@ def sentences(text: str, start: int, end: int, markers: Sequence[Span] = ()) -> 
         + [(stop, stop, "marker") for _, stop in inside]
     )
     starts, begins_at = [a for a, _ in inside], {b: a for a, b in inside}
+    opened, closed = ([match.start() for match in sign.finditer(text, start, end)] for sign in _BRACKETS)
+
+    def is_open(stop: int, following: int) -> bool:
+        """Whether a bracket is open where a sentence may end."""
+        places = ((opened, stop), (closed, following))
+        more, less = (bisect.bisect_left(signs, upto) - bisect.bisect_left(signs, position) for signs, upto in places)
+        return more > less
+
     for at, after, kind in candidates:
         if at < position or _is_within(at, inside, starts):
             continue
         if kind == "line":
-            before = text[position:at].rstrip()
+            before = text[max(position, at - _NEAR) : at].rstrip()
             is_bound = before.endswith((":", ":**", ":__")) or bool(_LABEL_LINE.match(text, after, end))
             cut, next_start = at, after
             if before.endswith((":", ":**", ":__")):
                 following = bisect.bisect_left(starts, at)
-                is_bound = following == len(starts) or bool(text[at : starts[following]].strip(" \t\r\n>"))
+                is_bound = following == len(starts) or _blank_until(text, at) < starts[following]
         elif kind == "marker":
-            alone = not text[position : begins_at[at]].strip(" \t\r\n>")
+            alone = _blank_until(text, position) >= begins_at[at]
             is_bound = alone and bool(re.compile(r"\s+(?:[A-Z][a-z]+|A|I)\b").match(text, at, end))
             cut = next_start = at
         else:
             cut = after
             mark = _MARK.match(text, after, end)
             next_start = mark.end() if mark else after
-            is_bound = _ends_sentence(text, depth_from, at, next_start, end)
+            is_bound = _ends_sentence(text, max(position, at - _NEAR), at, next_start, end)
+            is_bound = is_bound and (next_start >= end or not is_open(at, next_start))
         if is_bound:
             bounds.append((position, cut))
-            position = depth_from = _skip_space(text, next_start, end)
+            position = _skip_space(text, next_start, end)
     if position < end:
         bounds.append((position, end))
     trimmed = [(a, a + len(text[a:b].rstrip())) for a, b in bounds]
@@ -85,11 +97,14 @@ def _ends_sentence(text: str, start: int, stop: int, following: int, end: int) -
     if following >= end:
         return True
     space = re.compile(r"\s+").match(text, following, end)
-    if space is None or text[start:stop].count("(") > text[start:following].count(")"):
-        return False
-    if _ABBREVIATION.search(text[start : stop + 1]):
+    if space is None or _ABBREVIATION.search(text[start : stop + 1]):
         return False
     return bool(_BEGINS.match(text, _skip_space(text, following, end)))
+
+
+def _blank_until(text: str, position: int) -> int:
+    """Where the white space and quote marks from a place on end."""
+    return _BLANK.match(text, position).end()  # type: ignore[union-attr]  # it matches nothing too
 
 
 def _skip_space(text: str, position: int, end: int) -> int:
