@@ -179,7 +179,8 @@ class Writer:
         if class_ is EvidenceClass.PENDING and not is_possible:
             class_ = None
         template = question.template
-        stated = self.knowledge.find("documented.evaluation.results")
+        names = ("accuracy", "results") if question.id == "accuracy" else ("results",)
+        stated = next(filter(None, (self.knowledge.find(f"documented.evaluation.{name}") for name in names)), None)
         if class_ is None and template == "results" and stated:  # on data of the model's own
             class_, main, template = stated.class_, stated, "fact"
         if place.is_tight and class_ in (None, EvidenceClass.PENDING) and question.id in _SPEEDS:
@@ -215,7 +216,7 @@ class Writer:
                 is_repeated=(question.id, place.section) in self.asked,
                 answer_class=class_.value,
                 model=self.knowledge.address,
-                hub_id=self.knowledge.facts.hub_id,
+                hub_id=self.knowledge.loaded_by,
                 metrics=metrics,
                 asked=f"{place.label or ''} {place.sentence}",
                 about=place.section_text,
@@ -312,7 +313,13 @@ class Writer:
     ) -> Answer:
         """That nothing is known, in the words of what is asked if that is sure, and where was looked."""
         counted = ("compute.parameters", "compute.checkpoint-bytes")  # stated by the files, never measured
-        is_measurable = questions and questions[0].is_measurable and not {*questions[0].evidence}.intersection(counted)
+        is_count = questions and questions[0].template == "testing-data"
+        is_measurable = (
+            questions
+            and questions[0].is_measurable
+            and not is_count
+            and not {*questions[0].evidence}.intersection(counted)
+        )
         # Whether a source states what isn't understood, or states it of something else, nobody has looked.
         is_known = not questions or not is_sure or any(self._candidates(question, ()) for question in questions)
         state = "found" if is_known else "stated"

@@ -438,7 +438,8 @@ class _Filler:
         """The question that the sentence from `start` on answers: before it in its paragraph, the paragraph before it or its heading."""
         index = bisect.bisect_left(self.document.blocks, (block.start, block.end), key=lambda b: (b.start, b.end))
         above = [b for b in self.document.blocks[max(0, index - 1) : index] if b.kind == "paragraph"]
-        texts = [self.text[block.start : start], *(self.text[b.start : b.end] for b in above), *block.section[-1:]]
+        texts = [self.text[block.start : start], *(self.text[b.start : b.end] for b in above)]
+        texts += block.section[-1:] if block.label is None else ()
         asked = (list(_QUESTION.finditer(text))[-1:] for text in texts)
         return next((found[0][1] for found in asked if found), "") if block.kind == "paragraph" else ""
 
@@ -632,7 +633,7 @@ class _Filler:
         for question in questions:
             is_code = question.template in ("code-inference", "code-finetune")
             is_part = len(questions) > 1
-            knows = not (is_code and self.writer.knowledge.facts.hub_id is None)
+            knows = not (is_code and self.writer.knowledge.loaded_by is None)
             if knows and (answer := self.writer.answer(question, form, place, is_part=is_part)):
                 found.append(answer)
             else:

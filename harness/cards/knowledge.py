@@ -40,6 +40,11 @@ class Knowledge:
         """What a command finds the model by, from where its folder lies if it has one."""
         return f"./{self.name}" if _is_path(str(self.ledger.model.get("reference") or "")) else self.name
 
+    @property
+    def loaded_by(self) -> str | None:
+        """What libraries load it by: its name on the Hub, or where its folder lies; None where it has neither."""
+        return self.facts.hub_id or (self.address if self.address != self.name else None)
+
     @functools.cached_property
     def own_names(self) -> tuple[str, ...]:
         """What the model is called."""

@@ -36,8 +36,12 @@ def field_answer(place: Place, writer: Writer) -> Answer | None:
         asked = _IN_CODE.search(place.sentence)
         named = next((item for item in _fields(writer) if asked and item.field == asked[1]), None)
         return _answer(named, json.dumps(named.view.value).strip('"')) if named else None
-    texts = place.own if place.column is not None or place.label_is_own else (place.sentence.replace("[?]", " "),)
-    text = " ".join(texts)
+    sentence = place.sentence.replace("[?]", " ")
+    texts = (" ".join(place.own), sentence) if place.column is None else (" ".join(place.own),)
+    return next(filter(None, (_in_words(text, writer) for text in texts if text)), None)
+
+
+def _in_words(text: str, writer: Writer) -> Answer | None:
     words = writer.table.fields
     found = [item for item in _fields(writer) if _is_asked(item.field, text, words, writer)]
     longest = max((len(_required(item.field, words)) for item in found), default=0)

@@ -61,23 +61,45 @@ CONFIG = (
     Entry("torch_dtype", "documented.model.dtype", Word),
     Entry("transformers_version", "documented.model.transformers-version", Word),
 )
+LIBRARY = tuple(
+    entry for entry in CONFIG if entry.name in ("dtype", "torch_dtype", "problem_type", "transformers_version")
+)
+"""What `config.json` also has where transformers wraps a model of timm."""
 PROCESSOR = (
     Entry("image_mean", "documented.preprocessing.mean", Annotated[list[Number], Field(min_length=1, max_length=4)]),
     Entry("image_std", "documented.preprocessing.std", Annotated[list[Number], Field(min_length=1, max_length=4)]),
+    Entry("crop_pct", "documented.preprocessing.crop-share", Share),
     Entry("rescale_factor", "documented.preprocessing.rescale-factor", Share),
 )
 TIMM = (
     Entry("license", "documented.license.timm-weights", Word),
     Entry("origin_url", "documented.model.weights-origin", Word),
     Entry("crop_pct", "documented.preprocessing.crop-share", Share),
+    Entry("num_features", "documented.architecture.feature-channels", Count),
+    Entry("test_input_size", "documented.data.test-resolution", Counts, "pixels", lambda size: square(size[-2:])),
 )
 TRAINING = (
     Entry("epoch", "documented.training.epochs", Positive, "epochs"),
-    Entry("train_runtime", "documented.training.hours", Positive, "hours", lambda seconds: float(f"{seconds / 3600:.4g}")),
+    Entry(
+        "train_runtime", "documented.training.hours", Positive, "hours", lambda seconds: float(f"{seconds / 3600:.4g}")
+    ),
     Entry("train_loss", "documented.training.loss", Number),
     Entry("global_step", "documented.training.steps", Count, "steps"),
-    Entry("train_batch_size", "documented.training.batch-size-per-gpu", Count, "images"),
-)  # fmt: skip
+    Entry("train_batch_size", "documented.training.batch-size-per-gpu", Count, "images on each device"),
+    Entry("train_samples", "documented.data.training-images", Count, "images"),
+    Entry("best_global_step", "documented.training.best-step", Count),
+)
+AUTOMATIC = (
+    Entry("learning_rate", "documented.training.learning-rate", Positive),
+    Entry("train_batch_size", "documented.training.batch-size-per-gpu", Count, "images on each device"),
+    Entry("total_train_batch_size", "documented.training.batch-size", Count, "images"),
+    Entry("seed", "documented.training.seed", Annotated[int, Field(strict=True)]),
+    Entry("optimizer", "documented.training.optimizer", Word),
+    Entry("lr_scheduler_type", "documented.training.learning-rate-schedule", Word),
+    Entry("lr_scheduler_warmup_ratio", "documented.training.warmup", Share, "of all steps"),
+    Entry("num_epochs", "documented.training.epochs", Positive, "epochs"),
+)
+"""What the card that transformers' Trainer writes lists."""  # fmt: skip
 NAMED = Word | Annotated[list[Word], Field(min_length=1)]
 METADATA = (
     Entry("datasets", "documented.data.training", NAMED),
@@ -87,6 +109,8 @@ METADATA = (
     Entry("tags", "documented.model.tags", NAMED),
     Entry("metrics", "documented.evaluation.metrics", NAMED),
 )
+RESULT = (Entry("split", "documented.evaluation.split", Word), Entry("metric", "documented.evaluation.metrics", Word))
+"""Of a result in a `model-index`."""
 EMISSIONS = (
     Entry(
         "emissions", "carbon.training", Annotated[float, Field(gt=0, lt=1e12)], "kg CO2e", lambda grams: grams / 1000

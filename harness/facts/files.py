@@ -17,6 +17,7 @@ from harness.facts.collecting import Collected, FactSource, is_marker, words
 from harness.facts.fields import (
     CONFIG,
     KINDS,
+    LIBRARY,
     LICENCES,
     PROCESSOR,
     TAGS,
@@ -137,10 +138,17 @@ def read_config(source: FactSource, data: Mapping[str, Any]) -> None:
     """From `config.json` of transformers or timm."""
     pretrained = data.get("pretrained_cfg")
     if isinstance(pretrained, dict) or isinstance(data.get("architecture"), str):
+        source.take(LIBRARY, data)
         read_timm(source, data, pretrained if isinstance(pretrained, dict) else data)
+        is_wrapped = "TimmWrapperForImageClassification" in (data.get("architectures") or ())
+        library = "transformers" if is_wrapped else "timm"
+        source.add(f"usage.{library}", library, "architecture", class_=EvidenceClass.DERIVED)
         return
     source.take(CONFIG, data)
     _read_others(source, data, CONFIG)
+    started = data.get("_name_or_path")
+    if isinstance(started, str) and re.fullmatch(r"(?!\.)[\w.-]+/[\w.-]+", started) and started != source.title:
+        source.add("documented.model.finetuned-from", started, "_name_or_path")
     listed = data.get("architectures")
     class_ = next((name for name in listed if isinstance(name, str)), None) if isinstance(listed, list) else None
     kind = KINDS.get(str(data.get("model_type")), "a network")
@@ -258,11 +266,13 @@ def _describe_preprocessing(
         )
         source.add("documented.preprocessing.resize", square(list(found.resize)), size, "pixels")
     mean, std = (", ".join(f"{value:g}" for value in values) for values in (found.mean, found.std))
+    is_plain = not any(found.mean) and set(found.std) == {1}
     normalisation = f"means {mean} and standard deviations {std}"
     source.add("documented.data.resolution", square([height, width]), size, "pixels")
     source.add("documented.preprocessing.interpolation", found.interpolation, resample)
-    source.add("documented.preprocessing.normalisation", normalisation, statistics)
-    source.add("documented.preprocessing.hub-processor", f"{steps}; channels are normalised with {normalisation}", None)
+    source.add("documented.preprocessing.normalisation", "none" if is_plain else normalisation, statistics)
+    scaled = "are scaled to 0–1 and not normalised" if is_plain else f"are normalised with {normalisation}"
+    source.add("documented.preprocessing.hub-processor", f"{steps}; channels {scaled}", None)
 
 
 def _first_line(error: Exception) -> str:
@@ -277,8 +287,9 @@ def read_timm(source: FactSource, config: Mapping[str, Any], pretrained: Mapping
         config: what holds the record: architecture and number of classes.
         pretrained: the record.
     """
-    source.take(TIMM, pretrained)
-    _read_others(source, dict(pretrained) | dict(config), TIMM)
+    source.take(TIMM, dict(config) | dict(pretrained))
+    given = config.get("model_args")
+    _read_others(source, dict(pretrained) | (given if isinstance(given, dict) else {}) | dict(config), TIMM)
     name = config.get("architecture") or pretrained.get("architecture")
     if isinstance(name, str):
         source.add("documented.model.type", f"an image classifier (timm's {name})", "architecture")
@@ -329,8 +340,10 @@ def read_training(source: FactSource, data: Mapping[str, Any]) -> None:
     """From what transformers' Trainer writes: epochs, time, losses, and its own evaluation on data that it doesn't name."""
     source.take(TRAINING, data)
     said = []
-    for field in sorted(name for name in data if re.fullmatch(r"eval_(?:accuracy|f1|precision|recall|loss)", name)):
-        metric = field.removeprefix("eval_")
+    for field in sorted(
+        name for name in data if re.fullmatch(r"eval_(?:acc(?:uracy)?|top_?[15]|f1|precision|recall|loss)", name)
+    ):
+        metric = re.sub("acc$|top_?1", "accuracy", field.removeprefix("eval_")).replace("top_5", "top5")
         source.take([Entry(field, f"documented.evaluation.{metric}", Number)], data)
         item = source.collected.items.get(f"documented.evaluation.{metric}")
         if item is not None:

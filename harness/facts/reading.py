@@ -19,7 +19,7 @@ from harness.data.catalog import benchmarks
 from harness.errors import HarnessError
 from harness.evidence import Evidence, EvidenceClass, Ledger
 from harness.facts.collecting import MODEL_INDEX, Collected, FactSource, is_marker, words
-from harness.facts.fields import EMISSIONS, METADATA, NAMED, Entry
+from harness.facts.fields import AUTOMATIC, EMISSIONS, METADATA, NAMED, RESULT, Entry
 from harness.facts.files import read_folder, read_timm
 from harness.facts.loader import facts_for
 from harness.models.registry import resolve
@@ -175,6 +175,22 @@ def _read_front_matter(source: FactSource, text: str) -> None:
     if isinstance(data, dict):
         source.take([Entry("license", "documented.license.front-matter", NAMED)], _licence(data))
         _read_metadata(source, data)
+    _read_automatic(source, text)
+
+
+def _read_automatic(source: FactSource, text: str) -> None:
+    """The hyperparameters and versions that transformers' Trainer lists in the card that it writes."""
+    listed = re.search(r"hyperparameters were used during training:\s*((?:- .+\n?)+)", text)
+    versions = re.search(r"Framework versions\s*((?:- .+\n?)+)", text)
+    if listed is not None:
+        told = dict(re.findall(r"^- (\w+): (.+?)\s*$", listed[1], re.MULTILINE))
+        source.take(
+            AUTOMATIC, {name: parse_yaml(value).data if value[0].isdigit() else value for name, value in told.items()}
+        )
+    if versions is not None:
+        named = re.findall(r"^- (\w+) (\S+)\s*$", versions[1], re.MULTILINE)
+        shown = words(f"{name.replace('Pytorch', 'PyTorch')} {version}" for name, version in named)
+        source.add("documented.training.software", shown, "framework versions")
 
 
 def _licence(data: Mapping[str, Any]) -> dict[str, Any]:
@@ -223,6 +239,7 @@ def _read_results(source: FactSource, index: Any) -> None:
         number = f"{shown:.2f}".rstrip("0").rstrip(".") + " %" if unit else f"{shown:g}"
         split = f", {result.dataset_split} split" if result.dataset_split else ""
         said.append(f"{number} ({result.metric_name or kind} on {result.dataset_name}{split})")
+        source.take(RESULT, {"split": result.dataset_split, "metric": result.metric_name or kind})
     if said:
         source.add("documented.evaluation.results", words(said), "model-index")
 
