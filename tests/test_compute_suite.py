@@ -185,7 +185,7 @@ def test_the_card_shows_each_cost_in_its_section(without_weights: RunResult) -> 
     assert "| Energy for 1,000 images |" in after
     assert "| Emissions for 1,000 images |" in after
     technical = card.split("## Technical Specifications")[1]
-    assert "| Peak memory at batch 1 |" in technical
+    assert "| Peak memory of the whole process, libraries included, at batch 1 |" in technical
     assert "random weights: the forward pass alone" in technical
     assert "| Multiply-adds for one image, 320x160 |" in technical
 

@@ -270,7 +270,9 @@ def withhold_unfit(evidence: Sequence[Evidence]) -> list[Evidence]:
     found = []
     for item in evidence:
         if "calls" in (protocol := dict(item.protocol or {})):
-            why = _unfit(item, protocol["calls"], by_key.get(str(item.name.with_metric("latency-p50"))))
+            why = _unfit(
+                item, protocol["calls"], by_key.get(str(item.name.with_metric("latency-p50")))
+            ) or _disagreeing(item, by_key)
             protocol = {name: value for name, value in protocol.items() if name != "withheld"}
             item = item.model_copy(update={"protocol": protocol | ({"withheld": why} if why else {})})
         found.append(item)
@@ -288,6 +290,20 @@ def _unfit(item: Evidence, calls: int, latency: Evidence | None) -> str | None:
         if item.interval.high < one_by_one:
             return f"below the {one_by_one:.3g} images/s that one image after the other gives: the machine was busy"
     return None
+
+
+def _disagreeing(item: Evidence, by_key: Mapping[str, Evidence]) -> str | None:
+    """Why a tail of the latency says nothing: with decoding a call takes longer, so its tail can't be the shorter one."""
+    if item.name.metric not in ("latency-p95", "latency-p99"):
+        return None
+    rest = [variant for variant in item.name.variants if variant != "with-decoding"]
+    plain, decoding = (
+        by_key.get(str(item.name.plain.with_variant("+".join(variants))))
+        for variants in (rest, ["with-decoding", *rest])
+    )
+    if plain is None or decoding is None or decoding.number >= plain.number:
+        return None
+    return f"{plain.number:.3g} ms without decoding and {decoding.number:.3g} ms with it: the machine was busy in one of the two"
 
 
 # --- energy and carbon --------------------------------------------------------------------------------------------

@@ -100,13 +100,14 @@ def rendered(ledger: Ledger, record: CardRecord | None, template: Path | None, s
         digests = [record.lines[at : at + 4] for at in range(0, len(record.lines), 4)]
         text = "\n".join(known.get(digest, f"(what harness {record.harness} wrote)") for digest in digests)
         return Expected(text, [Piece(0, len(text))], is_rendered=True, is_again=False)
+    sidecar = record.ledger if record is not None else "evidence.json"
     with without_drawing():
-        text = blanked(render_card(ledger, template).text)
+        text = blanked(render_card(ledger, template, sidecar=sidecar).text)
 
     def trace() -> list[Mark]:
         traced = Trace()
         with without_drawing():
-            return traced.marks(blanked(render_card(traced.ledger(ledger), template).text), text)
+            return traced.marks(blanked(render_card(traced.ledger(ledger), template, sidecar=sidecar).text), text)
 
     return Expected(text, [Piece(0, len(text))], is_rendered=True, trace=trace)
 

@@ -26,6 +26,7 @@ from harness.evidence import (
     EvidenceClass,
     EvidenceKey,
     Ledger,
+    fixed,
     show_count,
     show_interval,
     show_short,
@@ -39,8 +40,11 @@ from harness.metrics.registry import title_of
 ENOUGH = 100
 """Images below which a value is no headline and no finding: its interval is some twenty points wide."""
 _MOST_HEADLINES, _MOST_LIMITS, _MOST_SIBLINGS, _MOST_COLUMNS = 7, 7, 8, 6
-_LICENCES = ("hub-tag", "front-matter", "file", "code", "timm-weights")
-_OURS = "Published values come without an interval: theirs is ours, from the benchmark's number of images alone"
+_LICENCES = ("file", "hub-tag", "front-matter", "code", "timm-weights")
+_INTERVALS = "Intervals of published values were computed for this card, from the benchmark's number of images alone"
+_VAGUE = {"imagenetv2": "ImageNetV2, which of its three sets is not stated"}
+"""Benchmarks in documents that name no one of several sets."""
+_DOWNSTREAM = ("documented.coco.box-ap", "documented.coco.mask-ap", "documented.ade20k.miou")
 _FIRST = ("imagenet-val", "imagenet-a", "imagenet-r", "imagenet-sketch", "imagenetv2-matched-frequency", "imagenet-c")
 """Benchmarks that stay in the headline where there is no room for all."""
 
@@ -72,8 +76,8 @@ class Siblings:
 
     by: str
     columns: list[str]
-    rows: list[tuple[str, str, list[str], str]]
-    """Model, parameters, accuracies, source."""
+    rows: list[tuple[str, str | None, str, list[str], str]]
+    """Model, its name in timm, parameters, accuracies, source."""
     points: dict[str, dict[str, Point]]
     """Of checkpoints of this one's size, by benchmark."""
 
@@ -137,10 +141,9 @@ class Narrative:
             found.append(f"{size[1]} × {size[0]} pixels")
         file = self.ledger.get("compute.checkpoint-bytes")
         found += [show_short(file)] if file is not None and file.is_number else []
+        documented = self._values(*(f"documented.license.{place}" for place in _LICENCES))
         licence = (about.get("checkpoint") or {}).get("licence")
-        found += (
-            [str(cell(licence))] if licence else self._values(*(f"documented.license.{place}" for place in _LICENCES))
-        )
+        found += documented or ([str(cell(licence))] if licence else [])
         if found and (remark := metadata_remarks(self.knowledge).get("license")):
             found[-1] += self.references.note(f"On the licence, {remark}")
         found += [f"trained on {data}" for data in self._values("documented.data.training")]
@@ -211,7 +214,11 @@ class Narrative:
                 if item is not None:
                     imported, part = "imported" in (item.protocol or {}), item.is_partial
                     who = "scored here from imported predictions" if imported else "measured here"
-                    who = (who if part or imported else f"**{who}**") + ("" if part else f", {show_count(item)} images")
+                    who = (
+                        f"{who}, not the benchmark's score"
+                        if part
+                        else f"{who if imported else f'**{who}**'}, {show_count(item)} images"
+                    )
                     who += self.references.note(item.reason) if item.reason else ""
                     value = show_value(item) if part else f"**{show_value(item)}**"
                     named = f"{title}, {show_count(item)} images" if part else title
@@ -226,7 +233,11 @@ class Narrative:
     @property
     def whose_intervals(self) -> str:
         """The mark of what a reader must know of the headline's intervals."""
-        return "" if all(row.is_measured or row.point is None for row in self.headline) else self.references.note(_OURS)
+        return (
+            ""
+            if all(row.is_measured or row.point is None for row in self.headline)
+            else self.references.note(_INTERVALS)
+        )
 
     def interval(self, fact: Fact) -> tuple[float, float] | None:
         """Wilson's interval of a published accuracy, from its benchmark's number of images; None of what is no accuracy."""
@@ -244,7 +255,7 @@ class Narrative:
         facts = (*self.knowledge.facts.facts, *self.knowledge.facts.family)
         same = (f.evidence.number for f in facts if f.setting and f.evidence.name.variant == row)
         decimals = min(2, max(len(f"{float(v):g}".partition(".")[2]) for v in same))
-        return f"{fact.evidence.value if value is None else value:.{decimals}f}"
+        return fixed(fact.evidence.value if value is None else value, decimals)
 
     @cached_property
     def siblings(self) -> Siblings | None:
@@ -280,7 +291,9 @@ class Narrative:
                 if row in mine
                 else self.references.cite(first.evidence.source)
             )
-            table.append((f"**{cell(name)}**" if row in mine else cell(name), size, values, cited))
+            table.append(
+                (f"**{cell(name)}**" if row in mine else cell(name), first.checkpoint.timm, size, values, cited)
+            )
             if row not in mine and parameters and own_parameters and 0.98 < parameters / own_parameters < 1.02:
                 points[name] = {
                     short_title(self.benchmarks[c]): Point(f.evidence.number, *(self.interval(f) or ()))
@@ -299,21 +312,47 @@ class Narrative:
         found = []
         for fact in self.knowledge.facts.facts:
             name = EvidenceKey.parse(fact.evidence.name.subject)
-            if fact.setting and self.knowledge.stands_for(fact) and name.benchmark in self.benchmarks:
+            if fact.setting and self.knowledge.stands_for(fact):
                 view = self.knowledge.published(f"{name}:{fact.evidence.name.variant}", own=True)
                 who = f"{cell(fact.setting)} {marks(self.references, view)}"
-                found.append(
-                    (short_title(self.benchmarks[name.benchmark]), title_of(name.metric)[0], self.shown(fact), who)
-                )
+                part = next((b for b in self.benchmarks.values() if b.label_space == name.slice), None)
+                title = _VAGUE.get(name.benchmark) or short_title(self.benchmarks[name.benchmark])
+                title += f", the classes of {short_title(part)}" if part else ""
+                found.append((title, title_of(name.metric)[0], self.shown(fact), who))
         return found
 
     @cached_property
     def published_speeds(self) -> list[str]:
-        """Speeds that others published for this network."""
-        facts = self.knowledge.facts.facts
-        names = [(fact, fact.evidence.name) for fact in facts if fact.says and self.knowledge.stands_for(fact)]
+        """Speeds that others published for this network, or else for its relatives."""
+        names = [(fact, fact.evidence.name) for fact in self.knowledge.facts.facts if fact.says]
         speeds = [f for f, n in names if n.benchmark == "documented.inference" or n.subject == "compute.throughput"]
-        return [f"{fact.says} {marks(self.references, View(fact.evidence, fact))}" for fact in speeds]
+        own = [fact for fact in speeds if self.knowledge.stands_for(fact)]
+        return [f"{fact.says} {marks(self.references, View(fact.evidence, fact))}" for fact in own or speeds]
+
+    @cached_property
+    def downstream(self) -> list[str]:
+        """What was reached by training further from this checkpoint, a line a task."""
+        views: dict[str, list[View]] = {}
+        for view in filter(None, map(self.knowledge.find, _DOWNSTREAM)):
+            views.setdefault(view.fact.checkpoint.name if view.fact else view.label, []).append(view)
+        return [
+            f"{label}: {', '.join(view.text for view in found)} {self.references.cite(*(v.evidence.source for v in found))}"
+            for label, found in views.items()
+        ]
+
+    @property
+    def training_impact(self) -> str:
+        """Why energy and emissions of the training are not known, with an estimate where one is documented; empty where they are."""
+        absent, estimate = self.knowledge.absent("carbon.training"), self.knowledge.find("estimated.training.carbon")
+        if self.knowledge.find("carbon.training") is not None or absent is None:
+            return ""
+        said = f"The energy and emissions of its training are not known: {absent.reason}."
+        if estimate is None:
+            return said
+        return (
+            f"{said} An estimate: {estimate.interval} kg CO2e, from {estimate.text} {self.references.cite(*estimate.sources)}; "
+            f"{estimate.note}."
+        )
 
     # --- limitations ---
 
@@ -357,14 +396,32 @@ class Narrative:
                 "same classes of ImageNet's validation set."
             )
             return
-        clean = self.published.get("imagenet-val.top1")
-        whole = [view for view in self.published.values() if view.name.metric == "top1"]
-        if clean is not None and len(whole) > 1:
-            worst_view = min(whole, key=lambda view: float(view.value))
-            values = [self.shown(view.fact) for view in (clean, worst_view) if view.fact]
+        results = [fact for fact in self.knowledge.facts.facts if fact.setting]
+        own = [fact for fact in results if self.knowledge.stands_for(fact)]
+        nearest = [fact for fact in results if fact.checkpoint_id == results[0].checkpoint_id]
+        yield from self._published_drop(own or nearest, "it" if own else results and results[0].checkpoint.label)
+
+    def _published_drop(self, facts: list[Fact], who: Any) -> Iterator[str]:
+        """The lowest published accuracy beside that on validation images of the same classes, both of one evaluation."""
+        found = {(fact.evidence.name.variant, fact.evidence.name.subject): fact for fact in facts}
+        drops = []
+        for (row, subject), fact in found.items():
+            name = EvidenceKey.parse(subject)
+            benchmark = self.benchmarks.get(name.benchmark)
+            if benchmark is None or name.metric != "top1" or not name.is_whole:
+                continue
+            same = found.get((row, f"imagenet-val@{benchmark.label_space}.top1"))
+            clean = same or found.get((row, "imagenet-val.top1"))
+            if clean is not None and clean is not fact:
+                is_same = same is not None or benchmark.label_space == self.benchmarks["imagenet-val"].label_space
+                drops.append((clean.evidence.number - fact.evidence.number, benchmark, fact, clean, is_same))
+        if drops:
+            _, benchmark, worst, clean, is_same = max(drops, key=lambda drop: drop[0])
+            of = "the same classes" if is_same else "all classes (of its own it is not known)"
+            cited = marks(self.references, *(View(fact.evidence, fact) for fact in (worst, clean)))
             yield (
-                f"Its top-1 accuracy falls from {values[0]} % on ImageNet's validation set to {values[1]} % on "
-                f"{self._title(worst_view.evidence)} (published {marks(self.references, clean, worst_view)})."
+                f"On {short_title(benchmark)} {who} gets {self.shown(worst)} % right, on validation images of {of} "
+                f"{self.shown(clean)} % (published {cited})."
             )
 
     def _group(self) -> Iterator[str]:
@@ -376,7 +433,7 @@ class Narrative:
             yield (
                 f"It is weakest on “{cell(slices.group_of(worst))}” ({cell(view.title)}, {self._title(worst)}): top-1 "
                 f"{show_value(worst)} ({show_interval(worst)}, n = {show_count(worst)}), "
-                f"{-slices.comparison(worst)['gap']:.1f} points below the other images{self._caveat(worst)}."
+                f"{-slices.comparison(worst)['gap']:.1f} points below the other images."
             )
         elif groups:
             yield f"None of the {len(groups)} groups with {ENOUGH} images or more is detectably below the others."
@@ -391,7 +448,7 @@ class Narrative:
             error = f"; its expected calibration error is {show_value(ece)} ({show_interval(ece)})" if ece else ""
             yield (
                 f"It is {which} sure of itself than right on {self._title(stated)}: mean confidence {show_value(stated)}, top-1 "
-                f"{show_value(right)} ({show_interval(right)}){error}{self._caveat(right)}."
+                f"{show_value(right)} ({show_interval(right)}){error}."
             )
             return
 
@@ -401,7 +458,7 @@ class Narrative:
         for item in (item for item in kept[:1] if item.number < 100):
             yield (
                 f"If no more than 5 % of its answers may be wrong, it can be asked for {show_value(item)} ({show_interval(item)}, "
-                f"n = {show_count(item)}) of {self._title(item)}, those with the largest probabilities{self._caveat(item)}."
+                f"n = {show_count(item)}) of {self._title(item)}, those with the largest probabilities."
             )
 
     def _outliers(self) -> Iterator[str]:
@@ -454,11 +511,10 @@ class Narrative:
         if lineage is not None and self.knowledge.lineage is None:
             first = max(lineage.candidates, key=lambda candidate: candidate.prior)
             label = self.knowledge.facts.checkpoints[first.checkpoint].label
-            low, high = first.prior_range
             place = self.knowledge.find(f"identity.lineage:{first.checkpoint}")
             yield (
-                f"Several trainings have carried this model's name. With a probability of {first.prior:g} ({low:g}–{high:g}), "
-                f"judged from dates, these are {label} {self.references.cite(*(place.sources if place else ()))}."
+                f"Several trainings have carried this model's name. By the dates of the files these are very probably {label} "
+                f"{self.references.cite(*(place.sources if place else ()))}; the weights themselves have not been compared."
             )
 
     def _unmeasured(self) -> Iterator[str]:
@@ -486,12 +542,11 @@ class Narrative:
             yield f"Not measured, or on fewer than {ENOUGH} images: {enumerate_words(missing)}."
 
     def _title(self, item: Evidence) -> str:
-        return short_title(self.benchmarks[item.name.benchmark.removeprefix("documented.")])
-
-    def _caveat(self, item: Evidence) -> str:
-        """The mark of what a reader must know of the images."""
-        whole = self.ledger.measured(f"{item.name.prefix}.top1")
-        return self.references.note(whole.reason) if whole is not None and whole.reason else ""
+        """The benchmark, of a part of it how many images, and the mark of what a reader must know of them."""
+        title = short_title(self.benchmarks[item.name.benchmark])
+        whole = self.ledger.measured(f"{item.name.prefix}.top1") or item
+        title = f"{show_count(whole)} images of the {title}" if whole.is_partial else title
+        return title + (self.references.note(whole.reason) if whole.reason else "")
 
 
 def short_title(benchmark: Benchmark) -> str:

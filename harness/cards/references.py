@@ -115,13 +115,11 @@ class References:
         """How a note is marked: a card that is not ours has signs of its own, so that ours are numbers."""
         return f"[{self._labels[at]}]" if self.prefix else self._labels[at]
 
-    def notes(self, *, again: bool = False) -> str:
-        """The notes that the settled texts refer to and that stand nowhere yet, or all of them."""
+    def notes(self) -> str:
+        """The notes that the settled texts refer to and that stand nowhere yet."""
         entries = list(self._entries.values())
         left = {
-            at: label
-            for at, label in self._labels.items()
-            if isinstance(entries[at], str) and (again or at not in self._given)
+            at: label for at, label in self._labels.items() if isinstance(entries[at], str) and at not in self._given
         }
         self._given |= left.keys()
         return "<br>\n".join(f"{self._sign(at)} {entries[at]}" for at in left)
@@ -162,5 +160,8 @@ def _parts(title: str, place: str | None) -> tuple[str, str]:
         return title, (place or "")[:14]
     if match is None or not re.search(r"\.\w+$|^LICENSE$", match["file"]):
         return title, place or ""
+    file = (
+        match["file"] if match["file"] != "README.md" else (place or "").partition(":")[0]
+    )  # a repository has several
     lines = f"lines {match['first']}–{match['last']}" if match["last"] else f"line {match['first']}"
-    return f"{title}, {match['file']}", lines if match["first"] else ""
+    return f"{title}, {file}", lines if match["first"] else ""

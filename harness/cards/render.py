@@ -25,7 +25,7 @@ from harness.cards.figures import Figure, accuracy_figure, card_figures, corrupt
 from harness.cards.knowledge import knowledge_of
 from harness.cards.markdown import capital, cell, code, enumerate_words
 from harness.cards.metadata import card_metadata, dump_metadata
-from harness.cards.narrative import Narrative, device_of
+from harness.cards.narrative import ENOUGH, Narrative, device_of
 from harness.cards.record import CardRecord, figure_digest, ledger_digest, line_digest
 from harness.cards.references import References
 from harness.data.catalog import CLEAN_CROPS, Benchmark, benchmarks
@@ -117,6 +117,19 @@ class Costs:
     """Timings from a machine that was not quiet."""
 
     @property
+    def assumed(self) -> str:
+        """What the emissions of running the model assume."""
+        protocols = (row.evidence.protocol or {} for row in self.impact if row.evidence.name.metric != "training")
+        found = next((p for p in protocols if "pue" in p and "grid" in p), None)
+        if found is None:
+            return ""
+        pue, grid = found["pue"], found["grid"]
+        return (
+            f"a data-centre overhead (PUE) of {pue['value']:g} ({pue['low']:g} to {pue['high']:g}) and {grid['value']:.0f} g CO2e "
+            f"per kWh ({grid['low']:.0f} to {grid['high']:.0f})"
+        )
+
+    @property
     def where(self) -> str:
         """The machine and the way that speed was measured in, or else energy; empty without either."""
         protocols = (row.evidence.protocol or {} for row in (*self.speed, *self.impact))
@@ -140,6 +153,8 @@ def costs(ledger: Ledger) -> Costs:
         plain, row = str(item.name.plain), Row(item, cost_name(item.key))
         if not item.is_number or plain not in (*_SPEED, *_IMPACT, *_MORE):
             continue
+        if "of the process" in str((item.protocol or {}).get("what")):
+            row = Row(item, row.what.replace("memory", "memory of the whole process, libraries included,"))
         if item.withheld:
             found.withheld.append(row)
         elif plain in _IMPACT:
@@ -174,7 +189,7 @@ class Section:
     rows: list[Row]
     pending: list[Evidence]
     cells: dict[str, dict[int, Evidence]]
-    """Top-1 by corruption and severity, for a benchmark with corruptions."""
+    """Top-1 by corruption and severity, for a benchmark with corruptions that was run on enough images to tell them apart."""
     figures: list[Figure]
     attacks: list[tuple[str, Evidence, Evidence | None]]
     """Norm with size, accuracy under attack, and that of perturbed images in 8 bits."""
@@ -213,6 +228,8 @@ def sections(ledger: Ledger) -> list[Section]:
         for (corruption, severity), item in corruption_cells(ledger, name).items():
             cells.setdefault(corruption, {})[severity] = item
         in_grid = {item.key for by_severity in cells.values() for item in by_severity.values()}
+        in_cells = max((item.n or 0 for by_severity in cells.values() for item in by_severity.values()), default=0)
+        is_noise = bool(cells) and in_cells < ENOUGH and not known[name].is_own
         waiting = [item for item in items if item.class_ is EvidenceClass.PENDING]
         rows = []
         for item in items:
@@ -229,7 +246,8 @@ def sections(ledger: Ledger) -> list[Section]:
             for norm, at in under_attack(ledger, name).items()
             for size, item in at.items()
         ]
-        found.append(Section(known[name], rows, waiting, cells, drawn.get(name, []), attacks))
+        shown, figures = ({}, []) if is_noise else (cells, drawn.get(name, []))
+        found.append(Section(known[name], rows, waiting, shown, figures, attacks))
     return found
 
 
@@ -342,6 +360,7 @@ def render_card(ledger: Ledger, template: Path | None = None, *, sidecar: str | 
             examinations=examined,
             slice_figures=by_slice,
             slices_file=SLICES_FILE,
+            evidence_file=f"{code(sidecar)} beside this card" if sidecar else "the ledger",
             evidence={item.key: item for item in ledger},
             words=words,
             references=references,
@@ -368,9 +387,8 @@ def render_card(ledger: Ledger, template: Path | None = None, *, sidecar: str | 
 
 def _references(references: References) -> str:
     listed = references.listed()
-    summary = "What the numbers and signs stand for; each number is a link to the source"
-    said = "\n\n".join(filter(None, [references.notes(again=True), listed]))
-    return f"## References\n\n<details>\n<summary>{summary}</summary>\n\n{said}\n\n</details>" if listed else ""
+    summary = "Sources of the numbers in brackets, which are links to them"
+    return f"## References\n\n<details>\n<summary>{summary}</summary>\n\n{listed}\n\n</details>" if listed else ""
 
 
 def _accuracy_figure(ledger: Ledger, words: Narrative) -> Figure | None:
@@ -384,4 +402,6 @@ def _accuracy_figure(ledger: Ledger, words: Narrative) -> Figure | None:
     for sibling, points in (words.siblings.points if words.siblings is not None else {}).items():
         models[sibling] = {name: at for name, at in points.items() if name in names}
     models = {model: points for model, points in models.items() if points}
-    return accuracy_figure(ledger, names, models, "Bars are 95 % intervals, of published values ours.")
+    return accuracy_figure(
+        ledger, names, models, "Bars are 95 % intervals; those of published values were computed for this card."
+    )

@@ -2,6 +2,7 @@
 
 from harness.evidence.display import (
     decimals_for,
+    fixed,
     round_to_interval,
     show,
     show_basis,
@@ -28,6 +29,7 @@ __all__ = [
     "Scalar",
     "Source",
     "decimals_for",
+    "fixed",
     "round_to_interval",
     "show",
     "show_basis",

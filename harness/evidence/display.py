@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import math
-from typing import Any
 
-from harness.evidence.record import Evidence
+from harness.evidence.record import Evidence, EvidenceClass
 
 
 def decimals_for(half_width: float | None, unit: str | None) -> int:
@@ -29,7 +28,17 @@ def _decimals(item: Evidence) -> int:
 
 def _format(value: float, decimals: int) -> str:
     """A number; one that would show as zero without being zero is shown by its significant digits."""
-    return f"{value:,.{decimals}f}" if round(value, decimals) or not value else f"{value:.2g}"
+    return fixed(value, decimals) if round(value, decimals) or not value else f"{value:.2g}"
+
+
+def fixed(value: float, decimals: int) -> str:
+    """A number with so many decimals. Halves round away from zero, as people round the digits that they read: a binary
+    number may lie just below them.
+
+    >>> fixed(32.345, 2)
+    '32.35'
+    """
+    return f"{value * (1 + 1e-12):,.{decimals}f}"
 
 
 def show_number(item: Evidence) -> str:
@@ -101,21 +110,23 @@ def show(item: Evidence) -> str:
 
 
 def show_short(item: Evidence) -> str:
-    """A quantity in two digits and a handy unit: `83 MB`, `0.44 GB`, `2.4 kJ`, `32 kg CO2e`."""
-    return _shorten([item.value], item.unit or "")
+    """A quantity in two digits and a handy unit: `83 MB`, `0.44 GB`, `2.4 kJ`, `26 mg CO2e`, `32 kg CO2e`."""
+    return _shorten([item.number], item)
 
 
 def show_short_interval(item: Evidence) -> str:
     """The interval in two digits, e.g. `0.48–15 kJ`, or an em dash where there is none."""
-    return _shorten([item.interval.low, item.interval.high], item.unit or "") if item.interval is not None else "—"
+    return _shorten([item.interval.low, item.interval.high], item) if item.interval is not None else "—"
 
 
-def _shorten(values: list[Any], unit: str) -> str:
-    thousands = 0
+def _shorten(values: list[float], item: Evidence) -> str:
+    unit = item.unit or ""
+    thousands = -1 if unit.startswith("g ") and item.number < 1 else 0
     most = {"B": 999.5, "J": 99.5}.get(unit, math.inf)  # 440 MB, and 0.23 kJ: joules are estimates of two digits
-    while thousands < 4 and max(values) >= most * 1000**thousands:
+    while thousands < 4 and item.number >= most * 1000**thousands:
         thousands += 1
-    scaled = [value / 1000**thousands for value in values]
-    decimals = [max(0, 1 - math.floor(math.log10(abs(value)))) if value else 0 for value in scaled]
-    shown = "–".join(f"{value:,.{places}f}" for value, places in zip(scaled, decimals, strict=True))
-    return f"{shown} {('', 'k', 'M', 'G', 'T')[thousands]}{unit}"
+    scaled = [value / 1000.0**thousands for value in values]
+    places = [1 - math.floor(math.log10(abs(value))) if value else 0 for value in scaled]
+    places = [at if item.class_ is EvidenceClass.ESTIMATED else max(0, at) for at in places]
+    shown = "–".join(fixed(round(value, at), max(0, at)) for value, at in zip(scaled, places, strict=True))
+    return f"{shown} {('', 'k', 'M', 'G', 'T', 'm')[thousands]}{unit}"

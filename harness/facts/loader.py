@@ -6,7 +6,7 @@ question; facts about siblings are references, shown with the sibling's name. Co
 
 File format (strict: an unknown field is an error with file and line):
 
-    checkpoints:  id -> name, relation, label (short, for running text), condition (what an answer hangs on)
+    checkpoints:  id -> name, relation, label (short, for running text), condition (what an answer hangs on), timm (name there)
     sources:      id -> title, url, files (address that a place like `path:12-14` is appended to)
     facts:        key, class, checkpoint, source, place, value or reason, unit, interval, says, note, conflicts,
                   looked-in, also, denies
@@ -83,6 +83,8 @@ class Checkpoint(_Strict):
     """What an answer about it hangs on, as an apposition."""
     lineage: str | None = None
     """The candidate of the lineage that facts about this checkpoint stand or fall with, if not itself."""
+    timm: str | None = None
+    """The name by which timm loads it."""
     mention: str | None = None
     """For a sibling: regular expression of the words by which texts mean it."""
 
@@ -135,7 +137,7 @@ class _PublishedRow(_Strict):
     source: str
     place: str
     places: dict[str, str] = {}
-    """By benchmark, where that benchmark's values stand, if not at `place`."""
+    """By benchmark, or part of one, where its values stand, if not at `place`."""
     values: dict[str, float] = Field(min_length=1)
     parameters: float | None = None
     """In millions, where the same table counts them."""
@@ -335,7 +337,8 @@ def _rows(section: str, rows: list[_PublishedRow]) -> Iterator[tuple[_Where, _Fa
         shared = {"checkpoint": row.checkpoint, "source": row.source, "unit": "%"}
         for metric, value in row.values.items():
             fields = {"key": f"documented.{metric}:{row.id}", "value": value}
-            place = row.places.get(EvidenceKey.parse(metric).benchmark, row.place)
+            name = EvidenceKey.parse(metric)
+            place = row.places.get(name.where, row.places.get(name.benchmark, row.place))
             entry = _FactEntry.model_validate(fields | shared | {"place": place})
             yield (section, index), entry, row.setting
         if row.parameters is not None:
