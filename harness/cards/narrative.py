@@ -255,7 +255,8 @@ class Narrative:
         facts = (*self.knowledge.facts.facts, *self.knowledge.facts.family)
         same = (f.evidence.number for f in facts if f.setting and f.evidence.name.variant == row)
         decimals = min(2, max(len(f"{float(v):g}".partition(".")[2]) for v in same))
-        return fixed(fact.evidence.value if value is None else value, decimals)
+        number: Any = fact.evidence.value if value is None else value
+        return fixed(number, decimals)
 
     @cached_property
     def siblings(self) -> Siblings | None:
