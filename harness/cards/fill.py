@@ -80,6 +80,8 @@ _QUESTION = re.compile(
     r"(?:^|[\n:.!?])\W*((?:vs\.|\d\.\d|[^\n:.!?]){2,200}\?)[*_\W]*(?:\n[*_\W]*|\bA(?:nswer)?\s*\d*\s*[:.)][*_\W]*|$)"
 )
 """A question that ends a line, or stands before its answer."""
+_PHRASE = 14
+"""Words that a phrase in a sentence may have."""
 _NEXT = 30
 """Characters after a marker that are read for what is counted."""
 _NO_NOUNS = frozenset(
@@ -284,7 +286,7 @@ def _first_value(text: str) -> str:
     return number[1].replace(",", "") if number else text.strip().casefold()
 
 
-def _phrase(answer: Answer, following: str) -> Answer:
+def _phrase(answer: Answer, following: str, sentence: str) -> Answer:
     """An answer as a phrase inside a sentence; where it needs sentences of its own, that it is not stated there.
 
     A number alone where the words that follow say what is counted: `batches of 512 pictures`.
@@ -298,7 +300,11 @@ def _phrase(answer: Answer, following: str) -> Answer:
         said = counted[1]
     if re.match(r"\s*\(", following):
         text = re.sub(r" \([^()]*\)$", "", text)
-    if answer.is_complete and not re.search(r"[.:](\s|$)", said) and len(said.split()) <= 14:
+    if answer.is_complete and len(said.split()) > _PHRASE and (shorter := re.match(r"[^.:;]+?(?=,? with\b)", said)):
+        is_told = any(word in sentence for word in re.findall(r"[A-Za-z]+\d\w*", shorter.group()))
+        text = said = said if is_told else shorter.group()
+        text += "".join(f" {mark.group()}" for mark in MARK.finditer(answer.text))
+    if answer.is_complete and not re.search(r"[.:](\s|$)", said) and len(said.split()) <= _PHRASE:
         return replace(answer, text=text[:1].lower() + text[1:] if re.match(r"(?:An?|The|Not) ", text) else text)
     text = "(not measured yet)" if not answer.is_complete else "(not stated)"
     return replace(answer, text=text)
@@ -564,7 +570,7 @@ class _Filler:
             if answer.is_unknown:
                 answer = field_answer(place, self.writer) or answer
             if slot.kind == "inline" and marker.block.kind == "paragraph" and not slot.is_plain and not entry:
-                answer = _phrase(answer, self.text[marker.end : marker.end + _NEXT])
+                answer = _phrase(answer, self.text[marker.end : marker.end + _NEXT], place.line)
             in_prose = marker.block.kind == "paragraph" and slot.kind in ("sentence", "inline")
             if answer.is_unknown and (not asked or in_prose):
                 slot, text = unrecognised(self.document, marker, slot, self.writer, is_asked=bool(asked))

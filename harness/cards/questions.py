@@ -64,7 +64,7 @@ _HEADING, _REST, _WHOLE, _BESIDE, _PARENT, _COLUMN = 0.35, 0.55, 0.35, 0.2, 0.6,
 _OWN = re.compile(r"\bon (?:my|our|your) ", re.IGNORECASE)
 """Somebody's own images or machine, of which no source tells anything."""
 _PERCENT = re.compile(r"\s?(?:%|percent\b|per cent\b)")
-_TOLD = re.compile(r"(?<=\w)(\W+)\d[\d,.]* [a-z]{3,}s?\b")
+_TOLD = re.compile(r"(?<=\w)(,?\s)\d[\d,.]* [a-z]{3,}s?\b")
 """A value that a head tells beside what it asks: `Stage 1, 3 blocks`."""
 _COUNTED = re.compile(r"\W*\d[\d ,.]*[^\W\d_]{3}")
 """A row's head that is a value, under which others are told: `1 000 classes`."""
@@ -134,8 +134,10 @@ def find_questions(place: Place, table: Vocabulary, known: Sequence[str] = ()) -
         if found:
             is_sure = (found.is_sure or found.about in _by_topic(clause, table)) and not _OWN.search(sentence)
             return Recognised([found.about], has_words, is_sure, found.about in topics)
-        if _PERCENT.match(after) and any(True for _ in facets()["dataset"].read(f"{sentence} {place.question}")):
-            return Recognised([table.get("accuracy")], True)
+        if (_PERCENT.match(after) or not has_words) and any(
+            True for _ in facets()["dataset"].read(f"{sentence} {place.question}")
+        ):
+            return Recognised([table.get("accuracy")], has_words)
         if has_words:
             return Recognised(topics)
     if place.label and (own_label or not has_words):
@@ -217,7 +219,9 @@ def entry_asked(place: Place) -> int | None:
     """Which entry of a list a place asks for, counted from 0 (-1 is the last); None where it asks for no single one."""
     sentence = plain(place.sentence)
     at = sentence.find("[?]")
-    near = sorted(ENTRY.finditer(sentence), key=lambda m: min(abs(m.start() - at - 3), abs(at - m.end())))
+    near = sorted(
+        ENTRY.finditer(sentence), key=lambda m: (m[1] == "deepest", min(abs(m.start() - at - 3), abs(at - m.end())))
+    )
     heads = [match for text in place.own for match in ENTRY.finditer(plain(text))]
     if not heads and (end := _END.search(sentence[:at])):
         return -1 if end[1] else 0

@@ -33,6 +33,8 @@ _SUPPORT = 0.6
 """What a supporting word counts, beside a cue's."""
 _OVERTAKES = 0.7
 """From which part of the best score on a property is meant that accounts for the same words and more."""
+_OUTWEIGHS = 1.5
+"""How much more must speak for a property than for one whose unit stands behind the marker."""
 _ADJACENT = 1.4
 """What a word counts right beside the marker, in a sentence."""
 _SILENT = 0.3
@@ -42,7 +44,7 @@ _ALONE = 1.5
 _STRANGE = 6.5
 _STRANGE_IN_PROSE = 1.2
 """What a word counts that is no property's: in a label it asks for something, in prose it only tells."""
-_SUFFIX = re.compile(r"(?<=\w{3})(?:ations?|ings?|ers?|ors?|ies|ed|es|s|e|y|ion)$")
+_SUFFIX = re.compile(r"(?<=\w{3})(?:ations?|(?<!^dur)ings?|ers?|ors?|ies|ed|es|s|e|y|ion)$")
 _SHORT = 4
 """How many words a clause needs to tell without the rest what it is about."""
 _LEAD = re.compile(r"([^\W\d_]+)[\W_]{1,12}$")
@@ -136,8 +138,9 @@ def retrieve(wording: Wording, table: Vocabulary, known: Sequence[str] = ()) -> 
         ),
         key=lambda rated: -rated.score,
     )
-    if wording.is_prose and any(rated.counts for rated in ranked if rated.about.alone):
-        ranked = [rated for rated in ranked if rated.counts or not rated.about.units]
+    counting = max((rated.score for rated in ranked if rated.counts and rated.about.alone), default=0.0)
+    if wording.is_prose and counting:
+        ranked = [r for r in ranked if r.counts or not r.about.units or r.score > _OUTWEIGHS * counting]
     if not ranked:
         return None
     best = ranked[0]

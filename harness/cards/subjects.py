@@ -95,7 +95,7 @@ class Subjects:
         titles = tuple(map(functools.partial(_without, about), texts))
         text = f"{' — '.join(titles)}: "
         row = " | ".join(titles)
-        passage = Passage(text, len(text), 0, (0, 0), place.section, titles=titles, row=row, header=place.header)
+        passage = Passage(text, len(text), 0, (0, 0), place.around[2:3], titles=titles, row=row, header=place.header)
         return self.of(Statement(about, "", (0, 0), passage, len(text)))
 
     def _is_another_row(self, passage: Passage) -> bool:

@@ -44,6 +44,9 @@ REGNET, CONVNEXT = "regnet-y-040", "convnext-base-224-22k"
         (CONVNEXT, f"Every update saw {M} images.", "saw 4,096 images"),
         (CONVNEXT, f"RandAugment has magnitude 9 and a standard deviation of {M}.", "deviation of 0.5"),
         (CONVNEXT, f"On our scans it names the right family in {M} of the cases.", "in (not "),
+        (CONVNEXT, f"# We fine-tuned it on leaves\n\nThey ran {M} epochs.", "ran 90 epochs"),
+        (CONVNEXT, f"An A100 pushes {M} images through per second.", "pushes 969 images"),
+        (REGNET, f"**And if the pictures are sketches?** {M}", "25.923 %"),
         (REGNET, f"| ImageNet-1k val ({{who}}) | top-1 |\n|---|---|\n| pycls, own eval | {M} |", "| 79.36 % |"),
     ],
 )  # fmt: skip
