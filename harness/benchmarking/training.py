@@ -33,7 +33,9 @@ def training_cost(facts: ModelFacts, provenance: Provenance, *, lineage: str | N
     missing = [fact for fact in found.values() if not fact.evidence.class_.has_value]
     if missing or not found.keys() >= set(_NEEDED):
         said = [f"{fact.evidence.reason} (looked in {', '.join(fact.looked_in)})" for fact in missing]
-        return undisclosed(reason="; ".join(said) or "devices and hours are not both documented")
+        return undisclosed(
+            reason="; ".join(said) or "the hardware of the training, the time that it took, or both are not published"
+        )
     gpus, hours, hardware = (found[key] for key in _NEEDED)
     is_probable = hours.checkpoint.relation is Relation.PROBABLE
     is_confirmed = lineage is not None and lineage in (hours.checkpoint_id, hours.checkpoint.lineage)

@@ -510,11 +510,11 @@ class Narrative:
                 yield f"{first} {marks(self.references, view)}."
         lineage = self.knowledge.facts.lineage
         if lineage is not None and self.knowledge.lineage is None:
-            first = max(lineage.candidates, key=lambda candidate: candidate.prior)
-            label = self.knowledge.facts.checkpoints[first.checkpoint].label
+            first, second, *_ = sorted(lineage.candidates, key=lambda candidate: -candidate.prior)
+            label, other = (self.knowledge.facts.checkpoints[c.checkpoint].label for c in (first, second))
             place = self.knowledge.find(f"identity.lineage:{first.checkpoint}")
             yield (
-                f"Several trainings have carried this model's name. By the dates of the files these are very probably {label} "
+                f"Several trainings have carried this model's name. By the dates of the files these are very probably {label}, not {other} "
                 f"{self.references.cite(*(place.sources if place else ()))}; the weights themselves have not been compared."
             )
 

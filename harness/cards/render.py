@@ -25,7 +25,7 @@ from harness.cards.figures import Figure, accuracy_figure, card_figures, corrupt
 from harness.cards.knowledge import knowledge_of
 from harness.cards.markdown import capital, cell, code, enumerate_words
 from harness.cards.metadata import card_metadata, dump_metadata
-from harness.cards.narrative import ENOUGH, Narrative, device_of
+from harness.cards.narrative import ENOUGH, Narrative, device_of, short_title
 from harness.cards.record import CardRecord, figure_digest, ledger_digest, line_digest
 from harness.cards.references import References
 from harness.data.catalog import CLEAN_CROPS, Benchmark, benchmarks
@@ -153,8 +153,11 @@ def costs(ledger: Ledger) -> Costs:
         plain, row = str(item.name.plain), Row(item, cost_name(item.key))
         if not item.is_number or plain not in (*_SPEED, *_IMPACT, *_MORE):
             continue
-        if "of the process" in str((item.protocol or {}).get("what")):
+        protocol = item.protocol or {}
+        if "of the process" in str(protocol.get("what")):
             row = Row(item, row.what.replace("memory", "memory of the whole process, libraries included,"))
+        if plain == "compute.throughput" and "batch" in protocol:
+            row = Row(item, row.what.replace("batch size", f"batch size, {protocol['batch']}"))
         if item.withheld:
             found.withheld.append(row)
         elif plain in _IMPACT:
@@ -162,7 +165,7 @@ def costs(ledger: Ledger) -> Costs:
         else:
             # Of a process on a CPU most memory is that of the interpreter and its libraries.
             is_more = "with-decoding" in item.name.variants or (
-                plain == "compute.peak-memory" and "gpu" not in ((item.protocol or {}).get("hardware") or {})
+                plain == "compute.peak-memory" and "gpu" not in (protocol.get("hardware") or {})
             )
             (found.speed if plain in _SPEED and not is_more else found.more).append(row)
     return found
@@ -177,6 +180,8 @@ def cost_name(key: str) -> str:
     return _COST_NAMES.get(key) or words + "".join(f", {_variant_words(variant)}" for variant in name.variants)
 
 
+_ON_FEW = ("top1", "top5", "mean-error", "mce", "robust-accuracy")
+"""Metrics that are shown of few images too."""
 _IN_TABLES = (PER_GMAC, "robust-accuracy")
 """Metrics that stand in tables of their own, or nowhere."""
 
@@ -237,6 +242,8 @@ def sections(ledger: Ledger) -> list[Section]:
                 continue  # by-products from a few images each: the ledger has them
             if item.name.metric in EXAMINED:
                 continue  # they have a section of their own
+            if (item.n or ENOUGH) < ENOUGH and not known[name].is_own and item.name.metric not in _ON_FEW:
+                continue  # its interval says nothing
             if item.class_ is EvidenceClass.MEASURED and item.name.metric not in _IN_TABLES and item.key not in in_grid:
                 condition = (item.name.condition or "").replace("_", " ")
                 condition = "the same crops without corruption" if condition == CLEAN_CROPS else condition
@@ -302,6 +309,7 @@ def _environment(path: Path | None) -> jinja2.Environment:
         "group": slices.group_of,
         "certain": slices.certain,
         "place": slices.where_title,
+        "title_of": short_title,
     }
     return environment
 

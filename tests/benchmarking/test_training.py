@@ -103,7 +103,7 @@ def test_convnext_is_undisclosed_with_where_was_looked() -> None:
 @pytest.mark.parametrize(
     ("facts", "why"),
     [
-        (facts_of(hours=""), "devices and hours are not both documented"),
+        (facts_of(hours=""), "the hardware of the training, the time that it took, or both are not published"),
         (facts_of(hardware="8 x abacus"), "no source for the power of the documented hardware is kept (8 x abacus)"),
     ],
 )
