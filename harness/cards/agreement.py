@@ -94,6 +94,8 @@ def _one_agrees(statement: Statement, value: Quantity, known: Any, view: View) -
         return any(value.agrees(part) for part in known)
     if isinstance(known, bool) or not isinstance(known, int | float):
         return None
+    if statement.is_asked and isinstance(known, int) and known and value.value % 1 and not value.scaled:
+        return None  # a count is a whole number
     if view.evidence.unit and view.evidence.unit.startswith("million"):
         known = known * 1e6
     if view.evidence.unit and view.evidence.unit.startswith("billion"):

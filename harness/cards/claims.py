@@ -25,6 +25,7 @@ from harness.cards.knowledge import Knowledge, knowledge_of
 from harness.cards.quantities import Quantity, quantities
 from harness.cards.questions import Place
 from harness.cards.references import place_name
+from harness.cards.retrieval import is_named, shares_a_word
 from harness.cards.sentences import Span, label_prefix, prose_sentences
 from harness.cards.stated import Statement
 from harness.cards.statements import read_prose
@@ -159,17 +160,38 @@ class _Judge:
     def claims(self, statements: list[Statement]) -> Iterator[Claim]:
         """The claims that statements make; where one passage states a value rightly, another of the same thing beside it is left."""
         judged = [(statement, claim) for statement in statements for claim in self.judge(statement)]
+        strange = self._strange(judged)
         right = {(s.passage.whole, s.topic, claim.about) for s, claim in judged if claim.verdict is Verdict.SUPPORTED}
-        bound = {statement.span for statement in statements}
+        bound = {statement.span for statement in statements if not statement.is_asked}
         for statement, claim in judged:
             is_beside = (statement.passage.whole, statement.topic, claim.about) in right
+            if claim.verdict.is_wrong and claim.whole in strange:
+                continue
             if claim.verdict is not Verdict.CONTRADICTED or not (is_beside or self._is_explained(statement, bound)):
                 yield claim
+
+    @staticmethod
+    def _strange(judged: list[tuple[Statement, Claim]]) -> set[Span]:
+        """Sentences of which nothing is right and many things are wrong: they tell of another model."""
+        told: dict[Span, set[tuple[str, bool]]] = {}
+        for statement, claim in judged:
+            is_recipe = bool(statement.about.keys) and re.match(
+                r"documented\.(training|data|arch)", statement.about.keys[0]
+            )
+            if (
+                is_recipe
+                and statement.passage.kind == "sentence"
+                and (claim.verdict.is_wrong or claim.verdict is Verdict.SUPPORTED)
+            ):
+                told.setdefault(claim.whole, set()).add((claim.about, claim.verdict.is_wrong))
+        return {span for span, found in told.items() if len(found) > 2 and all(is_wrong for _, is_wrong in found)}
 
     def _is_explained(self, statement: Statement, bound: set[Span]) -> bool:
         """Whether a number may be of something else that its passage names: a part, one GPU's share, or a neighbour of the
         right value, which stands beside it."""
         value, passage = statement.value, statement.passage
+        if statement.is_asked and isinstance(value, Quantity) and self._is_of_a_neighbour(statement):
+            return True
         if not isinstance(value, Quantity) or value.upper is not None or statement.about.resolution or statement.metric:
             return False
         own = [view for view in self._own(statement) if agrees(statement, view) is False]
@@ -205,6 +227,18 @@ class _Judge:
             for p in named
             for key in p.keys
             if (view := self.knowledge.find(key))
+        )
+
+    def _is_of_a_neighbour(self, statement: Statement) -> bool:
+        """Whether a number is what another property has that its passage names."""
+        words, value = f"{statement.passage.text} {statement.passage.row}", statement.value
+        is_telling = isinstance(value, Quantity) and (value.value >= 100 or value.value % 1 != 0)
+        named = shares_a_word if is_telling else is_named
+        return any(
+            agrees(replace(statement, about=about), view) is True
+            for about in vocabulary().properties
+            if about.name != statement.about.name and about.number and named(about, words)
+            for view in self._views_of(about.keys, False)
         )
 
     def judge(self, statement: Statement) -> Iterator[Claim]:
@@ -289,7 +323,9 @@ class _Judge:
     def _siblings_of(self) -> Callable[[tuple[str, ...]], list[Fact]]:
         facts = self.knowledge.facts
         apart = [
-            f for f in facts.facts if f.checkpoint.relation is Relation.SIBLING or not self.knowledge.stands_for(f)
+            f
+            for f in (*facts.facts, *(f for f in facts.family if "imagenet" in f.key))
+            if f.checkpoint.relation is Relation.SIBLING or not self.knowledge.stands_for(f)
         ]
         nearness = list(facts.checkpoints)
 

@@ -212,6 +212,7 @@ _END = re.compile(
     r"\b(?:(reach\w*|end\w*|up to|finally)|(?:start|begin)\w*)(?: (?:at|with|from|in))?\W*$", re.IGNORECASE
 )
 """What says that the first entry of a list follows, or the last."""
+_COUNT = ("one", "two", "three", "four", "five")
 _ORDER = ("first", "second", "third", "fourth", "fifth", "sixth")
 
 
@@ -229,6 +230,8 @@ def entry_asked(place: Place) -> int | None:
     if match is None:
         return None
     word = (match[1] or "").lower()
+    if match[4]:
+        return _COUNT.index(match[4].lower())
     return _ORDER.index(word) if word in _ORDER else -1 if word else int(match[2] or match[3]) - 1
 
 

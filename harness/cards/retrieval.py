@@ -72,7 +72,7 @@ _YEAR_BEFORE = re.compile(r"\b(?:in|year|since|date|from)\W*$", re.IGNORECASE)
 
 ENTRY = re.compile(
     r"\b(?:(first|second|third|fourth|fifth|sixth|last|final|deepest)\b|"
-    r"(?:(?:stage|level|author|beta|β) ?#?|s)([1-9])\b|#([1-9])\b)",
+    r"(?:(?:stage|level|author|beta|β) ?#?|s)([1-9])\b|#([1-9])\b|stage (one|two|three|four|five)\b)",
     re.IGNORECASE,
 )
 """Which entry of a list is asked for."""
@@ -175,6 +175,26 @@ def _unit(about: Property, wording: Wording) -> re.Match[str] | None:
 def asks_nothing(text: str) -> bool:
     """Whether none of a text's words can say what is asked: `It is [?]`."""
     return not any(word.weight for word in _words(plain(text), 1.0))
+
+
+def is_named(about: Property, text: str) -> bool:
+    """Whether a text has words enough to ask for a property."""
+    words = frozenset(word.stem for word in _words(plain(text), 1.0))
+    return any(cue <= words for cue in _cues(about.cues).core) or bool(
+        about.words_pattern and about.words_pattern.search(text)
+    )
+
+
+def shares_a_word(about: Property, text: str) -> bool:
+    """Whether any word of a text is one that a property is asked for with."""
+    core = frozenset().union(*_cues(about.cues).core)
+    return any(word.weight and word.stem in core for word in _words(plain(text), 1.0))
+
+
+def goes_with(about: Property, noun: str) -> bool:
+    """Whether a word is one that a property is asked for with, or that supports it."""
+    cues = _cues(about.cues)
+    return any(stem(noun) in words for words in (*cues.core, cues.support))
 
 
 class _Rated(NamedTuple):

@@ -33,6 +33,8 @@ class Statement:
     """Of one number of a list: which, from 0; -1 is the last."""
     is_loose: bool = False
     """Whether only plain words say what it is of: a value that is nothing like the known one may be of something else."""
+    is_asked: bool = False
+    """Whether it was read as the answer to what the words around it ask."""
 
     @property
     def topic(self) -> str:

@@ -9,13 +9,14 @@ from __future__ import annotations
 import itertools
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from harness.cards.accuracies import AccuracyReader
 from harness.cards.document import Document
 from harness.cards.fields import field_passages
 from harness.cards.passages import Passage, blanked, passages
 from harness.cards.quantities import NUMBER_WORD, Quantity, parse_number, quantities
+from harness.cards.questioned import QuestionReader
 from harness.cards.sentences import Span
 from harness.cards.stated import Statement, leads, runs, statement_in
 from harness.cards.vocabulary import Property, Vocabulary, vocabulary, wording
@@ -30,6 +31,9 @@ _NEGATION = wording("negation")
 _NEGATED_AFTER = wording("negated-after")
 _CLAUSE = re.compile(r";\s|, (?:while|whereas|but)\b")
 _USED = wording("used")
+_ALIKE = re.compile(
+    r"(?:,|/| and| or) ?[\w-]+(?=\W+(?:(?:were|was|are|is|both|all) )*(?:disabled|off|unused|absent|omitted|(?:switched|turned) off|left out|not used)\b)"
+)
 _OWN_RUN = wording("own-run")
 _LINKED_TITLE = re.compile(r"\[([^\[\]\n]{25,})\]\(")
 _DOES = wording("does")
@@ -103,15 +107,24 @@ class _Reader:
     itself: re.Pattern[str] = field(init=False)
     near: list[Property] = field(init=False)
     """What the passage that is read may be about."""
+    left: list[Quantity] = field(init=False)
+    """Its numbers that no words are known for."""
+    questions: QuestionReader = field(init=False)
 
     def __post_init__(self) -> None:
         self.hypothetical = re.compile(self.words.hypothetical.replace(" ?", r"[\s-]?"), re.IGNORECASE)
         self.accuracies = AccuracyReader(self.words)
+        self.questions = QuestionReader(self.words)
         self.itself = re.compile(self.words.itself.replace(" ?", r"[\s-]?"), re.IGNORECASE)
         self.elsewhere = re.compile(self.words.elsewhere, re.IGNORECASE)
 
     def read(self, passage: Passage) -> Iterator[Statement]:
         """The statements of one passage."""
+        self.near, self.left = [], []
+        yield from self._read(passage)
+        self.questions.follow(passage)
+
+    def _read(self, passage: Passage) -> Iterator[Statement]:
         if _OWN_RUN.search(" / ".join(passage.section)):
             return
         if (
@@ -126,6 +139,7 @@ class _Reader:
         quoted = [match.span() for match in _QUOTES.finditer(passage.text)]
         found = [*self._numbers(passage), *self._names(passage), *self._people(passage), *self._addresses(passage)]
         found += self._techniques(passage, found)
+        found += self._asked(passage, found)
         is_downstream = bool(self.elsewhere.search(passage.own) or _GUIDE.search(" ".join(passage.section[-1:])))
         for statement in found:
             is_quoted = any(a <= statement.at < b for a, b in quoted)
@@ -133,9 +147,15 @@ class _Reader:
                 not is_quoted
                 and statement.span[0] >= passage.start
                 and not (is_downstream and _is_recipe(statement.about))
-                and not statement.about.excludes(self._around(passage), passage.section)
+                and not self._is_elsewhere(statement)
             ):
                 yield statement
+
+    def _is_elsewhere(self, statement: Statement) -> bool:
+        about, around = statement.about, self._around(statement.passage)
+        if statement.is_asked and isinstance(statement.value, str):
+            return about.is_elsewhere(around)
+        return about.excludes(around, statement.passage.section)
 
     @staticmethod
     def _around(passage: Passage) -> str:
@@ -196,13 +216,17 @@ class _Reader:
         mentions.sort(key=lambda m: (m.start, m.end))
         free = [m for m in mentions if m.about is not None and _takes_numbers(m.about)]
         taken: list[Span] = []
+        sizes: list[Quantity] = []
         for match in _LIST.finditer(text, passage.begin):
             taken.append(match.span())
             yield from self._list(passage, match, free)
         for match in _RESOLUTION.finditer(text, passage.begin):
             if not any(a < match.end() and match.start() < b for a, b in taken):
                 taken.append(match.span())
-                yield from self._resolution(passage, match, free)
+                said = [*self._resolution(passage, match, free)]
+                yield from said
+                if not said and match[1] == (match[2] or match[1]):
+                    sizes.append(Quantity(float(match[1]), 1.0, *match.span(), match.group()))
         for match in _RANGE.finditer(text, passage.begin):
             ends = [*self._ends(passage, match, free)]
             taken += [match.span() for _ in ends]
@@ -237,7 +261,38 @@ class _Reader:
                 about, value, first = hit
                 is_loose = value.value < about.range[0] > 1000
                 yield statement_in(passage, about, value, number.start, number.end, first=first, is_loose=is_loose)
-        yield from self.accuracies.read(passage, [q for q in numbers if q.start not in bound])
+        accuracies = [*self.accuracies.read(passage, [q for q in numbers if q.start not in bound])]
+        yield from accuracies
+        bound |= {statement.at for statement in accuracies} | {start for start, _ in listed}
+        self.left = [
+            q for q in numbers if q.start not in bound and q.start >= passage.begin and q.text.lower() != "one"
+        ]
+        self.left += sizes
+
+    def _asked(self, passage: Passage, found: list[Statement]) -> Iterator[Statement]:
+        """The statements of values that no phrase is known for, by what the words around them ask."""
+        taken = {(statement.about.id, statement.at) for statement in found}
+        names = [
+            (about, match.span())
+            for about in self.near
+            if about.names_pattern and about.id != "fine-tuning-data" and not passage.is_head
+            for match in about.names_pattern.finditer(passage.text, passage.begin)
+            if (about.id, match.start()) not in taken and not self._is_negated(passage, match.span())
+        ]
+        if passage.kind == "cell" and any(_APART_TITLE.search(title) for title in passage.titles):
+            return
+        for statement in self.questions.read(passage, self.left, names):
+            about, value = statement.about, statement.value
+            if isinstance(value, Quantity):
+                sizes = [size for pattern, size in about.unit_patterns if pattern.match(passage.text, value.end)]
+                value = (
+                    value.times(max(sizes))
+                    if sizes and max(sizes) != 1
+                    else self._in_unit(about, value, passage.text[: passage.begin])
+                )
+                if not self._fits(about, value):
+                    continue
+            yield replace(statement, value=value)
 
     def _bind(self, place: _Place) -> tuple[Property, Quantity, int] | None:
         """The property that a number is of, the number in its unit, and where the words for it begin."""
@@ -534,7 +589,7 @@ class _Reader:
         return bool(passage.label or passage.kind == "cell" or acts or self.itself.search(words))
 
     def _is_used(self, passage: Passage, match: re.Match[str], alike: re.Pattern[str]) -> bool | None:
-        text = passage.text
+        text = _ALIKE.sub(lambda m: " " * len(m.group()), passage.text)  # "mixup and CutMix disabled"
         start = max(
             (m.end() for m in re.finditer(r"[;:]\s|\b(?:but|while|whereas|except)\b", text[: match.start()])), default=0
         )

@@ -18,7 +18,7 @@ from harness.cards.vocabulary import Property, vocabulary
 from harness.facts.loader import Checkpoint, Relation
 
 _MODEL = (
-    r"(?:models?|checkpoints?|versions?|variants?|weights|networks?|siblings?|releases?|files?|ones?|recipes?|stage|"
+    r"(?:models?|classifiers?|checkpoints?|versions?|variants?|weights|networks?|siblings?|releases?|files?|ones?|recipes?|stage|"
     r"settings?|schedules?|(?:re)?trainings?|runs?)\b"
 )
 _PREDICATE = r"\b(?:is|was|are|were|has|have|can|uses?|reach\w*|achiev\w*)\b"
@@ -77,7 +77,13 @@ class Subjects:
         if named is not None:
             sizes = [size for size in _SIZED.findall(named) if not self._is_own_size(size)]
             told = sizes[0] if sizes else named  # "DeiT-S" isn't the sibling that the authors of DeiT trained
-            found = [c for c in self.siblings if re.search(c.mention or "", told, re.IGNORECASE)]
+            # Of some only one training is known, which the rest of the sentence must tell.
+            words = f"{told} {statement.passage.row} {statement.passage.text}" if self._is_of_family(named) else ""
+            found = [
+                c
+                for c in self.siblings
+                if re.search(c.mention or "", told, re.IGNORECASE) or re.match(c.mention or "", words, re.IGNORECASE)
+            ]
             if sizes:
                 return found or None
             return self._with_likes(found, f"{statement.passage.row} {statement.passage.text}") or None
@@ -105,6 +111,11 @@ class Subjects:
             return False
         is_sibling = any(re.search(c.mention or "", head, re.IGNORECASE) for c in self.siblings)
         return not is_sibling and not self.is_own(head)
+
+    def _is_of_family(self, name: str) -> bool:
+        """Whether a network's name is one of the model's family: `ConvNeXt-L`."""
+        family = re.split(r"[\W\d_]", name.casefold())[0]
+        return family in {re.split(r"[\W\d_]", own.casefold())[0] for own in self.knowledge.own_names}
 
     def _is_own_size(self, size: str) -> bool:
         own = {part.casefold() for name in self.knowledge.own_names for part in _SIZED.findall(name)}

@@ -28,15 +28,15 @@ class PushRequest:
 
     card: Path
     repo_id: str
-    revision: str | None
+    revision: str | None = None
     """A branch, or `refs/pr/N`; None for `main`."""
-    create_pr: bool
+    create_pr: bool = True
     """Open a pull request rather than commit to the branch."""
-    create_repo: bool
+    create_repo: bool = False
     """Make the repository, for everyone to see, if it isn't there."""
-    ledger: Path | None
+    ledger: Path | None = None
     """None for the one that the card names, or the evidence.json beside it, if there is one."""
-    message: str
+    message: str = "Update the model card"
     """Title of the commit and the pull request."""
 
 

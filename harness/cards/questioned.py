@@ -1,0 +1,154 @@
+"""A value as what would answer a question: it is taken out of its place, and what the rest asks is what it states.
+
+What fill reads of a marker is read here of a value, so that whatever wording can be filled can be checked.
+"""
+
+from __future__ import annotations
+
+import functools
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+
+from harness.cards.asked import facets
+from harness.cards.passages import Passage
+from harness.cards.quantities import Quantity
+from harness.cards.questions import Place, entry_asked, find_questions
+from harness.cards.retrieval import ENTRY, goes_with
+from harness.cards.sentences import Span
+from harness.cards.stated import Statement, statement_in
+from harness.cards.vocabulary import Property, Vocabulary
+
+_LABEL = re.compile(r"(?:^|[;,]\s)\W*([^:=;,]{2,60}?)\W{0,3}[:=][\s\"'`*\[(]*$")
+_BARE = re.compile(r"\W*#?\d\W*")
+_NOUN = re.compile(
+    r"[\s-]+(?!(?:and|or|but|for|in|on|of|at|to|is|was|are|were|as|by|with|from|when|while|which|that|than|after|before|"
+    r"during|per|each|then|so|using|throughout|everywhere)\b)([A-Za-z]+)"
+)
+"""What a number counts."""
+_MONTH = re.compile(
+    r"(?:\d{1,2}\.? )?(?:January|February|March|April|May|June|July|August|September|October|November|December)"
+    r"(?: \d{1,2}(?:st|nd|rd|th)?)?,? (?:of )?$"
+)
+_SIZE = re.compile(r"[x×²^]|\bby\b|pixel|px")
+_CLAUSE = re.compile(r";\s|,? (?=(?:while|whereas|but)\s)")
+_QUESTION = re.compile(r"\?[*_\W]*$")
+_REMARK = re.compile(r"\([^()]*$")
+
+
+@dataclass
+class QuestionReader:
+    """Reads the values of passages that no phrase is known for."""
+
+    words: Vocabulary
+    question: str = field(init=False, default="")
+    """The passage before, where it is a question."""
+
+    def read(
+        self, passage: Passage, numbers: Sequence[Quantity], names: Sequence[tuple[Property, Span]]
+    ) -> Iterator[Statement]:
+        """The statements that values make by what the words around them ask.
+
+        Args:
+            passage: where they stand.
+            numbers: its numbers and sizes that are of nothing yet.
+            names: its names of things that are of nothing yet, each with a property that it is a value of.
+        """
+        if _is_of_other_data(passage.text):
+            return
+        for number in numbers:
+            if passage.kind != "cell" and _REMARK.search(passage.text, passage.begin, number.start):
+                continue
+            yield from self._number(passage, number)
+        for about, (start, end) in names:
+            asked = self._asked(passage, start, end, "")
+            if asked and self._takes_name(asked[0], about):
+                known = asked[0]
+                about = about if known is about else about.model_copy(update={"name": known.name, "keys": known.keys})
+                yield statement_in(passage, about, about.canonical(passage.text[start:end]), start, end, is_asked=True)
+
+    def _number(self, passage: Passage, number: Quantity) -> Iterator[Statement]:
+        text, begin = passage.text, number.start
+        is_year = re.fullmatch(r"(?:19|20)\d\d", number.text) is not None
+        month = _MONTH.search(text[:begin]) if is_year else None
+        begin = month.start() if month else begin
+        noun = _NOUN.match(text, number.end)
+        is_size = _SIZE.search(number.text) is not None
+        kind = "size" if is_size else f"number of {noun[1]}" if noun and not is_year else ""
+        asked = self._asked(passage, begin, number.end, kind)
+        if asked is None:
+            return
+        about, entry = asked
+        if (
+            about.names
+            or about.metrics
+            or not about.number
+            or (about.list and entry is None and about.list not in ("mean", "std"))
+        ):
+            return
+        is_of_it = noun is None or any(unit.match(text, number.end) for unit, _ in about.unit_patterns)
+        if noun and not is_of_it and not goes_with(about, noun[1]):
+            return
+        stage = entry if about.list in ("depths", "widths") else None
+        value = replace(number, text=text[begin : number.end])
+        yield statement_in(passage, about, value, begin, number.end, stage=stage, is_asked=True)
+
+    def _asked(self, passage: Passage, start: int, end: int, kind: str) -> tuple[Property, int | None] | None:
+        place = _place(passage, start, end, self.question)
+        for question in dict.fromkeys((place.question, kind or place.question)):
+            found = find_questions(replace(place, question=question), self.words)
+            others = re.sub(r"\[\?\][\s-]*\w+", " ", place.sentence)
+            is_told = (
+                question == place.question
+                or any(goes_with(found.questions[0], word) for word in re.findall(r"[^\W\d_]+", others))
+                if found.questions
+                else False
+            )
+            if len(found.questions) == 1 and found.is_sure and is_told:
+                is_single = len({*ENTRY.findall(place.sentence)}) < 2
+                return found.questions[0], entry_asked(place) if is_single else None
+        return None
+
+    @staticmethod
+    def _takes_name(asked: Property, about: Property) -> bool:
+        """Whether a value of one property answers what is asked."""
+        is_bare = not (asked.names or asked.technique or asked.metrics or asked.list or asked.detail)
+        return asked is about or (is_bare and bool(set(asked.keys) & set(about.keys)))
+
+    def follow(self, passage: Passage) -> None:
+        """Keep a passage that is a question: what stands after it answers it."""
+        self.question = passage.own if _QUESTION.search(passage.own) else ""
+
+
+@functools.cache
+def _other_data() -> re.Pattern[str]:
+    return re.compile(facets()["dataset"].values["?"][0], re.IGNORECASE)
+
+
+def _is_of_other_data(text: str) -> bool:
+    """Whether a passage names data that no evidence is about."""
+    return any(not re.match("coco|ade20k", match.group(), re.IGNORECASE) for match in _other_data().finditer(text))
+
+
+def _place(passage: Passage, start: int, end: int, question: str) -> Place:
+    before, after = passage.text[passage.begin : start], passage.text[end:]
+    before, after = _CLAUSE.split(before)[-1], _CLAUSE.split(after)[0]
+    sentence = re.sub(r"\s+", " ", f"{before}[?]{after}")
+    around = (sentence.replace("[?]", ""), "", *reversed(passage.section))
+    if passage.kind == "cell":
+        row, column = passage.titles[:1], " ".join(passage.titles[1:])
+        corner = passage.header.partition(" | ")[0]
+        if _BARE.fullmatch(column) and re.search(r"[^\W\d_]", corner):
+            column = f"{corner} {column}"  # "stage | 1 | 2"
+        return Place(
+            sentence, passage.label, True, (), passage.section, row=row, column=column, header=corner, around=around
+        )
+    label = _LABEL.search(before)
+    if label:
+        sentence = f"[?]{re.split(r'[;,]', after)[0]}"
+    heading = " ".join(passage.section[-1:])
+    asked = question or (heading if _QUESTION.search(heading) else "")
+    return Place(
+        sentence, label[1] if label else passage.label or None, label is not None, (), passage.section, asked,
+        f"{before}{after}", around=around,
+    )  # fmt: skip
