@@ -110,8 +110,7 @@ def kept_sentences(document: Document, topics: list[Topic], written: list[Span])
             sentence = document.text[slice(*span)]
             said = f"{before} {sentence}" if len(sentence.split()) < _SHORT else sentence
             before = sentence
-            is_free = not any(a < span[1] and span[0] < b for a, b in there)
-            if is_free and (topic := _called_unknown(sentence, said, topics)):
+            if not _touched(there, span) and (topic := _called_unknown(sentence, said, topics)):
                 yield span, topic
 
 
@@ -152,7 +151,7 @@ def _in_block(
     removed: list[tuple[Span, str]] = []
     for span in spans:
         sentence = text[slice(*span)]
-        is_free = not any(a < span[1] and span[0] < b for a, b in written + asking)
+        is_free = not (_touched(written, span) or _touched(asking, span))
         question = _false_about(sentence, known, here) if is_free else None
         if question is not None and not _says_more(sentence, known):
             removed.append((span, question))
@@ -163,8 +162,9 @@ def _in_block(
 
 def _clipped(edit: Edit, written: list[Span]) -> Edit:
     """The edit without the white space that an answer's edit has taken already."""
-    start = max([edit.start, *(last for first, last in written if first <= edit.start < last)])
-    end = min([edit.end, *(first for first, _ in written if start <= first < edit.end)])
+    near = _within(written, edit.start, edit.end)
+    start = max([edit.start, *(last for first, last in near if first <= edit.start < last)])
+    end = min([edit.end, *(first for first, _ in near if start <= first < edit.end)])
     return Edit(start, end, edit.new)
 
 
@@ -212,7 +212,7 @@ def _removals(
     ):
         return []
     for span, question in removed:
-        following = next((other for other in spans if other[0] >= span[1]), None)
+        following = _next(spans, span[1])
         if is_whole and label:
             start = found[-1].edit.end if found else block.start + len(text[block.start : block.start + label].rstrip())
             end = span[1]
@@ -226,7 +226,7 @@ def _removals(
                 following is None or "\n" in text[span[1] : end]
             ):  # the last in its block or line: the space before it goes
                 start, end = block.start + len(text[block.start : start].rstrip(" \t\r\n>")), span[1]
-            start = max([start, *(made.edit.end for made in found)])
+            start = max(start, found[-1].edit.end) if found else start
         found.append(Correction(Edit(start, end, ""), question, text[slice(*span)]))
     return found
 
@@ -237,16 +237,27 @@ def _connectives(
     """`However, …` after a sentence that now holds the answer contrasts with nothing: the word goes."""
     found = []
     for row in here:
-        start, stop = next((span for span in spans if span[0] >= row.edit.end), (len(text), len(text)))
+        start, stop = _next(spans, row.edit.end) or (len(text), len(text))
         match = _HOWEVER.match(text[start:stop])
-        if start in taken or row.answer.class_ not in _FALSIFYING or text[row.edit.end : start].strip() or not match:
+        if not match or start in taken or row.answer.class_ not in _FALSIFYING or text[row.edit.end : start].strip():
             continue
         word = (start, start + match.end())
-        if not any(first < word[1] and start < last for first, last in written):
+        if not _touched(written, word):
             taken.add(start)
             # The word alone: the sentence may hold a marker with an edit of its own.
             found.append(Correction(Edit(*word, match[1].upper()), row.answer.question, match.group()))
     return found
+
+
+def _next(spans: list[Span], place: int) -> Span | None:
+    """The first of spans in order that begins at a place or behind it."""
+    at = bisect.bisect_left(spans, place, key=lambda span: span[0])
+    return spans[at] if at < len(spans) else None
+
+
+def _touched(spans: list[Span], span: Span) -> bool:
+    """Whether one of spans in order overlaps a span."""
+    return any(first < span[1] and span[0] < last for first, last in _within(spans, *span))
 
 
 def _within(spans: list[Span], start: int, end: int) -> list[Span]:

@@ -250,6 +250,10 @@ class Document:
         """Spans of the markers to fill, in order of their place."""
         return [(marker.start, marker.end) for marker in self.markers if not marker.talked_about]
 
+    def asking_in(self, start: int, end: int) -> list[tuple[int, int]]:
+        """Spans of the markers to fill that begin in a part of the text."""
+        return self.asking[bisect.bisect_left(self.asking, (start, 0)) : bisect.bisect_left(self.asking, (end, 0))]
+
     def asking_after(self, offset: int) -> Iterator[tuple[int, int]]:
         """Spans of the markers to fill that begin at an offset or after it."""
         return iter(self.asking[bisect.bisect_left(self.asking, (offset, offset)) :][:4])

@@ -32,6 +32,7 @@ from harness.cards.contradictions import (
     kept_sentences,
 )
 from harness.cards.document import (
+    MOST_COLUMNS,
     Block,
     Document,
     Edit,
@@ -72,10 +73,14 @@ _NAMES_MODEL = re.compile(
 )
 
 
-_LONGEST = 10_000
+_LONGEST = 2_000
 """Characters of a sentence; in a longer one, which is no prose, each marker stands for itself."""
 _FAR = 2_000
 """Characters before a marker in which its label is looked for."""
+_LONGEST_BLOCK, _TRIES = 20_000, 24
+"""Up to how many characters of a block, and how often, is looked which of its answers break it; all others are left too."""
+_OF_SECTION = 10_000
+"""Characters of a section that are read for which benchmarks it speaks of."""
 _QUESTION = re.compile(
     r"(?:^|[\n:.!?])\W*((?:vs\.|\d\.\d|[^\n:.!?]){2,200}\?)[*_\W]*(?:\n[*_\W]*|\bA(?:nswer)?\s*\d*\s*[:.)][*_\W]*|$)"
 )
@@ -336,7 +341,7 @@ class _Filler:
                 self.sentences[block] = sentences(self.text, block.start, block.end, self.document.asking)
             if block.kind != "heading":
                 texts.setdefault(block.section, []).append(self.text[block.start : block.end])
-        self.section_texts = {section: " ".join(parts) for section, parts in texts.items()}
+        self.section_texts = {section: " ".join(parts)[:_OF_SECTION] for section, parts in texts.items()}
 
     def fill(self) -> list[Correction]:
         """Answer every marker; what the answers make false elsewhere."""
@@ -398,22 +403,24 @@ class _Filler:
         )
         match = re.search(r"(?:^|\n)[ \t>]*([^\n:]{2,200}):[*_]*\s*$", self.text[sentence[0] : marker.start])
         match = match or re.search(
-            r"(?:^|\n)[ \t>]*\*\*([^*\n]{2,60})\.\*\*\s*$", self.text[block.start : marker.start]
+            r"(?:^|\n)[ \t>]*\*\*([^*\n]{2,60})\.\*\*\s*$",
+            self.text[max(block.start, marker.start - _FAR) : marker.start],
         )
         if match and block.kind not in ("cell", "front-matter"):
             label, is_own = re.sub(r"[*_`]", "", match[1]).strip(" -\t"), True
             words = re.sub(r"^(?:.|\n)*:[*_]*\s*\[\?\]", "[?]", words)
         elif block.kind in ("fence", "indented-code"):
             line = self.document.line_start(marker.line)
-            words = self.text[max(line, block.start) : marker.start] + "[?]"
-        elif block.kind == "html" and (cell := self._html_cell(marker)):
+            words = self.text[max(line, block.start, marker.start - _FAR) : marker.start] + "[?]"
+        elif block.kind == "html" and (cell := self._html_cells.get(marker.start)):
             row, column, titles, remarks = cell
         elif block.kind == "html":
-            before = re.split(r"<[^>]*>", self.text[block.start : marker.start])
+            before = re.split(r"<[^<>]*>", self.text[max(block.start, marker.start - _FAR) : marker.start])
             label = next((part.strip(" :\r\n") for part in reversed(before) if part.strip()), None)
         spans = self.sentences[block] if block.kind == "paragraph" else []
         first, last = (bisect.bisect_left(spans, at, key=lambda span: span[0]) for at in sentence)
-        beside = [self.text[slice(*span)] for span in (*spans[last : last + 9], *spans[max(0, first - 1) : first])]
+        near = (*spans[last : last + 9], *spans[max(0, first - 1) : first])
+        beside = [self.text[slice(*span)] for span in near if span[1] - span[0] <= _LONGEST]
         flat = re.sub(r"\s+", " ", words)
         headings = block.section[block.section[:1] == self.title :]
         return Place(
@@ -444,30 +451,34 @@ class _Filler:
         """The question that the sentence from `start` on answers: before it in its paragraph, the paragraph before it or its heading."""
         index = bisect.bisect_left(self.document.blocks, (block.start, block.end), key=lambda b: (b.start, b.end))
         above = [b for b in self.document.blocks[max(0, index - 1) : index] if b.kind == "paragraph"]
-        texts = [self.text[block.start : start], *(self.text[b.start : b.end] for b in above)]
-        texts += block.section[-1:] if block.label is None else ()
-        asked = (list(_QUESTION.finditer(text))[-1:] for text in texts)
+        parts = ((max(b.start, end - _FAR), end) for b, end in ((block, start), *((b, b.end) for b in above)))
+        texts = [*(self.text[slice(*part)] for part in parts), *(block.section[-1:] if block.label is None else ())]
+        asked = (list(_QUESTION.finditer(text))[-1:] for text in texts if "?" in text)
         return next((found[0][1] for found in asked if found), "") if block.kind == "paragraph" else ""
 
-    def _html_cell(self, marker: Marker) -> tuple[list[str], str, list[str], list[str]] | None:
-        """For a marker in a cell of an HTML table: the cells to its left, its column's head, the heads of all columns, and the
-        cells to its right."""
-        start = self.text.lower().rfind("<table", marker.block.start, marker.start)
-        rows = list(html_rows(self.text, start, marker.block.end)) if start >= 0 else []
-        asking = [at for at, _ in self.document.asking if start <= at < marker.block.end]
-        plain = [
-            ["" if any(a <= at < b for at in asking) else plain_html(self.text[a:b]) for a, b, _ in r] for r in rows
-        ]
-        for cells, names in zip(rows, plain, strict=True):
-            for index, (first, last, _) in enumerate(cells):
-                if first <= marker.start < last:
-                    titles = plain[0] if names is not plain[0] and len(plain[0]) > index else []
-                    left = [
-                        f"{t} {x}" if x.isdigit() else x
-                        for t, x in itertools.zip_longest(titles, names[:index], fillvalue="")
+    @cached_property
+    def _html_cells(self) -> dict[int, tuple[list[str], str, list[str], list[str]]]:
+        """By the place of each marker in a cell of an HTML table: the cells to its left, its column's head, the heads of all
+        columns, and the cells to its right."""
+        found = dict[int, tuple[list[str], str, list[str], list[str]]]()
+        for block in self.document.blocks:
+            is_html = block.kind == "html" and self._asks(block)
+            tables = re.compile("<table", re.IGNORECASE).finditer(self.text, block.start, block.end) if is_html else ()
+            for start, stop in itertools.pairwise([*(table.start() for table in tables), block.end]):
+                titles: list[str] = []
+                for nth, row in enumerate(html_rows(self.text, start, stop)):
+                    cells = row[:MOST_COLUMNS]
+                    asking = [[at for at, _ in self.document.asking_in(a, b)] for a, b, _ in cells]
+                    names = [
+                        "" if at else plain_html(self.text[a:b]) for (a, b, _), at in zip(cells, asking, strict=True)
                     ]
-                    return left[:index], titles[index] if titles else "", titles, names[index + 1 :]
-        return None
+                    for index, places in enumerate(asking):
+                        heads = titles if len(titles) > index else []
+                        told = itertools.zip_longest(heads, names[:index], fillvalue="") if places else ()
+                        left = [f"{t} {x}" if x.isdigit() else x for t, x in told][:index]
+                        found |= dict.fromkeys(places, (left, heads[index] if heads else "", heads, names[index + 1 :]))
+                    titles = titles if nth else names
+        return found
 
     def _asks(self, block: Block) -> bool:
         """Whether a marker stands in a block."""
@@ -661,13 +672,23 @@ class _Filler:
             if row.marker.block.kind not in ("fence", "indented-code"):
                 by_block.setdefault(row.marker.block, []).append(row)
         for block, rows in by_block.items():
-            if not self._keeps(block, rows, definitions):
-                breaking = [row for row in rows if not self._keeps(block, [row], definitions)] or rows
-                for row in (
-                    breaking if self._keeps(block, [r for r in rows if r not in breaking], definitions) else rows
-                ):
-                    self.left[row.marker] = "what it stands in would be broken by an answer"
+            for row in self._breaking(block, rows, definitions):
+                self.left[row.marker] = "what it stands in would be broken by an answer"
         self.rows = [row for row in self.rows if row.marker not in self.left]
+
+    def _breaking(self, block: Block, rows: list[FilledMarker], definitions: dict[str, Any]) -> list[FilledMarker]:
+        """Those of a block's answers that would change what it is made of."""
+        if self._keeps(block, rows, definitions):
+            return []
+        open_, breaking = [rows], list[FilledMarker]()
+        for _ in range(_TRIES if block.end - block.start <= _LONGEST_BLOCK else 0):
+            if open_ and not self._keeps(block, part := open_.pop(), definitions):
+                half = len(part) // 2
+                breaking += part[: len(part) == 1]
+                open_ += [part[half:], part[:half]] if half else []
+        breaking += itertools.chain(*open_)
+        kept = [row for row in rows if row not in breaking]
+        return breaking if breaking and self._keeps(block, kept, definitions) else rows
 
     def _keeps(self, block: Block, rows: list[FilledMarker], definitions: dict[str, Any]) -> bool:
         before = self.text[block.start : block.end]
@@ -682,17 +703,20 @@ class _Filler:
     def _part_adjacent(self) -> None:
         """Two answers that are both set apart take the space between them once."""
         edits = sorted({row.edit for row in self.rows}, key=lambda edit: (edit.start, edit.end))
+        apart: dict[Edit, Edit] = {}
         for first, second in itertools.pairwise(edits):
             if second.start < first.end and not self.text[second.start : first.end].strip(" \t\r\n>"):
-                apart = Edit(first.end, second.end, re.sub(r"^[\s>]+", "", second.new))
-                for row in self.rows:
-                    row.edit = apart if row.edit == second else row.edit
+                apart[second] = Edit(first.end, second.end, re.sub(r"^[\s>]+", "", second.new))
+        for row in self.rows:
+            row.edit = apart.get(row.edit, row.edit)
 
     def _close_up(self, removals: list[Edit]) -> None:
         """No empty lines after an answer that was set apart from text which is now gone."""
+        removals = sorted(removals, key=lambda edit: edit.start)
         for row in self.rows if removals else ():
             end, block = row.edit.end, row.marker.block
-            gone = sum(e.end - e.start for e in removals if end <= e.start and e.end <= block.end)
+            first, last = (bisect.bisect_left(removals, at, key=lambda edit: edit.start) for at in (end, block.end))
+            gone = sum(edit.end - edit.start for edit in removals[first:last] if edit.end <= block.end)
             is_gone = end < block.end and gone >= block.end - end
             if is_gone and row.edit.new.endswith(("\n", block.prefix or "\n")):
                 row.edit = Edit(row.edit.start, end, re.sub(r"[\s>]+$", "", row.edit.new))

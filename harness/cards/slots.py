@@ -19,6 +19,10 @@ from harness.parsing.yaml import parse_yaml
 
 _NEAR = 400
 """How far, in characters, a link text or brackets around a marker are looked for."""
+_LONGEST = 20_000
+"""Characters of code that is parsed to see whether an answer fits in it."""
+_BLANK = re.compile(r"[\s>]*")
+_WORD = re.compile(r"\w")
 _COMMENT = {"python": "#", "py": "#", "bash": "#", "sh": "#", "shell": "#", "yaml": "#", "toml": "#", "r": "#"}
 _READERS: dict[str, Callable[[str], object]] = {
     "python": ast.parse, "py": ast.parse, "json": parse_json, "yaml": parse_yaml, "yml": parse_yaml,
@@ -62,8 +66,8 @@ def slot_of(document: Document, marker: Marker, sentence: Span) -> Slot:
     start, end = sentence
     before = without_markers(text[max(block.start, marker.start - _NEAR) : marker.start])
     if block.kind in ("fence", "indented-code"):
-        around = text[block.start : marker.start] + text[marker.end : block.end]
-        return Slot("code", marker.start, marker.end, "value" if around.strip(" \t\r\n>") else "code", True)
+        is_alone = all(_BLANK.fullmatch(text, *part) for part in ((block.start, marker.start), (marker.end, block.end)))
+        return Slot("code", marker.start, marker.end, "code" if is_alone else "value", True)
     if block.kind != "link-definition" and _ADDRESS.search(before) and re.match(r"[\"'>)]", text[marker.end :][:1]):
         return Slot("address", marker.start, marker.end, "value", True, "a link's address")
     inside = next((what for what, pattern in _INSIDE.items() if pattern.search(before)), None)
@@ -78,7 +82,7 @@ def slot_of(document: Document, marker: Marker, sentence: Span) -> Slot:
     first, last = (bisect.bisect_left(document.talked_about, at) for at in sentence)
     if block.kind == "cell" or first < last:
         return Slot("inline", marker.start, marker.end, "value")
-    if not text[block.start : marker.start].strip() and not re.search(r"\w", text[marker.end : block.end]):
+    if _BLANK.fullmatch(text, block.start, marker.start) and not _WORD.search(text, marker.end, block.end):
         return Slot("whole", marker.start, block.end, "text" if block.in_item else "block")
     aside = _aside(text, start, marker, end)
     if aside:
@@ -89,7 +93,7 @@ def slot_of(document: Document, marker: Marker, sentence: Span) -> Slot:
         return Slot("label", marker.start, marker.end, "value")
     if re.match(rf"\s+(?!{_LEADS_ON})[a-z]", after) and re.search(r"\w\W+\w+\s+$", before) and not _IS.search(before):
         return Slot("inline", marker.start, marker.end, "value")
-    opens = not block.in_item and not text[block.start : start].strip() and marker.start == start
+    opens = not block.in_item and marker.start == start and _BLANK.fullmatch(text, block.start, start)
     return Slot("sentence", start + label_prefix(before), end, "block" if opens else "text")
 
 
@@ -212,6 +216,8 @@ def _in_code(document: Document, marker: Marker, answer: Answer, slot: Slot) -> 
         return Edit(slot.start, slot.end, f"{mark} {flat}")
     is_comment = mark is not None and re.match(rf"[ \t>]*{mark}", line)
     if (reader := _READERS.get(block.info)) and not is_comment:
+        if block.end - block.start > _LONGEST:
+            return None
         try:
             reader(f"{text[block.start : slot.start]}{flat}{text[slot.end : block.end]}")
         except (SyntaxError, ValueError, MalformedError):
