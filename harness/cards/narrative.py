@@ -215,7 +215,7 @@ class Narrative:
                     imported, part = "imported" in (item.protocol or {}), item.is_partial
                     who = "scored here from imported predictions" if imported else "measured here"
                     who = (
-                        f"{who}, not the benchmark's score"
+                        f"{who}, not comparable"
                         if part
                         else f"{who if imported else f'**{who}**'}, {show_count(item)} images"
                     )
