@@ -85,10 +85,8 @@ class InputChange(NamedTuple):
     @property
     def variant(self) -> str:
         """In evidence keys; empty for no change."""
-        size, share = (
-            f"img-{self.img_size}" if self.img_size else "",
-            f"crop-{self.crop_pct:g}" if self.crop_pct else "",
-        )
+        size = f"img-{self.img_size}" if self.img_size else ""
+        share = f"crop-{self.crop_pct:g}" if self.crop_pct else ""
         return "+".join(filter(None, (size, share, self.interpolation)))
 
 

@@ -22,7 +22,7 @@ from harness.data.layouts.unlabelled import generated_noise
 from harness.data.locations import Location, condition_folder
 from harness.data.manifest import build_manifest, coverage_notes, load_manifest, manifest_key, no_images, save_table
 from harness.data.sources import Place, Source
-from harness.errors import HarnessError, MissingInputError, unknown_name
+from harness.errors import HarnessError, MissingInputError, require_known
 from harness.labels.spaces import LabelSpace
 from harness.parsing.archives import unpack
 from harness.parsing.images import UnreadableImageError
@@ -94,14 +94,14 @@ def open_dataset(
     *,
     condition: str | None = None,
     cache: Path,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Callable[[int], None] = lambda done: None,
 ) -> LocalDataset:
     """The samples at `location`, with labels proven and every image hashed.
 
     Args:
         condition: `corruption/severity`, required for (and only for) a benchmark with corruptions.
         cache: folder for manifests and unpacked data; may be deleted at any time.
-        progress: called with (images hashed, images in all), from this thread.
+        progress: called with the number of images hashed since the last call, from this thread.
 
     Raises MissingInputError: the condition, the labels, or access to the data is missing.
     Raises HarnessError: no images, labels that can't be right, two images with one id.
@@ -149,8 +149,8 @@ def find_source(
         root = unpacked_archive(hub.id, hub.archive, location.revision, cache / "unpacked")
     assert root is not None  # a location without a repository has a path
     if benchmark.corruptions is not None:
-        if condition is None or condition not in benchmark.conditions:
-            raise unknown_name(f"condition of {benchmark.name}", condition or "", benchmark.conditions)
+        condition = condition or ""
+        require_known(f"condition of {benchmark.name}", condition, benchmark.conditions)
         folder = condition_folder(root, condition)
         if folder is None:
             why = f"{benchmark.name}: {root} has no folder {condition}."

@@ -85,7 +85,7 @@ def load_manifest(path: Path) -> pa.Table | None:
 
 
 def build_manifest(
-    benchmark: Benchmark, source: Source, space: LabelSpace, progress: Callable[[int, int], None] | None
+    benchmark: Benchmark, source: Source, space: LabelSpace, progress: Callable[[int], None]
 ) -> pa.Table:
     index = source.index()
     entries = index.entries
@@ -177,7 +177,7 @@ def _published_labels(space: LabelSpace) -> Mapping[str, int]:
     return validation_labels() if validation_labels_file() is not None and space.name == "imagenet-1k" else {}
 
 
-def _digests(source: Source, entries: Sequence[Entry], progress: Callable[[int, int], None] | None) -> list[str]:
+def _digests(source: Source, entries: Sequence[Entry], progress: Callable[[int], None]) -> list[str]:
     """SHA-256 (hex) of each image's encoded bytes, in the order of `entries`."""
 
     def digest_of(entry: Entry) -> str:
@@ -193,8 +193,7 @@ def _digests(source: Source, entries: Sequence[Entry], progress: Callable[[int, 
     with ThreadPoolExecutor(_HASH_THREADS) as pool:
         for found in pool.map(lambda chunk: [digest_of(entry) for entry in chunk], chunks):
             digests += found
-            if progress is not None:
-                progress(len(digests), len(entries))
+            progress(len(found))
     return digests
 
 

@@ -151,12 +151,10 @@ def list_folder(folder: Path, prefix: str = "") -> Listing:
         message = f"Can't list {shown(error.filename or folder)}: {error.strerror}."
         raise HarnessError(message, remedy="Mend the folder or its permissions.") from error
     if odd:
-        many = (
-            f"{len(odd):,} entries of {folder} are no image files" if len(odd) > 1 else f"In {folder} is no image file"
-        )
-        raise HarnessError(
-            f"{many}: {'; '.join(odd[:3])}.", remedy="Remove or rename them, so that none is left out unseen."
-        )
+        several = len(odd) > 1
+        many = f"{len(odd):,} entries of {folder} are no image files" if several else f"In {folder} is no image file"
+        remedy = "Remove or rename them, so that none is left out unseen."
+        raise HarnessError(f"{many}: {'; '.join(odd[:3])}.", remedy=remedy)
     return listing
 
 

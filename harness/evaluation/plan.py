@@ -294,21 +294,9 @@ def open_condition(condition: Condition, settings: Settings, reporter: Reporter)
     """The samples of a located condition, in its order; fingerprints each image the first time."""
     assert condition.location is not None
     images = condition.images_benchmark
+    name, cache = condition.name if images is condition.benchmark else None, settings.home / "data"
     with reporter.progress(f"Fingerprinting {images.name}", images.size) as advance:
-        reached = 0
-
-        def moved(done: int, total: int) -> None:
-            nonlocal reached
-            advance(done - reached)
-            reached = done
-
-        return open_dataset(
-            images,
-            condition.location,
-            condition=condition.name if images is condition.benchmark else None,
-            cache=settings.home / "data",
-            progress=moved,
-        )
+        return open_dataset(images, condition.location, condition=name, cache=cache, progress=advance)
 
 
 # --- what is stored ------------------------------------------------------------------------------------------------

@@ -131,9 +131,8 @@ def predict_conditions(plan: Plan, identity: ModelIdentity | None, load_once: Lo
         return Predicted(plan, {}, {}, [], _open_energy(plan, identity, at_work=True), asked, 0)
     config, choice = _execution(plan, identity, load_once, reporter)
     chosen: list[Evidence] = []
-    if (
-        choice is not None
-    ):  # its evidence is made again by the command that asked for it, the others' by what was chosen
+    if choice is not None:
+        # Its evidence is made again by the command that asked for it, the others' by what was chosen.
         device = torch.device(config.device)
         chosen = execution_evidence(choice, replace(asked, hardware=describe(device), config=config))
         settings = replace(
@@ -235,10 +234,8 @@ def _predict(run: _Run, jobs: Sequence[_Job]) -> dict[str, HarnessError]:
             if result.shard.positions[0] < size:
                 _gate(run, job)
     for job in jobs:
-        once = predicted[job.title] == len(job.todo)
-        assert once or job.title in failed, (
-            f"{job.title}: {predicted[job.title]} predictions of {len(job.todo)} samples"
-        )
+        found, wanted = predicted[job.title], len(job.todo)
+        assert found == wanted or job.title in failed, f"{job.title}: {found} predictions of {wanted} samples"
     return failed
 
 

@@ -231,10 +231,9 @@ def _beside_predictions(plan: Plan, condition: Condition) -> list[str]:
 
 def _under_attack(suite: Suite) -> list[str]:
     """Ends of the keys of a suite's accuracies under attack."""
-    sizes = (
-        [(norm, size) for norm in suite.attacks.epsilons for size in suite.attacks.sizes(norm)] if suite.attacks else []
-    )
-    return [f"/{norm}/{size:g}.robust-accuracy" for norm, size in sizes]
+    if (attacks := suite.attacks) is None:
+        return []
+    return [f"/{norm}/{size:g}.robust-accuracy" for norm in attacks.epsilons for size in attacks.sizes(norm)]
 
 
 def _why(condition: Condition, plan: Plan, failed: Mapping[str, HarnessError]) -> str:

@@ -66,9 +66,7 @@ def _statistics_of(plan: Plan, reporter: Reporter) -> StatisticsOf:
     def of(scored: Scored) -> Callable[[], pd.DataFrame] | None:
         own: Condition | None = next(c for c in plan.runnable if c.title == scored.prefix)
         benchmark = scored.benchmark
-        if (
-            benchmark.corruptions is not None and benchmark.generated_from is None
-        ):  # its clean originals are another set
+        if benchmark.corruptions is not None and not benchmark.generated_from:  # its clean originals are another set
             own = next((c for c in plan.runnable if c.benchmark.name == benchmark.same_images_as), None)
         return None if own is None else partial(compute, own.title)
 

@@ -152,12 +152,9 @@ class SampledBenchmark:
             f"--until {self.metric}:{self.target:g} can't be met with the {self.design.images:,} images of "
             f"{self.benchmark.name} that are here: the most a sample may take, {int(n[0]):,} passes, reach "
             f"± {reach:.2g} points.",
-            remedy=f"Give --until {self.metric}:{_rounded_up(reach):g}, or leave it out: all cells are then run on all images.",
+            remedy=f"Give --until {self.metric}:{np.ceil(reach * 10) / 10:g}, or leave it out: all cells are then run on all "
+            "images.",
         )
-
-
-def _rounded_up(points: float) -> float:
-    return float(np.ceil(points * 10) / 10)
 
 
 def _cell(condition: Condition) -> Cell:
@@ -218,12 +215,8 @@ def check_target(suite: Suite, target: Target | None) -> None:
         return
     scales = [{cell.partition("/")[0] for cell in _scored_cells(suite.benchmark(name))} for name in corrupted]
     if not scales or (target.metric == "mce" and set(IMAGENET_C) not in scales):
-        raise UsageError(
-            f"The suite {suite.name} has no {target.metric}.",
-            remedy="It can be sampled for top1: --until top1:POINTS."
-            if not scales
-            else "Give --until mean-error:POINTS.",
-        )
+        remedy = "Give --until mean-error:POINTS." if scales else "It can be sampled for top1: --until top1:POINTS."
+        raise UsageError(f"The suite {suite.name} has no {target.metric}.", remedy=remedy)
     for name in corrupted:
         benchmark = suite.benchmark(name)
         absent = set(_scored_cells(benchmark)) - set(entries[name].conditions(benchmark))

@@ -44,15 +44,12 @@ def export(source: Source) -> Files:
     for benchmark, place in source.tasks.items():
         item = source.ledger.get(f"{benchmark}.top1")
         if item is None or not is_publishable(item):
-            is_imported = item is not None and "imported" in (item.protocol or {})
-            how = "that harness itself measured" if is_imported else "that was measured on all of its images"
+            how = "that was measured on all of its images"
             remedy = "Run it without --limit; results on a part are not the benchmark's score."
-            raise MissingInputError(
-                f"The ledger of {source.name} has no top-1 of {benchmark} {how}.",
-                remedy="Run the model: predictions from elsewhere say nothing of who made them."
-                if is_imported
-                else remedy,
-            )
+            if item is not None and "imported" in (item.protocol or {}):
+                how = "that harness itself measured"
+                remedy = "Run the model: predictions from elsewhere say nothing of who made them."
+            raise MissingInputError(f"The ledger of {source.name} has no top-1 of {benchmark} {how}.", remedy=remedy)
         entry = EvalResultEntry(
             dataset_id=place.dataset,
             task_id=place.task,

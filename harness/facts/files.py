@@ -113,10 +113,8 @@ def read_weights(collected: Collected, folder: Path, title: str, address: str | 
     packed = any(dtype in _PACKED and count > 1 for dtype, count in tensors.values())
     derived: dict[str, Any] = {"class_": EvidenceClass.DERIVED}
     stored = {"protocol": {"precision": f"{words(sorted(formats))}, as stored"}} if formats and not packed else {}
-    size, where = (
-        sum(path.stat().st_size for path in paths),
-        "size of the file" if len(paths) == 1 else "sizes of the files",
-    )
+    size = sum(path.stat().st_size for path in paths)
+    where = "size of the file" if len(paths) == 1 else "sizes of the files"
     source.add("compute.checkpoint-bytes", size, where, "B", **derived, **stored)
     if packed or not learned:
         source.leave_out("its weights are no plain floating-point numbers, so parameters are not counted")

@@ -313,9 +313,8 @@ def parse_facts(text: str, *, origin: str) -> ModelFacts:
             message = f"two facts are called {entry.key}"
             raise fail(where, message, "Give one of them a variant (`key:variant`).")
         facts[entry.key] = _resolved(file, entry, setting, where, fail)
-    family = tuple(
-        _resolved(file, entry, setting, where, fail) for where, entry, setting in _rows("family", file.family)
-    )
+    others = _rows("family", file.family)
+    family = tuple(_resolved(file, entry, setting, where, fail) for where, entry, setting in others)
     rows = [row.id for row in file.published]
     for index, candidate in enumerate(file.lineage.candidates if file.lineage else ()):
         where = ("lineage", "candidates", index)
@@ -344,11 +343,8 @@ def _rows(section: str, rows: list[_PublishedRow]) -> Iterator[tuple[_Where, _Fa
         if row.parameters is not None:
             place = row.places.get("imagenet-val", row.place)
             counted = {"key": f"documented.compute.parameters:{row.id}", "value": row.parameters, "place": place}
-            yield (
-                ("published", index),
-                _FactEntry.model_validate(shared | counted | {"unit": "million parameters"}),
-                None,
-            )
+            entry = _FactEntry.model_validate(shared | counted | {"unit": "million parameters"})
+            yield ("published", index), entry, None
 
 
 def _check(kind: str, name: str, known: Collection[str], where: _Where, fail: _Fail) -> None:

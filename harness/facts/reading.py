@@ -272,9 +272,8 @@ def _read_hub(collected: Collected, checkpoint: HubCheckpoint, offline: bool) ->
     title, url = f"Hugging Face, {repo}", f"https://huggingface.co/{repo}"
     source = FactSource(collected, "hub", title, None, url, date.today().isoformat())
     if slash:
-        source.add(
-            "documented.model.shared-by", f"the account {owner} on the Hugging Face Hub", "name of the repository"
-        )
+        who = f"the account {owner} on the Hugging Face Hub"
+        source.add("documented.model.shared-by", who, "name of the repository")
     if offline:
         return
     import httpx2
@@ -305,10 +304,6 @@ def _read_kind(collected: Collected) -> None:
         "documented.model.languages": "The model takes images and knows no natural language",
         "documented.preprocessing.tokenisation": "The model takes images, not text, so nothing is tokenised",
     }
+    about: dict[str, Any] = {"class_": EvidenceClass.NOT_APPLICABLE, "source": kind.source, "created": kind.created}
     for key, reason in reasons.items():
-        fields: dict[str, Any] = {
-            "class_": EvidenceClass.NOT_APPLICABLE,
-            "source": kind.source,
-            "created": kind.created,
-        }
-        collected.items.setdefault(key, Evidence(key=key, reason=reason, **fields))
+        collected.items.setdefault(key, Evidence(key=key, reason=reason, **about))

@@ -105,11 +105,8 @@ def _figure(name: str, source: Path, folder: Path) -> LocalFile:
     content = _read(source, "figure", folder)
     kind, begins = _PICTURES.get(source.suffix.lower(), (None, b""))
     if kind is None:
-        message, remedy = (
-            f"{source} is no picture by its name; it isn't sent.",
-            f"The Hub shows {', '.join(_PICTURES)}.",
-        )
-        raise CheckFailedError(message, remedy=remedy)
+        message = f"{source} is no picture by its name; it isn't sent."
+        raise CheckFailedError(message, remedy=f"The Hub shows {', '.join(_PICTURES)}.")
     if not re.match(begins, content, re.DOTALL):
         message = f"{source} is called {source.suffix} and doesn't begin like a {kind}; it isn't sent."
         raise CheckFailedError(message, remedy="Give the card the picture itself, under a name that fits.")

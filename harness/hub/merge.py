@@ -152,10 +152,8 @@ def _merge_lines(base: str, theirs: str, ours: str, where: Callable[[int], str])
     merged: list[str] = []
     conflicts: list[Conflict] = []
     taken = a = b = c = 0
-    for i, j, k in [
-        *anchors,
-        (len(common), len(there), len(here)),
-    ]:  # what stands between two lines that all three have
+    # What stands between two lines that all three have.
+    for i, j, k in (*anchors, (len(common), len(there), len(here))):
         old, new, mine = common[a:i], there[b:j], here[c:k]
         if old != mine != new != old:
             conflicts.append(Conflict(where(c), "".join(mine), "".join(new)))

@@ -59,10 +59,9 @@ def _merged(base: bytes | None, place: Place, theirs: bytes, ours: bytes) -> Mer
     merge = merge_cards(base, theirs, ours)
     if not merge.conflicts:
         return merge
-    made_from_it = base is not None or place.pull_request is not None
-    why = (
-        "changed since this card was made from it, in the same places" if made_from_it else "wasn't made into this one"
-    )
+    why = "changed since this card was made from it, in the same places"
+    if base is None and place.pull_request is None:
+        why = "wasn't made into this one"
     places = "\n".join(map(str, merge.conflicts[:5]))
     more = f"\n    and {len(merge.conflicts) - 5} more" if len(merge.conflicts) > 5 else ""
     option = "" if place.revision == "main" else f" --revision {place.revision}"

@@ -176,9 +176,8 @@ class Thumbnails:
             self._datasets[benchmark.name] = None
             given, data_home = self._settings.data.get(benchmark.name), self._settings.data_home
             try:
-                condition = Condition(
-                    benchmark, None, locate(benchmark, given=given, data_home=data_home, offline=True)
-                )
+                place = locate(benchmark, given=given, data_home=data_home, offline=True)
+                condition = Condition(benchmark, None, place)
                 self._datasets[benchmark.name] = open_condition(condition, self._settings, Reporter(quiet=True))
             except MissingInputError:
                 self._why[f"{benchmark.name} is not on this machine."] = None

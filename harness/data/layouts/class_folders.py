@@ -70,8 +70,6 @@ def class_folders(place: Place) -> ClassFolders | None:
         return ClassFolders(path, "numbered class folders named by class", labels)
     # What is no class at all may be a folder around the copy, or hold something else than a class.
     is_copy = any(map(space.find, folders)) or (place.benchmark.is_own and len(folders) > 1)
-    return (
-        ClassFolders(path, "class folders named by class", class_of_each(folders, space, str(path)))
-        if is_copy
-        else None
-    )
+    if not is_copy:
+        return None
+    return ClassFolders(path, "class folders named by class", class_of_each(folders, space, str(path)))

@@ -64,11 +64,10 @@ class LabelledFiles(Source):
         table, missing = self.table.name, sorted(labels.keys() - set(images))
         notes = [f"Labels from {table}."]
         notes += ignored_note(unlabelled, f"images without a row in {table} were")
-        notes += (
-            [f"{table} names {len(missing):,} more images that are not in this copy: {enumerated(missing)}."]
-            if missing
-            else []
-        )
+        if missing:
+            notes.append(
+                f"{table} names {len(missing):,} more images that are not in this copy: {enumerated(missing)}."
+            )
         return Index(entries, notes)
 
 
@@ -138,9 +137,8 @@ def read_labels_table(path: Path, space: LabelSpace) -> dict[str, int]:
     rows = _read_table(path)
     columns = _class_columns(rows)
     if not columns:
-        message = (
-            f"{path} has no column that says what an image shows; it has: {', '.join(rows[0][1] if rows else ())}."
-        )
+        there = ", ".join(rows[0][1] if rows else ())
+        message = f"{path} has no column that says what an image shows; it has: {there}."
         raise HarnessError(message, remedy="Add the column label, with each image's class by index, name or synset.")
     labels: dict[str, int] = {}
     for number, row in rows:
@@ -181,14 +179,10 @@ def _class_of_row(
             raise HarnessError(message, remedy="Mend the row.")
     for other, value in given.items():
         if other not in found and value != label and space.numbered:
+            all_too_high = _count_from_1(rows, column, other, space)
             raise HarnessError(
                 f"{where}: {row['file_name']} has {other} {value} and {column} {given[column]}, but {given[column]} is class "
-                f"{label} of {space.name}."
-                + (
-                    " Every row is one too high: the labels count from 1."
-                    if _count_from_1(rows, column, other, space)
-                    else ""
-                ),
+                f"{label} of {space.name}.{' Every row is one too high: the labels count from 1.' if all_too_high else ''}",
                 remedy="Mend the label column: class indices count from 0, in the order of the classes.",
             )
     return label
