@@ -19,7 +19,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from harness.errors import ExitCode, HarnessError, MissingInputError, UsageError, unknown_name
+from harness.errors import ExitCode, HarnessError, MissingInputError, UsageError, require_known
 from harness.evaluation.arguments import settings_of
 from harness.progress import Reporter
 from harness.settings import Settings, as_path, as_tuple, default_home, hub_is_offline
@@ -37,8 +37,7 @@ if TYPE_CHECKING:
     from harness.evidence import Evidence, EvidenceClass, EvidenceKey, Ledger
     from harness.export.evaluation import Card, Evaluation, PlannedRun, Sweep
     from harness.facts.identify import Identification
-    from harness.hub.plan import PushPlan
-    from harness.hub.publish import Pulled, Sent
+    from harness.hub.publish import pull, push
     from harness.models.preprocessing import Preprocessing
 
 __version__ = "0.1.0"
@@ -77,13 +76,15 @@ __all__ = [
     "view",
 ]
 
-_RECORDS = {
+_ELSEWHERE = {
     "Evaluation": "harness.export.evaluation",
     "Evidence": "harness.evidence",
     "EvidenceClass": "harness.evidence",
     "EvidenceKey": "harness.evidence",
     "Ledger": "harness.evidence",
     "Preprocessing": "harness.models.preprocessing",
+    "pull": "harness.hub.publish",
+    "push": "harness.hub.publish",
 }
 
 Data = Mapping[str, str | Path] | Sequence[str | Path] | str | Path
@@ -92,10 +93,10 @@ line. A place alone is data of one's own."""
 
 
 def __getattr__(name: str) -> Any:
-    """The records, imported when they are first asked for."""
-    if name not in _RECORDS:
+    """What stands in the rooms, imported when it is first asked for."""
+    if name not in _ELSEWHERE:
         raise AttributeError(f"module 'harness' has no attribute '{name}'")
-    return getattr(importlib.import_module(_RECORDS[name]), name)
+    return getattr(importlib.import_module(_ELSEWHERE[name]), name)
 
 
 def __dir__() -> list[str]:
@@ -206,10 +207,8 @@ def evaluate(
     """
     from harness.export.evaluation import evaluate_model
 
-    settings = settings_of(locals(), own_data=True)
-    named = str(suite) if suite is not None else None
-    asked, folder = confirm or _no, as_path(output)
-    return evaluate_model(model, named, settings, output=folder, confirm=asked, preprocessing=preprocessing, name=name)
+    settings, asked = settings_of(locals(), own_data=True), confirm or _no
+    return evaluate_model(model, suite, settings, output=output, confirm=asked, preprocessing=preprocessing, name=name)
 
 
 def sweep(
@@ -253,7 +252,7 @@ def demo(*, output: str | Path | None = None) -> Evaluation:
     from harness.export.evaluation import evaluate_model
 
     settings = Settings(offline=True, data_home=None)
-    return evaluate_model("efficientnet-lite0", "demo", settings, output=as_path(output), confirm=_no)
+    return evaluate_model("efficientnet-lite0", "demo", settings, output=output, confirm=_no)
 
 
 def plan(
@@ -308,7 +307,7 @@ def plan(
     layout = None if layout == "auto" else layout
     settings = settings_of(locals(), own_data=True)
     reporter = Reporter()
-    spec, loaded = resolve(str(model)), suite_for(str(suite) if suite is not None else None, settings.data)
+    spec, loaded = resolve(str(model)), suite_for(suite, settings.data)
     check_target(loaded, settings.until)
     made = all_or_nothing(dry_plan(spec, loaded, settings, reporter))
     return PlannedRun(made, estimate(made, reporter, probe=probe))
@@ -405,8 +404,8 @@ def score(
     """
     from harness.export.evaluation import score_predictions
 
-    settings, named = settings_of(locals()), str(suite) if suite is not None else None
-    return score_predictions(Path(predictions), benchmark, name, column, settings, named, output=as_path(output))
+    settings = settings_of(locals())
+    return score_predictions(Path(predictions), benchmark, name, column, settings, suite, output=as_path(output))
 
 
 def export_results(
@@ -440,10 +439,10 @@ def export_results(
     """
     from harness.evaluation.gate import side_of
     from harness.export.eval_results import parse_tasks
-    from harness.export.formats import check_format, write_export
+    from harness.export.formats import FORMATS, write_export
     from harness.export.sources import Source
 
-    check_format(format)
+    require_known("format", format, FORMATS)
     settings = settings_of(locals(), offline=True)
     source = Source(side_of(ledger, settings.home), settings, parse_tasks(as_tuple(task)))
     return write_export(source, format, Path(output))
@@ -727,9 +726,9 @@ def compare(
         check_decided(until, margin, suite, beside=bool(benchmark or by or slices))
         settings = settings_of({"data": data})
         specs = [resolve(name) for name in models]
-        decided = decide(specs, load_suite(str(suite)), float(margin or 0), settings, Reporter())
+        decided = decide(specs, load_suite(suite or ""), float(margin or 0), settings, Reporter())
         return Compared.settled([spec.name for spec in specs], decided)
-    loaded = load_suite(str(suite)) if suite is not None else None
+    loaded = load_suite(suite) if suite is not None else None
     request = request_of(loaded, as_path(slices), as_tuple(by))
     settings = settings_of({"data": data}, offline=True)
     return compare_models(
@@ -825,8 +824,7 @@ def costs(
     """
     from harness.export.costs import COSTS, cost_records, store_ledgers, write_costs
 
-    if cost not in COSTS:
-        raise unknown_name("cost", cost, COSTS)
+    require_known("cost", cost, COSTS)
     ledgers = store_ledgers(default_home())
     if not ledgers:
         raise MissingInputError("No model has been run yet.", remedy="Run `harness run --suite compute --model NAME`.")
@@ -926,8 +924,7 @@ def inventory(what: str) -> list[dict[str, Any]]:
     """
     from harness.evaluation.inventory import LISTINGS
 
-    if what not in LISTINGS:
-        raise unknown_name("listing", what, LISTINGS)
+    require_known("listing", what, LISTINGS)
     return LISTINGS[what]()
 
 
@@ -1021,68 +1018,6 @@ def corrupt(
     return corrupt_benchmark(
         benchmark, as_tuple(corruption), as_tuple(severity), Path(output), settings, seed, Reporter(), confirm or _no
     )
-
-
-# --- the Hub ----------------------------------------------------------------------------------------------------------
-
-
-def push(
-    card: str | Path,
-    repo_id: str,
-    *,
-    revision: str | None = None,
-    ledger: str | Path | None = None,
-    create_pr: bool = True,
-    create_repo: bool = False,
-    message: str = "Update the model card",
-    dry_run: bool = False,
-    confirm: Callable[[PushPlan], bool] | None = None,
-) -> tuple[PushPlan, Sent | None]:
-    """Publish a card with its figures and its evidence.json on the Hub, as one commit in a pull request.
-
-    What others changed on the Hub since stays; where they changed the same places, nothing is sent. Needs a token with write
-    rights.
-
-    Args:
-        card: the model card, Markdown.
-        repo_id: the model's repository on the Hub, ORG/NAME.
-        revision: a branch other than main, or refs/pr/N: your open pull request to update.
-        ledger: the card's evidence.json; without it the one beside the card.
-        create_pr: open a pull request, or else commit to the branch.
-        create_repo: make the repository (public) if it isn't there.
-        message: title of the commit and the pull request.
-        dry_run: send nothing.
-        confirm: called with the plan, also where nothing is sent after it; nothing is where it says no.
-
-    Returns:
-        What was planned, and what was sent: None for a dry run, where there was nothing to do, or where `confirm` said no.
-
-    Raises:
-        HarnessError: no rights, a card that is not fit for the Hub, or changes that contradict each other.
-    """
-    from harness.hub.plan import PushRequest
-    from harness.hub.publish import publish
-
-    request = PushRequest(Path(card), repo_id, revision, create_pr, create_repo, as_path(ledger), message)
-    return publish(request, dry_run=dry_run, confirm=confirm)
-
-
-def pull(repo_id: str, *, output: str | Path | None = None, revision: str = "main") -> Pulled:
-    """Fetch a model's card from the Hub, to fill and push back.
-
-    A small file beside it remembers the commit, so that `push` sees what others changed since.
-
-    Args:
-        repo_id: the model's repository on the Hub, ORG/NAME.
-        output: the file to write; NAME.md in this folder without it.
-        revision: a branch, or refs/pr/N for a pull request.
-
-    Raises:
-        HarnessError: no such repository or card, or a file that would be lost.
-    """
-    from harness.hub.publish import fetch_card
-
-    return fetch_card(repo_id, output, revision=revision)
 
 
 # --- what the functions share -----------------------------------------------------------------------------------------

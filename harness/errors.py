@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from enum import IntEnum
 
 
@@ -80,3 +80,9 @@ def unknown_name(kind: str, name: str, known: Iterable[str], *, where: str = "")
     place = f" ({where})" if where else ""
     remedy = f"Did you mean {' or '.join(hits)}?" if hits else f"Known: {', '.join(sorted(known))}."
     return UsageError(f"Unknown {kind} '{name}'{place}.", remedy=remedy)
+
+
+def require_known(kind: str, name: str, known: Collection[str], *, where: str = "") -> None:
+    """Raises HarnessError for a name that is in no registry, as `unknown_name` words it."""
+    if name not in known:
+        raise unknown_name(kind, name, known, where=where)

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
-from harness.errors import UsageError, unknown_name
+from harness.errors import UsageError, require_known, unknown_name
 
 _T = TypeVar("_T", str, int, str | Path)
 
@@ -188,19 +188,15 @@ class Settings:
                 f"--until {self.until} decides how many images are run, and so does {option}.",
                 remedy=f"Leave one of them out; --until {self.until} alone takes the fewest that suffice.",
             )
-        precisions = (AUTO, *PRECISIONS)
-        layout = self.layout or AUTO
-        for what, value, known in (("precision", self.precision, precisions), ("layout", layout, LAYOUT_NAMES)):
-            if value not in known:
-                raise unknown_name(what, value, known)
+        require_known("precision", self.precision, (AUTO, *PRECISIONS))
+        require_known("layout", self.layout or AUTO, LAYOUT_NAMES)
         if self.crop_pct is not None and not 0 < self.crop_pct <= 1:
             raise UsageError(
                 f"crop pct is {self.crop_pct:g}.", remedy="Give a share above 0 and up to 1, such as 0.95."
             )
-        if self.interpolation is not None and self.interpolation not in FILTERS:
-            raise unknown_name("interpolation", self.interpolation, FILTERS)
-        if self.executor not in EXECUTORS:
-            raise unknown_name("executor", self.executor, EXECUTORS)
+        if self.interpolation is not None:
+            require_known("interpolation", self.interpolation, FILTERS)
+        require_known("executor", self.executor, EXECUTORS)
         for device in self.device.split(","):
             if not re.fullmatch(r"cpu|cuda(:\d+)?|mps" + ("" if "," in self.device else "|auto"), device):
                 raise unknown_name("device", device, ("auto", "cpu", "cuda", "cuda:0", "mps"))

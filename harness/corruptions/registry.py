@@ -16,7 +16,7 @@ from typing import Any
 from harness.corruptions import blur, cbar, digital, noise, weather
 from harness.corruptions.names import SEVERITIES
 from harness.corruptions.picture import Bytes, Picture
-from harness.errors import UsageError, unknown_name
+from harness.errors import UsageError, require_known
 
 
 @dataclass(frozen=True)
@@ -111,8 +111,7 @@ def find(name: str, severity: int) -> Corruption:
     Raises:
         HarnessError: the name or the severity is unknown.
     """
-    if name not in REGISTRY:
-        raise unknown_name("corruption", name, REGISTRY)
+    require_known("corruption", name, REGISTRY)
     if severity not in SEVERITIES:
         raise UsageError(
             f"Corruption '{name}' has no severity {severity}.",

@@ -16,7 +16,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from harness.errors import UsageError, unknown_name
+from harness.errors import UsageError, require_known
 from harness.evidence import Ledger
 from harness.labels.label_maps import LabelMap, label_map
 from harness.labels.outputs import OutputLabels
@@ -409,8 +409,7 @@ def described(own: Iterable[Benchmark]) -> dict[str, dict[str, Any]]:
 def get_benchmark(name: str, *ledgers: Ledger) -> Benchmark:
     """The benchmark called `name`, of the catalog or of one of the ledgers. Raises HarnessError with the nearest names."""
     known = benchmarks(*ledgers)
-    if name not in known:
-        raise unknown_name("benchmark", name, known)
+    require_known("benchmark", name, known)
     return known[name]
 
 

@@ -25,7 +25,7 @@ from harness.data.annotations import IMAGENET_X, imagenet_x_folder, real_labels
 from harness.data.catalog import Benchmark
 from harness.data.slicings import SlicingEntry, check_reference, slicings, split_reference
 from harness.data.statistics import quantile_codes
-from harness.errors import HarnessError, MissingInputError, UsageError, unknown_name
+from harness.errors import HarnessError, MissingInputError, UsageError, require_known
 from harness.labels.spaces import class_name, classes_under, label_space, name_of
 from harness.parsing.files import MalformedError
 from harness.parsing.tables import read_frame, read_json_rows
@@ -99,8 +99,7 @@ def narrowed(found: Grouping, group: str | None) -> Grouping:
     if pd.api.types.is_bool_dtype(names):
         return replace(found, frame=found.frame[[group]])
     known = names.cat.categories if isinstance(names.dtype, pd.CategoricalDtype) else sorted(names.unique())
-    if group not in known:
-        raise unknown_name(f"group of {found.name}", group, known)
+    require_known(f"group of {found.name}", group, known)
     return replace(found, frame=pd.DataFrame({group: names == group}))
 
 

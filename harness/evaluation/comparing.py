@@ -19,7 +19,7 @@ import pandas as pd
 from harness.data.catalog import CLEAN_CROPS, Benchmark, benchmarks
 from harness.data.groupings import Subjects
 from harness.data.slicings import slicings, split_reference
-from harness.errors import ExitCode, HarnessError, MissingInputError, UsageError, nearest, unknown_name
+from harness.errors import ExitCode, HarnessError, MissingInputError, UsageError, nearest, require_known
 from harness.evaluation.common_samples import (
     ComparedSet,
     Remark,
@@ -306,9 +306,8 @@ def _wanted(
     suite: Suite | None, only: Sequence[str], known: Mapping[str, Benchmark]
 ) -> tuple[set[str] | None, list[str]]:
     """The benchmarks that may be compared, None for all; and those that must be, as somebody named them."""
-    unknown = next((name for name in only if name not in known), None)
-    if unknown is not None:
-        raise unknown_name("benchmark", unknown, known)
+    for name in only:
+        require_known("benchmark", name, known)
     if suite is None:
         return (set(only), _with_images(only, known)) if only else (None, [])
     of_suite = {entry.name for entry in suite.benchmarks} | {e.fallback for e in suite.benchmarks if e.fallback}

@@ -365,19 +365,15 @@ def calibration_group(conditions: Conditions) -> Iterator[ScoredMetric | Evidenc
             continue
         # By the sample's id alone, so that neither order nor other samples decide.
         fitted = np.array([hashlib.sha256(f"fitted {i}".encode()).digest()[0] % 2 == 0 for i in scored.sample_ids])
+        fit = "fitted on half of the images, drawn by their ids"
         try:
             found = temperature_scaling(scored.closed, scored.logits, fitted)
         except MetricUnavailable as unavailable:
             yield ScoredMetric(scored, EvidenceKey(scored.benchmark.name, "temperature"), unavailable, None, {})
             continue
         for name, estimate in found.items():
-            fit = "fitted on half of the images, drawn by their ids"
-            reading = (
-                fit
-                if name == "temperature"
-                else f"softmax over the benchmark's classes at the temperature {fit}; the others"
-            )
-            notes = {"reading": reading, "logits": "fp16"}
+            scaled = f"softmax over the benchmark's classes at the temperature {fit}; the others"
+            notes = {"reading": fit if name == "temperature" else scaled, "logits": "fp16"}
             key = EvidenceKey.parse(f"{scored.prefix}.{name}")
             yield ScoredMetric(scored, key, estimate, scored.benchmark.size, notes)
 

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from harness.data.catalog import Benchmark, OwnBenchmark, benchmarks, get_benchmark, own_benchmark
 from harness.data.slicings import check_reference
-from harness.errors import HarnessError, UsageError, nearest, unknown_name
+from harness.errors import HarnessError, UsageError, nearest, require_known, unknown_name
 from harness.examination.options import METHODS, ExaminationOptions
 from harness.files import FILE_NAME, shipped_folder
 from harness.labels.label_maps import LabelMap
@@ -132,7 +132,7 @@ class Suite(_Strict):
         return any(self.benchmark(entry.name).classes_from is not None for entry in self.benchmarks)
 
 
-def suite_for(name_or_path: str | None, data: Mapping[str, str]) -> Suite:
+def suite_for(name_or_path: str | Path | None, data: Mapping[str, str]) -> Suite:
     """The suite of a run: the one that is named, or what the data alone makes.
 
     Args:
@@ -194,7 +194,7 @@ def suite_names() -> list[str]:
     return sorted(path.stem for path in shipped_folder("eval_suites").glob("*.yaml"))
 
 
-def load_suite(name_or_path: str) -> Suite:
+def load_suite(name_or_path: str | Path) -> Suite:
     """Load a shipped suite by its name or a user's by its path.
 
     Raises:
@@ -202,8 +202,7 @@ def load_suite(name_or_path: str) -> Suite:
     """
     path = Path(name_or_path).expanduser()
     if not (path.suffix in (".yaml", ".yml") or path.is_file()):
-        if name_or_path not in suite_names():
-            raise unknown_name("suite", name_or_path, suite_names(), where="or give the path of a YAML file")
+        require_known("suite", str(name_or_path), suite_names(), where="or give the path of a YAML file")
         path = shipped_folder("eval_suites") / f"{name_or_path}.yaml"
     return parse_suite(read_text(path), path)
 

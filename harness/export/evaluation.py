@@ -18,7 +18,7 @@ from harness.cards.render import RenderedCard, render_card
 from harness.data.catalog import benchmarks, get_benchmark
 from harness.errors import ExitCode, HarnessError, MissingInputError, UsageError
 from harness.evaluation.estimate import CostEstimate
-from harness.evaluation.plan import Condition, Plan
+from harness.evaluation.plan import Plan
 from harness.evaluation.reader import StoredModel
 from harness.evaluation.run import run_suite
 from harness.evaluation.suites import load_suite, suite_for
@@ -210,10 +210,10 @@ class Evaluation:
 
 def evaluate_model(
     model: str | Path | torch.nn.Module,
-    suite: str | None,
+    suite: str | Path | None,
     settings: Settings,
     *,
-    output: Path | None,
+    output: str | Path | None,
     confirm: Callable[[str], bool],
     preprocessing: Preprocessing | None = None,
     name: str | None = None,
@@ -289,7 +289,7 @@ def score_predictions(
     name: str,
     column: str | None,
     settings: Settings,
-    suite: str | None,
+    suite: str | Path | None,
     *,
     output: Path | None,
 ) -> Evaluation:
@@ -324,7 +324,9 @@ class PlannedRun:
 
     def conditions(self) -> pd.DataFrame:
         """One row a condition: condition, images, stored, where, missing (why it can't run, if so)."""
-        rows = [(c.title, c.images, c.stored, _where(c), str(c.missing or "")) for c in self.plan.conditions]
+        rows = [
+            (c.title, c.images, c.stored, str(c.location or ""), str(c.missing or "")) for c in self.plan.conditions
+        ]
         frame = pd.DataFrame(rows, columns=["condition", "images", "stored", "where", "missing"])
         return frame.astype({"images": "Int64", "stored": "Int64"})
 
@@ -335,10 +337,6 @@ class PlannedRun:
     def _repr_html_(self) -> str:
         time, disk = html.escape(self.cost.time_text), self.cost.disk_text
         return f"{self.conditions().to_html(index=False)}<p>Time: {time}. Disk: about {disk}.</p>"
-
-
-def _where(condition: Condition) -> str:
-    return str(condition.location or "")
 
 
 # --- several models -----------------------------------------------------------------------------------------------

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from harness.errors import unknown_name
 from harness.export import croissant, eval_results, every_eval_ever, lm_eval, samples, timm
 from harness.export.sources import Files, Source
 from harness.files import make_folder, write_bytes
@@ -18,12 +17,6 @@ FORMATS: dict[str, Callable[[Source], Files]] = {
     "eee": every_eval_ever.export,
     "eval-results": eval_results.export,
 }
-
-
-def check_format(name: str) -> None:
-    """Raises HarnessError for a format that there is not."""
-    if name not in FORMATS:
-        raise unknown_name("format", name, FORMATS)
 
 
 def write_export(source: Source, name: str, output: Path) -> list[Path]:

@@ -19,7 +19,7 @@ from harness.data.annotations import validation_id, validation_labels, validatio
 from harness.data.catalog import Benchmark, benchmarks, get_benchmark
 from harness.data.local import LocalDataset
 from harness.data.locations import locate
-from harness.errors import HarnessError, MissingInputError, UsageError, unknown_name
+from harness.errors import HarnessError, MissingInputError, UsageError, require_known, unknown_name
 from harness.evaluation.plan import Condition, condition_projections, find_model, open_condition, stored_under
 from harness.evaluation.provenance import environment, slice_options
 from harness.evaluation.reader import of_one_copy
@@ -289,8 +289,7 @@ def _ranks(frame: pd.DataFrame, column: str | None, name: str, path: Path) -> np
             )
         ranked = np.column_stack([whole_numbers(frame[f"top{rank}"], path) for rank in ranks])
     else:
-        if column not in lists:
-            raise unknown_name("column of predictions", column, lists, where=str(path))
+        require_known("column of predictions", column, lists, where=str(path))
         ranked = whole_numbers(frame[column], path, lists=True)
     padded = np.full((len(ranked), TOP), -1, dtype=np.int64)
     padded[:, : min(TOP, ranked.shape[1])] = ranked[:, :TOP]

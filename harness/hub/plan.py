@@ -28,15 +28,15 @@ class PushRequest:
 
     card: Path
     repo_id: str
-    revision: str | None = None
+    revision: str | None
     """A branch, or `refs/pr/N`; None for `main`."""
-    create_pr: bool = True
+    create_pr: bool
     """Open a pull request rather than commit to the branch."""
-    create_repo: bool = False
+    create_repo: bool
     """Make the repository, for everyone to see, if it isn't there."""
-    ledger: Path | None = None
+    ledger: Path | None
     """None for the one that the card names, or the evidence.json beside it, if there is one."""
-    message: str = "Update the model card"
+    message: str
     """Title of the commit and the pull request."""
 
 

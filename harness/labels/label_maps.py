@@ -19,7 +19,7 @@ from typing import Literal
 
 from pydantic import BaseModel, Field, model_validator
 
-from harness.errors import unknown_name
+from harness.errors import require_known
 from harness.labels.spaces import LabelSpace, enumerated, folded, label_space
 from harness.parsing.yaml import read_yaml
 
@@ -101,6 +101,5 @@ def shipped_maps() -> dict[str, LabelMap]:
 def label_map(name: str, own: Mapping[str, LabelMap] | None = None) -> LabelMap:
     """The label map called `name`, shipped or one's own. Raises HarnessError with the nearest names where there is none."""
     known = shipped_maps() | dict(own or {})
-    if name not in known:
-        raise unknown_name("label map", name, known)
+    require_known("label map", name, known)
     return known[name]

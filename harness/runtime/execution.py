@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from harness.errors import MissingInputError, UsageError, unknown_name
+from harness.errors import MissingInputError, UsageError, require_known
 from harness.runtime.decoding import default_workers
 from harness.settings import AUTO, PRECISIONS, Settings
 
@@ -38,8 +38,7 @@ class ExecutionConfig:
             ("precision", self.precision, PRECISIONS),
             ("layout", self.memory_format, MEMORY_FORMATS),
         ):
-            if value not in known:
-                raise unknown_name(kind, value, known)
+            require_known(kind, value, known)
         if self.precision == "tf32" and self.device_type != "cuda":
             raise UsageError(
                 f"Only CUDA devices have tf32; this run is on {self.device}.",

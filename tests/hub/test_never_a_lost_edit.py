@@ -13,7 +13,6 @@ from server import Hub, HubError, RunningHub
 
 import harness
 from harness.errors import ExitCode, HarnessError
-from harness.hub.publish import fetch_card
 
 STEPS = ("we edit", "bob edits main", "bob edits the pull request", "propose", "update", "commit", "merge", "pull")
 OURS, BOBS_ON_MAIN, BOBS_ON_PULL_REQUESTS = 0, 1, 2
@@ -48,7 +47,7 @@ def test_what_somebody_else_wrote_stays(
         monkeypatch.delenv("HF_HUB_OFFLINE", raising=False)
         monkeypatch.setattr(constants, "HF_HUB_DISABLE_TELEMETRY", True)
         hub.add_repo(REPO, {"README.md": card(["ours 0", "bob 0", "bob 0"])})
-        fetch_card(REPO, path)
+        harness.pull(REPO, output=path)
         written, merged = {"main": "bob 0"}, "bob 0"
         for number, step in enumerate(steps, start=1):
             repo = hub.repos[REPO]
@@ -72,7 +71,7 @@ def test_what_somebody_else_wrote_stays(
             elif step == "pull":
                 ours = lines_of(path.read_bytes())[OURS]
                 path.unlink()
-                fetch_card(REPO, path)
+                harness.pull(REPO, output=path)
                 path.write_bytes(card([ours, *lines_of(path.read_bytes())[1:]]))
             elif step in ("propose", "commit") or (step == "update" and still_open):
                 revision = f"refs/pr/{still_open}" if step == "update" else None

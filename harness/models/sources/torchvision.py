@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Literal
 
-from harness.errors import MissingInputError, unknown_name
+from harness.errors import MissingInputError, require_known
 from harness.models.preprocessing import from_torchvision
 from harness.models.specs import BuiltModel, Checkpoint, CheckpointFiles, ModelSpec
 from harness.models.tensors import load_strictly, read_tensors
@@ -52,13 +52,11 @@ class TorchvisionCheckpoint(Checkpoint):
         import torchvision
 
         known = torchvision.models.list_models(module=torchvision.models)
-        if self.name not in known:
-            raise unknown_name("torchvision model", self.name, known)
+        require_known("torchvision model", self.name, known)
         options = torchvision.models.get_model_weights(self.name)
         if self.weights is None:
             return options.DEFAULT
-        if self.weights not in options.__members__:
-            raise unknown_name(f"weights of {self.name}", self.weights, options.__members__)
+        require_known(f"weights of {self.name}", self.weights, options.__members__)
         return options[self.weights]
 
 
