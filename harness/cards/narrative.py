@@ -221,7 +221,7 @@ class Narrative:
                     )
                     who += self.references.note(item.reason) if item.reason else ""
                     value = show_value(item) if part else f"**{show_value(item)}**"
-                    named = f"{title}, {show_count(item)} images" if part else title
+                    named = f"{title}, {show_count(item)}" if part else title
                     at = point(item) if metric == "top1" else None
                     value += f" ({show_interval(item)})"
                     found.append(Headline(named, value, who, title, True, at, (part, False, rank)))
