@@ -25,8 +25,8 @@ LedgerOption = Annotated[
 @verb()
 def render(
     model: Annotated[str | None, typer.Option("--model", "-m", help="A model with evidence in the store.")] = None,
-    ledger: Annotated[Path | None, typer.Option("--ledger", help="An evidence.json instead.")] = None,
-    template: Annotated[Path | None, typer.Option("--template", help="Your own Jinja template.")] = None,
+    ledger: Annotated[Path | None, typer.Option(help="An evidence.json instead.")] = None,
+    template: Annotated[Path | None, typer.Option(help="Your own Jinja template.")] = None,
     output: Annotated[Path | None, typer.Option("--output", "-o", help="File to write; stdout without it.")] = None,
 ) -> None:
     """Write a model card from a ledger, and the ledger beside it, so that the card can be verified anywhere.
@@ -125,11 +125,9 @@ def claims(
 def verify(
     card: CardArgument,
     ledger: Annotated[
-        Path | None, typer.Option("--ledger", help="The evidence.json the card was made from; found beside it without.")
+        Path | None, typer.Option(help="The evidence.json the card was made from; found beside it without.")
     ] = None,
-    template: Annotated[
-        Path | None, typer.Option("--template", help="The template it was rendered with, if your own.")
-    ] = None,
+    template: Annotated[Path | None, typer.Option(help="The template it was rendered with, if your own.")] = None,
     predictions: Annotated[
         bool, typer.Option("--predictions/--no-predictions", help="Recompute from the predictions in the store.")
     ] = True,
@@ -166,7 +164,7 @@ def identify(
     model: CardModelOption,
     ledger: LedgerOption = None,
     image: Annotated[
-        Path | None, typer.Option("--image", help="The photograph that logits are documented for, if you have it.")
+        Path | None, typer.Option(help="The photograph that logits are documented for, if you have it.")
     ] = None,
     offline: Annotated[bool, typer.Option("--offline/--online", help="Look for weights on this machine only.")] = True,
     output_format: options.Format = "table",

@@ -21,13 +21,12 @@ if TYPE_CHECKING:
 @verb()
 def push(
     card: Annotated[Path, typer.Argument(help="The model card to publish, Markdown.")],
-    repo_id: Annotated[str, typer.Option("--repo-id", help="The model's repository on the Hub: ORG/NAME.")],
+    repo_id: Annotated[str, typer.Option(help="The model's repository on the Hub: ORG/NAME.")],
     revision: Annotated[
-        str | None,
-        typer.Option("--revision", help="A branch other than main, or refs/pr/N: your open pull request to update."),
+        str | None, typer.Option(help="A branch other than main, or refs/pr/N: your open pull request to update.")
     ] = None,
     ledger: Annotated[
-        Path | None, typer.Option("--ledger", help="The card's evidence.json; without it the one beside the card.")
+        Path | None, typer.Option(help="The card's evidence.json; without it the one beside the card.")
     ] = None,
     create_pr: Annotated[
         bool, typer.Option("--create-pr/--no-create-pr", help="Open a pull request, or commit to the branch.")
@@ -35,9 +34,7 @@ def push(
     create_repo: Annotated[
         bool, typer.Option("--create-repo", help="Make the repository (public) if it isn't there.")
     ] = False,
-    message: Annotated[
-        str, typer.Option("--message", help="Title of the commit and the pull request.")
-    ] = "Update the model card",
+    message: Annotated[str, typer.Option(help="Title of the commit and the pull request.")] = "Update the model card",
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be sent, and send nothing.")] = False,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Don't ask.")] = False,
     output_format: options.Format = "table",
@@ -99,7 +96,7 @@ def pull(
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="File to write; NAME.md in this folder without it.")
     ] = None,
-    revision: Annotated[str, typer.Option("--revision", help="A branch, or refs/pr/N for a pull request.")] = "main",
+    revision: Annotated[str, typer.Option(help="A branch, or refs/pr/N for a pull request.")] = "main",
     output_format: options.Format = "table",
 ) -> None:
     """Fetch a model's card from the Hub, to fill and push back.

@@ -98,13 +98,11 @@ Format = Annotated[
 
 SHARED: dict[str, Any] = {
     "data": Annotated[
-        list[str] | None,
-        typer.Option("--data", help="BENCHMARK=PATH: where a data set is. May be given several times."),
+        list[str] | None, typer.Option(help="BENCHMARK=PATH: where a data set is. May be given several times.")
     ],
     "until": Annotated[
         str | None,
         typer.Option(
-            "--until",
             metavar="METRIC:POINTS",
             help="Run a random sample of the passes until this is so precise, e.g. mce:0.5 for a 95 % interval of ± 0.5 "
             "points. Metrics: mce, mean-error, top1.",
@@ -113,7 +111,6 @@ SHARED: dict[str, Any] = {
     "limit": Annotated[
         float | None,
         typer.Option(
-            "--limit",
             parser=_limit,
             metavar="N",
             help="Only N images a benchmark, or a share of them such as 0.1: seeded, class-balanced, marked as partial.",
@@ -157,8 +154,7 @@ SHARED: dict[str, Any] = {
     "labels": Annotated[
         list[str] | None,
         typer.Option(
-            "--labels",
-            help="What the outputs are, where the checkpoint doesn't prove it: a label space, or each class in order.",
+            help="What the outputs are, where the checkpoint doesn't prove it: a label space, or each class in order."
         ),
     ],
     "img_size": Annotated[int | None, typer.Option(min=1, help="Input side in pixels, instead of the checkpoint's.")],
@@ -204,15 +200,12 @@ SHARED: dict[str, Any] = {
     ],
     "slices": Annotated[
         Path | None,
-        typer.Option(
-            "--slices", help="Your own slices: a .csv or .parquet with sample_id or file_name, and a column a slicing."
-        ),
+        typer.Option(help="Your own slices: a .csv or .parquet with sample_id or file_name, and a column a slicing."),
     ],
     "by": Annotated[
         list[str] | None,
         typer.Option(
-            "--by",
-            help="Slice by this too: NAME or NAME/GROUP of `harness list slicings`, or a column. Several are crossed.",
+            help="Slice by this too: NAME or NAME/GROUP of `harness list slicings`, or a column. Several are crossed."
         ),
     ],
     "probe": Annotated[bool, typer.Option(help="Time a few batches to estimate how long the run takes.")],

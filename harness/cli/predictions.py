@@ -33,9 +33,9 @@ def predictions_(
 
 @verb(harness.score)
 def score(
-    predictions: Annotated[Path, typer.Option("--predictions", help="A .parquet or .csv file of predictions.")],
+    predictions: Annotated[Path, typer.Option(help="A .parquet or .csv file of predictions.")],
     benchmark: Annotated[str, typer.Option("--benchmark", "-b", help="What the predictions are of.")],
-    name: Annotated[str, typer.Option("--name", help="What to call the model.")],
+    name: Annotated[str, typer.Option(help="What to call the model.")],
     column: Annotated[
         str | None, typer.Option(help="Column with a list of class indices, where the file holds several models.")
     ] = None,
@@ -70,7 +70,7 @@ def score(
 def export(
     ledger: Annotated[str, typer.Argument(help="An evidence.json, or a model of the store.")],
     format: Annotated[
-        str, typer.Option("--format", help="samples, croissant, lm-eval, timm, eee or eval-results.", metavar="FORMAT")
+        str, typer.Option(help="samples, croissant, lm-eval, timm, eee or eval-results.", metavar="FORMAT")
     ],
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder to write to.")],
     task: Annotated[
