@@ -28,6 +28,7 @@ class Facet(Table):
     told_by: tuple[str, ...]
     default: tuple[str, ...] = ()
     own_words: bool = False
+    also: tuple[str, ...] = ()
     own_of: str | None = None
     measurable: str
 
@@ -108,8 +109,10 @@ class Asked:
         found: dict[str, dict[str, str]] = {}
         by_itself = set()
         for name, facet in facets().items():
-            for text in own if facet.own_words else (*own, *around):
-                told = [(value, words) for value, words, _ in facet.read(text)]
+            for text in own if facet.own_words and not facet.also else (*own, *around):
+                read = [(value, words) for value, words, _ in facet.read(text)]
+                is_open = text in own or not facet.own_words
+                told = [(value, words) for value, words in read if is_open or value in facet.also]
                 if told:
                     wider = {value for value, words in told if not words}
                     found[name] = {value: words for value, words in told if value not in wider}

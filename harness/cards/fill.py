@@ -85,6 +85,11 @@ _QUESTION = re.compile(
     r"(?:^|[\n:.!?])\W*((?:vs\.|\d\.\d|[^\n:.!?]){2,200}\?)[*_\W]*(?:\n[*_\W]*|\bA(?:nswer)?\s*\d*\s*[:.)][*_\W]*|$)"
 )
 """A question that ends a line, or stands before its answer."""
+_COUNTS = re.compile(r"(\d[\d.,]*(?<=\d))(?! ?[×,]| and \d) ?(?:%|[A-Za-z])")
+"""A number and what it counts."""
+_UNITS = re.compile(r"%|per ?cent|[a-z-]{3,}s|px|[kMG]B|[mk]?s|h|million|billion|[MGB]|Hz")
+_LESS = re.compile(r" (with|down to|in|on|for) .*")
+"""What the first words of an answer can do without."""
 _PHRASE = 14
 """Words that a phrase in a sentence may have."""
 _NEXT = 30
@@ -291,26 +296,47 @@ def _first_value(text: str) -> str:
     return number[1].replace(",", "") if number else text.strip().casefold()
 
 
-def _phrase(answer: Answer, following: str, sentence: str) -> Answer:
+def _phrase(answer: Answer, before: str, following: str) -> Answer:
     """An answer as a phrase inside a sentence; where it needs sentences of its own, that it is not stated there.
 
     A number alone where the words that follow say what is counted: `batches of 512 pictures`.
     """
     text = answer.text.partition("; ")[0]
-    said = re.sub(rf"{MARK.pattern}|\([^()]*\)", "", text).strip()
-    counted = re.match(r"([\d.,]*\d) [a-z-]+(?:, .*)?$", said)
-    noun = re.match(r"\s+([a-z]+)", following)
-    if counted and noun and noun[1] not in _NO_NOUNS:
-        text = " ".join([counted[1], *(mark.group() for mark in MARK.finditer(text))])
-        said = counted[1]
-    if re.match(r"\s*\(", following):
-        text = re.sub(r" \([^()]*\)$", "", text)
-    if answer.is_complete and len(said.split()) > _PHRASE and (shorter := re.match(r"[^.:;]+?(?=,? with\b)", said)):
-        is_told = any(word in sentence for word in re.findall(r"[A-Za-z]+\d\w*", shorter.group()))
-        text = said = said if is_told else shorter.group()
-        text += "".join(f" {mark.group()}" for mark in MARK.finditer(answer.text))
-    if answer.is_complete and not re.search(r"[.:](\s|$)", said) and len(said.split()) <= _PHRASE:
-        return replace(answer, text=text[:1].lower() + text[1:] if re.match(r"(?:An?|The|Not) ", text) else text)
+    made = "".join(f" {mark.group()}" for mark in MARK.finditer(text))
+    said = re.sub(r"\s+", " ", MARK.sub("", text)).strip()
+    goes_on = re.match(r"\s*(%|per ?cent|[(,]|[A-Za-z]+)", following)
+    next_word = goes_on[1] if goes_on else ""
+    number = re.search(r"([\d.,]*\d) %", said) if re.match("%|per", next_word) else _COUNTS.match(said)
+    if (
+        number
+        and next_word
+        and next_word not in _NO_NOUNS
+        and (_UNITS.fullmatch(next_word) or next_word.lower() in said.lower())
+    ):
+        said = number[1]
+    elif next_word:
+        said = re.sub(r" ?\([^()]*\)", "", said)
+        less = _LESS.search(said)
+        if less and (next_word not in _NO_NOUNS or less[1] == next_word or len(said.split()) > _PHRASE):
+            said = said[: less.start()]
+    words = said.split(" ")
+    while (
+        len(words) > 1
+        and re.search(rf"(?<![\w-]){re.escape(words[0])}(?![\w-])", before)
+        and not words[0][:1].isdigit()
+    ):
+        del words[0]
+    said = " ".join(words)
+    plain = re.sub(r"\([^()]*\)", "", said)
+    is_told = any(word in before for word in re.findall(r"[A-Za-z]+\d\w*", said))
+    if answer.is_complete and not is_told and not re.search(r"[.:](\s|$)", plain) and len(plain.split()) <= _PHRASE:
+        if answer.class_.has_value:
+            said = "not" if re.match(r"none$|not used$", said) and next_word.endswith("ed") else said
+        elif next_word or not re.search(r"\b(?:is|are|was|were)\s+$", before):
+            said = f"({said})"
+        return replace(
+            answer, text=(said[:1].lower() + said[1:] if re.match(r"(?:An?|The|Not) ", said) else said) + made
+        )
     text = "(not measured yet)" if not answer.is_complete else "(not stated)"
     return replace(answer, text=text)
 
@@ -581,7 +607,7 @@ class _Filler:
             if answer.is_unknown:
                 answer = field_answer(place, self.writer) or answer
             if slot.kind == "inline" and marker.block.kind == "paragraph" and not slot.is_plain and not entry:
-                answer = _phrase(answer, self.text[marker.end : marker.end + _NEXT], place.line)
+                answer = _phrase(answer, place.line.partition("[?]")[0], self.text[marker.end : marker.end + _NEXT])
             in_prose = marker.block.kind == "paragraph" and slot.kind in ("sentence", "inline")
             if answer.is_unknown and (not asked or in_prose):
                 slot, text = unrecognised(self.document, marker, slot, self.writer, is_asked=bool(asked))

@@ -61,7 +61,8 @@ class Place:
 
 _HEADING, _REST, _WHOLE, _BESIDE, _PARENT, _COLUMN = 0.35, 0.55, 0.35, 0.2, 0.6, 0.9
 """What a word counts in a heading, the rest of a sentence's part, all of it, the sentence before, the item above, a column's head."""
-_OWN = re.compile(r"\bon (?:my|our|your) ", re.IGNORECASE)
+_RIGHT_OR_WRONG = re.compile(r"\b(?:top-?[15]|err(?:or)?s?|acc(?:uracy)?|accuracies)\b", re.IGNORECASE)
+_OWN = re.compile(r"\b(?:on|of|from) (?:my|our|your) (?!model|network|paper)", re.IGNORECASE)
 """Somebody's own images or machine, of which no source tells anything."""
 _PERCENT = re.compile(r"\s?(?:%|percent\b|per cent\b)")
 _TOLD = re.compile(r"(?<=\w)(,?\s)\d[\d,.]* [a-z]{3,}s?\b")
@@ -237,8 +238,10 @@ def entry_asked(place: Place) -> int | None:
 
 def asks_error(place: Place) -> bool:
     """Whether a place asks for an error instead of an accuracy."""
-    words = place.own or (place.sentence,)
-    return any(re.search(r"\berr(?:or)?s?\b", text, re.IGNORECASE) for text in words)
+    if place.own:
+        return any(re.search(r"\berr(?:or)?s?\b", text, re.IGNORECASE) for text in place.own)
+    named = map(_RIGHT_OR_WRONG.findall, (place.sentence, place.line.partition("[?]")[0]))
+    return next((found[-1].lower().startswith("err") for found in named if found), False)
 
 
 def _by_topic(text: str, table: Vocabulary) -> list[Property]:

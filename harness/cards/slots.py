@@ -250,9 +250,11 @@ def unrecognised(document: Document, marker: Marker, slot: Slot, writer: Writer,
         verb = "say" if " or " in writer.nowhere else "says"
         places = capital(writer.nowhere.replace(" or ", " and "))
         return Slot("inline", marker.start, rest.end(), "text"), f"{places} {verb} nothing about"
-    if _IS.search(text[max(block.start, marker.start - _NEAR) : marker.start]):
+    following = text[marker.end : block.end]
+    if _IS.search(text[max(block.start, marker.start - _NEAR) : marker.start]) and re.match(
+        r"\W*(?:$|\n)|[.;:!]", following
+    ):
         return here, short
     stop = "" if text.startswith(".", marker.end) else "."
-    return here, capital(f"{whole}{stop}") if opening and not re.match(
-        r"\s+[a-z]", text[marker.end :][:2]
-    ) else f"({plain})"
+    is_whole = opening and not re.match(r"\s+[a-z]|\s*,", following)
+    return here, capital(f"{whole}{stop}") if is_whole else f"({plain})"

@@ -47,6 +47,12 @@ REGNET, CONVNEXT = "regnet-y-040", "convnext-base-224-22k"
         (CONVNEXT, f"# We fine-tuned it on leaves\n\nThey ran {M} epochs.", "ran 90 epochs"),
         (CONVNEXT, f"An A100 pushes {M} images through per second.", "pushes 969 images"),
         (REGNET, f"**And if the pictures are sketches?** {M}", "25.923 %"),
+        (REGNET, f"The training took {M} hours on {M} GPUs.", "17.5 hours on 8 GPUs."),
+        (REGNET, f"A run on ImageNet has a top-1 error of {M} percent.", "top-1 error of 20.64 percent"),
+        (CONVNEXT, f"Gradients were {M} clipped, and weights were decayed by {M}.", "were not clipped, and weights were decayed by 0.05"),
+        (CONVNEXT, f"The training took {M} hours.", "took (not disclosed) hours"),
+        (REGNET, f"The code is under the {M} licence.", "under the MIT licence"),
+        (REGNET, f"### Which activation?\n\n{M}", "The activation function is ReLU."),
         (REGNET, f"| ImageNet-1k val ({{who}}) | top-1 |\n|---|---|\n| pycls, own eval | {M} |", "| 79.36 % |"),
     ],
 )  # fmt: skip

@@ -110,7 +110,7 @@ def test_an_error_is_no_accuracy_and_the_source_is_asked() -> None:
         (REGNET, f"The step size peaked at {M} and the L2 term was {M}.", "peaked at 0.4 and the L2 term was 5 × 10⁻⁵."),
         (REGNET, f"The 8 GF sibling scores {M} on the same test.", "The 8 GF sibling scores (not stated) on"),
         (CONVNEXT, f"The paper appeared at {M}; the group comes from {M}.", "appeared at CVPR 2022; the group comes from F"),
-        (CONVNEXT, f"Its blocks use kernels of size {M} and the nonlinearity {M}.", "7 × 7 (depthwise) and the nonlinearity GELU"),
+        (CONVNEXT, f"Its blocks use kernels of size {M} and the nonlinearity {M}.", "7 × 7 and the nonlinearity GELU"),
         (CONVNEXT, f"The head emits {M} logits.", "The head emits 21,841 logits."),
         (CONVNEXT, f"The detector attains box AP {M} on COCO.", "attains box AP 54 on COCO."),
         (CONVNEXT, f"Inference on V100 (224 px): {M} images per second.", "(224 px): 292.1 images per second."),
