@@ -270,9 +270,11 @@ def withhold_unfit(evidence: Sequence[Evidence]) -> list[Evidence]:
     found = []
     for item in evidence:
         if "calls" in (protocol := dict(item.protocol or {})):
-            why = _unfit(
-                item, protocol["calls"], by_key.get(str(item.name.with_metric("latency-p50")))
-            ) or _disagreeing(item, by_key)
+            why = (
+                _unfit(item, protocol["calls"], by_key.get(str(item.name.with_metric("latency-p50"))))
+                or _disagreeing(item, by_key)
+                or _unsteady(item, by_key)
+            )
             protocol = {name: value for name, value in protocol.items() if name != "withheld"}
             item = item.model_copy(update={"protocol": protocol | ({"withheld": why} if why else {})})
         found.append(item)
@@ -304,6 +306,21 @@ def _disagreeing(item: Evidence, by_key: Mapping[str, Evidence]) -> str | None:
     if plain is None or decoding is None or decoding.number >= plain.number:
         return None
     return f"{plain.number:.3g} ms without decoding and {decoding.number:.3g} ms with it: the machine was busy in one of the two"
+
+
+def _unsteady(item: Evidence, by_key: Mapping[str, Evidence]) -> str | None:
+    """Why a throughput is not the machine's: other spans of the same run, of the same work, were slower or faster."""
+    if item.name.metric != "throughput" or item.protocol is None:
+        return None
+    again = [point for point in item.protocol.get("sweep", ()) if point["batch"] == item.protocol["batch"]]
+    speeds = [item.number, *(point["images_per_second"] for point in again)]
+    key = f"energy.per-1000-images:{item.name.variant}" if item.name.variant else "energy.per-1000-images"
+    if (energy := by_key.get(key)) is not None and energy.protocol is not None:
+        images, parts = energy.protocol.get("images_per_repeat", ()), energy.protocol.get("parts", ())
+        speeds += [n / readings[0]["seconds"] for n, readings in zip(images, parts, strict=True) if readings]
+    if max(speeds) - min(speeds) <= _WIDEST * item.number:
+        return None
+    return f"from {min(speeds):.3g} to {max(speeds):.3g} images/s in spans of one run: the machine was busy"
 
 
 # --- energy and carbon --------------------------------------------------------------------------------------------

@@ -44,6 +44,8 @@ _LICENCES = ("file", "hub-tag", "front-matter", "code", "timm-weights")
 _INTERVALS = "Intervals of published values were computed for this card, from the benchmark's number of images alone"
 _VAGUE = {"imagenetv2": "ImageNetV2, which of its three sets is not stated"}
 """Benchmarks in documents that name no one of several sets."""
+_WHY = {"real": "where the benchmark counts one of the labels that are right"}
+"""What explains groups of a slicing, where a reader would take them for a fault of the model alone."""
 _DOWNSTREAM = ("documented.coco.box-ap", "documented.coco.mask-ap", "documented.ade20k.miou")
 _FIRST = ("imagenet-val", "imagenet-a", "imagenet-r", "imagenet-sketch", "imagenetv2-matched-frequency", "imagenet-c")
 """Benchmarks that stay in the headline where there is no room for all."""
@@ -197,13 +199,14 @@ class Narrative:
             for metric in ("mce", "mean-error") if benchmark.corruptions else ("top1",):
                 item, other = self.ledger.measured(f"{name}.{metric}"), self.published.get(f"{name}.{metric}")
                 item = item if item is not None and ((item.n or 0) >= ENOUGH or benchmark.is_own) else None
+                item = None if item is not None and item.is_partial and other is not None else item
                 title = short_title(benchmark) + {
                     "mce": ", mCE (less is better)",
                     "mean-error": ", mean error (less is better)",
                 }.get(metric, "")
                 rank = _FIRST.index(name) if name in _FIRST else len(_FIRST)
                 fact = other.fact if other is not None else None
-                if other is not None and fact is not None and (item is None or item.is_partial):
+                if other is not None and fact is not None and item is None:
                     bounds = self.interval(fact)
                     within = " ({}–{})".format(*(self.shown(fact, bound) for bound in bounds)) if bounds else ""
                     value = f"{self.shown(fact)} %{within}"
@@ -431,10 +434,12 @@ class Narrative:
         below = [(v, i) for v, i in groups if i in v.detectable and slices.comparison(i)["gap"] < 0]
         if below:
             view, worst = min(below, key=lambda found: slices.comparison(found[1])["gap"])
+            why = f", {_WHY[view.name]}" if view.name in _WHY else ""
+            but = "; that sample's score is not that of the whole set, and the gap may not be either"
             yield (
-                f"It is weakest on “{cell(slices.group_of(worst))}” ({cell(view.title)}, {self._title(worst)}): top-1 "
+                f"It is weakest on “{cell(slices.group_of(worst))}”{why} ({cell(view.title)}, {self._title(worst)}): top-1 "
                 f"{show_value(worst)} ({show_interval(worst)}, n = {show_count(worst)}), "
-                f"{-slices.comparison(worst)['gap']:.1f} points below the other images."
+                f"{-slices.comparison(worst)['gap']:.1f} points below the other images{but if self._is_unlike(worst) else ''}."
             )
         elif groups:
             yield f"None of the {len(groups)} groups with {ENOUGH} images or more is detectably below the others."
@@ -444,6 +449,8 @@ class Narrative:
             right = self.ledger.measured(str(stated.name.with_metric("top1")))
             if right is None or right.interval is None or right.interval.low <= stated.number <= right.interval.high:
                 continue
+            if self._is_unlike(right):
+                continue  # how often it is right there is not how often it is right on the benchmark
             which = "less" if stated.number < right.number else "more"
             ece = self.ledger.measured(str(stated.name.with_metric("ece")))
             error = f"; its expected calibration error is {show_value(ece)} ({show_interval(ece)})" if ece else ""
@@ -541,6 +548,14 @@ class Narrative:
         missing += [] if self.speed is not None else ["speed"]
         if missing:
             yield f"Not measured, or on fewer than {ENOUGH} images: {enumerate_words(missing)}."
+
+    def _is_unlike(self, item: Evidence) -> bool:
+        """Whether it is from a part of a benchmark on which top-1 is not what was published for the whole."""
+        whole = self.ledger.measured(f"{item.name.benchmark}.top1")
+        other = self.published.get(f"{item.name.benchmark}.top1")
+        if whole is None or other is None or other.fact is None or whole.interval is None or not whole.is_partial:
+            return False
+        return not whole.interval.low <= other.fact.evidence.number <= whole.interval.high
 
     def _title(self, item: Evidence) -> str:
         """The benchmark, of a part of it how many images, and the mark of what a reader must know of them."""

@@ -89,7 +89,7 @@ _COST_NAMES = {
     "compute.latency-p50": "Latency at batch 1, median",
     "compute.latency-p95": "Latency at batch 1, 95th percentile",
     "compute.latency-p99": "Latency at batch 1, 99th percentile",
-    "compute.throughput": "Throughput at the best batch size",
+    "compute.throughput": "Throughput",
     "compute.peak-memory": "Peak memory at batch 1",
     "energy.per-1000-images": "Energy for 1,000 images",
     "energy.images-per-joule": "Images per joule",
@@ -157,7 +157,7 @@ def costs(ledger: Ledger) -> Costs:
         if "of the process" in str(protocol.get("what")):
             row = Row(item, row.what.replace("memory", "memory of the whole process, libraries included,"))
         if plain == "compute.throughput" and "batch" in protocol:
-            row = Row(item, row.what.replace("batch size", f"batch size, {protocol['batch']}"))
+            row = Row(item, row.what.replace("Throughput", f"Throughput at batch {protocol['batch']}"))
         if item.withheld:
             found.withheld.append(row)
         elif plain in _IMPACT:

@@ -23,7 +23,7 @@ from harness.labels.spaces import LABEL_SPACES
 _DISPARITIES = ("difference", "ratio", "min", "max")
 _WORST, _WORST_GAP = "worst-slices", "worst-slice-gap"
 _MOST_DOTS = 40
-_NAMED = 3
+_NAMED = 5
 """Groups that are named where there are many."""
 
 _COMPARED = ("gap", "p_value", "p_holm", "p_benjamini_hochberg", "detectable", "smallest_detectable")
@@ -80,7 +80,8 @@ class SlicingView:
     @property
     def below(self) -> str:
         """The groups that are detectably below the rest, the lowest named."""
-        names = [group_of(item) for item in self.detectable if comparison(item)["gap"] < 0]
+        below = [item for item in self.detectable if comparison(item)["gap"] < 0]
+        names = [f"{group_of(item)} {show_value(item)} (n = {item.n:,})" for item in below]
         more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
         return ", ".join(names[:_NAMED]) + more if names else "none"
 

@@ -305,3 +305,21 @@ def test_a_timing_is_withheld_where_the_machine_was_not_quiet(
     assert found["compute.throughput"].value == throughput, "the ledger keeps it"
     again = results.withhold_unfit(list(found.values()))
     assert by_key(again)["compute.throughput"].withheld == why
+
+
+@pytest.mark.parametrize(
+    ("swept", "repeated", "is_fit"), [(110.0, 118.0, True), (126.0, 100.0, False), (100.0, 79.0, False)]
+)
+def test_a_throughput_is_withheld_where_spans_of_one_run_disagree(swept: float, repeated: float, is_fit: bool) -> None:
+    def item(key: str, **protocol: Any) -> Evidence:
+        interval = Interval(low=99.0, high=101.0, method="made up")
+        fields = {"unit": "images/s", "interval": interval, "n": 40, "protocol": protocol}
+        return Evidence(key=key, class_=EvidenceClass.MEASURED, value=100.0, **fields)
+
+    sweep = [{"batch": 2, "images_per_second": 50.0}, {"batch": 4, "images_per_second": swept}]
+    speed = item("compute.throughput:bf16", calls=40, batch=4, sweep=sweep)
+    parts = [[{"seconds": 2.0}], [{"seconds": 2.0}]]
+    energy = item("energy.per-1000-images:bf16", images_per_repeat=[2 * repeated, 200], parts=parts)
+    found, _ = results.withhold_unfit([speed, energy])
+    assert (found.withheld is None) == is_fit
+    assert is_fit or "spans of one run" in str(found.withheld)

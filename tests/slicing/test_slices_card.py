@@ -81,7 +81,10 @@ class TestCard:
             "| ImageNet-X factors, all that apply to an image, ImageNet-1k (ILSVRC-2012) validation set | 16 | subcategory, "
             "35.6 % (34.1–37.2, n = 3,604) | pattern, "
         ) in card.text
-        assert "| 43.3 points (40.5–46.0) | subcategory, texture, multiple objects and 10 more |" in card.text
+        assert re.search(
+            r"\| 43\.3 points \(40\.5–46\.0\) \| subcategory 35\.6 % \(n = [\d,]+\), texture .*, multiple objects .* and 8 more \|",
+            card.text,
+        )
         assert re.search(r"(?m)^- It is weakest on .*points below the other images\.$", card.text)
         assert "\n\n\n" not in card.text
         for table_row in re.findall(r"^\|.*$", card.text, re.MULTILINE):
