@@ -6,7 +6,6 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TextIO
 
 _LINE_EVERY_SECONDS = 10.0
 Advance = Callable[[int], None]
@@ -14,11 +13,10 @@ Advance = Callable[[int], None]
 
 
 class Reporter:
-    """Messages and progress on one stream."""
+    """Messages and progress on stderr."""
 
-    def __init__(self, stream: TextIO | None = None, *, quiet: bool = False) -> None:
-        self._stream = stream if stream is not None else sys.stderr
-        self._quiet = quiet
+    def __init__(self, *, quiet: bool = False) -> None:
+        self._stream, self._quiet = sys.stderr, quiet
 
     def note(self, message: str) -> None:
         """A message for people."""

@@ -164,19 +164,9 @@ class Settings:
 
     def __post_init__(self) -> None:
         """Refuse what no run could use, before anything is loaded."""
-        for what in (
-            "limit",
-            "corruption_images",
-            "attack_images",
-            "examine_images",
-            "batch_size",
-            "shard_size",
-            "workers",
-            "seconds",
-            "img_size",
-        ):
-            value = getattr(self, what)
-            if value is not None and not 0 < value < math.inf:
+        for what, value in vars(self).items():
+            is_number = isinstance(value, int | float) and not isinstance(value, bool)
+            if is_number and what not in ("corruption_seed", "crop_pct") and not 0 < value < math.inf:
                 raise UsageError(f"{what.replace('_', ' ')} is {value}.", remedy="Give a number above 0.")
         if self.limit is not None and self.limit > 1 and self.limit != int(self.limit):
             raise UsageError(

@@ -46,10 +46,7 @@ def test_a_data_option_without_both_parts(option: str) -> None:
         parse_data_options([option])
 
 
-@pytest.mark.parametrize(
-    "name",
-    ["limit", "corruption_images", "attack_images", "examine_images", "batch_size", "shard_size", "workers", "seconds"],
-)
+@pytest.mark.parametrize("name", ["limit", "batch_size", "workers", "seconds", "img_size"])
 def test_a_number_that_leaves_nothing_to_run_is_refused(home: Path, name: str) -> None:
     with pytest.raises(HarnessError, match=f"{name.replace('_', ' ')} is 0"):
         Settings(**{name: 0})  # type: ignore[arg-type]

@@ -35,6 +35,7 @@ from harness.evaluation.suites import Suite
 from harness.evaluation.until import Decision
 from harness.evidence import decimals_for, split_prefix
 from harness.metrics import intervals, paired
+from harness.metrics.intervals import LEVEL
 from harness.metrics.multiplicity import holm
 from harness.metrics.slices import MIN_UNITS
 from harness.settings import Settings
@@ -147,7 +148,7 @@ class Compared:
     @classmethod
     def settled(cls, models: Sequence[str], decisions: Sequence[Decision]) -> Compared:
         """A comparison of models that were run until it was settled who is better."""
-        return cls(tuple(models), (), (), (), (), (), (), intervals.LEVEL, tuple(decisions))
+        return cls(tuple(models), (), (), (), (), (), (), LEVEL, tuple(decisions))
 
     @property
     def exit_code(self) -> ExitCode:
@@ -246,7 +247,6 @@ def compare(
     only: Sequence[str] = (),
     slices: Request | None = None,
     allow_different_protocols: bool = False,
-    level: float = intervals.LEVEL,
 ) -> Compared:
     """Compare models on everything that all of them have predictions of.
 
@@ -289,16 +289,16 @@ def compare(
             remedy=f"Run both on one suite: harness run --suite imagenet --model {names[0]}",
         )
     groups, without = _groups_of(sets, slices)
-    comparisons = _compare_all(names, sets, groups, level)
+    comparisons = _compare_all(names, sets, groups)
     imported = ", ".join(model.name for model in models if model.imported)
     said = [f"How the imported predictions of {imported} were made is not known to harness."] if imported else []
     said += [*sentences(common.notes), *sentences(common.differences)]
     gaps = sentences(missing)
     if wanted is None:  # nobody asked for what is not compared: worth a note, not a fault
         said, gaps = said + gaps, []
-    means = tuple(_means(names, sets, level))
+    means = tuple(_means(names, sets))
     return Compared(
-        names, tuple(sets), comparisons, means, tuple(said), tuple(gaps + without), tuple(common.differences), level
+        names, tuple(sets), comparisons, means, tuple(said), tuple(gaps + without), tuple(common.differences), LEVEL
     )
 
 
@@ -349,7 +349,7 @@ def _groups_of(sets: Sequence[ComparedSet], slices: Request | None) -> tuple[dic
 
 
 def _compare_all(
-    names: Sequence[str], sets: Sequence[ComparedSet], sliced: Mapping[str, Sequence[Groups]], level: float
+    names: Sequence[str], sets: Sequence[ComparedSet], sliced: Mapping[str, Sequence[Groups]]
 ) -> tuple[Comparison, ...]:
     """All pairs on all sets and their slices, corrected by family."""
     places: list[tuple[str, str, str, bool]] = []
@@ -368,22 +368,22 @@ def _compare_all(
                 places += [(first, other, keys[group], False) for group in kept]
     table = paired.PairedCounts.concatenate(counts)
     whole = np.array([place[3] for place in places])
-    low, high = paired.paired_interval(table, level)
+    low, high = paired.paired_interval(table)
     p_values = paired.mcnemar(table)
     corrected, smallest = np.empty(len(table)), np.empty(len(table))
     for family in (whole, ~whole):
         corrected[family] = holm(p_values[family])
-        detectable = paired.smallest_detectable_difference(table, level=level, comparisons=int(family.sum()))
+        detectable = paired.smallest_detectable_difference(table, comparisons=int(family.sum()))
         smallest[family] = detectable[family]
     right = np.stack([table.both + table.only_first, table.both + table.only_other])
     integers = np.column_stack([table.n, table.both, table.only_first, table.only_other, table.neither]).tolist()
     numbers = np.column_stack([*(100 * right / table.n), table.difference, low, high, p_values, corrected]).tolist()
     known = (None if np.isnan(points) else points for points in smallest.tolist())
     rows = zip(places, integers, numbers, known, strict=True)
-    return tuple(Comparison(*place, *[*counted, *computed, points, level]) for place, counted, computed, points in rows)
+    return tuple(Comparison(*place, *[*counted, *computed, points, LEVEL]) for place, counted, computed, points in rows)
 
 
-def _means(names: Sequence[str], sets: Sequence[ComparedSet], level: float) -> Iterator[MeanDifference]:
+def _means(names: Sequence[str], sets: Sequence[ComparedSet]) -> Iterator[MeanDifference]:
     """For each benchmark with corruptions the difference of mean accuracies over its cells, of every pair."""
     cells: dict[str, list[ComparedSet]] = {}
     for compared in sets:
@@ -404,6 +404,6 @@ def _means(names: Sequence[str], sets: Sequence[ComparedSet], level: float) -> I
         resampled = intervals.resampled_sums(columns) / len(ids)
         for at, (first, other) in enumerate(pairs):
             value = float(columns[:, at].mean())
-            low, high = intervals.percentile_interval(value, resampled[:, at], level)
+            low, high = intervals.percentile_interval(value, resampled[:, at])
             method = intervals.bootstrap_method("percentile")
             yield MeanDifference(first, other, name, len(group), len(ids), 100 * value, 100 * low, 100 * high, method)

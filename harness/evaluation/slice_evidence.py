@@ -57,6 +57,11 @@ class _Target:
         waits = more_would_do and not self.subjects.is_whole
         return EvidenceClass.PENDING if waits else EvidenceClass.NOT_APPLICABLE
 
+    def evidence(self, groups: Groups, metric: str, **fields: Any) -> Evidence:
+        """One entry on a slicing, or on a group of it: `metric` is what follows the slicing in the key."""
+        key = f"{self.prefix}@{groups.name}{metric}"
+        return self.scored.evidence(key, annotations=groups.fingerprint, **fields)
+
     def reasons(self, *reasons: str | None) -> str | None:
         return "; ".join(filter(None, (*reasons, self.scored.left_out))) or None
 
@@ -174,12 +179,7 @@ def _of_slicing(target: _Target, groups: Groups, left_out: str | None, options: 
     try:
         found = audit(target.outcomes, groups.slicing, min_units=options.smallest_group, correction=options.correction)
     except MetricUnavailable as unavailable:
-        yield target.scored.evidence(
-            f"{target.prefix}@{groups.name}.top1:difference",
-            annotations=groups.fingerprint,
-            class_=EvidenceClass.PENDING,
-            reason=unavailable.reason,
-        )
+        yield target.evidence(groups, ".top1:difference", class_=EvidenceClass.PENDING, reason=unavailable.reason)
         return
     yield from _disparities(target, groups, found, described)
     yield from _by_group(target, groups, found, described, options)
@@ -199,9 +199,9 @@ def _disparities(target: _Target, groups: Groups, found: Audit, described: Mappi
         "smallest_detectable": found.smallest_detectable,
     }
     if not found.disparity:
-        yield target.scored.evidence(
-            f"{target.prefix}@{groups.name}.top1:difference",
-            annotations=groups.fingerprint,
+        yield target.evidence(
+            groups,
+            ".top1:difference",
             protocol=protocol,
             class_=target.without_value(),
             reason=f"fewer than two groups have {described['smallest_group']} images, so there is nothing to compare",
@@ -212,9 +212,9 @@ def _disparities(target: _Target, groups: Groups, found: Audit, described: Mappi
     if not found.detectable and found.smallest_detectable is not None:
         alike = NO_DIFFERENCE.format(points=found.smallest_detectable)
     for name, estimate in found.disparity.items():
-        yield target.scored.evidence(
-            f"{target.prefix}@{groups.name}.top1:{name}",
-            annotations=groups.fingerprint,
+        yield target.evidence(
+            groups,
+            f".top1:{name}",
             protocol=protocol,
             estimate=estimate,
             unit=DISPARITY_UNITS[name],
@@ -235,14 +235,13 @@ def _by_group(
     for group, row in zip(table.index, table.to_dict("records"), strict=True):
         n, units = int(row["n"]), int(row["units"])
         published = groups.published(group, units, whole=whole)
-        key = f"{target.prefix}@{groups.name}/{keys[group]}.top1"
         protocol = {**described, "group": groups.words(group)}
-        common: dict[str, Any] = {"annotations": groups.fingerprint, "protocol": protocol}
-        common["N"] = None if repeated else published
+        common: dict[str, Any] = {"protocol": protocol, "N": None if repeated else published}
+        metric = f"/{keys[group]}.top1"
         if row["too_small"]:
             class_ = target.without_value(published is None or published >= options.smallest_group)
             reason = f"too small to report: {units:,} images, at least {options.smallest_group} are needed"
-            yield target.scored.evidence(key, class_=class_, reason=target.reasons(reason), n=n, **common)
+            yield target.evidence(groups, metric, class_=class_, reason=target.reasons(reason), n=n, **common)
             continue
         words = None
         if not np.isnan(row["p_value"]):
@@ -260,8 +259,9 @@ def _by_group(
         part = None
         if (published is None or groups.is_from_file) and not whole and not repeated:
             part = f"on {len(target.outcomes):,} of {target.subjects.benchmark.size:,} images of the benchmark"
-        yield target.scored.evidence(
-            key,
+        yield target.evidence(
+            groups,
+            metric,
             estimate=replace(found.overall, value=row["accuracy"], low=row["low"], high=row["high"], n=n),
             unit="%",
             reason=target.reasons(words, part),
@@ -289,9 +289,9 @@ def _error_ratios(target: _Target, groups: Groups, found: Audit, described: Mapp
             continue
         published = groups.published(group, int(units[group]), whole=target.subjects.is_whole)
         words = {"group": groups.words(group), "reading": "error rate over that of all covered images"}
-        yield target.scored.evidence(
-            f"{target.prefix}@{groups.name}/{keys[group]}.error-ratio",
-            annotations=groups.fingerprint,
+        yield target.evidence(
+            groups,
+            f"/{keys[group]}.error-ratio",
             protocol={**described, **words},
             estimate=estimate,
             N=None if target.outcomes.repeated else published,

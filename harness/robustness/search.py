@@ -179,11 +179,9 @@ class _Search:
                     return not set(self._holding_out(epsilon, rounded=rounded)) & set(at)
 
                 is_targeted = name == "apgd-t"
-                loss = (
-                    attacks.targeted_dlr(labels, self.targets[at, target])
-                    if is_targeted
-                    else attacks.cross_entropy(labels)
-                )
+                loss = attacks.cross_entropy(labels)
+                if is_targeted:
+                    loss = attacks.targeted_dlr(labels, self.targets[at, target])
                 first, best = attacks.apgd(
                     self.model, images, loss, self.norm, budget, steps=self.options.steps, start=start, watch=watch
                 )
