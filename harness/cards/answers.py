@@ -20,8 +20,8 @@ from jinja2.sandbox import SandboxedEnvironment
 from harness.cards.asked import Asked
 from harness.cards.knowledge import Knowledge
 from harness.cards.markdown import capital, compact_number, enumerate_words
-from harness.cards.parts import part_of
-from harness.cards.questions import Place, asks_error, search
+from harness.cards.parts import FEW, class_names, part_of
+from harness.cards.questions import Place, asks_count, asks_error, search
 from harness.cards.references import References
 from harness.cards.retrieval import stem
 from harness.cards.subjects import Subjects
@@ -152,6 +152,10 @@ class Writer:
         if question.parts:
             return self._answer_parts(question, form, place)
         known = self.knowledge
+        if question.listed_by and not asks_count(place, self.table):
+            listed = known.find(self.table.get(question.listed_by).keys[0])
+            if listed and len(class_names(listed.value)) <= FEW:
+                question = self.table.get(question.listed_by)
         asked = Asked.read(
             place.own, (*place.around[:1], place.question, *place.around[1:]), known.own_names, known.sources
         )
@@ -268,6 +272,11 @@ class Writer:
         if isinstance(value, list):
             shown = [f"{part:,}" if isinstance(part, int) else str(part) for part in value]
             return enumerate_words(shown) if isinstance(value[0], str) else ", ".join(shown)
+        for pattern, size in (
+            question.unit_patterns if isinstance(question.units, dict) and view.evidence.is_number else ()
+        ):
+            if size != 1 and (pattern.match(place.sentence.partition("[?]")[2]) or pattern.search(" ".join(place.own))):
+                return f"{value / size:.4g}"
         unit = view.evidence.unit or ""
         if not view.evidence.is_number:
             return view.text.partition("; ")[0].partition(". ")[0]

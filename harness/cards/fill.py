@@ -51,12 +51,13 @@ from harness.cards.metadata import card_metadata, complete_metadata, fill_metada
 from harness.cards.named_fields import field_answer
 from harness.cards.parts import missing_entry
 from harness.cards.passages import html_rows, plain_html
-from harness.cards.questions import Place, find_questions
+from harness.cards.questions import Place, find_questions, is_of_kind
 from harness.cards.record import CardRecord, fill_name, ledger_digest, read_comment, record_edit
 from harness.cards.references import References
 from harness.cards.retrieval import asks_something, is_known
 from harness.cards.sentences import Span, sentences
 from harness.cards.slots import Slot, answer_edit, slot_of, unrecognised
+from harness.cards.training_log import logged_answer
 from harness.cards.views import marks
 from harness.cards.vocabulary import Property, Vocabulary
 from harness.evidence import EvidenceClass, Ledger
@@ -414,6 +415,7 @@ class _Filler:
         column = block.column if block.kind == "cell" else None
         titles: Sequence[str] = ()
         remarks: Sequence[str] = ()
+        beside_it: Sequence[tuple[str, str]] = ()
         if block.kind == "cell":
             cells = self.document.row_of(block)
             asking = {len(cell.row) for cell in cells if self._asks(cell)}
@@ -421,6 +423,7 @@ class _Filler:
             named = {len(cell.row): cell.column or "" for cell in cells}
             titles = [named.get(index, "") for index in range(len(row))]
             remarks = [self.text[c.start : c.end] for c in cells if c.start > block.start and not self._asks(c)]
+            beside_it = [(c.column or "", self.text[c.start : c.end]) for c in cells if not self._asks(c)]
         words = self._words(marker, sentence)
         told = words.partition("[?]")[2]
         label, is_own = (
@@ -433,7 +436,7 @@ class _Filler:
             self.text[max(block.start, marker.start - _FAR) : marker.start],
         )
         if match and block.kind not in ("cell", "front-matter"):
-            label, is_own = re.sub(r"[*_`]", "", match[1]).strip(" -\t"), True
+            label, is_own = re.sub(r"[*`]|\b_|_\b", "", match[1]).strip(" -\t"), True
             words = re.sub(r"^(?:.|\n)*:[*_]*\s*\[\?\]", "[?]", words)
         elif block.kind in ("fence", "indented-code"):
             line = self.document.line_start(marker.line)
@@ -469,6 +472,7 @@ class _Filler:
             in_code=block.kind in ("fence", "indented-code"),
             row=tuple(_heads(row, titles, self.writer.table)),
             remarks=(*titles[:1], *remarks),
+            cells=tuple(beside_it),
             column=column,
             around=(flat.replace("[?]", ""), block.caption, *reversed(headings)),
         )
@@ -596,12 +600,18 @@ class _Filler:
         for marker, found, place, slot, entry in zip(group, recognised, places, slots, listed, strict=True):
             asked, in_cell = found.questions, place.column is not None
             place = replace(place, is_tight=slot.kind in ("inline", "aside"))
-            named = self._name(place) or entry or (field_answer(place, self.writer) if place.in_code else None)
+            named = self._name(place) or entry or logged_answer(place, self.writer)
+            named = named or (field_answer(place, self.writer) if place.in_code else None)
             answer = named or (
                 self._answer(asked, slot, place)
                 if found.is_sure
                 else self.writer.unknown(asked if in_cell else [], slot.form, in_cell=in_cell, is_sure=False)
             )
+            is_wrong_kind = (
+                named is None and answer.class_.has_value and not is_of_kind(place, answer.text, self.writer.table)
+            )
+            if is_wrong_kind:
+                answer = self.writer.unknown(asked, slot.form, in_cell=in_cell, is_sure=False)
             if marker.block.kind == "cell" and self._repeats(marker, answer):
                 answer = self.writer.unknown(asked, slot.form, in_cell=True, is_sure=False)
             if answer.is_unknown:

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from harness.cards.knowledge import Knowledge
+from harness.cards.markdown import escape_markdown
 from harness.cards.questions import Place, entry_asked
 from harness.cards.views import View
 from harness.cards.vocabulary import Property
@@ -17,6 +18,8 @@ _LISTS = (
     "documented.preprocessing.mean", "documented.preprocessing.std", "documented.preprocessing.normalisation",
 )  # fmt: skip
 """What cards enumerate with a gap in it."""
+FEW = 6
+"""Names of classes that are listed where the classes are asked."""
 _COLOUR = re.compile(r"\b(red|green|blue)\b", re.IGNORECASE)
 _PARTED = re.compile(r"\s*(?:[,;:·|/&(){}\[\]*_\"“”]|\band\b|\bund\b)\s*", re.IGNORECASE)
 _LIST_GOES_ON = re.compile(r"[\s*_]*(?:,?\s*and\b|[,;/&·])", re.IGNORECASE)
@@ -30,6 +33,8 @@ _TITLE_LEADS = re.compile(r"[:.,]\W*$|[\"“*_]+$")
 def part_of(question: Property, place: Place, view: View) -> str | None:
     """The part of a value that a place asks for, as text; None where it asks for all of it."""
     value = view.value
+    if question.list == "names" and (named := class_names(value)) and (place.is_tight or place.label_is_own):
+        return ", ".join(map(escape_markdown, named)) if len(named) <= FEW else None
     if isinstance(value, dict) and question.list in value:
         value = value[question.list]
     if isinstance(value, dict) and (question.total or question.count):
@@ -50,6 +55,11 @@ def part_of(question: Property, place: Place, view: View) -> str | None:
     if isinstance(value, list) and -len(value) <= at < len(value) and len(value) > 1:
         return _shown(value[at])
     return view.number if view.evidence.is_number and question.list is None and "each" in view.text else None
+
+
+def class_names(value: Any) -> list[str]:
+    """The names in a list as a fact has it: `0 oak; 1 elm`."""
+    return re.findall(r"\d+ ([^;]+)", str(value))
 
 
 def missing_entry(place: Place, knowledge: Knowledge) -> tuple[View, str] | None:

@@ -10,9 +10,9 @@ from typing import NamedTuple
 
 from harness.cards.asked import facets
 from harness.cards.document import NEEDED
-from harness.cards.markdown import COMMENT
+from harness.cards.markdown import COMMENT, MARK
 from harness.cards.retrieval import ENTRY, Found, Wording, asks_nothing, plain, retrieve, understands
-from harness.cards.vocabulary import Property, Vocabulary
+from harness.cards.vocabulary import Kind, Property, Vocabulary
 
 
 @dataclass(frozen=True)
@@ -46,6 +46,8 @@ class Place:
     """For a cell: the head of its table's first column."""
     remarks: tuple[str, ...] = ()
     """For a cell: the head of its table's first column, and the texts to the right of it."""
+    cells: tuple[tuple[str, str], ...] = ()
+    """For a cell: the heads of the other columns, and what its row has there."""
     is_tight: bool = False
     """Whether only a value fits: a cell, or a gap in a sentence."""
     around: tuple[str, ...] = ()
@@ -234,6 +236,25 @@ def entry_asked(place: Place) -> int | None:
     if match[4]:
         return _COUNT.index(match[4].lower())
     return _ORDER.index(word) if word in _ORDER else -1 if word else int(match[2] or match[3]) - 1
+
+
+def is_of_kind(place: Place, answer: str, table: Vocabulary) -> bool:
+    """Whether an answer is of the kind that the words of its question ask for: a number, a version, a place, a date, names."""
+    told = COMMENT.sub("", MARK.sub("", answer)).strip()
+    return all(search(kind.answer, told) or not _asks(kind, place) for kind in table.kinds.values())
+
+
+def _asks(kind: Kind, place: Place) -> bool:
+    heading, is_cell = " ".join(place.section[-1:]), place.column is not None
+    asked = [*place.own, place.question, *(() if is_cell else (place.label or "", place.sentence))]
+    asked += [f"{heading} > {text}" for text in asked]
+    return any(search(kind.asked, text.strip()) for text in asked)
+
+
+def asks_count(place: Place, table: Vocabulary) -> bool:
+    """Whether a place asks for a number, of what is counted behind it or by its own words."""
+    counted = re.match(r"\s+(?:[a-z-]+ )?[a-z-]+", place.sentence.partition("[?]")[2])
+    return counted is not None or _asks(table.kinds["count"], place)
 
 
 def asks_error(place: Place) -> bool:

@@ -63,7 +63,7 @@ class Property(Table):
     itself: bool = False
     """Whether it must be said of the model: others' methods are often told."""
     list: str | None = None
-    """Which list: `depths`, `widths`, `mean` or `std`."""
+    """Which list: `depths`, `widths`, `mean`, `std` or `names`."""
     resolution: bool = False
     total: bool = False
     """Whether it is the sum of a list."""
@@ -82,6 +82,7 @@ class Property(Table):
     tolerance: float = 0.0
     """Relative difference between two ways of counting it."""
     people: bool = False
+    listed_by: str | None = None
     year: bool = False
     address: str | None = None
     detail: str | None = None
@@ -240,6 +241,13 @@ class Score(Table):
     suite: str
 
 
+class Kind(Table):
+    """A kind of answer: expressions of what asks for it, and of what is one."""
+
+    asked: str
+    answer: str
+
+
 class FieldWords(Table):
     """How the fields of a model's files are called in words."""
 
@@ -268,6 +276,7 @@ class Vocabulary(Table):
     alike: tuple[str, ...]
     """Words of one meaning."""
     fields: FieldWords
+    kinds: dict[str, Kind]
     metadata: dict[str, tuple[str, ...]]
     metrics: dict[str, Metric]
     benchmarks: dict[str, tuple[str, ...]]

@@ -16,7 +16,7 @@ from harness.data.catalog import Benchmark
 from harness.data.groupings import Grouping, cut, named, narrowed
 from harness.data.manifest import sample_id
 from harness.data.slicings import slicings, split_reference
-from harness.errors import UsageError, nearest, require_known
+from harness.errors import UsageError, nearest, unknown_name
 from harness.parsing.tables import read_frame
 
 KEYS = ("sample_id", "file_name")
@@ -66,8 +66,8 @@ class SliceFile:
         values = self.columns[name]
         fifths = [f"q{part}" for part in range(1, _FIFTHS + 1)]
         groups = fifths if _is_cut(values) else sorted(values.dropna().astype(str).unique())
-        if group is not None:
-            require_known(f"group of {name}", group, groups, where=str(self.path))
+        if group is not None and group not in groups:
+            raise unknown_name(f"group of {name}", group, groups, where=str(self.path))
 
     def check_join(self, benchmark: Benchmark, sample_ids: Sequence[str]) -> None:
         """Refuse a file of which no row belongs to the samples. Raises HarnessError with examples of both."""

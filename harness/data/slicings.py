@@ -13,7 +13,7 @@ from typing import Literal
 from pydantic import BaseModel
 
 from harness.data.catalog import Benchmark
-from harness.errors import HarnessError, UsageError, require_known
+from harness.errors import HarnessError, UsageError, unknown_name
 from harness.labels.spaces import SYNSET, name_of
 from harness.parsing.yaml import read_yaml
 
@@ -84,12 +84,13 @@ def check_reference(reference: str, also: Sequence[str] = ()) -> None:
     Raises HarnessError: with the nearest known names.
     """
     name, group = split_reference(reference)
-    require_known("slicing", name, [*slicings(), *also])
+    if name not in slicings() and name not in also:
+        raise unknown_name("slicing", name, [*slicings(), *also])
     if group is None or name in also:
         return
     entry = slicings()[name]
-    if entry.names:
-        require_known(f"group of {name}", group, entry.names)
+    if entry.names and group not in entry.names:
+        raise unknown_name(f"group of {name}", group, entry.names)
     if entry.kind in ("wordnet", "class"):
         try:
             name_of(group)

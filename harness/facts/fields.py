@@ -13,6 +13,7 @@ Count = Annotated[int, Field(gt=0, le=10**9, strict=True)]
 Counts = Annotated[list[Count], Field(min_length=1, max_length=1000)]
 Share = Annotated[float, Field(ge=0, le=1)]
 Word = Annotated[str, Field(pattern=r"^[^\r\n]{1,200}$", strict=True)]
+Folder = Annotated[str, Field(pattern=r"^[^\r\n]*checkpoint-\d{1,9}$", strict=True)]
 Positive = Annotated[float, Field(gt=0, lt=1e9)]
 Number = Annotated[float, Field(allow_inf_nan=False)]
 
@@ -87,7 +88,13 @@ TRAINING = (
     Entry("global_step", "documented.training.steps", Count, "steps"),
     Entry("train_batch_size", "documented.training.batch-size-per-gpu", Count, "images on each device"),
     Entry("train_samples", "documented.data.training-images", Count, "images"),
+    Entry("eval_samples", "documented.data.evaluation-images", Count, "images"),
+    Entry("train_samples_per_second", "documented.training.images-per-second", Positive, "samples per second"),
+    Entry("best_metric", "documented.training.best-metric", Number),
     Entry("best_global_step", "documented.training.best-step", Count),
+    Entry(
+        "best_model_checkpoint", "documented.training.best-step", Folder, show=lambda name: int(name.rpartition("-")[2])
+    ),
 )
 AUTOMATIC = (
     Entry("learning_rate", "documented.training.learning-rate", Positive),

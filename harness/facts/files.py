@@ -41,6 +41,8 @@ _MOST_NAMES = 30
 """Class names that are listed; of more the first and the last."""
 _MOST_PARTS, _LARGE = 12, 1e12
 """Numbers in a list that is kept, and what a number in it is below."""
+_MOST_ROWS = 1000
+"""Evaluations during training that are kept."""
 _UNFIT = (HarnessError, AttributeError, TypeError, ValueError, KeyError, ArithmeticError)
 """What readers of preprocessing raise on values that make no sense."""
 
@@ -348,6 +350,20 @@ def read_training(source: FactSource, data: Mapping[str, Any]) -> None:
             said.append(f"{metric} {item.value:.4g}")
     if said:
         source.add("documented.evaluation.results", f"{words(said)}, on data that the file doesn't name", "eval_…")
+    if rows := _evaluations(data.get("log_history")):
+        source.add("documented.training.log", {"rows": rows}, "log_history")
+
+
+def _evaluations(history: Any) -> list[dict[str, float]]:
+    """What was logged at each evaluation during training, with the training loss logged last before it."""
+    rows, loss = dict[Any, dict[str, float]](), None
+    for entry in history if isinstance(history, list) else ():
+        logged = entry.items() if isinstance(entry, dict) else ()
+        told = {name: value for name, value in logged if isinstance(value, int | float) and abs(value) < _LARGE}
+        loss = told.get("loss", loss)
+        if "step" in told and any(name.startswith("eval_") for name in told):
+            rows.setdefault(told["step"], ({"loss": loss} if loss is not None else {}) | told)
+    return list(rows.values())[:_MOST_ROWS]
 
 
 _JSON: dict[str, tuple[str, Callable[[FactSource, dict[str, Any]], None]]] = {

@@ -187,8 +187,8 @@ def _read_automatic(source: FactSource, text: str) -> None:
         source.take(
             AUTOMATIC, {name: parse_yaml(value).data if value[0].isdigit() else value for name, value in told.items()}
         )
-    if versions is not None:
-        named = re.findall(r"^- (\w+) (\S+)\s*$", versions[1], re.MULTILINE)
+    named = re.findall(r"^- (\w+):? (\d\S*)\s*$", versions[1], re.MULTILINE) if versions is not None else ()
+    if named:
         shown = words(f"{name.replace('Pytorch', 'PyTorch')} {version}" for name, version in named)
         source.add("documented.training.software", shown, "framework versions")
 
@@ -200,6 +200,8 @@ def _licence(data: Mapping[str, Any]) -> dict[str, Any]:
 
 def _read_metadata(source: FactSource, data: Mapping[str, Any]) -> None:
     source.take(METADATA, data)
+    if data.get("base_model"):
+        source.take([Entry("datasets", "documented.data.finetuning", NAMED)], data)
     emissions = data.get("co2_eq_emissions")
     if isinstance(emissions, int | float):
         source.take(EMISSIONS, {"emissions": emissions})

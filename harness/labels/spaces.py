@@ -22,7 +22,7 @@ from functools import cache, cached_property
 from importlib.resources import files
 from pathlib import Path
 
-from harness.errors import HarnessError, require_known
+from harness.errors import HarnessError, unknown_name
 
 SYNSET = re.compile(r"n\d{8}")
 OWN = "own"
@@ -128,7 +128,8 @@ def label_space(name: str) -> LabelSpace:
 
     Raises HarnessError: unknown name, or the installed list differs from the published one.
     """
-    require_known("label space", name, LABEL_SPACES)
+    if name not in _LIST_FILES:
+        raise unknown_name("label space", name, LABEL_SPACES)
     file, published = _LIST_FILES[name]
     path = timm_info_folder() / file
     try:

@@ -398,7 +398,7 @@ The encoder has {M} layers. Weights are stored in {M} precision.
     text = result.text.decode()
     for answer in (
         "float16",
-        "0 oak; 1 elm; 2 ash",
+        "oak, elm, ash",
         "means 0.5, 0.5, 0.5 and standard",
         "nothing is tokenised",
         "71.5 %",

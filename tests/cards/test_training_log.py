@@ -1,0 +1,88 @@
+"""What a Trainer's folder says answers what its card asks: an epoch's row with that epoch's values, and each question with its own
+kind of answer."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+import harness
+from tests.cards.conftest import body
+
+M = "[More Information Needed]"
+FRONT = "---\nbase_model: somebody/base\ndatasets:\n- leaves\n---\n\n"
+CONFIG = {
+    "architectures": ["ViTForImageClassification"],
+    "model_type": "vit",
+    "id2label": {"0": "oak", "1": "elm", "2": "ash"},
+    "transformers_version": "4.41.2",
+}
+PROCESSOR = {"size": {"height": 32, "width": 32}, "resample": 2, "image_mean": [0.5] * 3, "image_std": [0.5] * 3}
+STATE = {
+    "epoch": 2.0,
+    "global_step": 130,
+    "train_batch_size": 16,
+    "best_model_checkpoint": "out/checkpoint-65",
+    "log_history": [
+        {"epoch": 0.9, "step": 60, "loss": 0.5},
+        {"epoch": 1.0, "step": 65, "eval_loss": 0.25, "eval_accuracy": 0.9},
+        {"epoch": 2.0, "step": 130, "eval_loss": 0.375, "eval_accuracy": 0.875},
+        {"epoch": 2.0, "step": 130, "eval_loss": 0.25, "eval_accuracy": 0.9},  # of the best checkpoint, once more
+        "damaged",
+    ],
+}
+RESULTS = {"eval_loss": 0.25, "eval_accuracy": 0.9, "eval_samples": 133, "train_samples": 1034, "train_runtime": 180.0}
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> str:
+    folder = tmp_path / "leaves"
+    folder.mkdir()
+    files = {"config": CONFIG, "preprocessor_config": PROCESSOR, "trainer_state": STATE, "all_results": RESULTS}
+    for name, content in files.items():
+        (folder / f"{name}.json").write_text(json.dumps(content))
+    return str(folder)
+
+
+def filled(card: str, model: str) -> str:
+    return body(harness.fill(FRONT + card, model=model).text.decode()).partition("---\n\n")[2].strip()
+
+
+def test_a_row_of_an_epoch_has_what_was_logged_then(model: str) -> None:
+    card = (
+        "| Training Loss | Epoch | Step | Validation Loss | Accuracy |\n|---|---|---|---|---|\n"
+        f"| {M} | 1.0 | {M} | {M} | 0.9 |\n| 0.5 | 2.0 | 130 | 0.375 | {M} |\n| 0.5 | 3.0 | 195 | {M} | {M} |"
+    )
+    assert filled(card, model).splitlines()[2:] == [
+        "| 0.5000 | 1.0 | 65 | 0.2500 | 0.9 |",
+        "| 0.5 | 2.0 | 130 | 0.375 | 0.8750 |",
+        "| 0.5 | 3.0 | 195 | not stated | not stated |",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("asked", "answer"),
+    [
+        (f"After epoch 2 the validation loss was {M}.", "loss was 0.3750."),
+        (f"After epoch 4 the accuracy was {M}.", "accuracy was not stated."),
+        (f"The best checkpoint is the one of step {M}.", "step 65."),
+        (f"- Loss: {M}", "Loss: 0.25"),
+        (f"- Loss function: {M}", "function: Not found"),
+        (f"- train_batch_size: {M}", "size: 16 images on each device"),
+        (f"Trained on {M} images, evaluated on {M} images.", "on 1,034 images, evaluated on 133 images."),
+        (f"- Number of training images: {M}", "images: 1,034 images"),
+        (f"Training ran for {M} steps.", "for 130 steps."),
+        (f"Training took {M} minutes.", "took 3 minutes."),
+        (f"It is a fine-tuned version of {M} on the {M} dataset.", "of somebody/base on the leaves dataset."),
+        (f"- Classes: {M}", "Classes: Oak, elm, ash"),
+        (f"- Number of classes: {M}", "classes: 3"),
+        (f"It knows {M} classes.", "knows 3 classes."),
+        (f"- Transformers: {M}", "Transformers: 4.41.2"),
+        (f"### Framework versions\n\n- Datasets {M}", "- Datasets (not stated)"),
+        (f"The servers stood in {M}.", "in (not found)."),
+    ],
+)
+def test_each_question_gets_its_own_kind_of_answer(model: str, asked: str, answer: str) -> None:
+    assert answer in filled(asked, model)
