@@ -180,7 +180,7 @@ class Writer:
         asked = self.knowledge.asked
         in_cell = place.is_tight or (place.label_is_own and asks_error(place))
         class_, main = self._decide(question, metrics)
-        is_possible = not question.metrics or self.knowledge.has_imagenet_classes
+        is_possible = question.suite in (None, "compute") or self.knowledge.has_imagenet_classes
         if class_ is EvidenceClass.PENDING and not is_possible:
             class_ = None
         template = question.template
@@ -220,6 +220,9 @@ class Writer:
                 part=part_of(question, place, main) if main else None,
                 is_part=is_part,
                 is_repeated=(question.id, place.section) in self.asked,
+                earlier=min(
+                    (section[-1] for name, section in self.asked if name == question.id and section), default=""
+                ),
                 answer_class=class_.value,
                 model=self.knowledge.address,
                 hub_id=self.knowledge.loaded_by,
@@ -239,6 +242,7 @@ class Writer:
                 of_others=functools.partial(_of_others, self.references),
                 tested=_tested,
                 note=self.knowledge.note,
+                can_be_measured=self.knowledge.has_imagenet_classes,
                 command=self._command,
                 measure=self._measure,
                 needs=self.table.suites.__getitem__,
@@ -398,7 +402,8 @@ class Writer:
     def _answer_parts(self, question: Property, form: Form, place: Place) -> Answer | None:
         inner: Form = "text" if form == "block" else form
         parts = [self.answer(self.table.get(part), inner, place, is_part=True) for part in question.parts]
-        found = [part for part in parts if part is not None]
+        pending = [part for part in parts if part and not part.is_complete]
+        found = [part for part in parts if part is not None and part not in pending[1:]]
         texts = [f"- {part.text}" if form == "block" else part.text for part in found]
         separator = {"block": "\n", "value": "; "}.get(form, " ")
         return join_answers(found, question=question.id, text=separator.join(texts)) if found else None

@@ -95,8 +95,12 @@ def contradicted_sentences(document: Document, writer: Writer, rows: list[Filled
     for block, following in itertools.zip_longest(prose, prose[1:]):
         here = answered.get(block, [])
         taken = _within(written, block.start, block.end), _within(asking, block.start, block.end)
-        below = {row.answer.question for row in answered.get(following, ())}
-        corrections += _in_block(document.text, block, known, here, taken, below)
+        answers = answered.get(following, []) if following else []
+        below = {row.answer.question for row in answers}
+        is_line = following is not None and not any("\n" in row.edit.new for row in answers)
+        corrections += _in_block(
+            document.text, block, known, here, taken, below, following.start if is_line and following else None
+        )
     return corrections
 
 
@@ -145,6 +149,7 @@ def _in_block(
     here: list[FilledMarker],
     taken: tuple[list[Span], list[Span]],
     below: set[str],
+    next_line: int | None,
 ) -> list[Correction]:
     written, asking = taken
     spans = sentences(text, block.start, block.end, asking)
@@ -155,7 +160,7 @@ def _in_block(
         question = _false_about(sentence, known, here) if is_free else None
         if question is not None and not _says_more(sentence, known):
             removed.append((span, question))
-    found = _removals(text, block, spans, removed, below)
+    found = _removals(text, block, spans, removed, below, next_line)
     found += _connectives(text, spans, here, written, {made.edit.start for made in found})
     return [made._replace(edit=_clipped(made.edit, written)) for made in found]
 
@@ -200,10 +205,10 @@ def _says_more(sentence: str, known: list[Topic]) -> bool:
 
 
 def _removals(
-    text: str, block: Block, spans: list[Span], removed: list[tuple[Span, str]], below: set[str]
+    text: str, block: Block, spans: list[Span], removed: list[tuple[Span, str]], below: set[str], next_line: int | None
 ) -> list[Correction]:
     """Removing sentences with the space that set them apart; a paragraph without any other goes as a whole, and of an item its
-    text, where the paragraph below it is the answer."""
+    text, where the paragraph below it is the answer, which then follows the item's label."""
     found: list[Correction] = []
     is_whole = len(removed) == len(spans)
     label = label_prefix(text[block.start : block.end])
@@ -216,6 +221,9 @@ def _removals(
         if is_whole and label:
             start = found[-1].edit.end if found else block.start + len(text[block.start : block.start + label].rstrip())
             end = span[1]
+            if span == spans[-1] and next_line and not text[end:next_line].strip():
+                found.append(Correction(Edit(start, next_line, " "), question, text[slice(*span)]))
+                continue
         elif is_whole:
             start = found[-1].edit.end if found else len(text[: block.start].rstrip())
             end = span[1] if following else block.end

@@ -303,7 +303,7 @@ def _phrase(answer: Answer, before: str, following: str) -> Answer:
     A number alone where the words that follow say what is counted: `batches of 512 pictures`.
     """
     text = answer.text.partition("; ")[0]
-    made = "".join(f" {mark.group()}" for mark in MARK.finditer(text))
+    made = " ".join(["", "".join(mark.group() for mark in MARK.finditer(text))]).rstrip()
     said = re.sub(r"\s+", " ", MARK.sub("", text)).strip()
     goes_on = re.match(r"\s*(%|per ?cent|[(,]|[A-Za-z]+)", following)
     next_word = goes_on[1] if goes_on else ""
@@ -312,7 +312,7 @@ def _phrase(answer: Answer, before: str, following: str) -> Answer:
         number
         and next_word
         and next_word not in _NO_NOUNS
-        and (_UNITS.fullmatch(next_word) or next_word.lower() in said.lower())
+        and (_UNITS.fullmatch(next_word) or (next_word.isalpha() and next_word.lower() in said.lower()))
     ):
         said = number[1]
     elif next_word:

@@ -348,7 +348,7 @@ def _words(text: str, weight: float) -> list[_Word]:
 
 def plain(text: str) -> str:
     """A text in plain letters: subscripts and the like as what they stand for."""
-    return unicodedata.normalize("NFKC", text)
+    return unicodedata.normalize("NFKC", text).replace("(s)", "s")
 
 
 @functools.cache

@@ -65,7 +65,7 @@ def test_a_label_stands_over_its_answer_once_what_was_not_found_is_gone() -> Non
     text, _ = filled(
         "- **Hours used:** The references do not state the training time.\n\n[More Information Needed] on the training time.\n"
     )
-    assert text.startswith("- **Hours used:**\n\n")
+    assert text.startswith("- **Hours used:** Training took ")
     assert "do not state" not in text
 
 
