@@ -77,10 +77,8 @@ class TestCard:
         card = render_card(whole)
         assert "Accuracy by group of images</summary>" in card.text
         assert "| 1,000 |" in card.text, "groups of the slicing by classes"
-        assert (
-            "| ImageNet-X factors, all that apply to an image, ImageNet-1k (ILSVRC-2012) validation set | 16 | subcategory, "
-            "35.6 % (34.1–37.2, n = 3,604) | pattern, "
-        ) in card.text
+        row = "| ImageNet-X factors, all that apply to an image | 16 | subcategory, 35.6 % (34.1–37.2, n = 3,604) | pattern, "
+        assert row in card.text
         assert re.search(
             r"\| 43\.3 points \(40\.5–46\.0\) \| subcategory 35\.6 % \(n = [\d,]+\), texture .*, multiple objects .* and 8 more \|",
             card.text,
