@@ -316,9 +316,14 @@ def _phrase(answer: Answer, before: str, following: str) -> Answer:
     ):
         said = number[1]
     elif next_word:
+        said = re.sub(r"(^[\d.,]*\d [a-z]+), .*", r"\1", said)
         said = re.sub(r" ?\([^()]*\)", "", said)
         less = _LESS.search(said)
-        if less and (next_word not in _NO_NOUNS or less[1] == next_word or len(said.split()) > _PHRASE):
+        if (
+            less
+            and " and " not in said
+            and (next_word not in _NO_NOUNS or less[1] == next_word or len(said.split()) > _PHRASE)
+        ):
             said = said[: less.start()]
     words = said.split(" ")
     while (

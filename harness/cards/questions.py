@@ -134,12 +134,14 @@ def find_questions(place: Place, table: Vocabulary, known: Sequence[str] = ()) -
         parts = ((clause, 1.0), (rest, _REST), (own_label, _REST), (place.question, 1.0 if is_bare else _QUESTION))
         lead = before if _CONTENT.search(before) else place.question.rstrip(" ?*_")
         found = retrieve(Wording(parts, (*near, *headings), True, lead, after), table, known)
+        has_data = any(True for _ in facets()["dataset"].read(f"{sentence} {place.question}"))
+        is_share = _PERCENT.match(after) is not None
+        if found and is_share and has_data and not (found.about.metrics or found.about.downstream):
+            found = None  # what is a share of a data set is its accuracy
         if found:
             is_sure = (found.is_sure or found.about in _by_topic(clause, table)) and not _OWN.search(sentence)
             return Recognised([found.about], has_words, is_sure, found.about in topics)
-        if (_PERCENT.match(after) or not has_words) and any(
-            True for _ in facets()["dataset"].read(f"{sentence} {place.question}")
-        ):
+        if (is_share or not has_words) and has_data:
             return Recognised([table.get("accuracy")], has_words)
         if has_words:
             return Recognised(topics)
@@ -180,7 +182,8 @@ def _asked_in_cell(
     inside = before + after if _CONTENT.search(before + after) else ""
     heads = [_TOLD.sub(r"\1", head) for head in place.row]
     rows = tuple((head, _REST if _COUNTED.match(head) and place.column else 1.0) for head in heads)
-    parts = (*rows, (place.column or "", _COLUMN if rows else 1.0), (inside, _REST))
+    title = "" if rows and asks_nothing(place.column or "") else place.column or ""
+    parts = (*rows, (title, _COLUMN if rows else 1.0), (inside, _REST))
     titles = (*place.row, place.column or "")
     beside = ((" ".join(place.remarks), _WHOLE), *headings)
     is_question = any(head.rstrip(" *_").endswith("?") for head in place.row)
@@ -224,7 +227,8 @@ def entry_asked(place: Place) -> int | None:
     sentence = plain(place.sentence)
     at = sentence.find("[?]")
     near = sorted(
-        ENTRY.finditer(sentence), key=lambda m: (m[1] == "deepest", min(abs(m.start() - at - 3), abs(at - m.end())))
+        ENTRY.finditer(sentence),
+        key=lambda m: (m[1] in ("deepest", "widest"), min(abs(m.start() - at - 3), abs(at - m.end()))),
     )
     heads = [match for text in place.own for match in ENTRY.finditer(plain(text))]
     if not heads and (end := _END.search(sentence[:at])):

@@ -33,12 +33,17 @@ _SUPPORT = 0.6
 """What a supporting word counts, beside a cue's."""
 _OVERTAKES = 0.7
 """From which part of the best score on a property is meant that accounts for the same words and more."""
+_OF = re.compile(r"\w (?:of|at|is|was|are|were)\s*$")
+_NEARER = 0.6
+"""From which part of the best score on a property is meant whose words stand right beside the marker."""
 _OUTWEIGHS = 1.5
 """How much more must speak for a property than for one whose unit stands behind the marker."""
 _ADJACENT = 1.4
 """What a word counts right beside the marker, in a sentence."""
 _SILENT = 0.3
 """What each word of a cue adds that asks nothing itself: `weight file`, beside `weights`."""
+_OWN = 1.0
+"""What it adds that a cue stands there as a whole."""
 _ALONE = 1.5
 """What a unit adds that stands behind the marker and belongs to one quantity alone."""
 _STRANGE = 6.5
@@ -71,7 +76,7 @@ _COUNTED = re.compile(r"\s(?:[a-z-]+ )?(?!(?:is|was|has|as|this|its|does)\b)[a-z
 _YEAR_BEFORE = re.compile(r"\b(?:in|year|since|date|from)\W*$", re.IGNORECASE)
 
 ENTRY = re.compile(
-    r"\b(?:(first|second|third|fourth|fifth|sixth|last|final|deepest)\b|"
+    r"\b(?:(first|second|third|fourth|fifth|sixth|last|final|deepest|widest)\b|"
     r"(?:(?:stage|level|author|beta|β) ?#?|s)([1-9])\b|#([1-9])\b|stage (one|two|three|four|five)\b)",
     re.IGNORECASE,
 )
@@ -146,6 +151,11 @@ def retrieve(wording: Wording, table: Vocabulary, known: Sequence[str] = ()) -> 
     best = ranked[0]
     wider = [other for other in ranked[1:] if other.near > best.near and other.score >= _OVERTAKES * best.score]
     best = max(wider, key=lambda other: len(other.near), default=best)
+    is_led = wording.is_prose and _OF.search(wording.before) and not asks_nothing(wording.parts[0][0])
+    adjacent = _beside(wording) if is_led else set()
+    if is_led and best.near.isdisjoint(adjacent):
+        nearer = [other for other in ranked if other.near & adjacent and other.score >= _NEARER * best.score]
+        best, ranked = (nearer[0], nearer) if nearer else (best, ranked)
     ranked.remove(best)
     rival = next((other for other in ranked if other.near - best.near), None)
     is_clear = rival is None or rival.score < _MARGIN * best.score
@@ -260,6 +270,8 @@ def _rate(
                 score += _weight(name)
         elif name not in told and name in around:
             score += _weight(name) * around[name] * (1 if name in core else _SUPPORT)
+    elsewhere = {word.stem for word in own if wording.is_prose and word.start >= len(plain(wording.parts[0][0]))}
+    score += _OWN if spans or any(cue <= near and cue.isdisjoint(elsewhere) for cue in named) else 0
     score += _SILENT * max((len(cue - loud - around.keys()) for cue in named), default=0)
     if unit:
         score += _ALONE * (2 if about.alone else 1)
@@ -348,7 +360,7 @@ def _words(text: str, weight: float) -> list[_Word]:
 
 def plain(text: str) -> str:
     """A text in plain letters: subscripts and the like as what they stand for."""
-    return unicodedata.normalize("NFKC", text).replace("(s)", "s")
+    return unicodedata.normalize("NFKC", text).replace("(s)", "s").replace("'s ", " ").replace("’s ", " ")
 
 
 @functools.cache

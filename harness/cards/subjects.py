@@ -98,6 +98,7 @@ class Subjects:
             return []
         heads = (*place.row[:1], place.column or "") if place.column is not None else ()
         texts = heads or ((place.label or "",) if place.label_is_own else (place.sentence.partition("[?]")[0],))
+        texts = tuple(re.sub(r"\bfine-?tune\b", "fine-tuned", text) for text in texts)
         titles = tuple(map(functools.partial(_without, about), texts))
         text = f"{' — '.join(titles)}: "
         row = " | ".join(titles)

@@ -53,6 +53,11 @@ REGNET, CONVNEXT = "regnet-y-040", "convnext-base-224-22k"
         (CONVNEXT, f"The training took {M} hours.", "took (not disclosed) hours"),
         (REGNET, f"The code is under the {M} licence.", "under the MIT licence"),
         (REGNET, f"### Which activation?\n\n{M}", "The activation function is ReLU."),
+        (REGNET, f"They used gradient descent with a momentum of {M}, a batch of {M}, and a rate of {M}.", "of 0.9, a batch of 512"),
+        (REGNET, f"It gets {M} % of ImageNet's validation pictures right.", "79.36 % of"),
+        (CONVNEXT, f"Q: Does it use batch normalisation?\nA: No, it uses {M}.", "uses LayerNorm"),
+        (CONVNEXT, f"| Item | Entry |\n|---|---|\n| Outputs | {M} |", "| 21,841 classes |"),
+        (CONVNEXT, f"| Recipe | here | 1k fine-tune |\n|---|---|---|\n| peak LR | 4e-3 | {M} |", "| 5 × 10⁻⁵ |"),
         (REGNET, f"| ImageNet-1k val ({{who}}) | top-1 |\n|---|---|\n| pycls, own eval | {M} |", "| 79.36 % |"),
     ],
 )  # fmt: skip
