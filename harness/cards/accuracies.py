@@ -119,11 +119,7 @@ class AccuracyReader:
         prior = next((b for b in reversed(benches) if left <= b[0] and b[1] <= number.start), None)
         if prior and not re.search(r"[.;]\s", text[prior[1] : number.start]) and number.start - prior[1] < 60:
             return prior, bool(
-                re.fullmatch(
-                    r"(?:[\s:|—(=,]|\b(?:is|of|at|an?|the|this|our|top[- ]?[15]|accuracy|acc|model|network|checkpoint|it|reach\w*|scor\w+|gets?|achiev\w+|obtain\w*|attain\w*|yields?|has|alone|only|test|val|validation|set|right)\b)*",
-                    text[prior[1] : number.start],
-                    re.IGNORECASE,
-                )
+                re.fullmatch(r"(?:(?!\b(?:from|between|rises?|over|of the)\b)[^.;\d])*", text[prior[1] : number.start])
             )
         return None, False
 

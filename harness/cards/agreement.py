@@ -22,20 +22,29 @@ _SPREAD = 0.1
 """Percentage points by which two evaluations of the same weights may differ: within it nothing is decided."""
 
 
+_MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
+_DATE = re.compile(rf"(?:.*\b(?P<month>{'|'.join(_MONTHS)})[a-z]*\b.*)?(?P<year>(?:19|20)\d\d)", re.IGNORECASE)
+"""A year, with or without its month."""
+_ARXIV = re.compile(r"^(\d\d)(\d\d)\.\d{4,5}$")
+"""A number of arXiv, which tells year and month."""
+
+
 def agrees(statement: Statement, view: View) -> bool | None:
     """Whether evidence says what a statement does; None where that can't be told."""
     value, known, about = statement.value, view.value, statement.about
     if about.detail and isinstance(value, Quantity):
         said = re.search(about.detail, str(known))
         return value.agrees(float(said[1])) if said else None
-    if about.year:
-        years = re.findall(r"\b(?:19|20)\d\d\b", str(known))
-        return isinstance(value, Quantity) and str(int(value.value)) in years if years else None
+    is_date = isinstance(value, Quantity) and isinstance(known, str) and _DATE.fullmatch(value.text)
+    if about.year or is_date:
+        dates = re.findall(r"\b((?:19|20)\d\d)(?:-(\d\d))?\b", _ARXIV.sub(r"20\1-\2", str(known)))
+        return isinstance(value, Quantity) and any(_is_date(value, *date) for date in dates) if dates else None
     if about.address is not None:
         stated, right = _address(str(value)), _address(str(known))
         return stated.startswith(right) or right.startswith(stated)
     if isinstance(value, bool):
-        return _used_agrees(value, known, about)
+        told = f"{known} {view.fact.says or ''}" if view.fact and about.contains and not about.against else known
+        return _used_agrees(value, told, about)
     if isinstance(value, tuple):
         return _people_agree(value, known, view) if about.people else _list_agrees(value, known, about)
     if isinstance(value, str):
@@ -46,7 +55,11 @@ def agrees(statement: Statement, view: View) -> bool | None:
     if isinstance(value, Quantity) and statement.stage is not None:
         numbers = known.get(about.list or "") if isinstance(known, dict) else known
         is_there = isinstance(numbers, list) and -len(numbers) <= statement.stage < len(numbers)
-        return value.agrees(numbers[statement.stage]) if isinstance(numbers, list) and is_there else None
+        number = numbers[statement.stage] if isinstance(numbers, list) and is_there else None
+        return value.agrees(number) if isinstance(number, int | float) else None
+    if isinstance(value, Quantity) and about.list in ("mean", "std"):
+        numbers = known.get(about.list) if isinstance(known, dict) else known
+        return any(abs(value.value - number) <= 0.005 for number in numbers) if isinstance(numbers, list) else None
     if isinstance(value, Quantity) and about.total:
         depths = known.get("depths") if isinstance(known, dict) else known
         known = sum(depths) if isinstance(depths, list) else known
@@ -65,6 +78,14 @@ def agrees(statement: Statement, view: View) -> bool | None:
     if isinstance(value, Quantity):
         return _number_agrees(statement, value, known, view)
     return None
+
+
+def _is_date(value: Quantity, year: str, month: str) -> bool:
+    """Whether a date that is stated is one that is known, as far as both say."""
+    stated = _DATE.fullmatch(value.text)
+    named = stated and stated["month"]
+    is_month = not (named and month) or _MONTHS.index(named.lower()) + 1 == int(month)
+    return str(int(value.value)) == year and is_month
 
 
 def _number_agrees(statement: Statement, value: Quantity, known: Any, view: View) -> bool | None:

@@ -39,6 +39,7 @@ _ATTRIBUTED = re.compile(
     r"(?:\(|; )(?:documented|derived|estimated|evaluated by)\b|\bPublished for\b|published reference"
 )
 _TUNED = re.compile(r"(?<!not )(?<!without )(?<!before )(?<!not been )\bfine-?tun", re.IGNORECASE)
+_OF_THE_MODEL = re.compile(r"\b(?:the|this) (?:model|network|checkpoint|net)\b", re.IGNORECASE)
 _PLURAL = re.compile(r"\b(?:models|variants|networks|family|families|\w*Nets|\w*NeXts|design spaces?)\b")
 _DEVICES = re.compile(
     r"V100|[AH]100|RTX ?\d{4}|\d{3}0(?= |$|-AMP)|CPU|XEON|RYZEN|LAPTOP|I[3579]\b|JETSON|\bT4|M[1-4]\b|TPU"
@@ -175,14 +176,10 @@ class _Judge:
         """Sentences of which nothing is right and many things are wrong: they tell of another model."""
         told: dict[Span, set[tuple[str, bool]]] = {}
         for statement, claim in judged:
-            is_recipe = bool(statement.about.keys) and re.match(
-                r"documented\.(training|data|arch)", statement.about.keys[0]
-            )
-            if (
-                is_recipe
-                and statement.passage.kind == "sentence"
-                and (claim.verdict.is_wrong or claim.verdict is Verdict.SUPPORTED)
-            ):
+            passage, keys = statement.passage, statement.about.keys
+            is_recipe = bool(keys) and re.match(r"documented\.(training|data|arch)", keys[0]) is not None
+            is_other = passage.kind == "sentence" and not _OF_THE_MODEL.search(passage.text)
+            if is_recipe and is_other and (claim.verdict.is_wrong or claim.verdict is Verdict.SUPPORTED):
                 told.setdefault(claim.whole, set()).add((claim.about, claim.verdict.is_wrong))
         return {span for span, found in told.items() if len(found) > 2 and all(is_wrong for _, is_wrong in found)}
 
@@ -235,10 +232,11 @@ class _Judge:
         is_telling = isinstance(value, Quantity) and (value.value >= 100 or value.value % 1 != 0)
         named = shares_a_word if is_telling else is_named
         return any(
-            agrees(replace(statement, about=about), view) is True
+            named(about, words)
             for about in vocabulary().properties
-            if about.name != statement.about.name and about.number and named(about, words)
+            if about.name != statement.about.name and about.number and about.names == {} and not about.people
             for view in self._views_of(about.keys, False)
+            if agrees(replace(statement, about=about), view) is True
         )
 
     def judge(self, statement: Statement) -> Iterator[Claim]:

@@ -20,7 +20,18 @@ _SCALES = {
     "t": 1e12, "trillion": 1e12, "millions": 1e6, "mio": 1e6, "millionen": 1e6, "millones": 1e6, "milioni": 1e6, "milhões": 1e6,
     "milliards": 1e9, "milliarden": 1e9,
 }  # fmt: skip
-_PARTS = {"half": 0.5, "third": 1 / 3, "quarter": 0.25, "tenth": 0.1, "hundredth": 0.01, "thousandth": 0.001}
+_PARTS = {
+    "half": 0.5,
+    "third": 1 / 3,
+    "quarter": 0.25,
+    "fifth": 0.2,
+    "sixth": 1 / 6,
+    "eighth": 0.125,
+    "tenth": 0.1,
+    "sixteenth": 0.0625,
+    "hundredth": 0.01,
+    "thousandth": 0.001,
+}
 _POWER = r"\s?(?:[•·×x*⋅]|\\times|\\cdot)\s?10\s?\^?\{?\s?[-−⁻–]?[\d⁰¹²³⁴⁵⁶⁷⁸⁹]+\}?"
 _PLAIN = r"0,\d+(?![\d,])|\d{1,2},\d{1,2}(?![\d,])(?=\s?(?:%|Mio|Milli|mill))|\d{1,3}(?:[,\u202f\u2009\xa0 ]\d{3})+(?![\d.])|\d{1,3}(?:,\d{3})+(?:\.\d+)?|\d+(?:\.\d+)?|\.\d+"
 _WORD = rf"(?:{'|'.join(sorted(_WORDS, key=len, reverse=True))})"

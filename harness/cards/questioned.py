@@ -32,6 +32,16 @@ _MONTH = re.compile(
 )
 _SIZE = re.compile(r"[x×²^]|\bby\b|pixel|px")
 _CLAUSE = re.compile(r";\s|,? (?=(?:while|whereas|but)\s)")
+_NAME = r"[A-ZÀ-Þ][\w.'’À-ÿ-]*(?: [A-ZÀ-Þ][\w.'’À-ÿ-]*)+"
+_PEOPLE = re.compile(
+    rf"(?:\b(?:by|are|were|is|was|to|behind it)|:)\W{{1,4}}({_NAME}(?:(?:,? (?:and|&) |, ){_NAME})*)(?! et al)"
+)
+_ARXIV = re.compile(r"\d{4}\.\d{4,5}")
+_OUR_PAPER = re.compile(r"\W*(?:the|its|this|our) (?:\w+ )?(?:paper|preprint|article|publication)\b", re.IGNORECASE)
+_OTHER_WORK = re.compile(
+    r"\b(?:data ?sets?|cards?|port(?:ed)?|convert\w*|upload\w*|benchmarks?|librar\w+|photo\w*)\b", re.IGNORECASE
+)
+"""What others than the model's authors may have made."""
 _QUESTION = re.compile(r"\?[*_\W]*$")
 _REMARK = re.compile(r"\([^()]*$")
 
@@ -63,9 +73,25 @@ class QuestionReader:
         for about, (start, end) in names:
             asked = self._asked(passage, start, end, "")
             if asked and self._takes_name(asked[0], about):
-                known = asked[0]
-                about = about if known is about else about.model_copy(update={"name": known.name, "keys": known.keys})
+                about = _narrow(about, asked[0])
                 yield statement_in(passage, about, about.canonical(passage.text[start:end]), start, end, is_asked=True)
+
+    def people(self, passage: Passage) -> Iterator[tuple[Property, Span]]:
+        """Spans of names of persons, where it is asked who made the model."""
+        for match in _PEOPLE.finditer(passage.text, passage.begin) if not _OTHER_WORK.search(passage.text) else ():
+            asked = self._asked(passage, *match.span(1), "")
+            if asked and asked[0].people:
+                yield asked[0], match.span(1)
+
+    def narrowed(self, passage: Passage, statement: Statement) -> Statement:
+        """A statement about what sources differ on, as one about the single source's value that its words ask for."""
+        if not statement.about.disputed or not isinstance(statement.value, str):
+            return statement
+        at = statement.at
+        asked = self._asked(passage, at, at + statement.span[1] - statement.span[0], "", is_narrow=True)
+        if asked is None or not {*asked[0].keys} < {*statement.about.keys}:
+            return statement
+        return replace(statement, about=_narrow(statement.about, asked[0]))
 
     def _number(self, passage: Passage, number: Quantity) -> Iterator[Statement]:
         text, begin = passage.text, number.start
@@ -79,6 +105,11 @@ class QuestionReader:
         if asked is None:
             return
         about, entry = asked
+        if about.id in ("paper", "arxiv-number") and _ARXIV.fullmatch(number.text) and _OUR_PAPER.match(passage.own):
+            yield statement_in(passage, self.words.get("paper"), number.text, begin, number.end)
+            return
+        if is_year and about.id in ("paper", "arxiv-number", "venue", "year-of-the-paper"):
+            about, noun = self.words.get("date-of-the-paper"), None
         if (
             about.names
             or about.metrics
@@ -93,8 +124,14 @@ class QuestionReader:
         value = replace(number, text=text[begin : number.end])
         yield statement_in(passage, about, value, begin, number.end, stage=stage, is_asked=True)
 
-    def _asked(self, passage: Passage, start: int, end: int, kind: str) -> tuple[Property, int | None] | None:
+    def _asked(
+        self, passage: Passage, start: int, end: int, kind: str, *, is_narrow: bool = False
+    ) -> tuple[Property, int | None] | None:
         place = _place(passage, start, end, self.question)
+        if is_narrow:
+            place = replace(
+                place, sentence=next(part for part in place.sentence.split(", ") if "[?]" in part), whole=""
+            )
         for question in dict.fromkeys((place.question, kind or place.question)):
             found = find_questions(replace(place, question=question), self.words)
             others = re.sub(r"\[\?\][\s-]*\w+", " ", place.sentence)
@@ -118,6 +155,15 @@ class QuestionReader:
     def follow(self, passage: Passage) -> None:
         """Keep a passage that is a question: what stands after it answers it."""
         self.question = passage.own if _QUESTION.search(passage.own) else ""
+
+
+def _narrow(about: Property, asked: Property) -> Property:
+    """A property with another's evidence."""
+    return (
+        about
+        if asked is about
+        else about.model_copy(update={"name": asked.name, "keys": asked.keys, "disputed": False})
+    )
 
 
 @functools.cache

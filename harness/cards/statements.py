@@ -45,6 +45,7 @@ _LIST = re.compile(
 _RESOLUTION = re.compile(
     r"(?<![\w.×])(?:3\s?[x×]\s?)?(\d{1,4})(?:\s?(?:x|×|\*|by|\\times)\s?(\d{1,4})(?!\d)(?:\s?[x×]\s?3(?!\d))?|²|\^2|(?=[\s-]?(?:px|pixels?)\b))(?:[\s-]?(?:px|pixels?))?"
 )
+_WORD_SIZE = re.compile(rf"\b({NUMBER_WORD})(?:\sby\s|-by-)({NUMBER_WORD})\b(?:[\s-]?(?:px|pixels?))?", re.IGNORECASE)
 _RANGE = re.compile(r"(?<![\w.,-])(\d{1,4})\s?(?:–|-|…|\.{2,3}|→|->|(?:up )?to|through)\s?(\d{1,4})(?![\w.,]*\d|%)")
 _STAGES = ("first", "second", "third", "fourth")
 _STAGE = re.compile(
@@ -139,7 +140,7 @@ class _Reader:
         quoted = [match.span() for match in _QUOTES.finditer(passage.text)]
         found = [*self._numbers(passage), *self._names(passage), *self._people(passage), *self._addresses(passage)]
         found += self._techniques(passage, found)
-        found += self._asked(passage, found)
+        found = [*(self.questions.narrowed(passage, statement) for statement in found), *self._asked(passage, found)]
         is_downstream = bool(self.elsewhere.search(passage.own) or _GUIDE.search(" ".join(passage.section[-1:])))
         for statement in found:
             is_quoted = any(a <= statement.at < b for a, b in quoted)
@@ -210,7 +211,7 @@ class _Reader:
 
     def _numbers(self, passage: Passage) -> Iterator[Statement]:
         text = passage.text
-        if not any((quantities(text), _LIST.search(text), _RESOLUTION.search(text))):
+        if not any((quantities(text), _LIST.search(text), _RESOLUTION.search(text), _WORD_SIZE.search(text))):
             return  # most sentences of a long card
         mentions, named = self._mentions(text) + self._labels(passage), self._named(text)
         mentions.sort(key=lambda m: (m.start, m.end))
@@ -220,13 +221,15 @@ class _Reader:
         for match in _LIST.finditer(text, passage.begin):
             taken.append(match.span())
             yield from self._list(passage, match, free)
-        for match in _RESOLUTION.finditer(text, passage.begin):
+        for match in itertools.chain(
+            _RESOLUTION.finditer(text, passage.begin), _WORD_SIZE.finditer(text, passage.begin)
+        ):
             if not any(a < match.end() and match.start() < b for a, b in taken):
                 taken.append(match.span())
                 said = [*self._resolution(passage, match, free)]
                 yield from said
                 if not said and match[1] == (match[2] or match[1]):
-                    sizes.append(Quantity(float(match[1]), 1.0, *match.span(), match.group()))
+                    sizes.append(Quantity(parse_number(match[1]), 1.0, *match.span(), match.group()))
         for match in _RANGE.finditer(text, passage.begin):
             ends = [*self._ends(passage, match, free)]
             taken += [match.span() for _ in ends]
@@ -277,12 +280,20 @@ class _Reader:
             for about in self.near
             if about.names_pattern and about.id != "fine-tuning-data" and not passage.is_head
             for match in about.names_pattern.finditer(passage.text, passage.begin)
-            if (about.id, match.start()) not in taken and not self._is_negated(passage, match.span())
+            if (about.id, match.start()) not in taken
         ]
-        if passage.kind == "cell" and any(_APART_TITLE.search(title) for title in passage.titles):
+        if not any(statement.about.people for statement in found):
+            for about, (start, end) in self.questions.people(passage):
+                if people := split_people(passage.text[start:end]):
+                    yield statement_in(passage, about, people, start, end, is_asked=True)
+        if passage.kind == "cell" and (
+            len(passage.own.split()) > 6 or any(_APART_TITLE.search(title) for title in passage.titles)
+        ):
             return
         for statement in self.questions.read(passage, self.left, names):
-            about, value = statement.about, statement.value
+            about, value, at = statement.about, statement.value, statement.at
+            if isinstance(value, str) and self._is_negated(passage, (at, at + statement.span[1] - statement.span[0])):
+                continue
             if isinstance(value, Quantity):
                 sizes = [size for pattern, size in about.unit_patterns if pattern.match(passage.text, value.end)]
                 value = (
@@ -471,7 +482,7 @@ class _Reader:
                     yield statement_in(passage, about, value, value.start, value.end, stage=stage)
 
     def _resolution(self, passage: Passage, match: re.Match[str], mentions: list[_Mention]) -> Iterator[Statement]:
-        text, side = passage.text, float(match[1])
+        text, side = passage.text, parse_number(match[1])
         if match[2] and match[2] != match[1]:
             return
         value = Quantity(side, 1.0, match.start(1), match.end(), match.group())
@@ -591,7 +602,14 @@ class _Reader:
     def _is_used(self, passage: Passage, match: re.Match[str], alike: re.Pattern[str]) -> bool | None:
         text = _ALIKE.sub(lambda m: " " * len(m.group()), passage.text)  # "mixup and CutMix disabled"
         start = max(
-            (m.end() for m in re.finditer(r"[;:]\s|\b(?:but|while|whereas|except)\b", text[: match.start()])), default=0
+            (
+                m.end()
+                for m in re.finditer(
+                    r"[;:]\s|\b(?:but|while|whereas|except|and (?:uses?|used|has|is|was|applies|applied))\b",
+                    text[: match.start()],
+                )
+            ),
+            default=0,
         )
         before = alike.sub(" ", text[start : match.start()])  # "without labels, by reconstructing masked patches"
         stop = next(

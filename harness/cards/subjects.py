@@ -197,6 +197,8 @@ class Subjects:
         )
         is_phrase = re.search(f"{said_before}|{said_after}", around, re.IGNORECASE)
         itself = re.search(mention, around, re.IGNORECASE)
+        if itself and re.match(r"(?:re)?trained", itself.group()) and not around[: itself.start()].strip():
+            return True  # "trained from scratch on 1k, it …"
         if itself and re.search(_MODEL, itself.group(), re.IGNORECASE):
             return True
         afterwards = mention.startswith("fine") and _AFTERWARDS.search(around)
