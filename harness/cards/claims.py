@@ -22,6 +22,7 @@ from harness.cards.answers import Answer, Writer
 from harness.cards.document import Document, Edit, decode
 from harness.cards.fields import Entry, bibtex_entries, read_citations, read_fields
 from harness.cards.knowledge import Knowledge, knowledge_of
+from harness.cards.passages import LONGEST
 from harness.cards.quantities import Quantity, quantities
 from harness.cards.questions import Place
 from harness.cards.references import place_name
@@ -121,7 +122,8 @@ def check_claims(text: bytes, *, model: str, ledger: Ledger | None, written: Seq
     """
     document, knowledge = Document(decode(text)), knowledge_of(model, ledger)
     markers = [(marker.start, marker.end) for marker in document.markers]
-    prose = [span for span in prose_sentences(document, markers) if not _is_written(document, span, written)]
+    read = (span for span in prose_sentences(document, markers) if span[1] - span[0] <= LONGEST)
+    prose = [span for span in read if not _is_written(document, span, written)]
     judge = _Judge(document, knowledge)
     stated = {(s.about.name, s.span): s for s in (*read_prose(document, markers), *read_fields(document))}
     free = [
@@ -620,10 +622,13 @@ def _with_inconsistencies(document: Document, claims: list[Claim]) -> list[Claim
     """Unsupported claims that another line of the card says otherwise are inconsistent."""
     unsupported = [claim for claim in claims if claim.verdict is Verdict.UNSUPPORTED]
     stated = {claim.span: document.text[slice(*claim.span)] for claim in unsupported}
+    firsts: dict[str, dict[str, Claim]] = {}
+    for claim in unsupported:
+        firsts.setdefault(claim.about, {}).setdefault(stated[claim.span], claim)
     found = []
     for claim in claims:
-        rivals = (c for c in unsupported if c.about == claim.about and stated[c.span] != stated.get(claim.span))
-        other = next(rivals, None) if claim.verdict is Verdict.UNSUPPORTED else None
+        rivals = firsts.get(claim.about, {}) if claim.verdict is Verdict.UNSUPPORTED else {}
+        other = next((first for said, first in rivals.items() if said != stated[claim.span]), None)
         note = f"line {other.line} says {other.text}" if other else None
         found.append(replace(claim, verdict=Verdict.INCONSISTENT, note=note) if other else claim)
     return found

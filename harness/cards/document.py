@@ -51,6 +51,7 @@ _LABEL = re.compile(
     r"|(?P<plain>[A-Z0-9][^:\n\[\].!?]{0,80}?):)(?=\s|$|\[|\*)"
 )
 _MARKUP = re.compile(r"[<*`_\[\\&~]")
+MOST_CHARACTERS = 10_000_000
 MOST_COLUMNS = 200
 """Columns of a table that are read."""
 _LONGEST_TITLE = 1_000
@@ -176,7 +177,7 @@ def encode(text: str) -> bytes:
 
 @dataclass
 class Document:
-    """A card's text and where its parts are."""
+    """A card's text and where its parts are. Raises MalformedError for one too long."""
 
     text: str
     blocks: list[Block] = field(init=False)
@@ -185,6 +186,8 @@ class Document:
     """Offsets of the YAML between the fences, or None."""
 
     def __post_init__(self) -> None:
+        if len(self.text) > MOST_CHARACTERS:
+            raise MalformedError("The card", f"it has {len(self.text):,} characters; {MOST_CHARACTERS:,} are the most")
         self._starts = [match.start() for match in _LINE.finditer(self.text) if match.group()] or [0]
         body = 1 if self.text.startswith("\ufeff") else 0
         self.blocks = []

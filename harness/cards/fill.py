@@ -61,6 +61,7 @@ from harness.cards.training_log import logged_answer
 from harness.cards.views import marks
 from harness.cards.vocabulary import Property, Vocabulary
 from harness.evidence import EvidenceClass, Ledger
+from harness.parsing.files import MalformedError
 from harness.parsing.json import parse_json
 
 _PARTING = re.compile(r"[,;:.·]|\b(?:and|or|with|by|then|while|according)\b", re.IGNORECASE)
@@ -74,6 +75,7 @@ _NAMES_MODEL = re.compile(
 )
 
 
+MOST_MARKERS = 5_000
 _LONGEST = 2_000
 """Characters of a sentence; in a longer one, which is no prose, each marker stands for itself."""
 _FAR = 2_000
@@ -174,10 +176,13 @@ def fill_card(
             end.
 
     Raises:
-        HarnessError: the shipped question table or facts are damaged.
+        HarnessError: the card is longer or has more markers than are read; the shipped question table or facts are damaged.
     """
     ledger = ledger.without_markup() if ledger is not None else None
     document, knowledge = Document(decode(text)), knowledge_of(model, ledger)
+    if len(document.asking) > MOST_MARKERS:
+        why = f"it has {len(document.asking):,} markers; {MOST_MARKERS:,} are the most that are filled at once"
+        raise MalformedError("The card", why, remedy="Fill it in parts.")
     references = _references_for(document.text)
     filler = _Filler(document, Writer(knowledge, references=references))
     changed = filler.fill()

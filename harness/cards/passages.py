@@ -6,14 +6,16 @@ reference marks, emphasis) is blanked, at the same length, so that every offset 
 
 from __future__ import annotations
 
+import bisect
 import itertools
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from harness.cards.document import Block, Document
 from harness.cards.sentences import Span, sentences
 from harness.cards.vocabulary import vocabulary
+from harness.parsing.files import MalformedError
 
 _LINKS = re.compile(
     r"\]\([^)\s]*\)|<?https?://[^\s>)]+>?|<!--.*?-->|</?[a-zA-Z][^<>]*>|\(References? [^)]*\)", re.DOTALL
@@ -37,8 +39,12 @@ _RECIPE = re.compile(r"pre-?train|original|recipe|was trained|were trained", re.
 _MARKS = re.compile(r"\*\*|[`$~](?!\d)|(?<!\w)_|_(?!\w)|\*(?=\w)|(?<=\w)\*|\\(?=[\[\]_%#])")
 
 
-_LONGEST = 2_000
+LONGEST = 2_000
 """Characters of a sentence or cell that is read; patterns take quadratic time on what is no prose."""
+MOST_WORK = 30_000
+"""What checking the statements of a card may take, in sentences: about a thousandth of a second each. One whose numbers and names
+all have to be told apart takes as long as many."""
+_VALUE = re.compile(r"\d+|[A-Z]")
 
 
 @dataclass(frozen=True)
@@ -78,6 +84,19 @@ class Passage:
         return self.start + start - self.begin, self.start + end - self.begin
 
 
+def bounded(document: Document, found: Iterable[Passage]) -> list[Passage]:
+    """Passages that can be read in a minute. Raises MalformedError for more: a part of a card proves nothing of the rest."""
+    kept, work = list[Passage](), 0.0
+    for passage in found:
+        work += 1 + len(passage.text) * len(_VALUE.findall(passage.text)) ** 2 / 10_000
+        if work > MOST_WORK:
+            why = "from here on it holds more sentences, cells and fields than are checked at once"
+            remedy = "Check it in parts."
+            raise MalformedError("The card", why, line=document.line_of(passage.start), remedy=remedy)
+        kept.append(passage)
+    return kept
+
+
 def passages(document: Document, markers: Sequence[Span] = ()) -> Iterator[Passage]:
     """Sentences, lines and cells of a card, with the words around that say what they are about."""
     text = document.text
@@ -85,7 +104,7 @@ def passages(document: Document, markers: Sequence[Span] = ()) -> Iterator[Passa
         if block.kind == "paragraph":
             for start, end in sentences(text, block.start, block.end, markers):
                 label = block.label or ""
-                if end - start > _LONGEST:
+                if end - start > LONGEST:
                     continue
                 yield _passage(text, "", (start, end), block.section, "sentence", label)
         elif block.kind == "fence":
@@ -95,8 +114,8 @@ def passages(document: Document, markers: Sequence[Span] = ()) -> Iterator[Passa
     for row, first in _rows(document):
         names = [text[cell.start : cell.end] for cell in row]
         models = " ".join(name for name in names if vocabulary().model_names.search(name) and len(name) < 60)
-        header = " | ".join(text[block.start : block.end] for block in first)[:_LONGEST]
-        for cell in row if sum(map(len, names)) <= _LONGEST else ():
+        header = " | ".join(text[block.start : block.end] for block in first)[:LONGEST]
+        for cell in row if sum(map(len, names)) <= LONGEST else ():
             title, head = _titles(cell, names)
             passage = _cell(text, (cell.start, cell.end), title, head, models, cell.section)
             yield replace(passage, row=" | ".join(names), header=header, is_head=len(row) > 1 and cell is row[0])
@@ -197,11 +216,13 @@ def _html_passages(document: Document, block: Block) -> Iterator[Passage]:
             if not header and cells and (all(kind == "th" for *_, kind in cells) or len(cells) > 2):
                 header = names
                 continue
+            if sum(map(len, names)) > LONGEST:
+                continue
+            first = " | ".join(header)[:LONGEST]
             models = " ".join(name for name in names if vocabulary().model_names.search(name) and len(name) < 60)
             for column, (start, end, _) in enumerate(cells):
                 title = header[column] if column < len(header) else ""
                 passage = _cell(text, (start, end), title, names[0] if column else "", models, section)
-                first = " | ".join(header)
                 yield replace(passage, row=" | ".join(names), header=first, is_head=not header and column == 0)
     taken = [(block.start + m.start(), block.start + m.end()) for m in tables]
     for match in re.finditer(
@@ -209,6 +230,9 @@ def _html_passages(document: Document, block: Block) -> Iterator[Passage]:
         text[block.start : block.end],
     ):
         start, end = block.start + match.start(1), block.start + match.end(1)
-        if match[1].strip() and not any(a <= start < b for a, b in taken):
+        nearest = bisect.bisect_right(taken, (start, len(text))) - 1
+        if match[1].strip() and not (nearest >= 0 and start < taken[nearest][1]):
             for span in sentences(text, start, end):
+                if span[1] - span[0] > LONGEST:
+                    continue
                 yield _passage(text, "", span, section, "sentence", "")

@@ -353,9 +353,13 @@ def _own(wording: Wording) -> tuple[str, list[_Word]]:
 
 def _words(text: str, weight: float) -> list[_Word]:
     """The words of a text; those that ask nothing themselves weigh nothing."""
+    return [_Word(name, 0.0 if name in _silent() else weight, start, end) for name, start, end in _stems(text)]
+
+
+@functools.lru_cache(maxsize=4096)  # headings and heads of columns stand around many places
+def _stems(text: str) -> list[tuple[str, int, int]]:
     found = re.finditer(r"[^\W\d_]+\d?|(?<=[^\W\d_][ -])\d\b", text.replace("[?]", "   "))
-    named = ((stem(match.group()), match) for match in found)
-    return [_Word(name, 0.0 if name in _silent() else weight, *match.span()) for name, match in named]
+    return [(stem(match.group()), *match.span()) for match in found]
 
 
 def plain(text: str) -> str:
@@ -363,7 +367,7 @@ def plain(text: str) -> str:
     return unicodedata.normalize("NFKC", text).replace("(s)", "s").replace("'s ", " ").replace("’s ", " ")
 
 
-@functools.cache
+@functools.lru_cache(maxsize=65536)
 def stem(word: str) -> str:
     """A word without its ending; all spellings and all words of one meaning alike."""
     lower = word.lower().replace("our", "or").replace("z", "s").replace("licens", "licenc")

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from harness.cards.accuracies import AccuracyReader
 from harness.cards.document import Document
 from harness.cards.fields import field_passages
-from harness.cards.passages import Passage, blanked, passages
+from harness.cards.passages import Passage, blanked, bounded, passages
 from harness.cards.quantities import NUMBER_WORD, Quantity, parse_number, quantities
 from harness.cards.questioned import QuestionReader
 from harness.cards.sentences import Span
@@ -68,7 +68,7 @@ def read_prose(document: Document, markers: Sequence[Span] = ()) -> Iterator[Sta
         markers: spans of its markers.
     """
     reader = _Reader(vocabulary())
-    here = itertools.chain(passages(document, markers), field_passages(document))
+    here = bounded(document, itertools.chain(passages(document, markers), field_passages(document)))
     return (statement for passage in here for statement in reader.read(passage))
 
 
