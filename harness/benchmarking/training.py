@@ -69,7 +69,7 @@ def training_cost(facts: ModelFacts, provenance: Provenance, *, lineage: str | N
         f"Assumed: {devices} devices for the documented {span.low:g} to {span.high:g} hours at {watts.range.low:g} to "
         f"{watts.range.high:g} W each ({kwh.low:.1f} to {kwh.high:.1f} kWh), a data-centre overhead (PUE) of {pue.low:g} "
         f"to {pue.high:g}, and {grid.low:.0f} to {grid.high:.0f} g CO2e per kWh, since the place is not published; "
-        f"the value given takes {watts.range.value:g} W, a PUE of {pue.value:g} and {grid.value:.0f} g, so its energy is near the upper bound; "
+        f"the value given takes {watts.range.value:g} W, a PUE of {pue.value:g} (the surveyed average of 2020) and {grid.value:.0f} g, so its energy is near the upper bound; "
         "host computers, other runs and searches are left out"
     )
     records = training_evidence(carbon, facts=documented, provenance=provenance)

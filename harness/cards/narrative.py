@@ -42,8 +42,8 @@ ENOUGH = 100
 _MOST_HEADLINES, _MOST_LIMITS, _MOST_SIBLINGS, _MOST_COLUMNS = 7, 7, 8, 6
 _LICENCES = ("file", "hub-tag", "front-matter", "code", "timm-weights")
 _INTERVALS = "Intervals of published values were computed for this card, from the benchmark's number of images alone"
-_VAGUE = {"imagenetv2": "ImageNetV2, which of its three sets is not stated"}
-"""Benchmarks in documents that name no one of several sets."""
+_MEAN = "mean of"
+"""What the setting of a result says that is of several runs, and so of no checkpoint."""
 _WHY = {"real": "where the benchmark counts one of the labels that are right"}
 """What explains groups of a slicing, where a reader would take them for a fault of the model alone."""
 _DOWNSTREAM = ("documented.coco.box-ap", "documented.coco.mask-ap", "documented.ade20k.miou")
@@ -136,7 +136,9 @@ class Narrative:
         """The model in a line: size, cost, input, licence, training data, speed."""
         about, found = self.ledger.model, []
         if (parameters := self._number("compute.parameters") or about.get("parameters")) is not None:
-            found.append(f"{parameters / 1e6:.3g} M parameters")
+            head = self._number("compute.parameters:head") or 0
+            share = f" ({head / 1e6:.3g} M in the classifier)" if 10 * head > parameters else ""
+            found.append(f"{parameters / 1e6:.3g} M parameters{share}")
         if (macs := self._number("compute.macs")) is not None:
             found.append(f"{macs / 1e9:.3g} GMACs")
         if (size := self._input_size()) is not None:
@@ -152,7 +154,9 @@ class Narrative:
         if (speed := self.speed) is not None:
             protocol = speed.protocol or {}
             way = "" if (way := protocol.get("precision", "fp32")) == "fp32" else f" in {way}"
-            found.append(f"{show_short(speed)} an image{way} on {cell(device_of(protocol))}")
+            what = "random weights" if str(protocol.get("weights", "")).startswith("random") else ""
+            what = ", ".join(filter(None, ["forward pass alone", what]))
+            found.append(f"{show_short(speed)} an image{way} ({what}) on {cell(device_of(protocol))}")
         return found
 
     @property
@@ -205,6 +209,7 @@ class Narrative:
                     "mean-error": ", mean error (less is better)",
                 }.get(metric, "")
                 rank = _FIRST.index(name) if name in _FIRST else len(_FIRST)
+                shown_as = title + self._among(benchmark)
                 fact = other.fact if other is not None else None
                 if other is not None and fact is not None and item is None:
                     bounds = self.interval(fact)
@@ -213,7 +218,7 @@ class Narrative:
                     who = f"published, {cell(fact.setting)} {marks(self.references, other)}"
                     who = who.replace("published, evaluated by", "published by")
                     at = Point(fact.evidence.number, *bounds) if bounds else None
-                    found.append(Headline(title, value, who, title, False, at, (False, True, rank)))
+                    found.append(Headline(shown_as, value, who, title, False, at, (False, True, rank)))
                 if item is not None:
                     imported, part = "imported" in (item.protocol or {}), item.is_partial
                     who = "scored here from imported predictions" if imported else "measured here"
@@ -224,7 +229,7 @@ class Narrative:
                     )
                     who += self.references.note(item.reason) if item.reason else ""
                     value = show_value(item) if part else f"**{show_value(item)}**"
-                    named = f"{title}, {show_count(item)}" if part else title
+                    named = f"{shown_as}, {show_count(item)}" if part else shown_as
                     at = point(item) if metric == "top1" else None
                     value += f" ({show_interval(item)})"
                     found.append(Headline(named, value, who, title, True, at, (part, False, rank)))
@@ -232,6 +237,14 @@ class Narrative:
                     break
         kept = sorted(found, key=lambda row: row.rank)[:_MOST_HEADLINES]
         return sorted((row for row in found if row in kept), key=lambda row: row.is_partial)
+
+    def _among(self, benchmark: Benchmark) -> str:
+        """The classes that accuracy on a benchmark is among, where these are not all of ImageNet-1k's."""
+        space = benchmark.label_space
+        is_part = (
+            space is not None and not benchmark.is_own and space.startswith("imagenet-") and space.endswith("-200")
+        )
+        return ", among its 200 classes" if is_part else ""
 
     @property
     def whose_intervals(self) -> str:
@@ -316,14 +329,25 @@ class Narrative:
         found = []
         for fact in self.knowledge.facts.facts:
             name = EvidenceKey.parse(fact.evidence.name.subject)
-            if fact.setting and self.knowledge.stands_for(fact):
+            if fact.setting and _MEAN not in fact.setting and self.knowledge.stands_for(fact):
                 view = self.knowledge.published(f"{name}:{fact.evidence.name.variant}", own=True)
                 who = f"{cell(fact.setting)} {marks(self.references, view)}"
                 part = next((b for b in self.benchmarks.values() if b.label_space == name.slice), None)
-                title = _VAGUE.get(name.benchmark) or short_title(self.benchmarks[name.benchmark])
+                title = short_title(self.benchmarks[name.benchmark])
                 title += f", the classes of {short_title(part)}" if part else ""
                 found.append((title, title_of(name.metric)[0], self.shown(fact), who))
         return found
+
+    @cached_property
+    def published_means(self) -> list[str]:
+        """What was published for several runs of this training together, a line a source."""
+        own = (
+            fact
+            for fact in self.knowledge.facts.facts
+            if _MEAN in (fact.setting or "") and self.knowledge.stands_for(fact)
+        )
+        rows = {fact.setting: View(fact.evidence, fact) for fact in own}
+        return [f"{capital(cell(setting))} {marks(self.references, view)}." for setting, view in rows.items()]
 
     @cached_property
     def published_speeds(self) -> list[str]:
@@ -342,6 +366,24 @@ class Narrative:
         return [
             f"{label}: {', '.join(view.text for view in found)} {self.references.cite(*(v.evidence.source for v in found))}"
             for label, found in views.items()
+        ]
+
+    @cached_property
+    def corrupted_siblings(self) -> list[str]:
+        """What was published under corruption for relatives of this checkpoint, a line each, where nothing was for itself."""
+        rows: dict[str, list[tuple[str, Fact]]] = {}
+        for fact in self.knowledge.facts.facts:
+            name = EvidenceKey.parse(fact.evidence.name.subject)
+            if fact.setting and name.metric in ("mce", "mean-error"):
+                unit = "mCE {}" if name.metric == "mce" else "mean error {} %"
+                said = f"{unit.format(self.shown(fact))} on {name.benchmark.replace('imagenet-c', 'ImageNet-C')}"
+                rows.setdefault(fact.checkpoint_id, []).append((said, fact))
+        if any(self.knowledge.stands_for(fact) for found in rows.values() for _, fact in found):
+            return []
+        return [
+            f"{capital(cell(found[0][1].checkpoint.label or found[0][1].checkpoint.name))}: {', '.join(said for said, _ in found)} "
+            f"{self.references.cite(*(fact.evidence.source for _, fact in found))}"
+            for found in rows.values()
         ]
 
     @property
@@ -424,7 +466,7 @@ class Narrative:
             of = "the same classes" if is_same else "all classes (of its own it is not known)"
             cited = marks(self.references, *(View(fact.evidence, fact) for fact in (worst, clean)))
             yield (
-                f"On {short_title(benchmark)} {who} gets {self.shown(worst)} % right, on validation images of {of} "
+                f"On {short_title(benchmark)}{self._among(benchmark)}, {who} gets {self.shown(worst)} % right, on validation images of {of} "
                 f"{self.shown(clean)} % (published {cited})."
             )
 
@@ -544,7 +586,15 @@ class Narrative:
             if name in set(self.benchmarks) - measured
         ]
         missing += [] if slices.slice_results(self.ledger).measured else ["accuracy by group of images"]
-        missing += [] if any(i.name.corruption for i in self._numbers) else ["accuracy under corruption"]
+        few = [
+            i
+            for i in self.ledger
+            if i.class_ is EvidenceClass.MEASURED and (i.name.corruption or i.name.metric == "mean-error")
+        ]
+        corrupted = (
+            f"accuracy under corruption ({max(i.n or 0 for i in few):,} were)" if few else "accuracy under corruption"
+        )
+        missing += [] if any(i.name.corruption for i in self._numbers) else [corrupted]
         missing += [] if self.speed is not None else ["speed"]
         if missing:
             yield f"Not measured, or on fewer than {ENOUGH} images: {enumerate_words(missing)}."
@@ -571,11 +621,11 @@ def short_title(benchmark: Benchmark) -> str:
 
 
 def device_of(protocol: Mapping[str, Any]) -> str:
-    """The device of a measurement: `Intel Xeon @ 2.50GHz (2 threads of a virtual machine)`."""
+    """The device of a measurement: `Intel Xeon @ 2.50GHz (2 threads of a VM)`."""
     hardware: dict[str, Any] = protocol.get("hardware") or {}
     name = str(hardware.get("gpu") or hardware.get("cpu") or "this machine")
     name = " ".join(re.sub(r"\((?:R|TM|C)\)|\b(?:CPU|Processor)\b(?= @)", " ", name).split())
     if "threads" not in hardware or "gpu" in hardware:
         return name
-    virtual = " of a virtual machine" if hardware.get("virtual_machine") else ""
+    virtual = " of a VM" if hardware.get("virtual_machine") else ""
     return f"{name} ({hardware['threads']} thread{'s' if hardware['threads'] > 1 else ''}{virtual})"

@@ -80,7 +80,7 @@ _COST_NAMES = {
     "compute.parameters:head": "Parameters of the classifier",
     "compute.parameters:by-stage": "Parameters by stage",
     "compute.macs": "Multiply-adds for one image",
-    "compute.flops": "Floating-point operations for one image",
+    "compute.flops": "Floating-point operations for one image, two a multiply-add",
     "compute.activations": "Activations for one image",
     "compute.checkpoint-bytes": "Checkpoint size",
     "compute.execution": "Precision, memory layout and mode chosen here",
@@ -91,14 +91,14 @@ _COST_NAMES = {
     "compute.latency-p99": "Latency at batch 1, 99th percentile",
     "compute.throughput": "Throughput",
     "compute.peak-memory": "Peak memory at batch 1",
-    "energy.per-1000-images": "Energy for 1,000 images",
+    "energy.per-1000-images": "Energy for 1,000 images, without PUE",
     "energy.images-per-joule": "Images per joule",
     "energy.idle-power": "Power without work",
     "energy.this-run": "Energy of this run's forward passes",
-    "energy.training": "Energy of training",
-    "carbon.per-1000-images": "Emissions for 1,000 images",
+    "energy.training": "Energy of training, with PUE",
+    "carbon.per-1000-images": "Emissions for 1,000 images, with PUE",
     "carbon.this-run": "Emissions of this run's forward passes",
-    "carbon.training": "Emissions of training",
+    "carbon.training": "Emissions of training, with PUE",
 }
 _SPEED = ("compute.latency-p50", "compute.throughput", "compute.peak-memory")
 _IMPACT = ("energy.per-1000-images", "carbon.per-1000-images", "energy.training", "carbon.training")
@@ -130,6 +130,14 @@ class Costs:
         )
 
     @property
+    def made(self) -> dict[str, list[str]]:
+        """The commands that what is shown came from, and what went into the network."""
+        shown = [row.evidence for row in (*self.speed, *self.impact, *self.more, *self.withheld)]
+        inputs = [str(item.protocol["input"]) for item in shown if item.protocol and "input" in item.protocol]
+        commands = [item.command for item in shown if item.command]
+        return {"commands": list(dict.fromkeys(commands)), "inputs": list(dict.fromkeys(inputs))}
+
+    @property
     def where(self) -> str:
         """The machine and the way that speed was measured in, or else energy; empty without either."""
         protocols = (row.evidence.protocol or {} for row in (*self.speed, *self.impact))
@@ -155,7 +163,7 @@ def costs(ledger: Ledger) -> Costs:
             continue
         protocol = item.protocol or {}
         if "of the process" in str(protocol.get("what")):
-            row = Row(item, row.what.replace("memory", "memory of the whole process, libraries included,"))
+            continue  # most of it is the interpreter's and the libraries', whatever the model
         if plain == "compute.throughput" and "batch" in protocol:
             row = Row(item, row.what.replace("Throughput", f"Throughput at batch {protocol['batch']}"))
         if item.withheld:
@@ -163,10 +171,7 @@ def costs(ledger: Ledger) -> Costs:
         elif plain in _IMPACT:
             found.impact.append(row)
         else:
-            # Of a process on a CPU most memory is that of the interpreter and its libraries.
-            is_more = "with-decoding" in item.name.variants or (
-                plain == "compute.peak-memory" and "gpu" not in (protocol.get("hardware") or {})
-            )
+            is_more = "with-decoding" in item.name.variants
             (found.speed if plain in _SPEED and not is_more else found.more).append(row)
     return found
 
@@ -198,6 +203,11 @@ class Section:
     figures: list[Figure]
     attacks: list[tuple[str, Evidence, Evidence | None]]
     """Norm with size, accuracy under attack, and that of perturbed images in 8 bits."""
+
+    @property
+    def is_smoke(self) -> bool:
+        """Whether it was run on so few images that it only shows that the model works."""
+        return not self.benchmark.is_own and all((row.evidence.n or ENOUGH) < ENOUGH for row in self.rows)
 
     @property
     def severities(self) -> list[int]:
@@ -270,12 +280,10 @@ def _methods(ledger: Ledger) -> list[dict[str, Any]]:
             "benchmark": name,
             "preprocessing": str(protocol.get("preprocessing", protocol.get("imported", "not stated"))),
             "precision": str(protocol.get("precision", "not stated")),
-            "data": (item.fingerprints.data or "")[:16],
-            "n": display.show_count(item),
         }
-        decided_by = (item.fingerprints.data, protocol.get("preprocessing"), protocol.get("precision"))
-        commands = lines.setdefault(str((name, *decided_by)), line | {"commands": []})["commands"]
-        commands += [item.command] if item.command and item.command not in commands else []
+        kept = lines.setdefault(str(line), line | {"n": display.show_count(item), "data": [], "commands": []})
+        for known_as, found in (("data", (item.fingerprints.data or "")[:16]), ("commands", item.command)):
+            kept[known_as] += [found] if found and found not in kept[known_as] else []
     return list(lines.values())
 
 

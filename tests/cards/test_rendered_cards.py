@@ -226,7 +226,7 @@ def test_a_timing_from_a_busy_machine_is_withheld() -> None:
         return render_card(ledger).text
 
     quiet, busy = card(0.1), card(0.5)
-    assert "· 15 ms an image on A CPU (2 threads of a virtual machine)" in quiet
+    assert "· 15 ms an image (forward pass alone) on A CPU (2 threads of a VM)" in quiet
     assert "| Latency at batch 1, median | 15.00 ms | 14.25–15.75 |" in quiet
     assert "| Peak memory at batch 1 | 1.2 GB |" in quiet
     assert "15.00 ms" not in busy
@@ -274,7 +274,7 @@ def test_a_published_drop_is_that_on_the_same_classes() -> None:
         narrative(ledger_of(name, "empty")).limitations for name in ("regnet-y-040", "convnext-base-224-22k")
     )
     assert regnet[0].startswith(
-        "On ImageNet-A it gets 9.03 % right, on validation images of the same classes 93.88 % (published "
+        "On ImageNet-A, among its 200 classes, it gets 9.03 % right, on validation images of the same classes 93.88 % (published "
     )
     assert "the one fine-tuned from it on ImageNet-1k at 224 px gets 54.77 % right" in convnext[0]
     assert "the same classes 97.50 %" in convnext[0]
