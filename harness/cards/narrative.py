@@ -586,14 +586,8 @@ class Narrative:
             if name in set(self.benchmarks) - measured
         ]
         missing += [] if slices.slice_results(self.ledger).measured else ["accuracy by group of images"]
-        few = [
-            i
-            for i in self.ledger
-            if i.class_ is EvidenceClass.MEASURED and (i.name.corruption or i.name.metric == "mean-error")
-        ]
-        corrupted = (
-            f"accuracy under corruption ({max(i.n or 0 for i in few):,} were)" if few else "accuracy under corruption"
-        )
+        tried = max((item.n or 0 for item in self.ledger if item.name.corruption and item.is_number), default=0)
+        corrupted = f"accuracy under corruption ({tried:,} were)" if tried else "accuracy under corruption"
         missing += [] if any(i.name.corruption for i in self._numbers) else [corrupted]
         missing += [] if self.speed is not None else ["speed"]
         if missing:
