@@ -587,7 +587,7 @@ class Narrative:
         ]
         missing += [] if slices.slice_results(self.ledger).measured else ["accuracy by group of images"]
         tried = max((item.n or 0 for item in self.ledger if item.name.corruption and item.is_number), default=0)
-        corrupted = f"accuracy under corruption ({tried:,} were)" if tried else "accuracy under corruption"
+        corrupted = f"accuracy under corruption (tried on {tried:,})" if tried else "accuracy under corruption"
         missing += [] if any(i.name.corruption for i in self._numbers) else [corrupted]
         missing += [] if self.speed is not None else ["speed"]
         if missing:
