@@ -395,9 +395,11 @@ class Narrative:
         said = f"The energy and emissions of its training are not known: {absent.reason}."
         if estimate is None:
             return said
+        hours = self.knowledge.find("estimated.training.gpu-hours")
+        assumed = f" The hours come from {hours.note}." if hours is not None and hours.note else ""
         return (
-            f"{said} An estimate: {estimate.interval} kg CO2e, from {estimate.text} {self.references.cite(*estimate.sources)}; "
-            f"{estimate.note}."
+            f"{said} An estimate: about {float(f'{estimate.value:.2g}'):,.0f} kg CO2e, {estimate.interval} at the bounds, from {estimate.text} "
+            f"{self.references.cite(*estimate.sources)}; {estimate.note}.{assumed}"
         )
 
     # --- limitations ---

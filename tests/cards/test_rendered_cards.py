@@ -280,6 +280,17 @@ def test_a_published_drop_is_that_on_the_same_classes() -> None:
     assert "the same classes 97.50 %" in convnext[0]
 
 
+def test_results_of_several_runs_and_of_relatives_stand_apart() -> None:
+    """The RegNet paper's Table 4, and the ConvNeXt paper's Table 8."""
+    regnet, convnext = (narrative(ledger_of(name, "empty")) for name in ("regnet-y-040", "convnext-base-224-22k"))
+    assert not any("mean of" in who for *_, who in regnet.published_results)
+    assert ["20.6 ± 0.08 %" in line for line in regnet.published_means] == [True]
+    assert regnet.corrupted_siblings == []
+    assert any(
+        "1k only, 224 px: mCE 46.8 on ImageNet-C, mean error 34.4 %" in line for line in convnext.corrupted_siblings
+    )
+
+
 def test_corruption_errors_of_few_images_are_not_shown_by_cell() -> None:
     few = [measured(f"imagenet-c-generated/fog/{severity}.top1", 40.0, n=20, full=20) for severity in (1, 5)]
     many = [item.model_copy(update={"n": 2_000, "N": 50_000}) for item in few]
