@@ -32,7 +32,7 @@ _NEGATED_AFTER = wording("negated-after")
 _CLAUSE = re.compile(r";\s|, (?:while|whereas|but)\b")
 _USED = wording("used")
 _ALIKE = re.compile(
-    r"(?:,|/| and| or) ?[\w-]+(?=\W+(?:(?:were|was|are|is|both|all) )*(?:disabled|off|unused|absent|omitted|(?:switched|turned) off|left out|not used)\b)"
+    r"(?:(?:,|/| and| or) ?[\w-]+(?: [\w-]+)?)+(?=\W+(?:(?:were|was|are|is|both|all) )*(?:disabled|off|unused|absent|omitted|(?:switched|turned) off|left out|not used)\b)"
 )
 _OWN_RUN = wording("own-run")
 _LINKED_TITLE = re.compile(r"\[([^\[\]\n]{25,})\]\(")
@@ -126,7 +126,7 @@ class _Reader:
         self.questions.follow(passage)
 
     def _read(self, passage: Passage) -> Iterator[Statement]:
-        if _OWN_RUN.search(" / ".join(passage.section)):
+        if _OWN_RUN.search(" / ".join((*passage.section, passage.header))):
             return
         if (
             self.hypothetical.search(passage.text if passage.kind == "config" else passage.own)
@@ -615,7 +615,7 @@ class _Reader:
         stop = next(
             (m.start() for m in re.finditer(r"[;,]\s|\b(?:but|while|whereas|and)\b", text[match.end() :])), len(text)
         )
-        after = text[match.end() : match.end() + stop]
+        after = re.sub(" +", " ", text[match.end() : match.end() + stop])
         if re.match(r"[\s:=(]*[\d.]*[1-9]", after) and passage.kind != "cell":
             return True  # a setting with a value
         negations = len(_NEGATION.findall(before))
