@@ -371,20 +371,16 @@ class Narrative:
     @cached_property
     def corrupted_siblings(self) -> list[str]:
         """What was published under corruption for relatives of this checkpoint, a line each, where nothing was for itself."""
-        rows: dict[str, list[tuple[str, Fact]]] = {}
+        lines, known = list[str](), list[Fact]()
         for fact in self.knowledge.facts.facts:
             name = EvidenceKey.parse(fact.evidence.name.subject)
             if fact.setting and name.metric in ("mce", "mean-error"):
-                unit = "mCE {}" if name.metric == "mce" else "mean error {} %"
-                said = f"{unit.format(self.shown(fact))} on {name.benchmark.replace('imagenet-c', 'ImageNet-C')}"
-                rows.setdefault(fact.checkpoint_id, []).append((said, fact))
-        if any(self.knowledge.stands_for(fact) for found in rows.values() for _, fact in found):
-            return []
-        return [
-            f"{capital(cell(found[0][1].checkpoint.label or found[0][1].checkpoint.name))}: {', '.join(said for said, _ in found)} "
-            f"{self.references.cite(*(fact.evidence.source for _, fact in found))}"
-            for found in rows.values()
-        ]
+                said = f"{'mCE {}' if name.metric == 'mce' else 'mean error {} %'}".format(self.shown(fact))
+                benchmark = name.benchmark.replace("imagenet-c", "ImageNet-C")
+                label = capital(cell(fact.checkpoint.label or fact.checkpoint.name))
+                lines.append(f"{label}: {said} on {benchmark} {self.references.cite(fact.evidence.source)}")
+                known.append(fact)
+        return [] if any(map(self.knowledge.stands_for, known)) else lines
 
     @property
     def training_impact(self) -> str:

@@ -97,8 +97,17 @@ class Quantity:
 
     def complement(self) -> Quantity:
         """An error in percent as an accuracy, or the other way round."""
+        upper = None if self.upper is None else 100 - self.upper
         return Quantity(
-            100 - self.value, self.step, self.start, self.end, self.text, self.percent, self.scaled, None, self.relation
+            100 - self.value,
+            self.step,
+            self.start,
+            self.end,
+            self.text,
+            self.percent,
+            self.scaled,
+            upper,
+            self.relation,
         )
 
     def agrees(self, known: float, *, truncated: bool = False) -> bool | None:

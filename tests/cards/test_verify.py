@@ -245,7 +245,7 @@ def test_each_measured_value_of_a_rendered_card_names_its_own_key(ledger: Ledger
     ("old", "new"),
     [
         ("ReLU activations", "Swish activations"),
-        (", for several things in one image, or for deciding about people", ", or for several things in one image"),
+        ("nor for deciding about people: no result for", "no result for"),
         ("duration: 100 epochs", "duration: 5 epochs"),
     ],
 )
