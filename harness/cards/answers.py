@@ -188,7 +188,7 @@ class Writer:
         stated = next(filter(None, (self.knowledge.find(f"documented.evaluation.{name}") for name in names)), None)
         if class_ is None and template == "results" and stated:  # on data of the model's own
             class_, main, template = stated.class_, stated, "fact"
-        if place.is_tight and class_ in (None, EvidenceClass.PENDING) and question.id in _SPEEDS:
+        if (place.is_tight or form == "value") and class_ in (None, EvidenceClass.PENDING) and question.id in _SPEEDS:
             for view in (v for key in question.evidence for v in self.knowledge.all_published(key, own=False)):
                 said = f"{self._brief(question, place, view)} {marks(self.references, view)}"
                 return Answer(question.id, view.class_, [view.key], said, True)
@@ -289,7 +289,7 @@ class Writer:
             return f"{100 - value:.{decimals}f}" + ("" if "%" in words else " %")
         if unit in ("B", "bytes"):
             return f"{value / 1e6:,.1f}" + ("" if re.search(r"\bMB\b|megabytes", words) else " MB")
-        if scale := re.search(r"\(([MG])\)|\[\?\] ([MG]|million|billion)\b", words):
+        if scale := re.search(r"\(([MG])\)|\[\?\] ([MG](?=FLOP|MAC)|[MG]\b|(?:m|b)illion\b)", words):
             return f"{value / (1e6 if (scale[1] or scale[2]) in ('M', 'million') else 1e9):.3g}"
         if question.id in _SPEEDS and place.column is None and view.fact and "device" in self.knowledge.asked.values:
             text = f"{view.number} {unit}"  # the sentence says on what
@@ -453,6 +453,7 @@ class Writer:
         for metric in metrics:
             name = self._name(metric)
             own, published = map(self._use, found[metric])
+            own = own if own and own.fact is None else None  # of a sibling it is what is published
             reference = self._use(references.get(metric))
             rows.append(ResultRow(metric, name, own, published, reference))
             known |= {name.replace(" (generated)", "")} if own or published or reference else set()

@@ -68,7 +68,9 @@ _PARTING = re.compile(r"[,;:.·]|\b(?:and|or|with|by|then|while|according)\b", r
 """Where the words between two markers of a sentence turn from the first to the second."""
 _LEADING = re.compile(r"(?<=\w)\s+(?:to|for|at|of|in|on|until|under)\s(?=.*\w)", re.IGNORECASE)
 """A preposition behind what belongs to the marker before it: `[?] interpolation to a short side of [?]`."""
-_UNIT = re.compile(r"^\s+(?:[a-zA-Z%]+ )??[a-zA-Z%]+(?=\s+(?:to|for|at|of|in|on|until|under|with)\b|[,;])")
+_UNIT = re.compile(
+    r"^\s+(?!(?:and|or|with|by)\b)(?:[a-zA-Z%]+ )??[a-zA-Z%]+(?=\s+(?:to|for|at|of|in|on|until|under|with)\b|[,;])"
+)
 """What is counted behind the marker before."""
 _NAMES_MODEL = re.compile(
     r"(?:\bmodel(?:_id|_name)?\s*=\s*|from_pretrained\(|repo_id\s*=\s*|create_model\(\s*)[\"']\[\?\]$"
@@ -698,7 +700,8 @@ class _Filler:
             is_part = len(questions) > 1
             knows = not (is_code and self.writer.knowledge.loaded_by is None)
             if knows and (answer := self.writer.answer(question, form, place, is_part=is_part)):
-                found.append(answer)
+                named = f"{question.name}: {answer.text}" if is_part and form == "value" else answer.text
+                found.append(replace(answer, text=named))
             else:
                 open_questions.append(question)
         if (open_questions or not questions) and (form != "value" or not found):

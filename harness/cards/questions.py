@@ -76,6 +76,13 @@ _QUESTION = 0.7
 _ANSWER = re.compile(r"^\W*A(?:nswer)?\s*\d*\s*[:.)][\s*_]*(?=\S)")
 _CLAUSES = re.compile(r"[;,·]\s|\s(?=(?:once|while|whereas|although|because|when|after|before)\s)")
 _CONTENT = re.compile(r"[^\W\d_]")
+_OPTIMISER = re.compile(
+    r"\b(?:trained|optimi[sz]ed) (?:with|by|using) \[\?\]\W*(?:(?:with|and|an?|its) )*(?:momentum|betas|weight decay|learning rate)",
+    re.IGNORECASE,
+)
+"""What has settings of its own, told behind it, is the optimiser."""
+_JOINED = re.compile(r"\s*(?:/|,|;|&|\+|\band\b)\s*(?:its\b|the\b)?")
+"""What parts the things that a label names."""
 _OPEN = re.compile(r"\W*\[\?\]\s+(?:(?:on|for|about|regarding|of|as|that|which|based|to|due|because|since)\b|[A-Z])")
 """A marker that stands for a whole statement about what follows."""
 _LINK = re.compile(r"\[([^\[\]]*)\]\(\[\?\]\)|\[\?\]\(\S+\)")
@@ -121,6 +128,8 @@ def find_questions(place: Place, table: Vocabulary, known: Sequence[str] = ()) -
     headings = tuple((text, _HEADING / nth) for nth, text in enumerate(place.around[2:4], 1))
     if place.column is not None:
         return _asked_in_cell(place, headings, table, known)
+    if _OPTIMISER.search(place.line):
+        return Recognised([table.get("optimizer")], True)
     has_words = bool(_CONTENT.search(before + after))
     topics = _by_topic(sentence, table) if has_words else []
     if topics and (_OPEN.match(sentence) or len(_by_topic(before, table)) > 1 or topics[0].whole):
@@ -152,6 +161,8 @@ def find_questions(place: Place, table: Vocabulary, known: Sequence[str] = ()) -
         wide = ((label, 1.0), (place.parent, _PARENT))
         alone = retrieve(Wording(wide[:1], (*wide[1:], *headings), after=after, titles=(label,)), table, known)
         found = alone if alone and alone.is_sure else retrieve(Wording(wide, headings, titles=(label,)), table, known)
+        if several := _each(label, found, table, known):
+            return Recognised(several)
         if found and found.is_sure:
             return Recognised.of(found)
         if topics := _by_topic(label, table)[:1]:
@@ -199,6 +210,15 @@ def _asked_in_cell(
         if found.about.id == "paper":
             return Recognised([])  # "(paper)" says whose result it is
     return Recognised.of(found)
+
+
+def _each(label: str, found: Found | None, table: Vocabulary, known: Sequence[str]) -> list[Property]:
+    """What a label asks that names several things, `Mixup / CutMix`; empty where it is one question."""
+    parts = [part for part in _JOINED.split(label) if part.strip()]
+    told = [retrieve(Wording(((part, 1.0),), titles=(part,)), table, known) for part in parts]
+    asked = [each.about for each in told if each and each.is_sure]
+    is_one = found is not None and found.about not in asked
+    return asked if 1 < len({question.id for question in asked}) == len(parts) and not is_one else []
 
 
 def _clause(sentence: str) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from harness.cards.knowledge import Knowledge
 from harness.cards.passages import Passage
@@ -42,6 +42,8 @@ _AFTERWARDS = re.compile(
 )
 _ITSELF = re.compile(r"^\W*this (?:model|checkpoint|network)\b", re.IGNORECASE)
 _CLAUSE = re.compile(r";\s|, (?:while|whereas|but)\b")
+_TURNS = re.compile(r"[;:]|\b(?:this|it|its|here|while|whereas|but|without)\b", re.IGNORECASE)
+"""What turns a sentence to something else."""
 _COMPARED = re.compile(
     r"\b(?:with|than|over|to|like|against|outperform\w*|beat\w*|surpass\w*|as|from|on|unlike|the)\s+(?:\w+\s+){0,2}$"
 )
@@ -103,7 +105,13 @@ class Subjects:
         text = f"{' — '.join(titles)}: "
         row = " | ".join(titles)
         passage = Passage(text, len(text), 0, (0, 0), place.around[2:3], titles=titles, row=row, header=place.header)
-        return self.of(Statement(about, "", (0, 0), passage, len(text)))
+        meant = self.of(Statement(about, "", (0, 0), passage, len(text)))
+        before = place.line.partition("[?]")[0]
+        if meant == [] and texts == (place.sentence.partition("[?]")[0],) != (before,) and not _TURNS.search(before):
+            return self.of_place(
+                replace(place, sentence=f"{before}[?]"), about
+            )  # of several markers the first has the words
+        return meant
 
     def _is_another_row(self, passage: Passage) -> bool:
         """Whether a table of models gives a value in the row of another network."""
