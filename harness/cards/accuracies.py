@@ -119,7 +119,10 @@ class AccuracyReader:
         prior = next((b for b in reversed(benches) if left <= b[0] and b[1] <= number.start), None)
         if prior and not re.search(r"[.;]\s", text[prior[1] : number.start]) and number.start - prior[1] < 60:
             return prior, bool(
-                re.fullmatch(r"(?:(?!\b(?:from|between|rises?|over|of the)\b)[^.;\d])*", text[prior[1] : number.start])
+                re.fullmatch(
+                    r"(?:(?!\b(?:from|between|rises?|over|of the|err\w*|miss\w*|wrong\w*|fail\w*|incorrect\w*|mistak\w*)\b)[^.;\d])*",
+                    text[prior[1] : number.start],
+                )
             )
         return None, False
 

@@ -35,6 +35,8 @@ _ALIKE = re.compile(
     r"(?:(?:,|/| and| or) ?[\w-]+(?: [\w-]+)?)+(?=\W+(?:(?:were|was|are|is|both|all) )*(?:disabled|off|unused|absent|omitted|(?:switched|turned) off|left out|not used)\b)"
 )
 _OWN_RUN = wording("own-run")
+_LOG = re.compile(r"(?i)(?=.*\bloss\b)(?:^|.*\|)\s*(?:epoch|step|iteration)\s*(?:\||$)")
+"""A table that a training writes, each row of another epoch."""
 _LINKED_TITLE = re.compile(r"\[([^\[\]\n]{25,})\]\(")
 _DOES = wording("does")
 _SEPARATOR = r"\s?,?\s(?:and|then|over|to|&)\s|\s?(?:->|[/–→;|+])\s?|,\s|,(?!\d{3}(?:\D|$))|-"
@@ -126,7 +128,7 @@ class _Reader:
         self.questions.follow(passage)
 
     def _read(self, passage: Passage) -> Iterator[Statement]:
-        if _OWN_RUN.search(" / ".join((*passage.section, passage.header))):
+        if _OWN_RUN.search(" / ".join((*passage.section, passage.header))) or _LOG.search(passage.header):
             return
         if (
             self.hypothetical.search(passage.text if passage.kind == "config" else passage.own)
