@@ -68,11 +68,11 @@ def test_a_run_verifies_and_edits_of_card_and_ledger_are_found(ran: Path, home: 
     assert "foolbox-imagenet-20.top1" in again.same
     assert again.differences == {}
 
-    edited(ran / "card.md", "| Top-1 accuracy | 90 %", "| Top-1 accuracy | 95 %")
+    edited(ran / "card.md", "Top-1 accuracy, 90 %", "Top-1 accuracy, 95 %")
     code, found = verify(ran / "card.md")
     assert code == ExitCode.CHECK_FAILED
     assert [finding["key"] for finding in found["findings"]] == ["foolbox-imagenet-20.top1"]
-    edited(ran / "card.md", "| Top-1 accuracy | 95 %", "| Top-1 accuracy | 90 %")
+    edited(ran / "card.md", "Top-1 accuracy, 95 %", "Top-1 accuracy, 90 %")
 
     edited(ran / "evidence.json", '"value": 90.0', '"value": 95.0')
     code, found = verify(ran / "card.md")

@@ -269,7 +269,7 @@ class Writer:
         if part := part_of(question, place, view):
             return part
         value, words = view.value, " ".join((*place.own, place.sentence))
-        if view.key.startswith("documented.license.") and isinstance(value, str):
+        if view.name.benchmark == "documented.license" and isinstance(value, str):
             return value
         if isinstance(value, dict) and question.list in value:
             value = value[question.list]

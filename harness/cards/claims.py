@@ -324,7 +324,7 @@ class _Judge:
         facts = self.knowledge.facts
         apart = [
             f
-            for f in (*facts.facts, *(f for f in facts.family if "imagenet" in f.key))
+            for f in (*facts.facts, *(f for f in facts.family if "imagenet" in f.evidence.name.benchmark))
             if f.checkpoint.relation is Relation.SIBLING or not self.knowledge.stands_for(f)
         ]
         nearness = list(facts.checkpoints)

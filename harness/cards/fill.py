@@ -206,6 +206,7 @@ def fill_card(
             left = [claim.to_dict() for claim in filled.claims if claim.verdict.is_wrong]
             more |= {"claims": [claim.to_dict() for claim in fixed], "claims_left": left}
         more["contradictions"] = [claim.to_dict() for claim in filled.contradictions()]
+        more["unread"] = filled.unread
     record = None
     if rows and sidecar:
         asked = hashlib.sha256(text).hexdigest()
@@ -238,7 +239,11 @@ class _Filled:
         self.text, self.moves = apply_edits(self.filler.text, edits), Moves(edits)
         self.document, self.written = Document(self.text), self.moves.written
         card = encode(self.text)
-        self.claims = check_claims(card, model=self.model, ledger=self.ledger, written=self.written)
+        self.claims, self.unread = list[Claim](), ""
+        try:
+            self.claims = check_claims(card, model=self.model, ledger=self.ledger, written=self.written)
+        except MalformedError as error:  # too long to be checked; its markers can be filled all the same
+            self.unread = error.message
 
     def fixes(self) -> tuple[list[Correction], list[Claim]]:
         """Changes of the card before that replace wrong statements, and which these are."""

@@ -394,7 +394,7 @@ class Narrative:
         hours = self.knowledge.find("estimated.training.gpu-hours")
         assumed = f" The hours come from {hours.note}." if hours is not None and hours.note else ""
         return (
-            f"{said} An estimate: about {float(f'{estimate.value:.2g}'):,.0f} kg CO2e, {estimate.interval} at the bounds, from {estimate.text} "
+            f"{said} An estimate: about {float(f'{float(estimate.value):.2g}'):,.0f} kg CO2e, {estimate.interval} at the bounds, from {estimate.text} "
             f"{self.references.cite(*estimate.sources)}; {estimate.note}.{assumed}"
         )
 

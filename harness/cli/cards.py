@@ -81,9 +81,11 @@ def fill(
             f"line {claim['line']}: {' '.join(claim['text'].split())}"
             + (f" ({claim['source']})" if claim["source"] else "")
         )
-    say(
-        f"{len(wrong)} statement{'' if len(wrong) == 1 else 's'} contradict{'s' if len(wrong) == 1 else ''} the evidence."
-    )
+    if unread := result.report.get("unread"):
+        say(f"What the card says was not checked. {unread}")
+    else:
+        count = len(wrong)
+        say(f"{count} statement{'' if count == 1 else 's'} contradict{'s' if count == 1 else ''} the evidence.")
     return ExitCode.DONE if result.complete else ExitCode.INCOMPLETE
 
 

@@ -97,7 +97,7 @@ def test_a_paragraph_that_says_nothing_else_goes_with_its_empty_line() -> None:
         "- License: [More Information Needed]\n\nThe sources do not mention the license.\n- x\n",
         "convnext-base-224-22k",
     )
-    assert text.endswith("disagree.\n- x\n")
+    assert text.endswith("unsettled.\n- x\n")
 
 
 def test_a_contrast_to_nothing_loses_its_word() -> None:

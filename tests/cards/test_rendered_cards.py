@@ -286,9 +286,7 @@ def test_results_of_several_runs_and_of_relatives_stand_apart() -> None:
     assert not any("mean of" in who for *_, who in regnet.published_results)
     assert ["20.6 ± 0.08 %" in line for line in regnet.published_means] == [True]
     assert regnet.corrupted_siblings == []
-    assert any(
-        "1k only, 224 px: mCE 46.8 on ImageNet-C, mean error 34.4 %" in line for line in convnext.corrupted_siblings
-    )
+    assert any("1k only, 224 px: mCE 46.8 on ImageNet-C" in line for line in convnext.corrupted_siblings)
 
 
 def test_corruption_errors_of_few_images_are_not_shown_by_cell() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable
 
@@ -58,11 +59,6 @@ def test_twice_the_bytes_take_no_more_than_twice_the_time() -> None:
     [
         ((document, "MOST_CHARACTERS", 99), "a" * 100, "it has 100 characters; 99 are the most"),
         ((fill, "MOST_MARKERS", 3), f"{MARKER}\n" * 4, "it has 4 markers; 3 are the most"),
-        (
-            (passages, "MOST_WORK", 3),
-            f"{MARKER}\n\n" + "It is.\n\n" * 4,
-            r"line \d: .*more sentences, cells and fields",
-        ),
     ],
 )
 def test_a_card_of_too_much_work_is_refused_with_what_it_has_too_much_of(
@@ -71,6 +67,17 @@ def test_a_card_of_too_much_work_is_refused_with_what_it_has_too_much_of(
     monkeypatch.setattr(*bound)
     with pytest.raises(HarnessError, match=why):
         fill_card(card.encode(), model="regnet-y-040", ledger=None)
+
+
+def test_what_is_too_long_to_be_checked_is_filled_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(passages, "MOST_WORK", 3)
+    card = f"License: {MARKER}\n\n" + "It is.\n\n" * 4
+    result = fill_card(card.encode(), model="regnet-y-040", ledger=None)
+    assert b"`apache-2.0` on the Hub page" in result.text
+    why = r"line \d: .*more sentences, cells and fields"
+    assert re.search(why, result.report["unread"])
+    with pytest.raises(HarnessError, match=why):
+        check_claims(card.encode(), model="regnet-y-040", ledger=None)
 
 
 def test_columns_that_nobody_reads_are_left_with_their_markers() -> None:

@@ -81,6 +81,7 @@ def test_a_new_metric_is_a_module(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         item = found["imagenet-val.margin"]
         assert (item.value, item.unit, item.n, item.N) == (1.0, "logits", 40, 50_000)
         ledger = Ledger(model={"name": "made", "title": "Made"}, evidence=list(found.values()))
+        monkeypatch.setattr("harness.cards.render.ENOUGH", 40)
         (section,) = sections(ledger)
         assert {row.what: show_value(row.evidence) for row in section.rows}["Mean margin"] == "1.000 logits"
         exported = results_file(ledger)

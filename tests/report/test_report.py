@@ -158,7 +158,7 @@ def test_costs_are_a_table_with_their_class(store: Store) -> None:
     merge_into_store(store.home, Ledger(model={"name": "m", "title": "M", "weights": None}, evidence=[estimate]))
     _, page = page_of(store, "m")
     assert "costs" in page.ids
-    assert "Emissions for 1,000 images, g CO2e" in page.text
+    assert "Emissions for 1,000 images, with PUE, g CO2e" in page.text
     assert "estimated" in page.text
 
 

@@ -272,7 +272,7 @@ class TestCommand:
         annotated.to_csv(tmp_path / "mine.csv", index=False)
         _, found = scored(call, predictions, "--slices", "mine.csv")
         card = Path("out/card.md").read_text()
-        assert re.search(r"\| outcome[^|]* \| 2 \| miss, 0\.0 % .* \| miss \|", card)
+        assert re.search(r"\| outcome[^|]* \| 2 \| miss, 0\.0 % .* \| miss 0\.0 % ", card)
         assert "figures/slices-imagenet-val-outcome.svg" in card
         assert Path("out/figures/slices-imagenet-val-outcome.svg").read_text().startswith("<?xml")
         table = pd.read_csv("out/figures/slices.csv")
