@@ -375,7 +375,7 @@ class Narrative:
         for fact in self.knowledge.facts.facts:
             name = EvidenceKey.parse(fact.evidence.name.subject)
             if fact.setting and name.metric in ("mce", "mean-error"):
-                said = f"{'mCE {}' if name.metric == 'mce' else 'mean error {} %'}".format(self.shown(fact))
+                said = f"mCE {self.shown(fact)}" if name.metric == "mce" else f"mean error {self.shown(fact)} %"
                 benchmark = name.benchmark.replace("imagenet-c", "ImageNet-C")
                 label = capital(cell(fact.checkpoint.label or fact.checkpoint.name))
                 lines.append(f"{label}: {said} on {benchmark} {self.references.cite(fact.evidence.source)}")

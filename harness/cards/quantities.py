@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 _SMALL = "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen eighteen nineteen"
 _TENS = "twenty thirty forty fifty sixty seventy eighty ninety"
@@ -98,17 +98,7 @@ class Quantity:
     def complement(self) -> Quantity:
         """An error in percent as an accuracy, or the other way round."""
         upper = None if self.upper is None else 100 - self.upper
-        return Quantity(
-            100 - self.value,
-            self.step,
-            self.start,
-            self.end,
-            self.text,
-            self.percent,
-            self.scaled,
-            upper,
-            self.relation,
-        )
+        return replace(self, value=100 - self.value, upper=upper)
 
     def agrees(self, known: float, *, truncated: bool = False) -> bool | None:
         """Whether a known value is what the number says, as exactly as it says it; None where that can't be told.
