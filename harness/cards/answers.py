@@ -32,6 +32,8 @@ from harness.files import shipped_folder
 
 _ANOTHER = re.compile(r"\b(?:from scratch|sisters?|siblings?|teacher|student|later tuning)\b", re.IGNORECASE)
 """Heads of cells about a checkpoint that no fact is known to be about, unless the words for one are among them."""
+HARNESS_URL = "https://github.com/harness-cards/harness"
+"""Where a reader of a card finds what measured it."""
 _SPEEDS = ("throughput", "inference-time", "peak-memory")
 """What is said with its conditions."""
 Form = Literal["value", "text", "block", "code"]
@@ -243,9 +245,8 @@ class Writer:
                 tested=_tested,
                 note=self.knowledge.note,
                 can_be_measured=self.knowledge.has_imagenet_classes,
-                command=self._command,
-                measure=self._measure,
-                needs=self.table.suites.__getitem__,
+                how=self._how,
+                suites=self._suites,
                 by=functools.partial(marks, self.references),
                 cite=lambda *views: self.references.cite(
                     *(source for view in views if view for source in view.sources)
@@ -463,18 +464,18 @@ class Writer:
             if row.own or row.paper or row.reference or (row.name not in known and "(generated)" not in row.name)
         ]
 
-    def _command(self, *suites: str) -> str:
-        """The commands that measure; an answer that names one is incomplete."""
+    def _how(self, *suites: str) -> str:
+        """The marks of what measures it, and of what that needs; an answer with one is incomplete."""
         self.is_pending = True
-        model = self.knowledge.address
-        return enumerate_words(f"`harness run --suite {suite} --model {model}`" for suite in dict.fromkeys(suites))
+        run = "[`harness`]({0}) measures it: `harness run --suite {1} --model {2}`, given {3}"
+        return "".join(
+            self.references.note(run.format(HARNESS_URL, suite, self.knowledge.address, self.table.suites[suite]))
+            for suite in dict.fromkeys(suites)
+        )
 
-    def _measure(self, rows: list[ResultRow]) -> str:
-        """Which commands measure what is missing, and what they need, as the end of a sentence."""
-        suites = list(dict.fromkeys(self.table.scores[row.metric].suite for row in rows))
-        if len(suites) == 1:
-            return f"{self._command(*suites)} does it, given {self.table.suites[suites[0]]}"
-        return f"{self._command(*suites)} do it, given the weights and the images of these benchmarks"
+    def _suites(self, rows: list[ResultRow]) -> list[str]:
+        """The suites that measure some metrics."""
+        return [self.table.scores[row.metric].suite for row in rows]
 
 
 def join_answers(answers: Sequence[Answer], *, question: str, text: str) -> Answer:

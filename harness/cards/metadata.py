@@ -13,7 +13,7 @@ from typing import Any
 
 import yaml
 
-from harness.cards.answers import Answer, Writer
+from harness.cards.answers import HARNESS_URL, Answer, Writer
 from harness.cards.contradictions import FilledMarker
 from harness.cards.document import Document, Edit, Marker, apply_edits, without_markers
 from harness.cards.hub_schema import hub_vocabulary, metadata_faults
@@ -26,7 +26,7 @@ from harness.metrics.registry import metrics
 from harness.parsing.files import MalformedError
 from harness.parsing.yaml import parse_yaml
 
-_SOURCE = {"name": "Measured with harness; see the card", "url": "https://github.com/harness-cards/harness"}
+_SOURCE = {"name": "Measured with harness; see the card", "url": HARNESS_URL}
 """Where a result comes from."""
 _GRAMS = {"g CO2e": 1.0, "kg CO2e": 1e3, "t CO2e": 1e6}
 

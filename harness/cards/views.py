@@ -166,13 +166,16 @@ class View:
         return f" for {self.label}" + (f", {condition}" if condition else "")
 
 
+_DERIVED = " from what is cited with it, which doesn't state it itself"
+
+
 def marks(references: References, *views: View | None) -> str:
     """What kind of values these are and where they stand, in few signs: `[3]` with a note for another checkpoint's, or
     `(measured)` and the like where no source is named."""
     given = [view for view in views if view is not None]
     words = dict.fromkeys(_class_words(view) for view in given if not any(view.sources))
     caveats = dict.fromkeys(
-        f"{_class_words(view).capitalize()}{view.about}."
+        f"{_class_words(view).capitalize()}{_DERIVED if view.class_ is EvidenceClass.DERIVED else ''}{view.about}."
         for view in given
         if any(view.sources) and (view.about or view.class_ is not EvidenceClass.DOCUMENTED)
     )

@@ -36,7 +36,7 @@ def test_estimated_hours_and_emissions_rest_on_the_same_stated_assumptions() -> 
     assert re.search(r"14\.2 million images × 90 epochs.*are assumptions", hours)
     carbon = filled(f"- **Carbon Emitted:** {M}\n", CONVNEXT)
     assert "33 to 2,100 kg CO2e" in carbon
-    assert "the estimated 3,650 to 6,000 V100 GPU-hours at 150 to 300 W" in carbon
+    assert "the estimated 3,650 to 6,000 V100 GPU-hours at half to all of their limit of 300 W" in carbon
     assert "can't be computed" not in carbon
     assert carbon.index("Not disclosed") < carbon.index("estimate")
 
