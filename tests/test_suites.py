@@ -8,8 +8,12 @@ import pytest
 
 from harness.data.catalog import benchmarks, get_benchmark
 from harness.errors import ExitCode, HarnessError
+from harness.evaluation.run import run_suite
 from harness.evaluation.suites import load_suite, suite_names
 from harness.metrics.registry import METRIC_GROUPS
+from harness.models.registry import resolve
+from harness.progress import Reporter
+from harness.settings import Settings
 
 GOOD = """\
 name: mine
@@ -102,6 +106,9 @@ def test_an_unknown_suite_gets_the_nearest_name() -> None:
         ("title: My suite", "title: [a", ["line 3", "not valid YAML"]),
         ("name: imagenet-c", "name: imagenet-a", ["line 6", "imagenet-a has no corruptions or severities"]),
         ("metrics: [accuracy]", "metrics: []", ["line 9", "metrics", "at least 1 item"]),
+        ("  - imagenet-val", "  - imagenet-c", ["line 6", "imagenet-c is listed twice"]),
+        ("metrics: [accuracy]", "metrics: [2024-13-01]", ["line 9", "'2024-13-01' is no timestamp"]),
+        ("metrics: [accuracy]", "metrics: [accuracy]\npublished: [{key: a b, value: 1, model: m, title: t}]", ["line 10", "'a b' is not <benchmark>"]),
     ],
 )  # fmt: skip
 def test_a_fault_is_named_with_its_line(write, old: str, new: str, expected: list[str]) -> None:  # type: ignore[no-untyped-def]
@@ -126,3 +133,10 @@ def test_a_missing_or_binary_file_is_named(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["../../mine", "a/b", "/etc/mine", "..", ".mine", "a" * 200])
 def test_a_name_that_would_lead_out_of_its_folder(write, name: str) -> None:  # type: ignore[no-untyped-def]
     assert "name: String should match pattern" in fault(write(GOOD.replace("name: mine", f"name: {name}", 1)))
+
+
+def test_two_published_values_of_one_result_are_refused_before_anything_runs(write, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    values = [f"{{key: imagenet-val.top1, value: {value}, model: efficientnet-lite0, title: t}}" for value in (75, 76)]
+    suite = load_suite(write(f"{GOOD}published: [{', '.join(values)}]\n"))
+    with pytest.raises(HarnessError, match=r"two published values of imagenet-val\.top1"):
+        run_suite(resolve("efficientnet-lite0"), suite, Settings(home=tmp_path, data_home=None), Reporter(quiet=True))

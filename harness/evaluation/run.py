@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from harness.benchmarking.efficiency import accuracies_per_gmac
 from harness.data.catalog import CLEAN_CROPS, described
-from harness.errors import ExitCode, HarnessError, MissingInputError
+from harness.errors import ExitCode, HarnessError, MissingInputError, UsageError
 from harness.evaluation.attacking import attack
 from harness.evaluation.examining import examine, is_examined
 from harness.evaluation.image_studies import study_images
@@ -86,6 +86,7 @@ def run_suite(
             gate stopped the run.
     """
     check_target(suite, settings.until)
+    published = _published(suite, model if isinstance(model, ModelSpec) else model.spec)
     request = request_of(suite, settings.slices, settings.by)
     settings = _offline_if_unreachable(settings, reporter)
     found = find_model(model, settings, fetch=True) if isinstance(model, ModelSpec) else model
@@ -140,7 +141,7 @@ def run_suite(
             evidence += _beside(predicted.choice, measured)
         evidence += predicted.choice
         evidence += predicted.energy_evidence(idle=all(item.key != "energy.idle-power" for item in evidence))
-    evidence += _published(suite, state.spec)
+    evidence += published
     order = {entry.name: index for index, entry in enumerate(suite.benchmarks)}
     evidence.sort(key=lambda item: order.get(item.name.benchmark, len(order)))
     ledger = Ledger(
@@ -156,17 +157,20 @@ def run_suite(
 def _published(suite: Suite, model: ModelSpec) -> list[Evidence]:
     """What a suite's file says that others have published for this model."""
     repository = getattr(model.checkpoint, "repo", None)
-    return [
-        Evidence(
-            key=f"documented.{value.key}",
-            class_=EvidenceClass.DOCUMENTED,
-            value=value.value,
-            unit=unit_of(EvidenceKey.parse(value.key).metric),
-            source=Source(title=value.title, url=value.url, place=value.place),
-        )
-        for value in suite.published
-        if value.model in (model.reference, model.name, repository)
-    ]
+    told: dict[str, Evidence] = {}
+    for value in suite.published:
+        if value.model in (model.reference, model.name, repository):
+            if value.key in told:
+                message = f"The suite {suite.name} has two published values of {value.key} for {value.model}."
+                raise UsageError(message, remedy="Keep one of them.")
+            told[value.key] = Evidence(
+                key=f"documented.{value.key}",
+                class_=EvidenceClass.DOCUMENTED,
+                value=value.value,
+                unit=unit_of(EvidenceKey.parse(value.key).metric),
+                source=Source(title=value.title, url=value.url, place=value.place),
+            )
+    return list(told.values())
 
 
 def _pending(plan: Plan, scored: Container[str], failed: Mapping[str, HarnessError]) -> list[Evidence]:

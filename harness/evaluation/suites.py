@@ -7,11 +7,12 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from harness.data.catalog import Benchmark, OwnBenchmark, benchmarks, get_benchmark, own_benchmark
 from harness.data.slicings import check_reference
 from harness.errors import HarnessError, UsageError, nearest, require_known, unknown_name
+from harness.evidence import EvidenceKey
 from harness.examination.options import METHODS, ExaminationOptions
 from harness.files import FILE_NAME, shipped_folder
 from harness.labels.label_maps import LabelMap
@@ -78,7 +79,7 @@ class SliceOptions(_Strict):
 class PublishedValue(_Strict):
     """A number that somebody has published for a model."""
 
-    key: str
+    key: Annotated[str, AfterValidator(lambda key: str(EvidenceKey.parse(key)))]
     """Of the evidence that it is to be compared with, such as `beans.top1`."""
     value: float
     """In the metric's unit, such as percent."""
@@ -308,6 +309,8 @@ def _check_names(suite: Suite, tree: Yaml, path: Path) -> None:
                 raise fault(("slicings", index), error.message.rstrip("."), error.remedy) from error
     for index, entry in enumerate(suite.benchmarks):
         loc = ("benchmarks", index)
+        if entry.name in (earlier.name for earlier in suite.benchmarks[:index]):
+            raise fault(loc, f"{entry.name} is listed twice", "List it once, with all that is wanted of it.")
         if entry.name in suite.own:
             continue
         check("benchmark", entry.name, benchmarks(), *loc)

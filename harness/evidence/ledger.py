@@ -103,7 +103,7 @@ class Ledger(BaseModel, extra="forbid", populate_by_name=True, use_attribute_doc
             raise UsageError(f"Can't read the ledger {shown(path)}: {error.why}.", remedy=remedy) from error
         except MalformedError as error:
             raise UsageError(
-                f"{path} is not a ledger (schema {LEDGER_SCHEMA}): {error.why}.",
+                f"{shown(path)} is not a ledger (schema {LEDGER_SCHEMA}): {error.why}.",
                 remedy="Make it again by repeating the run that wrote it.",
             ) from error
         return ledger

@@ -81,7 +81,10 @@ class Connection:
     def head(self, repo_id: str, revision: str) -> str:
         """The commit that a revision points to."""
         with self.explained(f"look at {repo_id}", repo_id):
-            return str(self.api.model_info(repo_id, revision=revision).sha)
+            commit = str(self.api.model_info(repo_id, revision=revision).sha)
+            if not re.fullmatch(r"[0-9a-f]{40}", commit):
+                raise ValueError(commit)
+            return commit
 
     def commits(self, repo_id: str, revision: str) -> list[GitCommitInfo]:
         """The commits of a revision, newest first."""

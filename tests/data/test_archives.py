@@ -77,6 +77,21 @@ def test_a_damaged_archive_leaves_nothing_behind(photographs: Any, build: Any, t
     assert list((tmp_path / "cache").iterdir()) == []
 
 
+@pytest.mark.parametrize(
+    ("local", "central", "value", "why"),
+    [(6, 8, 1, "is encrypted"), (8, 10, 97, "compression method is not supported")],
+)
+def test_a_zip_that_can_t_be_read_is_said_to_be(tmp_path: Path, local: int, central: int, value: int, why: str) -> None:
+    file = tmp_path / "a.zip"
+    with zipfile.ZipFile(file, "w") as packed:
+        packed.writestr("a.png", b"x")
+    data = bytearray(file.read_bytes())
+    data[data.find(b"PK\x03\x04") + local] = data[data.find(b"PK\x01\x02") + central] = value
+    file.write_bytes(data)
+    with pytest.raises(HarnessError, match=why):
+        unpack(file, tmp_path / "cache" / "out")
+
+
 def test_members_that_lead_outside_are_refused(tmp_path: Path, tar_file: Any) -> None:
     tar_file(tmp_path / "a.tar", [("../outside.jpg", b"x")])
     with pytest.raises(HarnessError, match="outside"):

@@ -34,6 +34,10 @@ def odd_images() -> dict[str, bytes]:
         "bilevel.png": encoded(gradient.convert("1"), "PNG"),
         "lossless.webp": encoded(gradient, "WEBP", lossless=True),
         "still.gif": encoded(gradient, "GIF"),
+        "moving.gif": encoded(gradient, "GIF", save_all=True, append_images=[gradient.rotate(180)]),
+        "still.bmp": encoded(gradient, "BMP"),
+        "still.tiff": encoded(gradient, "TIFF"),
+        "stereo.mpo": encoded(gradient, "MPO", save_all=True, append_images=[gradient.rotate(180)]),
     }
 
 
@@ -51,13 +55,27 @@ def test_pixels_equal_torchvisions_default_loader(photographs: Any, tmp_path: Pa
 
 
 @pytest.mark.parametrize(
-    "pixels",
-    [np.array([[0, 4095]], np.uint16), np.array([[0, 70000]], np.int32), np.array([[0.25, 1.0]], np.float32)],
-    ids=["uint16", "int32", "float32"],
+    ("form", "pixels"),
+    [
+        ("PNG", np.array([[0, 4095]], np.uint16)),
+        ("TIFF", np.array([[0, 4095]], np.uint16)),
+        ("TIFF", np.array([[0, 70000]], np.int32)),
+        ("TIFF", np.array([[0.25, 1.0]], np.float32)),
+    ],
 )
-def test_what_8_bits_can_t_hold_is_an_error_and_no_white_picture(pixels: np.ndarray) -> None:
+def test_what_8_bits_can_t_hold_is_an_error_and_no_white_picture(form: str, pixels: np.ndarray) -> None:
     with pytest.raises(UnreadableImageError, match="8 bits can't hold"):
-        load_image(encoded(Image.fromarray(pixels), "TIFF"))
+        load_image(encoded(Image.fromarray(pixels), form))
+
+
+@pytest.mark.parametrize("form", ["EPS", "PCX", "ICO", "PPM"])
+def test_formats_that_no_data_set_uses_are_not_even_tried(form: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pillow asks Ghostscript to draw an EPS."""
+    from PIL import EpsImagePlugin
+
+    monkeypatch.setattr(EpsImagePlugin, "Ghostscript", lambda *_, **__: pytest.fail("Ghostscript was looked for"))
+    with pytest.raises(UnreadableImageError, match="no image of a known format"):
+        load_image(encoded(Image.new("RGB", (20, 20)), form))
 
 
 @pytest.mark.parametrize("kept", [0.1, 0.5, 0.9, 0.99])

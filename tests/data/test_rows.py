@@ -258,3 +258,11 @@ def test_a_row_that_names_a_file_elsewhere_opens_nothing(
     )
     with pytest.raises(HarnessError, match="outside the data set's folder; it isn't opened"):
         opened(tmp_path / "set")
+
+
+@pytest.mark.parametrize("image", [{"bytes": None, "path": None}, None])
+def test_a_row_without_an_image_is_named(tmp_path: Path, opened: Any, image: object, photographs: Any) -> None:
+    whole = {"bytes": photographs[0].data, "path": "a.jpg"}
+    write_rows(tmp_path / "a.parquet", [{"image": whole, "label": 1}, {"image": image, "label": 2}])
+    with pytest.raises(HarnessError, match="row 2 has neither bytes nor a path"):
+        opened(tmp_path / "a.parquet")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import os
 import signal
+import socket
 import subprocess
 import time
 from collections.abc import Callable
@@ -15,7 +16,12 @@ from fuzz import LAYERS, bounded
 from hypothesis import given
 
 import harness
+from harness.cards.claims import check_claims
+from harness.cards.fill import fill_card
+from harness.cards.hub_schema import card_faults
+from harness.evidence import Ledger
 from harness.parsing.files import read_bytes
+from harness.parsing.json import parse_json
 from harness.parsing.yaml import parse_yaml
 
 PACKAGE = Path(harness.__file__).parent
@@ -58,6 +64,87 @@ def test_what_is_said_can_always_be_written() -> None:
     with pytest.raises(harness.HarnessError, match=r"'\\ud800' is no int") as caught:
         parse_yaml('!!int "\\ud800"')
     str(caught.value).encode()
+
+
+LAUGHS = "a0: &a0 [lol]\n" + "".join(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]\n" for n in range(1, 9))
+MERGES = "m0: &m0 {k0: v}\n" + "".join(f"m{n}: &m{n}\n  <<: [*m{n - 1}, *m{n - 1}]\n" for n in range(1, 24))
+YAMLS = {
+    LAUGHS: "with its aliases written out it has more than 200,000 values",
+    MERGES: "with its aliases written out it has more than 200,000 values",
+    "a: &a [1, *a]": "it contains itself",
+    "a: &a\n  <<: *a\n": "it contains itself",
+    "a: 2024-13-45": "'2024-13-45' is no timestamp",
+    "a: 2024-01-01T99:99:99Z": "is no timestamp",
+    f"a: {'9' * 5000}": "is no int",
+    f"a: 1{'0' * 400}": "is no int",
+    "a: 1.0e+999": "is no finite number",
+    "a: !!int word": "'word' is no int",
+    "a: !!set {x, y}": "the tag !!set is not allowed",
+    "a: !!python/object/apply:os.getcwd []": "the tag !!python/object/apply:os.getcwd is not allowed",
+    f"a: {'[' * 61}{']' * 61}": "it is nested more than 60 deep",
+    f"a: {'[' * 5000}{']' * 5000}": "it is nested more than 60 deep",
+    "? [1]\n: x": "a list or map can't be a key",
+    "a: 1\na: 2": "'a' is given more than once",
+    'a: "x\\0"': "this text holds characters that are none",
+    "a: x\x07": "it holds a character that can't be printed",
+}
+JSONS = {
+    '{"a": NaN}': "not valid JSON",
+    '{"a": -Infinity}': "not valid JSON",
+    '{"a": 1e999}': "not valid JSON|larger than any float",
+    f'{{"a": {"9" * 400}}}': "a number in it is larger than any float",
+    f'{{"a": {"[" * 61}{"]" * 61}}}': "it is nested more than 60 deep",
+    f'{{"a": {"[" * 1000}{"]" * 1000}}}': "not valid JSON: recursion limit",
+    "[1]": "the file as a whole: Input should be a valid dictionary",
+}
+
+
+@pytest.mark.parametrize("text", YAMLS, ids=lambda text: text[:30])
+def test_odd_yaml_is_refused_in_a_sentence(text: str) -> None:
+    with pytest.raises(harness.HarnessError, match=YAMLS[text]):
+        parse_yaml(text)
+    card = (
+        f"---\n{text}\n---\n\n# A model\n\nTop-1 accuracy is 77.1 %.\n\n- Licence: [More Information Needed]\n".encode()
+    )
+    for read in (fill_card, check_claims):  # a front matter that can't be read is left as it is
+        read(card, model="regnet-y-040", ledger=None)
+    assert card_faults(card)  # what is asked before a push
+
+
+@pytest.mark.parametrize("text", JSONS, ids=lambda text: text[:30])
+def test_odd_json_is_refused_in_a_sentence(text: str) -> None:
+    with pytest.raises(harness.HarnessError, match=JSONS[text]):
+        parse_json(text)
+
+
+def test_what_is_too_large_is_refused_before_it_is_read(tmp_path: Path) -> None:
+    for parse in (parse_yaml, parse_json):
+        with pytest.raises(harness.HarnessError, match="are the most"):
+            parse(" " * 64_000_001)
+    (tmp_path / "a").write_bytes(b"12345")
+    with pytest.raises(harness.HarnessError, match="it has 5 bytes; 4 are the most"):
+        read_bytes(tmp_path / "a", most=4)
+
+
+@pytest.mark.parametrize("name", ["n" * 300, "/".join(["d" * 200] * 30), "a\0b", "folder", "socket"])
+def test_a_path_that_can_not_be_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("folder").mkdir()
+    with socket.socket(socket.AF_UNIX) as bound:
+        bound.bind("socket")
+        for read in (read_bytes, harness.verify, Ledger.load):
+            with pytest.raises(harness.HarnessError) as caught:
+                read(Path(name))
+            assert len(str(caught.value)) < 600
+
+
+@pytest.mark.parametrize(
+    "text", ['{% include "t.md.j2" %}', "{% macro f() %}{{ f() }}{% endmacro %}{{ f() }}", "{{ 1 / 0 }}"]
+)
+def test_a_template_that_fails_is_named(tmp_path: Path, text: str) -> None:
+    (tmp_path / "t.md.j2").write_text(text)
+    with pytest.raises(harness.HarnessError, match=r"t\.md\.j2"):
+        harness.render(ledger=Ledger(model={"name": "m", "title": "M"}), template=tmp_path / "t.md.j2")
 
 
 @pytest.mark.slow

@@ -91,6 +91,8 @@ class Fault:
     status: int | None = None
     headers: dict[str, str] = field(default_factory=dict)
     error: str = "injected"
+    body: bytes | None = None
+    """What is answered in place of the Hub's own JSON."""
     drop: str | None = None
     """The connection: `before` the request takes effect, or `after` it did."""
     late: bool = False
@@ -719,6 +721,8 @@ class _Handler(BaseHTTPRequestHandler):
             fault = self._fault(unquote(url.path))
         if fault and fault.drop == "before":
             return self._hang_up()
+        if fault and fault.body is not None:
+            return self._answer(Answer(200, fault.body, {"Content-Type": "application/json"} | fault.headers))
         failure = HubError(fault.status, fault.error, **fault.headers) if fault and fault.status else None
         if failure and fault and not fault.late:
             return self._answer(self._refusal(failure))

@@ -15,9 +15,10 @@ from huggingface_hub import get_session
 from scene import BOB, FILLED, REPO, Call, ended
 from server import Hub
 
-from harness.errors import ExitCode
+from harness.errors import ExitCode, HarnessError
 from harness.hub import transport
 from harness.hub.client import Patience
+from harness.models.registry import resolve
 
 COMMIT = "/commit/"
 
@@ -28,6 +29,11 @@ def commits_sent(hub: Hub) -> int:
     return sum(COMMIT in path for path in hub.sent("POST"))
 
 
+STRANGE = (
+    b'"x"', b"[]", b"1", b"null", b'{"a": ', b'{"id": 1, "sha": [1], "siblings": "x", "cardData": 3, "tags": {}, "auth": "x", "name": ["x"]}',
+    b'{"id": "a/b", "sha": NaN, "siblings": [{"rfilename": NaN}]}', b"[" * 100_000, '{"id": "é"}'.encode("latin-1"), '{"id": 1}'.encode("utf-16"),
+)  # fmt: skip
+"""JSON of another type, depth or encoding than a Hub's."""
 WAYS = {"a pull request": ["--create-pr"], "a branch": ["--no-create-pr"]}
 
 
@@ -201,6 +207,18 @@ class TestNoHubAtAll:
         hub.fail("GET", "whoami", status=200, error="Welcome to the airport's network")
         said = ended(push(pulled), ExitCode.FAILED)
         assert "answers as no Hub does" in said
+
+    @pytest.mark.parametrize("body", STRANGE, ids=lambda body: str(body[:16]))
+    def test_an_answer_of_another_shape(self, pulled: Path, hub: Hub, call: Call, push: Call, body: bytes) -> None:
+        """Whatever the verb does with it, it ends with a sentence (`call` lets no other exception pass)."""
+        for method in ("GET", "HEAD", "POST"):
+            hub.fail(method, "", times=99, body=body, headers={"ETag": '"0"', "X-Repo-Commit": "0" * 40})
+        assert "answers as no Hub does" in ended(call("pull", "bob/other"), ExitCode.FAILED)
+        assert "answers as no Hub does" in ended(push(pulled), ExitCode.FAILED)
+        spec = resolve("hf:bob/other")
+        with pytest.raises(HarnessError, match=r"is no Hub|can't be reached"):
+            spec.checkpoint.locate(spec, offline=False)
+        ended(call("fill", pulled, "--model", "hf:bob/other", "--output", "filled.md"), ExitCode.DONE)
 
     def test_no_token(self, pulled: Path, hub: Hub, push: Call, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv("HF_TOKEN")
