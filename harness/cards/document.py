@@ -52,6 +52,8 @@ _LABEL = re.compile(
 )
 _MARKUP = re.compile(r"[<*`_\[\\&~]")
 MOST_CHARACTERS = 10_000_000
+MOST_LINES = 40_000
+"""Outside of comments and the front matter; eight cells of a table count as a line."""
 MOST_COLUMNS = 200
 """Columns of a table that are read."""
 _LONGEST_TITLE = 1_000
@@ -196,6 +198,10 @@ class Document:
             self.front_matter = match.span(1)
             body = match.end()
             self.blocks += _front_matter_blocks(self, *match.span(1))
+        said = (part.rpartition("-->")[2] for part in self.text[body:].split("<!--"))
+        if (lines := sum(len(part.splitlines()) + part.count("|") // 8 for part in said)) > MOST_LINES:
+            why = f"it has {lines:,} lines (eight cells of a table count as one); {MOST_LINES:,} are the most that are read at once"
+            raise MalformedError("The card", why, remedy="Take it in parts.")
         self.blocks += _BlockReader(self, body).read()
         self.blocks.sort(key=lambda block: (block.start, block.end))
 
@@ -259,7 +265,8 @@ class Document:
 
     def asking_after(self, offset: int) -> Iterator[tuple[int, int]]:
         """Spans of the markers to fill that begin at an offset or after it."""
-        return iter(self.asking[bisect.bisect_left(self.asking, (offset, offset)) :][:4])
+        first = bisect.bisect_left(self.asking, (offset, offset))
+        return iter(self.asking[first : first + 4])
 
     def heading_of(self, block: Block) -> Block | None:
         """The heading that a block stands under."""
@@ -302,7 +309,8 @@ class Document:
 
     def block_at(self, start: int, end: int) -> Block | None:
         """The innermost block that holds a span."""
-        for block in reversed(self.blocks[: bisect.bisect_right(self.blocks, start, key=lambda block: block.start)]):
+        for at in reversed(range(bisect.bisect_right(self.blocks, start, key=lambda block: block.start))):
+            block = self.blocks[at]
             if block.start <= start and end <= block.end:
                 return block
             if block.end < start and block.kind != "front-matter":

@@ -58,6 +58,7 @@ def test_twice_the_bytes_take_no_more_than_twice_the_time() -> None:
     ("bound", "card", "why"),
     [
         ((document, "MOST_CHARACTERS", 99), "a" * 100, "it has 100 characters; 99 are the most"),
+        ((document, "MOST_LINES", 5), "<!--\n\n\n\n\n-->\n" + "||||||||\n" * 3, "it has 7 lines .*; 5 are the most"),
         ((fill, "MOST_MARKERS", 3), f"{MARKER}\n" * 4, "it has 4 markers; 3 are the most"),
     ],
 )
