@@ -10,18 +10,27 @@ from __future__ import annotations
 import errno
 import functools
 import os
+import re
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO, TypeVar
 
-from harness.errors import HarnessError
+from harness.errors import HarnessError, UsageError
 from harness.progress import Reporter
 
 _T = TypeVar("_T")
 
 FILE_NAME = r"[A-Za-z0-9][\w.+-]{0,99}"
 """What a name that becomes the name of a file or folder must match as a whole; it can't lead elsewhere."""
+
+
+def check_name(name: str) -> None:
+    """Raises UsageError for a model's name that can't be that of a folder."""
+    if not re.fullmatch(FILE_NAME, name):
+        remedy = "Use letters, digits, '.', '_' and '-', beginning with a letter or digit."
+        raise UsageError(f"'{name}' can't be a model's name, since files are named after it.", remedy=remedy)
+
 
 _REMEDIES = {
     errno.ENOSPC: "Free some space, or choose another place with --output or HARNESS_HOME, then repeat the command.",

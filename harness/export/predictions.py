@@ -29,7 +29,7 @@ from harness.evaluation.slice_requests import request_of
 from harness.evaluation.subgroups import statistics_with_progress
 from harness.evaluation.suites import Suite
 from harness.evidence import Evidence, Ledger
-from harness.files import FILE_NAME
+from harness.files import check_name
 from harness.labels.projections import CLOSED
 from harness.metrics.accuracy import is_correct, is_in_sets
 from harness.metrics.types import TOP, LabelSpacePredictions
@@ -251,15 +251,6 @@ def _as_imported(item: Evidence) -> Evidence:
     reason = "; ".join(filter(None, ("scored from imported predictions, harness did not run the model", item.reason)))
     kept = {key: value for key, value in (item.protocol or {}).items() if key != "reading"}
     return item.model_copy(update={"reason": reason, "protocol": kept})
-
-
-def check_name(name: str) -> None:
-    """A model's name becomes the name of a folder. Raises HarnessError for one that can't be."""
-    if not re.fullmatch(FILE_NAME, name):
-        raise UsageError(
-            f"'{name}' can't be a model's name.",
-            remedy="Use letters, digits, '.', '_' and '-', beginning with a letter or digit.",
-        )
 
 
 def _column(frame: pd.DataFrame, name: str, path: Path) -> pd.Series:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import copy
-import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Literal, NoReturn
 
-from harness.errors import HarnessError, MissingInputError, UsageError
+from harness.errors import HarnessError, MissingInputError
+from harness.files import check_name
 from harness.labels.outputs import OutputLabels, UnprovenLabelsError, declared_outputs
 from harness.labels.spaces import LABEL_SPACES
 from harness.models.loading import LoadedModel, ModelState, identified
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     import torch
 
 _LIBRARIES = ("timm", "torchvision", "transformers")
-_NAME = re.compile(r"[A-Za-z0-9][\w.-]*")
 _LABELS = (
     f"Give labels as the name of a label space ({', '.join(LABEL_SPACES)}), or as a list with the class of each output: "
     "a synset such as n01440764, or a name of your own."
@@ -69,9 +68,7 @@ def from_module(
     (200, 'imagenet-a-200')
     """
     name = type(module).__name__ if name is None else name
-    if not _NAME.fullmatch(name):
-        message = f"'{name}' can't be the name of a model, since files are named after it."
-        raise UsageError(message, remedy="Use letters, digits, '.', '_' and '-'.")
+    check_name(name)
     _check_weights(module)
     core = copy.deepcopy(module).cpu().eval()
     outputs = _count_outputs(core, preprocessing)

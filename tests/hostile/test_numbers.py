@@ -35,6 +35,12 @@ def test_predictions_that_are_none_are_refused(tmp_path: Path, home: Path, top: 
         harness.score(tmp_path / "p.parquet", **SCORE)
 
 
+def test_a_name_that_leads_elsewhere_is_refused(tmp_path: Path, home: Path) -> None:
+    pd.DataFrame({"sample_id": ["a"], "label": [1], "top1": [1]}).to_parquet(tmp_path / "p.parquet")
+    with pytest.raises(HarnessError, match="can't be a model's name"):
+        harness.score(tmp_path / "p.parquet", **SCORE | {"name": "../../x"})
+
+
 @pytest.mark.parametrize(
     ("field", "value", "said"),
     [("value", 250.0, "250.0 is outside 0 to 100"), ("N", 1, "is more than the benchmark's")],

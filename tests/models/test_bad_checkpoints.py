@@ -154,6 +154,8 @@ class TestConfiguration:
         "fields",
         [
             {"hidden_sizes": {"a": 1}},
+            {"hidden_sizes": float("nan")},
+            {"hidden_sizes": json.loads("[" * 61 + "]" * 61)},
             {"num_channels": "x"},
             {"id2label": [1]},
             {"architecture": "test_convnext", "model_args": [1]},

@@ -108,6 +108,11 @@ def test_other_outputs_are_refused(network: nn.Module, made: Any, what: str) -> 
         from_module(Record(network, made), PREPROCESSING, "imagenet-a-200")
 
 
+def test_a_name_that_leads_elsewhere_is_refused(network: nn.Module) -> None:
+    with pytest.raises(HarnessError, match="can't be a model's name"):
+        from_module(network, PREPROCESSING, "imagenet-a-200", name="../../x")
+
+
 def test_labels_that_do_not_fit_are_refused(network: nn.Module) -> None:
     with pytest.raises(HarnessError, match="The model has 200 outputs, but imagenet-1k has 1,000 classes"):
         from_module(network, PREPROCESSING, "imagenet-1k")
