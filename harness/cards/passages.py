@@ -41,7 +41,7 @@ _MARKS = re.compile(r"\*\*|[`$~](?!\d)|(?<!\w)_|_(?!\w)|\*(?=\w)|(?<=\w)\*|\\(?=
 
 LONGEST = 2_000
 """Characters of a sentence or cell that is read; patterns take quadratic time on what is no prose."""
-MOST_WORK = 30_000
+MOST_WORK = 12_000
 """What checking the statements of a card may take, in sentences: about a thousandth of a second each. One whose numbers and names
 all have to be told apart takes as long as many."""
 _VALUE = re.compile(r"\d+|[A-Z]")

@@ -54,6 +54,21 @@ def test_twice_the_bytes_take_no_more_than_twice_the_time() -> None:
     assert not slow, taken
 
 
+@pytest.mark.slow
+def test_a_document_is_read_in_linear_time() -> None:
+    """Ten times the bytes take no more than fifteen times the time: here work of a large share of n² shows."""
+
+    def seconds(shape: str, size: int) -> float:
+        card, begun = SHAPES[shape](size), time.process_time()
+        assert Document(card).markers or shape != "markers"
+        return time.process_time() - begun
+
+    taken = {
+        name: (seconds(name, 40_000), seconds(name, 400_000)) for name in ("markers", "long table", "comment", "prose")
+    }
+    assert not {name: times for name, times in taken.items() if times[1] > 15 * times[0] + 0.2}, taken
+
+
 @pytest.mark.parametrize(
     ("bound", "card", "why"),
     [
