@@ -130,5 +130,5 @@ def test_accuracy_per_gmac_comes_with_the_second_run(home: Path) -> None:
     assert found is not None
     assert found.value == 20.0
     technical = (card := render_card(merged).text).split("## Technical Specifications")[1]
-    assert "On A CPU (2 threads), fp32, contiguous: the forward pass alone" in technical
+    assert "Measured here on A CPU (2 threads), fp32, contiguous, the forward pass alone." in technical
     assert "per GMAC" not in card, "no reader of a card uses it"

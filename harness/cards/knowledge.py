@@ -88,7 +88,7 @@ class Knowledge:
         undecided = self.lineage is None or fact.checkpoint.relation is not Relation.PROBABLE
         return self._is_found(fact) or (fact.answers and undecided)
 
-    def _view(self, fact: Fact) -> View:
+    def view(self, fact: Fact) -> View:
         return View(fact.evidence, fact, confirmed=self._is_found(fact), rivals=self._rivals(fact.key))
 
     def find(self, key: str) -> View | None:
@@ -113,7 +113,7 @@ class Knowledge:
         is_fact = any(found == fact.evidence for fact in facts) or (
             facts and found and found.class_ is EvidenceClass.DOCUMENTED
         )
-        own = [self._view(fact) for fact in facts if fact.evidence.class_.has_value and self.stands_for(fact)]
+        own = [self.view(fact) for fact in facts if fact.evidence.class_.has_value and self.stands_for(fact)]
         if found and found.class_.has_value and not found.withheld and not is_fact:
             own.insert(0, View(found, rivals=self._rivals(key)))
         return own
@@ -126,7 +126,7 @@ class Knowledge:
         subject = EvidenceKey.parse(key).subject.removeprefix("documented.")
         found = [fact for fact in self.facts.facts if fact.checkpoint_id in self.asked.siblings]
         found = [fact for fact in found if fact.evidence.name.subject.removeprefix("documented.") == subject]
-        return list(filter(self._answers, map(self._view, (f for f in found if f.evidence.class_.has_value))))
+        return list(filter(self._answers, map(self.view, (f for f in found if f.evidence.class_.has_value))))
 
     def _rivals(self, key: str) -> tuple[Evidence, ...]:
         """What other files of the model say of what `key` is about."""
@@ -159,7 +159,7 @@ class Knowledge:
     def _absent(self, key: str) -> list[View]:
         facts = [fact for fact in self.facts.facts if fact.key == key and not fact.evidence.class_.has_value]
         found = self._once(self._in_ledger, key)
-        return [*map(self._view, facts), *(v for v in found if v.class_ in _NONE)]
+        return [*map(self.view, facts), *(v for v in found if v.class_ in _NONE)]
 
     def pending(self, key: str) -> View | None:
         """Evidence in the ledger that could be measured and has not been."""
@@ -186,7 +186,7 @@ class Knowledge:
         name = EvidenceKey.parse(metric)
         facts = [fact for fact in self.facts.published(name.subject) if self.stands_for(fact) is own]
         asked = [fact for fact in facts if name.variant in (None, fact.evidence.name.variant)]
-        found = list(map(self._view, asked))
+        found = list(map(self.view, asked))
         stated = self.ledger.get(f"documented.{name.subject}:{MODEL_INDEX}") if own and name.variant is None else None
         return [*found, View(stated)] if stated is not None else found
 
@@ -199,7 +199,7 @@ class Knowledge:
         rows: dict[str, dict[str, Fact]] = {}
         for metric in metrics:
             for fact in self.facts.published(metric):
-                if not self.stands_for(fact) and self._answers(self._view(fact)):
+                if not self.stands_for(fact) and self._answers(self.view(fact)):
                     rows.setdefault(str(fact.evidence.name.variant), {})[metric] = fact
         if not rows:
             return {}
@@ -208,7 +208,7 @@ class Knowledge:
         best, *rest = sorted(rows, key=lambda row: (-len(rows[row]), order[row]))
         same = [rows[row] for row in rest if order[row] == order[best]]
         found = {metric: fact for facts in (*reversed(same), rows[best]) for metric, fact in facts.items()}
-        return {metric: self._view(found[metric]) for metric in metrics if metric in found}
+        return {metric: self.view(found[metric]) for metric in metrics if metric in found}
 
     def note(self, key: str) -> str:
         """What a careful reader must know beside a value, wherever the value itself comes from."""

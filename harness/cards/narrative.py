@@ -15,11 +15,11 @@ from typing import Any
 
 from harness.cards import slices
 from harness.cards.answers import Form, Writer
-from harness.cards.markdown import capital, cell, enumerate_words
+from harness.cards.markdown import capital, cell, code, enumerate_words
 from harness.cards.metadata import metadata_remarks
 from harness.cards.questions import Place
 from harness.cards.references import References
-from harness.cards.views import View, marks
+from harness.cards.views import View, caveat, marks
 from harness.data.catalog import Benchmark, benchmarks
 from harness.evidence import (
     Evidence,
@@ -32,20 +32,20 @@ from harness.evidence import (
     show_short,
     show_value,
 )
-from harness.facts.loader import Fact
+from harness.facts.loader import Fact, Relation
 from harness.figures.style import Point, point
 from harness.metrics.intervals import wilson
-from harness.metrics.registry import title_of
+from harness.metrics.registry import metrics, title_of
 
 ENOUGH = 100
 """Images below which a value is no headline and no finding: its interval is some twenty points wide."""
-_MOST_HEADLINES, _MOST_LIMITS, _MOST_SIBLINGS, _MOST_COLUMNS = 7, 7, 8, 6
+_MOST_HEADLINES, _MOST_LIMITS, _MOST_SIBLINGS, _MOST_COLUMNS = 7, 7, 8, 4
 _LICENCES = ("file", "hub-tag", "front-matter", "code", "timm-weights")
-_INTERVALS = "Intervals of published values were computed for this card, from the benchmark's number of images alone"
+_INTERVALS = " Intervals of published values were computed for this card, from the number of images alone."
 _MEAN = "mean of"
 """What the setting of a result says that is of several runs, and so of no checkpoint."""
-_WHY = {"real": "where the benchmark counts one of the labels that are right"}
-"""What explains groups of a slicing, where a reader would take them for a fault of the model alone."""
+_OF_LABELS = ("real",)
+"""Slicings whose groups differ in how they are labelled: a right answer counts as wrong, which is no fault of the model."""
 _DOWNSTREAM = ("documented.coco.box-ap", "documented.coco.mask-ap", "documented.ade20k.miou")
 _FIRST = ("imagenet-val", "imagenet-a", "imagenet-r", "imagenet-sketch", "imagenetv2-matched-frequency", "imagenet-c")
 """Benchmarks that stay in the headline where there is no room for all."""
@@ -58,7 +58,7 @@ class Headline:
     benchmark: str
     value: str
     who: str
-    """Who measured it, on how many images."""
+    """Who measured it, on how many images; of a published one, who published it."""
     title: str
     """The benchmark in the figure."""
     is_measured: bool
@@ -78,10 +78,10 @@ class Siblings:
 
     by: str
     columns: list[str]
-    rows: list[tuple[str, str | None, str, list[str], str]]
-    """Model, its name in timm, parameters, accuracies, source."""
-    points: dict[str, dict[str, Point]]
-    """Of checkpoints of this one's size, by benchmark."""
+    rows: list[tuple[str, str | None, str, list[str]]]
+    """Model, its name in timm, parameters, accuracies, the first of them with its source."""
+    points: dict[str, tuple[bool, dict[str, Point]]]
+    """Of the other checkpoints, whether they have this one's size, and accuracies by benchmark."""
 
 
 @dataclass
@@ -96,6 +96,7 @@ class Narrative:
         self.knowledge = self.writer.knowledge
         self.ledger: Ledger = self.knowledge.ledger
         self.benchmarks = benchmarks(self.ledger)
+        self.provenance = self._provenance()
 
     # --- answers ---
 
@@ -129,6 +130,17 @@ class Narrative:
         view = self.knowledge.find(key)
         return f"{view.text} {marks(self.references, view)}" if view is not None else None
 
+    @property
+    def classes(self) -> str:
+        """` into the 3 classes a, b and c`: those that it names, as far as they are known; empty where they aren't."""
+        about, count = self.ledger.model, self._number("documented.data.classes")
+        if named := about.get("classes"):
+            more = " and others" if len(named) > 10 else ""
+            return f" into {len(named):,} classes ({', '.join(str(cell(name)) for name in named[:10])}{more})"
+        space = str(about.get("label_space") or self._number("documented.data.training") or "")
+        count = about.get("outputs") or count
+        return f" into the {count:,} classes of {cell(space.replace('imagenet', 'ImageNet'))}" if count and space else ""
+
     # --- the first screen ---
 
     @cached_property
@@ -153,11 +165,22 @@ class Narrative:
         found += [f"trained on {data}" for data in self._values("documented.data.training")]
         if (speed := self.speed) is not None:
             protocol = speed.protocol or {}
-            way = "" if (way := protocol.get("precision", "fp32")) == "fp32" else f" in {way}"
-            what = "random weights" if str(protocol.get("weights", "")).startswith("random") else ""
-            what = ", ".join(filter(None, ["forward pass alone", what]))
-            found.append(f"{show_short(speed)} an image{way} ({what}) on {cell(device_of(protocol))}")
+            way = f" in {protocol.get('precision', 'fp32')}"
+            way += " and channels last" if protocol.get("layout") == "channels_last" else ""
+            way += f", about {slower:.1g} times as long in plain fp32" if (slower := self._slower_in_fp32()) else ""
+            random = ", random weights" if str(protocol.get("weights", "")).startswith("random") else ""
+            found.append(f"{show_short(speed)} an image{way} (forward pass alone{random}) on {cell(device_of(protocol))}")
         return found
+
+    def _slower_in_fp32(self) -> float | None:
+        """How many times as long an image takes as code runs it that asks for nothing; None where that is what was timed."""
+        chosen = self.ledger.get("compute.execution-agreement")
+        protocol: dict[str, Any] = (chosen.protocol if chosen is not None else None) or {}
+        rates = {trial["config"]: trial.get("images_per_second") for trial in protocol.get("trials", ())}
+        plain = rates.get(protocol.get("reference"))
+        compared = str(protocol.get("precision")), str(protocol.get("layout")), "eager"
+        rate = None if protocol.get("compiled") else rates.get(", ".join(compared))
+        return rate / plain if rate and plain and rate > plain else None
 
     @property
     def speed(self) -> Evidence | None:
@@ -196,29 +219,46 @@ class Narrative:
         return found
 
     @cached_property
+    def relative(self) -> dict[str, View]:
+        """By `<benchmark>.top1` what others published for the nearest relative, where nothing is known of this checkpoint."""
+        tops = [f"{name}.top1" for name, benchmark in self.benchmarks.items() if not benchmark.corruptions]
+        return {} if self._headline(self.published) else self.knowledge.reference_row(tops)
+
+    @property
+    def relative_name(self) -> str:
+        """That relative, with its name in timm."""
+        fact = next(view.fact for view in self.relative.values() if view.fact is not None)
+        name = cell(fact.checkpoint.label or fact.checkpoint.name)
+        return f"{name} ({code(fact.checkpoint.timm)} in timm)" if fact.checkpoint.timm else str(name)
+
+    @cached_property
     def headline(self) -> list[Headline]:
-        """Accuracies on whole benchmarks, measured here or else published for this checkpoint, and last those on a part of one."""
+        """Accuracies on whole benchmarks, measured here or else published for this checkpoint, and last those on a part of
+        one; where there are none, those of the nearest relative."""
+        return self._headline(self.relative or self.published)
+
+    def _headline(self, published: Mapping[str, View]) -> list[Headline]:
         found = []
         for name, benchmark in self.benchmarks.items():
             for metric in ("mce", "mean-error") if benchmark.corruptions else ("top1",):
-                item, other = self.ledger.measured(f"{name}.{metric}"), self.published.get(f"{name}.{metric}")
+                item, other = self.ledger.measured(f"{name}.{metric}"), published.get(f"{name}.{metric}")
                 item = item if item is not None and ((item.n or 0) >= ENOUGH or benchmark.is_own) else None
                 item = None if item is not None and item.is_partial and other is not None else item
                 title = short_title(benchmark) + {
                     "mce": ", mCE (less is better)",
                     "mean-error": ", mean error (less is better)",
                 }.get(metric, "")
+                shortest = _shortest_title(benchmark)
                 rank = _FIRST.index(name) if name in _FIRST else len(_FIRST)
-                shown_as = title + self._among(benchmark)
                 fact = other.fact if other is not None else None
                 if other is not None and fact is not None and item is None:
                     bounds = self.interval(fact)
                     within = " ({}–{})".format(*(self.shown(fact, bound) for bound in bounds)) if bounds else ""
                     value = f"{self.shown(fact)} %{within}"
-                    who = f"published, {cell(fact.setting)} {marks(self.references, other)}"
-                    who = who.replace("published, evaluated by", "published by")
+                    cited = marks(self.references, other) if self.knowledge.stands_for(fact) else self._cite(fact)
+                    who = f"{cell(fact.setting)} {cited}".removeprefix("evaluated by ")
                     at = Point(fact.evidence.number, *bounds) if bounds else None
-                    found.append(Headline(shown_as, value, who, title, False, at, (False, True, rank)))
+                    found.append(Headline(title, value, who, shortest, False, at, (False, True, rank)))
                 if item is not None:
                     imported, part = "imported" in (item.protocol or {}), item.is_partial
                     who = "scored here from imported predictions" if imported else "measured here"
@@ -229,31 +269,44 @@ class Narrative:
                     )
                     who += self.references.note(item.reason) if item.reason else ""
                     value = show_value(item) if part else f"**{show_value(item)}**"
-                    named = f"{shown_as}, {show_count(item)}" if part else shown_as
+                    named = f"{title}, {show_count(item)}" if part else title
                     at = point(item) if metric == "top1" else None
                     value += f" ({show_interval(item)})"
-                    found.append(Headline(named, value, who, title, True, at, (part, False, rank)))
+                    found.append(Headline(named, value, who, shortest, True, at, (part, False, rank)))
                 if item is not None or other is not None:
                     break
         kept = sorted(found, key=lambda row: row.rank)[:_MOST_HEADLINES]
         return sorted((row for row in found if row in kept), key=lambda row: row.is_partial)
 
-    def _among(self, benchmark: Benchmark) -> str:
-        """The classes that accuracy on a benchmark is among, where these are not all of ImageNet-1k's."""
-        space = benchmark.label_space
-        is_part = (
-            space is not None and not benchmark.is_own and space.startswith("imagenet-") and space.endswith("-200")
-        )
-        return ", among its 200 classes" if is_part else ""
+    def _cite(self, fact: Fact) -> str:
+        return self.references.cite(fact.evidence.source)
 
     @property
-    def whose_intervals(self) -> str:
-        """The mark of what a reader must know of the headline's intervals."""
-        return (
-            ""
-            if all(row.is_measured or row.point is None for row in self.headline)
-            else self.references.note(_INTERVALS)
-        )
+    def glossary(self) -> str:
+        """What the benchmarks of the headline show, for readers who don't know them, and whose the intervals are."""
+        titles = {row.title for row in self.headline}
+        known = [b for b in self.benchmarks.values() if b.shows and _shortest_title(b) in titles]
+        are_computed = any(row.point is not None and not row.is_measured for row in self.headline)
+        told = (f"{_shortest_title(b)}: {b.shows}{', of 200 classes' if _is_of_200(b) else ''}" for b in known)
+        return "; ".join(told) + ("." if known else "") + (_INTERVALS if are_computed else "")
+
+    def _provenance(self) -> str:
+        """For which probable origin most of what is documented holds. It is said once: no value after it is marked so."""
+        facts = [f for f in self.knowledge.facts.facts if f.checkpoint.relation is Relation.PROBABLE and f.setting]
+        view = next(map(self.knowledge.view, filter(self.knowledge.stands_for, facts)), None)
+        if view is None:
+            return ""
+        self.references.said.add(caveat(view))
+        said = f"Published scores and the training are {caveat(view)[:1].lower()}{caveat(view)[1:]}".rstrip(".")
+        lineage = self.knowledge.facts.lineage
+        if lineage is not None and self.knowledge.lineage is None:
+            second = sorted(lineage.candidates, key=lambda candidate: -candidate.prior)[1]
+            key = f"documented.imagenet-val.top1:{second.published}"
+            other = next((fact for fact in self.knowledge.facts.facts if fact.key == key), None)
+            if other is not None:
+                label = re.sub(r" at \d+ px$", "", str(other.checkpoint.label))
+                said += f"; were they {label}, top-1 on ImageNet-1k would be {self.shown(other)} % {self._cite(other)}"
+        return f"{said}."
 
     def interval(self, fact: Fact) -> tuple[float, float] | None:
         """Wilson's interval of a published accuracy, from its benchmark's number of images; None of what is no accuracy."""
@@ -292,48 +345,53 @@ class Narrative:
         if not others:
             return None
         held = Counter(EvidenceKey.parse(f.evidence.name.subject).benchmark for row in wanted.values() for f in row)
-        columns = [name for name in self.benchmarks if 2 * held[name] > len(wanted)][:_MOST_COLUMNS]
+        compared = [name for name in self.benchmarks if 2 * held[name] > len(wanted)]
+        known = sorted(compared, key=lambda name: (*_FIRST, name).index(name))[:_MOST_COLUMNS]
+        columns = [name for name in compared if name in known]
         table, points, own_parameters = [], {}, (self._number("compute.parameters") or 0) / 1e6
+        shown = next((view.fact for view in self.relative.values() if view.fact is not None), None)
+        its_size = counted.get(shown.evidence.name.variant, 0) if shown is not None else own_parameters
         for row in (*mine[:1], *others):
             first, *_ = facts = wanted[row]
             name = str(self.ledger.model["title"] if row in mine else first.checkpoint.label or first.checkpoint.name)
             found = {
-                column: fact for column in columns for fact in facts if fact.evidence.name.subject == f"{column}.top1"
+                column: fact for column in compared for fact in facts if fact.evidence.name.subject == f"{column}.top1"
             }
             parameters = own_parameters if row in mine else counted.get(row)
             size = f"{parameters:#.3g} M".replace(". ", " ") if parameters else "—"
             values = [self.shown(found[column]) if column in found else "—" for column in columns]
             cited = (
-                marks(self.references, View(first.evidence, first))
+                marks(self.references, self.knowledge.view(first))
                 if row in mine
-                else self.references.cite(first.evidence.source)
+                else self._cite(first)
             )
-            table.append(
-                (f"**{cell(name)}**" if row in mine else cell(name), first.checkpoint.timm, size, values, cited)
-            )
-            if row not in mine and parameters and own_parameters and 0.98 < parameters / own_parameters < 1.02:
-                points[name] = {
-                    short_title(self.benchmarks[c]): Point(f.evidence.number, *(self.interval(f) or ()))
+            values[0] += f" {cited}"
+            table.append((f"**{cell(name)}**" if row in mine else cell(name), first.checkpoint.timm, size, values))
+            if row not in mine and (shown is None or first.checkpoint_id != shown.checkpoint_id):
+                is_as_large = bool(parameters and its_size and 0.98 < parameters / its_size < 1.02)
+                accuracies = {
+                    _shortest_title(self.benchmarks[c]): Point(f.evidence.number, *(self.interval(f) or ()))
                     for c, f in found.items()
                 }
-        titles = (
-            re.sub(r"ImageNet(V2|-(?!1k)| )|,? (validation set|matched.*)", r"\1", short_title(self.benchmarks[c]))
-            for c in columns
-        )
+                points[name] = is_as_large, accuracies
         by = wanted[others[0]][0].evidence.source
-        return Siblings(by.title if by else "", [title.strip("- ") for title in titles], table, points)
+        titles = [_shortest_title(self.benchmarks[column]) for column in columns]
+        return Siblings(by.title if by else "", titles, table, points)
 
     @cached_property
     def published_results(self) -> list[tuple[str, str, str, str]]:
-        """Everything that others published for this checkpoint: benchmark, metric, value, and by whom."""
-        found = []
+        """What else others published for this checkpoint beside the headline: benchmark, metric, value, and by whom."""
+        found, above = [], {(row.title, row.value.partition(" ")[0]) for row in self.headline}
         for fact in self.knowledge.facts.facts:
             name = EvidenceKey.parse(fact.evidence.name.subject)
             if fact.setting and _MEAN not in fact.setting and self.knowledge.stands_for(fact):
+                title = short_title(self.benchmarks[name.benchmark])
+                is_whole = name.metric == "top1" and name.is_whole
+                if is_whole and (_shortest_title(self.benchmarks[name.benchmark]), self.shown(fact)) in above:
+                    continue
                 view = self.knowledge.published(f"{name}:{fact.evidence.name.variant}", own=True)
                 who = f"{cell(fact.setting)} {marks(self.references, view)}"
                 part = next((b for b in self.benchmarks.values() if b.label_space == name.slice), None)
-                title = short_title(self.benchmarks[name.benchmark])
                 title += f", the classes of {short_title(part)}" if part else ""
                 found.append((title, title_of(name.metric)[0], self.shown(fact), who))
         return found
@@ -354,8 +412,13 @@ class Narrative:
         """Speeds that others published for this network, or else for its relatives."""
         names = [(fact, fact.evidence.name) for fact in self.knowledge.facts.facts if fact.says]
         speeds = [f for f, n in names if n.benchmark == "documented.inference" or n.subject == "compute.throughput"]
-        own = [fact for fact in speeds if self.knowledge.stands_for(fact)]
-        return [f"{fact.says} {marks(self.references, View(fact.evidence, fact))}" for fact in own or speeds]
+        if own := [fact for fact in speeds if self.knowledge.stands_for(fact)]:
+            return [f"{fact.says} {marks(self.references, self.knowledge.view(fact))}" for fact in own]
+        of_one: dict[str, list[str]] = {}
+        for fact in speeds:
+            said = f"{fact.says} {self.references.cite(*self.knowledge.view(fact).sources)}"
+            of_one.setdefault(str(cell(fact.checkpoint.label)), []).append(said)
+        return [f"of {label}, {enumerate_words(said)}" for label, said in of_one.items()]
 
     @cached_property
     def downstream(self) -> list[str]:
@@ -369,33 +432,31 @@ class Narrative:
         ]
 
     @cached_property
-    def corrupted_siblings(self) -> list[str]:
-        """What was published under corruption for relatives of this checkpoint, a line each, where nothing was for itself."""
-        lines, known = list[str](), list[Fact]()
+    def corrupted_siblings(self) -> dict[str, dict[str, str]]:
+        """What was published under corruption for relatives of this checkpoint, where nothing was for itself: a row each, by
+        what was measured."""
+        rows: dict[str, dict[str, str]] = {}
         for fact in self.knowledge.facts.facts:
             name = EvidenceKey.parse(fact.evidence.name.subject)
             if fact.setting and name.metric in ("mce", "mean-error"):
-                said = f"mCE {self.shown(fact)}" if name.metric == "mce" else f"mean error {self.shown(fact)} %"
-                benchmark = name.benchmark.replace("imagenet-c", "ImageNet-C")
+                if self.knowledge.stands_for(fact):
+                    return {}
                 label = capital(cell(fact.checkpoint.label or fact.checkpoint.name))
-                lines.append(f"{label}: {said} on {benchmark} {self.references.cite(fact.evidence.source)}")
-                known.append(fact)
-        return [] if any(map(self.knowledge.stands_for, known)) else lines
+                what = f"{title_of(name.metric)[0]}, {name.benchmark.replace('imagenet-c', 'ImageNet-C')}"
+                rows.setdefault(label, {})[what] = f"{self.shown(fact)} {self._cite(fact)}"
+        return rows
 
     @property
-    def training_impact(self) -> str:
-        """Why energy and emissions of the training are not known, with an estimate where one is documented; empty where they are."""
+    def training_impact(self) -> Evidence | None:
+        """An estimate of the training's emissions that is documented where they themselves are not published."""
         absent, estimate = self.knowledge.absent("carbon.training"), self.knowledge.find("estimated.training.carbon")
-        if self.knowledge.find("carbon.training") is not None or absent is None:
-            return ""
-        said = f"The energy and emissions of its training are not known: {absent.reason}."
-        if estimate is None:
-            return said
+        if self.knowledge.find("carbon.training") is not None or absent is None or estimate is None:
+            return None
         hours = self.knowledge.find("estimated.training.gpu-hours")
-        assumed = f" The hours come from {hours.note}." if hours is not None and hours.note else ""
-        return (
-            f"{said} An estimate: about {float(f'{float(estimate.value):.2g}'):,.0f} kg CO2e, {estimate.interval} at the bounds, from {estimate.text} "
-            f"{self.references.cite(*estimate.sources)}; {estimate.note}.{assumed}"
+        note = f"Not published: {absent.reason}. Estimated from {estimate.text} {self.references.cite(*estimate.sources)}; {estimate.note}"
+        note += f". The hours come from {hours.note}" if hours is not None and hours.note else ""
+        return Evidence.model_validate(
+            estimate.evidence.model_dump() | {"key": "carbon.training", "reason": note}
         )
 
     # --- limitations ---
@@ -404,6 +465,7 @@ class Narrative:
     def limitations(self) -> list[str]:
         """What speaks against the model, the strongest findings first; at most seven Markdown sentences."""
         found = [
+            *([] if self._numbers or self.headline and not self.relative else self._unmeasured()),
             *self._chance(),
             *self._drop(),
             *self._group(),
@@ -414,7 +476,7 @@ class Narrative:
             *self._attacks(),
             *self._documented(),
         ]
-        return [*found[: _MOST_LIMITS - 1], *self._unmeasured()]
+        return list(dict.fromkeys([*found[: _MOST_LIMITS - 1], *self._unmeasured()]))
 
     @property
     def _numbers(self) -> list[Evidence]:
@@ -440,14 +502,12 @@ class Narrative:
                 "same classes of ImageNet's validation set."
             )
             return
-        results = [fact for fact in self.knowledge.facts.facts if fact.setting]
-        own = [fact for fact in results if self.knowledge.stands_for(fact)]
-        nearest = [fact for fact in results if fact.checkpoint_id == results[0].checkpoint_id]
-        yield from self._published_drop(own or nearest, "it" if own else results and results[0].checkpoint.label)
+        yield from self._published_drop()
 
-    def _published_drop(self, facts: list[Fact], who: Any) -> Iterator[str]:
+    def _published_drop(self) -> Iterator[str]:
         """The lowest published accuracy beside that on validation images of the same classes, both of one evaluation."""
-        found = {(fact.evidence.name.variant, fact.evidence.name.subject): fact for fact in facts}
+        own = (fact for fact in self.knowledge.facts.facts if fact.setting and self.knowledge.stands_for(fact))
+        found = {(fact.evidence.name.variant, fact.evidence.name.subject): fact for fact in own}
         drops = []
         for (row, subject), fact in found.items():
             name = EvidenceKey.parse(subject)
@@ -462,24 +522,26 @@ class Narrative:
         if drops:
             _, benchmark, worst, clean, is_same = max(drops, key=lambda drop: drop[0])
             of = "the same classes" if is_same else "all classes (of its own it is not known)"
-            cited = marks(self.references, *(View(fact.evidence, fact) for fact in (worst, clean)))
+            cited = marks(self.references, *map(self.knowledge.view, (worst, clean)))
+            title = short_title(benchmark)
+            title += ", 200 classes" if _is_of_200(benchmark) else ""
+            images = f"{benchmark.shows} ({title})" if benchmark.shows else title
             yield (
-                f"On {short_title(benchmark)}{self._among(benchmark)}, {who} gets {self.shown(worst)} % right, on validation images of {of} "
-                f"{self.shown(clean)} % (published {cited})."
+                f"On {images} it is right in {self.shown(worst)} %, on validation images of {of} in {self.shown(clean)} % "
+                f"(published {cited})."
             )
 
     def _group(self) -> Iterator[str]:
         results = slices.slice_results(self.ledger)
-        groups = [(view, item) for view in results.measured for item in view.groups if (item.n or 0) >= ENOUGH]
+        views = [view for view in results.measured if view.name not in _OF_LABELS]
+        groups = [(view, item) for view in views for item in view.groups if (item.n or 0) >= ENOUGH]
         below = [(v, i) for v, i in groups if i in v.detectable and slices.comparison(i)["gap"] < 0]
         if below:
             view, worst = min(below, key=lambda found: slices.comparison(found[1])["gap"])
-            why = f", {_WHY[view.name]}" if view.name in _WHY else ""
-            but = "; that sample's score is not that of the whole set, and the gap may not be either"
             yield (
-                f"It is weakest on “{cell(slices.group_of(worst))}”{why} ({cell(view.title)}, {self._title(worst)}): top-1 "
-                f"{show_value(worst)} ({show_interval(worst)}, n = {show_count(worst)}), "
-                f"{-slices.comparison(worst)['gap']:.1f} points below the other images{but if self._is_unlike(worst) else ''}."
+                f"On {self._title(worst)} it is weakest on “{cell(slices.group_of(worst))}” ({cell(view.title)}): "
+                f"top-1 {show_value(worst)} ({show_interval(worst)}, n = {show_count(worst)}), "
+                f"{-slices.comparison(worst)['gap']:.1f} points below the other images."
             )
         elif groups:
             yield f"None of the {len(groups)} groups with {ENOUGH} images or more is detectably below the others."
@@ -489,8 +551,8 @@ class Narrative:
             right = self.ledger.measured(str(stated.name.with_metric("top1")))
             if right is None or right.interval is None or right.interval.low <= stated.number <= right.interval.high:
                 continue
-            if self._is_unlike(right):
-                continue  # how often it is right there is not how often it is right on the benchmark
+            if stated in self.unfit:
+                continue
             which = "less" if stated.number < right.number else "more"
             ece = self.ledger.measured(str(stated.name.with_metric("ece")))
             error = f"; its expected calibration error is {show_value(ece)} ({show_interval(ece)})" if ece else ""
@@ -557,25 +619,22 @@ class Narrative:
                 yield f"{first} {marks(self.references, view)}."
         lineage = self.knowledge.facts.lineage
         if lineage is not None and self.knowledge.lineage is None:
-            first, second, *_ = sorted(lineage.candidates, key=lambda candidate: -candidate.prior)
-            label, other = (self.knowledge.facts.checkpoints[c.checkpoint].label for c in (first, second))
-            place = self.knowledge.find(f"identity.lineage:{first.checkpoint}")
-            yield (
-                f"Several trainings have carried this model's name. By the dates of the files these are very probably {label}, not {other} "
-                f"{self.references.cite(*(place.sources if place else ()))}; the weights themselves have not been compared."
-            )
+            first = max(lineage.candidates, key=lambda candidate: candidate.prior)
+            judged = self.knowledge.find(f"identity.lineage:{first.checkpoint}")
+            why = f" These are {judged.text} {self.references.cite(*judged.sources)}; {judged.note}." if judged else ""
+            yield f"Several trainings have carried this model's name, and the weights themselves have not been compared.{why}"
 
     def _unmeasured(self) -> Iterator[str]:
         measured = {item.name.benchmark for item in self._numbers}
         if not measured:
             above = (
                 "those above are what others published"
-                if self.headline
+                if self.headline and not self.relative
                 else "and none is published for this checkpoint"
             )
             few = any(i.name.metric == "top1" and i.class_ is EvidenceClass.MEASURED for i in self.ledger)
             where = f" on {ENOUGH} images or more" if few else ""
-            yield f"No accuracy was measured for this card{where}{':' if self.headline else ','} {above}."
+            yield f"No accuracy was measured for this card{where}{':' if above.startswith('those') else ','} {above}."
             return
         pending = [i.name.benchmark for i in self.ledger if i.class_ is EvidenceClass.PENDING and i.name.is_whole]
         missing = [
@@ -591,6 +650,19 @@ class Narrative:
         if missing:
             yield f"Not measured, or on fewer than {ENOUGH} images: {enumerate_words(missing)}."
 
+    @cached_property
+    def unfit(self) -> list[Evidence]:
+        """Measured calibration that a card leaves out: how often a model is right on images that are unlike the benchmark's is
+        not how often it is right there."""
+        about = metrics()
+        of_confidence = {name for name, spec in about.items() if spec.group in ("calibration", "selective")}
+        return [item for item in self._numbers if item.name.metric in of_confidence and self._is_unlike(item)]
+
+    def published_beside(self, item: Evidence) -> str:
+        """What was published for this checkpoint of what was measured here."""
+        view = self.published.get(str(item.name))
+        return f"{self.shown(view.fact)} % {marks(self.references, view)}" if view is not None and view.fact else "—"
+
     def _is_unlike(self, item: Evidence) -> bool:
         """Whether it is from a part of a benchmark on which top-1 is not what was published for the whole."""
         whole = self.ledger.measured(f"{item.name.benchmark}.top1")
@@ -605,6 +677,16 @@ class Narrative:
         whole = self.ledger.measured(f"{item.name.prefix}.top1") or item
         title = f"{show_count(whole)} images of the {title}" if whole.is_partial else title
         return title + (self.references.note(whole.reason) if whole.reason else "")
+
+
+def _shortest_title(benchmark: Benchmark) -> str:
+    """A benchmark among others of ImageNet: `V2`, `A`, `Sketch`."""
+    return re.sub(r"ImageNet[- ]?(?=V2|[ACR]\b|ReaL|Sketch)|,? (validation set|matched.*)", "", short_title(benchmark))
+
+
+def _is_of_200(benchmark: Benchmark) -> bool:
+    """Whether accuracy on it is among its 200 classes, not among all of ImageNet-1k's."""
+    return not benchmark.is_own and benchmark.label_space.endswith("-200")
 
 
 def short_title(benchmark: Benchmark) -> str:

@@ -44,6 +44,8 @@ class References:
     """Sources and notes by what makes them one."""
     _labels: dict[int, str] = field(default_factory=dict)
     """What is printed, by position in `_entries`, in the order of appearance."""
+    said: set[str] = field(default_factory=set)
+    """Notes that the text says by itself, so that nothing is marked with them."""
     _given: set[int] = field(default_factory=set)
     """Notes that stand in the text already."""
 
@@ -56,9 +58,9 @@ class References:
         return f"\ue000{','.join(dict.fromkeys(ids))}\ue001" if ids else ""
 
     def note(self, text: str) -> str:
-        """The mark of a note, which is a sentence."""
+        """The mark of a note, which is a sentence; empty where the text says it."""
         text = f"{text[:1].upper()}{text[1:]}".rstrip(".") + "."
-        return f"\ue000{self._id(f'note {text}', text)}\ue001"
+        return "" if text in self.said else f"\ue000{self._id(f'note {text}', text)}\ue001"
 
     def _id(self, key: str, entry: Source | str) -> str:
         self._entries.setdefault(key, entry)

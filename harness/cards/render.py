@@ -11,7 +11,9 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from statistics import mean
 from typing import Any
+from urllib.parse import quote
 
 import jinja2
 
@@ -62,6 +64,8 @@ _VARIANTS = {
 }
 """What a variant of an evidence key means, by an expression for it."""
 
+_TOLD_APART = 2.0
+"""Points between two models' accuracies, on average, that a figure shows."""
 SLICES_FILE = "figures/slices.csv"
 """Every group of every slicing. With the figures, because what lies there and is linked travels with a card."""
 
@@ -154,10 +158,10 @@ class Costs:
         return cell(", ".join(str(part) for part in parts if part))
 
 
-def costs(ledger: Ledger) -> Costs:
-    """The ledger's evidence on speed, energy, carbon and size that a card shows."""
+def costs(ledger: Ledger, *more: Evidence | None) -> Costs:
+    """The ledger's evidence, and more, on speed, energy, carbon and size that a card shows."""
     found = Costs()
-    for item in ledger:
+    for item in (*ledger, *filter(None, more)):
         plain, row = str(item.name.plain), Row(item, cost_name(item.key))
         if not item.is_number or plain not in (*_SPEED, *_IMPACT, *_MORE):
             continue
@@ -370,13 +374,13 @@ def render_card(ledger: Ledger, template: Path | None = None, *, sidecar: str | 
             measured=[section for section in found if section.rows or section.cells],
             pending=[section for section in found if section.pending],
             methods=_methods(ledger),
-            costs=costs(ledger),
+            costs=costs(ledger, words.training_impact),
             figure=drawn,
             slices=sliced,
             examinations=examined,
             slice_figures=by_slice,
             slices_file=SLICES_FILE,
-            evidence_file=f"{code(sidecar)} beside this card" if sidecar else "the ledger",
+            evidence_file=f"[{cell(sidecar)}]({quote(sidecar)})" if sidecar else "the ledger",
             evidence={item.key: item for item in ledger},
             words=words,
             references=references,
@@ -408,16 +412,21 @@ def _references(references: References) -> str:
 
 
 def _accuracy_figure(ledger: Ledger, words: Narrative) -> Figure | None:
-    """Accuracy by benchmark, measured and published ones apart, beside that of siblings."""
+    """Accuracy by benchmark, measured and published ones apart, beside that of a relative of which it can be told."""
     whole = [row for row in words.headline if not row.is_partial]
     rows = [(row.title, row.is_measured, row.point) for row in whole if row.point is not None]
-    named = {True: f"{ledger.model['title']}, measured here", False: f"{ledger.model['title']}, published"}
+    called = "fine-tuned from it" if words.relative else ledger.model["title"]
+    named = {True: f"{called}, measured here", False: f"{called}, published"}
     own = {named[kind]: {name: at for name, is_measured, at in rows if is_measured is kind} for kind in named}
-    names = list(dict.fromkeys(name for name, _, _ in rows))
+    every = {name: at for name, _, at in rows}
     models = dict(sorted(own.items(), key=lambda series: -len(series[1])))
-    for sibling, points in (words.siblings.points if words.siblings is not None else {}).items():
-        models[sibling] = {name: at for name, at in points.items() if name in names}
+    others = []
+    for sibling, (is_as_large, points) in (words.siblings.points if words.siblings is not None else {}).items():
+        both = {name: at for name, at in points.items() if name in every}
+        apart = mean([abs(at.value - every[name].value) for name, at in both.items()] or [0])
+        others += [(is_as_large, apart, sibling, both)] if apart >= _TOLD_APART else []
+    for _, _, sibling, points in sorted(others, key=lambda other: other[:2])[-1:]:
+        models[sibling] = points
     models = {model: points for model, points in models.items() if points}
-    return accuracy_figure(
-        ledger, names, models, "Bars are 95 % intervals; those of published values were computed for this card."
-    )
+    note = "Bars are 95 % intervals; those of published values were computed for this card."
+    return accuracy_figure(ledger, list(every), models, note)

@@ -53,11 +53,20 @@ class SlicingView:
     """Highest first."""
     waiting: Evidence | None
     """Why there are no disparities."""
+    whole: Evidence | None
+    """Accuracy on the whole set."""
 
     @property
     def overall(self) -> float | None:
         """Accuracy in percent over all covered images."""
         return next((_protocol(item).get("overall") for item in self.disparities.values()), None)
+
+    @property
+    def images(self) -> str:
+        """The set of images in words; of a part of it how many, and what a reader must know of them."""
+        title, item = where_title(self.where), self.whole
+        title += f", {show_count(item)}" if item is not None and item.is_partial else ""
+        return f"{title}: {item.reason}" if item is not None and item.reason else title
 
     @property
     def difference(self) -> Evidence | None:
@@ -129,10 +138,11 @@ def slice_results(ledger: Ledger) -> SliceResults:
             found.setdefault((key.prefix, key.slicing, protocol), []).append(item)
         elif key.metric == _WORST and isinstance(item.value, list):
             worst[key.where] = item.value
-    return SliceResults([_view(where, name, entries) for (where, name, _), entries in found.items()], worst)
+    views = [_view(where, name, entries, ledger.measured(f"{where}.top1")) for (where, name, _), entries in found.items()]
+    return SliceResults(views, worst)
 
 
-def _view(where: str, name: str, entries: list[Evidence]) -> SlicingView:
+def _view(where: str, name: str, entries: list[Evidence], sample: Evidence | None) -> SlicingView:
     whole = [item for item in entries if item.name.group is None]
     parts = [item for item in entries if item.name.group is not None]
     groups = [item for item in parts if item.name.metric != "error-ratio"]
@@ -148,6 +158,7 @@ def _view(where: str, name: str, entries: list[Evidence]) -> SlicingView:
         [item for item in groups if not item.class_.has_value],
         sorted(ratios, key=lambda item: item.number if item.is_number else 0.0, reverse=True),
         next((item for item in reversed(whole) if not item.class_.has_value), None),
+        sample,
     )
 
 
@@ -200,7 +211,8 @@ def _figure(view: SlicingView, model: str) -> Figure:
         {f"{group_of(item)}  (n = {item.n:,})": point(item) for item in shown},
         view.overall,
         title=f"{model}: top-1 by {view.title}{part}",
-        note=f"{where_title(view.where)}; bars are 95 % intervals; groups that are too small are left out.",
+        note=f"{view.images}; bars are 95 % intervals; groups that are too small are left out.",
+        covered=view.difference.n if view.difference is not None else None,
         marked=frozenset(f"{group_of(item)}  (n = {item.n:,})" for item in view.detectable),
     )
     file = f"figures/slices-{view.where.replace('/', '-')}-{view.name}.svg"

@@ -117,6 +117,8 @@ class Benchmark(_Entry):
 
     name: str
     title: str
+    shows: str | None = None
+    """What its images are, for a reader who has not heard of it."""
     size: int = Field(ge=0)
     """Published number of images; for corruptions, in each cell. Of data of one's own, as many as the copy has: 0 before it
     has been opened."""

@@ -12,6 +12,7 @@ from harness.figures.style import (
     INK,
     LOOKS,
     MUTED,
+    NARROW,
     PLAIN,
     WIDTH,
     Point,
@@ -108,7 +109,7 @@ def accuracy_by_benchmark(
         for model, look in reversed(looked):  # the first is drawn on top
             points = models[model]
             mark: dict[str, Any] = {"color": look.colour, "marker": look.marker, "markersize": 5, "linestyle": "none"}
-            mark |= {} if model == looked[0][0] else {"markerfacecolor": "white"}
+            mark |= {} if model == looked[0][0] else {"markerfacecolor": "none"}
             at = [names.index(name) for name in points]
             axes.errorbar(
                 [p.value for p in points.values()], at, xerr=reach(list(points.values())), elinewidth=1.1, **mark
@@ -122,7 +123,7 @@ def accuracy_by_benchmark(
 
     described = [f"{m}: " + ", ".join(f"{n} {told(p)}" for n, p in models[m].items()) for m, _ in looked]
     return svg(
-        draw, (WIDTH, 1.25 + 0.24 * len(names)), title, note, ["Top-1 accuracy in percent", *described], columns=2
+        draw, (NARROW, 1.4 + 0.26 * len(names)), title, note, ["Top-1 accuracy in percent", *described], columns=1
     )
 
 
@@ -210,7 +211,13 @@ _LINES = ("-", DASHED, DOTTED, (0, (5, 1, 1, 1)))
 
 
 def slice_dots(
-    accuracies: Mapping[str, Point], overall: float, *, title: str, note: str, marked: Set[str] = frozenset()
+    accuracies: Mapping[str, Point],
+    overall: float,
+    *,
+    title: str,
+    note: str,
+    covered: int | None = None,
+    marked: Set[str] = frozenset(),
 ) -> str:
     """Accuracy of each group with its interval, lowest first; accuracy of all as a line.
 
@@ -218,10 +225,12 @@ def slice_dots(
         accuracies: percent, by group.
         overall: accuracy over all covered images, percent.
         note: what a reader must know: benchmark, images, how intervals are made.
+        covered: how many images those are: a slicing leaves out what it says nothing of.
         marked: groups that differ detectably from the rest, drawn filled and in colour.
     """
     names = sorted(accuracies, key=lambda name: (accuracies[name].value, name))
     differs = LOOKS[1].colour
+    all_of_it = f"all {covered:,} images of this slicing" if covered else "all"
 
     def draw(figure: Figure) -> list[Artist]:
         axes = figure.subplots()
@@ -230,7 +239,7 @@ def slice_dots(
             colour = differs if name in marked else PLAIN.colour
             if p.low is not None and p.high is not None:
                 axes.plot([p.low, p.high], [row, row], color=colour, linewidth=1.1, solid_capstyle="butt")
-            fill = colour if name in marked else "white"
+            fill = colour if name in marked else "none"
             axes.plot([p.value], [row], marker="o", markersize=4, color=colour, markerfacecolor=fill, linestyle="none")
         axes.axvline(overall, color=INK, linewidth=1, linestyle=DASHED)
         rows(axes, names)
@@ -239,13 +248,14 @@ def slice_dots(
         room = 0.04 * max(high - low, 1.0)
         axes.set_xlim(max(0.0, low - room), min(100.0, high + room))
         axes.set_xlabel("top-1 accuracy, %")
-        handles = [line(f"all: {overall:.1f} %", linestyle=DASHED, linewidth=1)]
+        handles = [line(f"{all_of_it}: {overall:.1f} %", linestyle=DASHED, linewidth=1)]
         dot: dict[str, Any] = {"marker": "o", "markersize": 4, "linewidth": 1.1}
         if marked & set(names):
             handles.append(line("differs from the rest", color=differs, **dot))
         if set(names) - marked:
-            handles.append(line("no detectable difference", color=PLAIN.colour, markerfacecolor="white", **dot))
+            handles.append(line("no detectable difference", color=PLAIN.colour, markerfacecolor="none", **dot))
         return handles
 
-    described = ["Top-1 accuracy, %", f"all: {overall:.1f}", *(f"{n}: {told(accuracies[n])}" for n in names)]
-    return svg(draw, (WIDTH, 1.15 + 0.17 * len(names)), title, note, described)
+    described = ["Top-1 accuracy, %", f"{all_of_it}: {overall:.1f}", *(f"{n}: {told(accuracies[n])}" for n in names)]
+    width = NARROW if max(map(len, names), default=0) < 35 else WIDTH
+    return svg(draw, (width, 1.6 + 0.24 * len(names)), title, note, described, columns=1)

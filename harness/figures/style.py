@@ -24,16 +24,15 @@ if TYPE_CHECKING:
 
 WIDTH = 7.2
 """Inches: a page's width between its margins."""
+NARROW = 4.6
+"""Inches of a figure that a phone, too, shows at a size to be read: its letters are larger."""
 
-INK = "#1a1a1a"
-MUTED = "#6b6b6b"
+INK = MUTED = "#767c84"
+"""As far from white as from black: figures have no ground of their own, and stand on light pages and on dark ones."""
 _STYLE: dict[Any, Any] = {
     "svg.fonttype": "none",
     "svg.hashsalt": "harness",
     "font.family": "DejaVu Sans",  # comes with matplotlib, so that text is measured alike everywhere
-    "font.size": 7.5,
-    "axes.titlesize": 7.5,
-    "axes.labelsize": 7.5,
     "axes.linewidth": 0.6,
     "axes.edgecolor": MUTED,
     "axes.labelcolor": INK,
@@ -41,7 +40,7 @@ _STYLE: dict[Any, Any] = {
     "axes.spines.right": False,
     "axes.grid": True,
     "axes.axisbelow": True,
-    "grid.color": "#dddddd",
+    "grid.color": "#8080804d",
     "grid.linewidth": 0.5,
     "text.color": INK,
     "text.parse_math": False,  # a dollar sign in a model's name is a dollar sign
@@ -51,8 +50,9 @@ _STYLE: dict[Any, Any] = {
     "ytick.major.width": 0.6,
     "hatch.linewidth": 0.5,
     "legend.frameon": False,
-    "figure.facecolor": "white",
-    "savefig.facecolor": "white",
+    "axes.facecolor": "none",
+    "figure.facecolor": "none",
+    "savefig.facecolor": "none",
 }
 FALLBACK_FONTS = "Verdana, Arial, sans-serif"
 """For readers without DejaVu Sans; Verdana is as wide, Arial narrower, so text still fits."""
@@ -152,10 +152,15 @@ def svg(
     import matplotlib as mpl
     from matplotlib.figure import Figure
 
-    with mpl.rc_context(_STYLE):
-        figure = Figure(figsize=size, layout="constrained")
+    letters = 7.5 if size[0] > NARROW else 10
+    sized = dict.fromkeys(("font.size", "axes.titlesize", "axes.labelsize"), letters)
+    room = size[0] / WIDTH * 7.5 / letters
+    heading, below = textwrap.wrap(title, int(95 * room)), textwrap.wrap(note, int(140 * room))
+    height = size[1] + (len(heading) + len(below) - 2) * letters / 55
+    with mpl.rc_context(_STYLE | sized):
+        figure = Figure(figsize=(size[0], height), layout="constrained")
         handles = draw(figure)
-        figure.suptitle(textwrap.fill(title, 95), fontsize=9, fontweight="bold", x=0.01, ha="left")
+        figure.suptitle("\n".join(heading), fontsize=1.2 * letters, fontweight="bold", x=0.01, ha="left")
         legend = figure.legend(
             handles=handles,
             loc="outside lower left",
@@ -163,8 +168,8 @@ def svg(
             handlelength=2.2,
             alignment="left",
         )
-        legend.set_title(textwrap.fill(note, 140))
-        legend.get_title().set(fontsize=6.5, color=MUTED)
+        legend.set_title("\n".join(below))
+        legend.get_title().set(fontsize=letters - 1, color=MUTED)
         buffer = io.StringIO()
         figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
     svg = buffer.getvalue().replace("'DejaVu Sans'", f"'DejaVu Sans', {FALLBACK_FONTS}")
