@@ -139,7 +139,9 @@ class Narrative:
             return f" into {len(named):,} classes ({', '.join(str(cell(name)) for name in named[:10])}{more})"
         space = str(about.get("label_space") or self._number("documented.data.training") or "")
         count = about.get("outputs") or count
-        return f" into the {count:,} classes of {cell(space.replace('imagenet', 'ImageNet'))}" if count and space else ""
+        return (
+            f" into the {count:,} classes of {cell(space.replace('imagenet', 'ImageNet'))}" if count and space else ""
+        )
 
     # --- the first screen ---
 
@@ -169,7 +171,9 @@ class Narrative:
             way += " and channels last" if protocol.get("layout") == "channels_last" else ""
             way += f", about {slower:.1g} times as long in plain fp32" if (slower := self._slower_in_fp32()) else ""
             random = ", random weights" if str(protocol.get("weights", "")).startswith("random") else ""
-            found.append(f"{show_short(speed)} an image{way} (forward pass alone{random}) on {cell(device_of(protocol))}")
+            found.append(
+                f"{show_short(speed)} an image{way} (forward pass alone{random}) on {cell(device_of(protocol))}"
+            )
         return found
 
     def _slower_in_fp32(self) -> float | None:
@@ -360,11 +364,7 @@ class Narrative:
             parameters = own_parameters if row in mine else counted.get(row)
             size = f"{parameters:#.3g} M".replace(". ", " ") if parameters else "—"
             values = [self.shown(found[column]) if column in found else "—" for column in columns]
-            cited = (
-                marks(self.references, self.knowledge.view(first))
-                if row in mine
-                else self._cite(first)
-            )
+            cited = marks(self.references, self.knowledge.view(first)) if row in mine else self._cite(first)
             values[0] += f" {cited}"
             table.append((f"**{cell(name)}**" if row in mine else cell(name), first.checkpoint.timm, size, values))
             if row not in mine and (shown is None or first.checkpoint_id != shown.checkpoint_id):
@@ -455,9 +455,7 @@ class Narrative:
         hours = self.knowledge.find("estimated.training.gpu-hours")
         note = f"Not published: {absent.reason}. Estimated from {estimate.text} {self.references.cite(*estimate.sources)}; {estimate.note}"
         note += f". The hours come from {hours.note}" if hours is not None and hours.note else ""
-        return Evidence.model_validate(
-            estimate.evidence.model_dump() | {"key": "carbon.training", "reason": note}
-        )
+        return Evidence.model_validate(estimate.evidence.model_dump() | {"key": "carbon.training", "reason": note})
 
     # --- limitations ---
 

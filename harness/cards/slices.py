@@ -138,7 +138,9 @@ def slice_results(ledger: Ledger) -> SliceResults:
             found.setdefault((key.prefix, key.slicing, protocol), []).append(item)
         elif key.metric == _WORST and isinstance(item.value, list):
             worst[key.where] = item.value
-    views = [_view(where, name, entries, ledger.measured(f"{where}.top1")) for (where, name, _), entries in found.items()]
+    views = [
+        _view(where, name, entries, ledger.measured(f"{where}.top1")) for (where, name, _), entries in found.items()
+    ]
     return SliceResults(views, worst)
 
 

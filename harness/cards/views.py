@@ -175,11 +175,7 @@ def marks(references: References, *views: View | None) -> str:
     given = [view for view in views if view is not None]
     words = dict.fromkeys(_class_words(view) for view in given if not any(view.sources))
     caveats = dict.fromkeys(
-<<<<<<< HEAD
-        f"{_class_words(view).capitalize()}{_DERIVED if view.class_ is EvidenceClass.DERIVED else ''}{view.about}."
-=======
         caveat(view)
->>>>>>> b4f5b48 (wip)
         for view in given
         if any(view.sources) and (view.about or view.class_ is not EvidenceClass.DOCUMENTED)
     )
@@ -190,7 +186,7 @@ def marks(references: References, *views: View | None) -> str:
 
 def caveat(view: View) -> str:
     """The sentence that says of which class a value is, and for which exact checkpoint."""
-    return f"{_class_words(view).capitalize()}{view.about}."
+    return f"{_class_words(view).capitalize()}{_DERIVED if view.class_ is EvidenceClass.DERIVED else ''}{view.about}."
 
 
 def _class_words(view: View) -> str:

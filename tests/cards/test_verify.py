@@ -246,7 +246,7 @@ def test_each_measured_value_of_a_rendered_card_names_its_own_key(ledger: Ledger
     [
         ("ReLU activations", "Swish activations"),
         ("nor for deciding about people: no result for", "no result for"),
-        ("duration: 100 epochs", "duration: 5 epochs"),
+        ("Duration: 100 epochs", "Duration: 5 epochs"),
     ],
 )
 def test_an_edit_that_a_rendered_card_must_not_survive_is_found(rendered_card: Expected, old: str, new: str) -> None:
