@@ -216,8 +216,8 @@ class Narrative:
             if fact.setting and self.knowledge.stands_for(fact):
                 rows.setdefault(fact.evidence.name.variant, []).append(fact.evidence.name.subject)
         found: dict[str, View] = {}
-        for variant, metrics in sorted(rows.items(), key=lambda row: -len(row[1])):
-            for metric in metrics:
+        for variant, row in sorted(rows.items(), key=lambda row: -len(row[1])):
+            for metric in row:
                 view = self.knowledge.published(f"{metric}:{variant}", own=True)
                 found |= {metric: view} if view is not None and metric not in found else {}
         return found
@@ -350,8 +350,8 @@ class Narrative:
             return None
         held = Counter(EvidenceKey.parse(f.evidence.name.subject).benchmark for row in wanted.values() for f in row)
         compared = [name for name in self.benchmarks if 2 * held[name] > len(wanted)]
-        known = sorted(compared, key=lambda name: (*_FIRST, name).index(name))[:_MOST_COLUMNS]
-        columns = [name for name in compared if name in known]
+        best_known = sorted(compared, key=lambda name: (*_FIRST, name).index(name))[:_MOST_COLUMNS]
+        columns = [name for name in compared if name in best_known]
         table, points, own_parameters = [], {}, (self._number("compute.parameters") or 0) / 1e6
         shown = next((view.fact for view in self.relative.values() if view.fact is not None), None)
         its_size = counted.get(shown.evidence.name.variant, 0) if shown is not None else own_parameters
@@ -463,7 +463,7 @@ class Narrative:
     def limitations(self) -> list[str]:
         """What speaks against the model, the strongest findings first; at most seven Markdown sentences."""
         found = [
-            *([] if self._numbers or self.headline and not self.relative else self._unmeasured()),
+            *([] if self._numbers or (self.headline and not self.relative) else self._unmeasured()),
             *self._chance(),
             *self._drop(),
             *self._group(),
