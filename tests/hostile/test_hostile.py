@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import errno
 import os
 import signal
 import socket
@@ -19,6 +20,7 @@ import harness
 from harness.cards.claims import check_claims
 from harness.cards.fill import fill_card
 from harness.cards.hub_schema import card_faults
+from harness.crash import ended
 from harness.evidence import Ledger
 from harness.parsing.files import read_bytes
 from harness.parsing.json import parse_json
@@ -191,6 +193,14 @@ def test_an_error_that_nobody_foresaw_is_one_line_and_a_file(python: str, tmp_pa
     for text in (done.stderr, report.read_text()):
         assert secret not in text
         assert hub_token not in text
+
+
+def test_what_the_system_refuses_is_no_fault_of_harness() -> None:
+    said, code = ended(OSError(errno.ENAMETOOLONG, os.strerror(errno.ENAMETOOLONG), "n" * 5000))
+    assert code == 1
+    assert "nnn: File name too long." in said
+    assert "fault" not in said
+    assert len(said) < 600
 
 
 @pytest.mark.slow
