@@ -79,13 +79,13 @@ def whole_numbers(column: pd.Series, where: object, *, lists: bool = False) -> n
     if empty.any():
         raise MalformedError(where, f"row {int(empty.to_numpy().argmax()) + 1} has no {column.name}")
     rows = column.tolist()
-    if lists and any(isinstance(row, list | np.ndarray) for row in rows):
-        odd = next((number for number, row in enumerate(rows, 1) if np.ndim(np.asarray(row, dtype=object)) != 1), None)
-        if odd is not None:
-            raise MalformedError(where, f"row {odd} of {column.name} is no list of whole numbers")
-        width = min(map(len, rows))
-        rows = [list(row[:width]) for row in rows]
-    values = np.array(rows)
+    try:
+        if lists and isinstance(next(iter(rows), None), list | np.ndarray):
+            width = min(map(len, rows))
+            rows = [row[:width] for row in rows]
+        values = np.array(rows)
+    except (ValueError, TypeError):  # lists of different lengths, or among numbers
+        values = np.array(["no numbers"])
     if values.dtype.kind not in "iu" or values.ndim > 1 + lists or values.max(initial=0) > np.iinfo(np.int64).max:
         raise MalformedError(where, f"{column.name} must hold whole numbers")
     return values.astype(np.int64)

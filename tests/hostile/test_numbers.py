@@ -26,12 +26,21 @@ SCORE = {"benchmark": "imagenetv2-top-images", "name": "odd"}
         ({"top1": [1, 2], "top2": [5, 2]}, r"b has a class twice among its best: \[2, 2"),
         ({"top1": [1, None]}, "row 2 has no top1"),
         ({"m": [[[1]], [[2]]]}, "m must hold whole numbers"),
+        ({"m": [[[1], [2]], [[2, 3], [3]]]}, "m must hold whole numbers"),
+        ({"label": [[1], [2, 3]], "top1": [1, 2]}, "label must hold whole numbers"),
         ({"m": [[1, 2], None]}, "row 2 has no m"),
     ],
 )
 def test_predictions_that_are_none_are_refused(tmp_path: Path, home: Path, top: dict[str, object], said: str) -> None:
     pd.DataFrame({"sample_id": ["a", "b"], "label": [1, 2]} | top).to_parquet(tmp_path / "p.parquet")
     with pytest.raises(HarnessError, match=said):
+        harness.score(tmp_path / "p.parquet", **SCORE)
+
+
+@pytest.mark.parametrize("data", [b"", b"PAR1PAR1", bytes(range(256)) * 40])
+def test_what_is_no_table_is_refused(tmp_path: Path, home: Path, data: bytes) -> None:
+    (tmp_path / "p.parquet").write_bytes(data)
+    with pytest.raises(HarnessError, match=r"p\.parquet: no readable Parquet"):
         harness.score(tmp_path / "p.parquet", **SCORE)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import socket
 import time
 from dataclasses import replace
@@ -11,7 +12,7 @@ from pathlib import Path
 
 import httpx2
 import pytest
-from huggingface_hub import get_session
+from huggingface_hub import constants, get_session
 from scene import BOB, FILLED, REPO, Call, ended
 from server import Hub
 
@@ -181,6 +182,16 @@ def test_every_refusal_of_a_commit_is_a_sentence(
     assert commits_sent(hub) == 1
 
 
+@pytest.fixture
+def asked_for_weights(hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The client's downloads, which read the endpoint when it is imported, ask this Hub too."""
+    monkeypatch.setattr(constants, "ENDPOINT", hub.endpoint)
+    monkeypatch.setattr(
+        constants, "HUGGINGFACE_CO_URL_TEMPLATE", hub.endpoint + "/{repo_id}/resolve/{revision}/{filename}"
+    )
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hf" / "hub"))
+
+
 class TestNoHubAtAll:
     def test_offline_mode(self, pulled: Path, hub: Hub, call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("HF_HUB_OFFLINE", "1")
@@ -209,7 +220,9 @@ class TestNoHubAtAll:
         assert "answers as no Hub does" in said
 
     @pytest.mark.parametrize("body", STRANGE, ids=lambda body: str(body[:16]))
-    def test_an_answer_of_another_shape(self, pulled: Path, hub: Hub, call: Call, push: Call, body: bytes) -> None:
+    def test_an_answer_of_another_shape(
+        self, pulled: Path, hub: Hub, call: Call, push: Call, asked_for_weights: None, body: bytes
+    ) -> None:
         """Whatever the verb does with it, it ends with a sentence (`call` lets no other exception pass)."""
         for method in ("GET", "HEAD", "POST"):
             hub.fail(method, "", times=99, body=body, headers={"ETag": '"0"', "X-Repo-Commit": "0" * 40})
@@ -219,6 +232,16 @@ class TestNoHubAtAll:
         with pytest.raises(HarnessError, match=r"is no Hub|can't be reached"):
             spec.checkpoint.locate(spec, offline=False)
         ended(call("fill", pulled, "--model", "hf:bob/other", "--output", "filled.md"), ExitCode.DONE)
+
+    def test_a_repository_whose_files_lie_elsewhere(self, hub: Hub, asked_for_weights: None, tmp_path: Path) -> None:
+        info = {"id": "bob/other", "sha": "0" * 40, "siblings": [{"rfilename": "../../../../x.safetensors"}]}
+        hub.fail("GET", "/api/models", times=9, body=json.dumps(info).encode())
+        hub.fail("HEAD", "", times=9, body=b"x", headers={"ETag": '"0"', "X-Repo-Commit": "0" * 40})
+        hub.fail("GET", "", times=9, body=b"x")
+        spec = resolve("hf:bob/other")
+        with pytest.raises(HarnessError, match="what answers is no Hub"):
+            spec.checkpoint.locate(spec, offline=False)
+        assert not list(tmp_path.rglob("x.safetensors"))
 
     def test_no_token(self, pulled: Path, hub: Hub, push: Call, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv("HF_TOKEN")
