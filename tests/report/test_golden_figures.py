@@ -100,7 +100,7 @@ def picture(name: str, **arguments: Any) -> np.ndarray:
     pictures: list[np.ndarray] = []
 
     def rasterise(figure: Figure, *_: object, **__: object) -> None:
-        figure.set_dpi(DOTS_PER_INCH)
+        figure.set(dpi=DOTS_PER_INCH, facecolor="white")
         canvas = FigureCanvasAgg(figure)
         canvas.draw()
         pictures.append(np.asarray(canvas.buffer_rgba())[:, :, :3].copy())
@@ -112,7 +112,7 @@ def picture(name: str, **arguments: Any) -> np.ndarray:
 
 BLOCK = 8
 """Pixels averaged in each direction: about the height of a letter."""
-MEAN, WORST = 1.5, 40.0
+MEAN, WORST = 1.2, 35.0
 """Tolerances of 255: over all blocks, and of the block that differs most."""
 
 
