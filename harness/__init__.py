@@ -517,7 +517,7 @@ def fill(
         ledger: its evidence; the store's, if it has some, without it.
         output: the file to write. Beside it stand `OUTPUT.evidence.json`, all the evidence that the answers rest on, and
             `OUTPUT.fill.json`, the card as it was before and what became of each marker: what `verify` needs.
-        fix_claims: also replace values that evidence contradicts.
+        fix_claims: also put right what evidence contradicts: replaced by the answer, or corrected behind it.
         front_matter: also add the Hub's metadata that the card lacks.
 
     Raises:

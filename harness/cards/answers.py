@@ -19,7 +19,7 @@ from jinja2.sandbox import SandboxedEnvironment
 
 from harness.cards.asked import Asked
 from harness.cards.knowledge import Knowledge
-from harness.cards.markdown import capital, compact_number, enumerate_words
+from harness.cards.markdown import MARK, capital, compact_number, enumerate_words
 from harness.cards.parts import FEW, class_names, part_of
 from harness.cards.questions import Place, asks_count, asks_error, search
 from harness.cards.references import References
@@ -28,12 +28,15 @@ from harness.cards.subjects import Subjects
 from harness.cards.views import View, marks
 from harness.cards.vocabulary import Property, Vocabulary, vocabulary
 from harness.evidence import EvidenceClass, EvidenceKey, show_count
+from harness.facts.loader import Relation
 from harness.files import shipped_folder
 
 _ANOTHER = re.compile(r"\b(?:from scratch|sisters?|siblings?|teacher|student|later tuning)\b", re.IGNORECASE)
 """Heads of cells about a checkpoint that no fact is known to be about, unless the words for one are among them."""
 HARNESS_URL = "https://github.com/harness-cards/harness"
 """Where a reader of a card finds what measured it."""
+_LONG = 20
+"""Words of an answer that a card gives once."""
 _SPEEDS = ("throughput", "inference-time", "peak-memory")
 """What is said with its conditions."""
 Form = Literal["value", "text", "block", "code"]
@@ -70,6 +73,11 @@ class ResultRow:
     """Published for another checkpoint, where nothing is for this one."""
 
     @property
+    def told(self) -> View | None:
+        """What is told first of it: what was measured here, else what is published for this checkpoint."""
+        return self.own or self.paper
+
+    @property
     def published(self) -> str:
         view = self.paper or self.reference
         return _percent(view) if view else ""
@@ -81,8 +89,7 @@ class ResultRow:
             return ""
         if view.fact is None:
             return "this checkpoint, as its author states"
-        prefix = "another checkpoint: " if view is self.reference else ""
-        return f"{prefix}{view.label or 'this checkpoint'}, {view.fact.setting}"
+        return f"{view.label or 'this checkpoint'}, {view.fact.setting}"
 
 
 def _tested(rows: list[ResultRow]) -> list[str]:
@@ -93,32 +100,33 @@ def _sentences(references: References, rows: list[ResultRow]) -> list[str]:
     """What is measured, then what is published for this checkpoint."""
     measured = "; ".join(f"{row.name} {row.own.text}" for row in rows if row.own)
     published = _published_phrase(references, [(row.name, row.paper) for row in rows if row.paper])
-    parts = (measured and f"measured here: {measured}", published and f"published{published}")
+    parts = (measured and f"measured here: {measured}", published and f"published: {published}")
     return [part for part in parts if part]
 
 
 def _of_others(references: References, rows: list[ResultRow]) -> str:
     phrase = _published_phrase(references, [(row.name, row.reference) for row in rows if row.reference])
-    return phrase and f"Published for other checkpoints only:{phrase}"
+    return phrase and f"Published for other checkpoints only: {phrase}"
 
 
 def _published_phrase(references: References, values: list[tuple[str, View]]) -> str:
-    """` for A: x 1 % [1] and y 2 % [2] (setting); z 3 % [3]. For B: …` by checkpoint and row of origin."""
-    by_checkpoint: dict[str, dict[str | None, list[tuple[str, View]]]] = {}
+    """`x 1 % [1] and y 2 % [2] (setting); z 3 % [3]` by row of origin, each of another checkpoint's with whose it is."""
+    rows: dict[str | None, list[tuple[str, View]]] = {}
     for name, view in values:
-        rows = by_checkpoint.setdefault(view.about or " for this checkpoint", {})
         rows.setdefault(view.name.variant, []).append((name, view))
-    phrases = []
-    for about, rows in by_checkpoint.items():
-        parts = []
-        for entries in rows.values():
-            fact = entries[0][1].fact
-            numbers = enumerate_words(
-                f"{name} {_percent(view)} {references.cite(*view.sources)}".rstrip() for name, view in entries
-            )
-            parts.append(f"{numbers} ({fact.setting})" if fact and fact.setting else numbers)
-        phrases.append(f"{about}: {'; '.join(parts)}")
-    return "; ".join(phrases).replace(";  for", "; for")
+    parts, said = [], ""
+    for entries in rows.values():
+        view, fact = entries[0][1], entries[0][1].fact
+        numbers = enumerate_words(
+            f"{name} {_percent(view)} {references.cite(*view.sources)}".rstrip() for name, view in entries
+        )
+        is_other = fact is not None and fact.checkpoint.relation is Relation.SIBLING
+        whose = f"{view.label} has " if is_other and view.label != said else ""
+        caveat = references.note(f"Documented{view.about}") if view.about and not is_other else ""
+        setting = f" ({fact.setting})" if fact and fact.setting else ""
+        parts.append(f"{whose}{numbers}{caveat}{setting}")
+        said = view.label if is_other else ""
+    return "; ".join(parts)
 
 
 def _percent(view: View) -> str:
@@ -141,6 +149,12 @@ class Writer:
     """Questions asked so far, with their section."""
     classes: dict[str, EvidenceClass] = field(default_factory=dict)
     """Class of the answer to each question asked so far."""
+    given: set[tuple[str, tuple[str, ...]]] = field(default_factory=set)
+    """The keys of what was told so far, with the section."""
+    homes: dict[str, str] = field(default_factory=dict)
+    """The headings under which questions are asked that the heading itself asks: where a long answer belongs."""
+    told: list[tuple[str, frozenset[str], str]] = field(default_factory=list)
+    """The long answers so far: what they answer, the keys of what they tell, and the heading above them."""
 
     def answer(self, question: Property, form: Form, place: Place, *, is_part: bool = False) -> Answer | None:
         """The answer to a question, or None where nothing is known about it.
@@ -244,12 +258,20 @@ class Writer:
                 of_others=functools.partial(_of_others, self.references),
                 tested=_tested,
                 note=self.knowledge.note,
+                is_given=lambda view: (view.key, place.section) in self.given,
+                aside=self.references.note,
                 can_be_measured=self.knowledge.has_imagenet_classes,
                 how=self._how,
                 suites=self._suites,
                 by=functools.partial(marks, self.references),
                 cite=lambda *views: self.references.cite(
                     *(source for view in views if view for source in view.sources)
+                ),
+                told_under=lambda views: next(
+                    (under for _, keys, under in self.told if keys.issuperset(view.key for view in views) and views), ""
+                ),
+                home_of=lambda name: (
+                    self.homes.get(name) if self.homes.get(name) != "".join(place.section[-1:]) else None
                 ),
                 searched=lambda view: (
                     f" {self.references.note(f'Looked in {view.looked_in}')}" if view.looked_in else ""
@@ -259,7 +281,27 @@ class Writer:
         self.classes[question.id] = class_
         self.asked.add((question.id, place.section))
         keys = list(dict.fromkeys(view.key for view in self.used))
-        return Answer(question.id, class_, keys, text.strip() if form == "code" else _tidy(text), not self.is_pending)
+        self.given |= {(key, place.section) for key in keys}
+        text = text.strip() if form == "code" else _tidy(text)
+        if form != "code" and "```" not in text and len(MARK.sub("", text).split()) > _LONG:
+            text = self._once(question, form, place, frozenset(keys), text)
+        return Answer(question.id, class_, keys, text, not self.is_pending)
+
+    def _once(self, question: Property, form: Form, place: Place, keys: frozenset[str], text: str) -> str:
+        """A long answer where it is told first, or under the heading that asks it; elsewhere where it stands."""
+        here, words = "".join(place.section[-1:]), len(MARK.sub("", text).split())
+        home = self.homes.get(question.id) if words > 2 * _LONG and not question.is_measurable else None
+        what = question.template if question.template == "results" else question.id
+        earlier = (under for asked, known, under in self.told if asked == what and known >= keys)
+        under = next(earlier, home if home != here and form != "value" else None)
+        if under is None:
+            self.told.append((what, keys, here))
+            return text
+        where = f"under “{under}”" if under != here else "above"
+        first = re.split(r"\.\s", text)[0].rstrip(".")
+        if len(MARK.sub("", first).split()) <= _LONG and len(first) + 1 < len(text):
+            return f"{first} (see {where.removeprefix('under ')})" + ("." if form != "value" else "")
+        return f"see {where.removeprefix('under ')}" if form == "value" else f"{question.unknown} given {where}."
 
     @functools.cached_property
     def subjects(self) -> Subjects:

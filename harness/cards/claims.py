@@ -22,20 +22,24 @@ from harness.cards.answers import Answer, Writer
 from harness.cards.document import Document, Edit, decode
 from harness.cards.fields import Entry, bibtex_entries, read_citations, read_fields
 from harness.cards.knowledge import Knowledge, knowledge_of
+from harness.cards.markdown import capital, enumerate_words
 from harness.cards.passages import LONGEST
 from harness.cards.quantities import Quantity, quantities
 from harness.cards.questions import Place
 from harness.cards.references import place_name
 from harness.cards.retrieval import is_named, shares_a_word
-from harness.cards.sentences import Span, label_prefix, prose_sentences
+from harness.cards.sentences import Span, label_prefix, past_marks, prose_sentences
 from harness.cards.stated import Statement
 from harness.cards.statements import read_prose
 from harness.cards.subjects import Subjects
 from harness.cards.views import View
-from harness.cards.vocabulary import vocabulary
+from harness.cards.vocabulary import Property, vocabulary
 from harness.evidence import EvidenceClass, EvidenceKey, Ledger
 from harness.facts.loader import Checkpoint, Fact, Relation
 
+_LONG = 16
+"""Words of a correction that a card gives once."""
+_CORRECTION = " (Correction: "
 _ATTRIBUTED = re.compile(
     r"(?:\(|; )(?:documented|derived|estimated|evaluated by)\b|\bPublished for\b|published reference"
 )
@@ -106,6 +110,11 @@ class Claim:
     whole: Span
     """The sentence or cell that states it."""
 
+    @property
+    def needs_mending(self) -> bool:
+        """Whether a card should not say so alone: it is wrong, or one of its sources says otherwise."""
+        return self.verdict.is_wrong or (self.verdict is Verdict.INCONSISTENT and len(self.evidence) > 1)
+
     def to_dict(self) -> dict[str, Any]:
         """The JSON form."""
         return asdict(self) | {"verdict": self.verdict.value, "span": list(self.span), "whole": list(self.whole)}
@@ -138,8 +147,14 @@ def check_claims(text: bytes, *, model: str, ledger: Ledger | None, written: Seq
 
 
 def _is_written(document: Document, span: Span, written: Sequence[Span]) -> bool:
-    """Whether a sentence or cell is an answer from evidence: it lies in a span that was, or names its class and source."""
-    return _overlaps(span, written) or _ATTRIBUTED.search(document.text[slice(*span)]) is not None
+    """Whether a sentence or cell is an answer from evidence: it lies in a span that was, names its class and source, or is corrected."""
+    is_attributed = _ATTRIBUTED.search(document.text[slice(*span)]) is not None
+    return _overlaps(span, written) or is_attributed or is_corrected(document.text, span)
+
+
+def is_corrected(text: str, span: Span) -> bool:
+    """Whether what a sentence or cell says wrongly is put right in or behind it."""
+    return _CORRECTION in text[span[0] : past_marks(text, span[1], len(text)) + len(_CORRECTION)]
 
 
 def _overlaps(span: Span, others: Sequence[Span]) -> bool:
@@ -638,47 +653,96 @@ def _with_inconsistencies(document: Document, claims: list[Claim]) -> list[Claim
 
 
 def replacements(
-    document: Document, claims: list[Claim], writer: Writer, written: Sequence[Span] = ()
-) -> tuple[list[Edit], list[Claim]]:
-    """The edits that replace wrong statements, as a whole, by the answer that their question would get.
+    document: Document, claims: list[Claim], writer: Writer, written: Sequence[Span] = (), kept: Sequence[Claim] = ()
+) -> list[tuple[Edit, list[Claim]]]:
+    """The edits that put wrong statements right, each with the claims that it replaces or corrects, `correct` being what is written.
 
-    A sentence or cell that says more than its wrong value is left: what else it says would be lost.
+    A short sentence or cell becomes, as a whole, the answer that its question would get; behind one that says more than its wrong
+    value stands a correction, as nothing else that it says may be lost.
 
     Args:
         written: spans of what was written from evidence, in order.
-
-    Returns:
-        The edits, and the claims that they replace, `correct` being what stands there then.
+        kept: statements that can only be corrected behind them.
     """
     table = {p.name: p.id for p in vocabulary().properties}
-    edits: list[Edit] = []
-    fixed: list[Claim] = []
+    edits: list[tuple[Edit, list[Claim]]] = []
+    given = dict[str, str]()
     beside = Counter(claim.whole for claim in claims if claim.verdict is not Verdict.NOT_CHECKABLE)
-    for claim in claims:
-        question = table.get(claim.about) if claim.verdict.is_wrong else None
-        is_apart = beside[claim.whole] == 1 and not _overlaps(claim.whole, written)
-        if question and is_apart and (edit := _mended(document, claim, writer, question)):
+    wrong: dict[Span, list[Claim]] = {}
+    for claim in (*claims, *kept):
+        if claim.needs_mending and not _overlaps(claim.whole, written):
+            wrong.setdefault(claim.whole, []).append(claim)
+    for whole, found in wrong.items():
+        question = writer.table.get(table[found[0].about]) if found[0].about in table else None
+        is_relation = found[0].span[0] == found[0].span[1]  # which a value says nothing of
+        is_alone = question is not None and not is_relation and (beside[whole] == 1 or question.people)
+        is_alone = is_alone and found[0] not in kept
+        edit = _mended(document, found[0], writer, question) if question and is_alone else None
+        if edit := edit or _corrected(document, found, writer, given):
             (said,) = writer.references.settle(edit.new)
-            edits.append(replace(edit, new=said))
-            fixed.append(replace(claim, correct=said))
-    return edits, fixed
+            edits.append((replace(edit, new=said), [replace(claim, correct=said.strip()) for claim in found]))
+    return edits
 
 
-def _mended(document: Document, claim: Claim, writer: Writer, question_id: str) -> Edit | None:
+def _mended(document: Document, claim: Claim, writer: Writer, question: Property) -> Edit | None:
     """The edit that puts a question's answer in the place of a statement; None where it has none, or the place holds more."""
     start, end = claim.whole
     sentence, block = document.text[start:end], document.block_at(start, end)
     if block is None or block.kind not in ("paragraph", "cell"):
         return None
     label = label_prefix(sentence)
-    is_value = block.kind == "cell" or label > 0
+    is_value = block.kind == "cell" or label > 0 or (block.in_item and not sentence.endswith("."))
     said = sentence[label:]
-    if len(re.findall(r"\w+", said)) > (8 if block.kind == "cell" else 16 if label else 14):
+    most = 8 if block.kind == "cell" else 16 if label else 14
+    if len(re.findall(r"\w+", said)) > most and not (label and question.people):
         return None
     place = Place(said, block.label, label > 0, (), block.section)
-    question = writer.table.get(question_id)
     answer: Answer | None = writer.answer(question, "value" if is_value else "text", place)
     if answer is None or not answer.class_.has_value or "\n" in answer.text or answer.class_ is EvidenceClass.ESTIMATED:
         return None
-    stop = "" if is_value else "" if answer.text.endswith(".") or not sentence.endswith(".") else "."
-    return Edit(start + label, end, answer.text + stop)
+    text = capital(answer.text) if is_value and said[:1].isupper() else answer.text
+    stop = "." if sentence.endswith(".") and not text.endswith(".") else ""
+    return Edit(start + label, end, text + stop)
+
+
+def _corrected(document: Document, claims: list[Claim], writer: Writer, given: dict[str, str]) -> Edit | None:
+    """The edit that puts behind a sentence or cell what is right, or whose its values are; a wrong field of a citation is replaced.
+
+    Args:
+        given: where a correction stands already, by what it says.
+    """
+    start, end = claims[0].whole
+    block = document.block_at(start, end)
+    if block is not None and block.kind in ("fence", "indented-code") and claims[0].span == (start, end):
+        pair = {"{": "{}", '"': '""'}.get(document.text[start], ("", ""))
+        return Edit(start, end, claims[0].correct.join(pair)) if claims[0].correct else None
+    if block is None or block.kind not in ("paragraph", "cell"):
+        return None
+    facts = {fact.key: fact for fact in (*writer.knowledge.facts.facts, *writer.knowledge.facts.family)}
+    told: dict[str, list[str]] = {}
+    theirs: dict[str, list[str]] = {}
+    for claim in claims:
+        fact = facts.get(claim.evidence[-1 if claim.verdict is Verdict.INCONSISTENT else 0]) if claim.evidence else None
+        mark = writer.references.cite(fact.evidence.source) if fact else ""
+        if claim.verdict is Verdict.OTHER_CHECKPOINT and fact:
+            whose = fact.checkpoint.label or fact.checkpoint.name
+            theirs.setdefault(whose, []).append(claim.about)
+            told.setdefault(whose, []).append(mark)
+        else:
+            correct = claim.correct or claim.note or ""
+            is_value = len(correct.split()) < 4 or correct[0].isdigit()
+            told.setdefault(f"the {claim.about} is {correct}" if is_value else correct, []).append(mark)
+    parts = []
+    for said, marks in told.items():
+        if said in theirs:
+            what = list(dict.fromkeys(theirs[said]))
+            said = f"{'this is' if len(what) == 1 else 'these are'} the {enumerate_words(what)} of {said}, not of this checkpoint"
+        if said in given and len(said.split()) > _LONG:
+            parts.append(given[said])
+        elif said:
+            given[said] = f"see “{block.section[-1]}”" if block.section else "see above"
+            parts.append(" ".join([said, "".join(dict.fromkeys(marks))]).rstrip())
+    at = past_marks(document.text, end, block.end)
+    if document.text[end - 1] == ":":  # it leads to what follows
+        return Edit(end - 1, end - 1, f"{_CORRECTION}{'; '.join(parts)})")
+    return Edit(at, at, f"{_CORRECTION}{'; '.join(parts)}.)") if parts else None

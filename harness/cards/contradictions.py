@@ -22,16 +22,27 @@ from harness.evidence import EvidenceClass
 
 _FALSIFYING = (EvidenceClass.MEASURED, EvidenceClass.DERIVED, EvidenceClass.DOCUMENTED)
 _SAYS = (
-    r"(?:contain|provide|mention|specif(?:y|ied)|state|give|include|discuss|describe|go into detail|disclose|list|"
-    r"report|directly applicable)"
+    r"(?:provide|mention|specify|specifie|state|give|discusse?|describe|go in(?:to|-depth)|disclose|liste?|report|"
+    r"addresse?|indicate|reveal|publishe?|share|document|clarif(?:y|ie)|explain|name|directly applicable)"
 )
+_KNOWN = r"(?:known|(?:publicly )?available|clear|found|public|to be found)\b(?= *(?:$|[.,;:)]|in |anywhere|at |from |for th|to us))"
+_BE = r"(?:is|are|was|were|has been|have been|remains?|stays?)"
+_TOLD = r"(?:information|details?|mention|indication|documentation|record|statement|description|clue|word)"
 _ABSENCE = re.compile(
-    rf"\b(?:do|does|did|can|could|is|are|was|were)(?: not|n't|not)\b[^.;]{{0,40}}?\b{_SAYS}(?:d|s|n)?\b"
+    rf"\b(?:do|does|did|can|could|is|are|was|were|has|have)(?: not|n't|not)\b[^.;]{{0,40}}?\b(?:{_SAYS}(?:d|s|n|ed)?\b|{_KNOWN})"
+    r"|\b(?:references?|sources?|paper|card|authors?|page|readme|repository|report|documentation|files?) (?:do|does|did)(?: not|n't) (?:contain|include|cover)"
     rf"|\b(?:exact|specific)\b[^.;]*\bnot (?:{_SAYS}d?|given)\b"
-    r"|\bno (?:explicit|direct|specific|clear|concrete)?\s*(?:mention|information|indication)\b"
-    r"|\bmore (?:\w+ ){0,2}(?:information|details?) (?:would|will|is|are|must)\b[^.;]{0,20}\b(?:need|requir|gather)",
+    rf"|\b(?:no|not enough|not any|insufficient|too little|a lack of|lacks?|without (?:further|more|additional)) (?:[\w-]+ ){{0,3}}?{_TOLD}\b"
+    rf"|\b(?:no|none of the) [^.;]{{1,60}} {_BE} (?:[\w-]+ )?(?:{_SAYS}(?:d|n|ed)\b|{_KNOWN})"
+    rf"|\b(?:more|further|additional) (?:\w+ ){{0,2}}{_TOLD} [^.;]{{0,40}}\b(?:need|requir|gather|necessary)"
+    rf"|\b{_BE} (?:\w+ )?un(?:known|clear|specified|disclosed|documented|published|stated|reported|available)\b"
+    r"|\b(?:can(?:not|'t| not)|could(?: not|n't)|impossible|not possible|difficult|hard) (?:to )?(?:be )?(?:determin|sa[yi]|tell|told|answer|stat|infer|find|found|deriv|confirm|provid)"
+    rf"|\b(?:says?|said|knows?) nothing\b|\bnothing [^.;]{{0,40}}(?:{_BE} (?:said|known|{_SAYS})|\b(?:says|tells|{_SAYS}s)\b)|\bsilent (?:on|about)\b|\bfails? to {_SAYS}"
+    r"|\b(?:leaves?|left) [^.;]{0,60}\b(?:open|unspecified|unstated|unsaid)\b|\b(?:nobody|no one) (?:knows|tells|says)|\b(?:don't|do not) know\b"
+    r"|\brather than (?:metrics|numbers|figures|results|values)\b",
     re.IGNORECASE,
 )
+"""A statement that something is unknown or was not found."""
 _CLAUSE = re.compile(
     r",? but (?:[\w-]+ ){0,5}?(?:do|does|did|is|are|was|were)(?: not|n't)\b[^.;]*|\s+with an? [\w -]{2,40} that (?:is|was) not \w+"
     r"|\s+rather than (?:metrics|numbers|figures|results|values)\b[^.;]*",
@@ -42,8 +53,29 @@ _OF_SOURCES = re.compile(
     r"\W*(?:(?:However|While|Although),? )?(?:the|these)(?: \w+){0,2} (?:references?|sources?)\b", re.IGNORECASE
 )
 """The beginning of a sentence on what somebody had read: without what it didn't find it tells a reader nothing."""
+_LEADS = re.compile(
+    r"\W*(?:(?:and|but) )?(?:however|unfortunately|currently|based on|according to|(?:in order )?to|at this point|as of|for now|if|which|such as|including|in summary|likewise|also)\b",
+    re.IGNORECASE,
+)
+"""The beginning of a part of a sentence that only leads to another."""
+_PARTING = re.compile(
+    r";|, (?=(?:and|but|while|whereas|though|so)\b)|,(?= )| and (?=(?:the|it|its|they|this|there|we) )", re.IGNORECASE
+)
+"""Where a sentence parts into several that each say something."""
+_CLAUSES = re.compile(
+    r"\s*(?:and|but|so|while|though)\b[^.;]*?\b(?:is|are|was|were|should|must|can|will|may|do|does|did|has|have)\b",
+    re.IGNORECASE,
+)
+"""A part that is a sentence of its own."""
 _ENUMERATION = re.compile(r"(?P<head>\bsuch as |\bincluding )(?P<items>[^.;:()]+)", re.IGNORECASE)
-_ANAPHOR = re.compile(r"(?:this|that) level of detail|code cannot be provided|rather than metrics for", re.IGNORECASE)
+_ANAPHOR = re.compile(
+    r"(?:this|that) (?:level of detail|question)|(?:comprehensive|complete|full|definitive) answer|code cannot be provided|rather than metrics for",
+    re.IGNORECASE,
+)
+_POINTS_BACK = re.compile(
+    r"\b(?:these|those|such) (?:factors|aspects|details|points|questions|areas|considerations|topics)\b", re.IGNORECASE
+)
+"""What a sentence says of those before it: it goes with them."""
 _SHORT = 7
 """Words below which a sentence is about what the one before it says."""
 _HOWEVER = re.compile(r"However, (\w)")
@@ -58,7 +90,12 @@ class Topic:
     """How to see that a text speaks of it."""
     evidence: tuple[str, ...]
     is_settled: bool
-    """Whether the answer is this checkpoint's own value; otherwise it tells what is known of others."""
+    """Whether the answer is this checkpoint's own value: then it is nowhere unknown. Otherwise the answer says what is known of
+    others, or that it is undisclosed, and a sentence that says so beside it is one too many."""
+    sections: frozenset[tuple[str, ...]] = frozenset()
+    """Where it was answered."""
+    is_told: bool = True
+    """Whether the answer tells a value, this checkpoint's or another's."""
 
 
 @dataclass
@@ -83,29 +120,41 @@ class Correction(NamedTuple):
 
 
 def contradicted_sentences(document: Document, writer: Writer, rows: list[FilledMarker]) -> list[Correction]:
-    """The removals of sentences that say nothing but that something is unknown which an answer tells; none overlaps an answer's edit."""
-    known = [topic for topic in answered_topics(writer, rows) if topic.is_settled]
+    """The removals of sentences that say nothing but that something is unknown of which an answer tells; none overlaps an answer's edit."""
+    topics = answered_topics(writer, rows)
     written = sorted({(row.edit.start, row.edit.end) for row in rows})
     asking = [(marker.start, marker.end) for marker in document.markers]
     answered: dict[Block, list[FilledMarker]] = {}
+    in_section: dict[tuple[str, ...], list[FilledMarker]] = {}
     for row in rows:
         answered.setdefault(row.marker.block, []).append(row)
+        in_section.setdefault(row.marker.block.section, []).append(row)
     prose = [block for block in document.blocks if block.kind in ("paragraph", "cell")]
-    corrections = []
-    for block, following in itertools.zip_longest(prose, prose[1:]):
-        here = answered.get(block, [])
+    corrections: list[Correction] = []
+    for index, (block, following) in enumerate(itertools.zip_longest(prose, prose[1:])):
+        if corrections and block.start < corrections[-1].edit.end:
+            continue  # an item of a list that went with the sentence before it
+        known = [topic for topic in topics if topic.is_settled or block.section in topic.sections]
+        here = answered.get(block) or (rows if len(rows := in_section.get(block.section, [])) == 1 else [])
         taken = _within(written, block.start, block.end), _within(asking, block.start, block.end)
         answers = answered.get(following, []) if following else []
         below = {row.answer.question for row in answers}
         is_line = following is not None and not any("\n" in row.edit.new for row in answers)
-        corrections += _in_block(
+        made = _in_block(
             document.text, block, known, here, taken, below, following.start if is_line and following else None
         )
+        if made and document.text[: made[-1].edit.end].endswith(":") and made[-1].edit.end == block.end:
+            items = [] if block.in_item else list(itertools.takewhile(lambda b: b.in_item, prose[index + 1 :]))
+            if items and not _touched(written, (items[0].start, items[-1].end)):
+                edit = Edit(made[-1].edit.start, items[-1].end, "")
+                made[-1] = made[-1]._replace(edit=edit, old=document.text[edit.start : edit.end].lstrip())
+        corrections += made
     return corrections
 
 
 def kept_sentences(document: Document, topics: list[Topic], written: list[Span]) -> Iterator[tuple[Span, Topic]]:
     """The sentences of a filled card that still call unknown what an answer in it tells."""
+    topics = [topic for topic in topics if topic.is_told]
     for block in document.blocks if topics else ():
         if block.kind not in ("paragraph", "cell"):
             continue
@@ -128,9 +177,11 @@ def answered_topics(writer: Writer, rows: list[FilledMarker]) -> list[Topic]:
             is_answered = question.id in row.answer.question.split(" + ") and not question.stays_unknown
             class_ = writer.classes.get(question.id) if is_answered else None
             tells = class_ in _FALSIFYING or (class_ is EvidenceClass.PENDING and keys and question.metrics)
-            if question.topic and (tells or has_code):
-                pattern = re.compile(question.topic, re.IGNORECASE)
-                topics[question.id] = Topic(question.id, pattern, keys, class_ is not EvidenceClass.PENDING)
+            if question.topic and (is_answered or has_code):
+                pattern, is_settled = re.compile(question.topic, re.IGNORECASE), class_ in _FALSIFYING or has_code
+                known = topics[question.id].sections if question.id in topics else frozenset()
+                sections = known | {row.marker.block.section}
+                topics[question.id] = Topic(question.id, pattern, keys, is_settled, sections, bool(tells or has_code))
             if question.topic and has_code:
                 topics["code"] = Topic(
                     "code", re.compile(r"code (?:snippet|block|example)s?", re.IGNORECASE), keys, True
@@ -154,12 +205,19 @@ def _in_block(
     written, asking = taken
     spans = sentences(text, block.start, block.end, asking)
     removed: list[tuple[Span, str]] = []
+    before, gone = "", None
     for span in spans:
         sentence = text[slice(*span)]
         is_free = not (_touched(written, span) or _touched(asking, span))
-        question = _false_about(sentence, known, here) if is_free else None
-        if question is not None and not _says_more(sentence, known):
+        said = f"{before} {sentence}" if len(sentence.split()) < _SHORT else sentence
+        question = _false_about(sentence, said, known, here) if is_free else None
+        if question is not None and _says_more(sentence, known, block.section):
+            question = None
+        if question is None and is_free and gone and _POINTS_BACK.search(sentence):
+            question = gone
+        if question is not None:
             removed.append((span, question))
+        before, gone = sentence, question
     found = _removals(text, block, spans, removed, below, next_line)
     found += _connectives(text, spans, here, written, {made.edit.start for made in found})
     return [made._replace(edit=_clipped(made.edit, written)) for made in found]
@@ -173,14 +231,16 @@ def _clipped(edit: Edit, written: list[Span]) -> Edit:
     return Edit(start, end, edit.new)
 
 
-def _false_about(sentence: str, known: list[Topic], here: list[FilledMarker]) -> str | None:
-    """The question whose answer makes a sentence false."""
-    sentence = sentence[label_prefix(sentence) :]
-    if _ANAPHOR.search(sentence):
-        answer = next((row.answer for row in here), None)
-        if answer and (answer.class_ in _FALSIFYING or "```" in answer.text):
-            return answer.question
-    topic = _called_unknown(sentence, sentence, known)
+def _false_about(sentence: str, said: str, known: list[Topic], here: list[FilledMarker]) -> str | None:
+    """The question whose answer makes a sentence false, or tells the same beside it."""
+    topic = _called_unknown(sentence[label_prefix(sentence) :], said, known)
+    if (
+        topic is None
+        and here
+        and _ANAPHOR.search(sentence)
+        and (_ABSENCE.search(sentence) or "```" in here[0].answer.text)
+    ):
+        return here[0].answer.question
     return topic.question if topic else None
 
 
@@ -192,13 +252,20 @@ def _called_unknown(sentence: str, said: str, topics: list[Topic]) -> Topic | No
     return _topic_of(clause.group() if clause else said, topics)
 
 
-def _says_more(sentence: str, known: list[Topic]) -> bool:
+def _says_more(sentence: str, known: list[Topic], section: tuple[str, ...]) -> bool:
     """Whether a sentence tells a reader something besides what is false in it."""
     sentence = sentence[label_prefix(sentence) :]
     if _CLAUSE.search(sentence):
         return _OF_SOURCES.match(sentence) is None
+    parts = [part for part in _PARTING.split(re.sub(r"\([^()]*\)", "", sentence)) if re.search(r"\w", part)]
+    # Up to the one that says it is unknown; what follows belongs to it, or names more of what is.
+    told = next((index for index, part in enumerate(parts) if _ABSENCE.search(part)), 0)
+    is_led = all(_LEADS.match(part) or _OF_SOURCES.match(sentence) for part in parts[:told])
+    if not is_led or any(_CLAUSES.match(part) and not _ABSENCE.search(part) for part in parts[told + 1 :]):
+        return True
     match = _ENUMERATION.search(sentence)
-    if match is None or not re.search(r"\bmore\b", sentence[: match.start()]):
+    beside = [topic for topic in known if section in topic.sections]
+    if match is None or not re.search(r"\bmore\b", before := sentence[: match.start()]) or _topic_of(before, beside):
         return False
     items = re.split(r",\s*(?:and |or )?|\s+(?:and|or)\s+", match["items"])
     return any(_topic_of(item, known) is None for item in items)
@@ -236,6 +303,12 @@ def _removals(
                 start, end = block.start + len(text[block.start : start].rstrip(" \t\r\n>")), span[1]
             start = max(start, found[-1].edit.end) if found else start
         found.append(Correction(Edit(start, end, ""), question, text[slice(*span)]))
+    if (
+        found and not is_whole and removed[-1][0] == spans[-1]
+    ):  # nothing follows the last ones: the space before them goes too
+        first = next(i for i in range(len(found))[::-1] if not i or found[i - 1].edit.end < found[i].edit.start)
+        start, end = found[first].edit.start, found[first].edit.end
+        found[first] = found[first]._replace(edit=Edit(len(text[:start].rstrip(" \t")), end, ""))
     return found
 
 

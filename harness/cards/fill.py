@@ -23,7 +23,7 @@ from typing import Any
 
 from harness import __version__
 from harness.cards.answers import Answer, Form, Writer, join_answers
-from harness.cards.claims import Claim, Verdict, check_claims, replacements
+from harness.cards.claims import Claim, Verdict, check_claims, is_corrected, replacements
 from harness.cards.contradictions import (
     Correction,
     FilledMarker,
@@ -51,7 +51,7 @@ from harness.cards.metadata import card_metadata, complete_metadata, fill_metada
 from harness.cards.named_fields import field_answer
 from harness.cards.parts import missing_entry
 from harness.cards.passages import html_rows, plain_html
-from harness.cards.questions import Place, find_questions, is_of_kind
+from harness.cards.questions import Place, Recognised, find_questions, is_of_kind, search
 from harness.cards.record import CardRecord, fill_name, ledger_digest, read_comment, record_edit
 from harness.cards.references import References
 from harness.cards.retrieval import asks_something, is_known
@@ -149,12 +149,12 @@ class FillResult:
     """The record of the fill, `fill.json`: version of `harness`, `model`, `options`, the card `before`; `markers`;
     `neighbours`, everything else that changed: statements removed or corrected, front matter and the record added; `left`,
     markers that are only talked about or whose answer would break what they stand in; `counts` by class; `contradictions`,
-    what the filled card says against the evidence, with its lines; and with `fix_claims` the `claims` that were replaced, each
-    with what stands there now, and `claims_left`, the wrong ones that were not, with their lines in the filled card."""
+    what the filled card says against the evidence, with its lines; and with `fix_claims` the `claims` that were put right, each
+    with what was written, and `claims_left`, the wrong ones that were not, with their lines in the filled card."""
     ledger: Ledger
     """Everything that the answers may rest on, documented facts included."""
     complete: bool
-    """Whether no marker was left that asks and nothing is pending; otherwise a command ends with exit code 3."""
+    """Whether no marker was left that asks, no claim that was to be put right, and nothing is pending; otherwise a command ends with exit code 3."""
 
 
 def fill_card(
@@ -172,7 +172,8 @@ def fill_card(
         text: the card as it is on disk; bytes that are not UTF-8 stay as they are.
         model: registry name or Hub reference of the model that the card is about.
         ledger: the model's evidence; None fills from documented facts alone.
-        fix_claims: also replace values that evidence contradicts, outside of markers.
+        fix_claims: also put right what evidence contradicts, outside of markers: a short statement is replaced by the answer that
+            its question would get, behind a longer one stands a correction.
         front_matter: also add the Hub's metadata that the card lacks.
         sidecar: file name of the ledger beside the filled card: the card then names it and the record of the fill at its
             end.
@@ -203,7 +204,7 @@ def fill_card(
             fixes, fixed = filled.fixes()
             changed += fixes
             filled = _Filled(filler, changed, model, ledger)
-            left = [claim.to_dict() for claim in filled.claims if claim.verdict.is_wrong]
+            left = [claim.to_dict() for claim in filled.claims if claim.needs_mending]
             more |= {"claims": [claim.to_dict() for claim in fixed], "claims_left": left}
         more["contradictions"] = [claim.to_dict() for claim in filled.contradictions()]
         more["unread"] = filled.unread
@@ -221,7 +222,7 @@ def fill_card(
     options = {"fix_claims": fix_claims, "front_matter": front_matter}
     about = {"harness": __version__, "model": knowledge.name, "options": options, "before": document.text}
     report = about | _report(filler, changed) | more
-    complete = not filler.left and all(row.answer.is_complete for row in rows)
+    complete = not (filler.left or more.get("claims_left")) and all(row.answer.is_complete for row in rows)
     return FillResult(encode(apply_edits(document.text, _edits(rows, changed))), report, whole, complete)
 
 
@@ -246,32 +247,44 @@ class _Filled:
             self.unread = error.message
 
     def fixes(self) -> tuple[list[Correction], list[Claim]]:
-        """Changes of the card before that replace wrong statements, and which these are."""
-        edits, fixed = replacements(self.document, self.claims, self.filler.writer, self.written)
-        before = [Edit(self.moves.before(edit.start), self.moves.before(edit.end), edit.new) for edit in edits]
-        old = [self.filler.text[edit.start : edit.end] for edit in before]
-        return [Correction(edit, c.about, o) for edit, c, o in zip(before, fixed, old, strict=True)], fixed
+        """Changes of the card before that put wrong statements right, and which these are."""
+        changes, fixed = list[Correction](), list[Claim]()
+        for edit, claims in replacements(self.document, self.claims, self.filler.writer, self.written, self.kept):
+            made = Edit(self.moves.before(edit.start), self.moves.before(edit.end), edit.new)
+            changes.append(Correction(made, claims[0].about, self.filler.text[made.start : made.end]))
+            fixed += claims
+        return changes, fixed
 
     def contradictions(self) -> list[Claim]:
         """What the card says against the evidence, and what it calls unknown though an answer tells it."""
-        wrong = [claim for claim in self.claims if claim.verdict is Verdict.CONTRADICTED]
-        known = {claim.whole for claim in wrong}
-        topics = answered_topics(self.filler.writer, self.filler.rows)
-        for span, topic in kept_sentences(self.document, topics, self.written):
-            if span not in known:
-                wrong.append(
-                    Claim(
-                        line=self.document.line_of(span[0]),
-                        text=self.text[slice(*span)],
-                        about=topic.question,
-                        verdict=Verdict.CONTRADICTED,
-                        evidence=list(topic.evidence),
-                        note=f"the answer to '{topic.question}' in this card tells it",
-                        span=span,
-                        whole=span,
-                    )
+        wrong = [claim for claim in self.claims if claim.needs_mending]
+        return sorted([*wrong, *self.kept], key=lambda claim: claim.span)
+
+    @cached_property
+    def kept(self) -> list[Claim]:
+        """What the card calls unknown though an answer tells it, in sentences that say more, each with the answer."""
+        wrong = {claim.whole for claim in self.claims if claim.needs_mending}
+        found, writer = list[Claim](), self.filler.writer
+        for span, topic in kept_sentences(self.document, answered_topics(writer, self.filler.rows), self.written):
+            if span in wrong or is_corrected(self.text, span):
+                continue
+            question = writer.table.get(topic.question) if topic.question != "code" else None
+            answer = writer.answer(question, "value", Place("", None, True, (), ())) if question else None
+            said = re.sub(rf" ?{MARK.pattern}", "", answer.text) if answer and answer.class_.has_value else None
+            found.append(
+                Claim(
+                    line=self.document.line_of(span[0]),
+                    text=self.text[slice(*span)],
+                    about=question.name or topic.question if question else topic.question,
+                    verdict=Verdict.CONTRADICTED,
+                    evidence=list(topic.evidence),
+                    correct=said,
+                    note=f"the answer to '{topic.question}' in this card tells it",
+                    span=span,
+                    whole=span,
                 )
-        return sorted(wrong, key=lambda claim: claim.span)
+            )
+        return found
 
 
 def _edits(rows: Sequence[FilledMarker], changed: Sequence[Correction]) -> list[Edit]:
@@ -288,7 +301,7 @@ def _references_for(text: str) -> References:
 def _listed(references: References) -> str:
     """The notes and places that the answers refer to, for the card's end."""
     parts = [part for part in (references.notes(), references.listed()) if part]
-    return "\n\n".join(["**References of the values filled in**", *parts]) if parts else ""
+    return "\n\n".join(["**References**", *parts]) if parts else ""
 
 
 def _heads(row: Sequence[str], titles: Sequence[str], table: Vocabulary) -> Iterator[str]:
@@ -396,8 +409,14 @@ class _Filler:
                 metadata.append(marker)
             elif not marker.talked_about:
                 groups.setdefault(self._sentence(marker), []).append(marker)
-        for span, group in groups.items():
-            self._fill_group(span, group)
+        read = [self._read(span, group) for span, group in groups.items()]
+        for place, found in itertools.chain(*(zip(*asked, strict=True) for asked in read)):
+            path = " > ".join(place.section)
+            homes = [question.id for question in found.questions if path and search(question.section, path)]
+            self.writer.homes = dict.fromkeys(homes, "".join(place.section[-1:])) | self.writer.homes
+        for (span, group), asked in zip(groups.items(), read, strict=True):
+            self._fill_group(span, group, *asked)
+        self.writer.told, self.writer.homes = [], {}
         self._keep_structure()
         rows, why = fill_metadata(self.document, metadata, self.writer)
         self.rows = [*rows, *self.rows]
@@ -588,11 +607,16 @@ class _Filler:
 
     # --- what is written ---
 
-    def _fill_group(self, sentence: Span, group: list[Marker]) -> None:
-        """The answers to the markers of one sentence, and the edits that write them."""
+    def _read(self, sentence: Span, group: list[Marker]) -> tuple[list[Place], list[Recognised]]:
+        """What surrounds the markers of one sentence, and what they ask."""
         places = [self._place(marker, sentence) for marker in group]
         known = self.writer.knowledge.known_words
-        recognised = [find_questions(place, self.writer.table, known) for place in places]
+        return places, [find_questions(place, self.writer.table, known) for place in places]
+
+    def _fill_group(
+        self, sentence: Span, group: list[Marker], places: list[Place], recognised: list[Recognised]
+    ) -> None:
+        """The answers to the markers of one sentence, and the edits that write them."""
         questions = [found.questions for found in recognised]
         listed = [self._listed(place) for place in places]
         slots = [slot_of(self.document, marker, sentence) for marker in group]
@@ -668,12 +692,12 @@ class _Filler:
         self, group: list[Marker], questions: list[list[Property]], slots: list[Slot], places: list[Place]
     ) -> bool:
         """Replace a sentence with several markers by the text of all answers, if all are known."""
-        asked_before = set(self.writer.asked)
+        asked_before, told_before = set(self.writer.asked), list(self.writer.told)
         answers = [self._answer(*asked) for asked in zip(questions, slots, places, strict=True)]
         text = " ".join(dict.fromkeys(answer.text for answer in answers))
         edit = answer_edit(self.document, group[0], replace(answers[0], text=text), slots[0])
         if edit is None or any(answer.is_unknown for answer in answers):
-            self.writer.asked = asked_before
+            self.writer.asked, self.writer.told = asked_before, told_before
             return False
         self.rows += [FilledMarker(*row, edit) for row in zip(group, questions, answers, strict=True)]
         return True
@@ -704,6 +728,8 @@ class _Filler:
             is_code = question.template in ("code-inference", "code-finetune")
             is_part = len(questions) > 1
             knows = not (is_code and self.writer.knowledge.loaded_by is None)
+            if is_part and question.people and self._names_all(question, place):
+                continue  # the card itself names them there
             if knows and (answer := self.writer.answer(question, form, place, is_part=is_part)):
                 named = f"{question.name}: {answer.text}" if is_part and form == "value" else answer.text
                 found.append(replace(answer, text=named))
@@ -715,6 +741,11 @@ class _Filler:
         texts = [answer.text for answer in found]
         text = "\n".join(f"- {text}" for text in texts) if as_list else separator.join(texts)
         return join_answers(found, question=" + ".join(answer.question for answer in found), text=text)
+
+    def _names_all(self, question: Property, place: Place) -> bool:
+        """Whether the text around a marker names all people that it would be answered with."""
+        view = next(filter(None, map(self.writer.knowledge.find, question.keys)), None)
+        return view is not None and isinstance(view.value, list) and all(n in place.section_text for n in view.value)
 
     # --- what stays as it is ---
 
@@ -772,7 +803,7 @@ class _Filler:
             first, last = (bisect.bisect_left(removals, at, key=lambda edit: edit.start) for at in (end, block.end))
             gone = sum(edit.end - edit.start for edit in removals[first:last] if edit.end <= block.end)
             is_gone = end < block.end and gone >= block.end - end
-            if is_gone and row.edit.new.endswith(("\n", block.prefix or "\n")):
+            if is_gone and (row.edit.new[-1:].isspace() or (block.prefix and row.edit.new.endswith(block.prefix))):
                 row.edit = Edit(row.edit.start, end, re.sub(r"[\s>]+$", "", row.edit.new))
 
 

@@ -194,21 +194,19 @@ class Knowledge:
         return self._published(metric, own=False)
 
     def reference_row(self, metrics: Collection[str]) -> dict[str, View]:
-        """Published values of another checkpoint for several metrics: of the one whose results in one evaluation hold most of
-        them (the nearest of several), and what that row lacks from other evaluations of the same checkpoint."""
-        rows: dict[str, dict[str, Fact]] = {}
+        """Published values of other checkpoints for several metrics: the nearest checkpoint's, of the evaluation that holds most
+        of them, and what that lacks from its other evaluations and from checkpoints further away."""
+        sizes = Counter(fact.evidence.name.variant for fact in self.facts.facts if fact.setting)
+        found = {}
         for metric in metrics:
-            for fact in self.facts.published(metric):
-                if not self.stands_for(fact) and self._answers(self.view(fact)):
-                    rows.setdefault(str(fact.evidence.name.variant), {})[metric] = fact
-        if not rows:
-            return {}
-        nearness = list(self.facts.checkpoints)
-        order = {row: nearness.index(next(iter(facts.values())).checkpoint_id) for row, facts in rows.items()}
-        best, *rest = sorted(rows, key=lambda row: (-len(rows[row]), order[row]))
-        same = [rows[row] for row in rest if order[row] == order[best]]
-        found = {metric: fact for facts in (*reversed(same), rows[best]) for metric, fact in facts.items()}
-        return {metric: self.view(found[metric]) for metric in metrics if metric in found}
+            facts = [fact for fact in self.facts.published(metric) if not self.stands_for(fact)]
+            views = list(filter(self._answers, map(self.view, facts)))
+            nearest = [
+                v for v in views if v.fact and views[0].fact and v.fact.checkpoint_id == views[0].fact.checkpoint_id
+            ]
+            if nearest:
+                found[metric] = max(nearest, key=lambda view: sizes[view.name.variant])
+        return found
 
     def note(self, key: str) -> str:
         """What a careful reader must know beside a value, wherever the value itself comes from."""

@@ -17,7 +17,7 @@ Span = tuple[int, int]
 _STOP = re.compile(r"[.!?]+[\"'”’)*_]*")
 _MARK = re.compile(r"(?:[ \t]*(?:\[\d[\d, –-]*\]|\(References?[^()]*\)))+")
 _BEGINS = re.compile(r"[A-Z0-9À-Þ\[(\"“‘'*_`<\\]")
-_ABBREVIATION = re.compile(r"(?:\b(?:e\.g|i\.e|vs|cf|Fig|Figs|Eq|Sec|Tab|No|Dr|St|approx|al|resp|[A-Z]))\.$")
+_ABBREVIATION = re.compile(r"(?<![\w-])(?:e\.g|i\.e|vs|cf|Fig|Figs|Eq|Sec|Tab|No|Dr|St|approx|al|resp|[A-Z])\.$")
 _BRACKETS = re.compile(r"\("), re.compile(r"\)")
 _BLANK = re.compile(r"[ \t\r\n>]*")
 _NEAR = 200
@@ -68,8 +68,7 @@ def sentences(text: str, start: int, end: int, markers: Sequence[Span] = ()) -> 
             cut = next_start = at
         else:
             cut = after
-            mark = _MARK.match(text, after, end)
-            next_start = mark.end() if mark else after
+            next_start = past_marks(text, after, end)
             is_bound = _ends_sentence(text, max(position, at - _NEAR), at, next_start, end)
             is_bound = is_bound and (next_start >= end or not is_open(at, next_start))
         if is_bound:
@@ -111,6 +110,12 @@ def _skip_space(text: str, position: int, end: int) -> int:
     while position < end and (text[position].isspace() or (text[position] == ">" and text[position - 1] in "\r\n ")):
         position += 1
     return position
+
+
+def past_marks(text: str, stop: int, end: int) -> int:
+    """Where the reference marks behind a sentence end."""
+    mark = _MARK.match(text, stop, end)
+    return mark.end() if mark else stop
 
 
 def label_prefix(sentence: str) -> int:

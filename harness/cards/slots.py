@@ -13,6 +13,7 @@ from harness.cards.answers import Answer, Form, Writer
 from harness.cards.document import Block, Document, Edit, Marker, without_markers
 from harness.cards.markdown import COMMENT, capital, one_line, plain_text, short_text
 from harness.cards.sentences import Span, label_prefix
+from harness.evidence import EvidenceClass
 from harness.parsing.files import MalformedError
 from harness.parsing.json import parse_json
 from harness.parsing.yaml import parse_yaml
@@ -22,6 +23,7 @@ _NEAR = 400
 _LONGEST = 20_000
 """Characters of code that is parsed to see whether an answer fits in it."""
 _BLANK = re.compile(r"[\s>]*")
+_FINITE = re.compile(r"\b(?:is|are|was|were|do|does|has|have)\b")
 _WORD = re.compile(r"\w")
 _COMMENT = {"python": "#", "py": "#", "bash": "#", "sh": "#", "shell": "#", "yaml": "#", "toml": "#", "r": "#"}
 _READERS: dict[str, Callable[[str], object]] = {
@@ -164,8 +166,11 @@ def answer_edit(document: Document, marker: Marker, answer: Answer, slot: Slot) 
             new = capital(new) if block.start == slot.start else new
         if slot.kind == "label":
             new = capital(new)
-            # A full stop where it holds sentences and none follows.
-            if re.search(r"(?:\w{2}|[)\ue001])[.]\s", new) and text[slot.end : slot.end + 1] not in (".", ";", ","):
+            # A full stop where it is or holds sentences and none follows.
+            is_told = answer.class_ is EvidenceClass.UNDISCLOSED and not answer.is_unknown
+            said = re.sub(r"\([^()]*\)", "", new)
+            is_prose = is_told or re.search(r"(?:\w{2}|[)\ue001])[.]\s", new) or _FINITE.search(said)
+            if is_prose and text[slot.end : slot.end + 1] not in (".", ";", ","):
                 new += "."
         return Edit(slot.start, slot.end, new)
     if "\n" not in new:

@@ -104,6 +104,11 @@ class View:
         return f"{low:,.6g} to {high:,.6g}"
 
     @property
+    def central(self) -> str:
+        """The value of an estimate with two digits: its interval supports no more."""
+        return f"{float(f'{float(self.value):.2g}'):,g}"
+
+    @property
     def slice(self) -> str:
         """What a slice is called, or a condition in words: `dog`, `gaussian noise`."""
         named = (self.evidence.protocol or {}).get("group")

@@ -48,7 +48,11 @@ def fill(
     ledger: LedgerOption = None,
     diff: Annotated[bool, typer.Option("--diff", help="Print the changes as a unified diff.")] = False,
     fix_claims: Annotated[
-        bool, typer.Option("--fix-claims", help="Also replace values that evidence contradicts.")
+        bool,
+        typer.Option(
+            "--fix-claims",
+            help="Also put right what evidence contradicts: replaced by the answer, or corrected behind it.",
+        ),
     ] = False,
     front_matter: Annotated[
         bool, typer.Option("--front-matter", help="Also add the Hub's metadata that the card lacks.")
@@ -77,15 +81,16 @@ def fill(
         say(f"line {left['line']}: left as it is ({left['why']})")
     wrong = result.report["contradictions"]
     for claim in wrong:
-        say(
-            f"line {claim['line']}: {' '.join(claim['text'].split())}"
-            + (f" ({claim['source']})" if claim["source"] else "")
-        )
+        about = [claim["correct"] and f"here {claim['correct']}", claim["note"], claim["source"]]
+        told = "; ".join(filter(None, about))
+        say(f"line {claim['line']}: {' '.join(claim['text'].split())}" + (f" ({told})" if told else ""))
     if unread := result.report.get("unread"):
         say(f"What the card says was not checked. {unread}")
     else:
-        count = len(wrong)
+        count = len({tuple(claim["whole"]) for claim in wrong})
         say(f"{count} statement{'' if count == 1 else 's'} contradict{'s' if count == 1 else ''} the evidence.")
+    if not front_matter and not result.text.startswith(b"---"):
+        say("The card has no front matter, by which the Hub finds it: `--front-matter` adds it.")
     return ExitCode.DONE if result.complete else ExitCode.INCOMPLETE
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from harness.evidence import Evidence, EvidenceClass, Fingerprints, Interval, Ledger
 
-REFERENCES = "**References of the values filled in**"
+REFERENCES = "**References**"
 
 
 def body(text: str) -> str:

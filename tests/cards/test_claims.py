@@ -224,9 +224,9 @@ def test_a_number_is_right_if_the_value_rounds_to_its_digits(text: str, known: f
 
 def mended(card: bytes, model: str) -> tuple[bytes, list[Claim], list[Claim]]:
     document, claims = Document(card.decode()), check_claims(card, model=model, ledger=None)
-    edits, fixed = replacements(document, claims, Writer(knowledge_of(model, None)))
-    text = apply_edits(document.text, edits).encode()
-    return text, fixed, wrong(check_claims(text, model=model, ledger=None))
+    edits = replacements(document, claims, Writer(knowledge_of(model, None)))
+    text = apply_edits(document.text, [edit for edit, _ in edits]).encode()
+    return text, [claim for _, fixed in edits for claim in fixed], wrong(check_claims(text, model=model, ledger=None))
 
 
 def test_a_wrong_statement_is_replaced_by_the_answer_to_its_question() -> None:
@@ -240,11 +240,40 @@ def test_a_wrong_statement_is_replaced_by_the_answer_to_its_question() -> None:
     assert wrong(check_claims(fixed, model="regnet-y-040", ledger=None)) == []
 
 
-def test_a_sentence_that_says_more_than_its_wrong_value_is_left() -> None:
-    card = b"  - 300 epochs (extended from 90 epochs for ResNets), which the authors chose after a study of many schedules\n"
-    fixed, claims, left = mended(card, "convnext-base-224-22k")
-    assert (fixed, claims) == (card, [])
-    assert [claim.about for claim in left] == ["training epochs"]
+def test_behind_a_sentence_that_says_more_than_its_wrong_value_stands_a_correction() -> None:
+    said = (
+        b"  - 300 epochs (extended from 90 epochs for ResNets), which the authors chose after a study of many schedules"
+    )
+    fixed, claims, left = mended(said + b"\n", "convnext-base-224-22k")
+    assert fixed.startswith(said + b" (Correction: ")
+    assert [claim.about for claim in claims] == ["training epochs"]
+    assert left == []
+
+
+def test_values_of_another_checkpoint_get_its_name() -> None:
+    said = "- Achieves 69.3% / 68.2% / 55.0% accuracy on ImageNet-A/R/Sketch respectively when trained with extra ImageNet-22K data. [6]"
+    fixed, _, left = mended(f"# R\n\n{said}\n".encode(), "convnext-base-224-22k")
+    whose = "this is the top-1 accuracy of ConvNeXt-XL, fine-tuned at 384 px, not of this checkpoint"
+    assert f"{said} (Correction: {whose} " in fixed.decode()
+    assert left == []
+
+
+def test_a_long_correction_is_given_once() -> None:
+    said = "- ImageNet-C: Corruption error is reported."
+    fixed, _, left = mended(f"# R\n\n{said}\n\n# S\n\n{said}\n".encode(), "convnext-base-224-22k")
+    first, _, second = fixed.decode().partition("# S")
+    assert f"{said} (Correction: mCE is reported for ImageNet-C; " in first
+    assert second.strip() == f"{said} (Correction: see “R”.)"
+    assert left == []
+
+
+def test_a_wrong_field_of_a_citation_is_replaced_within_its_braces() -> None:
+    entry = (
+        "```\n@misc{x,\n  author = {Zhuang Liu and\n    A I Facebook},\n  title = {A ConvNet for the 2020s}\n}\n```\n"
+    )
+    fixed, _, left = mended(entry.encode(), "convnext-base-224-22k")
+    assert b"author = {Liu, Zhuang and Mao, Hanzi and" in fixed
+    assert left == []
 
 
 def test_filling_can_mend_claims_too() -> None:

@@ -38,7 +38,7 @@ def test_a_sentence_that_says_more_is_left_whole_and_told_of_with_its_line(state
     card = f"Batch size: [More Information Needed].\n\nMuch is known. {statement} It is big.\n"
     text, rows = filled(card)
     assert text.endswith(f"Much is known. {statement} It is big.\n")
-    assert (rows, kept(card)) == ([], [(3, "batch-size")])
+    assert (rows, kept(card)) == ([], [(3, "batch size")])
 
 
 def test_what_somebody_had_read_goes_whole_with_what_he_did_not_find() -> None:
@@ -72,7 +72,10 @@ def test_a_label_stands_over_its_answer_once_what_was_not_found_is_gone() -> Non
 @pytest.mark.parametrize(
     "statement",
     [
-        "The references do not mention the cloud provider.",  # undisclosed: true as before
+        "Training took 17.5 hours, and the cloud provider is not mentioned.",  # it says more
+        "The batch size is not specified, and users should not assume that it was large.",
+        "The batch size has no effect on the accuracy.",
+        "The weights are not available under a copyleft license.",
         "The references do not describe the weather.",  # nobody asked
         "Users should not assume that the batch size was large.",  # not about what is known
     ],
@@ -81,6 +84,42 @@ def test_true_statements_stay(statement: str) -> None:
     card = f"Cloud provider: [More Information Needed].\n\nBatch size: [More Information Needed].\n\n{statement}\n"
     text, rows = filled(card)
     assert statement in text
+    assert rows == []
+
+
+@pytest.mark.parametrize(
+    ("label", "statement"),
+    [
+        ("Batch size", "Nothing in the paper says how large the batch size was."),
+        ("Batch size", "It is unclear what batch size the authors used."),
+        ("Batch size", "Unfortunately, no batch size was reported."),
+        ("Batch size", "The model card of the authors is silent on the batch size."),
+        ("Learning rate", "Which learning rate was used cannot be determined from the repository."),
+        ("Cloud provider", "Which cloud provider was used has not been published."),  # and so says the answer
+        (
+            "Carbon emitted",
+            "To tell the carbon footprint, more details would be needed, such as the grid and the hours.",
+        ),
+    ],
+)
+def test_what_says_only_that_something_is_unknown_goes_in_any_wording(label: str, statement: str) -> None:
+    text, rows = filled(f"# A\n\n{label}: [More Information Needed].\n\n{statement}\n")
+    assert statement not in text
+    assert [row["action"] for row in rows] == ["removed"]
+
+
+def test_a_list_of_what_would_be_needed_goes_with_its_introduction_and_what_points_back_to_it() -> None:
+    text, _ = filled(
+        "# Out-of-Scope Use\n\nTo answer this question, more information would be needed, such as:\n\n- Details on the use\n- Guidelines\n\n"
+        "Without further details it is hard to give a complete answer. The team should consider these factors.\n\n[More Information Needed]\n"
+    )
+    assert text.startswith("# Out-of-Scope Use\n\nThe developers publish no list ")
+
+
+def test_what_is_undisclosed_is_rightly_called_unknown_in_another_section() -> None:
+    said = "The references do not mention the cloud provider."
+    text, rows = filled(f"# A\n\nCloud provider: [More Information Needed].\n\n# B\n\n{said}\n")
+    assert text.endswith(f"{said}\n")
     assert rows == []
 
 

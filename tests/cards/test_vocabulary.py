@@ -118,7 +118,7 @@ def test_an_error_is_no_accuracy_and_the_source_is_asked() -> None:
         (CONVNEXT, f"* What does it see?\n  * edge length in pixels: {M}\n  * resize filter: {M}", "filter: Bicubic"),
         (CONVNEXT, f"Which machines? {M}.", "128 GPUs, 16 machines with 8 each"),
         ("somebody/else", f"Warm-up lasted {M} epochs.", "Warm-up lasted an unstated number of epochs."),
-        (CONVNEXT, f"Who paid? {M}.", "no funding source is named"),
+        (CONVNEXT, f"Who paid? {M}.", "No funding source is named"),
     ],
 )  # fmt: skip
 def test_a_gap_in_a_sentence_is_answered_from_its_words(model: str, sentence: str, filled: str) -> None:
@@ -183,7 +183,7 @@ def test_plain_words_tell_what_is_asked_and_no_answer_is_another_questions() -> 
         "It is called Designing Network Design Spaces",
         "look for number 2003.13678",
         "The code is at <https://github.com/facebookresearch/pycls>",
-        "no funding source is named",
+        "No funding source is named",
         "weighs about 82.8 MB",
         "costs 3,973,301,344 multiply-adds",
         "heads\n\nThis is not found",
@@ -194,7 +194,7 @@ def test_plain_words_tell_what_is_asked_and_no_answer_is_another_questions() -> 
     assert [row.split("|")[-2].strip() for row in rows[1:4]] == ["12,287,200", "22", "not found"]
     assert rows[5:] == ["| stem | — | 32 |", "| s3 | 12 | 512 |"]
     assert "Decay law: Half-period cosine" in body(sheet)
-    assert "Cloud: Not disclosed" in body(sheet)
+    assert "Cloud: No cloud provider is named" in body(sheet)
 
 
 def test_cells_of_html_tables_have_heads_too() -> None:
