@@ -293,6 +293,18 @@ def read_timm(source: FactSource, config: Mapping[str, Any], pretrained: Mapping
     name = config.get("architecture") or pretrained.get("architecture")
     if isinstance(name, str):
         source.add("documented.model.type", f"an image classifier (timm's {name})", "architecture")
+        known = {
+            "num_features": "{:,} features before the classifier",
+            "global_pool": "“{}” pooling",
+            "num_classes": "{:,} outputs",
+        }
+        parts = [
+            form.format(config[field]) for field, form in known.items() if isinstance(config.get(field), int | str)
+        ]
+        network = f"timm's {name}{' with ' if parts else ''}{words(parts) if parts else ''}"
+        source.add(
+            "documented.architecture.network", network, words(["architecture", *(f for f in known if f in config)])
+        )
         source.add("documented.model.library", "timm", "architecture")
     statistics = {
         name: list(pretrained[name]) for name in ("mean", "std") if isinstance(pretrained.get(name), list | tuple)
@@ -339,6 +351,8 @@ def tagged_data(tag: str) -> str | None:
 def read_training(source: FactSource, data: Mapping[str, Any]) -> None:
     """From what transformers' Trainer writes: epochs, time, losses, and its own evaluation on data that it doesn't name."""
     source.take(TRAINING, data)
+    for part, key in (("train", "data.training-images"), ("eval", "data.evaluation-images")):
+        _count_images(source, data, part, f"documented.{key}")
     said = []
     for field in sorted(
         name for name in data if re.fullmatch(r"eval_(?:acc(?:uracy)?|top_?[15]|f1|precision|recall|loss)", name)
@@ -352,6 +366,23 @@ def read_training(source: FactSource, data: Mapping[str, Any]) -> None:
         source.add("documented.evaluation.results", f"{words(said)}, on data that the file doesn't name", "eval_…")
     if rows := _evaluations(data.get("log_history")):
         source.add("documented.training.log", {"rows": rows}, "log_history")
+
+
+def _count_images(source: FactSource, data: Mapping[str, Any], part: str, key: str) -> None:
+    """How many images a run went through, by its time and speed: in training each of them once an epoch."""
+    names = [f"{part}_samples_per_second", f"{part}_runtime", *(["epoch"] if part == "train" else [])]
+    told = [value for name in names if isinstance(value := data.get(name), int | float) and 0 < value < _LARGE]
+    if len(told) == len(names):
+        rate, seconds, *epochs = told
+        count = rate * seconds / (epochs or [1])[0]
+        if abs(count - round(count)) <= max(0.1, 1e-4 * count):  # the speed is written with few digits
+            source.add(
+                key,
+                round(count),
+                " × ".join(names).replace("× epoch", "÷ epoch"),
+                "images",
+                class_=EvidenceClass.DERIVED,
+            )
 
 
 def _evaluations(history: Any) -> list[dict[str, float]]:

@@ -32,6 +32,8 @@ from harness.parsing.yaml import parse_yaml
 TIMEOUT = 5.0
 """Seconds that the Hub has to answer."""
 _FRONT_MATTER = re.compile(r"\A\ufeff?---[ \t]*\r?\n(.*?)^---[ \t]*\r?$", re.DOTALL | re.MULTILINE)
+_LOADERS = ("imagefolder", ["imagefolder"])
+"""What reads a folder of images, and is no data set."""
 _SHARES = ("accuracy", "f1", "precision", "recall")
 
 
@@ -199,6 +201,7 @@ def _licence(data: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _read_metadata(source: FactSource, data: Mapping[str, Any]) -> None:
+    data = {name: value for name, value in data.items() if name != "datasets" or value not in _LOADERS}
     source.take(METADATA, data)
     if data.get("base_model"):
         source.take([Entry("datasets", "documented.data.finetuning", NAMED)], data)
@@ -220,7 +223,7 @@ def _read_results(source: FactSource, index: Any) -> None:
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         source.leave_out(f"model-index is malformed ({type(error).__name__}: {error})")
         return
-    said = []
+    said, named = [], []
     for result in results:
         value, kind = result.metric_value, str(result.metric_type)
         is_number = isinstance(value, int | float) and not isinstance(value, bool)
@@ -241,9 +244,12 @@ def _read_results(source: FactSource, index: Any) -> None:
         number = f"{shown:.2f}".rstrip("0").rstrip(".") + " %" if unit else f"{shown:g}"
         split = f", {result.dataset_split} split" if result.dataset_split else ""
         said.append(f"{number} ({result.metric_name or kind} on {result.dataset_name}{split})")
+        named += [f"{result.dataset_name}{split}"] if result.dataset_name not in _LOADERS else []
         source.take(RESULT, {"split": result.dataset_split, "metric": result.metric_name or kind})
     if said:
         source.add("documented.evaluation.results", words(said), "model-index")
+    if named:
+        source.add("documented.evaluation.datasets", words(dict.fromkeys(named)), "model-index")
 
 
 def _benchmark(*names: str) -> str:
@@ -297,7 +303,12 @@ def _read_hub(collected: Collected, checkpoint: HubCheckpoint, offline: bool) ->
 
 
 def _read_kind(collected: Collected) -> None:
-    """What doesn't apply to a model that takes images only, by what says that it is one."""
+    """What its files were saved by; and what doesn't apply to a model that takes images only, by what says that it is one."""
+    saved = collected.items.get("documented.model.transformers-version")
+    if saved is not None and saved.source is not None:
+        key, version = "documented.training.software", f"Transformers {saved.value}, which saved the files"
+        source = saved.source.model_copy(update={"place": f"version in {saved.source.place}"})
+        collected.items.setdefault(key, saved.model_copy(update={"key": key, "value": version, "source": source}))
     named = [collected.items.get(f"documented.model.{name}") for name in ("type", "pipeline-tag")]
     kind = next((item for item in named if item is not None and re.search("image.classif", str(item.value))), None)
     if kind is None:

@@ -71,7 +71,7 @@ def test_a_row_of_an_epoch_has_what_was_logged_then(model: str) -> None:
         (f"The best checkpoint is the one of step {M}.", "step 65."),
         (f"- Loss: {M}", "Loss: 0.25"),
         (f"- Loss function: {M}", "function: Not found"),
-        (f"- train_batch_size: {M}", "size: 16 images on each device"),
+        (f"- train_batch_size: {M}", "size: 16"),
         (f"Trained on {M} images, evaluated on {M} images.", "on 1,034 images, evaluated on 133 images."),
         (f"- Number of training images: {M}", "images: 1,034 images"),
         (f"Training ran for {M} steps.", "for 130 steps."),
