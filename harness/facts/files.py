@@ -364,8 +364,20 @@ def read_training(source: FactSource, data: Mapping[str, Any]) -> None:
             said.append(f"{metric} {item.value:.4g}")
     if said:
         source.add("documented.evaluation.results", f"{words(said)}, on data that the file doesn't name", "eval_…")
+    if _falls_linearly(data.get("log_history"), data.get("max_steps")):
+        schedule = "linear, down to 0 at the last step"
+        source.add("documented.training.learning-rate-schedule", schedule, "log_history", class_=EvidenceClass.DERIVED)
     if rows := _evaluations(data.get("log_history")):
         source.add("documented.training.log", {"rows": rows}, "log_history")
+
+
+def _falls_linearly(history: Any, last: Any) -> bool:
+    """Whether the learning rates that were logged lie on a line to 0 at the last step."""
+    told = [entry for entry in history if isinstance(entry, dict)] if isinstance(history, list) else []
+    pairs = [(entry.get("step"), entry.get("learning_rate")) for entry in told]
+    are_numbers = isinstance(last, int) and all(isinstance(s, int) and isinstance(r, float | None) for s, r in pairs)
+    slopes = [rate / (last - step) for step, rate in pairs if rate and step < last] if are_numbers else []
+    return len(slopes) > 2 and max(slopes) - min(slopes) < 1e-3 * max(slopes)
 
 
 def _count_images(source: FactSource, data: Mapping[str, Any], part: str, key: str) -> None:
@@ -375,14 +387,10 @@ def _count_images(source: FactSource, data: Mapping[str, Any], part: str, key: s
     if len(told) == len(names):
         rate, seconds, *epochs = told
         count = rate * seconds / (epochs or [1])[0]
-        if abs(count - round(count)) <= max(0.1, 1e-4 * count):  # the speed is written with few digits
-            source.add(
-                key,
-                round(count),
-                " × ".join(names).replace("× epoch", "÷ epoch"),
-                "images",
-                class_=EvidenceClass.DERIVED,
-            )
+        slack = 0.0006 * count / rate  # the speed is written with three decimals
+        if slack < 0.4 and abs(count - round(count)) <= slack + 0.02:
+            place = " × ".join(names).replace("× epoch", "÷ epoch")
+            source.add(key, round(count), place, "images", class_=EvidenceClass.DERIVED)
 
 
 def _evaluations(history: Any) -> list[dict[str, float]]:
