@@ -65,7 +65,8 @@ _NOUN = re.compile(
 )
 """What a label asks, before what it belongs to."""
 _SUBJECT = re.compile(
-    r"(?:^|[;,.:]\s|\()[^;,.:(]*?\b(?:the|an?|its)\s([^;,.:(]*)\b(?:is|was|are|were)\s*$", re.IGNORECASE
+    r"\bhow many ([\w-]+)\b|(?:^|[;,.:]\s|\()[^;,.:(]*?\b(?:the|an?|its)\s([^;,.:(]*)\b(?:is|was|are|were)\s*$",
+    re.IGNORECASE,
 )
 """What a sentence tells the value of right before the marker."""
 _ASKING = frozenset({"who", "where", "when", "checkpoint"})
@@ -292,7 +293,7 @@ def _asks_other(about: Property, wording: Wording, cues: _Cues) -> bool:
     """Whether the noun that asks is a word of other properties only: "bottleneck ratio" is no ratio of another kind."""
     subject = _SUBJECT.search(plain(wording.before)) if wording.is_prose else None
     told = (
-        [subject[1] if subject else ""]
+        [(subject[1] or subject[2]) if subject else ""]
         if wording.is_prose
         else [plain(text) for text, weight in wording.parts if weight == 1.0]
     )
