@@ -356,7 +356,7 @@ def predictions(
 
     if output is not None:
         check_parquet(Path(output))
-    settings = settings_of(locals(), offline=True)
+    settings = settings_of(locals(), stored_data=True, offline=True)
     frame = stored_predictions(resolve(str(model)), benchmark, condition, settings)
     if output is not None:
         write_bytes(Path(output), predictions_parquet(frame))
@@ -443,7 +443,7 @@ def export_results(
     from harness.export.sources import Source
 
     require_known("format", format, FORMATS)
-    settings = settings_of(locals(), offline=True)
+    settings = settings_of(locals(), stored_data=True, offline=True)
     source = Source(side_of(ledger, settings.home), settings, parse_tasks(as_tuple(task)))
     return write_export(source, format, Path(output))
 
@@ -730,7 +730,7 @@ def compare(
         return Compared.settled([spec.name for spec in specs], decided)
     loaded = load_suite(suite) if suite is not None else None
     request = request_of(loaded, as_path(slices), as_tuple(by))
-    settings = settings_of({"data": data}, offline=True)
+    settings = settings_of({"data": data}, stored_data=True, offline=True)
     return compare_models(
         [stored_model(name, settings.home) for name in models],
         settings,
@@ -798,18 +798,16 @@ def check(
             "allow_different_protocols": allow_different_protocols or read.allow_different_protocols,
         }
     )
-    settings = settings_of(locals(), offline=True)
+    settings = settings_of(locals(), stored_data=True, offline=True)
     new = side_of(model or ledger or "", settings.home)
     return check_against(new, side_of(baseline, settings.home), allowed, settings, Reporter().note)
 
 
-def costs(
-    *, accuracy: str = "imagenet-val.top1", cost: str = "macs", output: str | Path | None = None
-) -> list[dict[str, Any]]:
+def costs(*, accuracy: str | None = None, cost: str = "macs", output: str | Path | None = None) -> list[dict[str, Any]]:
     """What the models of the store cost beside how accurate they are, one record a model; what is not known is None.
 
     Args:
-        accuracy: the accuracy to show, a key of the ledger.
+        accuracy: the accuracy to show, a key of the ledger; without it top-1 on imagenet-val, or else on what most models have.
         cost: for the figure: macs, parameters, energy or time.
         output: a folder for accuracy-cost.svg and timm's benchmark table.
 
@@ -822,12 +820,14 @@ def costs(
     ...
     harness.errors.UsageError: Unknown cost 'price'...
     """
-    from harness.export.costs import COSTS, cost_records, store_ledgers, write_costs
+    from harness.export.costs import COSTS, common_accuracy, cost_records, write_costs
+    from harness.store.ledgers import stored_ledgers
 
     require_known("cost", cost, COSTS)
-    ledgers = store_ledgers(default_home())
+    ledgers = stored_ledgers(default_home())
     if not ledgers:
         raise MissingInputError("No model has been run yet.", remedy="Run `harness run --suite compute --model NAME`.")
+    accuracy = accuracy or common_accuracy(ledgers)
     if output is not None:
         write_costs(ledgers, Path(output), accuracy=accuracy, cost=cost)
     return cost_records(ledgers, accuracy)
@@ -864,7 +864,7 @@ def html_report(
     from harness.report.page import render_report
     from harness.store.ledgers import stored_names
 
-    settings = settings_of(locals(), offline=True)
+    settings = settings_of(locals(), stored_data=True, offline=True)
     names = list(dict.fromkeys(models or stored_names(settings.home)))
     if not names:
         raise MissingInputError(
@@ -1041,7 +1041,11 @@ def _ledger(model: str | None, given: str | Path | Ledger | None) -> Ledger | No
         return None
     imported = ledger_path(default_home(), Path(model).name)
     path = imported if imported.exists() else ledger_path(default_home(), resolve(model).name)
-    return Ledger.load(path) if path.exists() else None
+    found = Ledger.load(path) if path.exists() else None
+    if found is not None and len(found.benchmarks) > 1:
+        which = f"{model} has been run on {', '.join(found.benchmarks)}, and all of it counts here"
+        Reporter().note(f"{which}; for one run give its evidence.json: --ledger harness-results/…/evidence.json")
+    return found
 
 
 def _with_facts(model: str | None, ledger: Ledger | None, card: str | None = None) -> Ledger | None:

@@ -72,7 +72,7 @@ def test_one_truncated_image_of_120_is_named_and_left_out(sketches: Path, tmp_pa
     top1 = result.ledger.get("imagenet-sketch.top1")
     assert top1 is not None
     assert (top1.n, top1.N) == (119, 50_889)
-    assert "1 unreadable image(s) left out" in (top1.reason or "")
+    assert "1 unreadable image left out" in (top1.reason or "")
     (message,) = [line for line in told if "can't be read" in line]
     assert images_in(sketches)[7].name in message
     assert "1 of 120" in message

@@ -117,9 +117,10 @@ def model_index(ledger: Ledger) -> list[dict[str, Any]]:
             for spec, item in items
             if item is not None and is_publishable(item)
         ]
+        but = next((f"; {item.reason}" for _, item in items if item is not None and item.reason), "")
         if found and name in known:
             hub = known[name].hub
-            dataset = {"type": hub.id if hub else name, "name": known[name].title}
+            dataset = {"type": hub.id if hub else name, "name": known[name].title + (but if known[name].is_own else "")}
             if hub:  # the three sets of ImageNetV2 are archives of one repository: the name tells them apart
                 config = hub.config or (name if hub.archive else None)
                 dataset |= {key: value for key, value in (("config", config), ("split", hub.split)) if value}

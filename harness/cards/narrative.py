@@ -21,6 +21,7 @@ from harness.cards.questions import Place
 from harness.cards.references import References
 from harness.cards.views import View, caveat, marks
 from harness.data.catalog import Benchmark, benchmarks
+from harness.data.slicings import CLASS
 from harness.evidence import (
     Evidence,
     EvidenceClass,
@@ -39,6 +40,8 @@ from harness.metrics.registry import metrics, title_of
 
 ENOUGH = 100
 """Images below which a value is no headline and no finding: its interval is some twenty points wide."""
+_ENOUGH_OWN = 30
+"""The same of a group of one's own images, of which nobody has more."""
 _MOST_HEADLINES, _MOST_LIMITS, _MOST_SIBLINGS, _MOST_COLUMNS = 7, 7, 8, 4
 _LICENCES = ("file", "hub-tag", "front-matter", "code", "timm-weights")
 _INTERVALS = " Intervals of published values were computed for this card, from the number of images alone."
@@ -151,10 +154,10 @@ class Narrative:
         about, found = self.ledger.model, []
         if (parameters := self._number("compute.parameters") or about.get("parameters")) is not None:
             head = self._number("compute.parameters:head") or 0
-            share = f" ({head / 1e6:.3g} M in the classifier)" if 10 * head > parameters else ""
-            found.append(f"{parameters / 1e6:.3g} M parameters{share}")
+            share = f" ({_counted(head)} in the classifier)" if 10 * head > parameters else ""
+            found.append(f"{_counted(parameters)} parameters{share}")
         if (macs := self._number("compute.macs")) is not None:
-            found.append(f"{macs / 1e9:.3g} GMACs")
+            found.append(f"{macs / 1e9:.3g} GMACs" if macs >= 1e8 else f"{macs / 1e6:.3g} MMACs")
         if (size := self._input_size()) is not None:
             found.append(f"{size[1]} × {size[0]} pixels")
         file = self.ledger.get("compute.checkpoint-bytes")
@@ -264,7 +267,7 @@ class Narrative:
                     at = Point(fact.evidence.number, *bounds) if bounds else None
                     found.append(Headline(title, value, who, shortest, False, at, (False, True, rank)))
                 if item is not None:
-                    imported, part = "imported" in (item.protocol or {}), item.is_partial
+                    imported, part = "imported" in (item.protocol or {}), item.is_partial and not benchmark.is_own
                     who = "scored here from imported predictions" if imported else "measured here"
                     who = (
                         f"{who}, not comparable"
@@ -531,18 +534,33 @@ class Narrative:
 
     def _group(self) -> Iterator[str]:
         results = slices.slice_results(self.ledger)
-        views = [view for view in results.measured if view.name not in _OF_LABELS]
-        groups = [(view, item) for view in views for item in view.groups if (item.n or 0) >= ENOUGH]
+        groups = [
+            (view, item)
+            for view in results.measured
+            for item in view.groups
+            if view.name not in _OF_LABELS
+            and (item.n or 0) >= (_ENOUGH_OWN if self.benchmarks[item.name.benchmark].is_own else ENOUGH)
+        ]
         below = [(v, i) for v, i in groups if i in v.detectable and slices.comparison(i)["gap"] < 0]
         if below:
             view, worst = min(below, key=lambda found: slices.comparison(found[1])["gap"])
+            by = "" if view.name == CLASS else f" ({cell(view.title)})"
             yield (
-                f"On {self._title(worst)} it is weakest on “{cell(slices.group_of(worst))}” ({cell(view.title)}): "
+                f"On {self._title(worst)} it is weakest on “{cell(slices.group_of(worst))}”{by}: "
                 f"top-1 {show_value(worst)} ({show_interval(worst)}, n = {show_count(worst)}), "
-                f"{-slices.comparison(worst)['gap']:.1f} points below the other images."
+                f"{-slices.comparison(worst)['gap']:.1f} points below the other images{self._taken_for(view, worst)}."
             )
         elif groups:
-            yield f"None of the {len(groups)} groups with {ENOUGH} images or more is detectably below the others."
+            fewest = min(item.n or 0 for _, item in groups)
+            yield f"None of the {len(groups)} groups with {min(fewest, ENOUGH)} images or more is detectably below the others."
+
+    def _taken_for(self, view: slices.SlicingView, item: Evidence) -> str:
+        """What a class is taken for most often; empty for other groups."""
+        pairs = self.ledger.get(f"{item.name.benchmark}.confused-pairs") if view.name == CLASS else None
+        for pair in pairs.value if pairs is not None and isinstance(pairs.value, list) else ():
+            if pair["true"] == slices.group_of(item):
+                return f"; {pair['count']} of its {pair['of']} images are taken for “{cell(pair['predicted'])}”"
+        return ""
 
     def _calibration(self) -> Iterator[str]:
         for stated in (item for item in self._numbers if item.name.metric == "mean-confidence" and item.name.is_whole):
@@ -553,7 +571,9 @@ class Narrative:
                 continue
             which = "less" if stated.number < right.number else "more"
             ece = self.ledger.measured(str(stated.name.with_metric("ece")))
-            error = f"; its expected calibration error is {show_value(ece)} ({show_interval(ece)})" if ece else ""
+            error = ""
+            if ece is not None and ece.interval is not None and ece.interval.low > 0:
+                error = f"; its expected calibration error is {show_value(ece)} ({show_interval(ece)})"
             yield (
                 f"It is {which} sure of itself than right on {self._title(stated)}: mean confidence {show_value(stated)}, top-1 "
                 f"{show_value(right)} ({show_interval(right)}){error}."
@@ -643,7 +663,8 @@ class Narrative:
         missing += [] if slices.slice_results(self.ledger).measured else ["accuracy by group of images"]
         tried = max((item.n or 0 for item in self.ledger if item.name.corruption and item.is_number), default=0)
         corrupted = f"accuracy under corruption (tried on {tried:,})" if tried else "accuracy under corruption"
-        missing += [] if any(i.name.corruption for i in self._numbers) else [corrupted]
+        is_own = "classes" in self.ledger.model  # of which nobody publishes corrupted images
+        missing += [] if is_own or any(i.name.corruption for i in self._numbers) else [corrupted]
         missing += [] if self.speed is not None else ["speed"]
         if missing:
             yield f"Not measured, or on fewer than {ENOUGH} images: {enumerate_words(missing)}."
@@ -671,9 +692,10 @@ class Narrative:
 
     def _title(self, item: Evidence) -> str:
         """The benchmark, of a part of it how many images, and the mark of what a reader must know of them."""
-        title = short_title(self.benchmarks[item.name.benchmark])
-        whole = self.ledger.measured(f"{item.name.prefix}.top1") or item
-        title = f"{show_count(whole)} images of the {title}" if whole.is_partial else title
+        benchmark = self.benchmarks[item.name.benchmark]
+        title, whole = short_title(benchmark), self.ledger.measured(f"{item.name.prefix}.top1") or item
+        the = "" if benchmark.is_own else "the "
+        title = f"{show_count(whole)} images of {the}{title}" if whole.is_partial else title
         return title + (self.references.note(whole.reason) if whole.reason else "")
 
 
@@ -690,6 +712,11 @@ def _is_of_200(benchmark: Benchmark) -> bool:
 def short_title(benchmark: Benchmark) -> str:
     """A benchmark's title without what stands in brackets: `ImageNet-A`."""
     return re.sub(r" \([^)]*\)", "", benchmark.title)
+
+
+def _counted(number: float) -> str:
+    """A number with three digits: `8.59 M`, `79,600`."""
+    return f"{number / 1e6:.3g} M" if number >= 1e6 else f"{float(f'{number:.3g}'):,.0f}"
 
 
 def device_of(protocol: Mapping[str, Any]) -> str:

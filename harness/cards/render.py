@@ -319,6 +319,7 @@ def _environment(path: Path | None) -> jinja2.Environment:
         "capital": capital,
         "phrase": slices.phrase,
         "group": slices.group_of,
+        "compared": slices.against_the_rest,
         "certain": slices.certain,
         "place": slices.where_title,
         "title_of": short_title,

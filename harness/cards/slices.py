@@ -14,7 +14,7 @@ from typing import Any
 from harness.cards.figures import Figure
 from harness.cards.views import View
 from harness.data.catalog import benchmarks
-from harness.data.slicings import slicings
+from harness.data.slicings import CLASS, slicings
 from harness.evidence import Evidence, EvidenceClass, EvidenceKey, Ledger, show_count, show_interval, show_value
 from harness.figures.accuracy import slice_dots
 from harness.figures.style import point
@@ -112,6 +112,15 @@ class SliceResults:
         return [view for view in self.views if view.groups]
 
     @property
+    def by_class(self) -> list[SlicingView]:
+        """Accuracy by class, of few classes: a table that every reader wants."""
+        return [view for view in self.measured if view.name == CLASS and len(view.groups) <= _MOST_GROUPS]
+
+    @property
+    def folded(self) -> list[SlicingView]:
+        return [view for view in self.measured if view not in self.by_class]
+
+    @property
     def waiting(self) -> list[tuple[str, str, str, list[str], str | None]]:
         """What has no numbers, slicings with one reason together: set of images, class, reason, titles, and the command
         that would measure them, where that is known."""
@@ -198,7 +207,7 @@ def slice_figures(results: SliceResults, model: str) -> dict[tuple[str, str], Fi
     """A figure of each slicing in which some group differs from the rest, by place and name of the slicing."""
     return {
         (view.where, view.name): _figure(view, model)
-        for view in results.measured
+        for view in results.folded
         if len(view.groups) > 1 and view.detectable and view.overall is not None
     }
 

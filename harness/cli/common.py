@@ -23,8 +23,8 @@ app = typer.Typer(
     rich_markup_mode="markdown",
     pretty_exceptions_enable=False,
     help="Evaluate image classifiers and write model cards in which every number can be checked.\n\n"
-    "Start with `harness demo`; the sentence to remember is\n"
-    "`harness run --suite robustness --model convnext-base-224-22k`.\n\n"
+    "Start with `harness demo`. Your model on your images: `harness run --model ./my-model --data ./photos`; on what is\n"
+    "published: `harness run --suite robustness --model convnext-base-224-22k`.\n\n"
     "Exit codes: 0 done, 1 failed, 2 usage, 3 incomplete (some evidence is pending), 4 data, weights or access missing, "
     "5 a check failed, 130 interrupted.",
 )

@@ -11,6 +11,9 @@ from harness.cli import options
 from harness.cli.common import show, verb
 from harness.cli.tables import table
 
+_WIDEST = 70
+"""Characters of a cell on a terminal; JSON has the whole."""
+
 
 @verb()
 def list_(
@@ -19,7 +22,8 @@ def list_(
 ) -> None:
     """List what there is: `harness list models|benchmarks|suites|slicings|runs`."""
     records = harness.inventory(what)
-    rows = [["" if value is None else str(value) for value in record.values()] for record in records]
+    cells = (["" if value is None else str(value) for value in record.values()] for record in records)
+    rows = [[cell if len(cell) <= _WIDEST else f"{cell[: _WIDEST - 1]}…" for cell in row] for row in cells]
     show(output_format, records, table(list(records[0]), rows) if records else f"No {what} yet.")
 
 

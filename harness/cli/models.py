@@ -151,7 +151,10 @@ def check(
 
 @verb()
 def costs(
-    accuracy: Annotated[str, typer.Option(help="The accuracy to show, a key of the ledger.")] = "imagenet-val.top1",
+    accuracy: Annotated[
+        str | None,
+        typer.Option(help="The accuracy to show, a key of the ledger; without it one that most models have."),
+    ] = None,
     cost: Annotated[str, typer.Option(help="For the figure: macs, parameters, energy or time.")] = "macs",
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="Folder for accuracy-cost.svg and timm's benchmark table.")

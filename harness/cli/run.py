@@ -110,6 +110,10 @@ def demo(output: options.Output = None, output_format: options.Format = "table")
     )
     options.stay_offline()
     code = _report(harness.demo(output=output or Path("harness-demo")), output_format)
+    if code is ExitCode.INCOMPLETE:
+        say(
+            "The demo is done. Accuracy on ImageNet's validation set is pending in its card, as the images are not here."
+        )
     # The photographs are measured; that the validation set is pending is what the demo is there to show.
     return ExitCode.DONE if code is ExitCode.INCOMPLETE else code
 

@@ -172,6 +172,9 @@ def plan_text(planned: PlannedRun) -> str:
         )
         if not made.conditions:
             return "\n".join(lines)
+    if any(c.missing is not None and not c.benchmark.size for c in made.conditions):
+        lines.append("How much there is to run is known once nothing is missing.")
+        return "\n".join(lines)
     lines.append(
         f"To run: {cost.images:,} images. Time: {cost.time_text}. Disk for predictions: about {cost.disk_text}."
     )

@@ -90,7 +90,8 @@ def _given(benchmark: Benchmark, given: str | Path, offline: bool) -> Location:
     path = Path(given).expanduser()
     if not path.exists():
         remedy = f"Mend the path, or give a Hub data set as --data {benchmark.name}=hf:OWNER/NAME."
-        raise UsageError(f"{path}, given for {benchmark.name}, does not exist.", remedy=remedy)
+        named = "" if benchmark.is_own else f", given for {benchmark.name},"
+        raise UsageError(f"{path}{named} does not exist.", remedy=remedy)
     return Location(benchmark.name, "given", path)
 
 

@@ -18,6 +18,8 @@ from harness.labels.spaces import SYNSET, name_of
 from harness.parsing.yaml import read_yaml
 
 _CATALOG_FILE = Path(__file__).with_name("slicings.yaml")
+CLASS = "class"
+"""The slicing by the benchmark's own classes."""
 
 Joins = Literal["validation-images", "classes", "images", "benchmark-table"]
 

@@ -10,11 +10,14 @@ from typing import Any
 from harness.settings import DTYPES, Settings, as_path, as_tuple, hub_is_offline, parse_input_sizes, parse_target
 
 
-def settings_of(given: Mapping[str, Any], *, own_data: bool = False, **fixed: Any) -> Settings:
+def settings_of(
+    given: Mapping[str, Any], *, own_data: bool = False, stored_data: bool = False, **fixed: Any
+) -> Settings:
     """
     Args:
         given: a function's arguments, as `locals()` has them; those that are no settings don't count.
         own_data: whether some of `data` may be data of one's own.
+        stored_data: likewise, but only such as models of the store have been run on.
         fixed: settings that the function decides.
 
     Raises:
@@ -23,10 +26,13 @@ def settings_of(given: Mapping[str, Any], *, own_data: bool = False, **fixed: An
     names = [field.name for field in fields(Settings) if field.name in given]
     settings = Settings(**{name: _READ.get(name, _as_it_is)(given[name]) for name in names} | fixed)
     if settings.data and not own_data:
-        from harness.data.catalog import get_benchmark
+        from harness.data.catalog import get_benchmark, shipped
+        from harness.store.ledgers import stored_ledgers
 
+        is_own = stored_data and not settings.data.keys() <= shipped().keys()
+        ledgers = stored_ledgers(settings.home) if is_own else []
         for name in settings.data:
-            get_benchmark(name)
+            get_benchmark(name, *ledgers)
     return settings
 
 

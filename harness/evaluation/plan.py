@@ -163,10 +163,14 @@ def make_plan(
     for entry in suite.benchmarks:
         benchmark = suite.benchmark(entry.name)
         if benchmark.classes_from is not None:
-            if model.identity is None:
-                found[benchmark.name] = [Condition(benchmark, None, missing=_unknown_classes(benchmark, model))]
+            try:
+                labels, unknown = model.outputs(settings.labels), _unknown_classes(benchmark, model)
+            except HarnessError as error:
+                labels, unknown = None, error
+            if labels is None:
+                found[benchmark.name] = [Condition(benchmark, None, missing=unknown)]
                 continue
-            benchmark = benchmark.with_classes_of(model.identity.output_labels())
+            benchmark = benchmark.with_classes_of(labels)
         if benchmark.is_own:
             found[benchmark.name] = _at_one_place(benchmark, (None,), settings)
             continue
@@ -369,19 +373,20 @@ def stored_under(
 
     Predictions kept with all logits serve a run that needs none.
     """
-    cell = generated_cell(condition, settings)
+    cell, benchmark = generated_cell(condition, settings), condition.benchmark
 
     def key(logits: bool) -> PredictionKey:
         protocol = {
             "preprocessing": identity.preprocessing.model_dump(mode="json"),
             "decoder": DECODER,
-            "input": condition.benchmark.input,
+            "input": benchmark.input,
             "execution": config.protocol(),
             "projections": {projection.name: projection.fingerprint for projection in projections},
             "logits": logits,
+            **({"classes": benchmark.space.fingerprint} if benchmark.is_own else {}),
             **({"generated": cell.protocol()} if cell is not None else {}),
         }
-        return PredictionKey(identity.weights, condition.benchmark.name, condition.name or CLEAN, protocol)
+        return PredictionKey(identity.weights, benchmark.name, condition.name or CLEAN, protocol)
 
     with_logits, plain = key(True), key(False)
     more = store.stored(with_logits)

@@ -14,12 +14,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 from typing_extensions import TypedDict  # pydantic needs it until Python 3.12
 
 from harness.data.catalog import Benchmark, benchmarks
+from harness.data.local import samples_fingerprint
 from harness.data.locations import locate
+from harness.data.manifest import condition_order, load_manifest
 from harness.errors import HarnessError, MissingInputError, UsageError, unknown_name
 from harness.evaluation.plan import CLEAN, Condition, open_condition, sample_keys
 from harness.evaluation.scoring import without_missing_classes
@@ -171,7 +174,7 @@ def stored_table(stored: StoredCondition, settings: Settings, report: Callable[[
             remedy=f"Make them again: {stored.evidence.command}",
         )
     if not stored.imported:
-        table = of_one_copy(table, Condition(stored.benchmark, stored.condition), settings)
+        table = of_one_copy(table, Condition(stored.benchmark, stored.condition), settings, stored.evidence)
     return table
 
 
@@ -183,24 +186,46 @@ def read_predictions(stored: StoredCondition, settings: Settings, report: Callab
     return StoredPredictions(ids, digests, without_missing_classes(read_label_space(table, CLOSED)))
 
 
-def of_one_copy(table: pa.Table, condition: Condition, settings: Settings) -> pa.Table:
-    """The rows of the copy that --data names, or all rows where they are of one copy.
+def of_one_copy(table: pa.Table, condition: Condition, settings: Settings, of: Evidence | None = None) -> pa.Table:
+    """The rows of the copy that --data names, or else that a value is of, or all rows where they are of one copy.
 
     Raises:
-        HarnessError: rows of several copies of the data set, and none was named.
+        HarnessError: rows of several copies of the data set, and nothing says which.
     """
     given = settings.data.get(condition.images_benchmark.name)
     if given is not None:
         located = locate(condition.images_benchmark, given=given, offline=True)
         dataset = open_condition(replace(condition, location=located), settings, Reporter())
-        wanted = set(sample_keys(dataset.samples))
-        rows = zip(*(table[name].to_pylist() for name in ("sample_id", "digest", "label")), strict=True)
-        return table.filter(pa.array([row in wanted for row in rows]))
+        return _listed(table, dataset.samples)
     ids = table["sample_id"].to_pylist()
     if len(set(ids)) < len(ids):
+        for path in (settings.home / "data" / "manifests").glob("*.parquet") if of is not None else ():
+            copy = load_manifest(path)
+            found = rows_behind(of, _listed(table, copy.to_pandas())) if of is not None and copy is not None else None
+            if found is not None:
+                return found
         raise UsageError(
             f"The store has predictions of several copies of {condition.benchmark.name}: {len(ids):,} rows of "
             f"{len(set(ids)):,} samples.",
             remedy=f"Name the copy: --data {condition.images_benchmark.name}=DIR",
         )
     return table
+
+
+def _listed(table: pa.Table, samples: pd.DataFrame) -> pa.Table:
+    """The rows of some samples of one copy."""
+    wanted = set(sample_keys(samples))
+    rows = zip(*(table[name].to_pylist() for name in ("sample_id", "digest", "label")), strict=True)
+    return table.filter(pa.array([row in wanted for row in rows], pa.bool_()))
+
+
+def rows_behind(item: Evidence, table: pa.Table) -> pa.Table | None:
+    """The rows that a value was computed from, where a table of one copy has more: a run of n images takes the first n in
+    condition order, and its fingerprint of the data says whether these are they; None where they are not."""
+    readable = pc.is_null(table["error"]).to_numpy(zero_copy_only=False)
+    rows = list(zip(*(table[name].to_pylist() for name in ("sample_id", "label", "digest")), strict=True))
+    order = condition_order([row[0] for row in rows], [row[1] for row in rows])
+    for count in (readable[order].cumsum() == item.n).nonzero()[0] + 1:
+        if samples_fingerprint(rows[at] for at in order[:count]) == item.fingerprints.data:
+            return table.take(order[:count])
+    return None

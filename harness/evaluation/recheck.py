@@ -11,16 +11,14 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-import pyarrow as pa
 import pyarrow.compute as pc
 
 from harness.data.annotations import robustbench_images, with_labels
 from harness.data.catalog import benchmarks
-from harness.data.local import samples_fingerprint
 from harness.data.manifest import condition_order
 from harness.errors import HarnessError
 from harness.evaluation.plan import Condition
-from harness.evaluation.reader import StoredCondition, StoredModel, of_one_copy
+from harness.evaluation.reader import StoredCondition, StoredModel, of_one_copy, rows_behind
 from harness.evaluation.scoring import Attacked, Examined, Scored, score
 from harness.evaluation.slice_evidence import slice_evidence
 from harness.evaluation.slice_requests import request_behind
@@ -120,10 +118,12 @@ def _scored(stored: StoredCondition, settings: Settings, report: Callable[[str],
         return None
     if not stored.imported:
         try:
-            table = of_one_copy(table, Condition(stored.benchmark, stored.condition), settings)
-        except HarnessError:
+            table = of_one_copy(table, Condition(stored.benchmark, stored.condition), settings, stored.evidence)
+        except HarnessError as error:
+            report(error.message)
             return None
-        table = _samples_of(stored.evidence, table)
+        if (stored.evidence.n or 0) < table["error"].null_count:  # a larger run has stored more since
+            table = rows_behind(stored.evidence, table) or table
     unreadable = len(table) - len(table := table.filter(pc.is_null(table["error"])).sort_by("sample_id"))
     return Scored(
         benchmark=stored.benchmark,
@@ -182,20 +182,6 @@ def _stored(kind: type[R], item: Evidence, scored: Scored, settings: Settings, d
     if kind is AttackedImage:
         names.sort(key=lambda name: name not in robustbench_images())
     return [records[name] for name in names[: item.n] if name in records]
-
-
-def _samples_of(item: Evidence, table: pa.Table) -> pa.Table:
-    """The rows that a value was computed from, where a larger run has stored more since: a run of n images takes the first n in
-    condition order, and its fingerprint of the data says whether these are they. Otherwise all rows."""
-    readable = pc.is_null(table["error"]).to_numpy(zero_copy_only=False)
-    if item.n is None or item.n >= readable.sum():
-        return table
-    rows = list(zip(*(table[name].to_pylist() for name in ("sample_id", "label", "digest")), strict=True))
-    order = condition_order([row[0] for row in rows], [row[1] for row in rows])
-    for count in (readable[order].cumsum() == item.n).nonzero()[0] + 1:
-        if samples_fingerprint(rows[at] for at in order[:count]) == item.fingerprints.data:
-            return table.take(order[:count])
-    return table
 
 
 def _difference(item: Evidence, again: Evidence) -> str | None:

@@ -86,9 +86,12 @@ def run_suite(
             gate stopped the run.
     """
     check_target(suite, settings.until)
-    published = _published(suite, model if isinstance(model, ModelSpec) else model.spec)
+    spec = model if isinstance(model, ModelSpec) else model.spec
+    published = _published(suite, spec)
+    places = [suite.own[e.name].path if e.name in suite.own else settings.data.get(e.name) for e in suite.benchmarks]
+    if spec.checkpoint.kind in ("hub", "torchvision") or any(not place or place.startswith("hf:") for place in places):
+        settings = _offline_if_unreachable(settings, reporter)
     request = request_of(suite, settings.slices, settings.by)
-    settings = _offline_if_unreachable(settings, reporter)
     found = find_model(model, settings, fetch=True) if isinstance(model, ModelSpec) else model
 
     @functools.cache
@@ -100,8 +103,12 @@ def run_suite(
     if state.identity is None and state.runnable and suite.takes_classes_from_model:
         state = replace(state, identity=load_once().identity)
     plan = make_plan(state, suite, settings, reporter, fetch=lambda question: settings.yes or confirm(question))
+    unusable = [c.missing for c in plan.conditions if c.benchmark.is_own and c.missing is not None]
+    if len(unusable) == len(plan.conditions) > 0 and not isinstance(unusable[0], MissingInputError):
+        raise unusable[0]  # one's own data has a fault, and there is nothing else to say of the model
     _report_missing(plan, reporter)
     plan = all_or_nothing(plan)
+    request = request.with_few_classes(condition.benchmark for condition in plan.conditions)
     check_join(plan, request)
     identity = state.identity
     if identity is None and state.runnable and (plan.runnable or suite.measurements):
@@ -264,8 +271,8 @@ def _offline_if_unreachable(settings: Settings, reporter: Reporter) -> Settings:
         ).close()
     except urllib.error.HTTPError:
         return settings  # it answers; what it says of a file is that file's business
-    except (OSError, ValueError) as error:
-        reporter.note(f"{constants.ENDPOINT} can't be reached ({error}); going on with what is on this machine.")
+    except (OSError, ValueError):
+        reporter.note(f"{constants.ENDPOINT} can't be reached; going on with what is on this machine.")
         return replace(settings, offline=True)
     return settings
 

@@ -28,6 +28,7 @@ _USUAL = (
     "labels counted from 1 instead of 0",
     "the normalisation (mean and std of preprocessor_config.json)",
     "the order of the colour channels (RGB, not BGR)",
+    "the size of the input and the crop (as it was trained)",
 )
 
 

@@ -23,7 +23,7 @@ from harness.evidence import CODE, Evidence, EvidenceClass, EvidenceKey, Fingerp
 from harness.examination.options import METHODS, ExaminationOptions
 from harness.labels.outputs import OutputLabels
 from harness.labels.projections import CLOSED, OPEN, LabelSpaceProjection, descendant_outputs
-from harness.labels.spaces import LABEL_SPACES, label_space, unique_names
+from harness.labels.spaces import LABEL_SPACES, enumerated, label_space, unique_names
 from harness.metrics.accuracy import TOP_K, accuracy, is_correct, is_in_sets, multi_label_accuracy, top1, top1_real
 from harness.metrics.adversarial import (
     AttackedImage,
@@ -136,7 +136,13 @@ class Scored:
     @property
     def left_out(self) -> str | None:
         """What is not among the samples, for a reader."""
-        return f"{self.unreadable} unreadable image(s) left out" if self.unreadable else None
+        count = f"{self.unreadable:,} unreadable image{'s' if self.unreadable > 1 else ''}"
+        parts = [f"{count} left out"] if self.unreadable else []
+        if self.benchmark.is_own and not (self.benchmark.label_sets or self.benchmark.outliers):
+            space, seen = self.benchmark.space, set(self.predictions[CLOSED].label.tolist())
+            if unseen := [class_ for index, class_ in enumerate(space.classes) if index not in seen]:
+                parts.append(f"no images of {len(unseen):,} of its {len(space):,} classes ({enumerated(unseen)})")
+        return "; ".join(parts) or None
 
     @property
     def cell(self) -> Cell | None:

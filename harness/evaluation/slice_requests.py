@@ -4,8 +4,8 @@ fall into by one slicing, or by several that are crossed."""
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from functools import reduce
 from pathlib import Path
 from typing import Literal
@@ -13,12 +13,14 @@ from typing import Literal
 from harness.data.catalog import Benchmark, get_benchmark
 from harness.data.groupings import Grouping, Subjects, grouping
 from harness.data.slicefiles import SliceFile, read_slice_file, slug
-from harness.data.slicings import check_reference, slicings, split_reference
+from harness.data.slicings import CLASS, check_reference, slicings, split_reference
 from harness.errors import MissingInputError, UsageError
 from harness.evaluation.suites import SliceOptions, Suite
 from harness.evidence import Ledger
 from harness.metrics.slices import MIN_UNITS, Slicing, interaction, slicing_from_frame
 
+FEW_CLASSES = 20
+"""So many classes, and data of one's own is sliced by class without being asked for."""
 MOST_PAIRS = 5000
 """Groups that an interaction may have; more are too small to say anything, and take long."""
 
@@ -34,6 +36,12 @@ class Request:
 
     def __bool__(self) -> bool:
         return bool(self.by)
+
+    def with_few_classes(self, sliced: Iterable[Benchmark]) -> Request:
+        """With accuracy by class, where all that is sliced is data of one's own with few classes."""
+        is_own = [b.is_own and not b.classes_from and len(b.space) <= FEW_CLASSES for b in sliced]
+        by = self.by if (CLASS,) in self.by or not all(is_own) else (*self.by, (CLASS,))
+        return replace(self, by=by) if is_own else self
 
 
 def request_of(suite: Suite | None, slices: Path | None, by: Sequence[str]) -> Request:

@@ -178,7 +178,7 @@ def _suite_of(data: Mapping[str, str]) -> Suite:
         title=", ".join(own[name].title if name in own else name for name in data),
         description="Accuracy and calibration on one's own data.",
         benchmarks=tuple(SuiteBenchmark(name=name) for name in data),
-        metrics=("accuracy", "calibration"),
+        metrics=("accuracy", "calibration", *(["confusion"] if own else [])),
         own=own,
         is_of_data=True,
     )

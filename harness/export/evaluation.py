@@ -235,7 +235,12 @@ def evaluate_model(
     if output is not None:
         named = str(output).replace("{model}", spec.name).replace("{suite}", loaded.name)
         folder = make_folder(Path(named))
-    result = run_suite(chosen, loaded, settings, Reporter(), confirm=confirm)
+    try:
+        result = run_suite(chosen, loaded, settings, Reporter(), confirm=confirm)
+    except HarnessError:
+        if folder is not None and not any(folder.iterdir()):
+            folder.rmdir()
+        raise
     done = Evaluation(result.ledger, result.exit_code, result.plan.settings, result.plan, result.failed, folder)
     try:
         merge_into_store(settings.home, result.ledger, accuracies_per_gmac)

@@ -28,15 +28,16 @@ LEDGER, FILL = "evidence.json", "fill.json"
 """Where a card's ledger and the record of its fill are in a repository."""
 _LARGEST_CARD = 10_000_000
 """Bytes; the Hub stores larger files apart, and doesn't show them as a card."""
-_PICTURES = {
+_SHOWN = {
     ".png": ("PNG picture", rb"\x89PNG\r\n\x1a\n"),
     ".jpg": ("JPEG picture", rb"\xff\xd8\xff"),
     ".jpeg": ("JPEG picture", rb"\xff\xd8\xff"),
     ".gif": ("GIF picture", rb"GIF8[79]a"),
     ".webp": ("WebP picture", rb"RIFF.{4}WEBP"),
     ".svg": ("SVG picture", rb"\s*<(?:\?xml|!DOCTYPE svg|!--|svg)"),
+    ".csv": ("table of groups", rb"key,benchmark,slicing,group,"),
 }
-"""What a figure's name says that it is, and how such a file begins."""
+"""What the name of a figure, or of harness's table of every group, says that it is, and how such a file begins."""
 _FIGURE = re.compile(r"""(?:\]\(\s*<?|\bsrc\s*=\s*["']?)(?:\./)?(figures/[^\s)>"'#?]+)""")
 
 
@@ -101,15 +102,15 @@ def local_files(card: Path, ledger: Path | None, token: str | None) -> tuple[lis
 
 
 def _figure(name: str, source: Path, folder: Path) -> LocalFile:
-    """A figure of the card. Raises HarnessError where it isn't the picture in the card's folder that its name says."""
+    """A figure or table of the card. Raises HarnessError where it isn't in the card's folder what its name says."""
     content = _read(source, "figure", folder)
-    kind, begins = _PICTURES.get(source.suffix.lower(), (None, b""))
+    kind, begins = _SHOWN.get(source.suffix.lower(), (None, b""))
     if kind is None:
-        message = f"{source} is no picture by its name; it isn't sent."
-        raise CheckFailedError(message, remedy=f"The Hub shows {', '.join(_PICTURES)}.")
+        message = f"{source} is no picture and no table by its name; it isn't sent."
+        raise CheckFailedError(message, remedy=f"Sent is what ends in {', '.join(_SHOWN)}.")
     if not re.match(begins, content, re.DOTALL):
         message = f"{source} is called {source.suffix} and doesn't begin like a {kind}; it isn't sent."
-        raise CheckFailedError(message, remedy="Give the card the picture itself, under a name that fits.")
+        raise CheckFailedError(message, remedy="Give the card the file itself, under a name that fits.")
     return LocalFile(name, source, content, kind)
 
 

@@ -17,7 +17,7 @@ from harness.hub.local import LEDGER, LocalFile, check_card, figures_of, local_f
 from harness.hub.merge import card_diff
 from harness.hub.origin import load_origin
 from harness.hub.reconcile import Place, merge_with_hub
-from harness.hub.transport import CARD, Account, Connection, check_repo_id
+from harness.hub.transport import CARD, TOKEN_REMEDY, Account, Connection, check_repo_id
 from harness.parsing.files import MalformedError
 from harness.parsing.json import parse_json
 
@@ -117,6 +117,9 @@ def plan_push(hub: Connection, request: PushRequest) -> PushPlan:
     check_repo_id(repo_id)
     local, ledger = local_files(request.card, request.ledger, hub.token)
     ours = local[0].content
+    if hub.token is None:
+        ready = f"Ready to be sent to {repo_id}: {', '.join(file.path for file in local)}."
+        raise MissingInputError("There is no Hub token.", remedy=f"{TOKEN_REMEDY} {ready}")
     account = hub.account()
     if not account.can_write:
         message = f"The token of {account.name} has read rights only."

@@ -37,7 +37,7 @@ CARD = "README.md"
 """Where a model card is in a repository."""
 PATIENCE = Patience()
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
-_TOKEN_REMEDY = "Make a token with write rights in the Hub's settings, then set HF_TOKEN or run: hf auth login"
+TOKEN_REMEDY = "Make a token with write rights in the Hub's settings, then set HF_TOKEN or run: hf auth login"
 
 
 class NoAnswerError(HarnessError):
@@ -72,7 +72,7 @@ class Connection:
             HarnessError: no token, or one that the Hub doesn't accept (exit code 4).
         """
         if self.token is None:
-            raise MissingInputError("There is no Hub token.", remedy=_TOKEN_REMEDY)
+            raise MissingInputError("There is no Hub token.", remedy=TOKEN_REMEDY)
         with self.explained("ask who the token belongs to"):
             answer = self.api.whoami()
             role = answer.get("auth", {}).get("accessToken", {}).get("role")
@@ -158,7 +158,7 @@ class Connection:
             remedy = "Check the spelling and the token; to make a new repository, push with --create-repo."
         elif status == 401:
             refused = "doesn't accept this token" if self.token else "wants a token"
-            problem, remedy = f"The Hub {refused}: can't {doing} (HTTP 401).", _TOKEN_REMEDY
+            problem, remedy = f"The Hub {refused}: can't {doing} (HTTP 401).", TOKEN_REMEDY
         elif status in BUSY:
             passing = busy(status, error.response.headers)
             return passing if status == 429 else NoAnswerError(passing.message, remedy=passing.remedy)
@@ -226,9 +226,9 @@ def _read_token() -> str | None:
     try:
         token = get_token()
     except OSError as error:
-        raise MissingInputError(f"Can't read the token file: {error.strerror}.", remedy=_TOKEN_REMEDY) from error
+        raise MissingInputError(f"Can't read the token file: {error.strerror}.", remedy=TOKEN_REMEDY) from error
     if token is not None and not re.fullmatch(r"[!-~]+", token):
-        raise MissingInputError("The Hub token holds characters that no token has.", remedy=_TOKEN_REMEDY)
+        raise MissingInputError("The Hub token holds characters that no token has.", remedy=TOKEN_REMEDY)
     return token
 
 

@@ -57,6 +57,11 @@ class LabelSpace:
         """Whose classes they are, in a sentence."""
         return "the model" if self.name in (OWN, "custom") else self.name
 
+    @property
+    def fingerprint(self) -> str:
+        """Hash of the classes in their order, the same for spellings of a name that mean one class."""
+        return hashlib.sha256("\n".join(map(folded, self.classes)).encode()).hexdigest()[:16]
+
     def __len__(self) -> int:
         return len(self.classes)
 

@@ -90,6 +90,19 @@ class ModelState:
     def runnable(self) -> bool:
         return self.files is not None or self.loaded is not None
 
+    def outputs(self, chosen: Labels) -> OutputLabels | None:
+        """What each output stands for: as it was found when the weights were loaded, else as the user or the configuration says;
+        None where only the weights tell.
+
+        Raises HarnessError: names that prove nothing.
+        """
+        if self.identity is not None or self.files is None:
+            return self.identity.output_labels() if self.identity is not None else None
+        if chosen is not None:
+            return None if isinstance(chosen, str) else declared_outputs(chosen, len(chosen), proof="")
+        stated = self.spec.checkpoint.stated_names(self.files)
+        return prove_outputs(*stated) if stated is not None else None
+
 
 def find_model(spec: ModelSpec, settings: Settings, *, fetch: bool) -> ModelState:
     """Locate a model's checkpoint, from the network only where `fetch` is set and the settings allow it."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 from functools import cache
 from pathlib import Path
 
-from harness.errors import UsageError, unknown_name
+from harness.errors import UsageError, nearest, unknown_name
 from harness.models.sources import hub, package, torchvision
 from harness.models.specs import Checkpoint, ModelSpec
 from harness.parsing.yaml import read_yaml
@@ -44,9 +44,16 @@ def resolve(reference: str) -> ModelSpec:
     path = Path(reference).expanduser()
     if path.is_dir():
         return hub.resolve_folder(path)
+    if path.is_file():
+        raise UsageError(f"{reference} is a file, not a model.", remedy=f"Give its folder: {path.parent}")
     if hub.HUB_ID.fullmatch(reference) and reference.count("/") == 1:
         short = reference.split("/")[1]
         hint = f"{short} or hf:{reference}" if short in registered() else f"hf:{reference}"
         raise UsageError(f"There is no folder {reference} here.", remedy=f"For the model on the Hub write {hint}.")
+    if "/" in reference and path.parent.is_dir():
+        folders = [f"{path.parent}/{folder.name}" for folder in path.parent.iterdir() if folder.is_dir()]
+        near = nearest(str(path), folders)
+        hint = f"Did you mean {near[0]}?" if near else "Give the folder that holds config.json."
+        raise UsageError(f"There is no folder {reference} here.", remedy=hint)
     where = "also: hf:ORG/NAME, timm:NAME, torchvision:NAME, a folder"
     raise unknown_name("model", reference, registered(), where=where)

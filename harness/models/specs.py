@@ -86,6 +86,13 @@ class Checkpoint(_Strict):
         Raises HarnessError: a damaged or incomplete checkpoint, or preprocessing that is not stated.
         """
 
+    def stated_names(self, found: CheckpointFiles) -> tuple[list[str], str | None] | None:
+        """What its configuration calls the outputs, and what a reader of that should know; None where only the weights tell.
+
+        Raises HarnessError: a damaged configuration, or one with too few names.
+        """
+        return None
+
 
 class Architecture(_Strict):
     """What can be built without weights."""

@@ -24,6 +24,11 @@ def stored_names(home: Path) -> list[str]:
     return sorted(path.parent.name for path in (home / "ledgers").glob("*/evidence.json"))
 
 
+def stored_ledgers(home: Path) -> list[Ledger]:
+    """The merged ledgers of the store, by the models' names."""
+    return [Ledger.load(ledger_path(home, name)) for name in stored_names(home)]
+
+
 def merge_into_store(
     home: Path, ledger: Ledger, derive: Callable[[Ledger], Iterable[Evidence]] = lambda merged: ()
 ) -> Path:

@@ -310,7 +310,7 @@ def said(scene: Scene, data: Path | None, model: Path) -> str:
     try:
         done = harness.evaluate(model, offline=True, **given)
     except HarnessError as error:
-        return error.message
+        return str(error)
     assert done.plan is not None
     whys = [str(c.missing) for c in done.plan.conditions if c.missing] + [str(error) for error in done.failed.values()]
     return "\n".join([*whys, *(note for condition in done.plan.conditions for note in condition.notes)])

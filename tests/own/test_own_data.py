@@ -6,9 +6,12 @@ import csv
 import io
 import json
 import pickle
+import re
+import shutil
 import tarfile
 import unicodedata
 from collections.abc import Callable
+from dataclasses import replace
 from multiprocessing.reduction import ForkingPickler
 from pathlib import Path
 from typing import Any
@@ -19,18 +22,21 @@ from PIL import Image
 from typer.testing import CliRunner
 
 import harness
+from harness.cards.metadata import model_index
 from harness.cli import app
+from harness.cli.tables import plan_text
 from harness.data.catalog import OwnBenchmark
 from harness.data.local import open_dataset
 from harness.data.locations import locate
 from harness.errors import HarnessError
 from harness.evidence import EvidenceClass, show_value
+from harness.hub.local import local_files
 from tests.conftest import in_ledger
 from tests.own.conftest import CLASSES, Crop, in_folders
 
 
 def images(crops: list[Crop], root: Path) -> Path:
-    root.mkdir(parents=True)
+    root.mkdir(parents=True, exist_ok=True)
     for crop in crops:
         (root / crop.name).write_bytes(crop.data)
     return root
@@ -41,6 +47,13 @@ def as_labels_csv(crops: list[Crop], root: Path) -> Path:
     with (root / "labels.csv").open("w", newline="") as file:
         rows = [(f"images/{crop.name}" if crop.class_ == "healthy" else crop.name, crop.class_) for crop in crops]
         csv.writer(file).writerows([("file_name", "name"), *rows])
+    return root
+
+
+def as_labels_csv_of_a_folder(crops: list[Crop], root: Path) -> Path:
+    images(crops, root / "img")
+    rows = "".join(f"img/{crop.name},{crop.class_}\n" for crop in crops)
+    (root / "labels.csv").write_text(f"file_name,label\n{rows}")
     return root
 
 
@@ -83,7 +96,15 @@ def as_shards(crops: list[Crop], root: Path) -> Path:
     return root
 
 
-LAYOUTS = (in_folders, as_labels_csv, as_metadata_csv, as_metadata_jsonl, as_parquet, as_shards)
+LAYOUTS = (
+    in_folders,
+    as_labels_csv,
+    as_labels_csv_of_a_folder,
+    as_metadata_csv,
+    as_metadata_jsonl,
+    as_parquet,
+    as_shards,
+)
 
 
 @pytest.fixture
@@ -177,6 +198,7 @@ def test_a_module_of_one_s_own_has_any_head(trained: Any, beans: Path, home: Pat
     done = harness.evaluate(trained, data=beans, preprocessing=pixels, labels=CLASSES, name="mine", offline=True)
     assert float(in_ledger(done.ledger, "beans-validation.top1").value) > 70  # type: ignore[arg-type]
     assert done.ledger.model["classes"] == list(CLASSES)
+    assert "softmax(1).topk(3))" in str(done.card())
 
 
 def test_an_imagenet_model_reads_folders_by_synset_or_by_name(
@@ -325,3 +347,104 @@ def test_what_a_checkpoint_says_of_itself_that_can_t_be(
     with pytest.raises(HarnessError, match=r"no config\.json") as caught:
         harness.evaluate(folder.parent, data=beans, offline=True)
     assert "beans-vit: give that folder" in str(caught.value.remedy)
+
+
+def test_refused_runs_leave_the_results_of_the_same_weights_alone(
+    own_model: Callable[..., Path], crops: list[Crop], tmp_path: Path, home: Path
+) -> None:
+    """Names exchanged in the model, then in the data: what was right before is read as before."""
+    model = own_model()
+    other, exchanged = (Path(shutil.copytree(model, tmp_path / name)) for name in ("other", "exchanged"))
+    table = as_metadata_csv(crops, tmp_path / "beans") / "metadata.csv"
+    data = {"beans": table.parent}
+    for folder in (model, other):
+        harness.evaluate(folder, data=data, output=tmp_path / "out", offline=True)
+    config, labels = (exchanged / "config.json").read_text(), table.read_text()
+    (exchanged / "config.json").write_text(
+        config.replace('"bean_rust"', '"?"').replace("healthy", "bean_rust").replace("?", "healthy")
+    )
+    with pytest.raises(HarnessError, match="seem to be exchanged"):
+        harness.evaluate(exchanged, data=data, offline=True)
+    table.write_text(labels.replace("Bean Rust", "?").replace(",Healthy", ",Bean Rust").replace("?", "Healthy"))
+    with pytest.raises(HarnessError, match="seem to be exchanged"):
+        harness.evaluate(model, data=data, offline=True)
+    found = harness.compare([model.name, other.name])
+    assert [(row.where, row.n, row.difference) for row in found.comparisons] == [("beans", 24, 0.0)]
+    assert not any("Not recomputed" in note for note in harness.verify(tmp_path / "out" / "card.md").notes)
+    table.write_text(labels)
+    assert harness.compare([model.name, other.name], data=data).comparisons[0].n == 24
+    with pytest.raises(HarnessError, match="Unknown benchmark 'bean'") as caught:
+        harness.compare([model.name, other.name], data={"bean": table.parent})
+    assert "beans" in str(caught.value.remedy)
+
+
+def test_a_card_says_which_class_is_worst_and_can_be_pushed_with_its_table_of_groups(
+    own_model: Callable[..., Path], crops: list[Crop], tmp_path: Path, home: Path
+) -> None:
+    """60 images a class, in the folder of the third those of the second."""
+    for class_, shown in zip(CLASSES, (*CLASSES[:2], CLASSES[1]), strict=True):
+        found = [crop for crop in crops if crop.class_ == shown]
+        for number in range(60):
+            images([replace(found[number % 8], name=f"{number}.jpg")], tmp_path / "beans" / class_)
+    done = harness.evaluate(
+        own_model(), data=tmp_path / "beans", by=["brightness"], output=tmp_path / "out", offline=True
+    )
+    card = str(done.card())
+    wrong = in_ledger(done.ledger, "beans.confused-pairs").value[0]
+    assert (wrong["true"], wrong["of"]) == ("healthy", 60)
+    assert re.search(
+        rf"- On beans it is weakest on “healthy”: .*; {wrong['count']} of its 60 images are taken for “bean\\_rust”\.",
+        card,
+    )
+    rows = re.findall(r"(?m)^\| (\w+) \| \S+ %? ?\(\S+\) \| 60 \|", card.replace("\\", ""))
+    assert rows[0] == "healthy"
+    assert sorted(rows) == sorted(CLASSES)
+    (tmp_path / "out" / "figures" / "mine.csv").write_text("a,b\n1,2\n")
+    sent, _ = local_files(tmp_path / "out" / "card.md", None, None)
+    assert "figures/slices.csv" in [file.path for file in sent]
+    text = (tmp_path / "out" / "card.md").read_text()
+    (tmp_path / "out" / "card.md").write_text(text.replace("](figures/slices.csv)", "](figures/mine.csv)"))
+    with pytest.raises(HarnessError, match=r"mine\.csv is called \.csv and doesn't begin like a table of groups"):
+        local_files(tmp_path / "out" / "card.md", None, None)
+
+
+def test_a_class_without_images_is_said_beside_the_number(
+    own_model: Callable[..., Path], beans: Path, home: Path
+) -> None:
+    shutil.rmtree(beans / "healthy")
+    done = harness.evaluate(own_model(), data=beans, offline=True)
+    said = "no images of 1 of its 3 classes (healthy)"
+    card = str(done.card()).partition("<!--")[0]
+    assert f"† {said.capitalize()}." in card
+    assert "images† |" in card
+    (index,) = model_index(done.ledger)
+    assert index["results"][0]["dataset"]["name"] == f"beans/validation; {said}"
+
+
+def test_a_plan_knows_the_classes_before_the_first_run(own_model: Callable[..., Path], beans: Path, home: Path) -> None:
+    planned = harness.plan(own_model(), data=beans, probe=False)
+    assert planned.plan.model.identity is None
+    assert planned.conditions().to_dict("records")[0] | {"where": "", "stored": None} == {
+        "condition": "beans-validation", "images": 24, "stored": None, "where": "", "missing": "",
+    }  # fmt: skip
+    unnamed = harness.plan(own_model(id2label={str(index): f"LABEL_{index}" for index in range(3)}), data=beans)
+    assert "placeholder such as 'LABEL_0'" in unnamed.conditions()["missing"][0]
+    assert "nothing to compute" not in plan_text(unnamed)
+
+
+def test_nothing_of_a_local_run_asks_the_network_and_a_refused_one_leaves_nothing(
+    own_model: Callable[..., Path], beans: Path, tmp_path: Path, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("HF_HUB_OFFLINE", raising=False)
+    monkeypatch.setattr("urllib.request.urlopen", lambda *_, **__: pytest.fail("the network was asked"))
+    done = harness.evaluate(own_model(), data=beans)
+    assert done.exit_code is harness.ExitCode.DONE
+    (beans / "blight").mkdir()
+    (beans / "blight" / "1.jpg").write_bytes(b"")
+    with pytest.raises(HarnessError, match="blight"):
+        harness.evaluate(own_model(), data=beans, output=tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+    for given, said in {"beans-vi": "There is no folder .*beans-vi here", "beans-vit/config.json": "is a file"}.items():
+        with pytest.raises(HarnessError, match=said) as caught:
+            harness.evaluate(tmp_path / given, data=beans)
+        assert str(tmp_path / "beans-vit") in str(caught.value.remedy)

@@ -72,17 +72,25 @@ class LabelledFiles(Source):
 
 
 def images_and_labels(place: Place) -> LabelledFiles | None:
-    """A folder images/ beside labels.csv."""
-    if "labels.csv" not in place.others or "images" not in place.listing.folders:
+    """A folder images/ beside labels.csv; or, of one's own data, folders in which its rows say that the images are."""
+    if "labels.csv" not in place.others:
         return None
     table = place.path / "labels.csv"
-    read = partial(_read_below_images, table, place.space)
-    return LabelledFiles(place.path / "images", "images/ with labels.csv", table, read, is_nested=True)
+    if "images" in place.listing.folders:
+        read = partial(_read_below, "images/", table, place.space)
+        return LabelledFiles(place.path / "images", "images/ with labels.csv", table, read, is_nested=True)
+    if not place.benchmark.is_own:
+        return None
+    named = next((row.get("file_name", "") for _, row in _read_csv(table, ())), "")
+    if "/" not in named or not (place.path / named).is_file():
+        return None
+    read = partial(read_labels_table, table, place.space)
+    return LabelledFiles(place.path, "images in the folders that labels.csv names", table, read, is_nested=True)
 
 
-def _read_below_images(table: Path, space: LabelSpace) -> dict[str, int]:
-    """Labels by names below images/, with which those in the table may start."""
-    return {name.removeprefix("images/"): label for name, label in read_labels_table(table, space).items()}
+def _read_below(folder: str, table: Path, space: LabelSpace) -> dict[str, int]:
+    """Labels by names below a folder beside the table, with which those in the table may start."""
+    return {name.removeprefix(folder): label for name, label in read_labels_table(table, space).items()}
 
 
 def hub_metadata(place: Place) -> LabelledFiles | None:
@@ -104,7 +112,8 @@ def flat_folder(place: Place) -> LabelledFiles | None:
     folder, space = place.path, place.space
     for table in (folder / "labels.csv", folder.parent / "labels.csv"):
         if table.is_file():
-            return LabelledFiles(folder, "images with labels.csv", table, partial(read_labels_table, table, space))
+            read = partial(_read_below, f"{folder.name}/", table, space)
+            return LabelledFiles(folder, "images with labels.csv", table, read)
     # Kaggle keeps the table four levels above the images: ILSVRC/Data/CLS-LOC/val.
     for above in (folder, *list(folder.resolve().parents)[:4]):
         table = above / "LOC_val_solution.csv"

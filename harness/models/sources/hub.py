@@ -37,6 +37,14 @@ class _HubLayout(Checkpoint):
         with explaining(found.folder):
             return build(found, config)
 
+    def stated_names(self, found: CheckpointFiles) -> tuple[list[str], str | None] | None:
+        config = read_config(found.folder / "config.json")
+        with explaining(found.folder):
+            if names := config.get("id2label"):
+                return names_by_output({int(key): str(value) for key, value in names.items()}, len(names))
+            names = config.get("label_names") or (config.get("pretrained_cfg") or {}).get("label_names")
+            return (list(names), None) if names else None
+
 
 class FolderCheckpoint(_HubLayout):
     """A local folder in the Hub's layout."""
