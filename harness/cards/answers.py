@@ -172,6 +172,12 @@ class Writer:
             listed = known.find(self.table.get(question.listed_by).keys[0])
             if listed and len(class_names(listed.value)) <= FEW:
                 question = self.table.get(question.listed_by)
+        if (
+            question.id == "precision"
+            and re.search("regime", place.label or "")
+            and not any(map(known.find, question.keys))
+        ):
+            question = self.table.get("hyperparameters")  # what else is known of the recipe
         asked = Asked.read(
             place.own, (*place.around[:1], place.question, *place.around[1:]), known.own_names, known.sources
         )
@@ -242,6 +248,8 @@ class Writer:
                 answer_class=class_.value,
                 model=self.knowledge.address,
                 hub_id=self.knowledge.loaded_by,
+                class_names=lambda view: class_names(view.text) if view else [],
+                has_processor=self.knowledge.has_processor,
                 metrics=metrics,
                 asked=f"{place.label or ''} {place.sentence}",
                 about=place.section_text,
@@ -311,7 +319,7 @@ class Writer:
         """A value in as few words as its place needs: of a list the entry that it asks for, no unit that stands there."""
         if part := part_of(question, place, view):
             return part
-        value, words = view.value, " ".join((*place.own, place.sentence))
+        value, words = view.value, " ".join((*place.own, place.sentence)).replace("_", " ")
         if view.name.benchmark == "documented.license" and isinstance(value, str):
             return value
         if isinstance(value, dict) and question.list in value:
@@ -325,13 +333,20 @@ class Writer:
             if size != 1 and (pattern.match(place.sentence.partition("[?]")[2]) or pattern.search(" ".join(place.own))):
                 return f"{value / size:.4g}"
         unit = view.evidence.unit or ""
+        is_size = view.name.subject in ("data.resolution", "data.test-resolution", "preprocessing.resize")
+        if is_size and unit == "pixels" and isinstance(value, int) and view.fact is None:
+            is_told = re.search(r"\[\?\] (?:pixels?|px)\b|\b(?:pixels|size|resolution)\b", words, re.IGNORECASE)
+            return f"{value} × {value}" + ("" if is_told else " pixels")
+        if view.evidence.is_number and re.search(r"\w_\w", " ".join(place.own)):
+            return view.number  # after a name of code
         if not view.evidence.is_number:
             return view.text.partition("; ")[0].partition(". ")[0]
         if view.name.metric in ("top1", "top5") and asks_error(place):
             decimals = len(view.number.partition(".")[2])
             return f"{100 - value:.{decimals}f}" + ("" if "%" in words else " %")
         if unit in ("B", "bytes"):
-            return f"{value / 1e6:,.1f}" + ("" if re.search(r"\bMB\b|megabytes", words) else " MB")
+            megabytes = f"{value / 1e6:,.1f}" if value >= 1e7 else f"{value / 1e6:.2f}"
+            return megabytes + ("" if re.search(r"\bMB\b|megabytes", words) else " MB")
         if scale := re.search(r"\(([MG])\)|\[\?\] ([MG](?=FLOP|MAC)|[MG]\b|(?:m|b)illion\b)", words):
             return f"{value / (1e6 if (scale[1] or scale[2]) in ('M', 'million') else 1e9):.3g}"
         if question.id in _SPEEDS and place.column is None and view.fact and "device" in self.knowledge.asked.values:
@@ -387,7 +402,7 @@ class Writer:
         short = f"not {verb}" if in_cell else f"not {state}{self.looked}"
         begin = [question.unknown for question in questions] or ["This is"]
         whole = " ".join(f"{words} not {state} in {self.nowhere}{self.looked}." for words in begin)
-        text = short if form in ("value", "code") else whole
+        text = capital(f"not {state}{self.looked}.") if form == "block" else short if form != "text" else whole
         return Answer(" + ".join(q.id for q in questions), EvidenceClass.UNDISCLOSED, [], text, True, True)
 
     def _missing(self, question: Property, form: Form, metrics: tuple[str, ...]) -> Answer:
@@ -397,6 +412,8 @@ class Writer:
         phrase = self.knowledge.asked.missing(self._candidates(question, metrics))
         verb = "stated" if not question.is_measurable else phrase.verb
         text = f"not {verb} {phrase.words}" if phrase.words else "not found"
+        if question.is_measurable and not self.knowledge.has_imagenet_classes:
+            text = "not stated"  # on its own data, which nothing else measures
         self.classes[question.id] = EvidenceClass.UNDISCLOSED
         text = text if form in ("value", "code") else f"{question.unknown} {text}."
         return Answer(question.id, EvidenceClass.UNDISCLOSED, [], text, True, True)

@@ -57,6 +57,7 @@ from harness.cards.references import References
 from harness.cards.retrieval import asks_something, is_known
 from harness.cards.sentences import Span, sentences
 from harness.cards.slots import Slot, answer_edit, slot_of, unrecognised
+from harness.cards.statements import Statement, read_prose
 from harness.cards.training_log import logged_answer
 from harness.cards.views import marks
 from harness.cards.vocabulary import Property, Vocabulary
@@ -77,6 +78,8 @@ _NAMES_MODEL = re.compile(
 )
 
 
+_BEFORE = re.compile(r"pre-?train|\b(?:base|original|starting|parent) (?:model|weights|checkpoint)", re.IGNORECASE)
+"""Words of sentences about the training before this model's own."""
 MOST_MARKERS = 5_000
 _LONGEST = 2_000
 """Characters of a sentence; in a longer one, which is no prose, each marker stands for itself."""
@@ -656,15 +659,15 @@ class _Filler:
             if marker.block.kind == "cell" and self._repeats(marker, answer):
                 answer = self.writer.unknown(asked, slot.form, in_cell=True, is_sure=False)
             if answer.is_unknown:
-                answer = field_answer(place, self.writer) or answer
+                answer = field_answer(place, self.writer) or self._stated(asked, found.is_sure) or answer
             if slot.kind == "inline" and marker.block.kind == "paragraph" and not slot.is_plain and not entry:
                 answer = _phrase(answer, place.line.partition("[?]")[0], self.text[marker.end : marker.end + _NEXT])
             in_prose = marker.block.kind == "paragraph" and slot.kind in ("sentence", "inline")
             if answer.is_unknown and (not asked or in_prose):
                 slot, text = unrecognised(self.document, marker, slot, self.writer, is_asked=bool(asked))
-                noun = re.match(r"\s+([a-z]+s)\b", self.text[marker.end : marker.end + _NEXT])
+                noun = re.match(r"\s+([A-Za-z]+)\b", self.text[marker.end : marker.end + _NEXT])
                 if text == "(not stated)" and noun and noun[1] not in _NO_NOUNS:
-                    text = "an unstated number of"
+                    text = "an unstated number of" if re.fullmatch("[a-z]+s", noun[1]) else "unspecified"
                 answer = replace(answer, text=text)
             made = answer_edit(self.document, marker, answer, slot)
             if made is not None and not (slot.kind == "code" and answer.is_unknown):
@@ -709,6 +712,30 @@ class _Filler:
             return None
         view, text = found
         return Answer("list", view.class_, [view.key], f"{text} {marks(self.writer.references, view)}", True)
+
+    def _stated(self, asked: Sequence[Property], is_sure: bool) -> Answer | None:
+        """What the card itself states of what is asked, where it is a single value."""
+        told = self._statements.get(asked[0].id, []) if len(asked) == 1 and is_sure else []
+        said = {self.text[slice(*statement.span)]: statement for statement in told}
+        if len(said) != 1:
+            return None
+        (text, statement), section = said.popitem(), ""
+        section = next(iter(statement.passage.section[-1:]), "")
+        where = self.writer.references.note(f"Stated in this card{f', under “{section}”' if section else ''}")
+        return Answer(asked[0].id, EvidenceClass.DOCUMENTED, [], f"{text} {where}", is_complete=True)
+
+    @cached_property
+    def _statements(self) -> dict[str, list[Statement]]:
+        """What the card's own words state of this model's training, without a doubt what of, by property."""
+        found: dict[str, list[Statement]] = {}
+        spans = [(marker.start, marker.end) for marker in self.document.markers]
+        for item in read_prose(self.document, spans) if not self.writer.knowledge.facts.facts else ():
+            is_plain = not (item.is_asked or item.is_loose or item.metric or isinstance(item.value, bool))
+            is_of_training = any(key.startswith("documented.training.") for key in item.about.keys)
+            is_own = self.text[item.span[0] - 1] not in "._/-" and not _BEFORE.search(item.passage.own)
+            if is_plain and is_own and is_of_training and self.writer.subjects.of(item) == []:
+                found.setdefault(item.about.id, []).append(item)
+        return found
 
     def _name(self, place: Place) -> Answer | None:
         """What code calls the model, where that is what is left open in it."""

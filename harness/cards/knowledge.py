@@ -42,8 +42,14 @@ class Knowledge:
 
     @property
     def loaded_by(self) -> str | None:
-        """What libraries load it by: its name on the Hub, or where its folder lies; None where it has neither."""
-        return self.facts.hub_id or (self.address if self.address != self.name else None)
+        """What libraries load it by: its name on the Hub, of one in a folder what it is called there; None where it has neither."""
+        named = self.facts.hub_id or self.ledger.model.get("hub_id")
+        return f"<user>/{Path(self.name).name}" if named == "" else named
+
+    @property
+    def has_processor(self) -> bool:
+        """Whether its files say how images are prepared, as far as they were read."""
+        return "config.json" not in self.looked_in or "preprocessor_config.json" in self.looked_in
 
     @functools.cached_property
     def own_names(self) -> tuple[str, ...]:

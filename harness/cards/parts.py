@@ -18,7 +18,7 @@ _LISTS = (
     "documented.preprocessing.mean", "documented.preprocessing.std", "documented.preprocessing.normalisation",
 )  # fmt: skip
 """What cards enumerate with a gap in it."""
-FEW = 6
+FEW = 12
 """Names of classes that are listed where the classes are asked."""
 _COLOUR = re.compile(r"\b(red|green|blue)\b", re.IGNORECASE)
 _PARTED = re.compile(r"\s*(?:[,;:·|/&(){}\[\]*_\"“”]|\band\b|\bund\b)\s*", re.IGNORECASE)

@@ -209,7 +209,10 @@ def _asked_in_cell(
             return Recognised([table.get("results")], is_sure=understands(table.get("accuracy"), wording, known))
         if found.about.id == "paper":
             return Recognised([])  # "(paper)" says whose result it is
-    return Recognised.of(found)
+    several = (
+        _each(place.row[0], found, table, known) if len(place.row) == 1 and "/" in place.row[0] and not title else []
+    )
+    return Recognised(several) if several else Recognised.of(found)
 
 
 def _each(label: str, found: Found | None, table: Vocabulary, known: Sequence[str]) -> list[Property]:
@@ -277,7 +280,7 @@ def _asks(kind: Kind, place: Place) -> bool:
 
 def asks_count(place: Place, table: Vocabulary) -> bool:
     """Whether a place asks for a number, of what is counted behind it or by its own words."""
-    counted = re.match(r"\s+(?:[a-z-]+ )?[a-z-]+", place.sentence.partition("[?]")[2])
+    counted = re.match(r"\s+(?!apart\b)(?:[a-z-]+ )?[a-z-]+", place.sentence.partition("[?]")[2])
     return counted is not None or _asks(table.kinds["count"], place)
 
 

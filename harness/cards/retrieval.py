@@ -60,6 +60,15 @@ _AFTER_NOUN = 0.8
 _PREPOSITION = re.compile(r"\b(?:on|in|of|for|at|during|per|with|after|before|by|from|under)\b", re.IGNORECASE)
 _BARE_COLUMN = 0.25
 """What a column's words count that tell under which conditions a row's quantity holds."""
+_NOUN = re.compile(
+    r"\W*((?:[^\W_]+[ -]){0,4}?[^\W_]+)(?=\W*$| ?[(:/&]| (?:on|in|of|for|at|during|per|with|after|before|by|from|under|over|and|or|without)\b)"
+)
+"""What a label asks, before what it belongs to."""
+_SUBJECT = re.compile(
+    r"\bhow many ([\w-]+)\b|(?:^|[;,.:]\s|\()[^;,.:(]*?\b(?:the|an?|its)\s([^;,.:(]*)\b(?:is|was|are|were)\s*$",
+    re.IGNORECASE,
+)
+"""What a sentence tells the value of right before the marker."""
 _ASKING = frozenset({"who", "where", "when", "checkpoint"})
 """What need not be accounted for."""
 _NUMBER_BEFORE = re.compile(
@@ -250,6 +259,8 @@ def _rate(
     is_short = sum(word.weight > 0 for word in _words(plain(wording.parts[0][0]), 1.0)) < _SHORT
     if wording.is_prose and is_short and about.is_elsewhere(wording.beside[0][0]):
         return None
+    if _asks_other(about, wording, cues):
+        return None
     if about.is_elsewhere(text.replace(" | ", " ")) or (
         about.needs and not spans and not named and not unit and about.excludes(text)
     ):
@@ -276,6 +287,25 @@ def _rate(
     if unit:
         score += _ALONE * (2 if about.alone else 1)
     return _Rated(about, score, frozenset(told), tuple(spans), unit is not None)
+
+
+def _asks_other(about: Property, wording: Wording, cues: _Cues) -> bool:
+    """Whether the noun that asks is a word of other properties only: "bottleneck ratio" is no ratio of another kind."""
+    subject = _SUBJECT.search(plain(wording.before)) if wording.is_prose else None
+    told = (
+        [(subject[1] or subject[2]) if subject else ""]
+        if wording.is_prose
+        else [plain(text) for text, weight in wording.parts if weight == 1.0]
+    )
+    nouns = [noun[1] for text in told for noun in map(_NOUN.match, text.split(", ")) if noun]
+    asking = [noun for noun in nouns if not asks_nothing(noun)]
+    own = cues.support.union(*cues.core)
+    for noun in asking if not about.metrics else ():
+        words = [w.stem for w in _words(ENTRY.sub(" ", noun), 1.0) if w.weight and not w.stem.isdigit()][-2:]
+        is_named = about.words_pattern and about.words_pattern.search(noun)
+        if is_named or not any(word in _cued() and word not in own for word in words):
+            return False
+    return bool(asking) and not about.metrics
 
 
 def is_known(text: str) -> bool:

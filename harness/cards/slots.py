@@ -87,6 +87,8 @@ def slot_of(document: Document, marker: Marker, sentence: Span) -> Slot:
     if _BLANK.fullmatch(text, block.start, marker.start) and not _WORD.search(text, marker.end, block.end):
         return Slot("whole", marker.start, block.end, "text" if block.in_item else "block")
     aside = _aside(text, start, marker, end)
+    if aside and text[aside[0] : marker.start].rstrip().endswith(","):  # one of several: `(batch, [?])`
+        return Slot("inline", marker.start, marker.end, "value")
     if aside:
         return Slot("aside", *aside, "value")
     if re.search(r":[*_]*\s*$", before) and not re.search(r"\w", COMMENT.sub("", after)):
@@ -243,7 +245,7 @@ def unrecognised(document: Document, marker: Marker, slot: Slot, writer: Writer,
     short, whole = f"{plain}{writer.looked}", f"{plain} in {writer.nowhere}{writer.looked}"
     if slot.kind in ("whole", "line"):
         end = marker.end + (text[marker.end : marker.end + 1] == ".")
-        return Slot("inline", marker.start, end, "text"), f"This is {whole}."
+        return Slot("inline", marker.start, end, "text"), capital(f"{short}.")
     if slot.kind == "label":
         return slot, short
     if slot.kind not in ("sentence", "inline") or block.kind != "paragraph" or slot.is_plain:

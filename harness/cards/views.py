@@ -53,6 +53,11 @@ class View:
     @property
     def shown(self) -> str:
         """Value and unit."""
+        value, unit = self.value, self.evidence.unit
+        if self.class_ is EvidenceClass.DOCUMENTED and isinstance(value, float) and unit != "%":  # stated, not measured
+            if unit == "hours" and value < 1:
+                value, unit = 3600 * value, "seconds"
+            return f"{value:.4g} {unit or ''}".rstrip()
         return show_value(self.evidence).replace(" parameters parameters", " parameters")
 
     @property

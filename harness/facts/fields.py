@@ -46,6 +46,7 @@ CONFIG = (
     Entry("embedding_size", "documented.architecture.stem-channels", Count),
     Entry("hidden_size", "documented.architecture.hidden-size", Count),
     Entry("num_hidden_layers", "documented.architecture.layers", Count),
+    Entry("embed_dim", "documented.architecture.embedding-width", Count),
     Entry("num_attention_heads", "documented.architecture.attention-heads", Count | Counts),
     Entry("intermediate_size", "documented.architecture.mlp-width", Count),
     Entry("patch_size", "documented.architecture.patch-size", Count | Counts, "pixels", square),
@@ -76,20 +77,20 @@ TIMM = (
     Entry("license", "documented.license.timm-weights", Word),
     Entry("origin_url", "documented.model.weights-origin", Word),
     Entry("crop_pct", "documented.preprocessing.crop-share", Share),
+    Entry("test_crop_pct", "documented.preprocessing.test-crop-share", Share),
     Entry("num_features", "documented.architecture.feature-channels", Count),
     Entry("test_input_size", "documented.data.test-resolution", Counts, "pixels", lambda size: square(size[-2:])),
 )
 TRAINING = (
     Entry("epoch", "documented.training.epochs", Positive, "epochs"),
-    Entry(
-        "train_runtime", "documented.training.hours", Positive, "hours", lambda seconds: float(f"{seconds / 3600:.4g}")
-    ),
+    Entry("train_runtime", "documented.training.hours", Positive, "hours", lambda seconds: seconds / 3600),
     Entry("train_loss", "documented.training.loss", Number),
     Entry("global_step", "documented.training.steps", Count, "steps"),
-    Entry("train_batch_size", "documented.training.batch-size-per-gpu", Count, "images on each device"),
+    Entry("train_batch_size", "documented.training.batch-size-per-gpu", Count, "images"),
     Entry("train_samples", "documented.data.training-images", Count, "images"),
     Entry("eval_samples", "documented.data.evaluation-images", Count, "images"),
-    Entry("train_samples_per_second", "documented.training.images-per-second", Positive, "samples per second"),
+    Entry("train_samples_per_second", "documented.training.images-per-second", Positive, "images per second"),
+    Entry("eval_samples_per_second", "documented.evaluation.images-per-second", Positive, "images per second"),
     Entry("best_metric", "documented.training.best-metric", Number),
     Entry("best_global_step", "documented.training.best-step", Count),
     Entry(
@@ -98,7 +99,7 @@ TRAINING = (
 )
 AUTOMATIC = (
     Entry("learning_rate", "documented.training.learning-rate", Positive),
-    Entry("train_batch_size", "documented.training.batch-size-per-gpu", Count, "images on each device"),
+    Entry("train_batch_size", "documented.training.batch-size-per-gpu", Count, "images"),
     Entry("total_train_batch_size", "documented.training.batch-size", Count, "images"),
     Entry("seed", "documented.training.seed", Annotated[int, Field(strict=True)]),
     Entry("optimizer", "documented.training.optimizer", Word),
@@ -132,7 +133,7 @@ KINDS = {
     "swinv2": "a Swin Transformer V2", "resnet": "a residual convolutional network (ResNet)", "regnet": "a convolutional network (RegNet)",
     "convnext": "a convolutional network (ConvNeXt)", "convnextv2": "a convolutional network (ConvNeXt V2)", "bit": "a residual convolutional network (BiT)",
     "mobilenet_v1": "a convolutional network (MobileNet V1)", "mobilenet_v2": "a convolutional network (MobileNet V2)",
-    "efficientnet": "a convolutional network (EfficientNet)",
+    "efficientnet": "a convolutional network (EfficientNet)", "dinov2": "a Vision Transformer (DINOv2)",
 }  # fmt: skip
 """What a `model_type` of transformers is, for readers who don't know the library."""
 

@@ -293,6 +293,18 @@ def read_timm(source: FactSource, config: Mapping[str, Any], pretrained: Mapping
     name = config.get("architecture") or pretrained.get("architecture")
     if isinstance(name, str):
         source.add("documented.model.type", f"an image classifier (timm's {name})", "architecture")
+        known = {
+            "num_features": "{:,} features before the classifier",
+            "global_pool": "“{}” pooling",
+            "num_classes": "{:,} outputs",
+        }
+        parts = [
+            form.format(config[field]) for field, form in known.items() if isinstance(config.get(field), int | str)
+        ]
+        network = f"timm's {name}{' with ' if parts else ''}{words(parts) if parts else ''}"
+        source.add(
+            "documented.architecture.network", network, words(["architecture", *(f for f in known if f in config)])
+        )
         source.add("documented.model.library", "timm", "architecture")
     statistics = {
         name: list(pretrained[name]) for name in ("mean", "std") if isinstance(pretrained.get(name), list | tuple)
@@ -339,6 +351,8 @@ def tagged_data(tag: str) -> str | None:
 def read_training(source: FactSource, data: Mapping[str, Any]) -> None:
     """From what transformers' Trainer writes: epochs, time, losses, and its own evaluation on data that it doesn't name."""
     source.take(TRAINING, data)
+    for part, key in (("train", "data.training-images"), ("eval", "data.evaluation-images")):
+        _count_images(source, data, part, f"documented.{key}")
     said = []
     for field in sorted(
         name for name in data if re.fullmatch(r"eval_(?:acc(?:uracy)?|top_?[15]|f1|precision|recall|loss)", name)
@@ -350,8 +364,33 @@ def read_training(source: FactSource, data: Mapping[str, Any]) -> None:
             said.append(f"{metric} {item.value:.4g}")
     if said:
         source.add("documented.evaluation.results", f"{words(said)}, on data that the file doesn't name", "eval_…")
+    if _falls_linearly(data.get("log_history"), data.get("max_steps")):
+        schedule = "linear, down to 0 at the last step"
+        source.add("documented.training.learning-rate-schedule", schedule, "log_history", class_=EvidenceClass.DERIVED)
     if rows := _evaluations(data.get("log_history")):
         source.add("documented.training.log", {"rows": rows}, "log_history")
+
+
+def _falls_linearly(history: Any, last: Any) -> bool:
+    """Whether the learning rates that were logged lie on a line to 0 at the last step."""
+    told = [entry for entry in history if isinstance(entry, dict)] if isinstance(history, list) else []
+    pairs = [(entry.get("step"), entry.get("learning_rate")) for entry in told]
+    are_numbers = isinstance(last, int) and all(isinstance(s, int) and isinstance(r, float | None) for s, r in pairs)
+    slopes = [rate / (last - step) for step, rate in pairs if rate and step < last] if are_numbers else []
+    return len(slopes) > 2 and max(slopes) - min(slopes) < 1e-3 * max(slopes)
+
+
+def _count_images(source: FactSource, data: Mapping[str, Any], part: str, key: str) -> None:
+    """How many images a run went through, by its time and speed: in training each of them once an epoch."""
+    names = [f"{part}_samples_per_second", f"{part}_runtime", *(["epoch"] if part == "train" else [])]
+    told = [value for name in names if isinstance(value := data.get(name), int | float) and 0 < value < _LARGE]
+    if len(told) == len(names):
+        rate, seconds, *epochs = told
+        count = rate * seconds / (epochs or [1])[0]
+        slack = 0.0006 * count / rate  # the speed is written with three decimals
+        if slack < 0.4 and abs(count - round(count)) <= slack + 0.02:
+            place = " × ".join(names).replace("× epoch", "÷ epoch")
+            source.add(key, round(count), place, "images", class_=EvidenceClass.DERIVED)
 
 
 def _evaluations(history: Any) -> list[dict[str, float]]:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -32,6 +33,8 @@ from harness.parsing.yaml import parse_yaml
 TIMEOUT = 5.0
 """Seconds that the Hub has to answer."""
 _FRONT_MATTER = re.compile(r"\A\ufeff?---[ \t]*\r?\n(.*?)^---[ \t]*\r?$", re.DOTALL | re.MULTILINE)
+_LOADERS = ("imagefolder", ["imagefolder"])
+"""What reads a folder of images, and is no data set."""
 _SHARES = ("accuracy", "f1", "precision", "recall")
 
 
@@ -93,10 +96,23 @@ def with_facts(
         return ledger
     if spec is not None and not about:
         about = {"name": spec.name, "reference": spec.reference, "title": spec.title}
+    if spec is not None and isinstance(spec.checkpoint, FolderCheckpoint):
+        about["hub_id"] = _hub_id(spec.checkpoint.path, card or "")
     looked_in = [place for place in collected.looked_in if place not in ("this card", "README.md")]
     about = {"name": reference, **about, "looked_in": looked_in}
     earlier = ledger or Ledger(model=about)
     return earlier.model_copy(update={"model": about, "evidence": [*earlier.evidence, *added.values()]})
+
+
+def _hub_id(folder: Path, card: str) -> str:
+    """What the Hub calls the model of a folder, as the body of its card or its git remote says; empty where neither does."""
+    name, remote = folder.resolve().name, folder / ".git" / "config"
+    told = _FRONT_MATTER.sub("", card) + (remote.read_text("utf-8", "replace") if remote.is_file() else "")
+    found = re.search(
+        rf"(?<![\w./-])(?:(?:https://)?huggingface\.co/)?([\w-][\w.-]*/{re.escape(name)})(?![\w-]|\.\w|/(?!resolve|blob|tree))",
+        told,
+    )
+    return found[1] if found else ""
 
 
 def _contradicts(item: Evidence, other: Evidence) -> bool:
@@ -180,6 +196,7 @@ def _read_front_matter(source: FactSource, text: str) -> None:
 
 def _read_automatic(source: FactSource, text: str) -> None:
     """The hyperparameters and versions that transformers' Trainer lists in the card that it writes."""
+    source = replace(source, name="card's body")
     listed = re.search(r"hyperparameters were used during training:\s*((?:- .+\n?)+)", text)
     versions = re.search(r"Framework versions\s*((?:- .+\n?)+)", text)
     if listed is not None:
@@ -199,6 +216,7 @@ def _licence(data: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _read_metadata(source: FactSource, data: Mapping[str, Any]) -> None:
+    data = {name: value for name, value in data.items() if name != "datasets" or value not in _LOADERS}
     source.take(METADATA, data)
     if data.get("base_model"):
         source.take([Entry("datasets", "documented.data.finetuning", NAMED)], data)
@@ -220,7 +238,7 @@ def _read_results(source: FactSource, index: Any) -> None:
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         source.leave_out(f"model-index is malformed ({type(error).__name__}: {error})")
         return
-    said = []
+    said, named = [], []
     for result in results:
         value, kind = result.metric_value, str(result.metric_type)
         is_number = isinstance(value, int | float) and not isinstance(value, bool)
@@ -241,9 +259,17 @@ def _read_results(source: FactSource, index: Any) -> None:
         number = f"{shown:.2f}".rstrip("0").rstrip(".") + " %" if unit else f"{shown:g}"
         split = f", {result.dataset_split} split" if result.dataset_split else ""
         said.append(f"{number} ({result.metric_name or kind} on {result.dataset_name}{split})")
+        named += [f"{result.dataset_name}{split}"] if result.dataset_name not in _LOADERS else []
         source.take(RESULT, {"split": result.dataset_split, "metric": result.metric_name or kind})
-    if said:
+    trained = source.collected.items.get("documented.evaluation.results")
+    accuracy = source.collected.items.get("documented.evaluation.accuracy")
+    if trained and accuracy and named and any(r.metric_value == accuracy.value for r in results):
+        text = str(trained.value).replace("data that the file doesn't name", words(dict.fromkeys(named)))
+        source.collected.items[trained.key] = trained.model_copy(update={"value": text})
+    elif said:
         source.add("documented.evaluation.results", words(said), "model-index")
+    if named:
+        source.add("documented.evaluation.datasets", words(dict.fromkeys(named)), "model-index")
 
 
 def _benchmark(*names: str) -> str:
@@ -297,7 +323,12 @@ def _read_hub(collected: Collected, checkpoint: HubCheckpoint, offline: bool) ->
 
 
 def _read_kind(collected: Collected) -> None:
-    """What doesn't apply to a model that takes images only, by what says that it is one."""
+    """What its files were saved by; and what doesn't apply to a model that takes images only, by what says that it is one."""
+    saved = collected.items.get("documented.model.transformers-version")
+    if saved is not None and saved.source is not None:
+        key, version = "documented.training.software", f"the files were saved by Transformers {saved.value}"
+        source = saved.source.model_copy(update={"place": f"version in {saved.source.place}"})
+        collected.items.setdefault(key, saved.model_copy(update={"key": key, "value": version, "source": source}))
     named = [collected.items.get(f"documented.model.{name}") for name in ("type", "pipeline-tag")]
     kind = next((item for item in named if item is not None and re.search("image.classif", str(item.value))), None)
     if kind is None:

@@ -83,7 +83,7 @@ def test_what_is_not_recognised_is_left_honest() -> None:
     result = fill_card(card.encode(), model="somebody/else", ledger=None)
     assert result.text.decode() == (
         "# Team\n\nThe mascot is not found [h1]. It is blue.\n\n"
-        "The card says nothing about the colour of the room.\n\nThis is not found in the card [h1].\n\n"
+        "The card says nothing about the colour of the room.\n\nNot found [h1].\n\n"
         f"- Mood: Not found [h1]\n\n{REFERENCES}\n\n[h1] Looked in the card.\n"
     )
     assert result.report["counts"] == {"undisclosed": 4}

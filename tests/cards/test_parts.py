@@ -35,7 +35,7 @@ REGNET, CONVNEXT = "regnet-y-040", "convnext-base-224-22k"
         (REGNET, f"| what | our drone |\n|---|---|\n| ImageNet top-1 | {M} |", "| not measured |"),
         (REGNET, f"Speed on our Xeon: {M} images per second.", "an unstated number of images"),
         (REGNET, f"- Patches per picture: {M}", "picture: Not found"),
-        (REGNET, f"### Who may use it?\n\n{M}", "This is not found"),
+        (REGNET, f"### Who may use it?\n\n{M}", "Not found"),
         (CONVNEXT, f"**Q4. How many classes does the head have?**\nA4. {M}", "tells apart 21,841 classes"),
         (CONVNEXT, f"Q: How does the rate move?\nA: Up in a straight line for {M} epochs.", "line for 5 epochs"),
         (REGNET, f"### How wide is the third stage?\n\n{M} channels.", "512 channels."),

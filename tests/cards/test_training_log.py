@@ -18,6 +18,7 @@ CONFIG = {
     "model_type": "vit",
     "id2label": {"0": "oak", "1": "elm", "2": "ash"},
     "transformers_version": "4.41.2",
+    "patch_size": 8,
 }
 PROCESSOR = {"size": {"height": 32, "width": 32}, "resample": 2, "image_mean": [0.5] * 3, "image_std": [0.5] * 3}
 STATE = {
@@ -71,9 +72,9 @@ def test_a_row_of_an_epoch_has_what_was_logged_then(model: str) -> None:
         (f"The best checkpoint is the one of step {M}.", "step 65."),
         (f"- Loss: {M}", "Loss: 0.25"),
         (f"- Loss function: {M}", "function: Not found"),
-        (f"- train_batch_size: {M}", "size: 16 images on each device"),
+        (f"- train_batch_size: {M}", "size: 16"),
         (f"Trained on {M} images, evaluated on {M} images.", "on 1,034 images, evaluated on 133 images."),
-        (f"- Number of training images: {M}", "images: 1,034 images"),
+        (f"- Number of training images: {M}", "images: 1,034"),
         (f"Training ran for {M} steps.", "for 130 steps."),
         (f"Training took {M} minutes.", "took 3 minutes."),
         (f"It is a fine-tuned version of {M} on the {M} dataset.", "of somebody/base on the leaves dataset."),
@@ -83,7 +84,32 @@ def test_a_row_of_an_epoch_has_what_was_logged_then(model: str) -> None:
         (f"- Transformers: {M}", "Transformers: 4.41.2"),
         (f"### Framework versions\n\n- Datasets {M}", "- Datasets (not stated)"),
         (f"The servers stood in {M}.", "in (not found)."),
+        (f"It attends inside windows of {M} patches a side.", "windows of an unstated number of patches"),
+        (f"The learning rate rose to {M} during the first tenth of the steps.", "rose to (not stated) during"),
+        (f"- Bottleneck ratio: {M}", "ratio: Not stated"),
+        (f"- Embedding size: {M}", "size: Not stated"),
+        (f"The transforms keep {M} of the image at the training size.", "keep (not stated) of the image"),
+        (f"Trained with the {M} optimizer.", "with the unspecified optimizer."),
+        (f"## Training\n\nIt was trained with AdamW.\n\n## In short\n\nOptimizer: {M}", "Optimizer: AdamW"),
+        (
+            f"## Training\n\nThe base model was trained with AdamW.\n\n## In short\n\nOptimizer: {M}",
+            "Optimizer: Not stated",
+        ),
+        (f"The head takes a tensor of shape (batch, {M}).", "shape (batch, (not stated))."),
+        (f"It tells {M} apart.", "tells oak, elm, ash apart."),
     ],
 )
 def test_each_question_gets_its_own_kind_of_answer(model: str, asked: str, answer: str) -> None:
     assert answer in filled(asked, model)
+
+
+def test_code_uses_what_the_folder_has(model: str) -> None:
+    card = f"# How to use\n\n{M}\n"
+    has_all = filled(card, model)
+    assert 'AutoImageProcessor.from_pretrained("<user>/leaves")  # put the account for <user>' in has_all
+    assert 'from_pretrained("my-lab/leaves")' in filled(f"See huggingface.co/my-lab/leaves.\n\n{card}", model)
+    (Path(model) / "preprocessor_config.json").unlink()
+    (Path(model) / "config.json").write_text(json.dumps(CONFIG | {"torch_dtype": "float16"}))
+    has_less = filled(card, model)
+    assert "Processor" not in has_less
+    assert ").float().eval()" in has_less

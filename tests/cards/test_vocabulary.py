@@ -186,7 +186,7 @@ def test_plain_words_tell_what_is_asked_and_no_answer_is_another_questions() -> 
         "No funding source is named",
         "weighs about 82.8 MB",
         "costs 3,973,301,344 multiply-adds",
-        "heads\n\nThis is not found",
+        "heads\n\nNot found",
         "ε = 10⁻⁵ and momentum 0.1.",
     ):
         assert said in re.sub(r" ?<sup>.*?</sup>| ?\[[\d, ]+\](?:\(#[^)]*\))?", "", body(faq)), said

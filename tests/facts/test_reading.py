@@ -136,6 +136,17 @@ def test_sizes_are_derived_from_the_header_of_the_weights(tmp_path: Path, dtype:
     assert {items[key].class_ for key in items if key.startswith("compute")} == {EvidenceClass.DERIVED}
 
 
+def test_images_are_counted_by_a_run_s_time_and_speed(tmp_path: Path) -> None:
+    run = {"epoch": 8.0, "train_runtime": 412.53, "train_samples_per_second": 80.906, "eval_runtime": 6.4127}
+    written(tmp_path, config=CONFIG, all_results=run | {"eval_samples_per_second": 114.772})
+    items, _ = read(tmp_path)
+    assert items["documented.data.training-images"].value == 4172
+    assert items["documented.data.evaluation-images"].value == 736
+    assert items["documented.data.training-images"].class_ is EvidenceClass.DERIVED
+    written(tmp_path, all_results=run | {"train_samples_per_second": 81.0})  # 4,176.9: no count
+    assert "documented.data.training-images" not in read(tmp_path)[0]
+
+
 def test_integer_weights_are_not_counted(tmp_path: Path) -> None:
     save_file({"w": np.zeros(8, np.uint8)}, written(tmp_path, config=CONFIG) / "model.safetensors")
     items, notes = read(tmp_path)
@@ -407,9 +418,9 @@ The encoder has {M} layers. Weights are stored in {M} precision.
         assert answer.lower() in text.lower(), answer
     row = next(line for line in text.splitlines() if line.startswith("| Size of the weights"))
     _, _, single, stored, _ = row.split("|")
-    assert "4.0 MB" in single
-    assert "2.0 MB" in stored
-    assert "4.0 MB" not in stored
+    assert "4.00 MB" in single
+    assert "2.00 MB" in stored
+    assert "4.00 MB" not in stored
     assert {row["class"] for row in result.report["markers"]} <= {"documented", "derived", "not-applicable", "pending"}
 
 
