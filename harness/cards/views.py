@@ -5,6 +5,7 @@ Text from a ledger is data: it is escaped.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -49,6 +50,15 @@ class View:
         if self.fact:
             return self.fact.says or self.shown
         return f"{escape_markdown(self.measured)} {self.conditions}".rstrip()
+
+    @property
+    def linked(self) -> str:
+        """The value as a phrase; a data set or model of the Hub as a link to its card."""
+        folder = {"data.training": "datasets/", "data.finetuning": "datasets/", "model.finetuned-from": ""}
+        is_on_hub = self.name.subject in folder and re.fullmatch(r"[\w.-]+/[\w.-]+", str(self.value)) and not self.fact
+        return (
+            f"[{self.text}](https://huggingface.co/{folder[self.name.subject]}{self.value})" if is_on_hub else self.text
+        )
 
     @property
     def shown(self) -> str:

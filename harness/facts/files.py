@@ -211,6 +211,8 @@ def _describe_network(source: FactSource, kind: str) -> None:
         return item.value if item is not None else None
 
     depths, widths = get("stage-depths"), get("stage-widths")
+    if not depths and isinstance(get("hidden-size"), int):
+        source.add("documented.architecture.width", get("hidden-size"), "hidden_size")
     if isinstance(widths, list):
         source.add("documented.architecture.feature-channels", widths[-1], "hidden_sizes")
     if isinstance(depths, list) and isinstance(widths, list) and len(depths) == len(widths):
@@ -316,6 +318,7 @@ def read_timm(source: FactSource, config: Mapping[str, Any], pretrained: Mapping
         source.leave_out(f"its preprocessing ({_first_line(error)})")
     else:
         _describe_preprocessing(source, found, "input_size and crop_pct", "interpolation", "mean and std")
+        _add_test_setting(source, pretrained)
     count = config.get("num_classes") or pretrained.get("num_classes")
     is_tuned = isinstance(count, int) and count < _FEWEST_OF_IMAGENET  # then the tag is of the weights before
     if not is_tuned and (data := tagged_data(str(pretrained.get("tag") or ""))):
@@ -328,6 +331,19 @@ def read_timm(source: FactSource, config: Mapping[str, Any], pretrained: Mapping
     labels = config.get("label_names") or pretrained.get("label_names")
     named = dict(enumerate(labels)) if isinstance(labels, list) else {}
     _read_classes(source, named, "label_names", count, "num_classes")
+
+
+def _add_test_setting(source: FactSource, pretrained: Mapping[str, Any]) -> None:
+    """What timm's record names for tests beside the setting that images are prepared with by default."""
+    known = {"test_input_size": "data.test-resolution", "test_crop_pct": "preprocessing.test-crop-share"}
+    size, crop = (
+        source.collected.items.get(f"documented.{known[name]}") if name in pretrained else None for name in known
+    )
+    steps = source.collected.items.get("documented.preprocessing.hub-processor")
+    if steps is not None and size is not None:
+        sides = f"{size.value} × {size.value}" if isinstance(size.value, int) else size.value
+        more = f"; for tests its record names {sides} pixels{f' and a crop fraction of {crop.value:g}' if crop else ''}"
+        source.collected.items[steps.key] = steps.model_copy(update={"value": f"{steps.value}{more}"})
 
 
 _FEWEST_OF_IMAGENET = 1000

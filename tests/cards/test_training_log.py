@@ -96,6 +96,7 @@ def test_a_row_of_an_epoch_has_what_was_logged_then(model: str) -> None:
             "Optimizer: Not stated",
         ),
         (f"The head takes a tensor of shape (batch, {M}).", "shape (batch, (not stated))."),
+        (f"- Fine-tuned from: {M}", "from: [somebody/base](https://huggingface.co/somebody/base)"),
         (f"It tells {M} apart.", "tells oak, elm, ash apart."),
     ],
 )
