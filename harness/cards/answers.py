@@ -242,9 +242,6 @@ class Writer:
                 part=part_of(question, place, main) if main else None,
                 is_part=is_part,
                 is_repeated=(question.id, place.section) in self.asked,
-                earlier=min(
-                    (section[-1] for name, section in self.asked if name == question.id and section), default=""
-                ),
                 answer_class=class_.value,
                 model=self.knowledge.address,
                 hub_id=self.knowledge.loaded_by,

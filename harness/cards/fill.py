@@ -102,45 +102,11 @@ _PHRASE = 14
 """Words that a phrase in a sentence may have."""
 _NEXT = 30
 """Characters after a marker that are read for what is counted."""
-_NO_NOUNS = frozenset(
-    [
-        "a",
-        "after",
-        "and",
-        "are",
-        "as",
-        "at",
-        "before",
-        "but",
-        "by",
-        "during",
-        "for",
-        "from",
-        "if",
-        "in",
-        "is",
-        "of",
-        "on",
-        "or",
-        "over",
-        "per",
-        "so",
-        "than",
-        "that",
-        "the",
-        "then",
-        "to",
-        "under",
-        "until",
-        "was",
-        "were",
-        "when",
-        "where",
-        "which",
-        "while",
-        "with",
-    ]
-)
+_NO_NOUNS = {
+    "a", "after", "and", "are", "as", "at", "before", "but", "by", "during", "for", "from", "if", "in", "is", "of",
+    "on", "or", "over", "per", "so", "than", "that", "the", "then", "to", "under", "until", "was", "were", "when",
+    "where", "which", "while", "with",
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
