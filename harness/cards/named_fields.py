@@ -62,6 +62,8 @@ def _fields(writer: Writer) -> Iterator[_Named]:
         match = _PLACE.search(source.place or "") if source else None
         if match and item.class_ is EvidenceClass.DOCUMENTED and item.value is not None:
             yield _Named(match[1], View(item))
+    if width := writer.knowledge.ledger.get("documented.architecture.width"):
+        yield _Named("width", View(width))
     for entry in (*CONFIG, *TIMM):  # what another file said first
         found = writer.knowledge.ledger.get(f"{entry.key}:config") or writer.knowledge.ledger.get(entry.key)
         if found is not None and found.class_ is EvidenceClass.DOCUMENTED and not writer.knowledge.facts.facts:

@@ -186,7 +186,7 @@ class View:
         return f" for {self.label}" + (f", {condition}" if condition else "")
 
 
-_DERIVED = " from what is cited with it, which doesn't state it itself"
+_DERIVED = "Derived from what is cited with it, which doesn't state it itself"
 
 
 def marks(references: References, *views: View | None) -> str:
@@ -206,7 +206,8 @@ def marks(references: References, *views: View | None) -> str:
 
 def caveat(view: View) -> str:
     """The sentence that says of which class a value is, and for which exact checkpoint."""
-    return f"{_class_words(view).capitalize()}{_DERIVED if view.class_ is EvidenceClass.DERIVED else ''}{view.about}."
+    words = _DERIVED if view.class_ is EvidenceClass.DERIVED else _class_words(view).capitalize()
+    return f"{words}{view.about}."
 
 
 def _class_words(view: View) -> str:
