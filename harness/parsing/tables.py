@@ -85,7 +85,7 @@ def whole_numbers(column: pd.Series, where: object, *, lists: bool = False) -> n
             rows = [row[:width] for row in rows]
         values = np.array(rows)
     except (ValueError, TypeError):  # lists of different lengths, or among numbers
-        values = np.array(["no numbers"])
+        values = np.array(None)
     if values.dtype.kind not in "iu" or values.ndim > 1 + lists or values.max(initial=0) > np.iinfo(np.int64).max:
         raise MalformedError(where, f"{column.name} must hold whole numbers")
     return values.astype(np.int64)
