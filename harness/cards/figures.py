@@ -88,8 +88,7 @@ def accuracy_figure(
     """Accuracy of a model, by benchmark in the given order, and of others beside it; None where the model has fewer than three."""
     if len(next(iter(models.values()), {})) < 3:
         return None
-    title = f"{ledger.model['title']}: accuracy by benchmark"
-    svg = accuracy_by_benchmark(names, models, title=title, note=note)
+    svg = accuracy_by_benchmark(names, models, title="Top-1 accuracy by benchmark", note=note)
     what = "Top-1 accuracy by benchmark, beside that of other trainings where it is known"
     return Figure(f"figures/accuracy-{_file_name(ledger)}.svg", svg, what)
 

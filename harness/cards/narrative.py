@@ -15,7 +15,7 @@ from typing import Any
 
 from harness.cards import slices
 from harness.cards.answers import Form, Writer
-from harness.cards.markdown import capital, cell, code, enumerate_words
+from harness.cards.markdown import capital, cell, enumerate_words
 from harness.cards.metadata import metadata_remarks
 from harness.cards.questions import Place
 from harness.cards.references import References
@@ -233,10 +233,9 @@ class Narrative:
 
     @property
     def relative_name(self) -> str:
-        """That relative, with its name in timm."""
-        fact = next(view.fact for view in self.relative.values() if view.fact is not None)
-        name = cell(fact.checkpoint.label or fact.checkpoint.name)
-        return f"{name} ({code(fact.checkpoint.timm)} in timm)" if fact.checkpoint.timm else str(name)
+        """That relative, by the name in timm if it has one."""
+        about = next(view.fact.checkpoint for view in self.relative.values() if view.fact is not None)
+        return about.timm or about.label or about.name
 
     @cached_property
     def headline(self) -> list[Headline]:
@@ -449,16 +448,17 @@ class Narrative:
                 rows.setdefault(label, {})[what] = f"{self.shown(fact)} {self._cite(fact)}"
         return rows
 
-    @property
-    def training_impact(self) -> Evidence | None:
-        """An estimate of the training's emissions that is documented where they themselves are not published."""
+    @cached_property
+    def training_impact(self) -> tuple[Evidence, str] | None:
+        """An estimate of the training's emissions where they themselves are not published, and what it assumes."""
         absent, estimate = self.knowledge.absent("carbon.training"), self.knowledge.find("estimated.training.carbon")
         if self.knowledge.find("carbon.training") is not None or absent is None or estimate is None:
             return None
         hours = self.knowledge.find("estimated.training.gpu-hours")
-        note = f"Not published: {absent.reason}. Estimated from {estimate.text} {self.references.cite(*estimate.sources)}; {estimate.note}"
-        note += f". The hours come from {hours.note}" if hours is not None and hours.note else ""
-        return Evidence.model_validate(estimate.evidence.model_dump() | {"key": "carbon.training", "reason": note})
+        assumed = f". The hours come from {hours.note}" if hours is not None and hours.note else ""
+        cited = self.references.cite(*estimate.sources)
+        said = f"{capital(absent.reason)}. The estimate assumes {estimate.text} {cited}; {estimate.note}{assumed}."
+        return estimate.evidence.model_copy(update={"key": "carbon.training", "reason": None}), said
 
     # --- limitations ---
 

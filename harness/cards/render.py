@@ -375,7 +375,7 @@ def render_card(ledger: Ledger, template: Path | None = None, *, sidecar: str | 
             measured=[section for section in found if section.rows or section.cells],
             pending=[section for section in found if section.pending],
             methods=_methods(ledger),
-            costs=costs(ledger, words.training_impact),
+            costs=costs(ledger, words.training_impact[0] if words.training_impact else None),
             figure=drawn,
             slices=sliced,
             examinations=examined,
@@ -416,7 +416,7 @@ def _accuracy_figure(ledger: Ledger, words: Narrative) -> Figure | None:
     """Accuracy by benchmark, measured and published ones apart, beside that of a relative of which it can be told."""
     whole = [row for row in words.headline if not row.is_partial]
     rows = [(row.title, row.is_measured, row.point) for row in whole if row.point is not None]
-    called = "fine-tuned from it" if words.relative else ledger.model["title"]
+    called = words.relative_name if words.relative else ledger.model["title"]
     named = {True: f"{called}, measured here", False: f"{called}, published"}
     own = {named[kind]: {name: at for name, is_measured, at in rows if is_measured is kind} for kind in named}
     every = {name: at for name, _, at in rows}
