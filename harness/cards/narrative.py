@@ -160,8 +160,11 @@ class Narrative:
             found.append(f"{macs / 1e9:.3g} GMACs" if macs >= 1e8 else f"{macs / 1e6:.3g} MMACs")
         if (size := self._input_size()) is not None:
             found.append(f"{size[1]} × {size[0]} pixels")
-        file = self.ledger.get("compute.checkpoint-bytes")
-        found += [show_short(file)] if file is not None and file.is_number else []
+        file, size_known = self.ledger.get("compute.checkpoint-bytes"), about.get("checkpoint_bytes")
+        if file is not None and file.is_number:
+            found.append(show_short(file))
+        elif size_known:
+            found.append(f"{size_known / 1e6:.3g} MB")
         documented = self._values(*(f"documented.license.{place}" for place in _LICENCES))
         licence = (about.get("checkpoint") or {}).get("licence")
         found += documented or ([str(cell(licence))] if licence else [])
