@@ -192,6 +192,10 @@ class Conflict(_Strict):
     says: str
     source: Source
 
+    @property
+    def sources(self) -> tuple[Source]:
+        return (self.source,)
+
 
 class Fact(_Words):
     """One documented value, or the documented absence of one."""
