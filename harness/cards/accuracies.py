@@ -14,6 +14,9 @@ from harness.cards.vocabulary import Vocabulary, phrase, wording
 
 _RELATIVE = wording("relative")
 _PLAIN_TITLE = wording("plain-title")
+_ERROR = re.compile(r"\berr(?:or)?s?\b", re.IGNORECASE)
+_WRONG = re.compile(r"\b(?:miss(?:es|ed)?|wrong\w*|fail\w*|incorrect\w*|mistak\w*)\b", re.IGNORECASE)
+"""What says that a share is of errors."""
 _PARTIAL = re.compile(r"\b\d[\d,]* of \d[\d,]*\b")
 
 
@@ -72,7 +75,7 @@ class AccuracyReader:
                 near = near or adjacent
             if bench is None:
                 bench, adjacent = self._near_benchmark(text, number, benches, left, right, passage)
-                near = near or (adjacent and number.percent)
+                near = near or (adjacent and (number.percent or self._is_column(bench, passage)))
             if not near:
                 continue
             statement = self._accuracy(passage, number, metric, bench, len({b[2] for b in benches}))
@@ -102,7 +105,7 @@ class AccuracyReader:
             )
         ):
             return prior, True
-        clause = [m for m in metrics if left <= m[0] <= right]
+        clause = [m for m in metrics if left <= m[1] and m[0] <= right]
         return (clause[0], False) if len({m[2:] for m in clause}) == 1 else (None, False)
 
     @staticmethod
@@ -126,6 +129,12 @@ class AccuracyReader:
             )
         return None, False
 
+    @staticmethod
+    def _is_column(bench: Any, passage: Passage) -> bool:
+        """Whether a benchmark is what a cell's column is titled, as a whole."""
+        title = passage.titles[-1].strip(" *`") if passage.titles else ""
+        return bench is not None and passage.kind == "cell" and passage.text[bench[0] : bench[1]] == title
+
     def _accuracy(self, passage: Passage, number: Quantity, metric: Any, bench: Any, known: int) -> Statement | None:
         text = passage.text
         clause_start = max(
@@ -147,7 +156,8 @@ class AccuracyReader:
         ):
             return None
         name, is_error = (metric[2], metric[3]) if metric else ("top1", False)
-        if metric and not is_error and re.search(r"\berr(?:or)?s?\b", clause) and not re.search(r"\bacc", clause):
+        is_wrong = _WRONG.search(clause) or (metric and _ERROR.search(clause))
+        if is_wrong and not re.search(r"\bacc", clause):
             is_error = True  # "an error of 20.6 % (top-1)"
         if bench is None:
             if self.others.search(text) or (known > 0 and metric is None):

@@ -22,10 +22,10 @@ _SPREAD = 0.1
 """Percentage points by which two evaluations of the same weights may differ: within it nothing is decided."""
 
 
-_MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
-_DATE = re.compile(rf"(?:.*\b(?P<month>{'|'.join(_MONTHS)})[a-z]*\b.*)?(?P<year>(?:19|20)\d\d)", re.IGNORECASE)
+MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
+_DATE = re.compile(rf"(?:.*\b(?P<month>{'|'.join(MONTHS)})[a-z]*\b.*)?(?P<year>(?:19|20)\d\d)", re.IGNORECASE)
 """A year, with or without its month."""
-_ARXIV = re.compile(r"^(\d\d)(\d\d)\.\d{4,5}$")
+ARXIV = re.compile(r"(\d\d)(\d\d)\.\d{4,5}")
 """A number of arXiv, which tells year and month."""
 
 
@@ -37,7 +37,7 @@ def agrees(statement: Statement, view: View) -> bool | None:
         return value.agrees(float(said[1])) if said else None
     is_date = isinstance(value, Quantity) and isinstance(known, str) and _DATE.fullmatch(value.text)
     if about.year or is_date:
-        dates = re.findall(r"\b((?:19|20)\d\d)(?:-(\d\d))?\b", _ARXIV.sub(r"20\1-\2", str(known)))
+        dates = re.findall(r"\b((?:19|20)\d\d)(?:-(\d\d))?\b", _published(str(known)))
         return isinstance(value, Quantity) and any(_is_date(value, *date) for date in dates) if dates else None
     if about.address is not None:
         stated, right = _address(str(value)), _address(str(known))
@@ -80,11 +80,17 @@ def agrees(statement: Statement, view: View) -> bool | None:
     return None
 
 
+def _published(text: str) -> str:
+    """A number of arXiv as the year and month that it tells; other text as it is."""
+    number = ARXIV.fullmatch(text)
+    return f"20{number[1]}-{number[2]}" if number else text
+
+
 def _is_date(value: Quantity, year: str, month: str) -> bool:
     """Whether a date that is stated is one that is known, as far as both say."""
     stated = _DATE.fullmatch(value.text)
     named = stated and stated["month"]
-    is_month = not (named and month) or _MONTHS.index(named.lower()) + 1 == int(month)
+    is_month = not (named and month) or MONTHS.index(named.lower()) + 1 == int(month)
     return str(int(value.value)) == year and is_month
 
 

@@ -16,8 +16,10 @@ from typing import NamedTuple
 
 from harness.cards.answers import Answer, Writer
 from harness.cards.document import Block, Document, Edit, Marker
+from harness.cards.questions import spoken_of
+from harness.cards.retrieval import is_named
 from harness.cards.sentences import Span, label_prefix, sentences
-from harness.cards.vocabulary import Property
+from harness.cards.vocabulary import Property, vocabulary
 from harness.evidence import EvidenceClass
 
 _FALSIFYING = (EvidenceClass.MEASURED, EvidenceClass.DERIVED, EvidenceClass.DOCUMENTED)
@@ -86,8 +88,7 @@ class Topic:
     """What was answered."""
 
     question: str
-    pattern: re.Pattern[str]
-    """How to see that a text speaks of it."""
+    about: Property
     evidence: tuple[str, ...]
     is_settled: bool
     """Whether the answer is this checkpoint's own value: then it is nowhere unknown. Otherwise the answer says what is known of
@@ -177,20 +178,24 @@ def answered_topics(writer: Writer, rows: list[FilledMarker]) -> list[Topic]:
             is_answered = question.id in row.answer.question.split(" + ") and not question.stays_unknown
             class_ = writer.classes.get(question.id) if is_answered else None
             tells = class_ in _FALSIFYING or (class_ is EvidenceClass.PENDING and keys and question.metrics)
-            if question.topic and (is_answered or has_code):
-                pattern, is_settled = re.compile(question.topic, re.IGNORECASE), class_ in _FALSIFYING or has_code
+            if is_answered or has_code:
                 known = topics[question.id].sections if question.id in topics else frozenset()
-                sections = known | {row.marker.block.section}
-                topics[question.id] = Topic(question.id, pattern, keys, is_settled, sections, bool(tells or has_code))
-            if question.topic and has_code:
-                topics["code"] = Topic(
-                    "code", re.compile(r"code (?:snippet|block|example)s?", re.IGNORECASE), keys, True
-                )
+                sections, is_settled = known | {row.marker.block.section}, class_ in _FALSIFYING or has_code
+                topics[question.id] = Topic(question.id, question, keys, is_settled, sections, bool(tells or has_code))
     return list(topics.values())
 
 
 def _topic_of(text: str, topics: list[Topic]) -> Topic | None:
-    return next((topic for topic in topics if topic.pattern.search(text)), None)
+    """What was answered of what a text speaks of."""
+    text = _OF_SOURCES.sub("", text)
+    told = spoken_of(text, vocabulary()) if topics else []
+    meant = (topic for topic in topics if any(_is_same(topic.about, about) for about in told))
+    return next(meant, next((topic for topic in topics if is_named(topic.about, text)), None))
+
+
+def _is_same(answered: Property, about: Property) -> bool:
+    """Whether a text about a property speaks of one that was answered: all code is alike."""
+    return answered.id == about.id or (answered.template.startswith("code") and about.template.startswith("code"))
 
 
 def _in_block(

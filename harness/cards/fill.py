@@ -51,7 +51,7 @@ from harness.cards.metadata import card_metadata, complete_metadata, fill_metada
 from harness.cards.named_fields import field_answer
 from harness.cards.parts import missing_entry
 from harness.cards.passages import html_rows, plain_html
-from harness.cards.questions import Place, Recognised, find_questions, is_of_kind, search
+from harness.cards.questions import Place, Recognised, asked_in, find_questions, is_of_kind
 from harness.cards.record import CardRecord, fill_name, ledger_digest, read_comment, record_edit
 from harness.cards.references import References
 from harness.cards.retrieval import asks_something, is_known
@@ -237,14 +237,13 @@ class _Filled:
         for span, topic in kept_sentences(self.document, answered_topics(writer, self.filler.rows), self.written):
             if span in wrong or is_corrected(self.text, span):
                 continue
-            question = writer.table.get(topic.question) if topic.question != "code" else None
-            answer = writer.answer(question, "value", Place("", None, True, (), ())) if question else None
+            answer = writer.answer(topic.about, "value", Place("", None, True, (), ()))
             said = re.sub(rf" ?{MARK.pattern}", "", answer.text) if answer and answer.class_.has_value else None
             found.append(
                 Claim(
                     line=self.document.line_of(span[0]),
                     text=self.text[slice(*span)],
-                    about=question.name or topic.question if question else topic.question,
+                    about=topic.about.name,
                     verdict=Verdict.CONTRADICTED,
                     evidence=list(topic.evidence),
                     correct=said,
@@ -380,9 +379,9 @@ class _Filler:
                 groups.setdefault(self._sentence(marker), []).append(marker)
         read = [self._read(span, group) for span, group in groups.items()]
         for place, found in itertools.chain(*(zip(*asked, strict=True) for asked in read)):
-            path = " > ".join(place.section)
-            homes = [question.id for question in found.questions if path and search(question.section, path)]
-            self.writer.homes = dict.fromkeys(homes, "".join(place.section[-1:])) | self.writer.homes
+            heading = "".join(place.section[-1:])
+            homes = [question.id for question in found.questions if question in asked_in(heading, self.writer.table)]
+            self.writer.homes = dict.fromkeys(homes, heading) | self.writer.homes
         for (span, group), asked in zip(groups.items(), read, strict=True):
             self._fill_group(span, group, *asked)
         self.writer.told, self.writer.homes = [], {}
@@ -591,7 +590,7 @@ class _Filler:
         slots = [slot_of(self.document, marker, sentence) for marker in group]
         for index, (marker, place, found) in enumerate(zip(group, places, recognised, strict=True)):
             says_more = len(group) > 1 or self._says_more(place)
-            is_open = len(group) == 1 and found.is_topic and self.writer.knows_why_not(found.questions[0])
+            is_open = len(group) == 1 and found.questions and self.writer.knows_why_not(found.questions[0])
             is_hole = listed[index] or (found.is_hole and says_more and not is_open)
             if is_hole and slots[index].kind == "sentence":
                 slots[index] = Slot("inline", marker.start, marker.end, "value")

@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
+from harness.cards.agreement import ARXIV, MONTHS
 from harness.cards.asked import facets
 from harness.cards.passages import Passage
 from harness.cards.quantities import Quantity
@@ -27,16 +28,16 @@ _NOUN = re.compile(
 )
 """What a number counts."""
 _MONTH = re.compile(
-    r"(?:\d{1,2}\.? )?(?:January|February|March|April|May|June|July|August|September|October|November|December)"
-    r"(?: \d{1,2}(?:st|nd|rd|th)?)?,? (?:of )?$"
+    rf"(?:\d{{1,2}}\.? )?(?:{'|'.join(MONTHS)})[a-z]*(?: \d{{1,2}}(?:st|nd|rd|th)?)?,? (?:of )?$", re.IGNORECASE
 )
+_FACTOR = re.compile(r"\s?(?:times|fold) (?:as|more|less|\w+er)\b", re.IGNORECASE)
+"""How often more or longer something is: no value of anything."""
 _SIZE = re.compile(r"[x×²^]|\bby\b|pixel|px")
 _CLAUSE = re.compile(r";\s|,? (?=(?:while|whereas|but)\s)")
 _NAME = r"[A-ZÀ-Þ][\w.'’À-ÿ-]*(?: [A-ZÀ-Þ][\w.'’À-ÿ-]*)+"
 _PEOPLE = re.compile(
     rf"(?:\b(?:by|are|were|is|was|to|behind it)|:)\W{{1,4}}({_NAME}(?:(?:,? (?:and|&) |, ){_NAME})*)(?! et al)"
 )
-_ARXIV = re.compile(r"\d{4}\.\d{4,5}")
 _OUR_PAPER = re.compile(r"\W*(?:the|its|this|our) (?:\w+ )?(?:paper|preprint|article|publication)\b", re.IGNORECASE)
 _OTHER_WORK = re.compile(
     r"\b(?:data ?sets?|cards?|port(?:ed)?|convert\w*|upload\w*|benchmarks?|librar\w+|photo\w*)\b", re.IGNORECASE
@@ -67,6 +68,8 @@ class QuestionReader:
         if _is_of_other_data(passage.text):
             return
         for number in numbers:
+            if _FACTOR.match(passage.text, number.end):
+                continue
             if passage.kind != "cell" and _REMARK.search(passage.text, passage.begin, number.start):
                 continue
             yield from self._number(passage, number)
@@ -105,7 +108,7 @@ class QuestionReader:
         if asked is None:
             return
         about, entry = asked
-        if about.id in ("paper", "arxiv-number") and _ARXIV.fullmatch(number.text) and _OUR_PAPER.match(passage.own):
+        if about.id in ("paper", "arxiv-number") and ARXIV.fullmatch(number.text) and _OUR_PAPER.match(passage.own):
             yield statement_in(passage, self.words.get("paper"), number.text, begin, number.end)
             return
         if is_year and about.id in ("paper", "arxiv-number", "venue", "year-of-the-paper"):

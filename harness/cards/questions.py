@@ -74,7 +74,9 @@ _COUNTED = re.compile(r"\W*\d[\d ,.]*[^\W\d_]{3}")
 _QUESTION = 0.7
 """What a word counts in the question before a sentence."""
 _ANSWER = re.compile(r"^\W*A(?:nswer)?\s*\d*\s*[:.)][\s*_]*(?=\S)")
-_CLAUSES = re.compile(r"[;,·]\s|\s(?=(?:once|while|whereas|although|because|when|after|before)\s)")
+_CLAUSES = re.compile(
+    r"[;,·]\s|\((?=[^()]*\w[^()]*\[\?\])|\s(?=(?:once|while|whereas|although|because|when|after|before)\s)"
+)
 _CONTENT = re.compile(r"[^\W\d_]")
 _OPTIMISER = re.compile(
     r"\b(?:trained|optimi[sz]ed) (?:with|by|using) \[\?\]\W*(?:(?:with|and|an?|its) )*(?:momentum|betas|weight decay|learning rate)",
@@ -82,8 +84,15 @@ _OPTIMISER = re.compile(
 )
 """What has settings of its own, told behind it, is the optimiser."""
 _JOINED = re.compile(r"\s*(?:/|,|;|&|\+|\band\b)\s*(?:its\b|the\b)?")
-"""What parts the things that a label names."""
-_OPEN = re.compile(r"\W*\[\?\]\s+(?:(?:on|for|about|regarding|of|as|that|which|based|to|due|because|since)\b|[A-Z])")
+_LISTED = re.compile(r"\s*(?:,|\band\b)\s*(?:and\b)?\s*(?:(?:as well as|other|the)\b)?", re.IGNORECASE)
+"""What parts the things that a label names, or a sentence."""
+_ARE = re.compile(r"\b(?:is|are|was|were)\W*$")
+_SUCH_AS = re.compile(r"\b(?:such as|like|including|e\.g\.)\s")
+_EXAMPLES = re.compile(r"(?<=\w),? (?:such as|like|including|e\.g\.|with|on) .*", re.DOTALL)
+"""What only tells more of the things that are named before."""
+_OPEN = re.compile(
+    r"(?:\W*|.*, )\[\?\]\s+that\b|\W*\[\?\]\s+(?:(?:on|for|about|regarding|of|as|that|which|based|to|due|because|since)\b|[A-Z])"
+)
 """A marker that stands for a whole statement about what follows."""
 _LINK = re.compile(r"\[([^\[\]]*)\]\(\[\?\]\)|\[\?\]\(\S+\)")
 _EXPLANATION = re.compile(
@@ -102,8 +111,6 @@ class Recognised(NamedTuple):
     """Whether the marker stands for a value in a sentence that says more."""
     is_sure: bool = True
     """Whether all words are understood; otherwise an answer could be another question's."""
-    is_topic: bool = False
-    """Whether the sentence as a whole is about it, so that all of it may be replaced."""
 
     @classmethod
     def of(cls, found: Found | None) -> Recognised:
@@ -131,11 +138,13 @@ def find_questions(place: Place, table: Vocabulary, known: Sequence[str] = ()) -
     if _OPTIMISER.search(place.line):
         return Recognised([table.get("optimizer")], True)
     has_words = bool(_CONTENT.search(before + after))
-    topics = _by_topic(sentence, table) if has_words else []
-    if topics and (_OPEN.match(sentence) or len(_by_topic(before, table)) > 1 or topics[0].whole):
-        return Recognised(topics)
+    if _OPEN.match(sentence):
+        return Recognised(asked_in(after, table, known))
     own_label = place.label.strip() if place.label and place.label_is_own else ""
     clause = _clause(sentence)
+    begun = clause.partition("[?]")[0]
+    if _ARE.search(begun) and (several := _each(begun, table, known, joined=_LISTED)):
+        return Recognised(several)
     is_bare = asks_nothing(clause)
     if place.question or (has_words and not (own_label and is_bare)):
         rest = sentence.replace(clause, " ") if clause != sentence else ""
@@ -148,25 +157,22 @@ def find_questions(place: Place, table: Vocabulary, known: Sequence[str] = ()) -
         if found and is_share and has_data and not (found.about.metrics or found.about.downstream):
             found = None  # what is a share of a data set is its accuracy
         if found:
-            is_sure = (found.is_sure or found.about in _by_topic(clause, table)) and not _OWN.search(sentence)
-            return Recognised([found.about], has_words, is_sure, found.about in topics)
+            is_sure = found.is_sure and not _OWN.search(sentence)
+            return Recognised([found.about], has_words and not found.about.items, is_sure)
         if (is_share or not has_words) and has_data:
             return Recognised([table.get("accuracy")], has_words)
         if has_words:
-            return Recognised(topics)
+            return Recognised([], True)
     if place.label and (own_label or not has_words):
         label = place.label.strip()
-        if whole := [question for question in _by_topic(label, table) if question.whole]:
-            return Recognised(whole)
         wide = ((label, 1.0), (place.parent, _PARENT))
         alone = retrieve(Wording(wide[:1], (*wide[1:], *headings), after=after, titles=(label,)), table, known)
         found = alone if alone and alone.is_sure else retrieve(Wording(wide, headings, titles=(label,)), table, known)
-        if several := _each(label, found, table, known):
+        several = _each(label, table, known)
+        if several and (found is None or found.about in several):
             return Recognised(several)
         if found and found.is_sure:
             return Recognised.of(found)
-        if topics := _by_topic(label, table)[:1]:
-            return Recognised(topics)
         if found := found or alone:
             return Recognised.of(found)
     if has_words or own_label:
@@ -177,12 +183,12 @@ def find_questions(place: Place, table: Vocabulary, known: Sequence[str] = ()) -
     if _CONTENT.search(place.line.replace("[?]", "").replace(NEEDED, "")):
         return Recognised([])
     for neighbour in place.beside:
-        if topics := _by_topic(_EXPLANATION.sub("", neighbour), table):
-            return Recognised(topics)
-    path = " > ".join(place.section)
-    if asked := [question for question in table.properties if search(question.section, path)][:1]:
-        return Recognised(asked)
-    return Recognised.of(retrieve(Wording(((" ".join(place.around[2:3]), 1.0),), headings[1:]), table, known))
+        if not neighbour.rstrip(" *_").endswith("?") and (
+            asked := asked_in(_EXPLANATION.sub("", neighbour), table, known)
+        ):
+            return Recognised(asked)
+    heading = "".join(place.section[-1:])
+    return Recognised.of(retrieve(Wording(((heading, 1.0),), headings[1:], titles=(heading,)), table, known))
 
 
 def _asked_in_cell(
@@ -209,19 +215,37 @@ def _asked_in_cell(
             return Recognised([table.get("results")], is_sure=understands(table.get("accuracy"), wording, known))
         if found.about.id == "paper":
             return Recognised([])  # "(paper)" says whose result it is
-    several = (
-        _each(place.row[0], found, table, known) if len(place.row) == 1 and "/" in place.row[0] and not title else []
-    )
+    several = _each(place.row[0], table, known) if len(place.row) == 1 and "/" in place.row[0] and not title else []
     return Recognised(several) if several else Recognised.of(found)
 
 
-def _each(label: str, found: Found | None, table: Vocabulary, known: Sequence[str]) -> list[Property]:
-    """What a label asks that names several things, `Mixup / CutMix`; empty where it is one question."""
-    parts = [part for part in _JOINED.split(label) if part.strip()]
-    told = [retrieve(Wording(((part, 1.0),), titles=(part,)), table, known) for part in parts]
-    asked = [each.about for each in told if each and each.is_sure]
-    is_one = found is not None and found.about not in asked
-    return asked if 1 < len({question.id for question in asked}) == len(parts) and not is_one else []
+def asked_in(text: str, table: Vocabulary, known: Sequence[str] = ()) -> list[Property]:
+    """What a text speaks of: each of the things that it enumerates, or the one that most of its words are for."""
+    named = _EXAMPLES.sub("", text)
+    text = text if asks_nothing(named) else named
+    found = retrieve(Wording(((text, 1.0),), (("", 0.0),), is_prose=True), table, known)
+    return _each(text, table, known, joined=_LISTED, is_prose=True) or ([found.about] if found else [])
+
+
+def spoken_of(text: str, table: Vocabulary) -> list[Property]:
+    """Everything that a text speaks of: as a whole and in each of its parts."""
+    parts = (text, *(part for piece in _SUCH_AS.split(text) for part in _LISTED.split(piece)))
+    told = [retrieve(Wording(((part, 1.0),), (("", 0.0),), is_prose=True), table) for part in parts]
+    return [found.about for found in told if found]
+
+
+def _each(
+    text: str, table: Vocabulary, known: Sequence[str], *, joined: re.Pattern[str] = _JOINED, is_prose: bool = False
+) -> list[Property]:
+    """What a text asks that names several things, `Mixup / CutMix`; empty where any of them isn't understood."""
+    parts = [part for part in joined.split(text) if not asks_nothing(part)]
+    titles = [() if is_prose else (part,) for part in parts]
+    told = [
+        retrieve(Wording(((part, 1.0),), (("", 0.0),), is_prose, titles=title), table, known)
+        for part, title in zip(parts, titles, strict=True)
+    ]
+    asked = {each.about.id: each.about for each in told if each and each.is_sure}
+    return [*asked.values()] if len(asked) > 1 and all(each and each.is_sure for each in told) else []
 
 
 def _clause(sentence: str) -> str:
@@ -241,6 +265,11 @@ _END = re.compile(
     r"\b(?:(reach\w*|end\w*|up to|finally)|(?:start|begin)\w*)(?: (?:at|with|from|in))?\W*$", re.IGNORECASE
 )
 """What says that the first entry of a list follows, or the last."""
+_INTO_HEAD = re.compile(
+    r"\b(?:head|classifier|pooling(?: layer)?) (?:sees|gets|receives|takes|reads)\b|\b(?:enter|reach|fed into)\w* the (?:head|classifier)\b",
+    re.IGNORECASE,
+)
+"""What only the last stage gives."""
 _COUNT = ("one", "two", "three", "four", "five")
 _ORDER = ("first", "second", "third", "fourth", "fifth", "sixth")
 
@@ -256,6 +285,8 @@ def entry_asked(place: Place) -> int | None:
     heads = [match for text in place.own for match in ENTRY.finditer(plain(text))]
     if not heads and (end := _END.search(sentence[:at])):
         return -1 if end[1] else 0
+    if not heads and _INTO_HEAD.search(sentence):
+        return -1
     match = next(iter(heads or near), None) or ENTRY.search(plain(place.question))
     if match is None:
         return None
@@ -290,16 +321,3 @@ def asks_error(place: Place) -> bool:
         return any(re.search(r"\berr(?:or)?s?\b", text, re.IGNORECASE) for text in place.own)
     named = map(_RIGHT_OR_WRONG.findall, (place.sentence, place.line.partition("[?]")[0]))
     return next((found[-1].lower().startswith("err") for found in named if found), False)
-
-
-def _by_topic(text: str, table: Vocabulary) -> list[Property]:
-    hits: list[tuple[int, Property]] = []
-    for question in table.properties:
-        match = search(question.topic, text)
-        match = None if question.id == "accuracy" and question.is_elsewhere(text) else match
-        if match and (question.whole or search(question.whole_if, text)):
-            return [question]
-        if match:
-            hits.append((match.start(), question))
-    asked = {question.id for _, question in hits}
-    return [q for _, q in sorted(hits, key=lambda hit: hit[0]) if not asked.intersection(q.yields_to)]

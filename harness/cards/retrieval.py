@@ -44,12 +44,14 @@ _SILENT = 0.3
 """What each word of a cue adds that asks nothing itself: `weight file`, beside `weights`."""
 _OWN = 1.0
 """What it adds that a cue stands there as a whole."""
+_TITLED = 1.0
+"""What it adds that a head or label as a whole is words for it."""
 _ALONE = 1.5
 """What a unit adds that stands behind the marker and belongs to one quantity alone."""
 _STRANGE = 6.5
 _STRANGE_IN_PROSE = 1.2
 """What a word counts that is no property's: in a label it asks for something, in prose it only tells."""
-_SUFFIX = re.compile(r"(?<=\w{3})(?:ations?|(?<!^dur)ings?|ers?|ors?|ies|ed|es|s|e|y|ion)$")
+_SUFFIX = re.compile(r"(?<=\w{3})(?:ations?|(?<!^dur)ings?|ers?|ors?|ies|ed|es|(?<!s)s|e|y|ion)$")
 _SHORT = 4
 """How many words a clause needs to tell without the rest what it is about."""
 _LEAD = re.compile(r"([^\W\d_]+)[\W_]{1,12}$")
@@ -77,7 +79,7 @@ _NUMBER_BEFORE = re.compile(
 _HOW_MANY = re.compile(r"\bhow many\b", re.IGNORECASE)
 _NUMBER_AFTER = re.compile(
     r"\s?(?:%|percent\b|(?:million|billion|thousand|ms|px|pixels?|[kMG]B|kg|hours?|days|epochs?|times|milliseconds)\b)|-?dimensional"
-    r"|\s(?!(?:is|was|has|as|this|its|does)\b)[a-z]{2,}[a-rt-z]s\b"
+    r"|\s(?!(?:is|was|has|as|this|its|does|terms)\b)[a-z]{2,}[a-rt-z]s\b"
 )
 """What says that a number stands between."""
 _COUNTED = re.compile(r"\s(?:[a-z-]+ )?(?!(?:is|was|has|as|this|its|does)\b)[a-z-]+[a-rt-z]s\b")
@@ -235,11 +237,12 @@ def _rate(
     loud = near - _silent()
     named = [c for c in cues.core if c <= everything and 2 * len(c & near) >= len(c) and (c & loud or c <= near)]
     spans = [match.span() for match in about.words_pattern.finditer(text)] if about.words_pattern else []
-    spans += [
+    titled = [
         (text.find(title), text.find(title) + len(title))
         for title in map(plain, wording.titles)
         if about.labels and about.labels_pattern and about.labels_pattern.fullmatch(title)
     ]
+    spans += titled
     unit = _unit(about, wording)
     if not named and not spans and not (unit and about.alone):
         return None
@@ -284,6 +287,7 @@ def _rate(
     elsewhere = {word.stem for word in own if wording.is_prose and word.start >= len(plain(wording.parts[0][0]))}
     score += _OWN if spans or any(cue <= near and cue.isdisjoint(elsewhere) for cue in named) else 0
     score += _SILENT * max((len(cue - loud - around.keys()) for cue in named), default=0)
+    score += _TITLED if titled and score < _ENOUGH else 0
     if unit:
         score += _ALONE * (2 if about.alone else 1)
     return _Rated(about, score, frozenset(told), tuple(spans), unit is not None)

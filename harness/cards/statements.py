@@ -19,7 +19,7 @@ from harness.cards.quantities import NUMBER_WORD, Quantity, parse_number, quanti
 from harness.cards.questioned import QuestionReader
 from harness.cards.sentences import Span
 from harness.cards.stated import Statement, leads, runs, statement_in
-from harness.cards.vocabulary import Property, Vocabulary, vocabulary, wording
+from harness.cards.vocabulary import Property, Vocabulary, phrase, vocabulary, wording
 
 _REFERENCE = re.compile(
     r"(?:\b(?:Tables?|Tab\.?|Figures?|Figs?\.?|Sections?|Sec\.?|Appendix|Eqs?\.?|Equations?|References?|Refs?\.?|Chapter|version|v|Python|CUDA|cuDNN|torch|PyTorch|TensorFlow|timm|seed|line|lines|step|issue|PR|volume|pp?\.|top|stage)\s?|[@#§β₁₂^])$",
@@ -29,6 +29,12 @@ _AFTER = wording("after")
 _APART = wording("apart")
 _NEGATION = wording("negation")
 _NEGATED_AFTER = wording("negated-after")
+_COMPARED = re.compile(
+    r"^\W*(?:unlike|like|(?:just )?as in|compared (?:to|with)|in contrast to)\b[^,;.]*,"
+    r"|,\s(?:\w+ly )?(?:(?:just )?as in|unlike|like)\s[^,;.]*",
+    re.IGNORECASE,
+)
+"""What only tells of another network that it is so there, or otherwise."""
 _CLAUSE = re.compile(r";\s|, (?:while|whereas|but)\b")
 _USED = wording("used")
 _ALIKE = re.compile(
@@ -49,11 +55,10 @@ _RESOLUTION = re.compile(
 )
 _WORD_SIZE = re.compile(rf"\b({NUMBER_WORD})(?:\sby\s|-by-)({NUMBER_WORD})\b(?:[\s-]?(?:px|pixels?))?", re.IGNORECASE)
 _RANGE = re.compile(r"(?<![\w.,-])(\d{1,4})\s?(?:–|-|…|\.{2,3}|→|->|(?:up )?to|through)\s?(\d{1,4})(?![\w.,]*\d|%)")
-_STAGES = ("first", "second", "third", "fourth")
-_STAGE = re.compile(
-    rf"\b(?P<word>{'|'.join(_STAGES)}|last|final|deepest) (?:\w+ )?stage\b|\b(?:stage\s?|s)(?P<number>[1-4])\b",
-    re.IGNORECASE,
+_OF_A_PART = re.compile(
+    r"\s?(?:\w+ ){0,3}?in (?:the|its) (?:\w+ )?(?:head|classifier|layer|body|backbone|stem|encoder)\b", re.IGNORECASE
 )
+"""What says that a number counts what a part of the network has."""
 _QUOTES = re.compile(r"[“\"]([^“”\"\n]{12,})[”\"]")
 _GUIDE = wording("guide")
 _APART_TITLE = wording("apart-title")
@@ -124,6 +129,8 @@ class _Reader:
     def read(self, passage: Passage) -> Iterator[Statement]:
         """The statements of one passage."""
         self.near, self.left = [], []
+        own = _COMPARED.sub(lambda match: " " * len(match.group()), passage.own)
+        passage = replace(passage, text=passage.text[: passage.begin] + own)
         yield from self._read(passage)
         self.questions.follow(passage)
 
@@ -245,10 +252,9 @@ class _Reader:
             if not re.search(r"^\W*[^:]{0,40}\([^():]*$", text[passage.begin : q.start])
             or not re.match(r"[^():]*\)\W*:", text[q.end :])
         ]
+        numbers = [q for q in numbers if not _OF_A_PART.match(text, q.end)]
         numbers = [q for q in numbers if not _REFERENCE.search(text[max(0, q.start - 14) : q.start])]
-        staged = [*self._staged(passage, numbers, free)]
-        yield from staged
-        bound = {statement.at for statement in staged}
+        bound = set[int]()
         numeric = {(m.start, m.end) for m in free}  # "activations" are a function too
         single = [
             m for m in mentions if not m.about or not ((m.start, m.end) in numeric and not _takes_numbers(m.about))
@@ -468,21 +474,6 @@ class _Reader:
         if (is_followed or before) and 8 <= float(match[1]) < float(match[2]):
             yield statement_in(passage, about, (float(match[1]), float(match[2])), *match.span())
 
-    def _staged(self, passage: Passage, numbers: list[Quantity], mentions: list[_Mention]) -> Iterator[Statement]:
-        """Numbers of blocks or channels in one stage."""
-        text = passage.text
-        stages = [*_STAGE.finditer(text)]
-        if len(stages) != 1:
-            return
-        word, number = stages[0]["word"], stages[0]["number"]
-        stage = int(number) - 1 if number else _STAGES.index(word.lower()) if word.lower() in _STAGES else -1
-        for value in numbers:
-            for about in (self.words.get("stage-depths"), self.words.get("stage-widths")):
-                named = [m for m in mentions if m.about is about and m.end <= value.start]
-                is_led = named and leads(re.sub(_STAGE, "", text[named[-1].end : value.start]))
-                if is_led or any(pattern.match(text, value.end) for pattern, _ in about.unit_patterns):
-                    yield statement_in(passage, about, value, value.start, value.end, stage=stage)
-
     def _resolution(self, passage: Passage, match: re.Match[str], mentions: list[_Mention]) -> Iterator[Statement]:
         text, side = passage.text, parse_number(match[1])
         if match[2] and match[2] != match[1]:
@@ -511,10 +502,6 @@ class _Reader:
             ):
                 continue
             found: dict[Span, str] = {}
-            for pattern in about.frame_patterns:
-                for match in pattern.finditer(passage.text):
-                    if match.start("name") >= passage.begin:
-                        found[match.span("name")] = about.canonical(match["name"])
             labelled = bool(
                 about.labels_pattern and (about.labels_pattern.fullmatch(passage.label) or _head(passage, about))
             )
@@ -522,8 +509,8 @@ class _Reader:
                 if (
                     about.alone
                     or labelled
-                    or self._by_words(about, passage, match)
-                    or (about.needs and not about.excludes(self._around(passage)) and not about.frames)
+                    or self._is_beside(about, passage, match)
+                    or (about.needs and not about.excludes(self._around(passage)))
                 ):
                     found[match.span()] = about.canonical(match.group())
             spans = [
@@ -539,18 +526,14 @@ class _Reader:
                     yield statement_in(passage, dated, next(quantities(year[1])), at, at + 4, first=span[0])
 
     @staticmethod
-    def _by_words(about: Property, passage: Passage, match: re.Match[str]) -> bool:
-        """Whether a name stands directly beside the words for its property."""
-        if about.said_pattern is None or about.frames:
+    def _is_beside(about: Property, passage: Passage, match: re.Match[str]) -> bool:
+        """Whether the words that a name of a property stands beside lead to it in its clause, or follow it."""
+        if about.beside is None:
             return False
-        text = passage.text
-        before = list(about.said_pattern.finditer(text, 0, match.start()))
-        after = about.said_pattern.search(text, match.end(), match.end() + 30)
-        leads = before and re.fullmatch(
-            r"[\s:=|—(]*(?:(?:is|was|are|were|the|an?|used|of|type|function)\s+)*",
-            text[before[-1].end() : match.start()],
-        )
-        return bool(leads or (after and re.fullmatch(r"[\s-]*", text[match.end() : after.start()])))
+        before = re.split(r"[;.]\s", passage.text[: match.start()])[-1]
+        led = phrase(rf"(?:{about.beside})(?:\W+(?!(?:and|that|which|than)\b)\w+){{0,6}}?\W*$")
+        follow = re.compile(rf"\W{{1,3}}(?:{about.beside})\b", re.IGNORECASE)
+        return bool(led.search(before + " ") or follow.match(passage.text[match.end() :]))
 
     @staticmethod
     def _is_negated(passage: Passage, span: Span) -> bool:
@@ -640,20 +623,11 @@ class _Reader:
 
     def _people(self, passage: Passage) -> Iterator[Statement]:
         for about in self.near:
-            match = about.people and (
-                _label(passage, about) or next(filter(None, (p.match(passage.own) for p in about.frame_patterns)), None)
-            )
+            match = about.people and _label(passage, about)
             if match:
-                own = (
-                    passage.own[match.end() if passage.begin == 0 else 0 :]
-                    if not isinstance(match, bool)
-                    else passage.own
-                )
-                first = len(passage.own) - len(own)
-                people = split_people(own)
-                if people:
-                    start = passage.begin + first
-                    yield statement_in(passage, about, people, start, start + len(own.rstrip()))
+                first = match.end() if isinstance(match, re.Match) and passage.begin == 0 else 0
+                if people := split_people(passage.own[first:]):
+                    yield statement_in(passage, about, people, passage.begin + first, len(passage.text.rstrip()))
 
     def _addresses(self, passage: Passage) -> Iterator[Statement]:
         """The one address behind a label such as `Paper:`."""
@@ -665,16 +639,10 @@ class _Reader:
                 about.labels_pattern and about.labels_pattern.fullmatch(passage.label)
             )
             if not labelled:  # a phrase that ends where the address begins
-                leads = [
-                    pattern.search(passage.raw[: m.start()].rstrip("[`(* ") + " ")
-                    for m in found
-                    for pattern in about.frame_patterns
+                said = [*about.said_pattern.finditer(passage.raw)] if about.said_pattern else []
+                found = [
+                    m for m in found if any(not passage.raw[lead.end() : m.start()].strip("[`(* ") for lead in said)
                 ]
-                found = (
-                    found
-                    if any(lead and not passage.raw[lead.end() : found[0].start()].strip("[`(* ") for lead in leads)
-                    else []
-                )
             is_loose = not (labelled or found)
             found = found or [*re.finditer(about.address, passage.raw)]
             ids = {(m.groupdict().get("id") or m.group()).rstrip("./").removesuffix(".git") for m in found}

@@ -170,7 +170,9 @@ class Subjects:
         """Siblings that the words around a value mean."""
         passage, at = statement.passage, statement.at
         row = f"{passage.row} " if passage.row else ""
-        heading = " ".join((*(() if _ITSELF.search(passage.text) else passage.section[-1:]), *passage.titles))
+        corner = passage.header.partition(" | ")[0]
+        headings = () if _ITSELF.search(passage.text) else passage.section[-1:]
+        heading = " ".join(filter(None, (*headings, corner, *passage.titles)))
         text, end = row + passage.text, at + len(row) + statement.span[1] - statement.span[0]
         at += len(row)
         is_own_history = statement.about.name == "fine-tuning data"

@@ -6,7 +6,7 @@ import functools
 import re
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from harness.cards.literals import literals
 from harness.errors import HarnessError
@@ -30,11 +30,6 @@ class Property(Table):
     cues: str = ""
     keys: tuple[str, ...] = ()
     template: str = "fact"
-    topic: str | None = None
-    section: str | None = None
-    whole: bool = False
-    whole_if: str | None = None
-    yields_to: tuple[str, ...] = ()
     evidence: tuple[str, ...] = ()
     absent: tuple[str, ...] = ()
     suite: str | None = None
@@ -54,7 +49,6 @@ class Property(Table):
     number: bool = True
     """Whether a number may follow its words."""
     names: dict[str, tuple[str, ...]] = Field(default_factory=dict)
-    frames: tuple[str, ...] = ()
     technique: bool = False
     contains: str | None = None
     """For a technique: what evidence that names several must contain if it was used."""
@@ -75,6 +69,7 @@ class Property(Table):
     decoys: tuple[str, ...] = ()
     unless: str | None = None
     needs: str | None = None
+    beside: str | None = None
     truncated: bool = False
     """Whether a number that is cut off, not rounded, is usual for it."""
     disputed: bool = False
@@ -103,13 +98,6 @@ class Property(Table):
         said["cues"] = data["id"].replace("-", "_").lower()
         known = said | data
         return {"absent": known["evidence"]} | known
-
-    @field_validator("topic", "section", "whole_if")
-    @classmethod
-    def _compiles(cls, pattern: str | None) -> str | None:
-        if pattern is not None:
-            re.compile(pattern)
-        return pattern
 
     @property
     def is_measurable(self) -> bool:
@@ -170,12 +158,6 @@ class Property(Table):
         return phrase(*(form for forms in self.names.values() for form in forms)) if self.names else None
 
     @functools.cached_property
-    def frame_patterns(self) -> tuple[re.Pattern[str], ...]:
-        name = "|".join(form for forms in self.names.values() for form in forms)
-        name = rf"(?<![A-Za-z0-9])(?P<name>{name})(?![A-Za-z0-9])"
-        return tuple(re.compile(_spaced(frame.replace("NAME", name)), re.IGNORECASE) for frame in self.frames)
-
-    @functools.cached_property
     def literals(self) -> frozenset[str]:
         """What a text that states a value of it must hold one of; the empty string where it may hold anything."""
         forms = [
@@ -186,7 +168,7 @@ class Property(Table):
             *(form for forms in self.names.values() for form in forms),
         ]
         forms += [self.units] if isinstance(self.units, str) else self.units
-        forms += [*(self.frames if not self.names else ()), *([self.address] if self.address else ())]
+        forms += [self.address] if self.address else []
         return frozenset().union(*(literals(_spaced(form)) for form in forms))
 
     def canonical(self, name: str) -> str:
