@@ -52,6 +52,10 @@ def agrees(statement: Statement, view: View) -> bool | None:
             return False
         names = about.names_in(str(known)) or about.names_in(view.fact.says or "" if view.fact else "")
         return value in names if names else None
+    if isinstance(value, Quantity) and about.list == "depths":  # also all of them together
+        depths = known.get("depths") if isinstance(known, dict) else known
+        if isinstance(depths, list) and value.agrees(sum(depths)):
+            return True
     if isinstance(value, Quantity) and statement.stage is not None:
         numbers = known.get(about.list or "") if isinstance(known, dict) else known
         is_there = isinstance(numbers, list) and -len(numbers) <= statement.stage < len(numbers)

@@ -53,6 +53,7 @@ _ONE_IMAGE = re.compile(
     r"\b(?:(?:per|an?|each|every|one|single) (?:single |\w+ )?(?:image|picture|photo|sample)|batch (?:size )?(?:of )?1\b)",
     re.IGNORECASE,
 )
+_ARXIV = re.compile(r"\b\d{4}\.\d{5}\b")
 _PUBLISHED = re.compile(r"\b(?:paper|authors?|table|report\w*|publish\w*|zoo|timm|according)\b", re.IGNORECASE)
 _TITLE = re.compile(r"(?:\*\*?|__?|[\"“«]|\[)(?P<title>[A-Z][^*_\"“”«»\[\]\n]{14,})(?:\*|_|[\"”»]|\])")
 _INTRODUCES = r"(?:introduc|propos|present|describ|defin|debut|publish|(?:comes?|came|stems?) from|(?:goes|go|belongs?) (?:back|with|to)|accompan)\w*"
@@ -140,7 +141,13 @@ def check_claims(text: bytes, *, model: str, ledger: Ledger | None, written: Seq
         for s in stated.values()
         if not _is_written(document, s.passage.whole, markers) and not _overlaps(s.span, written)
     ]
-    decided = [*judge.claims(free), *judge.citations(), *judge.titles(prose), *_denied(document, prose, knowledge)]
+    decided = [
+        *judge.claims(free),
+        *judge.citations(),
+        *judge.titles(prose),
+        *judge.beside_title(prose),
+        *_denied(document, prose, knowledge),
+    ]
     sentences = {claim.whole for claim in decided if claim.verdict.is_wrong}
     judged = [claim for claim in _judgements(document, prose) if claim.whole not in sentences]
     return _with_inconsistencies(document, sorted([*decided, *judged], key=lambda claim: claim.span))
@@ -544,6 +551,33 @@ class _Judge:
                 line=line, text=match["title"], about="title", verdict=Verdict.CONTRADICTED, correct=right, span=span,
                 whole=(start, end), **said,
             )  # fmt: skip
+
+    def beside_title(self, prose: list[Span]) -> Iterator[Claim]:
+        """The number of arXiv and the venue that a sentence with the paper's title gives for it."""
+        entry = self.knowledge.find("documented.citation.bibtex")
+        known = next(iter(bibtex_entries(str(entry.value))), None) if entry else None
+        venues = vocabulary().get("venue")
+        told = (
+            ("arXiv number", "documented.model.arxiv", _ARXIV),
+            (venues.name, "documented.model.venue", venues.names_pattern),
+        )
+        for start, end in prose if known else ():
+            text = self.document.text[start:end]
+            if known is None or folded(known.fields["title"][0]) not in folded(text):
+                continue
+            for about, key, pattern in told:
+                found = list(pattern.finditer(text)) if pattern else []
+                view = self.knowledge.find(key)
+                if view is None or len(found) != 1:
+                    continue
+                stated, right = found[0].group(), str(view.value)
+                if stated == right or (pattern is not _ARXIV and venues.canonical(stated) in venues.names_in(right)):
+                    continue
+                at = start + found[0].start()
+                yield Claim(
+                    line=self.document.line_of(at), text=stated, about=about, verdict=Verdict.CONTRADICTED, correct=right,
+                    span=(at, at + len(stated)), whole=(start, end), **_said_by(view),
+                )  # fmt: skip
 
     def _as_it(self, match: re.Match[str]) -> str:
         """The own network's name, as a pronoun of the same length."""

@@ -621,6 +621,8 @@ class _Filler:
             )
             if is_wrong_kind:
                 answer = self.writer.unknown(asked, slot.form, in_cell=in_cell, is_sure=False)
+            if slot.kind == "inline" and self._echoes(place, answer):
+                answer = self.writer.unknown(asked, slot.form, is_sure=False)
             if marker.block.kind == "cell" and self._repeats(marker, answer):
                 answer = self.writer.unknown(asked, slot.form, in_cell=True, is_sure=False)
             if answer.is_unknown:
@@ -632,13 +634,22 @@ class _Filler:
                 slot, text = unrecognised(self.document, marker, slot, self.writer, is_asked=bool(asked))
                 noun = re.match(r"\s+([A-Za-z]+)\b", self.text[marker.end : marker.end + _NEXT])
                 if text == "(not stated)" and noun and noun[1] not in _NO_NOUNS:
-                    text = "an unstated number of" if re.fullmatch("[a-z]+s", noun[1]) else "unspecified"
+                    text = "an unstated number of" if re.fullmatch("[a-z]+s|people", noun[1]) else "unspecified"
                 answer = replace(answer, text=text)
             made = answer_edit(self.document, marker, answer, slot)
             if made is not None and not (slot.kind == "code" and answer.is_unknown):
                 self.rows.append(FilledMarker(marker, asked, answer, made))
             else:
                 self.left[marker] = slot.inside or "code"
+
+    @staticmethod
+    def _echoes(place: Place, answer: Answer) -> bool:
+        """Whether a sentence has the value already: what it leaves open is another one."""
+        value = _first_value(MARK.sub("", answer.text)).strip("` .")
+        rest = re.sub(r"(?<=\d),(?=\d{3})", "", place.sentence).casefold()
+        return (
+            answer.class_.has_value and re.search(rf"(?<![\w.,-]){re.escape(value)}(?![\w-]|[.,]\d)", rest) is not None
+        )
 
     def _repeats(self, marker: Marker, answer: Answer) -> bool:
         """Whether an answer stands in another column of its row already, and its own column is called nothing that is known:

@@ -32,10 +32,12 @@ _ROW = r"<tr\b(?:[^<]|<(?!/?tr\b))*</tr>"
 _TABLE = re.compile(rf"<table\b.*?(?:</table>|\Z)|{_ROW}(?:\s*{_ROW})*", re.DOTALL | re.IGNORECASE)
 _CONFIG_LINE = re.compile(r"\s*[\"']?[\w-]+[\"']?\s*:\s*[^=()]*?,?\s*|\s*[-\d.,\[\]]+\s*")
 _NETWORK_KEY = re.compile(
-    r"\s*[\"']?(?:depths|hidden_sizes|hidden_act|dims|embed_dims|widths|group_width|groups_width|patch_size|layer_type)[\"']?\s*:"
+    r"\s*[\"']?(?:depths|hidden_sizes|hidden_act|dims|embed_dims|widths|group_width|groups_width|GROUP_W|W0|WA|WM|DEPTH|patch_size|layer_type)[\"']?\s*:"
 )
 _RECIPE = re.compile(r"pre-?train|original|recipe|was trained|were trained", re.IGNORECASE)
 """What says that a configuration is how the model came to be, not what a reader might run."""
+_LETTER = re.compile(r"[ARC]|V2")
+"""How a column is headed whose neighbours name ImageNet's variants."""
 _MARKS = re.compile(r"\*\*|[`$~](?!\d)|(?<!\w)_|_(?!\w)|\*(?=\w)|(?<=\w)\*|\\(?=[\[\]_%#])")
 
 
@@ -117,6 +119,8 @@ def passages(document: Document, markers: Sequence[Span] = ()) -> Iterator[Passa
         header = " | ".join(text[block.start : block.end] for block in first)[:LONGEST]
         for cell in row if sum(map(len, names)) <= LONGEST else ():
             title, head = _titles(cell, names)
+            if cell is not row[0] and _LETTER.fullmatch(title) and re.search(r"sketch|ImageNet", header, re.IGNORECASE):
+                title = f"ImageNet-{title}"  # "A | R | Sketch"
             passage = _cell(text, (cell.start, cell.end), title, head, models, cell.section)
             yield replace(passage, row=" | ".join(names), header=header, is_head=len(row) > 1 and cell is row[0])
 

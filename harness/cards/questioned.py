@@ -108,6 +108,10 @@ class QuestionReader:
         if asked is None:
             return
         about, entry = asked
+        if is_size and not re.search(
+            r"size|kernel|conv|patch|window|resolution|crop|stem|downsampl", f"{about.id} {about.name}"
+        ):
+            return
         if about.id in ("paper", "arxiv-number") and ARXIV.fullmatch(number.text) and _OUR_PAPER.match(passage.own):
             yield statement_in(passage, self.words.get("paper"), number.text, begin, number.end)
             return

@@ -43,6 +43,13 @@ _ALIKE = re.compile(
 _OWN_RUN = wording("own-run")
 _LOG = re.compile(r"(?i)(?=.*\bloss\b)(?:^|.*\|)\s*(?:epoch|step|iteration)\s*(?:\||$)")
 """A table that a training writes, each row of another epoch."""
+_ADVICE = re.compile(r"[,;] (?:so|therefore|hence|thus)\b.*")
+"""What follows from a statement, for who uses the model."""
+_SPEED_TABLE = re.compile(
+    r"\b(?:(?:im(?:a?ge?)?s?|frames?|samples?|pictures?) ?(?:/|per) ?s(?:ec\w*)?|fps|throughput|latency|ms)\b",
+    re.IGNORECASE,
+)
+"""A header under which precision and batch are those of a measurement."""
 _LINKED_TITLE = re.compile(r"\[([^\[\]\n]{25,})\]\(")
 _DOES = wording("does")
 _SEPARATOR = r"\s?,?\s(?:and|then|over|to|&)\s|\s?(?:->|[/–→;|+])\s?|,\s|,(?!\d{3}(?:\D|$))|-"
@@ -138,7 +145,7 @@ class _Reader:
         if _OWN_RUN.search(" / ".join((*passage.section, passage.header))) or _LOG.search(passage.header):
             return
         if (
-            self.hypothetical.search(passage.text if passage.kind == "config" else passage.own)
+            self.hypothetical.search(passage.text if passage.kind == "config" else _ADVICE.sub("", passage.own))
             or passage.own.lstrip().startswith(('"', "“", "--", "$ "))
             or " --" in passage.own
         ):
@@ -150,7 +157,11 @@ class _Reader:
         found = [*self._numbers(passage), *self._names(passage), *self._people(passage), *self._addresses(passage)]
         found += self._techniques(passage, found)
         found = [*(self.questions.narrowed(passage, statement) for statement in found), *self._asked(passage, found)]
-        is_downstream = bool(self.elsewhere.search(passage.own) or _GUIDE.search(" ".join(passage.section[-1:])))
+        is_downstream = bool(
+            self.elsewhere.search(passage.own)
+            or _GUIDE.search(" ".join(passage.section[-1:]))
+            or _SPEED_TABLE.search(passage.header)
+        )
         for statement in found:
             is_quoted = any(a <= statement.at < b for a, b in quoted)
             if (
@@ -222,6 +233,8 @@ class _Reader:
         text = passage.text
         if not any((quantities(text), _LIST.search(text), _RESOLUTION.search(text), _WORD_SIZE.search(text))):
             return  # most sentences of a long card
+        if passage.is_head and re.match(r"\W*[\d.]+[kM]?,? [^\W\d_]{4}", passage.own):
+            return  # "22k, fine-tuned" names a row
         mentions, named = self._mentions(text) + self._labels(passage), self._named(text)
         mentions.sort(key=lambda m: (m.start, m.end))
         free = [m for m in mentions if m.about is not None and _takes_numbers(m.about)]

@@ -163,7 +163,7 @@ class Subjects:
 
     def is_own(self, name: str) -> bool:
         """Whether a network's name means the model, or the family that it is one of."""
-        bare = _bare(name.rpartition("/")[2])
+        bare = _bare(name.rpartition("/")[2].removesuffix("ForImageClassification"))
         return any(own.startswith(bare) for own in self.own_names)
 
     def _meant(self, statement: Statement) -> list[Checkpoint]:
