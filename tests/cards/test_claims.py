@@ -116,7 +116,7 @@ def test_statements_that_others_wrote(path: Path) -> None:
     cases = read_cases(path)
     found = list(faults(cases))
     assert [case.id for kind, case, _ in found if kind == "false alarm"] == _KNOWN_ALARMS.get(path.stem, [])
-    share = {"unseen6": 0.15, "unseen8": 0.25, "unseen9": 0.28}.get(path.stem, 0.1)
+    share = {"unseen6": 0.15, "unseen8": 0.25, "unseen9": 0.3}.get(path.stem, 0.1)
     missed = share * sum(case.expect == "wrong" for case in cases)
     assert len(found) <= missed
 
