@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -25,10 +25,14 @@ class AccuracyReader:
     """Reads accuracies with a vocabulary."""
 
     words: Vocabulary
+    own: Sequence[str] = ()
+    """Names of benchmarks that only the model's ledger knows."""
+    benchmarks: tuple[tuple[str, re.Pattern[str]], ...] = field(init=False)
     others: re.Pattern[str] = field(init=False)
 
     def __post_init__(self) -> None:
         self.others = phrase(self.words.other_benchmarks)
+        self.benchmarks = (*self.words.benchmark_patterns, *((name, phrase(re.escape(name))) for name in self.own))
 
     def read(self, passage: Passage, numbers: list[Quantity]) -> Iterator[Statement]:
         """The accuracies and errors among the numbers of a passage that are of nothing else."""
@@ -44,9 +48,7 @@ class AccuracyReader:
             for m in metrics
             if not any(o[0] <= m[0] and m[1] <= o[1] and o != m and o[1] - o[0] > m[1] - m[0] for o in metrics)
         )
-        benches = [
-            (*match.span(), name) for name, pattern in self.words.benchmark_patterns for match in pattern.finditer(text)
-        ]
+        benches = [(*match.span(), name) for name, pattern in self.benchmarks for match in pattern.finditer(text)]
         benches = sorted(
             b for b in benches if not any(o[0] <= b[0] and b[1] <= o[1] and o[1] - o[0] > b[1] - b[0] for o in benches)
         )
@@ -163,7 +165,7 @@ class AccuracyReader:
             if self.others.search(text) or (known > 0 and metric is None):
                 return None
             told = (*passage.row.split(" | "), passage.label or "", *passage.section[-1:])
-            heads = [n for n, pattern in self.words.benchmark_patterns if any(map(pattern.search, told))]
+            heads = [n for n, pattern in self.benchmarks if any(map(pattern.search, told))]
             benchmark = heads[0] if heads else "imagenet-val"
         else:
             benchmark = bench[2]
@@ -201,7 +203,7 @@ class AccuracyReader:
 
     def _is_plain(self, title: str) -> bool:
         """Whether a table's heading says nothing that would make an accuracy one of something else."""
-        named = [self.words.model_names, *(pattern for _, pattern in self.words.benchmark_patterns)]
+        named = [self.words.model_names, *(pattern for _, pattern in self.benchmarks)]
         named += [pattern for m in self.words.metrics.values() for pattern in (m.pattern, m.error_pattern) if pattern]
         return bool(_PLAIN_TITLE.fullmatch(title.strip()) or any(pattern.search(title) for pattern in named))
 

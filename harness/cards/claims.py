@@ -134,8 +134,9 @@ def check_claims(text: bytes, *, model: str, ledger: Ledger | None, written: Seq
     markers = [(marker.start, marker.end) for marker in document.markers]
     read = (span for span in prose_sentences(document, markers) if span[1] - span[0] <= LONGEST)
     prose = [span for span in read if not _is_written(document, span, written)]
+    own = sorted(ledger.benchmarks) if ledger is not None else []
     judge = _Judge(document, knowledge)
-    stated = {(s.about.name, s.span): s for s in (*read_prose(document, markers), *read_fields(document))}
+    stated = {(s.about.name, s.span): s for s in (*read_prose(document, markers, own), *read_fields(document))}
     free = [
         s
         for s in stated.values()

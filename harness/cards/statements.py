@@ -74,14 +74,15 @@ _HEADER_SCALE = re.compile(
 )
 
 
-def read_prose(document: Document, markers: Sequence[Span] = ()) -> Iterator[Statement]:
+def read_prose(document: Document, markers: Sequence[Span] = (), benchmarks: Sequence[str] = ()) -> Iterator[Statement]:
     """The statements of a card's sentences and cells.
 
     Args:
         document: the card.
         markers: spans of its markers.
+        benchmarks: names of benchmarks of the model's own, beside those that the vocabulary has.
     """
-    reader = _Reader(vocabulary())
+    reader = _Reader(vocabulary(), benchmarks)
     here = bounded(document, itertools.chain(passages(document, markers), field_passages(document)))
     return (statement for passage in here for statement in reader.read(passage))
 
@@ -116,6 +117,7 @@ class _Place:
 @dataclass
 class _Reader:
     words: Vocabulary
+    benchmarks: Sequence[str] = ()
     hypothetical: re.Pattern[str] = field(init=False)
     accuracies: AccuracyReader = field(init=False)
     elsewhere: re.Pattern[str] = field(init=False)
@@ -128,7 +130,7 @@ class _Reader:
 
     def __post_init__(self) -> None:
         self.hypothetical = re.compile(self.words.hypothetical.replace(" ?", r"[\s-]?"), re.IGNORECASE)
-        self.accuracies = AccuracyReader(self.words)
+        self.accuracies = AccuracyReader(self.words, self.benchmarks)
         self.questions = QuestionReader(self.words)
         self.itself = re.compile(self.words.itself.replace(" ?", r"[\s-]?"), re.IGNORECASE)
         self.elsewhere = re.compile(self.words.elsewhere, re.IGNORECASE)

@@ -15,7 +15,7 @@ from harness.cards.knowledge import knowledge_of
 from harness.cards.quantities import parse_number, quantities
 from harness.evidence import Ledger
 from tests.cards.claims_cases import faults, read_cases
-from tests.cards.conftest import LEDGERS, SOURCE_MODELS
+from tests.cards.conftest import LEDGERS, SOURCE_MODELS, measured
 
 # Written by hand, line by line against the sources' facts, before looking at what the code finds.
 WRONG = {
@@ -287,3 +287,12 @@ def test_filling_can_mend_claims_too() -> None:
     assert result.text.startswith(b"Learning rate (lr): 0.4")
     assert b"\n\nBatch size: 512 images" in result.text
     assert len(result.report["claims"]) == 1
+
+
+def test_an_accuracy_on_data_of_the_models_own_is_held_against_its_ledger() -> None:
+    ledger = Ledger(
+        model={"name": "bolts"}, evidence=[measured("photos.top1", 83.75, n=160, full=160)], benchmarks={"photos": {}}
+    )
+    card = b"It reaches 95.0% top-1 accuracy on photos.\n\n| data | measure | value |\n|---|---|---|\n| photos | top-1 | 83.8 % |\n"
+    found = [(c.line, c.verdict) for c in check_claims(card, model="bolts", ledger=ledger)]
+    assert found == [(1, Verdict.CONTRADICTED), (5, Verdict.SUPPORTED)]
