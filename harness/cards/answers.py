@@ -189,7 +189,7 @@ class Writer:
         if meant == [] and place.column is not None and _ANOTHER.search(" ".join(place.own)):
             return None
         ids = {name for name, checkpoint in known.facts.checkpoints.items() if checkpoint in (meant or ())}
-        asked = replace(asked.about(keys), siblings=frozenset(ids))
+        asked = replace(asked.about(keys), siblings=frozenset(ids), sizes=known.sizes)
         self.knowledge, everything = replace(self.knowledge, asked=asked), self.knowledge
         try:
             return self._answer(question, form, place, metrics, is_part=is_part)

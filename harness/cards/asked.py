@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
@@ -93,6 +93,8 @@ class Asked:
     """What the model itself is called."""
     siblings: frozenset[str] = frozenset()
     """Other checkpoints that its words mean: only what is said of one of them answers."""
+    sizes: Mapping[str, str] = field(default_factory=dict)
+    """Of each checkpoint the side of its images, which a result of it is at where it says none."""
 
     @classmethod
     def read(
@@ -121,7 +123,7 @@ class Asked:
         called = tuple(map(_name, own_names))
         for title in sources:
             if any(re.search(rf"(?<!\w){re.escape(title)}(?!\w)", text, re.IGNORECASE) for text in own):
-                named = found.get("by", {}).keys() - {"published", "authors"}
+                named = found.get("by", {}).keys() - {"published", "authors"} if "by" in by_itself else ()
                 if not named and not any(_name(title) in name for name in called):
                     found["by"] = {_name(title): title}
         return cls(found, frozenset(by_itself), called)
@@ -151,6 +153,8 @@ class Asked:
         told = {value for text in _told(view, facet) for value, _, _ in facet.read(text)}
         if name == "by" and view.evidence.source:
             told.add(_name(view.evidence.source.title))
+        if name == "resolution" and view.fact and not told:
+            return {self.sizes.get(view.fact.checkpoint.name, "")} - {""}
         return told or ({*facet.default} if view.fact else set())
 
     def missing(self, candidates: Sequence[View]) -> Missing:

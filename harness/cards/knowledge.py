@@ -151,6 +151,12 @@ class Knowledge:
         return tuple({fact.evidence.source.title: None for fact in self.facts.facts if fact.evidence.source})
 
     @functools.cached_property
+    def sizes(self) -> dict[str, str]:
+        """The side of its images in pixels, by checkpoint."""
+        told = (fact for fact in self.facts.facts if fact.evidence.key.startswith("documented.data.resolution"))
+        return {fact.checkpoint.name: f"{fact.evidence.value}" for fact in told}
+
+    @functools.cached_property
     def known_words(self) -> tuple[str, ...]:
         """Expressions of what the model, its relatives and the sources about it are called."""
         mentions = [known.mention for known in self.facts.checkpoints.values() if known.mention]

@@ -71,6 +71,7 @@ def test_what_is_missing_is_named(head: str, column: str, missing: str) -> None:
         ("Throughput, V100", "Value", "1,156.7 images/s on a V100"),
         ("Learning rate", "Value", "0.4"),
         ("ImageNet", "Top-1, mean of five runs", "79.40 %"),  # that of the one run is 79.36 %
+        ("ImageNet-ReaL, timm, 224 px", "Top-1", "84.95 %"),  # of a network for 224 pixels, where a result says no size
         ("Epochs", "Value", "100"),
     ],
 )
