@@ -616,12 +616,14 @@ class _Filler:
                 if found.is_sure
                 else self.writer.unknown(asked if in_cell else [], slot.form, in_cell=in_cell, is_sure=False)
             )
+            counted = re.match(r" [a-z]+(?:-[a-z]+)?\b", self.text[marker.end : marker.end + _NEXT])
+            told = replace(place, sentence=place.sentence + counted[0]) if counted and in_cell is False else place
             is_wrong_kind = (
-                named is None and answer.class_.has_value and not is_of_kind(place, answer.text, self.writer.table)
+                named is None and answer.class_.has_value and not is_of_kind(told, answer.text, self.writer.table)
             )
             if is_wrong_kind:
                 answer = self.writer.unknown(asked, slot.form, in_cell=in_cell, is_sure=False)
-            if slot.kind == "inline" and self._echoes(place, answer):
+            if slot.kind in ("inline", "aside") and self._echoes(place, answer):
                 answer = self.writer.unknown(asked, slot.form, is_sure=False)
             if marker.block.kind == "cell" and self._repeats(marker, answer):
                 answer = self.writer.unknown(asked, slot.form, in_cell=True, is_sure=False)
@@ -730,7 +732,12 @@ class _Filler:
         for question in questions:
             is_code = question.template in ("code-inference", "code-finetune")
             is_part = len(questions) > 1
-            knows = not (is_code and self.writer.knowledge.loaded_by is None)
+            is_run = (
+                slot.kind != "inline"
+                or place.in_code
+                or re.search(r"\b(?:code|load|call|use|usage|with)\b", place.sentence)
+            )
+            knows = not is_code or (self.writer.knowledge.loaded_by is not None and is_run)
             if is_part and question.people and self._names_all(question, place):
                 continue  # the card itself names them there
             if knows and (answer := self.writer.answer(question, form, place, is_part=is_part)):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 
 import pytest
@@ -204,3 +205,18 @@ def test_yaml_that_cannot_be_read_is_left_and_reported() -> None:
     assert result.text.decode() == card
     assert result.report["left"] == [{"line": 3, "why": "a front matter that can't be read as keys and values"}]
     assert not result.complete
+
+
+@pytest.mark.parametrize(
+    "sentence",
+    [
+        f"All this ran on {M} nodes.",
+        f"Images were blended by Mixup (alpha {M}) and CutMix (alpha 1.0).",
+        f"The licence on the Hub is apache-2.0, that of timm's copy is {M}, and nothing else is known.",
+    ],
+)
+def test_a_sentence_gets_no_value_of_another_kind_nor_one_that_it_has(sentence: str) -> None:
+    text = fill_card(f"# A card\n\n{sentence}\n".encode(), model="convnext-base-224-22k", ledger=None).text.decode()
+    (line,) = [line for line in text.splitlines() if line.startswith(sentence[:8])]
+    answer = line.removeprefix(sentence.partition(M)[0])
+    assert not re.match(r"ImageNet|1\.0|`?apache", answer), line
