@@ -89,7 +89,7 @@ def accuracy_figure(
     if len(next(iter(models.values()), {})) < 3:
         return None
     svg = accuracy_by_benchmark(names, models, title="Top-1 accuracy by benchmark", note=note)
-    what = "Top-1 accuracy by benchmark, beside that of other trainings where it is known"
+    what = f"Top-1 accuracy by benchmark: {'; '.join(models)}"
     return Figure(f"figures/accuracy-{_file_name(ledger)}.svg", svg, what)
 
 

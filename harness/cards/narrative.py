@@ -49,6 +49,7 @@ _MEAN = "mean of"
 """What the setting of a result says that is of several runs, and so of no checkpoint."""
 _OF_LABELS = ("real",)
 """Slicings whose groups differ in how they are labelled: a right answer counts as wrong, which is no fault of the model."""
+_LABELS_FAULT = "; in part the labels' doing: where several are right, the benchmark counts one"
 _DOWNSTREAM = ("documented.coco.box-ap", "documented.coco.mask-ap", "documented.ade20k.miou")
 _FIRST = ("imagenet-val", "imagenet-a", "imagenet-r", "imagenet-sketch", "imagenetv2-matched-frequency", "imagenet-c")
 """Benchmarks that stay in the headline where there is no room for all."""
@@ -83,8 +84,8 @@ class Siblings:
     columns: list[str]
     rows: list[tuple[str, str | None, str, list[str]]]
     """Model, its name in timm, parameters, accuracies, the first of them with its source."""
-    points: dict[str, tuple[bool, dict[str, Point]]]
-    """Of the other checkpoints, whether they have this one's size, and accuracies by benchmark."""
+    points: dict[str, tuple[tuple[bool, bool], dict[str, Point]]]
+    """Of the other checkpoints, whether they have this one's size, and its resolution, and accuracies by benchmark."""
 
 
 @dataclass
@@ -175,22 +176,27 @@ class Narrative:
             protocol = speed.protocol or {}
             way = f" in {protocol.get('precision', 'fp32')}"
             way += " and channels last" if protocol.get("layout") == "channels_last" else ""
-            way += f", about {slower:.1g} times as long in plain fp32" if (slower := self._slower_in_fp32()) else ""
+            way += (
+                f", by a short trial {slower} times as long in plain fp32" if (slower := self._slower_in_fp32()) else ""
+            )
             random = ", random weights" if str(protocol.get("weights", "")).startswith("random") else ""
             found.append(
-                f"{show_short(speed)} an image{way} (forward pass alone{random}) on {cell(device_of(protocol))}"
+                f"about {show_short(speed)} an image{way} (forward pass alone{random}) on {cell(device_of(protocol))}"
             )
         return found
 
-    def _slower_in_fp32(self) -> float | None:
-        """How many times as long an image takes as code runs it that asks for nothing; None where that is what was timed."""
+    def _slower_in_fp32(self) -> str | None:
+        """How many times as long an image takes as code runs it that asks for nothing, by the bounds of both rates; None where
+        that is what was timed."""
         chosen = self.ledger.get("compute.execution-agreement")
         protocol: dict[str, Any] = (chosen.protocol if chosen is not None else None) or {}
-        rates = {trial["config"]: trial.get("images_per_second") for trial in protocol.get("trials", ())}
+        rates = {trial["config"]: trial for trial in protocol.get("trials", ()) if trial.get("low")}
         plain = rates.get(protocol.get("reference"))
         compared = str(protocol.get("precision")), str(protocol.get("layout")), "eager"
         rate = None if protocol.get("compiled") else rates.get(", ".join(compared))
-        return rate / plain if rate and plain and rate > plain else None
+        if not rate or not plain or rate["low"] <= plain["high"]:
+            return None
+        return f"{rate['low'] / plain['high']:.1f}–{rate['high'] / plain['low']:.1f}"
 
     @property
     def speed(self) -> Evidence | None:
@@ -378,7 +384,9 @@ class Narrative:
                     _shortest_title(self.benchmarks[c]): Point(f.evidence.number, *(self.interval(f) or ()))
                     for c, f in found.items()
                 }
-                points[name] = is_as_large, accuracies
+                resolution, input_size = re.search(r"(\d+) px", name), self._input_size()
+                is_as_fine = not (resolution and input_size) or int(resolution[1]) == input_size[0]
+                points[name] = (is_as_large, is_as_fine), accuracies
         by = wanted[others[0]][0].evidence.source
         titles = [_shortest_title(self.benchmarks[column]) for column in columns]
         return Siblings(by.title if by else "", titles, table, points)
@@ -536,26 +544,40 @@ class Narrative:
             )
 
     def _group(self) -> Iterator[str]:
+        """The weakest group of all that were searched, else of those detectably below the others of their slicing, and the
+        weakest that differs in its labels."""
         results = slices.slice_results(self.ledger)
-        groups = [
+        searched = {row["key"]: row for rows in results.worst.values() for row in rows if row["gap_at_least"] > 0}
+        groups = [(view, item) for view in results.measured for item in view.groups]
+        found = [(searched[item.key]["gap_at_least"], view, item) for view, item in groups if item.key in searched]
+        large = [
             (view, item)
-            for view in results.measured
-            for item in view.groups
+            for view, item in groups
             if view.name not in _OF_LABELS
             and (item.n or 0) >= (_ENOUGH_OWN if self.benchmarks[item.name.benchmark].is_own else ENOUGH)
         ]
-        below = [(v, i) for v, i in groups if i in v.detectable and slices.comparison(i)["gap"] < 0]
-        if below:
-            view, worst = min(below, key=lambda found: slices.comparison(found[1])["gap"])
+        alone = [(view, item) for view, item in large if view.where not in results.worst and item in view.detectable]
+        found += [(-gap, view, item) for view, item in alone if (gap := slices.comparison(item)["gap"]) < 0]
+        weakest: dict[bool, tuple[slices.SlicingView, Evidence]] = {}
+        for _, view, item in sorted(found, key=lambda weak: weak[0], reverse=True):
+            weakest.setdefault(view.name in _OF_LABELS, (view, item))
+        how = "weakest"
+        for of_labels, (view, worst) in weakest.items():
             by = "" if view.name == CLASS else f" ({cell(view.title)})"
+            if (row := searched.get(worst.key)) is not None:
+                least = f"{row['gap_at_least']:.1f} allowing for all groups that were searched"
+                below = f"{row['gap']:.1f} points below all images, at least {least}"
+            else:
+                below = f"{-slices.comparison(worst)['gap']:.1f} points below the other images"
             yield (
-                f"On {self._title(worst)} it is weakest on “{cell(slices.group_of(worst))}”{by}: "
-                f"top-1 {show_value(worst)} ({show_interval(worst)}, n = {show_count(worst)}), "
-                f"{-slices.comparison(worst)['gap']:.1f} points below the other images{self._taken_for(view, worst)}."
+                f"On {self._title(worst)} it is {how} on “{cell(slices.group_of(worst))}”{by}: "
+                f"top-1 {show_value(worst)} ({show_interval(worst)}, n = {show_count(worst)}), {below}"
+                f"{self._taken_for(view, worst)}{_LABELS_FAULT if of_labels else ''}."
             )
-        elif groups:
-            fewest = min(item.n or 0 for _, item in groups)
-            yield f"None of the {len(groups)} groups with {min(fewest, ENOUGH)} images or more is detectably below the others."
+            how = "also weak"
+        if large and not found:
+            fewest = min(item.n or 0 for _, item in large)
+            yield f"None of the {len(large)} groups with {min(fewest, ENOUGH)} images or more is detectably below the others."
 
     def _taken_for(self, view: slices.SlicingView, item: Evidence) -> str:
         """What a class is taken for most often; empty for other groups."""

@@ -64,8 +64,6 @@ _VARIANTS = {
 }
 """What a variant of an evidence key means, by an expression for it."""
 
-_TOLD_APART = 2.0
-"""Points between two models' accuracies, on average, that a figure shows."""
 SLICES_FILE = "figures/slices.csv"
 """Every group of every slicing. With the figures, because what lies there and is linked travels with a card."""
 
@@ -413,7 +411,7 @@ def _references(references: References) -> str:
 
 
 def _accuracy_figure(ledger: Ledger, words: Narrative) -> Figure | None:
-    """Accuracy by benchmark, measured and published ones apart, beside that of a relative of which it can be told."""
+    """Accuracy by benchmark, measured and published ones apart, beside that of a relative as large and at the same resolution."""
     whole = [row for row in words.headline if not row.is_partial]
     rows = [(row.title, row.is_measured, row.point) for row in whole if row.point is not None]
     called = words.relative_name if words.relative else ledger.model["title"]
@@ -422,12 +420,13 @@ def _accuracy_figure(ledger: Ledger, words: Narrative) -> Figure | None:
     every = {name: at for name, _, at in rows}
     models = dict(sorted(own.items(), key=lambda series: -len(series[1])))
     others = []
-    for sibling, (is_as_large, points) in (words.siblings.points if words.siblings is not None else {}).items():
+    for sibling, (alike, points) in (words.siblings.points if words.siblings is not None else {}).items():
         both = {name: at for name, at in points.items() if name in every}
         apart = mean([abs(at.value - every[name].value) for name, at in both.items()] or [0])
-        others += [(is_as_large, apart, sibling, both)] if apart >= _TOLD_APART else []
+        others.append((alike, apart, sibling, both))
     for _, _, sibling, points in sorted(others, key=lambda other: other[:2])[-1:]:
         models[sibling] = points
     models = {model: points for model, points in models.items() if points}
-    note = "Bars are 95 % intervals; those of published values were computed for this card."
+    note = f"None is of {ledger.model['title']} itself. " if words.relative else ""
+    note += "Bars are 95 % intervals; those of published values were computed for this card."
     return accuracy_figure(ledger, list(every), models, note)

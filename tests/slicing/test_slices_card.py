@@ -83,7 +83,7 @@ class TestCard:
             r"\| 43\.3 points \(40\.5–46\.0\) \| subcategory 35\.6 % \(n = [\d,]+\), texture .*, multiple objects .* and 8 more \|",
             card.text,
         )
-        assert re.search(r"(?m)^- On .* it is weakest on .*points below the other images\.$", card.text)
+        assert re.search(r"(?m)^- On .* it is weakest on .*points below all images, at least .*searched\.$", card.text)
         assert "\n\n\n" not in card.text
         for table_row in re.findall(r"^\|.*$", card.text, re.MULTILINE):
             assert table_row.endswith("|")
