@@ -153,7 +153,7 @@ class Knowledge:
     @functools.cached_property
     def sizes(self) -> dict[str, str]:
         """The side of its images in pixels, by checkpoint."""
-        told = (fact for fact in self.facts.facts if fact.evidence.key.startswith("documented.data.resolution"))
+        told = (fact for fact in self.facts.facts if fact.evidence.name.subject == "data.resolution")
         return {fact.checkpoint.name: f"{fact.evidence.value}" for fact in told}
 
     @functools.cached_property
