@@ -39,7 +39,8 @@ from harness.facts.loader import Checkpoint, Fact, Relation
 
 _LONG = 16
 """Words of a correction that a card gives once."""
-_CORRECTION = " (Correction: "
+_CORRECTION, _NOTE = " (Correction: ", " (Note: "
+_CONDITION = re.compile(r"\W*(?:when|if)\b", re.IGNORECASE)
 _ATTRIBUTED = re.compile(
     r"(?:\(|; )(?:documented|derived|estimated|evaluated by)\b|\bPublished for\b|published reference"
 )
@@ -162,7 +163,8 @@ def _is_written(document: Document, span: Span, written: Sequence[Span]) -> bool
 
 def is_corrected(text: str, span: Span) -> bool:
     """Whether what a sentence or cell says wrongly is put right in or behind it."""
-    return _CORRECTION in text[span[0] : past_marks(text, span[1], len(text)) + len(_CORRECTION)]
+    behind = text[span[0] : past_marks(text, span[1], len(text)) + len(_CORRECTION)]
+    return _CORRECTION in behind or _NOTE in behind
 
 
 def _overlaps(span: Span, others: Sequence[Span]) -> bool:
@@ -662,7 +664,7 @@ def _denied(document: Document, prose: list[Span], knowledge: Knowledge) -> Iter
                 about=fact.evidence.name.metric.replace("-", " "),
                 verdict=Verdict.OTHER_CHECKPOINT if sibling else Verdict.CONTRADICTED,
                 **_said_by(View(fact.evidence, fact)),
-                note=f"true of {fact.checkpoint.name}" if sibling else (fact.says or fact.note),
+                note=f"true of {fact.checkpoint.name}" if sibling else (fact.note or fact.says),
                 span=(place, place),
                 whole=(start, end),
             )
@@ -755,13 +757,13 @@ def _corrected(document: Document, claims: list[Claim], writer: Writer, given: d
         return None
     facts = {fact.key: fact for fact in (*writer.knowledge.facts.facts, *writer.knowledge.facts.family)}
     told: dict[str, list[str]] = {}
-    theirs: dict[str, list[str]] = {}
+    theirs: dict[str, list[tuple[str, str]]] = {}
     for claim in claims:
         fact = facts.get(claim.evidence[-1 if claim.verdict is Verdict.INCONSISTENT else 0]) if claim.evidence else None
         mark = writer.references.cite(fact.evidence.source) if fact else ""
         if claim.verdict is Verdict.OTHER_CHECKPOINT and fact:
             whose = fact.checkpoint.label or fact.checkpoint.name
-            theirs.setdefault(whose, []).append(claim.about)
+            theirs.setdefault(whose, []).append((claim.about, fact.key))
             told.setdefault(whose, []).append(mark)
         else:
             correct = claim.correct or claim.note or ""
@@ -770,14 +772,34 @@ def _corrected(document: Document, claims: list[Claim], writer: Writer, given: d
     parts = []
     for said, marks in told.items():
         if said in theirs:
-            what = list(dict.fromkeys(theirs[said]))
-            said = f"{'this is' if len(what) == 1 else 'these are'} the {enumerate_words(what)} of {said}, not of this checkpoint"
+            said = _of_another(said, theirs[said], writer, is_whole=len(told) == 1)
         if said in given and len(said.split()) > _LONG:
             parts.append(given[said])
         elif said:
-            given[said] = f"see “{block.section[-1]}”" if block.section else "see above"
+            given[said] = "another checkpoint's" if "not of this checkpoint" in said else said.partition(":")[0]
             parts.append(" ".join([said, "".join(dict.fromkeys(marks))]).rstrip())
+    is_family = _PLURAL.search(document.text[start : max(start, claims[0].span[0])]) and not claims[0].evidence[
+        0
+    ].startswith("documented.")
+    is_note = len(theirs) == len(told) and (is_family or _CONDITION.match(document.text[start:end]))
+    begin = _NOTE if is_note else _CORRECTION
     at = past_marks(document.text, end, block.end)
     if document.text[end - 1] == ":":  # it leads to what follows
-        return Edit(end - 1, end - 1, f"{_CORRECTION}{'; '.join(parts)})")
-    return Edit(at, at, f"{_CORRECTION}{'; '.join(parts)}.)") if parts else None
+        return Edit(end - 1, end - 1, f"{begin}{'; '.join(parts)})")
+    return Edit(at, at, f"{begin}{'; '.join(parts)}.)") if parts else None
+
+
+def _of_another(whose: str, keys: list[tuple[str, str]], writer: Writer, *, is_whole: bool) -> str:
+    """That what a sentence says, by names and evidence, is another checkpoint's, and what this one has."""
+    what = list(dict.fromkeys(about for about, _ in keys))
+    own = {about: writer.knowledge.find(key.partition(":")[0]) for about, key in keys if key.startswith("documented.")}
+    said = {about: _shown(view) for about, view in own.items() if view is not None}
+    if len(what) == 1 and said and next(iter(said.values())).startswith("none: "):
+        return next(iter(said.values())).removeprefix("none: ")
+    values = [
+        f"{about} {value.removesuffix(' epochs')}" for about, value in said.items() if not value.startswith("none")
+    ]
+    if len(what) == 1:
+        return f"this is the {what[0]} of {whose}, not of this checkpoint" + (f" ({values[0]})" if values else "")
+    begin = "this whole sentence is of" if is_whole else f"these are the {enumerate_words(what)} of"
+    return f"{begin} {whose}, not of this checkpoint" + (f" ({', '.join(values)})" if values else "")

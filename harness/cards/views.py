@@ -186,7 +186,7 @@ class View:
         return f" for {self.label}" + (f", {condition}" if condition else "")
 
 
-_DERIVED = "Derived from what is cited with it, which doesn't state it itself"
+_DERIVED = "Worked out from what is cited with it"
 
 
 def marks(references: References, *views: View | None) -> str:

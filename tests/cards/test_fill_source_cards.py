@@ -12,9 +12,9 @@ from harness.cards.fill import FillResult, fill_card
 from tests.cards.conftest import LEDGERS
 
 REGNET_CLASSES = {
-    15: "documented", 18: "derived", 21: "documented", 26: "undisclosed", 35: "documented", 37: "not-applicable",
+    15: "documented", 18: "documented", 21: "documented", 26: "undisclosed", 35: "documented", 37: "not-applicable",
     45: "documented", 50: "undisclosed", 64: "derived", 78: "derived", 95: "undisclosed", 107: "pending",
-    111: "undisclosed", 128: "derived", 131: "undisclosed", 139: "documented", 147: "documented", 159: "documented",
+    111: "undisclosed", 128: "documented", 131: "undisclosed", 139: "documented", 147: "documented", 159: "documented",
     167: "documented", 177: "documented", 180: "derived", 185: "documented", 199: "documented", 206: "undisclosed",
     211: "pending", 236: "undisclosed", 252: "documented", 262: "documented", 278: "pending", 286: "documented",
     291: "documented", 294: "documented", 295: "undisclosed", 298: "estimated", 306: "documented", 317: "documented",
@@ -37,7 +37,7 @@ ANSWERS = {
         167: "Nesterov momentum 0.9", 177: "17.5 hours", 180: "82.8 MB", 199: "79.36 %", 206: "given under “Bias, Risks, and Limitations”",
         252: "3,973,301,344 multiply-adds", 286: "Tesla V100 GPUs with 16 GB", 291: "PyTorch 1.6", 294: "16.8 hours",
         298: "1.2 to 50 kg CO2e", 306: "wa = 31.41", 128: "3.97 billion", 35: "zuppif", 18: "20,646,656",
-        278: "Not measured yet [",
+        278: "Attribution maps were not measured [",
     },
     "convnext-base-224-22k": {
         26: "109,953,489", 45: "MIT", 53: "akhaliq/convnext", 76: "in22k.py", 131: "87.0 % (XL)", 134: "box AP 54.0",
@@ -152,7 +152,7 @@ def test_a_fact_about_another_checkpoint_is_labelled(source_card: tuple[str, byt
     for row in fill_card(card, model=model, ledger=None).report["markers"]:
         for key in row["evidence"]:
             if ":finetuned" in key:
-                assert "fine-tuned from it" in row["new"] or "(see “Testing Data”)" in row["new"]
+                assert "ImageNet-1k fine-tune" in row["new"] or "(see “Testing Data”)" in row["new"]
                 assert row["class"] == "pending"
 
 
