@@ -61,7 +61,7 @@ def test_reference_results_are_the_nearest_checkpoints_of_one_evaluation_and_oth
     text = filled(card, CONVNEXT)
     nearest = "(convnext_base_22k_1k_224) has ImageNet-A top-1 54.773 %, ImageNet-R top-1 61.783 % and ImageNet-Sketch top-1 48.804 % (evaluated by timm)"
     assert (
-        f"{nearest}; the ImageNet-1k fine-tune at 384 px (convnext_base_22k_1k_384) has ImageNet-C mCE 43.1 ("
+        f"{nearest}; the one fine-tuned on ImageNet-1k at 384 px (convnext_base_22k_1k_384) has ImageNet-C mCE 43.1 ("
         in body(text)
     )
 
