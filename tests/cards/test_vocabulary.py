@@ -13,7 +13,7 @@ from tests.cards.conftest import body
 
 M = "[More Information Needed]"
 REGNET, CONVNEXT = "regnet-y-040", "convnext-base-224-22k"
-NOT_ASKED = r"training\.recipe|coco\.(swin-b|mask-rcnn|ap-detail)|evaluation\.corruptions|identity|provenance|usage|estimated|comparison|imagenet|citation|evaluation\.(datasets|corruption-error|accuracy-table)|model\.codebase|architecture\.activation-study|limits\.task"
+NOT_ASKED = r"training\.recipe|coco\.(swin-b|mask-rcnn|ap-detail)|evaluation\.corruptions|identity|provenance|usage|estimated|comparison|imagenet|citation|evaluation\.(datasets|corruption-error|accuracy-table|during-training)|model\.codebase|architecture\.activation-study|limits\.task"
 """What stands in answers to other questions, or corrects statements, and no card leaves open by itself."""
 
 
