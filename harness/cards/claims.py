@@ -39,6 +39,10 @@ from harness.facts.loader import Checkpoint, Fact, Relation
 
 _LONG = 16
 """Words of a correction that a card gives once."""
+_REFERS_BACK = re.compile(
+    r"\s+(?:(?:This|That|It) (?:can|could|may|is|was|means|follows|implies)|Therefore|Hence|Thus)\b"
+)
+"""A sentence that says something of the one before it, which therefore stays."""
 _CORRECTION, _NOTE = " (Correction: ", " (Note: "
 _CONDITION = re.compile(r"\W*(?:when|if)\b", re.IGNORECASE)
 _ATTRIBUTED = re.compile(
@@ -726,6 +730,8 @@ def _mended(document: Document, claim: Claim, writer: Writer, question: Property
     start, end = claim.whole
     sentence, block = document.text[start:end], document.block_at(start, end)
     if block is None or block.kind not in ("paragraph", "cell"):
+        return None
+    if _REFERS_BACK.match(document.text, end):
         return None
     label = label_prefix(sentence)
     is_value = block.kind == "cell" or label > 0 or (block.in_item and not sentence.endswith("."))
