@@ -108,6 +108,9 @@ class QuestionReader:
         if asked is None:
             return
         about, entry = asked
+        is_side = re.search(r"\bat $", text[:begin]) and number.value in range(96, 1025)
+        if is_side and not about.resolution:
+            return  # "at 384"
         if is_size and not re.search(
             r"size|kernel|conv|patch|window|resolution|crop|stem|downsampl", f"{about.id} {about.name}"
         ):
