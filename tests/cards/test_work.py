@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import re
 import time
 from collections.abc import Callable
@@ -59,13 +60,21 @@ def test_a_document_is_read_in_linear_time() -> None:
     """Ten times the bytes take no more than fifteen times the time: here work of a large share of n² shows."""
 
     def seconds(shape: str, size: int) -> float:
-        card, begun = SHAPES[shape](size), time.process_time()
-        assert Document(card).markers or shape != "markers"
-        return time.process_time() - begun
+        card, found = SHAPES[shape](size), []
+        for _ in range(2):
+            begun = time.process_time()
+            assert Document(card).markers or shape != "markers"
+            found.append(time.process_time() - begun)
+        return min(found)
 
-    taken = {
-        name: (seconds(name, 40_000), seconds(name, 400_000)) for name in ("markers", "long table", "comment", "prose")
-    }
+    gc.disable()  # its passes take longer the more the tests before have left
+    try:
+        taken = {
+            name: (seconds(name, 40_000), seconds(name, 400_000))
+            for name in ("markers", "long table", "comment", "prose")
+        }
+    finally:
+        gc.enable()
     assert not {name: times for name, times in taken.items() if times[1] > 15 * times[0] + 0.2}, taken
 
 
