@@ -295,14 +295,12 @@ def read_timm(source: FactSource, config: Mapping[str, Any], pretrained: Mapping
     name = config.get("architecture") or pretrained.get("architecture")
     if isinstance(name, str):
         source.add("documented.model.type", f"an image classifier (timm's {name})", "architecture")
-        known = {
-            "num_features": "{:,} features before the classifier",
-            "global_pool": "“{}” pooling",
-            "num_classes": "{:,} outputs",
+        known: dict[str, tuple[type, str]] = {
+            "num_features": (int, "{:,} features before the classifier"),
+            "global_pool": (str, "“{}” pooling"),
+            "num_classes": (int, "{:,} outputs"),
         }
-        parts = [
-            form.format(config[field]) for field, form in known.items() if isinstance(config.get(field), int | str)
-        ]
+        parts = [form.format(config[at]) for at, (kind, form) in known.items() if isinstance(config.get(at), kind)]
         network = f"timm's {name}{' with ' if parts else ''}{words(parts) if parts else ''}"
         source.add(
             "documented.architecture.network", network, words(["architecture", *(f for f in known if f in config)])
