@@ -189,6 +189,13 @@ class _Judge:
     def subjects(self) -> Subjects:
         return Subjects(self.knowledge)
 
+    @functools.cached_property
+    def paper(self) -> tuple[View, Entry] | None:
+        """How the model's paper is cited, and its entry; None where no citation is known."""
+        view = self.knowledge.find("documented.citation.bibtex")
+        entry = next(iter(bibtex_entries(str(view.value))), None) if view else None
+        return (view, entry) if view and entry else None
+
     def claims(self, statements: list[Statement]) -> Iterator[Claim]:
         """The claims that statements make; where one passage states a value rightly, another of the same thing beside it is left."""
         judged = [(statement, claim) for statement in statements for claim in self.judge(statement)]
@@ -507,10 +514,9 @@ class _Judge:
 
     def citations(self) -> Iterator[Claim]:
         """What BibTeX entries for the model's paper say of it; entries for other work are not its business."""
-        view = self.knowledge.find("documented.citation.bibtex")
-        known = next(iter(bibtex_entries(str(view.value))), None) if view else None
-        if view is None or known is None:
+        if self.paper is None:
             return
+        view, known = self.paper
         right = {name: value for name, (value, _) in known.fields.items()}
         entries = list(read_citations(self.document))
         titles = [folded(entry.fields["title"][0]) for entry, _ in entries if "title" in entry.fields]
@@ -534,10 +540,9 @@ class _Judge:
 
     def titles(self, prose: list[Span]) -> Iterator[Claim]:
         """Titles of other papers that sentences give as the one that presented the model."""
-        view = self.knowledge.find("documented.citation.bibtex")
-        known = next(iter(bibtex_entries(str(view.value))), None) if view else None
-        if view is None or known is None:
+        if self.paper is None:
             return
+        view, known = self.paper
         right = known.fields["title"][0]
         for start, end in prose:
             sentence = vocabulary().model_names.sub(self._as_it, self.document.text[start:end])
@@ -561,16 +566,17 @@ class _Judge:
 
     def beside_title(self, prose: list[Span]) -> Iterator[Claim]:
         """The number of arXiv and the venue that a sentence with the paper's title gives for it."""
-        entry = self.knowledge.find("documented.citation.bibtex")
-        known = next(iter(bibtex_entries(str(entry.value))), None) if entry else None
+        if self.paper is None:
+            return
+        title = folded(self.paper[1].fields["title"][0])
         venues = vocabulary().get("venue")
         told = (
             ("arXiv number", "documented.model.arxiv", _ARXIV),
             (venues.name, "documented.model.venue", venues.names_pattern),
         )
-        for start, end in prose if known else ():
+        for start, end in prose:
             text = self.document.text[start:end]
-            if known is None or folded(known.fields["title"][0]) not in folded(text):
+            if title not in folded(text):
                 continue
             for about, key, pattern in told:
                 found = list(pattern.finditer(text)) if pattern else []

@@ -617,7 +617,7 @@ class _Filler:
                 else self.writer.unknown(asked if in_cell else [], slot.form, in_cell=in_cell, is_sure=False)
             )
             counted = re.match(r" [a-z]+(?:-[a-z]+)?\b", self.text[marker.end : marker.end + _NEXT])
-            told = replace(place, sentence=place.sentence + counted[0]) if counted and in_cell is False else place
+            told = replace(place, sentence=place.sentence + counted[0]) if counted and not in_cell else place
             is_wrong_kind = (
                 named is None and answer.class_.has_value and not is_of_kind(told, answer.text, self.writer.table)
             )
