@@ -89,6 +89,8 @@ def interruptible() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGINT, _end)
+        if hasattr(signal, "SIGALRM"):  # else it comes while the interpreter ends, which has no handlers any more
+            signal.alarm(0)
 
 
 def _raise(number: int, frame: FrameType | None) -> None:

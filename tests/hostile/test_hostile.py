@@ -220,6 +220,21 @@ def test_ctrl_c_at_any_moment_is_one_line(python: str, tmp_path: Path) -> None:
             assert said.count("interrupted") == 1, said
 
 
+def test_a_ctrl_c_that_a_library_swallows_leaves_no_alarm_behind(python: str) -> None:
+    """An alarm that comes while the interpreter ends kills the process by SIGALRM, without a word."""
+    code = """
+import contextlib, os, signal
+from harness import crash
+
+crash.interrupt_at_once()
+with crash.interruptible(), contextlib.suppress(KeyboardInterrupt):
+    os.kill(os.getpid(), signal.SIGINT)
+print(signal.alarm(0))
+"""
+    done = subprocess.run([python, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "0\n"
+
+
 @pytest.mark.parametrize(
     ("name", "build"),
     [
