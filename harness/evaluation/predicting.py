@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from heapq import merge
 from itertools import groupby
 
@@ -31,9 +32,9 @@ from harness.progress import Reporter
 from harness.runtime.batches import decode_batch, decoding
 from harness.runtime.choosing import AGREEMENT_IMAGES, Choice, candidates, choose
 from harness.runtime.decoding import Images
-from harness.runtime.engine import Job, Samples, Shard, shards_of
+from harness.runtime.engine import Job, Samples, Shard, predict, shards_of
 from harness.runtime.execution import ExecutionConfig, fixed_config, resolve_device
-from harness.runtime.executors import Executor, InThisProcess, LocalProcesses, Pool, Scheduler
+from harness.runtime.executors import Executor, LocalProcesses, Pool, Scheduler
 from harness.runtime.hardware import describe
 from harness.runtime.network import Network, to_device
 from harness.runtime.sample_images import sample_images
@@ -218,24 +219,23 @@ def _predict(run: _Run, jobs: Sequence[_Job]) -> dict[str, HarnessError]:
 
     todo = sum(len(job.todo) for job in jobs)
     with _executor(run, jobs, write, todo) as executor:
-        executor.submit(shards(), todo)
-        for result in executor.results():
-            job = by_title[result.shard.job.name]
+        for shard, found in executor(shards()):
+            job = by_title[shard.job.name]
             try:
-                if result.error is not None:
-                    raise result.error
-                if result.rows is not None:
-                    write(job.title, result.rows)
-                    energy.stored(sum(error is None for error in result.rows.error))
+                if isinstance(found, HarnessError):
+                    raise found
+                if found is not None:
+                    write(job.title, found)
+                    energy.stored(sum(error is None for error in found.error))
             except HarnessError as error:
                 failed.setdefault(job.title, error)
                 continue
-            predicted[job.title] += len(result.shard.positions)
-            if result.shard.positions[0] < size:
+            predicted[job.title] += len(shard.positions)
+            if shard.positions[0] < size:
                 _gate(run, job)
     for job in jobs:
-        found, wanted = predicted[job.title], len(job.todo)
-        assert found == wanted or job.title in failed, f"{job.title}: {found} predictions of {wanted} samples"
+        made, wanted = predicted[job.title], len(job.todo)
+        assert made == wanted or job.title in failed, f"{job.title}: {made} predictions of {wanted} samples"
     return failed
 
 
@@ -264,7 +264,7 @@ def _executor(run: _Run, jobs: Sequence[_Job], write: ShardWriter, todo: int) ->
             network = Network.of(loaded, run.config)
             decoder = stack.enter_context(decoding(run.config, run.identity.preprocessing, todo))
             energy.begin()
-            yield InThisProcess(network, decoder, finished)
+            yield partial(predict, network, decoder=decoder, progress=finished)
             return
         loaded.module.cpu()
         threads = torch.get_num_threads()
@@ -280,6 +280,7 @@ def _executor(run: _Run, jobs: Sequence[_Job], write: ShardWriter, todo: int) ->
             config = replace(run.config, workers=max(1, run.config.workers // len(names)))
             setup = Setup(loaded, config, max(1, threads // len(names)), write, meters_of_worker)
             pool = LocalProcesses(setup, names)
+        stack.callback(pool.close)
         scheduler = Scheduler(
             pool,
             note=run.reporter.note,
@@ -287,8 +288,7 @@ def _executor(run: _Run, jobs: Sequence[_Job], write: ShardWriter, todo: int) ->
             spent=lambda done: energy.add(EnergyUse(done.readable, done.energy)),
         )
         rates = scheduler.rates
-        stack.callback(scheduler.cancel)
-        yield scheduler
+        yield partial(scheduler.run, images=todo)
 
 
 def _by_images(jobs: Sequence[_Job]) -> Iterator[list[_Job]]:

@@ -11,13 +11,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
-from typing_extensions import TypedDict  # pydantic needs it until Python 3.12
 
 from harness.data.catalog import Benchmark, benchmarks
 from harness.data.local import samples_fingerprint
@@ -127,15 +125,6 @@ def stored_model(reference: str, home: Path) -> StoredModel:
             remedy=f"Run it first: harness run --suite imagenet --model {reference}",
         )
     return StoredModel(path.parent.name, Ledger.load(path), home)
-
-
-class _Key(TypedDict):
-    """What a `protocol.json` says its predictions are of."""
-
-    weights: str
-    benchmark: str
-    condition: str
-    protocol: dict[str, Any]
 
 
 def _stored_condition(home: Path, item: Evidence, known: Mapping[str, Benchmark]) -> StoredCondition | None:

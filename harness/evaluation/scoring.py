@@ -192,8 +192,11 @@ class Scored:
     ) -> Evidence:
         """One entry, with the provenance of these samples; an estimate gives class, value, interval and n."""
         if estimate is not None:
-            fields |= {"value": estimate.value, "interval": to_interval(estimate), "n": estimate.n}
-            fields["class_"] = EvidenceClass.MEASURED
+            interval = None
+            if estimate.low is not None and estimate.high is not None:
+                bounds = {"low": estimate.low, "high": estimate.high, "level": estimate.level}
+                interval = Interval(**bounds, method=estimate.method, kind=estimate.kind)
+            fields |= {"class_": EvidenceClass.MEASURED, "value": estimate.value, "interval": interval, "n": estimate.n}
         return Evidence(
             key=str(EvidenceKey.parse(key).with_variant(self.variant)),
             fingerprints=Fingerprints(weights=self.weights, data=self.data, code=CODE, annotations=annotations),
@@ -202,6 +205,27 @@ class Scored:
             **fields,
         )
 
+    def metric(
+        self,
+        key: EvidenceKey,
+        estimate: Estimate | MetricUnavailable,
+        published: int | None,
+        protocol: Mapping[str, Any],
+        reason: str | None = None,
+    ) -> Evidence:
+        """A metric of these samples: measured, or pending with the reason where it can't be had.
+
+        Args:
+            published: samples the published benchmark has for it.
+            reason: what a reader must know beside the value.
+        """
+        common: dict[str, Any] = {"annotations": self.annotations, "protocol": protocol, "N": published}
+        if isinstance(estimate, MetricUnavailable):
+            return self.evidence(str(key), class_=EvidenceClass.PENDING, reason=estimate.reason, **common)
+        reasons = filter(None, (reason, self.left_out, estimate.method if estimate.low is None else None))
+        words = "; ".join(reasons) or None
+        return self.evidence(str(key), estimate=estimate, unit=unit_of(key.metric), reason=words, **common)
+
 
 def without_missing_classes(predictions: LabelSpacePredictions) -> LabelSpacePredictions:
     """Mark samples whose class the model has no output for: their label becomes -1, so they count as wrong."""
@@ -209,20 +233,6 @@ def without_missing_classes(predictions: LabelSpacePredictions) -> LabelSpacePre
         return predictions
     missing = np.isnan(predictions.target_logit)
     return replace(predictions, label=np.where(missing, -1, predictions.label).astype(np.int32))
-
-
-@dataclass(frozen=True)
-class ScoredMetric:
-    """One metric of one condition before it becomes evidence."""
-
-    scored: Scored
-    key: EvidenceKey
-    """Without the variant that all of the run's keys have."""
-    estimate: Estimate | MetricUnavailable
-    published: int | None
-    """Samples the published benchmark has for this metric."""
-    protocol: Mapping[str, Any]
-    reason: str | None = None
 
 
 Conditions = Mapping[str, Scored]
@@ -238,7 +248,7 @@ def _group(
     *,
     space: str | None = None,
     variant: str | None = None,
-) -> Iterator[ScoredMetric]:
+) -> Iterator[Evidence]:
     """A group's metrics of a condition's predictions in one label space."""
     where = scored.prefix if space is None else f"{scored.prefix}@{space}"
     for name, estimate in compute_group(group, predictions).items():
@@ -246,10 +256,10 @@ def _group(
         if name == "top5" and (len(scored.benchmark.space) <= TOP or scored.benchmark.label_map is not None):
             continue
         key = EvidenceKey.parse(f"{where}.{name}").with_variant(variant)
-        yield ScoredMetric(scored, key, estimate, published, {"reading": reading})
+        yield scored.metric(key, estimate, published, {"reading": reading})
 
 
-def accuracy_group(conditions: Conditions) -> Iterator[ScoredMetric]:
+def accuracy_group(conditions: Conditions) -> Iterator[Evidence]:
     """Accuracy in every label space the protocol asks for.
 
     Plain `top1`: logits restricted to the benchmark's classes. `:restricted-K`, where the model lacks some of the
@@ -274,7 +284,7 @@ def accuracy_group(conditions: Conditions) -> Iterator[ScoredMetric]:
             reading += f"; images of the {missing} class(es) without an output count as wrong"
         if scored.condition is not None:  # a corruption cell: one number each, there are many
             key = EvidenceKey(scored.benchmark.name, "top1", scored.condition)
-            yield ScoredMetric(scored, key, attempt(top1, scored.closed), size, {"reading": reading})
+            yield scored.metric(key, attempt(top1, scored.closed), size, {"reading": reading})
             continue
         yield from _group("accuracy", scored, scored.closed, reading, size)
         if missing:
@@ -294,15 +304,15 @@ def accuracy_group(conditions: Conditions) -> Iterator[ScoredMetric]:
 
 def _top_k(
     scored: Scored, correct: Callable[[int], BoolArray], reading: str, variant: str | None = None
-) -> Iterator[ScoredMetric]:
+) -> Iterator[Evidence]:
     """Top-1 and top-5 where several classes may be right: `correct` says which samples are right among their k best."""
     for name, k in TOP_K.items():
         key = EvidenceKey(scored.benchmark.name, name, scored.condition, variant=variant)
         estimate = attempt(lambda k: accuracy(correct(k)), k)
-        yield ScoredMetric(scored, key, estimate, scored.benchmark.size, {"reading": reading})
+        yield scored.metric(key, estimate, scored.benchmark.size, {"reading": reading})
 
 
-def _open_accuracy(scored: Scored) -> Iterator[ScoredMetric]:
+def _open_accuracy(scored: Scored) -> Iterator[Evidence]:
     predictions, outputs = scored.predictions[OPEN], scored.outputs
     among = f"argmax over all {len(outputs) if outputs is not None else 0:,} outputs"
     exact = f"{among}, right if it is the class itself"
@@ -316,7 +326,7 @@ def _open_accuracy(scored: Scored) -> Iterator[ScoredMetric]:
         yield from _top_k(scored, lambda k: is_in_sets(predictions, sets, k), reading, "open-descendants")
 
 
-def relabelled_group(conditions: Conditions, benchmark: Benchmark) -> Iterator[ScoredMetric]:
+def relabelled_group(conditions: Conditions, benchmark: Benchmark) -> Iterator[Evidence]:
     """Accuracy against other labels, from the predictions of the benchmark it is scored from: ReaL's sets, or the experts'."""
     scored, key = conditions.get(benchmark.scored_from or ""), EvidenceKey(benchmark.name, "top1")
     if scored is None:
@@ -324,7 +334,7 @@ def relabelled_group(conditions: Conditions, benchmark: Benchmark) -> Iterator[S
     try:
         sets = right_classes(benchmark)
     except MissingInputError as error:
-        yield ScoredMetric(scored, key, MetricUnavailable(error.message), benchmark.size, {})
+        yield scored.metric(key, MetricUnavailable(error.message), benchmark.size, {})
         return
     metric = top1_real
     notes = {"reading": "right if the prediction is in the image's ReaL label set; images with an empty set left out"}
@@ -341,10 +351,10 @@ def relabelled_group(conditions: Conditions, benchmark: Benchmark) -> Iterator[S
     else:
         estimate = attempt(metric, scored.predictions[CLOSED], [sets[i] for i in scored.sample_ids])
     published = sum(len(found) > 0 for found in sets.values())
-    yield ScoredMetric(scored, key, estimate, published, notes)
+    yield scored.metric(key, estimate, published, notes)
 
 
-def probability_group(name: str, conditions: Conditions) -> Iterator[ScoredMetric]:
+def probability_group(name: str, conditions: Conditions) -> Iterator[Evidence]:
     """A group of metrics of the softmax on each condition without corruption, in the benchmark's label space."""
     for scored in conditions.values():
         if scored.condition is None and not scored.benchmark.label_sets and scored.benchmark.label_map is None:
@@ -352,7 +362,7 @@ def probability_group(name: str, conditions: Conditions) -> Iterator[ScoredMetri
             yield from _group(name, scored, scored.closed, reading, scored.benchmark.size)
 
 
-def calibration_group(conditions: Conditions) -> Iterator[ScoredMetric | Evidence]:
+def calibration_group(conditions: Conditions) -> Iterator[Evidence]:
     """Calibration as the model is, and where all logits were kept, as it is after temperature scaling.
 
     A model that was trained to find several classes in an image gives each a probability of its own, not one to all together.
@@ -375,16 +385,16 @@ def calibration_group(conditions: Conditions) -> Iterator[ScoredMetric | Evidenc
         try:
             found = temperature_scaling(scored.closed, scored.logits, fitted)
         except MetricUnavailable as unavailable:
-            yield ScoredMetric(scored, EvidenceKey(scored.benchmark.name, "temperature"), unavailable, None, {})
+            yield scored.metric(EvidenceKey(scored.benchmark.name, "temperature"), unavailable, None, {})
             continue
         for name, estimate in found.items():
             scaled = f"softmax over the benchmark's classes at the temperature {fit}; the others"
             notes = {"reading": fit if name == "temperature" else scaled, "logits": "fp16"}
             key = EvidenceKey.parse(f"{scored.prefix}.{name}")
-            yield ScoredMetric(scored, key, estimate, scored.benchmark.size, notes)
+            yield scored.metric(key, estimate, scored.benchmark.size, notes)
 
 
-def ood_group(conditions: Conditions) -> Iterator[ScoredMetric]:
+def ood_group(conditions: Conditions) -> Iterator[Evidence]:
     """How well the validation set's images are told from images that show none of the classes."""
     reference = conditions.get(REFERENCE)
     for scored in conditions.values():
@@ -392,7 +402,7 @@ def ood_group(conditions: Conditions) -> Iterator[ScoredMetric]:
             continue
         if reference is None:
             why = MetricUnavailable(f"{REFERENCE}, whose images it is told from, has no predictions here.")
-            yield ScoredMetric(scored, EvidenceKey(scored.benchmark.name, "auroc"), why, None, {})
+            yield scored.metric(EvidenceKey(scored.benchmark.name, "auroc"), why, None, {})
             continue
         published = reference.benchmark.size + scored.benchmark.size
         notes = {
@@ -402,14 +412,14 @@ def ood_group(conditions: Conditions) -> Iterator[ScoredMetric]:
         try:
             found = detection(reference.closed, scored.closed)
         except MetricUnavailable as unavailable:
-            yield ScoredMetric(scored, EvidenceKey(scored.benchmark.name, "auroc"), unavailable, published, notes)
+            yield scored.metric(EvidenceKey(scored.benchmark.name, "auroc"), unavailable, published, notes)
             continue
         for name, estimate in found.items():
             key = EvidenceKey.parse(f"{scored.prefix}.{name}")
-            yield ScoredMetric(scored, key, estimate, published, notes)
+            yield scored.metric(key, estimate, published, notes)
 
 
-def cues_group(conditions: Conditions) -> Iterator[ScoredMetric]:
+def cues_group(conditions: Conditions) -> Iterator[Evidence]:
     """Shape bias of images whose shape and texture are of different classes; accuracy that is lost with the background."""
     for scored in conditions.values():
         benchmark = scored.benchmark
@@ -424,7 +434,7 @@ def cues_group(conditions: Conditions) -> Iterator[ScoredMetric]:
             }
             few = len(texture) < benchmark.size
             why = f"of {len(texture):,} of the benchmark's {benchmark.size:,} images" if few else None
-            yield ScoredMetric(scored, EvidenceKey(benchmark.name, "shape-bias"), bias, None, notes, why)
+            yield scored.metric(EvidenceKey(benchmark.name, "shape-bias"), bias, None, notes, why)
         other = conditions.get(benchmark.background_gap_to or "")
         if other is not None:
             keys = EvidenceKey(benchmark.name, "top1"), EvidenceKey(other.benchmark.name, "top1")
@@ -434,10 +444,10 @@ def cues_group(conditions: Conditions) -> Iterator[ScoredMetric]:
             }
             gap = attempt(accuracy_drop, is_correct(scored.closed), is_correct(other.closed))
             published = benchmark.size + other.benchmark.size
-            yield ScoredMetric(scored, EvidenceKey(benchmark.name, "background-gap"), gap, published, notes)
+            yield scored.metric(EvidenceKey(benchmark.name, "background-gap"), gap, published, notes)
 
 
-def shift_group(conditions: Conditions) -> Iterator[ScoredMetric]:
+def shift_group(conditions: Conditions) -> Iterator[Evidence]:
     """Drop from imagenet-val, on the same classes; accuracy above the line of published models where there is one."""
     reference = conditions.get(REFERENCE)
     if reference is None:
@@ -461,7 +471,7 @@ def shift_group(conditions: Conditions) -> Iterator[ScoredMetric]:
         }
         right = is_correct(same), is_correct(scored.closed)
         drop = attempt(accuracy_drop, *right)
-        yield ScoredMetric(scored, own.with_metric("accuracy-drop"), drop, published, notes)
+        yield scored.metric(own.with_metric("accuracy-drop"), drop, published, notes)
         baseline = baselines().get(name)
         if baseline is None:
             continue
@@ -470,10 +480,10 @@ def shift_group(conditions: Conditions) -> Iterator[ScoredMetric]:
         outside = None
         if isinstance(above, Estimate) and not baseline.covers(top1(same).value):
             outside = "extrapolated: no published model of the fit has a clean accuracy like this one"
-        yield ScoredMetric(scored, own.with_metric("effective-robustness"), above, published, notes, outside)
+        yield scored.metric(own.with_metric("effective-robustness"), above, published, notes, outside)
 
 
-def corruption_group(conditions: Conditions) -> Iterator[ScoredMetric]:
+def corruption_group(conditions: Conditions) -> Iterator[Evidence]:
     """Corruption errors of each benchmark with corruptions, over the base images that all its cells have in common."""
     by_benchmark: dict[str, dict[Cell, Scored]] = {}
     for scored in conditions.values():
@@ -496,7 +506,7 @@ def corruption_group(conditions: Conditions) -> Iterator[ScoredMetric]:
                 clean=np.array([clean[i] for i in common]) if all(i in clean for i in common) else None,
             )
         except MetricUnavailable as unavailable:
-            yield ScoredMetric(combined, EvidenceKey(name, "mean-error"), unavailable, benchmark.size, {})
+            yield combined.metric(EvidenceKey(name, "mean-error"), unavailable, benchmark.size, {})
             continue
         for found in corruption_scores(errors, axes.scored, axes.extra):
             if isinstance(found.estimate, Estimate):  # what lacks cells is pending as the plan says, once
@@ -507,7 +517,7 @@ def corruption_group(conditions: Conditions) -> Iterator[ScoredMetric]:
                 notes = {"reading": found.reading}
                 if key.metric in ("relative-ce", "relative-mce") and source is not None:
                     notes["clean"] = source.prefix
-                yield ScoredMetric(combined, key, found.estimate, benchmark.size, notes)
+                yield combined.metric(key, found.estimate, benchmark.size, notes)
 
 
 def pooled(cells: Sequence[Scored]) -> Scored:
@@ -540,7 +550,7 @@ def _clean_crops_of(benchmark: Benchmark, conditions: Conditions) -> Scored | No
     return next(crops, None if benchmark.generated_from else conditions.get(REFERENCE))
 
 
-def adversarial_group(conditions: Conditions) -> Iterator[ScoredMetric]:
+def adversarial_group(conditions: Conditions) -> Iterator[Evidence]:
     """Accuracy under attack at each size, the median smallest perturbation, time; withheld where gradients may be masked."""
     for scored in conditions.values():
         attacked = scored.attacked
@@ -565,13 +575,11 @@ def adversarial_group(conditions: Conditions) -> Iterator[ScoredMetric]:
                     key = EvidenceKey(name, "robust-accuracy", f"{norm}/{epsilon:g}", variant=variant)
                     left = attempt(robust_accuracy, found, epsilon, rounded=variant is not None)
                     here = notes | {"epsilon": f"{epsilon:g}{unit}"}
-                    yield ScoredMetric(scored, key, withheld or left, size, here, _UPPER_BOUND)
+                    yield scored.metric(key, withheld or left, size, here, _UPPER_BOUND)
             median = attempt(median_size, found)
-            yield ScoredMetric(
-                scored, EvidenceKey(name, f"median-{norm}"), withheld or median, size, notes, _UPPER_BOUND
-            )
+            yield scored.metric(EvidenceKey(name, f"median-{norm}"), withheld or median, size, notes, _UPPER_BOUND)
         both = [_of_all_norms(image) for image in attacked.images]
-        yield ScoredMetric(scored, EvidenceKey(name, "attack-time"), attempt(attack_seconds, both), size, shared)
+        yield scored.metric(EvidenceKey(name, "attack-time"), attempt(attack_seconds, both), size, shared)
 
 
 _UPPER_BOUND = "an upper bound: an attack that fails does not show that none succeeds"
@@ -613,20 +621,20 @@ def confusion_group(conditions: Conditions) -> Iterator[Evidence]:
         )
 
 
-def attribution_group(conditions: Conditions) -> Iterator[ScoredMetric | Evidence]:
+def attribution_group(conditions: Conditions) -> Iterator[Evidence]:
     """How faithful each attribution method is to the model, whether its maps may be shown, and the maps to show."""
     for scored in conditions.values():
         if scored.examined is not None:
             yield from _attributions(scored, scored.examined)
 
 
-def _attributions(scored: Scored, examined: Examined) -> Iterator[ScoredMetric | Evidence]:
+def _attributions(scored: Scored, examined: Examined) -> Iterator[Evidence]:
     name, size, images = scored.benchmark.name, scored.benchmark.size, examined.images
     here: dict[str, Any] = {"n": len(images), "N": size, "protocol": examined.protocol}
 
-    def metric(metric: str, variant: str, estimate: Callable[..., Estimate], *inputs: object) -> ScoredMetric:
+    def metric(metric: str, variant: str, estimate: Callable[..., Estimate], *inputs: object) -> Evidence:
         found = attempt(estimate, *inputs)
-        return ScoredMetric(scored, EvidenceKey(name, metric, variant=variant), found, size, examined.protocol)
+        return scored.metric(EvidenceKey(name, metric, variant=variant), found, size, examined.protocol)
 
     absent = {method: why for image in images for method, why in image.inapplicable.items()}
     for method, why in absent.items():
@@ -659,7 +667,7 @@ def _attributions(scored: Scored, examined: Examined) -> Iterator[ScoredMetric |
         yield scored.evidence(f"{name}.attribution-examples", class_=EvidenceClass.NOT_APPLICABLE, reason=why)
 
 
-_GROUPS: dict[str, Callable[[Conditions], Iterator[ScoredMetric | Evidence]]] = {
+_GROUPS: dict[str, Callable[[Conditions], Iterator[Evidence]]] = {
     "accuracy": accuracy_group,
     "calibration": calibration_group,
     "selective": partial(probability_group, "selective"),
@@ -688,33 +696,10 @@ def score(conditions: Conditions, metrics: Sequence[str], scored_from_others: Se
         scored_from_others: benchmarks without images of their own, such as ReaL.
     """
     labelled = {prefix: scored for prefix, scored in conditions.items() if not scored.benchmark.outliers}
-    scored: list[ScoredMetric | Evidence] = [
-        metric for name in metrics for metric in _GROUPS[name](conditions if name == "ood" else labelled)
-    ]
-    if "accuracy" in metrics:
-        for benchmark in scored_from_others:
-            scored += relabelled_group(conditions, benchmark)
-    return [metric if isinstance(metric, Evidence) else to_evidence(metric) for metric in scored]
-
-
-def to_interval(estimate: Estimate) -> Interval | None:
-    """An estimate's interval as a ledger has it."""
-    if estimate.low is None or estimate.high is None:
-        return None
-    return Interval(
-        low=estimate.low, high=estimate.high, level=estimate.level, method=estimate.method, kind=estimate.kind
-    )
-
-
-def to_evidence(metric: ScoredMetric) -> Evidence:
-    """A metric as a ledger entry: measured, or pending with the reason where it can't be had."""
-    scored, estimate, key = metric.scored, metric.estimate, str(metric.key)
-    common: dict[str, Any] = {"annotations": scored.annotations, "protocol": metric.protocol, "N": metric.published}
-    if isinstance(estimate, MetricUnavailable):
-        return scored.evidence(key, class_=EvidenceClass.PENDING, reason=estimate.reason, **common)
-    reasons = (metric.reason, scored.left_out, estimate.method if estimate.low is None else None)
-    reason = "; ".join(filter(None, reasons)) or None
-    return scored.evidence(key, estimate=estimate, unit=unit_of(metric.key.metric), reason=reason, **common)
+    scored = [item for name in metrics for item in _GROUPS[name](conditions if name == "ood" else labelled)]
+    for benchmark in scored_from_others if "accuracy" in metrics else ():
+        scored += relabelled_group(conditions, benchmark)
+    return scored
 
 
 def pending(benchmark: Benchmark, metrics: Sequence[str], why: str, command: str, variant: str = "") -> list[Evidence]:

@@ -26,7 +26,7 @@ from harness.corruptions.names import IMAGENET_C
 from harness.data.catalog import CLEAN_CROPS, Benchmark, get_benchmark
 from harness.errors import HarnessError, UsageError
 from harness.evaluation.plan import Condition, Plan, condition_projections, make_plan, sample_keys, stored_under
-from harness.evaluation.scoring import Scored, ScoredMetric, pooled, to_evidence
+from harness.evaluation.scoring import Scored, pooled
 from harness.evaluation.suites import Suite
 from harness.evidence import Evidence, EvidenceKey
 from harness.files import write_text
@@ -660,15 +660,8 @@ def _evidence(course: _Course) -> Iterator[Evidence]:
             "clean_predictions": clean.title if course.is_known and clean is not None else None,
             **more,
         }
-        scored = ScoredMetric(
-            combined,
-            key.with_variant(VARIANT),
-            estimate,
-            benchmark.size * len(cells),
-            {"reading": reading, "sampling": sampling},
-            reason,
-        )
-        return to_evidence(scored)
+        notes = {"reading": reading, "sampling": sampling}
+        return combined.metric(key.with_variant(VARIANT), estimate, benchmark.size * len(cells), notes, reason)
 
     most = np.inf if sampled.metric == "mce" else 100.0
     value = float(np.clip(100 - total if sampled.metric == "top1" else total, 0, most))

@@ -247,6 +247,3 @@ def _first_call(forward: Forward, probe: torch.Tensor, good_enough: float = 0.0)
 def _logits(forward: Forward, probe: torch.Tensor) -> torch.Tensor:
     """Logits of the whole probe in calls of the size that is timed, so that these are warmed up."""
     return torch.cat([forward(part) for part in probe.split(TIMED_IMAGES)])
-
-
-# --- kept choices ---------------------------------------------------------------------------------------------------

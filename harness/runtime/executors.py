@@ -1,7 +1,7 @@
 """Who computes shards: this process, several processes of this machine, or a cluster (`ray_executor`).
 
-An executor is handed shards and gives back what became of each, in any order, each shard once. Where there are several
-workers a `Scheduler` stands between: it bundles shards into tasks of about a minute (more images for a faster worker,
+Each is handed shards and gives back what became of them, in any order, each shard once. Where there are several workers
+a `Scheduler` stands between: it bundles shards into tasks of about a minute (more images for a faster worker,
 one shard for one whose speed is not known yet, less towards the end), gives the shards of a lost worker to others, and at
 the end has idle workers repeat what a slow one still has in hand: the first answer counts, the other is known by its
 shard and dropped. Batches are cut by position alone, so none of this can move a digit.
@@ -19,10 +19,8 @@ from typing import Protocol
 
 from harness.errors import ExitCode, HarnessError, UsageError
 from harness.runtime import processes
-from harness.runtime.decoders import Decoder
 from harness.runtime.decoding import ConditionPixels, Images
-from harness.runtime.engine import Job, Shard, predict
-from harness.runtime.network import Network
+from harness.runtime.engine import Job, Shard
 from harness.runtime.rows import ShardRows
 from harness.runtime.tasks import MOST_IMAGES, TASK_SECONDS
 from harness.runtime.workers import Condition, Finished, Setup, Task, Worker
@@ -32,50 +30,10 @@ RESTARTS = 2
 _POLL_SECONDS = 1.0
 
 
-@dataclass(frozen=True)
-class Result:
-    """What became of a shard."""
-
-    shard: Shard
-    rows: ShardRows | None
-    """None where the worker has stored them, or where it failed."""
-    error: HarnessError | None = None
-    """Why its condition can't go on."""
-
-
-class Executor(Protocol):
-    """Computes shards."""
-
-    def submit(self, shards: Iterable[Shard], images: int) -> None:
-        """Take shards to compute, `images` in all; they are drawn as they are needed."""
-
-    def results(self) -> Iterator[Result]:
-        """What became of each, as they finish.
-
-        Raises:
-            HarnessError: no worker is left; what was given back until then is whole.
-        """
-
-    def cancel(self) -> None:
-        """End all work."""
-
-
-class InThisProcess:
-    """Computes one shard after the other on one device."""
-
-    def __init__(self, network: Network, decoder: Decoder, progress: Callable[[int], None]) -> None:
-        self._network, self._decoder, self._progress = network, decoder, progress
-        self._shards: Iterable[Shard] = ()
-
-    def submit(self, shards: Iterable[Shard], images: int) -> None:
-        self._shards = shards
-
-    def results(self) -> Iterator[Result]:
-        for shard, found in predict(self._network, self._shards, decoder=self._decoder, progress=self._progress):
-            yield Result(shard, None, found) if isinstance(found, HarnessError) else Result(shard, found)
-
-    def cancel(self) -> None:
-        self._shards = ()
+Outcome = tuple[Shard, ShardRows | HarnessError | None]
+"""What became of a shard: its rows, None where the worker has stored them, or why its condition can't go on."""
+Executor = Callable[[Iterable[Shard]], Iterator[Outcome]]
+"""Computes shards, which are drawn as they are needed; raises HarnessError where no worker is left."""
 
 
 # --- several workers --------------------------------------------------------------------------------------------------
@@ -169,9 +127,6 @@ class Scheduler:
         self._tasks = 0
         self._last_loss = "none could be started"
 
-    def submit(self, shards: Iterable[Shard], images: int) -> None:
-        self._todo, self._left = iter(shards), images
-
     def rates(self) -> dict[str, float]:
         """Images per second by node, of workers that have finished a task."""
         rates: dict[str, float] = {}
@@ -180,29 +135,29 @@ class Scheduler:
                 rates[hand.remote.node] = rates.get(hand.remote.node, 0.0) + hand.rate
         return rates
 
-    def results(self) -> Iterator[Result]:
-        try:
-            while True:
-                for hand in list(self._hands.values()):
-                    if hand.task is None:
-                        self._give(hand)
-                if not self._open and not self._again and not self._peek():
-                    return
-                if not self._hands and not self._pool.hopeful:
-                    raise HarnessError(
-                        f"No device is left to compute on: {self._last_loss}",
-                        remedy="What is finished is stored. Repeat the command: it goes on from here, on any executor.",
-                        exit_code=ExitCode.INCOMPLETE,
-                    )
-                for remote, event in self._pool.wait(_POLL_SECONDS):
-                    yield from self._settle(remote, event)
-        finally:
-            self.cancel()
+    def run(self, shards: Iterable[Shard], images: int) -> Iterator[Outcome]:
+        """What became of each shard, of `images` in all, as they finish.
 
-    def cancel(self) -> None:
-        self._pool.close()
+        Raises:
+            HarnessError: no worker is left; what was given back until then is whole.
+        """
+        self._todo, self._left = iter(shards), images
+        while True:
+            for hand in list(self._hands.values()):
+                if hand.task is None:
+                    self._give(hand)
+            if not self._open and not self._again and not self._peek():
+                return
+            if not self._hands and not self._pool.hopeful:
+                raise HarnessError(
+                    f"No device is left to compute on: {self._last_loss}",
+                    remedy="What is finished is stored. Repeat the command: it goes on from here, on any executor.",
+                    exit_code=ExitCode.INCOMPLETE,
+                )
+            for remote, event in self._pool.wait(_POLL_SECONDS):
+                yield from self._settle(remote, event)
 
-    def _settle(self, remote: Remote, event: Event) -> Iterator[Result]:
+    def _settle(self, remote: Remote, event: Event) -> Iterator[Outcome]:
         if isinstance(event, Ready):
             self._hands[remote] = _Hand(remote)
             return
@@ -223,7 +178,7 @@ class Scheduler:
             if shard in self._open:  # else another worker's copy of it came first
                 self._open.remove(shard)
                 self._progress(len(shard.positions))
-                yield Result(shard, rows, event.failed.get(shard.job.name))
+                yield shard, event.failed.get(shard.job.name, rows)
 
     def _give(self, hand: _Hand) -> None:
         """Give an idle worker something to do, if there is something."""

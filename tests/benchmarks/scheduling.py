@@ -54,10 +54,9 @@ def main() -> None:
     rates = {f"worker {number}": SIZE / (TASK_SECONDS + number / 10) for number in range(options.workers)}
     pool = SimulatedPool(rates, rows=recorded())
     scheduler = Scheduler(pool, note=print, clock=pool.clock)
-    scheduler.submit(shards(), SIZE * options.tasks)
     start, done = time.perf_counter(), 0
-    for result in scheduler.results():
-        done += result.rows is not None
+    for _, rows in scheduler.run(shards(), SIZE * options.tasks):
+        done += rows is not None
         if done % (options.tasks // 10) == 0:
             peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
             each = 1e6 * (time.perf_counter() - start) / done

@@ -29,8 +29,8 @@ def spread(pool: SimulatedPool, count: int, jobs: int = 1) -> tuple[list[tuple[s
         shard for number in range(jobs) for shard in simulated_shards(simulated_job(f"job {number}"), count, SIZE)
     ]
     scheduler = Scheduler(pool, note=notes.append, clock=pool.clock)
-    scheduler.submit(shards, SIZE * len(shards))
-    return [(result.shard.job.name, result.shard.positions[0]) for result in scheduler.results()], notes
+    outcomes = scheduler.run(shards, SIZE * len(shards))
+    return [(shard.job.name, shard.positions[0]) for shard, _ in outcomes], notes
 
 
 def each_once(count: int, jobs: int = 1) -> list[tuple[str, int]]:
