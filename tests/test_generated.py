@@ -184,10 +184,7 @@ def test_missing_frost_textures_leave_that_cell_pending(tmp_path: Path, monkeypa
     from harness.corruptions import weather
 
     weather.frost_textures.cache_clear()
-    real = weather.importlib.util.find_spec
-    monkeypatch.setattr(
-        weather.importlib.util, "find_spec", lambda name: None if name == "imagecorruptions" else real(name)
-    )
+    monkeypatch.setattr(weather, "installed_folder", lambda package: None)
     suite = parse_suite(SUITE.replace("gaussian_noise, contrast", "frost, contrast"), Path("x.yaml"))
     try:
         result = run(tmp_path, suite, limit=4)

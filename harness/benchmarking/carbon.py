@@ -9,7 +9,6 @@ Without a region the world's range stands, which needs no package.
 from __future__ import annotations
 
 import importlib.metadata
-import importlib.util
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -17,6 +16,7 @@ from typing import Any
 
 from harness.benchmarking.ranges import Assumption, Range, assumptions
 from harness.errors import MissingInputError, unknown_name
+from harness.labels.spaces import installed_folder
 from harness.parsing.json import read_json
 
 JOULES_PER_KWH = 3.6e6
@@ -58,11 +58,8 @@ class CodeCarbonTables:
 
 def codecarbon_tables() -> CodeCarbonTables | None:
     """The tables of the installed CodeCarbon, or None where it is not installed."""
-    spec = importlib.util.find_spec("codecarbon")
-    if spec is None or not spec.submodule_search_locations:
-        return None
-    folder = Path(next(iter(spec.submodule_search_locations))) / "data"
-    return CodeCarbonTables(folder=folder, version=importlib.metadata.version("codecarbon"))
+    folder = installed_folder("codecarbon")
+    return CodeCarbonTables(folder / "data", importlib.metadata.version("codecarbon")) if folder is not None else None
 
 
 @dataclass(frozen=True)

@@ -189,7 +189,7 @@ def _decoding(running: _Running, batch_size: int) -> list[Evidence]:
 def _memory(running: _Running, image: torch.Tensor) -> list[Evidence]:
     peak = peak_memory(lambda: [running.forward(image) for _ in range(_MEMORY_CALLS)], running.device)
     running.ran.append(_MEMORY_CALLS)
-    return results.memory_evidence(peak, 1, _MEMORY_CALLS, running.provenance)
+    return results.memory_evidence(peak, _MEMORY_CALLS, running.provenance)
 
 
 def _energy_uses(running: _Running, batch_size: int, meters: Sequence[Meter]) -> list[EnergyUse]:

@@ -184,14 +184,14 @@ def throughput_evidence(
     return [_timed(key, best.throughput, "images/s", best, provenance, **more)]
 
 
-def memory_evidence(peak: PeakMemory, batch: int, calls: int, provenance: Provenance) -> list[Evidence]:
-    """`compute.peak-memory` in bytes over `calls` forward passes at `batch`, or why there is none."""
+def memory_evidence(peak: PeakMemory, calls: int, provenance: Provenance) -> list[Evidence]:
+    """`compute.peak-memory` in bytes over `calls` forward passes of one image, or why there is none."""
     key = provenance.key("compute.peak-memory")
-    protocol = provenance.protocol(batch=batch, what=peak.what, bytes_before=peak.before)
+    protocol = provenance.protocol(batch=1, what=peak.what, bytes_before=peak.before)
     if peak.bytes is None:
         return [provenance.pending(key, peak.reason, protocol)]
     reason = f"the highest of {calls} forward passes: a maximum has no interval"
-    fields = {"value": peak.bytes, "unit": "B", "n": batch * calls, "reason": reason}
+    fields = {"value": peak.bytes, "unit": "B", "n": calls, "reason": reason}
     return [provenance.record(key, EvidenceClass.MEASURED, protocol, **fields)]
 
 

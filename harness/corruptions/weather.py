@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import functools
 import hashlib
-import importlib.util
 import math
 from pathlib import Path
 
@@ -18,6 +17,7 @@ from harness.corruptions.filters import gaussian, line_blur, linear_zoom_axis, m
 from harness.corruptions.picture import SIDE, Bytes, Doubles, Floats, Integers, Picture
 from harness.corruptions.randomness import Stream
 from harness.errors import MissingInputError
+from harness.labels.spaces import installed_folder
 
 _PLASMA_SIDE = 256
 
@@ -29,7 +29,6 @@ _FROST_SHA256 = {
     "frost4.jpg": "3f8b91ca1a9fa7167b09e773da53f5ae60d0a1fd88f02a783f6e328a72887f6e",
     "frost5.jpg": "5fc6a19df4a429ba68abdcc8f8a4278d4c9f81c9ccafd2c92ab0c8cf8992ebd2",
 }
-_FROST_PACKAGE = "imagecorruptions"
 _FROST_REMEDY = "Install the package that carries them: pip install imagecorruptions-imaug"
 
 
@@ -118,11 +117,10 @@ def frost_textures() -> tuple[Bytes, ...]:
     Raises:
         MissingInputError: the package is absent, or a texture is absent or other than the authors'.
     """
-    spec = importlib.util.find_spec(_FROST_PACKAGE)
-    if spec is None or not spec.submodule_search_locations:
+    folder = installed_folder("imagecorruptions")
+    if folder is None:
         raise MissingInputError("The corruption 'frost' needs the authors' textures.", remedy=_FROST_REMEDY)
-    folder = Path(spec.submodule_search_locations[0]) / "frost"
-    return tuple(_read_texture(folder / name, digest) for name, digest in _FROST_SHA256.items())
+    return tuple(_read_texture(folder / "frost" / name, digest) for name, digest in _FROST_SHA256.items())
 
 
 def _read_texture(path: Path, digest: str) -> Bytes:

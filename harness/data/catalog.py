@@ -89,8 +89,6 @@ class PackageSource(_Entry):
     """Images that ship inside a Python package; its files are read, the package is never imported."""
 
     module: str
-    requirement: str
-    """What to give to pip, e.g. "foolbox==3.3.4"."""
     folder: str
     """Folder inside the package."""
     pattern: str
@@ -153,7 +151,7 @@ class Benchmark(_Entry):
     hub_reason: str | None = None
     """Why `hub` is None."""
     package: PackageSource | None = None
-    clean: bool
+    clean: bool = False
     """An unshifted set, on which the sanity gate may judge a model."""
     same_images_as: str | None = None
     """A benchmark with the same photographs, shown otherwise (corrupted) or labelled otherwise."""
@@ -173,7 +171,7 @@ class Benchmark(_Entry):
     corruptions: Corruptions | None = None
     get: str
     """A few sentences for a person: where from, which folder shape, size in GB."""
-    input: Literal["image", "ready-224", "bordered-2"]
+    input: Literal["image", "ready-224", "bordered-2"] = "image"
     """ready-224: the images are already cropped to 224 x 224 and must not be resized again; bordered-2: a border of two pixels
     is no part of them."""
 
@@ -290,7 +288,6 @@ class OwnBenchmark(_Entry):
             clean=self.clean,
             sample_id="path",
             get=f"It is data of one's own: --data {name}=DIR says where.",
-            input="image",
         )
 
 

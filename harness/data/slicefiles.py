@@ -17,6 +17,7 @@ from harness.data.groupings import Grouping, cut, named, narrowed
 from harness.data.manifest import sample_id
 from harness.data.slicings import slicings, split_reference
 from harness.errors import UsageError, nearest, unknown_name
+from harness.labels.spaces import enumerated
 from harness.parsing.tables import read_frame
 
 KEYS = ("sample_id", "file_name")
@@ -123,7 +124,7 @@ def read_slice_file(path: Path, by: Sequence[str] = ()) -> SliceFile:
     frame = read_frame(path, keep_default_na=False, na_values=[""], dtype=dict.fromkeys(KEYS, str))
     key = next((name for name in KEYS if name in frame.columns), None)
     if key is None:
-        message = f"{path} has no column sample_id or file_name (it has {_listed(list(map(str, frame.columns)))})."
+        message = f"{path} has no column sample_id or file_name (it has {enumerated(map(str, frame.columns), 8)})."
         raise UsageError(message, remedy="Add one of them: rows are joined with the samples on it.")
     if len(frame) == 0:
         raise UsageError(f"{path} holds no rows.", remedy="One row a sample.")
@@ -154,7 +155,7 @@ def _chosen(path: Path, columns: dict[str, pd.Series], by: Sequence[str]) -> dic
     for name in wanted:
         if name not in columns:
             close = nearest(name, [*columns, *slicings()])
-            message = f"{path} has no column '{name}' (it has {_listed(list(columns))}), and no slicing has this name."
+            message = f"{path} has no column '{name}' (it has {enumerated(columns, 8)}), and no slicing has this name."
             remedy = f"Did you mean {' or '.join(close)}?" if close else "See: harness list slicings"
             raise UsageError(message, remedy=remedy)
     chosen = {name: columns[name] for name in wanted} if wanted else columns
@@ -181,7 +182,3 @@ def _checked(path: Path, column: pd.Series) -> pd.Series:
         is_whole = pd.api.types.is_float_dtype(column) and (known % 1 == 0).all()
         return column.astype("Int64") if is_whole else column
     raise UsageError(f"{path}: the column '{column.name}' {fault}.", remedy=remedy)
-
-
-def _listed(names: Sequence[str], most: int = 8) -> str:
-    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")

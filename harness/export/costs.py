@@ -10,7 +10,7 @@ from typing import Any
 from harness.benchmarking.efficiency import throughput_of
 from harness.errors import MissingInputError
 from harness.evidence import Evidence, EvidenceClass, Ledger
-from harness.export.timm import INFERENCE_FILE, inference_csv, inference_row
+from harness.export.timm import speed_table
 from harness.figures.compute import accuracy_against_cost
 from harness.figures.style import Point, point
 from harness.files import make_folder, write_text
@@ -22,8 +22,6 @@ COSTS = {
     "time": ("compute.throughput", "milliseconds an image at the best batch size", 1.0),
 }
 """By name: evidence, words with unit, factor from the evidence's unit."""
-
-FIGURE = "accuracy-cost.svg"
 
 
 def common_accuracy(ledgers: Sequence[Ledger]) -> str:
@@ -63,10 +61,9 @@ def write_costs(ledgers: Sequence[Ledger], folder: Path, *, accuracy: str, cost:
         HarnessError: as `cost_figure`; or a place that can't be written to.
     """
     make_folder(folder)
-    rows = [row for ledger in ledgers if (row := inference_row(ledger)) is not None]
-    if rows:
-        write_text(folder / INFERENCE_FILE, inference_csv(rows))
-    write_text(folder / FIGURE, cost_figure(ledgers, accuracy=accuracy, cost=cost))
+    figure = {"accuracy-cost.svg": cost_figure(ledgers, accuracy=accuracy, cost=cost)}
+    for name, text in (speed_table(ledgers) | figure).items():
+        write_text(folder / name, text)
 
 
 def cost_figure(ledgers: Sequence[Ledger], *, accuracy: str, cost: str) -> str:

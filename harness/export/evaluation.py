@@ -25,7 +25,7 @@ from harness.evaluation.suites import load_suite, suite_for
 from harness.evidence import EvidenceClass, Ledger, show_count, show_interval, show_value
 from harness.export.lm_eval import results_file
 from harness.export.predictions import sample_predictions, score_file
-from harness.export.timm import INFERENCE_FILE, inference_csv, inference_row, results_tables, with_parameters
+from harness.export.timm import results_tables, speed_table, with_parameters
 from harness.files import make_folder, write_text
 from harness.models.loading import ModelState
 from harness.models.modules import from_module, module_state
@@ -168,12 +168,9 @@ class Evaluation:
         """
         folder = make_folder(Path(output))
         self.ledger.save(folder / "evidence.json")
-        speed = inference_row(self.ledger)
-        if speed is not None:
-            write_text(folder / INFERENCE_FILE, inference_csv([speed]))
         results = json.dumps(results_file(self.ledger), indent=2, ensure_ascii=False, allow_nan=False)
         write_text(folder / "results.json", results + "\n")
-        for name, text in results_tables([self.with_parameters()]).items():
+        for name, text in (results_tables([self.with_parameters()]) | speed_table([self.ledger])).items():
             write_text(folder / name, text)
         render_card(self.ledger).save(folder / "card.md")
         return folder

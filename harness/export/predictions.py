@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import io
 import re
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -173,6 +172,9 @@ def score_file(
     command += f" --suite {suite.name}" if suite is not None else ""
     command += "".join(f" {option}" for option in slice_options(settings))
     dataset = _copy_of(benchmark, settings, reporter) if slices or benchmark.label_sets else None
+    statistics = None
+    if dataset is not None:
+        statistics = partial(statistics_with_progress, dataset, len(dataset), settings, reporter)
     if slices.file is not None:
         slices.file.check_join(benchmark, ids.tolist())
     rows = ShardRows(ids.tolist(), [""] * len(ids), predictions.label, [None] * len(ids), {CLOSED: predictions})
@@ -199,7 +201,7 @@ def score_file(
     model = {"name": name, "reference": name, "title": name, "weights": weights, "imported": path.name}
     conditions = {benchmark.name: scored}
     found = score(conditions, ["accuracy"], others)
-    found += slice_evidence(conditions, slices, lambda _: _statistics(dataset, settings, reporter), reporter.note)
+    found += slice_evidence(conditions, slices, lambda _: statistics, reporter.note)
     evidence = [_as_imported(item) for item in found]
     versions = environment()
     return Ledger(model=model, environment={name: versions[name] for name in ("harness", "python")}, evidence=evidence)
@@ -237,13 +239,6 @@ def _table_of(benchmark: Benchmark, dataset: LocalDataset | None, ids: pd.Series
             remedy=f"Sample ids are the table's, such as {table.index[0]}.",
         )
     return table
-
-
-def _statistics(
-    dataset: LocalDataset | None, settings: Settings, reporter: Reporter
-) -> Callable[[], pd.DataFrame] | None:
-    """What computes the image statistics of a copy; None without one."""
-    return None if dataset is None else partial(statistics_with_progress, dataset, len(dataset), settings, reporter)
 
 
 def _as_imported(item: Evidence) -> Evidence:

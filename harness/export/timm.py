@@ -40,7 +40,6 @@ INFERENCE_COLUMNS = (
     "param_count",
 )
 """The columns of timm's inference benchmark tables: step time in ms a batch, counts in units of 10^9 and 10^6."""
-INFERENCE_FILE = "benchmark-infer.csv"
 
 
 def with_parameters(ledger: Ledger, stored: Ledger) -> Ledger:
@@ -94,21 +93,23 @@ def export(source: Source) -> Files:
     Raises:
         MissingInputError: neither of them has a row.
     """
-    tables, speed = results_tables([source.ledger]), inference_row(source.ledger)
-    if speed is not None:
-        tables[INFERENCE_FILE] = inference_csv([speed])
+    tables = results_tables([source.ledger]) | speed_table([source.ledger])
     if not tables:
         raise source.nothing_measured()
     for name, text in tables.items():
         yield name, text.encode()
 
 
-InferenceRow = dict[str, Any]
-"""One model's values of `INFERENCE_COLUMNS`, rounded as timm rounds them."""
+def speed_table(ledgers: Sequence[Ledger]) -> dict[str, str]:
+    """`benchmark-infer.csv` as text by that name, the fastest model first as in timm's tables; nothing where no model has what
+    it needs."""
+    rows = [row for ledger in ledgers if (row := _speed_row(ledger)) is not None]
+    fastest_first = sorted(rows, key=lambda row: -row["infer_samples_per_sec"])
+    return {"benchmark-infer.csv": _as_csv(INFERENCE_COLUMNS, fastest_first)} if rows else {}
 
 
-def inference_row(ledger: Ledger) -> InferenceRow | None:
-    """A ledger as a row of timm's inference table; None where a column can't be filled."""
+def _speed_row(ledger: Ledger) -> dict[str, Any] | None:
+    """A model's values of `INFERENCE_COLUMNS`, rounded as timm rounds them; None where a column can't be filled."""
     speed = throughput_of(ledger)
     macs, activations, parameters = (ledger.get(f"compute.{name}") for name in ("macs", "activations", "parameters"))
     if not (speed and macs and activations and parameters):
@@ -126,11 +127,6 @@ def inference_row(ledger: Ledger) -> InferenceRow | None:
         "infer_macts": round(activations.number / 1e6, 2),
         "param_count": round(parameters.number / 1e6, 2),
     }
-
-
-def inference_csv(rows: Sequence[InferenceRow]) -> str:
-    """The rows as CSV with timm's benchmark columns, fastest first as in timm's tables."""
-    return _as_csv(INFERENCE_COLUMNS, sorted(rows, key=lambda row: -row["infer_samples_per_sec"]))
 
 
 def _as_csv(columns: Sequence[str], rows: Sequence[dict[str, Any]]) -> str:

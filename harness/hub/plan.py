@@ -18,6 +18,7 @@ from harness.hub.merge import card_diff
 from harness.hub.origin import load_origin
 from harness.hub.reconcile import Place, merge_with_hub
 from harness.hub.transport import CARD, TOKEN_REMEDY, Account, Connection, check_repo_id
+from harness.labels.spaces import enumerated
 from harness.parsing.files import MalformedError
 from harness.parsing.json import parse_json
 
@@ -233,5 +234,4 @@ def _lost_evidence(hub: Connection, repo_id: str, head: str, ours: Ledger) -> li
         remedy = "Rename that file on the Hub, or push the card from a folder without a ledger."
         raise CheckFailedError(message, remedy=remedy) from error
     gone = [item.key for item in theirs if ours.get(item.key) is None]
-    shown = ", ".join(gone[:5]) + (f" and {len(gone) - 5} more" if len(gone) > 5 else "")
-    return [f"The ledger on the Hub holds evidence that this one doesn't: {shown}."] if gone else []
+    return [f"The ledger on the Hub holds evidence that this one doesn't: {enumerated(gone)}."] if gone else []

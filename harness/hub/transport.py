@@ -66,13 +66,7 @@ class Connection:
         return shown if len(shown) <= 400 else f"{shown[:400]}…"
 
     def account(self) -> Account:
-        """Who we are.
-
-        Raises:
-            HarnessError: no token, or one that the Hub doesn't accept (exit code 4).
-        """
-        if self.token is None:
-            raise MissingInputError("There is no Hub token.", remedy=TOKEN_REMEDY)
+        """Who the token belongs to. Raises HarnessError where the Hub doesn't accept it (exit code 4)."""
         with self.explained("ask who the token belongs to"):
             answer = self.api.whoami()
             role = answer.get("auth", {}).get("accessToken", {}).get("role")

@@ -10,7 +10,7 @@ import pytest
 
 from harness.benchmarking.efficiency import accuracies_per_gmac, throughput_of
 from harness.evidence import Evidence, EvidenceClass, Interval, Ledger
-from harness.export.timm import inference_csv, inference_row
+from harness.export.timm import speed_table
 
 
 def top1(key: str = "imagenet-val.top1", value: float = 80.0) -> Evidence:
@@ -71,11 +71,10 @@ def test_without_multiply_adds_there_is_no_ratio() -> None:
 
 
 def test_timms_table_has_its_columns_and_the_fastest_first() -> None:
-    slow = inference_row(ledger(speed("compute.throughput", 2.0), *COUNTS, name="slow"))
-    fast = inference_row(ledger(speed("compute.throughput", 32.0), *COUNTS, name="fast"))
-    assert slow is not None
-    assert fast is not None
-    text = inference_csv([slow, fast])
+    speeds = {"slow": 2.0, "fast": 32.0}
+    ledgers = [ledger(speed("compute.throughput", value), *COUNTS, name=name) for name, value in speeds.items()]
+    ((file, text),) = speed_table(ledgers).items()
+    assert file == "benchmark-infer.csv"
     assert text.splitlines()[0] == (
         "model,infer_samples_per_sec,infer_step_time,infer_batch_size,infer_img_size,infer_gmacs,infer_macts,param_count"
     )
@@ -105,8 +104,7 @@ def test_the_table_takes_the_forward_pass_in_fp32_where_it_has_it() -> None:
 
 
 def test_a_row_with_a_hole_is_no_row() -> None:
-    assert inference_row(ledger(*COUNTS)) is None
-    assert inference_row(ledger(speed("compute.throughput", 2.0), *COUNTS[:2])) is None
+    assert speed_table([ledger(*COUNTS), ledger(speed("compute.throughput", 2.0), *COUNTS[:2])]) == {}
 
 
 def test_torch_is_not_needed(python: str) -> None:

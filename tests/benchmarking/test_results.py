@@ -144,9 +144,9 @@ def test_throughput_tells_its_sweep() -> None:
 
 
 def test_peak_memory_or_why_there_is_none() -> None:
-    (got,) = results.memory_evidence(PeakMemory(1000, 600, "resident"), 4, 5, PROVENANCE)
-    assert (got.value, got.n, got.class_) == (1000, 20, EvidenceClass.MEASURED)
-    (none,) = results.memory_evidence(PeakMemory(None, None, "resident", "can't be reset here"), 4, 5, PROVENANCE)
+    (got,) = results.memory_evidence(PeakMemory(1000, 600, "resident"), 5, PROVENANCE)
+    assert (got.value, got.n, got.class_) == (1000, 5, EvidenceClass.MEASURED)
+    (none,) = results.memory_evidence(PeakMemory(None, None, "resident", "can't be reset here"), 5, PROVENANCE)
     assert (none.class_, none.reason) == (EvidenceClass.PENDING, "can't be reset here")
     assert none.command == PROVENANCE.command
 

@@ -16,12 +16,9 @@ ENTRY = {
     "homepage": "https://example.org",
     "licence": {"name": "MIT", "read_at": "https://example.org/LICENSE"},
     "citation": "X et al. 2020",
-    "hub": None,
     "hub_reason": "not on the Hub",
-    "clean": False,
     "sample_id": "stem",
     "get": "Ask X.",
-    "input": "image",
 }
 HUB = {
     "id": "o/n",

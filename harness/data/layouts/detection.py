@@ -14,6 +14,7 @@ from harness.data.layouts.shards import tar_shards
 from harness.data.layouts.unlabelled import unlabelled_images
 from harness.data.sources import Place, Source, list_folder
 from harness.errors import HarnessError
+from harness.labels.spaces import enumerated
 
 
 @dataclass(frozen=True)
@@ -101,6 +102,4 @@ def _content(place: Place) -> str:
         return "it is a file of another kind"
     listing = list_folder(place.path)
     names = [f"{name}/" for name in listing.folders] + [s.path for s in listing.images + listing.others]
-    if not names:
-        return "the folder is empty"
-    return f"it holds {', '.join(names[:5])}" + (f" and {len(names) - 5:,} more" if len(names) > 5 else "")
+    return f"it holds {enumerated(names)}" if names else "the folder is empty"
