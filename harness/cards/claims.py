@@ -43,6 +43,10 @@ _REFERS_BACK = re.compile(
     r"\s+(?:(?:This|That|It) (?:can|could|may|is|was|means|follows|implies)|Therefore|Hence|Thus)\b"
 )
 """A sentence that says something of the one before it, which therefore stays."""
+_OF_ANOTHER = re.compile(
+    r"\s+(?:That|This|It|The) (?:(?:figure|number|value|result|score) )?(?:(?:comes?|stems?) from|belongs? to|refers? to|is (?:that )?of)\b"
+)
+"""A sentence that says whose the value in the one before it is."""
 _CORRECTION, _NOTE = " (Correction: ", " (Note: "
 _CONDITION = re.compile(r"\W*(?:when|if)\b", re.IGNORECASE)
 _ATTRIBUTED = re.compile(
@@ -400,7 +404,7 @@ class _Judge:
                 statement, Verdict.SUPPORTED, View(fact.evidence, fact), note=f"said of {fact.checkpoint.name}"
             )
         elif (
-            facts
+            {fact.checkpoint.name for fact in facts} == {sibling.name for sibling in subject}
             and all(found is False for found in agreements)
             and statement.about.number
             and not statement.about.resolution
@@ -442,6 +446,8 @@ class _Judge:
         # What is documented roughly leaves nothing open that is known exactly.
         known_exactly = any(view.class_ in exact for view in rest)
         undecided = any(view.class_ in exact or not known_exactly for view in unclear)
+        if other is not None and _OF_ANOTHER.match(self.document.text, statement.passage.whole[1]):
+            return self._claim(statement, Verdict.UNSUPPORTED)
         if other is not None and not (undecided and not rest):
             # A sentence about another checkpoint's training has no value of this one's to put in its place.
             is_theirs = (

@@ -76,6 +76,8 @@ class Passage:
     """Its own words as they stand in the card."""
     is_head: bool = False
     """Whether it is itself the head of a row with more cells, or a column's title."""
+    before: str = ""
+    """What may say whom it is about: the sentence before it, or a table's caption."""
 
     @property
     def own(self) -> str:
@@ -104,11 +106,13 @@ def passages(document: Document, markers: Sequence[Span] = ()) -> Iterator[Passa
     text = document.text
     for block in document.blocks:
         if block.kind == "paragraph":
+            before = block.parent
             for start, end in sentences(text, block.start, block.end, markers):
                 label = block.label or ""
                 if end - start > LONGEST:
                     continue
-                yield _passage(text, "", (start, end), block.section, "sentence", label)
+                yield replace(_passage(text, "", (start, end), block.section, "sentence", label), before=before)
+                before = text[start:end]
         elif block.kind == "fence":
             yield from _config_passages(document, block)
         elif block.kind == "html":
@@ -122,7 +126,9 @@ def passages(document: Document, markers: Sequence[Span] = ()) -> Iterator[Passa
             if cell is not row[0] and _LETTER.fullmatch(title) and re.search(r"sketch|ImageNet", header, re.IGNORECASE):
                 title = f"ImageNet-{title}"  # "A | R | Sketch"
             passage = _cell(text, (cell.start, cell.end), title, head, models, cell.section)
-            yield replace(passage, row=" | ".join(names), header=header, is_head=len(row) > 1 and cell is row[0])
+            is_head = len(row) > 1 and cell is row[0]
+            caption = cell.caption[-LONGEST:]
+            yield replace(passage, row=" | ".join(names), header=header, is_head=is_head, before=caption)
 
 
 def _passage(text: str, context: str, span: Span, section: tuple[str, ...], kind: str, label: str) -> Passage:

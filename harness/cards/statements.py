@@ -41,6 +41,7 @@ _ALIKE = re.compile(
     r"(?:(?:,|/| and| or) ?[\w-]+(?: [\w-]+)?)+(?=\W+(?:(?:were|was|are|is|both|all) )*(?:disabled|off|unused|absent|omitted|(?:switched|turned) off|left out|not used)\b)"
 )
 _OWN_RUN = wording("own-run")
+_STRANGERS = wording("strangers")
 _LOG = re.compile(r"(?i)(?=.*\bloss\b)(?:^|.*\|)\s*(?:epoch|step|iteration)\s*(?:\||$)")
 """A table that a training writes, each row of another epoch."""
 _ADVICE = re.compile(r"[,;] (?:so|therefore|hence|thus)\b.*")
@@ -152,7 +153,7 @@ class _Reader:
             or " --" in passage.own
         ):
             return
-        if re.match(r"\s*(?:#|pip |python |git |wget )", passage.own):
+        if _STRANGERS.search(passage.own) or re.match(r"\s*(?:#|pip |python |git |wget )", passage.own):
             return
         self.near = self.words.spoken_of(self._around(passage))
         quoted = [match.span() for match in _QUOTES.finditer(passage.text)]

@@ -14,7 +14,7 @@ from harness.cards.knowledge import Knowledge
 from harness.cards.passages import Passage
 from harness.cards.questions import Place
 from harness.cards.stated import Statement
-from harness.cards.vocabulary import Property, vocabulary
+from harness.cards.vocabulary import Property, vocabulary, wording
 from harness.facts.loader import Checkpoint, Relation
 
 _MODEL = (
@@ -37,7 +37,7 @@ _NETWORK_LIKE = re.compile(
 )
 _AFTERWARDS = re.compile(
     r"\b(?:after|when|once|upon|following)\W+(?:\w+\W+){0,3}?fine-?tun|^\W*fine-?tuned\b[^.;]*,\s*(?:the|it|this|a)\b"
-    r"|\bfine-?tuning\W*[:(]|^\W*fine-?tuning\b(?:\W+\w+){0,5}?\W+(?:takes|took|uses|used|ran|runs|lasts|lasted|needs|needed)\b",
+    r"|\bfine-?tuning\W*[:(]|^\W*(?:for|in|while|during) (?:the )?fine-?tuning\b|^\W*fine-?tuning\b(?:\W+\w+){0,5}?\W+(?:takes|took|uses|used|ran|runs|lasts|lasted|needs|needed)\b",
     re.IGNORECASE,
 )
 _ITSELF = re.compile(r"^\W*this (?:model|checkpoint|network)\b", re.IGNORECASE)
@@ -47,6 +47,17 @@ _TURNS = re.compile(r"[;:]|\b(?:this|it|its|here|while|whereas|but|without)\b", 
 _COMPARED = re.compile(
     r"\b(?:with|than|over|to|like|against|outperform\w*|beat\w*|surpass\w*|as|from|on|unlike|the)\s+(?:\w+\s+){0,2}$"
 )
+_SELF = re.compile(
+    r"(?<!\bof )(?<!\bfrom )(?<!\bto )(?<!\bwith )\b(?:(?:this|the|these|our) (?:model|network|checkpoint|weights|one|backbone)|here|this (?:is|was))\b",
+    re.IGNORECASE,
+)
+"""What means the card's own model."""
+_REFERS = re.compile(
+    r"^\W*(?:by|with|for|at)\b|\b(?:it|its|they|their|them|(?:that|this) (?:one|version|variant|run|model|network)|those)\b",
+    re.IGNORECASE,
+)
+"""What means who the sentence before is about."""
+_STRANGERS = wording("strangers")
 _BELONGS = re.compile(r"[^.;,\d]{0,30}\b(?:by|for|of|with|from|in) (?:an? |the )?|\s?\(?")
 
 
@@ -63,9 +74,10 @@ class Subjects:
     def __post_init__(self) -> None:
         facts = self.knowledge.facts
         title = str(self.knowledge.ledger.model.get("title", ""))
-        names = (facts.model, facts.short_name, (facts.hub_id or "").rpartition("/")[2], title)
-        self.own_names = {_bare(re.sub(r"^.*[:/]", "", name)) for name in names if name}
         checkpoints = facts.checkpoints.values()
+        timm = [c.timm or "" for c in checkpoints if c.relation is not Relation.SIBLING]
+        names = (facts.model, facts.short_name, (facts.hub_id or "").rpartition("/")[2], title, *timm)
+        self.own_names = {_bare(re.sub(r"^.*[:/]", "", name)) for name in names if name}
         self.siblings = [c for c in checkpoints if c.relation is Relation.SIBLING and c.mention]
 
     def of(self, statement: Statement) -> list[Checkpoint] | None:
@@ -89,7 +101,33 @@ class Subjects:
             if sizes:
                 return found or None
             return self._with_likes(found, f"{statement.passage.row} {statement.passage.text}") or None
-        return None if not meant and self._other_size(statement) else meant
+        if not meant and self._other_size(statement):
+            return None
+        carried = self._carried(statement)
+        return meant if carried == [] else carried
+
+    def _carried(self, statement: Statement) -> list[Checkpoint] | None:
+        """Whom the sentence or caption before names first, for a statement that names nobody itself."""
+        passage, told = statement.passage, statement.passage.before
+        said = passage.text[: statement.at]
+        is_open = passage.kind == "cell" or _REFERS.search(said) or told.rstrip().endswith("?")
+        named = [name for name in vocabulary().model_names.findall(f"{passage.row} {said}") if self.is_own(name)]
+        if not told or not is_open or _SELF.search(said) or any("." in name or not passage.row for name in named):
+            return []
+        found: list[tuple[int, list[Checkpoint] | None]] = [(m.start(), []) for m in _SELF.finditer(told)]
+        if passage.kind != "cell":
+            found += [(m.start(), None) for m in _STRANGERS.finditer(told)]
+            networks = vocabulary().model_names.finditer(told)
+            found += [(m.start(), [] if self.is_own(m.group()) else None) for m in networks]
+            found += [(m.start(), None) for m in _SIZE.finditer(told) if not self._is_own_size(m[1] or "")]
+        for sibling in self.siblings:
+            found += [(m.start(), [sibling]) for m in re.finditer(sibling.mention or "", told, re.IGNORECASE)]
+        first = min((at for at, _ in found), default=0)
+        subjects = [subject for at, subject in found if at == first]
+        meant = [c for subject in subjects if subject for c in subject]
+        if meant:
+            return self._with_likes(meant, f"{told} {passage.row} {passage.text}")
+        return None if None in subjects else []
 
     def of_place(self, place: Place, about: Property) -> list[Checkpoint] | None:
         """The same of a marker whose answer is about a property; the words for the property itself mean nobody."""
@@ -172,7 +210,8 @@ class Subjects:
         row = f"{passage.row} " if passage.row else ""
         corner = passage.header.partition(" | ")[0]
         headings = () if _ITSELF.search(passage.text) else passage.section[-1:]
-        heading = " ".join(filter(None, (*headings, corner, *passage.titles)))
+        is_caption = passage.text.endswith(":") and not re.search(f"{_PREDICATE}|{_SELF.pattern}", passage.text)
+        heading = " ".join(filter(None, (*headings, corner, *passage.titles, passage.text if is_caption else "")))
         text, end = row + passage.text, at + len(row) + statement.span[1] - statement.span[0]
         at += len(row)
         is_own_history = statement.about.name == "fine-tuning data"
