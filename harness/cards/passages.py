@@ -30,14 +30,40 @@ _HTML_ROW = re.compile(r"<tr\b[^<>]*>(.*?)(?=</tr>|<tr\b|</table>|\Z)", re.DOTAL
 _HTML_CELL = re.compile(r"<(t[hd])\b[^<>]*>(.*?)(?=</t[hd]>|<t[hd]\b|</tr>|\Z)", re.DOTALL | re.IGNORECASE)
 _ROW = r"<tr\b(?:[^<]|<(?!/?tr\b))*</tr>"
 _TABLE = re.compile(rf"<table\b.*?(?:</table>|\Z)|{_ROW}(?:\s*{_ROW})*", re.DOTALL | re.IGNORECASE)
-_CONFIG_LINE = re.compile(r"\s*[\"']?[\w-]+[\"']?\s*:\s*[^=()]*?,?\s*|\s*[-\d.,\[\]]+\s*")
+_CONFIG_LINE = re.compile(r"\s*\{?[\"']?[\w-]+[\"']?\s*:\s*[^=()]*?,?\s*|\s*[-\d.,\[\]]+\s*")
 _NETWORK_KEY = re.compile(
-    r"\s*[\"']?(?:depths|hidden_sizes|hidden_act|dims|embed_dims|widths|group_width|groups_width|GROUP_W|W0|WA|WM|DEPTH|patch_size|layer_type)[\"']?\s*:"
+    r"\s*\{?\s*[\"']?(?:depths|hidden_sizes|hidden_act|dims|embed_dims|widths|group_width|groups_width|GROUP_W|W0|WA|WM|DEPTH|patch_size|layer_type)[\"']?\s*:"
 )
-_RECIPE = re.compile(r"pre-?train|original|recipe|was trained|were trained", re.IGNORECASE)
+_RECIPE = re.compile(r"pre-?train|original|recipe|(?:was|were) trained|training config\w*|pycls", re.IGNORECASE)
 """What says that a configuration is how the model came to be, not what a reader might run."""
 _LETTER = re.compile(r"[ARC]|V2")
 """How a column is headed whose neighbours name ImageNet's variants."""
+_IDIOMS = tuple(
+    (re.compile(pattern), context)
+    for pattern, context in (
+        (
+            r"\b(?:logits\b[^\n]{0,40}?|(?:model|net|network)\([^()\n]*\)\.)\bshape\b[^\n]*?[\[(] ?[\w.]+, ?(\d[\d,_]*)[\])]",
+            "number of classes",
+        ),
+        (
+            r"\b(?:pooler_output|embeddings?|pooled|pre_logits)\.shape\b[^\n]*?[\[(] ?[\w.]+, ?(\d[\d,_]*)[\])]",
+            "size of the feature vector",
+        ),
+        (r"\.shape\[1\][^\n]*?=[^\n\d]*(\[[\d, ]+\])", "stage widths"),
+        (r"\bnumel\(\)[^\n]*(?:\n|#|=)[^\w\n]*(\d[\d,._]*(?: ?M)?)", "number of parameters"),
+        (r"\bResize\((?:size=)?\(?(\d+)(?=[^`]*?CenterCrop)", "short side resized to"),
+        (r"\bCenterCrop\((?:size=)?\(?(\d+)", "input resolution"),
+        (r"\bNormalize\((?:mean=)?[\[(]([\d., ]+)[\])]", "channel means"),
+        (r"\bNormalize\((?:mean=)?[\[(][\d., ]+[\])],\s*(?:std=)?[\[(]([\d., ]+)[\])]", "channel standard deviations"),
+    )
+)
+"""What code tells of a network, and what that is."""
+_TELLS = re.compile(r"shape|numel|Resize|Crop\(|Normalize|--[a-z]")
+_OWN_CODE = re.compile(r"num_(?:labels|classes)\s?=|Train(?:er|ing)|fine-?tun|optimi[sz]er|\.backward\(|Random\w+\(")
+"""What makes code one that trains, for other data."""
+_COMMENT = re.compile(r"(?:^|(?<=\s))#+ +(?!%)(\S.*)$", re.MULTILINE)
+_FLAG = re.compile(r"--(?!batch)([a-z][\w-]+)[ =]([\w.+-]+)")
+"""A flag of a training; its batch is that of one process."""
 _MARKS = re.compile(r"\*\*|[`$~](?!\d)|(?<!\w)_|_(?!\w)|\*(?=\w)|(?<=\w)\*|\\(?=[\[\]_%#])")
 
 
@@ -115,8 +141,10 @@ def passages(document: Document, markers: Sequence[Span] = ()) -> Iterator[Passa
                 before = text[start:end]
         elif block.kind == "fence":
             yield from _config_passages(document, block)
+            yield from _comments(document, block)
         elif block.kind == "html":
             yield from _html_passages(document, block)
+    yield from _code_passages(document)
     for row, first in _rows(document):
         names = [text[cell.start : cell.end] for cell in row]
         models = " ".join(name for name in names if vocabulary().model_names.search(name) and len(name) < 60)
@@ -158,6 +186,36 @@ def _config_passages(document: Document, block: Block) -> Iterator[Passage]:
                 document.text, f"{context}{names} : " if names else context, span, block.section, "config", ""
             )
             yield replace(passage, text=passage.text.translate(str.maketrans("\"'", "  ")))
+
+
+def _comments(document: Document, block: Block) -> Iterator[Passage]:
+    """The comments of code, but of code that trains."""
+    text = document.text[block.start : block.end]
+    for match in _COMMENT.finditer(text) if not _OWN_CODE.search(text) else ():
+        span = block.start + match.start(1), block.start + match.end(1)
+        yield _passage(document.text, "", span, block.section, "code", "")
+
+
+def _code_passages(document: Document) -> Iterator[Passage]:
+    """Shapes, counts and settings of the preprocessing in code, and the flags that the network was trained with."""
+    lead = ""
+    for block in document.blocks:
+        text = document.text[block.start : block.end]
+        if block.kind in ("fence", "indented-code", "paragraph", "cell") and _TELLS.search(text):
+            for pattern, context in _IDIOMS if not _OWN_CODE.search(text) else ():
+                for match in pattern.finditer(text):
+                    yield _told_by_code(document, block, match.span(1), context)
+            said = " ".join((text, lead, *block.section[-1:]))
+            if _RECIPE.search(said) and not re.search("fine-?tun", said, re.IGNORECASE):
+                for match in _FLAG.finditer(text):
+                    yield _told_by_code(document, block, match.span(2), re.sub("[_-]", " ", match[1]))
+        if block.kind == "paragraph" and not block.in_item:
+            lead = text
+
+
+def _told_by_code(document: Document, block: Block, span: Span, context: str) -> Passage:
+    at = block.start + span[0], block.start + span[1]
+    return replace(_passage(document.text, f"{context}: ", at, block.section, "cell", context), titles=(context,))
 
 
 def blanked(text: str) -> str:

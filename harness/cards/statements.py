@@ -164,6 +164,7 @@ class _Reader:
             self.elsewhere.search(passage.own)
             or _GUIDE.search(" ".join(passage.section[-1:]))
             or _SPEED_TABLE.search(passage.header)
+            or passage.kind == "code"
         )
         for statement in found:
             is_quoted = any(a <= statement.at < b for a, b in quoted)
