@@ -149,42 +149,42 @@ def evaluate(
         model: a registry name, hf:ORG/NAME[@REV], timm:NAME, torchvision:NAME[@WEIGHTS], a local folder; or a module of your
             own, which takes normalised float images (N, 3, H, W) and returns logits.
         suite: the name of a suite, or the path of a suite file; without it, accuracy and calibration on `data`.
-        data: where data sets are that are neither in HARNESS_DATA nor on the Hub; or your own.
+        data: where data sets are that are neither in HARNESS_DATA nor on the Hub; or the PATH of your own data.
         output: a folder for evidence.json, card.md and tables; `{model}` and `{suite}` in it stand for the names. Without it
             nothing is written but the store.
-        until: METRIC:POINTS, such as "mce:0.5" or "top1:1.0": run a random sample of the passes, until the metric's 95 %
-            interval reaches no further than so many points to either side.
+        until: METRIC:POINTS, such as mce:0.5 (or of mean-error, or top1): run a random sample of the passes, until the metric's
+            95 % interval reaches no further than so many points to either side.
         limit: images a benchmark, or below 1 the share of them: seeded, class-balanced, marked as partial.
-        corruption_images: base images in every corruption cell.
-        attack_images: images that are attacked, where the suite has attacks; None for as many as it says.
-        examine_images: images of which attributions are made, where the suite asks for them; None for as many as it says.
+        corruption_images: base images in every corruption cell: the same seeded, class-balanced ones.
+        attack_images: images that are attacked, where the suite has attacks; without it as many as that says.
+        examine_images: images of which attributions are made, where the suite asks for them; without it as many as that says.
         batch_size: images a forward pass.
         shard_size: images a stored shard, which is what a kill loses at most.
-        workers: decoding threads, or processes beside a GPU; None for one a core.
-        device: auto, cpu, cuda, cuda:N or mps; several with commas, as in "cuda:0,cuda:1", for a worker on each.
+        workers: decoding threads, or processes beside a GPU; without it one a core.
+        device: auto, cpu, cuda, cuda:N or mps; several with commas, as in cuda:0,cuda:1, for a worker on each.
         executor: local, or ray for the Ray cluster at RAY_ADDRESS (one of this machine alone without that variable).
         precision: fp32, tf32, bf16, fp16 (or PyTorch's names of them), or auto for the fastest here of fp32 and bf16 that
             agrees with fp32.
-        layout: contiguous, channels_last, or auto for the faster one here; None for channels_last where the network has
+        layout: contiguous, channels_last, or auto for the faster one here; without it channels_last where the network has
             convolutions.
-        labels: what the outputs are, where the checkpoint doesn't prove it: the name of a label space, or a list of the classes
-            in the order of the outputs.
+        labels: what the outputs are, where the checkpoint doesn't prove it: the name of a label space, or each class in the
+            order of the outputs.
         img_size: input side in pixels, instead of the checkpoint's; with crop_pct and interpolation as timm's validate.py.
-        crop_pct: share of the resized image to crop.
-        interpolation: nearest, bilinear, bicubic, lanczos, box or hamming: the filter for resizing.
+        crop_pct: share of the resized image to crop, instead of the checkpoint's.
+        interpolation: nearest, bilinear, bicubic, lanczos, box or hamming: the filter for resizing, instead of the checkpoint's.
         preprocessing: from image to input; needed for, and only for, a module of your own.
         name: what to call a module of your own.
         save_logits: keep all logits in the store, in fp16.
         corruption_jpeg: pass generated corruptions through JPEG quality 85, as the official files were.
-        corruption_seed: other random corruptions of the same images.
+        corruption_seed: other random corruptions of the same images, another protocol. All else that is random has a fixed seed.
         sanity_gate: stop early where clean accuracy is no better than chance.
-        offline: fetch nothing.
+        offline: fetch nothing (as HF_HUB_OFFLINE=1).
         yes: download data sets without asking.
         input_size: WIDTHxHEIGHT, in pixels, at which multiply-adds are counted too.
-        region: whose electricity carbon is computed with, such as FRA.
-        seconds: time limit of each measurement of speed or energy.
+        region: whose electricity carbon is computed with, such as FRA or USA/california.
+        seconds: time limit of each measurement of speed or energy, in seconds.
         slices: your own slices: a .csv or .parquet with sample_id or file_name, and a column a slicing.
-        by: slice by these too; several are crossed.
+        by: slice by these too: NAME or NAME/GROUP of `harness list slicings`, or a column of `slices`; several are crossed.
         confirm: asked before data sets are downloaded, unless `yes`; without it the answer is no.
 
     Raises:
@@ -282,8 +282,8 @@ def plan(
     """What `evaluate` would do, without doing it: conditions, images, what is stored, what is missing, time, disk.
 
     Args:
-        precision: as in `evaluate`; auto is planned as the default, since the choice is made when it runs.
-        layout: likewise.
+        precision: fp32, tf32, bf16, fp16, or auto, which is planned as fp32: the choice is made when it runs.
+        layout: contiguous, channels_last, or auto, which is planned as the default.
         probe: time a few batches to estimate how long the run takes.
 
     The other arguments are those of `evaluate`.
@@ -332,14 +332,13 @@ def predictions(
     """A model's stored predictions, one row a sample: sample_id, label, top1 … top5, their logits, correct.
 
     Args:
+        benchmark: what they are of, such as imagenet-val.
         output: a .parquet file to write for other tools: sample_id, label, top1 … top5, target_logit, logsumexp.
-        condition: such as "fog/3", for a benchmark that has them.
+        condition: such as fog/3, for a benchmark that has them.
         data: names the copy of the images, where the store has predictions of several.
-        labels: as they were given to `evaluate`; likewise the next three.
-        img_size: the side of the input.
-        crop_pct: the share of the image's shorter side.
-        interpolation: the filter.
         precision: fp32, bf16 or fp16: which predictions.
+
+    The other arguments are those of `evaluate`, as they were given to it.
 
     Raises:
         HarnessError: nothing is stored for this model, benchmark and precision; or a name that is none.
@@ -382,11 +381,10 @@ def score(
         benchmark: what they are of. ReaL is scored along with imagenet-val.
         name: what to call the model.
         column: the column of lists, where the file holds several models.
-        suite: slice as this suite does.
-        slices: your own slices, as in `evaluate`.
-        by: slice by these too.
+        suite: slice as this suite does, such as subgroups.
         data: where the images are, which slices by image statistics need.
-        output: a folder to write to, as in `evaluate`.
+
+    The other arguments are those of `evaluate`.
 
     Raises:
         HarnessError: a missing column, labels that are not the published ones, samples that occur twice.
@@ -462,7 +460,7 @@ def render(
 
     Args:
         model: a model with evidence in the store.
-        ledger: its evidence instead.
+        ledger: its evidence, or an evidence.json, instead.
         template: your own Jinja template.
         output: the file to write, with the ledger beside it, so that the card can be verified anywhere.
 
@@ -514,7 +512,7 @@ def fill(
     Args:
         card: a path, or the card itself.
         model: the model that the card is about.
-        ledger: its evidence; the store's, if it has some, without it.
+        ledger: its evidence, or an evidence.json; without it the store's, if that has some.
         output: the file to write. Beside it stand `OUTPUT.evidence.json`, all the evidence that the answers rest on, and
             `OUTPUT.fill.json`, the card as it was before and what became of each marker: what `verify` needs.
         fix_claims: also put right what evidence contradicts: replaced by the answer, or corrected behind it.
@@ -592,7 +590,7 @@ def verify(
 
     Args:
         card: a path, beside which a filled card's record lies; or a rendered card itself; or what `fill` returned.
-        ledger: what the card was made from; found beside it without.
+        ledger: the evidence.json the card was made from; found beside it without.
         template: the template it was rendered with, if your own.
         predictions: recompute from the predictions in the store.
 
@@ -640,6 +638,7 @@ def identify(
     candidates' published ones.
 
     Args:
+        model: the model whose training is asked for.
         ledger: the model's evidence; the store's without it. With it nothing is added to the store.
         image: the photograph that logits are documented for, if you have it.
         offline: look for weights on this machine only.
@@ -694,7 +693,7 @@ def compare(
         suite: only this suite's benchmarks.
         benchmark: only these benchmarks.
         by: compare on these slices too; several slicings are crossed.
-        slices: your own slices, as in `evaluate`.
+        slices: your own slices: a .csv or .parquet with sample_id or file_name, and a column a slicing.
         data: names the copy of the images, where the store has predictions of several.
         allow_different_protocols: compare all the same, and state the differences.
         until: "decided" runs two models, on the same random passes of the suite, until it is settled who is better or that
@@ -760,11 +759,11 @@ def check(
     failing are each corrected by Holm over all limits, at 5 %.
 
     Args:
-        ledger: the new model's evidence, a ledger or its file; or give `model`.
+        ledger: the new model's evidence, or its evidence.json; or give `model`.
         model: the new model, by its name in the store.
-        baseline: a ledger, its file, or a model of the store.
+        baseline: a ledger, its evidence.json, or a model of the store.
         max_drop: how much worse each metric may be, by evidence key, in its own unit; keys may hold `*`.
-        max_flips: share of samples that may be right before and wrong now, as "1%", on each whole benchmark in `max_drop`.
+        max_flips: share of samples that may be right before and wrong now, as 1%, on each whole benchmark in `max_drop`.
         policy: a YAML file with these limits (`max-drop`, `max-flips`, `strict`, `allow-different-protocols`); the arguments
             come on top of it.
         strict: undecided fails.
@@ -843,9 +842,10 @@ def html_report(
     """One self-contained HTML page about models in the store: nothing is run, and the page asks nothing of any network.
 
     Args:
-        models: their names; all that the store has without them.
+        models: models with evidence in the store; all of them without it.
         data: where the images are, for thumbnails.
-        thumbnails: show images of single failures; None for those that are here and openly licensed.
+        thumbnails: show images of single failures; without it those that are here and openly licensed, so none of a gated
+            data set.
         output: the .html file to write.
 
     Raises:
@@ -889,9 +889,11 @@ def view(
     """Show a report in a browser, served to this machine only (127.0.0.1), until it is interrupted.
 
     Args:
-        page: an .html file made before; one is made now without it, of what the arguments of `html_report` say.
+        page: an .html file made before; without it one is made now.
         port: on this machine; 0 takes a free one.
         browser: open it in a browser.
+
+    The other arguments are those of `html_report`.
 
     Raises:
         HarnessError: a page that can't be read, or a port that is taken.
@@ -978,7 +980,7 @@ def corrupt(
 
     Args:
         image: an image file; or else `benchmark`.
-        corruption: such as ["fog"]; of a benchmark all of ImageNet-C's without it.
+        corruption: such as fog; of a benchmark all of ImageNet-C's without it.
         severity: 1 to 5; of a benchmark all five without it.
         output: the image file to write; a folder with `benchmark`.
         sheet: an image file for a contact sheet of all corruptions.

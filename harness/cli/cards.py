@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -13,50 +13,29 @@ from harness.cli.common import print_json, print_text, say, verb
 from harness.cli.tables import table
 from harness.errors import ExitCode
 
-CardArgument = Annotated[Path, typer.Argument(help="A model card, Markdown.")]
-
-CardModelOption = Annotated[str, typer.Option("--model", "-m", help="The model the card is about.")]
-
-LedgerOption = Annotated[
-    Path | None, typer.Option("--ledger", help="An evidence.json; without it the model's ledger in the store, if any.")
-]
+Card = Annotated[Path, typer.Argument(help="A model card, Markdown.")]
 
 
-@verb()
-def render(
-    model: Annotated[str | None, typer.Option("--model", "-m", help="A model with evidence in the store.")] = None,
-    ledger: Annotated[Path | None, typer.Option(help="An evidence.json instead.")] = None,
-    template: Annotated[Path | None, typer.Option(help="Your own Jinja template.")] = None,
-    output: Annotated[Path | None, typer.Option("--output", "-o", help="File to write; stdout without it.")] = None,
-) -> None:
+@verb(harness.render)
+def render(output: Path | None = None, **given: Any) -> None:
     """Write a model card from a ledger, and the ledger beside it, so that the card can be verified anywhere.
 
     Example: `harness render --model efficientnet-lite0 --output card.md`
     """
-    card = harness.render(model, ledger=ledger, template=template, output=output)
+    card = harness.render(output=output, **given)
     if output is None:
         print_text(card)
     else:
         say(f"Card: {output}, with its ledger beside it: {output.stem}.evidence.json")
 
 
-@verb()
+@verb(harness.fill)
 def fill(
-    card: CardArgument,
-    model: CardModelOption,
-    output: Annotated[Path, typer.Option("--output", "-o", help="Where to write the filled card.")],
-    ledger: LedgerOption = None,
+    card: Card,
+    output: Path,
     diff: Annotated[bool, typer.Option("--diff", help="Print the changes as a unified diff.")] = False,
-    fix_claims: Annotated[
-        bool,
-        typer.Option(
-            "--fix-claims",
-            help="Also put right what evidence contradicts: replaced by the answer, or corrected behind it.",
-        ),
-    ] = False,
-    front_matter: Annotated[
-        bool, typer.Option("--front-matter", help="Also add the Hub's metadata that the card lacks.")
-    ] = False,
+    front_matter: bool = False,
+    **given: Any,
 ) -> ExitCode:
     """Close every `[More Information Needed]` of a card with evidence, or with an honest statement of another class.
 
@@ -70,9 +49,7 @@ def fill(
     from harness.cards.record import read_card
 
     before, _ = read_card(card)
-    result = harness.fill(
-        card, model=model, ledger=ledger, output=output, fix_claims=fix_claims, front_matter=front_matter
-    )
+    result = harness.fill(card, output=output, front_matter=front_matter, **given)
     if diff:
         print_text(card_diff(before, result.text, card.name))
     counts = ", ".join(f"{count} {name}" for name, count in result.report["counts"].items() if count)
@@ -94,10 +71,8 @@ def fill(
     return ExitCode.DONE if result.complete else ExitCode.INCOMPLETE
 
 
-@verb()
-def claims(
-    card: CardArgument, model: CardModelOption, ledger: LedgerOption = None, output_format: options.Format = "table"
-) -> ExitCode:
+@verb(harness.claims)
+def claims(card: Card, output_format: options.Format = "table", **given: Any) -> ExitCode:
     """Check what a card says outside its markers against the model's evidence and documented facts.
 
     Shows what is contradicted, true of another checkpoint only, or disputed, each with the evidence and its source; with
@@ -105,7 +80,7 @@ def claims(
 
     Example: `harness claims README.md --model convnext-base-224-22k`
     """
-    found = harness.claims(card, model=model, ledger=ledger)
+    found = harness.claims(card, **given)
     verdicts = [claim.verdict.value for claim in found]
     if output_format == "json":
         print_json({"claims": [claim.to_dict() for claim in found]})
@@ -128,18 +103,8 @@ def claims(
     return ExitCode.CHECK_FAILED if "contradicted" in verdicts else ExitCode.DONE
 
 
-@verb()
-def verify(
-    card: CardArgument,
-    ledger: Annotated[
-        Path | None, typer.Option(help="The evidence.json the card was made from; found beside it without.")
-    ] = None,
-    template: Annotated[Path | None, typer.Option(help="The template it was rendered with, if your own.")] = None,
-    predictions: Annotated[
-        bool, typer.Option("--predictions/--no-predictions", help="Recompute from the predictions in the store.")
-    ] = True,
-    output_format: options.Format = "table",
-) -> ExitCode:
+@verb(harness.verify)
+def verify(card: Card, output_format: options.Format = "table", **given: Any) -> ExitCode:
     """Check that a card is, to the character, what its ledger makes, and hold the ledger's numbers against each other and
     against the stored predictions.
 
@@ -149,7 +114,7 @@ def verify(
 
     Example: `harness verify card.md`
     """
-    found = harness.verify(card, ledger=ledger, template=template, predictions=predictions)
+    found = harness.verify(card, **given)
     if output_format == "json":
         print_json(found.to_dict())
     else:
@@ -166,15 +131,11 @@ def verify(
     return ExitCode.CHECK_FAILED if found.findings else ExitCode.DONE
 
 
-@verb()
+@verb(harness.identify)
 def identify(
-    model: CardModelOption,
-    ledger: LedgerOption = None,
-    image: Annotated[
-        Path | None, typer.Option(help="The photograph that logits are documented for, if you have it.")
-    ] = None,
     offline: Annotated[bool, typer.Option("--offline/--online", help="Look for weights on this machine only.")] = True,
     output_format: options.Format = "table",
+    **given: Any,
 ) -> ExitCode:
     """Find out which training a checkpoint holds, where its name alone does not say.
 
@@ -184,7 +145,7 @@ def identify(
 
     Example: `harness identify --model regnet-y-040`
     """
-    found = harness.identify(model, ledger=ledger, image=image, offline=offline)
+    found = harness.identify(offline=offline, **given)
     if output_format == "json":
         print_json(found.to_dict())
     else:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import wraps
 from typing import Annotated, Any
 
@@ -14,7 +14,7 @@ from typer.core import TyperCommand
 
 import harness
 from harness import crash
-from harness.cli.options import SHARED
+from harness.cli.options import options_of
 from harness.errors import ExitCode, HarnessError, writable
 
 app = typer.Typer(
@@ -49,21 +49,27 @@ class _Command(TyperCommand):
         return super().parse_args(ctx, args)
 
 
-def verb(calls: Callable[..., object] | None = None) -> Callable[[Callable[..., ExitCode | None]], Callable[..., None]]:
+def verb(
+    calls: Callable[..., object] | None = None, *, positional: str = "", without: Sequence[str] = ()
+) -> Callable[[Callable[..., ExitCode | None]], Callable[..., None]]:
     """Adds a verb to the application. A user's error is a sentence on stderr with its exit code; Ctrl-C is 130.
 
     Args:
-        calls: the public function whose arguments are options of the verb, with the same defaults: those in `SHARED` that
-            the verb doesn't declare itself come to it as keywords.
+        calls: the public function whose arguments are options of the verb, with the same defaults. Those that the verb
+            declares have the verb's type and default, and its help where it gives one; the others come to it as keywords.
+        positional: the argument that is given without a name.
+        without: arguments that are no options.
     """
 
     def add(function: Callable[..., ExitCode | None]) -> Callable[..., None]:
         declared = inspect.signature(function, eval_str=True).parameters
-        own = {name: p for name, p in declared.items() if p.kind is not p.VAR_KEYWORD}
-        arguments = inspect.signature(calls).parameters if calls else {}
-        shared = {name: p.replace(annotation=SHARED[name]) for name, p in arguments.items() if name in SHARED}
-        options = shared | own
-        ordered = [options[name] for name in dict.fromkeys([*arguments, *own]) if name in options]
+        options = options_of(calls, positional) if calls else {}
+        for name, own in declared.items():
+            if own.kind is own.VAR_KEYWORD:
+                continue
+            if not hasattr(own.annotation, "__metadata__"):
+                own = own.replace(annotation=Annotated[own.annotation, *options[name].annotation.__metadata__])
+            options[name] = own
 
         @wraps(function)
         def run(*args: Any, **kwargs: Any) -> None:
@@ -78,7 +84,8 @@ def verb(calls: Callable[..., object] | None = None) -> Callable[[Callable[..., 
                 say(crash.INTERRUPTED)
             raise typer.Exit(int(code))
 
-        parameters = [p.replace(kind=p.KEYWORD_ONLY) for p in ordered]
+        shown = [p for p in options.values() if hasattr(p.annotation, "__metadata__") and p.name not in without]
+        parameters = [p.replace(kind=p.KEYWORD_ONLY) for p in shown]
         run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
         app.command(function.__name__.rstrip("_"), cls=_Command)(run)
         return run

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
-
-import typer
+from typing import Any
 
 import harness
 from harness.cli import options
@@ -15,11 +13,8 @@ _WIDEST = 70
 """Characters of a cell on a terminal; JSON has the whole."""
 
 
-@verb()
-def list_(
-    what: Annotated[str, typer.Argument(help="models, benchmarks, suites, slicings or runs.")],
-    output_format: options.Format = "table",
-) -> None:
+@verb(harness.inventory, positional="what")
+def list_(what: str, output_format: options.Format = "table") -> None:
     """List what there is: `harness list models|benchmarks|suites|slicings|runs`."""
     records = harness.inventory(what)
     cells = (["" if value is None else str(value) for value in record.values()] for record in records)
@@ -27,15 +22,8 @@ def list_(
     show(output_format, records, table(list(records[0]), rows) if records else f"No {what} yet.")
 
 
-@verb(harness.datasets)
-def data_(
-    benchmark: Annotated[
-        str | None,
-        typer.Argument(help="Show one benchmark in full; or how data in a folder, file or hf:OWNER/NAME is read."),
-    ] = None,
-    output_format: options.Format = "table",
-    **given: Any,
-) -> None:
+@verb(harness.datasets, positional="benchmark")
+def data_(benchmark: str | None = None, output_format: options.Format = "table", **given: Any) -> None:
     """Which data sets are here, which are missing, under which licence, and how to get them; and how your own is read.
 
     Example: `harness data ./beans/validation`

@@ -15,35 +15,10 @@ from harness.errors import ExitCode, UsageError
 
 _FORMATS = options.one_of("format", "table", "markdown", "csv", "json")
 
-ModelsOption = Annotated[
-    list[str] | None,
-    typer.Option("--models", "-m", help="A model with evidence in the store; may be repeated. All of them without it."),
-]
-ThumbnailsOption = Annotated[
-    bool | None,
-    typer.Option(
-        help="Show images of single failures. Without the option: where they are here and openly licensed, so "
-        "none of a gated data set."
-    ),
-]
 
-
-@verb(harness.compare)
+@verb(harness.compare, positional="models")
 def compare(
     models: Annotated[list[str], typer.Argument(help="Two or more models with stored predictions.", metavar="MODEL…")],
-    suite: Annotated[str | None, typer.Option("--suite", "-s", help="Only this suite's benchmarks.")] = None,
-    benchmark: Annotated[
-        list[str] | None, typer.Option("--benchmark", "-b", help="Only this benchmark. May be given several times.")
-    ] = None,
-    until: Annotated[
-        str | None,
-        typer.Option(
-            metavar="decided",
-            help="Run both models, on the same random passes, until it is settled who is better or that they differ by less "
-            "than --margin.",
-        ),
-    ] = None,
-    margin: Annotated[float | None, typer.Option(help="In points of mCE, mean error or top-1.")] = None,
     disagreements: Annotated[
         Path | None,
         typer.Option(help="Write the images that one gets right and another wrong to this .csv or .parquet file."),
@@ -76,7 +51,7 @@ def compare(
 
     if disagreements is not None and disagreements.suffix not in (".csv", ".parquet"):
         raise UsageError(f"{disagreements} is neither .csv nor .parquet.", remedy="Choose one.")
-    compared = harness.compare(models, suite=suite, benchmark=benchmark, until=until, margin=margin, **given)
+    compared = harness.compare(models, **given)
     text = comparison_text(compared, output_format)
     if output is None:
         print_text(text)
@@ -94,20 +69,9 @@ def compare(
     return compared.exit_code
 
 
-@verb(harness.check)
+@verb(harness.check, positional="ledger")
 def check(
-    baseline: Annotated[str, typer.Option(help="An evidence.json, or a model of the store.")],
-    ledger: Annotated[Path | None, typer.Argument(help="The new model's evidence.json; or give --model.")] = None,
-    model: Annotated[str | None, typer.Option("--model", "-m", help="The new model, by its name in the store.")] = None,
-    max_drop: Annotated[
-        list[str] | None,
-        typer.Option(help="KEY=NUMBER: how much worse it may be, in the metric's unit; * in KEY is any. Repeatable."),
-    ] = None,
-    max_flips: Annotated[
-        str | None, typer.Option(help="Share of images right before and wrong now, e.g. 1%, on each benchmark.")
-    ] = None,
-    policy: Annotated[Path | None, typer.Option(help="A YAML file with the limits.")] = None,
-    strict: Annotated[bool, typer.Option("--strict", help="Undecided fails.")] = False,
+    max_drop: list[str] | None = None,
     output_format: Annotated[
         str,
         typer.Option(
@@ -132,16 +96,7 @@ def check(
 
     `harness check new.json --baseline old.json --policy policy.yaml --format junit`
     """
-    found = harness.check(
-        ledger,
-        model=model,
-        baseline=baseline,
-        max_drop=options.limits(max_drop),
-        max_flips=max_flips,
-        policy=policy,
-        strict=strict,
-        **given,
-    )
+    found = harness.check(max_drop=options.limits(max_drop), **given)
     if output_format == "json":
         print_json(found.to_dict())
     else:
@@ -149,23 +104,13 @@ def check(
     return found.exit_code
 
 
-@verb()
-def costs(
-    accuracy: Annotated[
-        str | None,
-        typer.Option(help="The accuracy to show, a key of the ledger; without it one that most models have."),
-    ] = None,
-    cost: Annotated[str, typer.Option(help="For the figure: macs, parameters, energy or time.")] = "macs",
-    output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="Folder for accuracy-cost.svg and timm's benchmark table.")
-    ] = None,
-    output_format: options.Format = "table",
-) -> None:
+@verb(harness.costs)
+def costs(output: Path | None = None, output_format: options.Format = "table", **given: Any) -> None:
     """Show what the models of the store cost beside how accurate they are; with --output as a figure and a CSV too.
 
     Example: `harness costs --cost energy --output costs`
     """
-    records = harness.costs(accuracy=accuracy, cost=cost, output=output)
+    records = harness.costs(output=output, **given)
     rows = [[number(value) for value in record.values()] for record in records]
     show(output_format, records, table(list(records[0]), rows, numeric=frozenset(range(1, len(records[0])))))
     for what, name in {"Table:  ": "benchmark-infer.csv", "Figure: ": "accuracy-cost.svg"}.items():
@@ -174,12 +119,7 @@ def costs(
 
 
 @verb(harness.html_report)
-def report(
-    models: ModelsOption = None,
-    output: Annotated[Path, typer.Option("--output", "-o", help="The .html file to write.")] = Path("report.html"),
-    thumbnails: ThumbnailsOption = None,
-    **given: Any,
-) -> None:
+def report(output: Path = Path("report.html"), **given: Any) -> None:
     """Write one self-contained HTML file about models in the store: nothing is run, and the page asks nothing of any network.
 
     Overview with intervals, comparison on the same images, shifted sets, corruptions, calibration, confusions, cost, the full
@@ -193,19 +133,12 @@ def report(
 
     `harness report --models efficientnet-lite0 --data imagenet-val=/data/val --thumbnails`
     """
-    page = harness.html_report(models, thumbnails=thumbnails, output=output, **given)
+    page = harness.html_report(output=output, **given)
     say(f"Report: {output} ({len(page.encode()) / 1e6:.2f} MB)")
 
 
-@verb(harness.view)
-def view(
-    page: Annotated[Path | None, typer.Argument(help="A report.html made before; without it, one is made now.")] = None,
-    models: ModelsOption = None,
-    thumbnails: ThumbnailsOption = None,
-    port: Annotated[int, typer.Option(min=0, max=65535, help="Port on this machine; 0 takes a free one.")] = 0,
-    browser: Annotated[bool, typer.Option(help="Open it in a browser.")] = True,
-    **given: Any,
-) -> None:
+@verb(harness.view, positional="page")
+def view(**given: Any) -> None:
     """Show the report in a browser, served to this machine only (127.0.0.1), until Ctrl-C.
 
     Examples:
@@ -214,4 +147,4 @@ def view(
 
     `harness view report.html --no-browser --port 8000`
     """
-    harness.view(page, models=models, thumbnails=thumbnails, port=port, browser=browser, **given)
+    harness.view(**given)

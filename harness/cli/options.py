@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import inspect
 import os
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+import harness
 from harness.errors import UsageError, unknown_name
 
 
@@ -79,10 +82,6 @@ def stay_offline(asked: bool = True) -> bool:
 _MODEL_HELP = "Registry name, hf:ORG/NAME[@REV], timm:NAME, torchvision:NAME[@WEIGHTS], or a local folder."
 Model = Annotated[str, typer.Option("--model", "-m", help=_MODEL_HELP)]
 Models = Annotated[list[str], typer.Option("--model", "-m", help=f"{_MODEL_HELP} Several are run one after the other.")]
-_OWN_DATA_HELP = "BENCHMARK=PATH: where a data set is; or the PATH of your own data. May be given several times."
-OwnData = Annotated[list[str] | None, typer.Option("--data", help=_OWN_DATA_HELP)]
-_SUITE_HELP = "Name of a suite, or the path of a suite file; without it, accuracy on the data that is given."
-Suite = Annotated[str | None, typer.Option("--suite", "-s", help=_SUITE_HELP)]
 Output = Annotated[Path | None, typer.Option("--output", "-o", help="Folder for evidence.json and card.md.")]
 Config = Annotated[
     Path | None,
@@ -96,124 +95,89 @@ Format = Annotated[
     str, typer.Option("--format", help="What to print: table or json.", callback=one_of("format", "table", "json"))
 ]
 
-SHARED: dict[str, Any] = {
-    "data": Annotated[
-        list[str] | None, typer.Option(help="BENCHMARK=PATH: where a data set is. May be given several times.")
-    ],
-    "until": Annotated[
-        str | None,
-        typer.Option(
-            metavar="METRIC:POINTS",
-            help="Run a random sample of the passes until this is so precise, e.g. mce:0.5 for a 95 % interval of ± 0.5 "
-            "points. Metrics: mce, mean-error, top1.",
-        ),
-    ],
-    "limit": Annotated[
-        float | None,
-        typer.Option(
-            parser=_limit,
-            metavar="N",
-            help="Only N images a benchmark, or a share of them such as 0.1: seeded, class-balanced, marked as partial.",
-        ),
-    ],
-    "corruption_images": Annotated[
-        int | None,
-        typer.Option(min=1, help="Base images in every corruption cell: the same N seeded, class-balanced ones."),
-    ],
-    "attack_images": Annotated[
-        int | None, typer.Option(min=1, help="Images that are attacked (default: as the suite says).")
-    ],
-    "examine_images": Annotated[
-        int | None, typer.Option(min=1, help="Images of which attributions are made (default: as the suite says).")
-    ],
-    "batch_size": Annotated[
-        int, typer.Option("--batch-size", "-b", parser=_batch_size, metavar="N", help="Images a forward pass.")
-    ],
-    "shard_size": Annotated[int, typer.Option(min=1, help="Images a stored shard: what a kill loses at most.")],
-    "workers": Annotated[
-        int | None, typer.Option(min=1, help="Decoding threads, or processes beside a GPU (default: one a core).")
-    ],
-    "device": Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps; cuda:0,cuda:1 for a worker on each.")],
-    "executor": Annotated[
-        str, typer.Option(help="local, or ray: the Ray cluster at RAY_ADDRESS, else one of this machine alone.")
-    ],
-    "precision": Annotated[
-        str,
-        typer.Option(
-            "--precision",
-            "--dtype",
-            help="fp32, tf32, bf16, fp16, or auto: the fastest here of fp32 and bf16 that agrees with fp32.",
-        ),
-    ],
-    "layout": Annotated[
-        str | None,
-        typer.Option(
-            help="contiguous, channels_last, or auto: the faster one here (default: channels_last for convolutions)."
-        ),
-    ],
-    "labels": Annotated[
-        list[str] | None,
-        typer.Option(
-            help="What the outputs are, where the checkpoint doesn't prove it: a label space, or each class in order."
-        ),
-    ],
-    "img_size": Annotated[int | None, typer.Option(min=1, help="Input side in pixels, instead of the checkpoint's.")],
-    "crop_pct": Annotated[
-        float | None, typer.Option(help="Share of the resized image to crop, instead of the checkpoint's.")
-    ],
-    "interpolation": Annotated[
-        str | None,
-        typer.Option(
-            help="Filter for resizing instead of the checkpoint's: nearest, bilinear, bicubic, lanczos, box or hamming."
-        ),
-    ],
-    "save_logits": Annotated[bool, typer.Option("--save-logits", help="Keep all logits in the store, in fp16.")],
-    "corruption_jpeg": Annotated[
-        bool,
-        typer.Option(
-            "--corruption-jpeg/--no-corruption-jpeg",
-            help="Pass generated corruptions through JPEG quality 85, as the official files were.",
-        ),
-    ],
-    "corruption_seed": Annotated[
-        int,
-        typer.Option(
-            "--corruption-seed",
-            "--seed",
-            min=0,
-            help="Other random corruptions of the same images, another protocol. All else that is random has a fixed seed.",
-        ),
-    ],
-    "sanity_gate": Annotated[bool, typer.Option(help="Stop early where clean accuracy is no better than chance.")],
-    "offline": Annotated[
-        bool, typer.Option("--offline", callback=stay_offline, help="Fetch nothing (as HF_HUB_OFFLINE=1).")
-    ],
-    "yes": Annotated[bool, typer.Option("--yes", "-y", help="Download data sets without asking.")],
-    "input_size": Annotated[
-        list[str] | None, typer.Option(help="WIDTHxHEIGHT: count multiply-adds at this size too. May be repeated.")
-    ],
-    "region": Annotated[
-        str | None, typer.Option(help="Whose electricity carbon is computed with, e.g. FRA or USA/california.")
-    ],
-    "seconds": Annotated[
-        float, typer.Option(min=0.1, help="Time limit of each measurement of speed or energy, in seconds.")
-    ],
-    "slices": Annotated[
-        Path | None,
-        typer.Option(help="Your own slices: a .csv or .parquet with sample_id or file_name, and a column a slicing."),
-    ],
-    "by": Annotated[
-        list[str] | None,
-        typer.Option(
-            help="Slice by this too: NAME or NAME/GROUP of `harness list slicings`, or a column. Several are crossed."
-        ),
-    ],
-    "probe": Annotated[bool, typer.Option(help="Time a few batches to estimate how long the run takes.")],
-    "allow_different_protocols": Annotated[
-        bool, typer.Option("--allow-different-protocols", help="Compare all the same, and state the differences.")
-    ],
+_TYPES: dict[str, Any] = {
+    "str": str,
+    "str | Path": str,
+    "str | Path | Ledger": str,
+    "str | None": str | None,
+    "str | Path | None": Path | None,
+    "str | Path | Ledger | None": Path | None,
+    "bool": bool,
+    "bool | None": bool | None,
+    "int": int,
+    "int | None": int | None,
+    "float": float,
+    "float | None": float | None,
+    "Data | None": list[str] | None,
+    "Sequence[str]": list[str],
+    "Sequence[str] | None": list[str] | None,
+    "Sequence[int] | None": list[int] | None,
+    "str | Sequence[str] | None": list[str] | None,
+    "Mapping[str, float] | None": list[str] | None,
 }
-"""Options that mean the same in every verb that has them, by the argument of the public function."""
+"""What the command line takes for an argument, by its annotation. Others, such as functions, are arguments in Python only."""
+
+_MORE: dict[str, dict[str, Any]] = {
+    "data": {"metavar": "BENCHMARK=PATH"},
+    "limit": {"metavar": "N", "parser": _limit},
+    "corruption_images": {"min": 1},
+    "attack_images": {"min": 1},
+    "examine_images": {"min": 1},
+    "batch_size": {"metavar": "N", "parser": _batch_size},
+    "shard_size": {"min": 1},
+    "workers": {"min": 1},
+    "img_size": {"min": 1},
+    "corruption_seed": {"min": 0},
+    "offline": {"callback": stay_offline},
+    "seconds": {"min": 0.1},
+    "port": {"min": 0, "max": 65535},
+    "max_drop": {"metavar": "KEY=NUMBER"},
+    "format": {"metavar": "FORMAT"},
+}
+_NAMES = {
+    "model": ("-m",),
+    "models": ("-m",),
+    "suite": ("-s",),
+    "benchmark": ("-b",),
+    "output": ("-o",),
+    "batch_size": ("-b",),
+    "precision": ("--dtype",),
+    "corruption_seed": ("--seed",),
+    "yes": ("-y",),
+}
+"""By argument, what typer is told of its option beside the help, and the option's other names."""
+
+
+def options_of(calls: Callable[..., object], positional: str = "") -> dict[str, inspect.Parameter]:
+    """The arguments of a public function, those that the command line can take as options with what its docstring says of them.
+
+    Args:
+        positional: the argument that is given without a name.
+    """
+    helps, found = _helps(calls), {}
+    for name, parameter in inspect.signature(calls).parameters.items():
+        found[name] = parameter
+        if (kind := _TYPES.get(parameter.annotation)) is None:
+            continue
+        several = " May be given several times." if "list[" in str(kind) else ""
+        more: dict[str, Any] = {"help": helps.get(name, "") + several, **_MORE.get(name, {})}
+        only_on = parameter.default is False  # no --no-NAME
+        names = [f"--{name.replace('_', '-')}", *_NAMES.get(name, ())] if name in _NAMES or only_on else []
+        shown = typer.Argument(**more) if name == positional else typer.Option(*names, **more)
+        found[name] = parameter.replace(annotation=Annotated[kind, shown])
+    return found
+
+
+def _helps(function: Callable[..., object]) -> dict[str, str]:
+    """What a docstring says of each argument, as a sentence; also of those that it says are another function's."""
+    text = inspect.getdoc(function) or ""
+    other = re.search(r"arguments are those of `(\w+)`", text)
+    helps = _helps(getattr(harness, other[1])) if other else {}
+    for name, said in re.findall(r"^    (\w+): (.+(?:\n {8}.+)*)", text, re.MULTILINE):
+        sentence = " ".join(said.split())
+        is_value = re.match(r"\w+(,| \()", sentence)  # such as the first of several names
+        helps[name] = sentence if is_value else sentence[:1].upper() + sentence[1:]
+    return helps
 
 
 def limits(given: list[str] | None) -> dict[str, float]:

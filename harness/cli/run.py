@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
-
-import typer
+from typing import TYPE_CHECKING, Any
 
 import harness
 from harness.cli import options
@@ -17,11 +15,10 @@ if TYPE_CHECKING:
     from harness.export.evaluation import Evaluation
 
 
-@verb(harness.evaluate)
+@verb(harness.evaluate, without=["name"])
 def run(
     model: options.Models,
-    suite: options.Suite = None,
-    data: options.OwnData = None,
+    suite: str | None = None,
     output: options.Output = None,
     config: options.Config = None,
     output_format: options.Format = "table",
@@ -68,7 +65,7 @@ def run(
     )
 
     def evaluate(model: str, suite: str | None) -> Evaluation:
-        return harness.evaluate(model, suite, data=data, output=folder, confirm=confirm, **given)
+        return harness.evaluate(model, suite, output=folder, confirm=confirm, **given)
 
     if not several:
         return _report(evaluate(model[0], suite), output_format)
@@ -120,28 +117,12 @@ def demo(output: options.Output = None, output_format: options.Format = "table")
 
 @verb(harness.plan)
 def plan(
-    model: options.Model,
-    suite: options.Suite = None,
-    data: options.OwnData = None,
-    precision: Annotated[
-        str,
-        typer.Option(
-            "--precision",
-            "--dtype",
-            help="fp32, bf16, fp16, or auto (planned as fp32: the choice is made when it runs).",
-        ),
-    ] = "fp32",
-    layout: Annotated[
-        str | None, typer.Option(help="contiguous, channels_last, or auto (planned as the default).")
-    ] = None,
-    config: options.Config = None,
-    output_format: options.Format = "table",
-    **given: Any,
+    model: options.Model, config: options.Config = None, output_format: options.Format = "table", **given: Any
 ) -> ExitCode:
     """Show what a run would do, without running it: conditions, images, what is stored, what is missing, time, disk.
 
     Example: `harness plan --suite robustness --model regnet-y-040`
     """
-    planned = harness.plan(model, suite, data=data, precision=precision, layout=layout, **given)
+    planned = harness.plan(model, **given)
     show(output_format, planned.to_dict(), plan_text(planned))
     return planned.exit_code
