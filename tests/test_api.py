@@ -124,7 +124,7 @@ def test_all_names_are_there_to_complete() -> None:
     assert all(getattr(harness, name) is not None for name in harness.__all__)
     assert (harness.Ledger, harness.Evidence, harness.EvidenceClass) == (Ledger, Evidence, EvidenceClass)
     with pytest.raises(AttributeError, match="no attribute 'evalute'"):
-        harness.evalute  # type: ignore[attr-defined]  # noqa: B018
+        harness.evalute  # noqa: B018
 
 
 def test_a_published_model_keeps_its_own_preprocessing(home: Path) -> None:
@@ -256,7 +256,6 @@ class TestEvaluation:
         for item in result.ledger:
             if item.name.benchmark == "foolbox-imagenet-20":
                 same = own.ledger.get(item.key)
-                assert same is not None
                 assert (same.value, same.interval, same.n) == (item.value, item.interval, item.n)
         assert own.name == "mine"
         assert "evaluated as a network in memory" in own.card()

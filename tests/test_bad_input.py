@@ -70,7 +70,6 @@ def test_one_truncated_image_of_120_is_named_and_left_out(sketches: Path, tmp_pa
     truncate(images_in(sketches)[7])
     result, told = run(tmp_path / "home", sketch_suite(), data={"imagenet-sketch": str(sketches)})
     top1 = result.ledger.get("imagenet-sketch.top1")
-    assert top1 is not None
     assert (top1.n, top1.N) == (119, 50_889)
     assert "1 unreadable image left out" in (top1.reason or "")
     (message,) = [line for line in told if "can't be read" in line]
@@ -85,7 +84,6 @@ def test_two_truncated_images_of_120_fail_the_condition(sketches: Path, tmp_path
     result, told = run(tmp_path / "home", sketch_suite(), data={"imagenet-sketch": str(sketches)})
     assert result.exit_code is ExitCode.FAILED
     item = result.ledger.get("imagenet-sketch.top1")
-    assert item is not None
     assert item.class_ is EvidenceClass.PENDING
     assert "2 of 120 images can't be read" in (item.reason or "")
     assert any("Repair the copy of the data set" in line for line in told)
@@ -113,7 +111,6 @@ def test_a_repaired_image_is_run_and_nothing_else(
     result, _ = run(home, sketch_suite(), data=data)
     assert written == [1]
     top1 = result.ledger.get("imagenet-sketch.top1")
-    assert top1 is not None
     assert top1.n == 120
 
 
@@ -126,7 +123,7 @@ def test_a_damaged_shard_is_put_aside_and_only_its_images_run_again(sketches: Pa
     damaged[len(damaged) // 2] ^= 0xFF
     shard.write_bytes(damaged)
     second, told = run(home, sketch_suite(), data=data, shard_size=32)
-    assert second.ledger.get("imagenet-sketch.top1").value == first.ledger.get("imagenet-sketch.top1").value  # type: ignore[union-attr]
+    assert second.ledger.get("imagenet-sketch.top1").value == first.ledger.get("imagenet-sketch.top1").value
     (message,) = [line for line in told if "damaged" in line]
     assert str(shard) in message
     assert shard.exists()

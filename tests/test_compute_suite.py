@@ -38,7 +38,7 @@ PARAMETERS = 20_646_656
 
 def settings(home: Path, **options: object) -> Settings:
     given = {"data_home": None, "offline": True, "seconds": SECONDS, **options}
-    return Settings(home=home, **given)  # type: ignore[arg-type]
+    return Settings(home=home, **given)
 
 
 @pytest.fixture(scope="module")
@@ -67,7 +67,7 @@ def test_size_and_arithmetic_are_the_published_ones(without_weights: RunResult) 
     parameters, macs = of(without_weights, "compute.parameters"), of(without_weights, "compute.macs")
     assert (parameters.value, parameters.class_) == (PARAMETERS, EvidenceClass.DERIVED)
     assert macs.value == pytest.approx(4.0e9, rel=0.01)
-    assert of(without_weights, "compute.flops").value == 2 * macs.value  # type: ignore[operator]
+    assert of(without_weights, "compute.flops").value == 2 * macs.value
     assert of(without_weights, "architecture.depth").value == 2 + 6 + 12 + 2
 
 
@@ -75,24 +75,21 @@ def test_the_preprocessing_is_derived_and_says_from_where(without_weights: RunRe
     item = of(without_weights, "architecture.preprocessing")
     assert item.class_ is EvidenceClass.DERIVED
     assert str(item.value).startswith("short side 256 bicubic, centre crop 224×224, mean [0.485")
-    assert item.protocol is not None
     assert item.protocol["crop"] == [224, 224]
     assert "registry" in item.protocol["read_from"]
 
 
 def test_another_input_size_is_a_variant_named_width_by_height(without_weights: RunResult) -> None:
     variant, own = of(without_weights, "compute.macs:320x160"), of(without_weights, "compute.macs")
-    assert variant.protocol is not None
     assert variant.protocol["input_size"] == [3, 160, 320]
     # A convolutional network's multiply-adds grow with the area, up to the classifier and rounding at the edges.
-    assert variant.value / own.value == pytest.approx(320 * 160 / 224**2, rel=0.02)  # type: ignore[operator]
+    assert variant.value / own.value == pytest.approx(320 * 160 / 224**2, rel=0.02)
 
 
 def test_speed_is_measured_with_random_weights_and_says_so(without_weights: RunResult) -> None:
     for key in ("compute.latency-p50", "compute.throughput"):
         item = of(without_weights, key)
         assert item.class_ is EvidenceClass.MEASURED
-        assert item.protocol is not None
         assert item.protocol["weights"] == "random: the checkpoint is not here"
         assert item.protocol["steps"].endswith("random weights")
         assert item.protocol["hardware"]["logical_cpus"] >= 1
@@ -105,21 +102,17 @@ def test_speed_is_measured_with_decoding_too_and_says_of_what(without_weights: R
     found = [of(without_weights, f"compute.latency-{q}:with-decoding") for q in ("p50", "p95", "p99")]
     for item in (*found, of(without_weights, "compute.throughput:with-decoding")):
         assert item.class_ is EvidenceClass.MEASURED
-        assert item.value > 0  # type: ignore[operator]
-        assert item.protocol is not None
+        assert item.value > 0
         assert item.protocol["steps"].startswith("JPEG decoding and preprocessing by Pillow, then the forward pass")
         assert "photographs" in item.protocol["input"] or "generated JPEGs" in item.protocol["input"]
     plain = of(without_weights, "compute.throughput")
-    assert plain.protocol is not None
     assert plain.protocol["input"] == "random pixels, 224 × 224"
 
 
 def test_the_run_s_own_energy_counts_the_images_it_timed(without_weights: RunResult) -> None:
     energy = of(without_weights, "energy.this-run")
-    assert energy.protocol is not None
     assert energy.protocol["includes"] == "all timed calls of the measurements and their warm-up"
     parts = [of(without_weights, key).n for key in ("compute.latency-p50", "compute.throughput")]
-    assert energy.n is not None
     assert energy.n > sum(part or 0 for part in parts)
 
 
@@ -152,11 +145,9 @@ def test_energy_and_carbon_are_never_zero_and_have_intervals(without_weights: Ru
         if item.class_ is EvidenceClass.PENDING:  # a machine whose processor can't be read at all
             assert item.reason
             continue
-        assert item.value > 0, key  # type: ignore[operator]
-        assert item.interval is not None
-        assert 0 <= item.interval.low <= item.value <= item.interval.high  # type: ignore[operator]
+        assert item.value > 0, key
+        assert 0 <= item.interval.low <= item.value <= item.interval.high
     carbon = of(without_weights, "carbon.per-1000-images")
-    assert carbon.protocol is not None
     assert carbon.protocol["grid"]["region"] == "France"
 
 
@@ -215,10 +206,8 @@ def test_with_weights_the_file_and_its_fingerprint_are_used(lite0: LoadedModel, 
     size, latency = by_key["compute.checkpoint-bytes"], by_key["compute.latency-p50"]
     assert size.value == files.files[0].stat().st_size
     assert size.fingerprints.weights == lite0.identity.weights
-    assert latency.protocol is not None
     assert latency.protocol["weights"] == "the checkpoint's"
-    assert latency.interval is not None
-    assert latency.interval.low <= latency.value <= latency.interval.high  # type: ignore[operator]
+    assert latency.interval.low <= latency.value <= latency.interval.high
 
 
 def no_load() -> LoadedModel:

@@ -127,7 +127,6 @@ def test_accuracy_per_gmac_comes_with_the_second_run(home: Path) -> None:
     model = {"name": "small", "title": "Small", "reference": "small"}
     merged = Ledger.load(merge_into_store(home, Ledger(model=model, evidence=accuracy), accuracies_per_gmac))
     found = merged.get("imagenet-val.top1-per-gmac")
-    assert found is not None
     assert found.value == 20.0
     technical = (card := render_card(merged).text).split("## Technical Specifications")[1]
     assert "Measured here on A CPU (2 threads), fp32, contiguous, the forward pass alone." in technical

@@ -20,7 +20,7 @@ NAME = "efficientnet-lite0"
 
 
 def run(home: Path, **options: object) -> harness.Evaluation:
-    return harness.evaluate(NAME, "demo", offline=True, limit=8, batch_size=4, shard_size=4, **options)  # type: ignore[arg-type]
+    return harness.evaluate(NAME, "demo", offline=True, limit=8, batch_size=4, shard_size=4, **options)
 
 
 def values(result: harness.Evaluation) -> dict[str, object]:
@@ -141,7 +141,7 @@ def test_a_store_that_may_only_be_read(
     def refuse(path: object, flags: int, *more: object, **named: object) -> int:
         if flags & (os.O_WRONLY | os.O_RDWR | os.O_CREAT) and str(path).startswith(str(home)):
             raise OSError(errno.EROFS, os.strerror(errno.EROFS), str(path))
-        return really(path, flags, *more, **named)  # type: ignore[arg-type]
+        return really(path, flags, *more, **named)
 
     monkeypatch.setattr(os, "open", refuse)
     result = run(home, output=tmp_path / "out")

@@ -50,7 +50,7 @@ def pages(node: object) -> Iterator[Path]:
         if (path := ROOT / "docs" / node).is_file():
             yield path
     else:
-        for part in node.values() if isinstance(node, dict) else node:  # type: ignore[attr-defined]
+        for part in node.values() if isinstance(node, dict) else node:
             yield from pages(part)
 
 

@@ -93,7 +93,7 @@ class TestClasses:
 
     @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
     @pytest.mark.parametrize("wrap", [lambda v: v, lambda v: [1.0, v], lambda v: {"a": {"b": [v]}}])
-    def test_no_value_holds_a_number_that_is_none(self, value: float, wrap) -> None:  # type: ignore[no-untyped-def]
+    def test_no_value_holds_a_number_that_is_none(self, value: float, wrap) -> None:
         with pytest.raises(ValidationError, match="not finite"):
             make("derived", value=wrap(value), interval=None)
 
@@ -296,7 +296,7 @@ class TestMerging:
         ledger = Ledger(model={}, evidence=[make(key="a.one"), make(key="a.two")])
         ledger.add([make(key="a.three"), make(key="a.one", value=1.0)])
         assert [item.key for item in ledger] == ["a.one", "a.two", "a.three"]
-        assert ledger.get("a.one").value == 1.0  # type: ignore[union-attr]
+        assert ledger.get("a.one").value == 1.0
         assert ledger.get("a.four") is None
 
     @given(st.lists(st.tuples(st.sampled_from(["measured", "pending"]), st.integers(1, 50)), min_size=1, max_size=8))

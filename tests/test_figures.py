@@ -40,11 +40,11 @@ print(hashlib.sha256(svg.encode()).hexdigest())
 
 def multiples(**changes: object) -> str:
     arguments = {"title": "A <model> & its $errors$", "note": NOTE, "clean": Point(7.5, 6, 9), "groups": GROUPS}
-    return corruption_small_multiples(ERRORS, **(arguments | changes))  # type: ignore[arg-type]
+    return corruption_small_multiples(ERRORS, **(arguments | changes))
 
 
 def bars(**changes: object) -> str:
-    return corruption_bars(CE, Point(71.25, 69, 73), title="CE", note=NOTE, groups=GROUPS, **changes)  # type: ignore[arg-type]
+    return corruption_bars(CE, Point(71.25, 69, 73), title="CE", note=NOTE, groups=GROUPS, **changes)
 
 
 def texts(svg: str) -> list[str]:

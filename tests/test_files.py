@@ -155,7 +155,7 @@ class TestRealFileSystems:
     """The same on real mounts, where the tests may make them."""
 
     @pytest.fixture
-    def mount(self, tmp_path: Path):  # type: ignore[no-untyped-def]
+    def mount(self, tmp_path: Path):
         mounted: list[Path] = []
 
         def make(options: str) -> Path:
@@ -173,7 +173,7 @@ class TestRealFileSystems:
         for folder in mounted:
             subprocess.run(["umount", str(folder)], check=True)
 
-    def test_a_full_disk(self, mount) -> None:  # type: ignore[no-untyped-def]
+    def test_a_full_disk(self, mount) -> None:
         folder = mount("size=64k")
         write_text(folder / "file", "old")
         with pytest.raises(HarnessError, match="No space left on device") as caught:
@@ -182,7 +182,7 @@ class TestRealFileSystems:
         assert (folder / "file").read_text() == "old"
         assert leftovers(folder) == ["file"]
 
-    def test_a_read_only_place(self, mount) -> None:  # type: ignore[no-untyped-def]
+    def test_a_read_only_place(self, mount) -> None:
         folder = mount("size=64k")
         write_text(folder / "file", "old")
         subprocess.run(["mount", "-o", "remount,ro", str(folder)], check=True)

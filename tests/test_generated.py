@@ -46,12 +46,12 @@ FEW_CELLS, LITE0 = parse_suite(SUITE, Path("few-cells.yaml")), resolve("efficien
 
 
 def run(home: Path, suite: Suite = FEW_CELLS, **options: object) -> RunResult:
-    settings = Settings(home=home, data_home=None, offline=True, **options)  # type: ignore[arg-type]
+    settings = Settings(home=home, data_home=None, offline=True, **options)
     return run_suite(LITE0, suite, settings, Reporter(quiet=True))
 
 
 def planned(home: Path, **options: object) -> Plan:
-    settings = Settings(home=home, data_home=None, offline=True, **options)  # type: ignore[arg-type]
+    settings = Settings(home=home, data_home=None, offline=True, **options)
     return dry_plan(LITE0, FEW_CELLS, settings, Reporter(quiet=True))
 
 
@@ -80,7 +80,7 @@ def test_cells_are_measured_under_the_generated_name(done: tuple[Path, RunResult
 
 def test_mean_error_is_the_mean_of_the_cells(done: tuple[Path, RunResult]) -> None:
     found = values(done[1])
-    cells = [100 - found[f"{NAME}/{name}/{s}.top1"] for name in ("gaussian_noise", "contrast") for s in (2, 5)]  # type: ignore[operator]
+    cells = [100 - found[f"{NAME}/{name}/{s}.top1"] for name in ("gaussian_noise", "contrast") for s in (2, 5)]
     (key,) = [key for key in found if key.startswith(f"{NAME}.mean-error:cells-run-")]
     assert found[key] == pytest.approx(np.mean(cells))
     summary = in_ledger(done[1].ledger, key)
@@ -162,7 +162,6 @@ def test_corruption_images_takes_the_same_first_images_in_every_cell(tmp_path: P
     cost = estimate(plan, Reporter(quiet=True), probe=False)
     assert (cost.images, cost.generated, cost.base_images) == (30, 30, 6)
     # 1.96/2 · mean(1/AlexNet error) / sqrt(n): the bound shrinks with the square root of the base images.
-    assert cost.mce_half_width is not None
     assert cost.mce_half_width == pytest.approx(126 / np.sqrt(6), rel=0.05)
 
 
@@ -170,7 +169,6 @@ def test_pixels_are_those_of_the_generator_whatever_the_batch(tmp_path: Path, fo
     benchmark = get_benchmark("foolbox-imagenet-20")
     dataset = open_dataset(benchmark, locate(benchmark, offline=True), cache=tmp_path)
     preprocessing = LITE0.preprocessing
-    assert preprocessing is not None
     read = Images(dataset, preprocessing).pixels(GeneratedCell.parse("fog/3", seed=7, jpeg_quality=85))
     for position in (3, 0, 3):
         crop = base_crop(Image.open(io.BytesIO(dataset.read(position))))

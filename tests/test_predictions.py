@@ -85,7 +85,6 @@ class TestRoundTrip:
         rows = shard(9, logits=logits)
         store.write(KEY, rows, {})
         table = store.select(KEY, frame(rows))
-        assert table is not None
         assert label_space_names(table) == ("closed", "open")
         for name, expected in rows.predictions.items():
             assert_same(read_label_space(table, name), expected)
@@ -98,14 +97,12 @@ class TestRoundTrip:
         rows = ShardRows(["a", "b"], ["", ""], plain.label, [None, None], {"closed": plain})
         store.write(KEY, rows, {})
         table = store.read(KEY)
-        assert table is not None
         assert_same(read_label_space(table, "closed"), plain)
 
     def test_unreadable_images_keep_their_reason(self, store: PredictionStore) -> None:
         rows = replace(shard(3), error=[None, "The image is empty (0 bytes).", None])
         store.write(KEY, rows, {})
         table = store.read(KEY)
-        assert table is not None
         assert table["error"].to_pylist() == list(rows.error)
 
     @settings(max_examples=25)
@@ -116,7 +113,7 @@ class TestRoundTrip:
     )
     def test_any_split_into_shards_gives_the_same_rows_in_the_asked_order(
         self, tmp_path_factory: pytest.TempPathFactory, sizes: list[int], seed: int, order
-    ) -> None:  # type: ignore[no-untyped-def]
+    ) -> None:
         store = PredictionStore(tmp_path_factory.mktemp("store"), Told())
         whole = shard(sum(sizes), seed=seed)
         positions = list(range(sum(sizes)))
@@ -137,7 +134,6 @@ class TestRoundTrip:
                 {},
             )
         table = store.select(KEY, frame(whole))
-        assert table is not None
         for name, expected in whole.predictions.items():
             assert_same(read_label_space(table, name), expected)
 
@@ -162,7 +158,7 @@ class TestWhatHits:
     )
     def test_another_key_never_hits(self, store: PredictionStore, change: dict[str, object]) -> None:
         store.write(KEY, shard(3), {})
-        assert store.read(replace(KEY, **change)) is None  # type: ignore[arg-type]
+        assert store.read(replace(KEY, **change)) is None
 
     def test_another_schema_never_hits(self, store: PredictionStore, monkeypatch: pytest.MonkeyPatch) -> None:
         store.write(KEY, shard(3), {})
@@ -187,7 +183,6 @@ class TestWhatHits:
         store.write(KEY, rows, {})
         asked = frame(rows).iloc[[4, 1]]
         table = store.select(KEY, asked)
-        assert table is not None
         assert table["sample_id"].to_pylist() == ["sample-4", "sample-1"]
         assert_same(read_label_space(table, "closed"), rows.predictions["closed"].take(np.array([4, 1])))
 
@@ -195,7 +190,6 @@ class TestWhatHits:
         store.write(KEY, shard(4), {})
         store.write(KEY, shard(6), {})  # overlaps with the first
         table = store.read(KEY)
-        assert table is not None
         assert sorted(table["sample_id"].to_pylist()) == [f"sample-{i}" for i in range(6)]
         assert len(store.stored(KEY)) == 6
 

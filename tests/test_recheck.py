@@ -49,7 +49,7 @@ def ran(run_once: Path, home: Path, tmp_path: Path) -> Path:
     return shutil.copytree(run_once / "out", tmp_path / "out")
 
 
-def verify(card: Path, *options: str) -> tuple[int, dict]:  # type: ignore[type-arg]
+def verify(card: Path, *options: str) -> tuple[int, dict]:
     result = CliRunner().invoke(app, ["verify", str(card), "--format", "json", *options])
     return result.exit_code, json.loads(result.stdout) if result.stdout else {"stderr": result.stderr}
 
@@ -129,5 +129,4 @@ def test_after_a_larger_run_in_the_same_store_a_smaller_run_s_card_is_rechecked(
         ledger = Ledger.load(tmp_path / folder / "evidence.json")
         again = recheck(ledger, Settings(home=home), lambda message: None)
         top1 = ledger.get("foolbox-imagenet-20.top1")
-        assert top1 is not None
         assert (top1.n, top1.key in again.same, again.differences) == (n, True, {})

@@ -49,7 +49,7 @@ def run_slowly(home: Path, output: Path, suite_text: str, shard_size: int) -> No
         time.sleep(0.15)
         return path
 
-    predictions.PredictionStore.write = slow  # type: ignore[method-assign]
+    predictions.PredictionStore.write = slow
     os.environ["HARNESS_HOME"] = str(home)
     sys.stdout = sys.stderr = open(os.devnull, "w")  # noqa: SIM115 - for the rest of this process
     suite = output.with_suffix(".yaml")
@@ -95,7 +95,7 @@ def energy_of(output: Path) -> dict[str, Any]:
     """The record `energy.this-run`."""
     evidence = json.loads((output / "evidence.json").read_text())["evidence"]
     (found,) = (e for e in evidence if e["key"] == "energy.this-run")
-    return found  # type: ignore[no-any-return]
+    return found
 
 
 def shards(home: Path) -> int:

@@ -42,7 +42,7 @@ def suite_called(name: str) -> Suite:
 
 
 def run(suite: str, home: Path, **options: object) -> RunResult:
-    settings = Settings(home=home, data_home=None, offline=True, **options)  # type: ignore[arg-type]
+    settings = Settings(home=home, data_home=None, offline=True, **options)
     return run_suite(resolve(LITE0), suite_called(suite), settings, Reporter(quiet=True))
 
 
@@ -64,7 +64,6 @@ def test_it_measures_the_photographs_and_says_what_is_pending(photographs_home: 
     top1 = in_ledger(ledger, "foolbox-imagenet-20.top1")
     # 18 of 20: data sheet of the photographs; Wilson 95 % of 18/20 by hand: centre (0.9 + 1.92/20)/(1 + 3.84/20) ...
     assert (top1.value, top1.n, top1.N) == (90.0, 20, 20)
-    assert top1.interval is not None
     z, p, n = 1.959964, 0.9, 20
     centre = (p + z * z / (2 * n)) / (1 + z * z / n)
     spread = z / (1 + z * z / n) * (p * (1 - p) / n + z * z / (4 * n * n)) ** 0.5
@@ -86,7 +85,7 @@ def test_every_measured_number_has_interval_count_protocol_and_fingerprints(
     assert len(measured) == 7
     for item in measured:
         assert item.interval is not None, item.key
-        assert item.interval.low <= float(item.value) <= item.interval.high, item.key  # type: ignore[arg-type]
+        assert item.interval.low <= float(item.value) <= item.interval.high, item.key
         assert item.n == 20
         assert item.protocol["precision"] == "fp32"
         assert item.fingerprints.weights is not None

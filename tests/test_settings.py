@@ -49,4 +49,4 @@ def test_a_data_option_without_both_parts(option: str) -> None:
 @pytest.mark.parametrize("name", ["limit", "batch_size", "workers", "seconds", "img_size"])
 def test_a_number_that_leaves_nothing_to_run_is_refused(home: Path, name: str) -> None:
     with pytest.raises(HarnessError, match=f"{name.replace('_', ' ')} is 0"):
-        Settings(**{name: 0})  # type: ignore[arg-type]
+        Settings(**{name: 0})

@@ -29,7 +29,7 @@ metrics: [accuracy]
 
 
 @pytest.fixture
-def write(tmp_path: Path):  # type: ignore[no-untyped-def]
+def write(tmp_path: Path):
     def write_suite(text: str, name: str = "mine.yaml") -> Path:
         path = tmp_path / name
         path.write_text(text, encoding="utf-8")
@@ -64,14 +64,14 @@ def test_full_holds_every_benchmark_that_is_published_as_a_score() -> None:
     assert all("foolbox" in name or "generated" in name for name in left_out)
 
 
-def test_a_suite_of_one_s_own_by_its_path(write) -> None:  # type: ignore[no-untyped-def]
+def test_a_suite_of_one_s_own_by_its_path(write) -> None:
     suite = load_suite(str(write(GOOD)))
     clean, corrupted = suite.benchmarks
     assert clean.conditions(get_benchmark("imagenet-val")) == (None,)
     assert corrupted.conditions(get_benchmark("imagenet-c")) == ("fog/1", "fog/3", "snow/1", "snow/3")
 
 
-def test_a_path_needs_no_suffix_where_the_file_exists(write) -> None:  # type: ignore[no-untyped-def]
+def test_a_path_needs_no_suffix_where_the_file_exists(write) -> None:
     assert load_suite(str(write(GOOD, "mine"))).name == "mine"
 
 
@@ -111,7 +111,7 @@ def test_an_unknown_suite_gets_the_nearest_name() -> None:
         ("metrics: [accuracy]", "metrics: [accuracy]\npublished: [{key: a b, value: 1, model: m, title: t}]", ["line 10", "'a b' is not <benchmark>"]),
     ],
 )  # fmt: skip
-def test_a_fault_is_named_with_its_line(write, old: str, new: str, expected: list[str]) -> None:  # type: ignore[no-untyped-def]
+def test_a_fault_is_named_with_its_line(write, old: str, new: str, expected: list[str]) -> None:
     assert GOOD.count(old) == 1
     message = fault(write(GOOD.replace(old, new)))
     for part in expected:
@@ -119,7 +119,7 @@ def test_a_fault_is_named_with_its_line(write, old: str, new: str, expected: lis
 
 
 @pytest.mark.parametrize("text", ["", "- a list", "just text", "!!python/object/apply:os.getcwd []"])
-def test_a_file_that_is_no_suite(write, text: str) -> None:  # type: ignore[no-untyped-def]
+def test_a_file_that_is_no_suite(write, text: str) -> None:
     fault(write(text))
 
 
@@ -131,11 +131,11 @@ def test_a_missing_or_binary_file_is_named(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["../../mine", "a/b", "/etc/mine", "..", ".mine", "a" * 200])
-def test_a_name_that_would_lead_out_of_its_folder(write, name: str) -> None:  # type: ignore[no-untyped-def]
+def test_a_name_that_would_lead_out_of_its_folder(write, name: str) -> None:
     assert "name: String should match pattern" in fault(write(GOOD.replace("name: mine", f"name: {name}", 1)))
 
 
-def test_two_published_values_of_one_result_are_refused_before_anything_runs(write, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+def test_two_published_values_of_one_result_are_refused_before_anything_runs(write, tmp_path: Path) -> None:
     values = [f"{{key: imagenet-val.top1, value: {value}, model: efficientnet-lite0, title: t}}" for value in (75, 76)]
     suite = load_suite(write(f"{GOOD}published: [{', '.join(values)}]\n"))
     with pytest.raises(HarnessError, match=r"two published values of imagenet-val\.top1"):

@@ -86,7 +86,6 @@ def sampled_photographs(home: Path, until: str) -> SampledBenchmark:
 def test_a_target_out_of_reach_says_what_can_be_reached(tmp_path: Path, foolbox_images: list[Any]) -> None:
     with pytest.raises(UsageError, match=r"the most a sample may take, \d+ passes, reach ± \d[\d.]* points") as raised:
         sampled_photographs(tmp_path, "mce:0.5").passes_needed(known=False)
-    assert raised.value.remedy is not None
     reachable = raised.value.remedy.removeprefix("Give --until ").partition(",")[0]
     assert sampled_photographs(tmp_path, reachable).passes_needed(known=False) <= 20 * 76
 
@@ -172,20 +171,15 @@ def test_top1_stops_goes_on_and_is_extended(
     wide = run("top1:20")
     assert wide.exit_code is ExitCode.DONE
     first = in_ledger(wide.ledger, key)
-    assert first.interval is not None
     assert (first.value, first.interval.kind, first.N) == (100, "confidence-sequence", 50_000)
     assert first.interval.high - first.interval.low <= 20  # to 100 and no further
     assert wide.ledger.get("imagenet-val.top1") is None, "neither measured nor pending"
-    assert first.command is not None
     assert "--until top1:20" in first.command
     assert model_index(wide.ledger) == [], "a sample's estimate is never published as the benchmark's score"
     assert "the interval is a confidence sequence" in (tmp_path / "out" / "card.md").read_text()
     # A finer target goes on with what is stored, at the price of the smaller share that later targets have.
     fine = in_ledger(run("top1:10").ledger, key)
-    assert first.n is not None
-    assert fine.n is not None
     assert first.n < fine.n < 500
-    assert fine.protocol is not None
     assert fine.protocol["sampling"]["for"] == "top1:20", (
         "the share of the error probability is that of the first target"
     )
@@ -254,11 +248,9 @@ def test_mce_of_official_files_and_of_generated_ones(tmp_path: Path, home: Path,
         relative = in_ledger(done.ledger, f"{name}.relative-mce:{VARIANT}")
         cell = in_ledger(done.ledger, f"{name}/fog/3.top1:{VARIANT}")
         assert (relative.class_, cell.N) == (EvidenceClass.MEASURED, 50_000)
-        assert cell.reason is not None
         assert "by-product" in cell.reason
         assert done.ledger.get(f"{name}.mce") is None
     official, generated = found.values()
     assert official.n == generated.n
-    assert official.protocol is not None
     assert official.protocol["sampling"]["clean_predictions"] == "imagenet-val"
     assert official.number == pytest.approx(generated.number, abs=10), "the same images but for one JPEG decoding"

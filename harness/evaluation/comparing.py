@@ -172,7 +172,7 @@ class Compared:
         for compared in (s for s in self.sets if s.condition is None):
             right = np.array([np.count_nonzero(compared.correct[name]) for name in self.models])
             n = len(compared.sample_ids)
-            low, high = intervals.wilson(right, np.full(len(right), n), self.level)
+            low, high = intervals.wilson(right, np.full(len(right), n))
             different = np.zeros((len(right), len(right)), dtype=bool)
             index = {name: at for at, name in enumerate(self.models)}
             for c in self.comparisons:

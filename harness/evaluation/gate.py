@@ -383,7 +383,7 @@ def _flip_row(name: str, share: float, found: ComparedSet | None) -> _Tested:
     if found is None:
         return _Tested(replace(row, reason="needs stored predictions of both on the same samples"))
     count, n = len(_flipped(found)), len(found.sample_ids)
-    low, high = (100 * float(bound) for bound in clopper_pearson(count, n, LEVEL))
+    low, high = (100 * float(bound) for bound in clopper_pearson(count, n))
     row = replace(row, paired=True, n=n, worse=100 * count / n, low=low, high=high)
     score = (share - count / n) / np.sqrt(share * (1 - share) / n)
     return _Tested(row, float(score), share_p_values(count, n, share))

@@ -48,6 +48,7 @@ from harness.metrics.attribution import (
 from harness.metrics.confusion import confused_pairs, never_predicted
 from harness.metrics.corruption import Cell, CorruptionErrors, corruption_scores
 from harness.metrics.cues import shape_bias
+from harness.metrics.intervals import LEVEL
 from harness.metrics.ood import detection
 from harness.metrics.registry import compute_group, unit_of
 from harness.metrics.robustness import accuracy_drop, baselines, effective_robustness
@@ -194,8 +195,8 @@ class Scored:
         if estimate is not None:
             interval = None
             if estimate.low is not None and estimate.high is not None:
-                bounds = {"low": estimate.low, "high": estimate.high, "level": estimate.level}
-                interval = Interval(**bounds, method=estimate.method, kind=estimate.kind)
+                bounds = {"low": estimate.low, "high": estimate.high}
+                interval = Interval(**bounds, level=LEVEL, method=estimate.method, kind=estimate.kind)
             fields |= {"class_": EvidenceClass.MEASURED, "value": estimate.value, "interval": interval, "n": estimate.n}
         return Evidence(
             key=str(EvidenceKey.parse(key).with_variant(self.variant)),

@@ -672,7 +672,7 @@ def _evidence(course: _Course) -> Iterator[Evidence]:
 
     low, high = around(float(fixed_n_half_width(n, squares)))
     bounds = {"low": low, "high": high, "level": LEVEL, "method": _FIXED}
-    estimate = Estimate(value, *around(course.half_width), LEVEL, METHOD, int(n), "confidence-sequence")
+    estimate = Estimate(value, *around(course.half_width), METHOD, int(n), "confidence-sequence")
     reading = f"weighted sum of the {len(sampled.weights)} cells' errors" if benchmark.corruptions else "top-1"
     how = (
         f"estimated from {int(n):,} random passes of {sampled.all_passes:,}; the interval is a confidence sequence, which holds "

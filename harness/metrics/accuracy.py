@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from harness.metrics.intervals import LEVEL, proportion, wilson
+from harness.metrics.intervals import proportion, wilson
 from harness.metrics.types import (
     TOP,
     BoolArray,
@@ -107,7 +107,7 @@ def multi_label_accuracy(predictions: LabelSpacePredictions, allowed: Sequence[C
     effective = value * (1 - value) / variance if variance > 0 else float(n.sum())
     low, high = (float(bound) for bound in wilson(value * effective, effective))
     method = f"Wilson at the effective sample size {effective:.0f}"
-    return Estimate(100 * value, 100 * low, 100 * high, LEVEL, method, int(n.sum()), "wilson-effective")
+    return Estimate(100 * value, 100 * low, 100 * high, method, int(n.sum()), "wilson-effective")
 
 
 def _ranks(predictions: LabelSpacePredictions, k: int) -> IntArray:

@@ -109,8 +109,8 @@ def median_size(outcomes: Sequence[AttackOutcome]) -> Estimate:
     if not (math.isfinite(value) and math.isfinite(high)):
         raise MetricUnavailable("Attacks failed on so many images that the median has no upper bound.")
     if not known:
-        return Estimate(value, None, None, LEVEL, f"{n} images are too few for an interval of the median", n)
-    return Estimate(value, low, high, LEVEL, f"order statistics, n = {n} images", n, "order-statistics")
+        return Estimate(value, None, None, f"{n} images are too few for an interval of the median", n)
+    return Estimate(value, low, high, f"order statistics, n = {n} images", n, "order-statistics")
 
 
 def attack_seconds(outcomes: Sequence[AttackOutcome]) -> Estimate:
@@ -125,7 +125,7 @@ def attack_seconds(outcomes: Sequence[AttackOutcome]) -> Estimate:
     mean, error = float(np.mean(spent)), float(stats.sem(spent))
     half = float(stats.t.ppf((1 + LEVEL) / 2, len(spent) - 1)) * error
     method = f"Student's t, n = {len(spent)} images"
-    return Estimate(mean, max(0.0, mean - half), mean + half, LEVEL, method, len(spent), "student-t")
+    return Estimate(mean, max(0.0, mean - half), mean + half, method, len(spent), "student-t")
 
 
 def masked_gradients(outcomes: Sequence[AttackOutcome]) -> str | None:

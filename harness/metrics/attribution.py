@@ -96,10 +96,10 @@ def mean(values: Sequence[float], low: float = -1.0, high: float = 1.0) -> Estim
         raise MetricUnavailable("No image was examined.")
     centre = math.fsum(values) / n
     if n < 2:
-        return Estimate(centre, None, None, LEVEL, "one image has no interval", n)
+        return Estimate(centre, None, None, "one image has no interval", n)
     half = float(stats.t.ppf((1 + LEVEL) / 2, n - 1) * np.std(values, ddof=1) / math.sqrt(n))
     return Estimate(
-        centre, max(low, centre - half), min(high, centre + half), LEVEL, f"Student's t over {n} images", n, "student-t"
+        centre, max(low, centre - half), min(high, centre + half), f"Student's t over {n} images", n, "student-t"
     )
 
 

@@ -99,7 +99,7 @@ def reliability_table(confidences: FloatArray, correct: BoolArray) -> pd.DataFra
     )
 
 
-def calibration(predictions: LabelSpacePredictions, resamples: int = intervals.RESAMPLES) -> dict[str, Estimate]:
+def calibration(predictions: LabelSpacePredictions) -> dict[str, Estimate]:
     """Every probabilistic score of predictions, from one set of bootstrap resamples.
 
     Returns:
@@ -120,27 +120,26 @@ def calibration(predictions: LabelSpacePredictions, resamples: int = intervals.R
         "ece:equal-mass": _gaps_by_bin(confidences, correct, "equal-mass"),
     }
     sums = intervals.resampled_sums(
-        np.column_stack([np.where(scored, nll, 0.0), scored, *means.values(), *gaps.values()]), resamples=resamples
+        np.column_stack([np.where(scored, nll, 0.0), scored, *means.values(), *gaps.values()])
     )
     n, estimates = len(predictions), {}
 
     def mean(values: FloatArray, resampled: FloatArray) -> Estimate:
         value = float(values.mean())
         low, high = intervals.percentile_interval(value, resampled)
-        method = intervals.bootstrap_method("percentile", resamples=resamples)
-        return Estimate(value, low, high, intervals.LEVEL, method, len(values), "bootstrap")
+        return Estimate(value, low, high, intervals.bootstrap_method("percentile"), len(values), "bootstrap")
 
     # A resample of a set where hardly any class is in the space may hold none of them: it says nothing about NLL.
     has_scored = sums[:, 1] > 0
     estimates["nll"] = mean(nll[scored], sums[has_scored, 0] / sums[has_scored, 1])
     for position, (name, values) in enumerate(means.items(), start=2):
         estimates[name] = mean(values, sums[:, position] / n)
-    method = intervals.bootstrap_method("standard error with binning bias", resamples=resamples)
+    method = intervals.bootstrap_method("standard error with binning bias")
     for start, (name, gap) in zip((4, 4 + BINS), gaps.items(), strict=True):
         observed = gap.sum(axis=0) / n
         low, high = _calibration_error_interval(observed, sums[:, start : start + BINS] / n)
         value = float(np.abs(observed).sum())
-        estimates[name] = Estimate(100 * value, 100 * low, 100 * high, intervals.LEVEL, method, n, "bootstrap")
+        estimates[name] = Estimate(100 * value, 100 * low, 100 * high, method, n, "bootstrap")
     return estimates
 
 

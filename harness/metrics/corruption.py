@@ -68,22 +68,13 @@ class CorruptionErrors:
     Args:
         correct: for each cell a bool array (n,): the same n base images in the same order in every cell.
         clean: bool (n,): the same images without corruption; None where they were not run.
-        seed: of the resampling.
-        resamples: how many.
 
     Raises:
         ValueError: there are no cells, the arrays differ in length, or a severity is none of 1 to 5.
         MetricUnavailable: there are no images.
     """
 
-    def __init__(
-        self,
-        correct: Mapping[Cell, BoolArray],
-        clean: BoolArray | None = None,
-        *,
-        seed: int = intervals.SEED,
-        resamples: int = intervals.RESAMPLES,
-    ) -> None:
+    def __init__(self, correct: Mapping[Cell, BoolArray], clean: BoolArray | None = None) -> None:
         if not correct:
             raise ValueError("there are no cells")
         if any(severity not in SEVERITIES for _, severity in correct):
@@ -99,8 +90,8 @@ class CorruptionErrors:
         self._column = {cell: i for i, cell in enumerate(columns)}
         wrong = ~np.column_stack(list(columns.values())).astype(bool)
         self._rates = wrong.sum(axis=0) / self.n
-        self._resampled_rates = intervals.resampled_sums(wrong, seed=seed, resamples=resamples) / self.n
-        self._method = intervals.bootstrap_method("percentile over base images", seed=seed, resamples=resamples)
+        self._resampled_rates = intervals.resampled_sums(wrong) / self.n
+        self._method = intervals.bootstrap_method("percentile over base images")
 
     def severities(self, name: str) -> tuple[int, ...]:
         """The severities at which a corruption was run, increasing."""
@@ -169,8 +160,8 @@ class CorruptionErrors:
         low, high = intervals.percentile_interval(value, self._resampled_rates @ coefficients)
         if low == high:  # nothing varies between images: the bootstrap would claim certainty it doesn't have
             why = "no interval: every resample of the base images gives the same value"
-            return Estimate(value, None, None, intervals.LEVEL, why, self.n)
-        return Estimate(value, low, high, intervals.LEVEL, self._method, self.n, "bootstrap")
+            return Estimate(value, None, None, why, self.n)
+        return Estimate(value, low, high, self._method, self.n, "bootstrap")
 
 
 class SampledErrors(CorruptionErrors):
@@ -202,7 +193,7 @@ class SampledErrors(CorruptionErrors):
 
     def _estimate(self, value: float, reach: float, n: int, most: float) -> Estimate:
         low, high = max(value - reach, 0.0 if most < math.inf else -math.inf), min(value + reach, most)
-        return Estimate(value, low, high, intervals.LEVEL, "normal, for a fixed number of passes", n, "normal")
+        return Estimate(value, low, high, "normal, for a fixed number of passes", n, "normal")
 
 
 class Score(NamedTuple):

@@ -16,8 +16,8 @@ import numpy as np
 import pandas as pd
 from scipy import sparse
 
-from harness.metrics import multiplicity
-from harness.metrics.intervals import LEVEL, RESAMPLES, SEED, bootstrap_method, percentile_interval
+from harness.metrics import intervals, multiplicity
+from harness.metrics.intervals import LEVEL, bootstrap_method, percentile_interval
 from harness.metrics.slices import MIN_UNITS, Outcomes, Slicing, by_group, interval_method, totals
 from harness.metrics.types import Estimate, FloatArray, MetricSpec, MetricUnavailable
 
@@ -36,7 +36,7 @@ class Audit:
     groups: pd.DataFrame
     """`slices.by_group`, and for groups that are not too small: `gap` (points, the group minus the rest of the covered
     units), `p_value` (group against rest), `p_adjusted` (over this slicing's groups), `detectable` (p_adjusted is below
-    1 - level) and `smallest_detectable` (points, found with a chance of 0.8). NaN and False for the others."""
+    0.05) and `smallest_detectable` (points, found with a chance of 0.8). NaN and False for the others."""
     overall: Estimate
     """Accuracy in percent over the covered units; the groups' own intervals are made in the same way."""
     disparity: dict[str, Estimate]
@@ -50,13 +50,7 @@ class Audit:
 
 
 def audit(
-    outcomes: Outcomes,
-    slicing: Slicing,
-    *,
-    min_units: int = MIN_UNITS,
-    correction: multiplicity.Correction = "holm",
-    seed: int = SEED,
-    resamples: int = RESAMPLES,
+    outcomes: Outcomes, slicing: Slicing, *, min_units: int = MIN_UNITS, correction: multiplicity.Correction = "holm"
 ) -> Audit:
     """Accuracy by group, each group against the rest, and the disparity between groups.
 
@@ -74,8 +68,8 @@ def audit(
     return Audit(
         slicing=slicing.name,
         groups=groups,
-        overall=Estimate(overall["accuracy"], overall["low"], overall["high"], LEVEL, method, int(overall["n"]), kind),
-        disparity=_disparity(outcomes, slicing, groups, int(overall["n"]), seed, resamples),
+        overall=Estimate(overall["accuracy"], overall["low"], overall["high"], method, int(overall["n"]), kind),
+        disparity=_disparity(outcomes, slicing, groups, int(overall["n"])),
         detectable=bool(groups["detectable"].any()),
         smallest_detectable=None if np.isnan(smallest) else float(smallest),
     )
@@ -100,7 +94,7 @@ def _against_the_rest(
     p_values = np.where(comparable, p_values, np.nan)
     adjusted = multiplicity.CORRECTIONS[correction](p_values)
     detectable_size = multiplicity.smallest_detectable_difference(
-        overall["accuracy"] / 100, effective, effective_rest, level=LEVEL, comparisons=int(comparable.sum())
+        overall["accuracy"] / 100, effective, effective_rest, comparisons=int(comparable.sum())
     )
     return pd.DataFrame(
         {
@@ -117,9 +111,7 @@ def _against_the_rest(
 # --- disparity ------------------------------------------------------------------------------------------------------
 
 
-def _disparity(
-    outcomes: Outcomes, slicing: Slicing, groups: pd.DataFrame, total: int, seed: int, resamples: int
-) -> dict[str, Estimate]:
+def _disparity(outcomes: Outcomes, slicing: Slicing, groups: pd.DataFrame, total: int) -> dict[str, Estimate]:
     """`Audit.disparity`.
 
     q is the bootstrap's quantile of the largest deviation in units of its own standard error: over groups for min and
@@ -133,19 +125,19 @@ def _disparity(
     n, effective = groups["n"].to_numpy()[kept], groups["effective_n"].to_numpy()[kept]
     successes = groups["successes"].to_numpy()[kept]
     effect = n / effective
-    drawn_successes, drawn_n = resampled_groups(outcomes, slicing, kept, seed=seed, resamples=resamples)
+    drawn_successes, drawn_n = resampled_groups(outcomes, slicing, kept)
 
     p, variance, log_variance = _smoothed(successes, n, effect)
     p_star, variance_star, log_variance_star = _smoothed(drawn_successes, drawn_n, effect)
     errors, log_errors = p_star - p, np.log(p_star) - np.log(p)
 
-    method = bootstrap_method("simultaneous over {}", seed=seed, resamples=resamples)
+    method = bootstrap_method("simultaneous over {}")
     over_groups, over_pairs = method.format("groups"), method.format("pairs of groups")
 
     def estimate(name: str, low: float, high: float, ceiling: float, how: str) -> Estimate:
         value = values[name]
         bounds = max(0.0, min(low, value)), min(ceiling, max(high, value))
-        return Estimate(value, *bounds, LEVEL, how, total, "simultaneous")
+        return Estimate(value, *bounds, how, total, "simultaneous")
 
     q = float(np.quantile((np.abs(errors) / np.sqrt(variance_star)).max(axis=1), LEVEL))
     low, high = p - q * np.sqrt(variance), p + q * np.sqrt(variance)
@@ -223,19 +215,17 @@ def _extreme_difference(values: FloatArray, variances: FloatArray, q: float) -> 
     return max(0.0, float((differences - margins).max())), float((differences + margins).max())
 
 
-def resampled_groups(
-    outcomes: Outcomes, slicing: Slicing, groups: np.ndarray, *, seed: int = SEED, resamples: int = RESAMPLES
-) -> tuple[FloatArray, FloatArray]:
+def resampled_groups(outcomes: Outcomes, slicing: Slicing, groups: np.ndarray) -> tuple[FloatArray, FloatArray]:
     """Successes and trials of groups (positions) over bootstrap resamples of the covered units.
 
     Units with the same groups, successes and trials are alike, so a resample is one multinomial draw of how often
     each kind occurs: the same distribution as drawing units one by one, at a fraction of the work.
 
     Returns:
-        float64 (resamples, groups) each.
+        float64 (`intervals.RESAMPLES`, groups) each.
     """
     kinds, counts = _kinds(outcomes, slicing, groups)
-    generator = np.random.default_rng(seed)
+    generator, resamples = np.random.default_rng(intervals.SEED), intervals.RESAMPLES
     membership = slicing.membership[kinds][:, groups].astype(np.float64)
     by_successes = sparse.diags_array(outcomes.successes[kinds].astype(np.float64)) @ membership
     by_trials = sparse.diags_array(outcomes.trials[kinds].astype(np.float64)) @ membership
@@ -304,9 +294,9 @@ def worst_slices(outcomes: Outcomes, slicings: Sequence[Slicing], *, min_units: 
     overall = totals(outcomes, np.ones(len(outcomes), dtype=bool))
     comparisons = len(table) + 1
     effective = table["effective_n"].to_numpy()
-    low, high = multiplicity.clopper_pearson(table["accuracy"] / 100 * effective, effective, LEVEL, comparisons)
+    low, high = multiplicity.clopper_pearson(table["accuracy"] / 100 * effective, effective, comparisons)
     overall_low, overall_high = multiplicity.clopper_pearson(
-        overall["accuracy"] / 100 * overall["effective_n"], overall["effective_n"], LEVEL, comparisons
+        overall["accuracy"] / 100 * overall["effective_n"], overall["effective_n"], comparisons
     )
     table = table.assign(
         low=100 * low,
@@ -317,13 +307,11 @@ def worst_slices(outcomes: Outcomes, slicings: Sequence[Slicing], *, min_units: 
     columns = ["slicing", "group", "n", "units", "accuracy", "low", "high", "gap", "gap_at_least"]
     bounds, n = (100 * float(overall_low), 100 * float(overall_high)), int(overall["n"])
     method = f"Clopper-Pearson, Bonferroni over {comparisons} accuracies"
-    whole = Estimate(overall["accuracy"], *bounds, LEVEL, method, n, "clopper-pearson")
+    whole = Estimate(overall["accuracy"], *bounds, method, n, "clopper-pearson")
     return WorstSlices(table[columns], len(table), whole)
 
 
-def error_ratio(
-    outcomes: Outcomes, slicing: Slicing, *, seed: int = SEED, resamples: int = RESAMPLES
-) -> dict[str, Estimate]:
+def error_ratio(outcomes: Outcomes, slicing: Slicing) -> dict[str, Estimate]:
     """ImageNet-X's error ratio: each group's error rate over that of all covered units, 1 where the group is average.
 
     Idrissi et al. 2022, "ImageNet-X: understanding model mistakes with factor of variation annotations",
@@ -345,11 +333,9 @@ def error_ratio(
         sparse.csr_array(sparse.hstack([slicing.membership, everything], format="csr")),
         slicing.covered,
     )
-    successes, trials = resampled_groups(
-        outcomes, widened, np.arange(len(widened.groups)), seed=seed, resamples=resamples
-    )
+    successes, trials = resampled_groups(outcomes, widened, np.arange(len(widened.groups)))
     average = 1 - overall["successes"] / overall["n"]
-    method = bootstrap_method("percentile", seed=seed, resamples=resamples)
+    method = bootstrap_method("percentile")
     ratios = {}
     for position, (group, row) in enumerate(groups.iterrows()):
         if row["n"] == 0:
@@ -360,7 +346,7 @@ def error_ratio(
         errors = 1 - successes[drawn, position] / trials[drawn, position]
         resampled = errors / (1 - successes[drawn, -1] / trials[drawn, -1])
         low, high = percentile_interval(value, resampled)
-        ratios[str(group)] = Estimate(value, low, high, LEVEL, method, int(row["n"]), "bootstrap")
+        ratios[str(group)] = Estimate(value, low, high, method, int(row["n"]), "bootstrap")
     return ratios
 
 

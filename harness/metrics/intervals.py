@@ -17,6 +17,7 @@ LEVEL = 0.95
 Z = float(stats.norm.ppf((1 + LEVEL) / 2))
 """The two-sided standard normal quantile at this level, 1.96."""
 RESAMPLES = 1000
+"""Of a bootstrap, which starts from this seed."""
 SEED = 0
 
 _CHUNK = 4_000_000
@@ -26,9 +27,7 @@ _CHUNK = 4_000_000
 # --- proportions ----------------------------------------------------------------------------------------------------
 
 
-def wilson(
-    successes: npt.ArrayLike, n: npt.ArrayLike, level: float | npt.ArrayLike = LEVEL
-) -> tuple[FloatArray, FloatArray]:
+def wilson(successes: npt.ArrayLike, n: npt.ArrayLike, level: float = LEVEL) -> tuple[FloatArray, FloatArray]:
     """Wilson score interval of proportions, element by element.
 
     Wilson 1927, "Probable inference, the law of succession, and statistical inference", without continuity correction.
@@ -47,7 +46,7 @@ def wilson(
     successes, n = np.asarray(successes, dtype=np.float64), np.asarray(n, dtype=np.float64)
     if np.any(successes < 0) or np.any(successes > n):
         raise ValueError("successes must lie between 0 and n")
-    z2 = stats.norm.ppf((1 + np.asarray(level)) / 2) ** 2
+    z2 = stats.norm.ppf((1 + level) / 2) ** 2
     failures = n - successes
     denominator = np.where(n > 0, n + z2, 1.0)
     centre = np.where(n > 0, (successes + z2 / 2) / denominator, 0.5)
@@ -59,7 +58,7 @@ def wilson(
     return low, high
 
 
-def proportion(successes: int, n: int, level: float = LEVEL) -> Estimate:
+def proportion(successes: int, n: int) -> Estimate:
     """A proportion in percent with its Wilson interval.
 
     >>> estimate = proportion(38, 50)
@@ -71,8 +70,8 @@ def proportion(successes: int, n: int, level: float = LEVEL) -> Estimate:
     """
     if n == 0:
         raise MetricUnavailable("There are no samples to count.")
-    low, high = wilson(successes, n, level)
-    return Estimate(100 * successes / n, 100 * float(low), 100 * float(high), level, "Wilson", n, "wilson")
+    low, high = wilson(successes, n)
+    return Estimate(100 * successes / n, 100 * float(low), 100 * float(high), "Wilson", n, "wilson")
 
 
 def newcombe(
@@ -101,7 +100,7 @@ def newcombe(
 # --- bootstrap ------------------------------------------------------------------------------------------------------
 
 
-def resampled_sums(columns: FloatArray, *, seed: int = SEED, resamples: int = RESAMPLES) -> FloatArray:
+def resampled_sums(columns: FloatArray) -> FloatArray:
     """Column sums over bootstrap resamples of the rows.
 
     Args:
@@ -109,7 +108,7 @@ def resampled_sums(columns: FloatArray, *, seed: int = SEED, resamples: int = RE
             formed afterwards.
 
     Returns:
-        float64 (resamples, k).
+        float64 (`RESAMPLES`, k).
 
     Raises:
         ValueError: there are no rows.
@@ -118,11 +117,11 @@ def resampled_sums(columns: FloatArray, *, seed: int = SEED, resamples: int = RE
     n = len(columns)
     if n == 0:
         raise ValueError("a bootstrap needs samples")
-    generator = np.random.default_rng(seed)
-    sums = np.empty((resamples, columns.shape[1]))
+    generator = np.random.default_rng(SEED)
+    sums = np.empty((RESAMPLES, columns.shape[1]))
     step = max(1, _CHUNK // n)
-    for start in range(0, resamples, step):
-        rows = min(step, resamples - start)
+    for start in range(0, RESAMPLES, step):
+        rows = min(step, RESAMPLES - start)
         weights = np.empty((rows, n))
         for row in weights:
             row[:] = np.bincount(generator.integers(0, n, size=n, dtype=np.int32), minlength=n)
@@ -130,12 +129,12 @@ def resampled_sums(columns: FloatArray, *, seed: int = SEED, resamples: int = RE
     return sums
 
 
-def percentile_interval(value: float, resampled: FloatArray, level: float = LEVEL) -> tuple[float, float]:
+def percentile_interval(value: float, resampled: FloatArray) -> tuple[float, float]:
     """Bootstrap percentile interval, widened to hold `value` where resamples lie on one side of it (tiny n)."""
-    low, high = np.quantile(resampled, [(1 - level) / 2, (1 + level) / 2])
+    low, high = np.quantile(resampled, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
     return min(float(low), value), max(float(high), value)
 
 
-def bootstrap_method(kind: str, *, seed: int = SEED, resamples: int = RESAMPLES) -> str:
-    """How a bootstrap interval is named in the ledger."""
-    return f"bootstrap {kind}, {resamples} resamples, seed {seed}"
+def bootstrap_method(kind: str, resamples: int | None = None) -> str:
+    """How a bootstrap interval is named in the ledger, of `RESAMPLES` where nothing else is said."""
+    return f"bootstrap {kind}, {resamples or RESAMPLES} resamples, seed {SEED}"

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import stats
 
+from harness.metrics.intervals import LEVEL
 from harness.metrics.types import FloatArray
 
 POWER = 0.8
@@ -54,17 +55,15 @@ CORRECTIONS: dict[Correction, Callable[[FloatArray], FloatArray]] = {
 }
 
 
-def clopper_pearson(
-    successes: npt.ArrayLike, n: npt.ArrayLike, level: float, comparisons: int = 1
-) -> tuple[FloatArray, FloatArray]:
-    """Exact bounds of proportions as fractions, holding together over `comparisons` of them (Bonferroni).
+def clopper_pearson(successes: npt.ArrayLike, n: npt.ArrayLike, comparisons: int = 1) -> tuple[FloatArray, FloatArray]:
+    """Exact 95 % bounds of proportions as fractions, holding together over `comparisons` of them (Bonferroni).
 
     Clopper & Pearson 1934. Exact rather than Wilson because a search looks far into the tails, where Wilson's normal
     approximation is too narrow: 40 right of 50 at a true accuracy of 0.95 has a probability of 1e-4, and Wilson's
     bound calls it 6e-7. Counts may be fractional (effective sample sizes, Korn & Graubard 1998).
     """
     successes, n = np.asarray(successes, dtype=np.float64), np.asarray(n, dtype=np.float64)
-    tail = (1 - level) / comparisons / 2
+    tail = (1 - LEVEL) / comparisons / 2
     failures = n - successes
     low = stats.beta.ppf(tail, np.where(successes > 0, successes, 1.0), failures + 1)
     high = stats.beta.isf(tail, successes + 1, np.where(failures > 0, failures, 1.0))
@@ -100,16 +99,14 @@ def score_p_values(p: FloatArray, n: FloatArray, p_rest: FloatArray, n_rest: Flo
     return np.where((n > 0) & (n_rest > 0), 2 * stats.norm.sf(np.abs(z)), np.nan)
 
 
-def smallest_detectable_difference(
-    rate: float, n: FloatArray, n_rest: FloatArray, *, level: float, comparisons: int
-) -> FloatArray:
+def smallest_detectable_difference(rate: float, n: FloatArray, n_rest: FloatArray, *, comparisons: int) -> FloatArray:
     """The difference (m,), as a fraction, that a comparison finds with chance `POWER`; NaN where a side is empty.
 
     Two-sample normal formula (Fleiss, Levin & Paik 2003, "Statistical methods for rates and proportions", chapter 4) at
     the significance that remains for one of `comparisons` under Bonferroni, which is Holm's first step. The rest has
     `rate`, and the group lies on the side towards one half, where its spread is larger.
     """
-    z_alpha, z_power = stats.norm.isf((1 - level) / max(comparisons, 1) / 2), stats.norm.ppf(POWER)
+    z_alpha, z_power = stats.norm.isf((1 - LEVEL) / max(comparisons, 1) / 2), stats.norm.ppf(POWER)
     towards_half = -1.0 if rate > 0.5 else 1.0
     size = np.zeros(np.shape(n))
     with np.errstate(divide="ignore", invalid="ignore"):

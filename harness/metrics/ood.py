@@ -10,8 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from harness.metrics import intervals
-from harness.metrics.selective import RESAMPLES, Ranked, auroc, scores
+from harness.metrics.selective import Ranked, auroc, resampled_summaries, scores
 from harness.metrics.types import Estimate, FloatArray, LabelSpacePredictions, MetricSpec, MetricUnavailable
 
 KEPT = 0.95
@@ -26,9 +25,7 @@ def _summaries(ranked: Ranked, weights: FloatArray) -> tuple[float, float]:
     return auroc(known, taken), float(taken[at] / taken[-1])
 
 
-def detection(
-    known: LabelSpacePredictions, others: LabelSpacePredictions, resamples: int = RESAMPLES
-) -> dict[str, Estimate]:
+def detection(known: LabelSpacePredictions, others: LabelSpacePredictions) -> dict[str, Estimate]:
     """`auroc` and `fpr95` of every score, in percent; both sets are resampled, each by itself.
 
     Raises:
@@ -40,19 +37,7 @@ def detection(
     is_other = np.repeat([False, True], sizes)
     both = zip(scores(known).items(), scores(others).values(), strict=True)
     ranked = {name: Ranked(np.concatenate([ours, theirs]), is_other) for (name, ours), theirs in both}
-    generator = np.random.default_rng(intervals.SEED)
-    drawn = np.empty((resamples, len(ranked), 2))
-    for draw in drawn:
-        weights = np.concatenate([np.bincount(generator.integers(0, n, size=n), minlength=n) for n in sizes])
-        draw[:] = [_summaries(score, weights.astype(np.float64)) for score in ranked.values()]
-    method = intervals.bootstrap_method("percentile", resamples=resamples)
-    found = {}
-    for at, (name, score) in enumerate(ranked.items()):
-        for column, value in enumerate(_summaries(score, np.ones(sum(sizes)))):
-            low, high = intervals.percentile_interval(value, drawn[:, at, column])
-            key = f"{METRICS[column].name}:{name}"
-            found[key] = Estimate(100 * value, 100 * low, 100 * high, intervals.LEVEL, method, sum(sizes), "bootstrap")
-    return found
+    return resampled_summaries(ranked, sizes, _summaries, [spec.name for spec in METRICS])
 
 
 _SHARED: dict[str, Any] = {"unit": "%", "range": (0, 100), "group": "ood"}

@@ -72,8 +72,8 @@ def paired_counts_by_group(first: BoolArray, other: BoolArray, membership: spars
     return PairedCounts(*np.asarray(counts).T)
 
 
-def paired_interval(counts: PairedCounts, level: float = LEVEL) -> tuple[FloatArray, FloatArray]:
-    """Bounds (m,) of each difference in percentage points; NaN where a table is empty.
+def paired_interval(counts: PairedCounts) -> tuple[FloatArray, FloatArray]:
+    """95 % bounds (m,) of each difference in percentage points; NaN where a table is empty.
 
     Newcombe 1998, "Improved confidence intervals for the difference between binomial proportions based on paired
     data", method 10 (score intervals joined by the continuity-corrected φ of the 2 × 2 table).
@@ -81,7 +81,7 @@ def paired_interval(counts: PairedCounts, level: float = LEVEL) -> tuple[FloatAr
     e, f, g, h = (c.astype(np.float64) for c in (counts.both, counts.only_first, counts.only_other, counts.neither))
     n = e + f + g + h
     whole = np.where(n > 0, n, np.nan)
-    (low, other_low), (high, other_high) = wilson(np.stack([e + f, e + g]), np.stack([n, n]), level)
+    (low, other_low), (high, other_high) = wilson(np.stack([e + f, e + g]), np.stack([n, n]))
     cross = e * h - f * g
     cross = np.where(cross > 0, np.maximum(cross - n / 2, 0.0), cross)
     margins = (e + f) * (g + h) * (e + g) * (f + h)
@@ -103,7 +103,7 @@ def mcnemar(counts: PairedCounts) -> FloatArray:
     return np.where(total > 0, np.minimum(2 * stats.binom.cdf(fewer, total, 0.5), 1.0), 1.0)
 
 
-def smallest_detectable_difference(counts: PairedCounts, *, level: float = LEVEL, comparisons: int = 1) -> FloatArray:
+def smallest_detectable_difference(counts: PairedCounts, comparisons: int = 1) -> FloatArray:
     """The difference (m,) in percentage points that the test finds with chance `POWER`, given how many samples and how many
     discordant ones there are; NaN where no difference could be found on so few samples.
 
@@ -112,7 +112,7 @@ def smallest_detectable_difference(counts: PairedCounts, *, level: float = LEVEL
     below the smallest all-one-way difference that the exact test can call significant.
     """
     n = counts.n.astype(np.float64)
-    alpha = (1 - level) / max(comparisons, 1)
+    alpha = (1 - LEVEL) / max(comparisons, 1)
     z_alpha, z_power = stats.norm.isf(alpha / 2), stats.norm.ppf(POWER)
     one_way = np.ceil(1 - np.log2(alpha))  # 2 · ½ᵏ ≤ α
     with np.errstate(divide="ignore", invalid="ignore"):

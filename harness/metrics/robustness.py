@@ -18,7 +18,7 @@ import numpy.typing as npt
 from scipy.special import expit, logit
 
 from harness.metrics.accuracy import accuracy
-from harness.metrics.intervals import LEVEL, newcombe, wilson
+from harness.metrics.intervals import newcombe, wilson
 from harness.metrics.types import BoolArray, Estimate, FloatArray, MetricSpec, MetricUnavailable
 from harness.parsing.yaml import read_yaml
 
@@ -97,7 +97,7 @@ def accuracy_drop(reference: BoolArray, shifted: BoolArray) -> Estimate:
     below, above = map(float, newcombe(first, other))
     value = float(first[0] - other[0])
     method = "Newcombe, independent samples"
-    return Estimate(100 * value, 100 * (value - below), 100 * (value + above), LEVEL, method, int(n.sum()), "newcombe")
+    return Estimate(100 * value, 100 * (value - below), 100 * (value + above), method, int(n.sum()), "newcombe")
 
 
 def effective_robustness(benchmark: str, reference: BoolArray, shifted: BoolArray) -> Estimate:
@@ -124,7 +124,7 @@ def effective_robustness(benchmark: str, reference: BoolArray, shifted: BoolArra
     below, above = map(float, newcombe(bounds[1], expected))
     value, n = after.value - float(expected[0]), before.n + after.n
     method = "Newcombe, independent samples, through the baseline"
-    return Estimate(value, value - below, value + above, LEVEL, method, n, "newcombe")
+    return Estimate(value, value - below, value + above, method, n, "newcombe")
 
 
 _SHARED: dict[str, Any] = {"unit": "points", "range": (-100, 100), "group": "shift"}

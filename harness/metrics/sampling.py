@@ -261,7 +261,7 @@ def quantile_groups(known: FloatArray, count: int = GROUPS) -> tuple[IntArray, I
 
 @dataclass(frozen=True)
 class ConfidenceSequence:
-    """A confidence sequence, tuned to the half width that a run was started for.
+    """A confidence sequence at 95 %, tuned to the half width that a run was started for.
 
     Valid at all looks together and for all targets: λ = target / deviation² is best at the moment when the half width comes down
     to the target; finer targets, each half the one before, share what `FIRST_TARGET` leaves of the error probability.
@@ -273,7 +273,6 @@ class ConfidenceSequence:
     """Expected standard deviation of a pass's contribution."""
     largest: float
     """Bound of a pass's contribution to either side."""
-    level: float = LEVEL
 
     @classmethod
     def of(cls, design: SamplingDesign, target: float, *, known: bool = False, models: int = 1) -> ConfidenceSequence:
@@ -292,7 +291,7 @@ class ConfidenceSequence:
         rate = np.minimum(self.target / 2.0 ** np.arange(len(shares)) / self.deviation**2, 0.5 / self.largest)
         x = rate * self.largest
         psi = (-np.log1p(-x) - x) / self.largest**2
-        bounds = (np.log(2 / ((1 - self.level) * shares)) + np.multiply.outer(np.asarray(squares), psi)) / rate
+        bounds = (np.log(2 / ((1 - LEVEL) * shares)) + np.multiply.outer(np.asarray(squares), psi)) / rate
         return np.asarray(bounds.min(axis=-1) / np.asarray(n))
 
     def passes_to(self, design: SamplingDesign, variance: float | None = None) -> int | None:

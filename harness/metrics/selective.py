@@ -8,6 +8,7 @@ arXiv:1610.02136 (failure prediction by the largest probability); Liu et al. 202
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -55,15 +56,9 @@ class Ranked:
         weights = weights[self.order]
         return np.cumsum(weights)[self.ends], np.cumsum(weights * self.wrong)[self.ends]
 
-    def summaries(self, weights: FloatArray) -> list[float]:
-        """AURC, excess AURC, coverage at each of `RISKS`, AUROC of failure prediction; NaN where nothing or all is wrong."""
-        kept, errors = self.curve(weights)
-        total, failures = kept[-1], errors[-1]
-        used = kept > 0
-        risk = np.where(used, errors / np.where(used, kept, 1.0), 0.0)
-        area = float(risk @ np.diff(kept, prepend=0.0) / total)
-        coverages = [float(kept[used & (risk <= limit)].max(initial=0.0) / total) for limit in RISKS.values()]
-        return [area, area - _least_area(total, failures), *coverages, auroc(kept - errors, errors)]
+
+Summaries = Callable[[Ranked, FloatArray], Sequence[float]]
+"""Of ranked answers, each counted by its weight (n,)."""
 
 
 def auroc(right: FloatArray, wrong: FloatArray) -> float:
@@ -88,7 +83,42 @@ def risk_coverage(score: FloatArray, wrong: BoolArray) -> tuple[FloatArray, Floa
     return kept / len(score), errors / kept
 
 
-def selective(predictions: LabelSpacePredictions, resamples: int = RESAMPLES) -> dict[str, Estimate]:
+def resampled_summaries(
+    ranked: Mapping[str, Ranked], sizes: Sequence[int], summaries: Summaries, names: Sequence[str]
+) -> dict[str, Estimate]:
+    """The summaries of every score, in percent with bootstrap percentiles, by `names` and the score.
+
+    Args:
+        sizes: of the sets that the answers are of, in their order; each is resampled by itself.
+    """
+    generator, n = np.random.default_rng(intervals.SEED), sum(sizes)
+    drawn = np.empty((RESAMPLES, len(ranked), len(names)))
+    for draw in drawn:
+        weights = [np.bincount(generator.integers(0, size, size=size), minlength=size) for size in sizes]
+        draw[:] = [summaries(score, np.concatenate(weights).astype(np.float64)) for score in ranked.values()]
+    method = intervals.bootstrap_method("percentile", RESAMPLES)
+    found = {}
+    for at, (name, score) in enumerate(ranked.items()):
+        for column, (measure, value) in enumerate(zip(names, summaries(score, np.ones(n)), strict=True)):
+            resampled = drawn[:, at, column]
+            low, high = intervals.percentile_interval(value, resampled[np.isfinite(resampled)])
+            key = f"{measure}{'+' if ':' in measure else ':'}{name}"
+            found[key] = Estimate(100 * value, 100 * low, 100 * high, method, n, "bootstrap")
+    return found
+
+
+def _summaries(ranked: Ranked, weights: FloatArray) -> list[float]:
+    """AURC, excess AURC, coverage at each of `RISKS`, AUROC of failure prediction; NaN where nothing or all is wrong."""
+    kept, errors = ranked.curve(weights)
+    total, failures = kept[-1], errors[-1]
+    used = kept > 0
+    risk = np.where(used, errors / np.where(used, kept, 1.0), 0.0)
+    area = float(risk @ np.diff(kept, prepend=0.0) / total)
+    coverages = [float(kept[used & (risk <= limit)].max(initial=0.0) / total) for limit in RISKS.values()]
+    return [area, area - _least_area(total, failures), *coverages, auroc(kept - errors, errors)]
+
+
+def selective(predictions: LabelSpacePredictions) -> dict[str, Estimate]:
     """Every measure of selective prediction for every score, in percent, from one set of bootstrap resamples.
 
     Raises:
@@ -99,20 +129,7 @@ def selective(predictions: LabelSpacePredictions, resamples: int = RESAMPLES) ->
         raise MetricUnavailable("Where every answer is right, or none, no score can tell them apart.")
     ranked = {name: Ranked(score, wrong) for name, score in scores(predictions).items()}
     names = ["aurc", "excess-aurc", *(f"coverage:{variant}" for variant in RISKS), "failure-auroc"]
-    n, generator = len(wrong), np.random.default_rng(intervals.SEED)
-    drawn = np.empty((resamples, len(ranked), len(names)))
-    for draw in drawn:
-        weights = np.bincount(generator.integers(0, n, size=n, dtype=np.int32), minlength=n).astype(np.float64)
-        draw[:] = [score.summaries(weights) for score in ranked.values()]
-    method = intervals.bootstrap_method("percentile", resamples=resamples)
-    found = {}
-    for at, (name, score) in enumerate(ranked.items()):
-        for column, (measure, value) in enumerate(zip(names, score.summaries(np.ones(n)), strict=True)):
-            resampled = drawn[:, at, column]
-            low, high = intervals.percentile_interval(value, resampled[np.isfinite(resampled)])
-            key = f"{measure}{'+' if ':' in measure else ':'}{name}"
-            found[key] = Estimate(100 * value, 100 * low, 100 * high, intervals.LEVEL, method, n, "bootstrap")
-    return found
+    return resampled_summaries(ranked, [len(wrong)], _summaries, names)
 
 
 _SHARED: dict[str, Any] = {"unit": "%", "range": (0, 100), "group": "selective", "compute": selective}

@@ -77,9 +77,7 @@ def fit_temperature(logits: FloatArray, label: IntArray) -> Estimate:
             spread = intervals.Z * math.sqrt(float((slope**2).sum())) / curvature / inverse
             value = 1 / inverse
             low, high = value * math.exp(-spread), value * math.exp(spread)
-            return Estimate(
-                value, low, high, intervals.LEVEL, "maximum likelihood, sandwich variance", len(label), "fit"
-            )
+            return Estimate(value, low, high, "maximum likelihood, sandwich variance", len(label), "fit")
     raise MetricUnavailable("No temperature is the best one: the likelihood grows without end.")
 
 

@@ -29,17 +29,15 @@ class MetricUnavailable(Exception):  # noqa: N818  (a state of the data, not a f
 
 @dataclass(frozen=True)
 class Estimate:
-    """One value with its interval, in the value's own unit.
+    """One value with its 95 % interval, in the value's own unit.
 
     Raises:
-        ValueError: a number is not finite, the level is no fraction, or the interval doesn't hold the value.
+        ValueError: a number is not finite, or the interval doesn't hold the value.
     """
 
     value: float
     low: float | None
     high: float | None
-    level: float
-    """Confidence level as a fraction."""
     method: str
     """How the interval was made, seed and resamples included; the reason where there is no interval."""
     n: int
@@ -50,8 +48,6 @@ class Estimate:
     def __post_init__(self) -> None:
         if not math.isfinite(self.value):
             raise ValueError(f"a value must be finite, got {self.value}")
-        if not 0 < self.level < 1:
-            raise ValueError(f"a confidence level is a fraction, got {self.level}")
         if (self.low is None) != (self.high is None):
             raise ValueError("an interval has both bounds or none")
         if self.low is not None and self.high is not None and not self.low <= self.value <= self.high:

@@ -113,5 +113,4 @@ def test_without_captum_the_extra_is_named(monkeypatch: pytest.MonkeyPatch, pixe
     monkeypatch.setitem(sys.modules, "captum.attr", None)
     with pixel_model(red_detector()) as model, pytest.raises(MissingInputError) as caught:
         cell_map(ATTRIBUTIONS["occlusion"], model, pixels, 1)
-    assert caught.value.remedy is not None
     assert "pip install 'harness-cards[examination]'" in caught.value.remedy

@@ -116,7 +116,6 @@ def test_every_value_is_computed_again_from_what_is_stored(home: Path, suite: Pa
     assert about - set(found.same) == {"patches.attribution-examples"}  # for which the images are needed
     key = "patches.deletion-auc:occlusion"
     item = ledger.measured(key)
-    assert item is not None
     ledger.add([item.model_copy(update={"value": item.number + 0.001})])
     assert list(recheck(ledger, done.settings, print).differences) == [key]
 
@@ -124,7 +123,6 @@ def test_every_value_is_computed_again_from_what_is_stored(home: Path, suite: Pa
 def test_images_without_a_licence_are_not_shown(home: Path, suite: Path) -> None:
     result = run(red_detector(), written(suite.parent), examine_images=6)
     examples = result.ledger.get("patches.attribution-examples")
-    assert examples is not None
     assert examples.class_ == "not-applicable"
     assert "patches has no stated licence, so none of its images is shown." in result.card()
     assert not any("attributions" in file for file in result.card().figures)
@@ -135,7 +133,6 @@ def test_a_transformer_has_no_grad_cam_and_random_weights_are_no_explanation(hom
     vit = timm.create_model("vit_tiny_patch16_224", img_size=SIDE, patch_size=7, num_classes=2, depth=1, embed_dim=24)
     result = run(vit, suite, examine_images=4)
     gone = result.ledger.get("patches.attribution:grad-cam")
-    assert gone is not None
     assert gone.class_ == "not-applicable"
     assert "no convolutional stage" in str(gone.reason)
     assert result.ledger.get("patches.deletion-auc:grad-cam") is None
@@ -174,7 +171,6 @@ def test_boxes_are_found_beside_the_images_and_scaled(tmp_path: Path) -> None:
     assert boxes_folder(tmp_path / "ILSVRC" / "Data" / "CLS-LOC" / "val") == folder
     assert boxes_folder(tmp_path / "elsewhere") is None
     mask = box_mask(folder, "a.JPEG", (40, 50))
-    assert mask is not None
     white = np.asarray(mask)[:, :, 0] > 0
     assert white.sum() == 20 * 20  # 200 × 200 of 400 × 500 pixels, at a tenth of the size
     assert white[5:25, 10:30].all()

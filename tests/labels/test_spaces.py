@@ -78,7 +78,7 @@ def test_the_pinned_checksum_is_that_of_the_installed_file(name: str) -> None:
     ],
     ids=["reordered", "shortened", "lengthened"],
 )
-def test_a_changed_list_is_refused(info_copy: Path, change) -> None:  # type: ignore[no-untyped-def]
+def test_a_changed_list_is_refused(info_copy: Path, change) -> None:
     path = info_copy / "imagenet_synsets.txt"
     path.write_text("\n".join(change(path.read_text().split())) + "\n")
     with pytest.raises(HarnessError, match="is not the published synset list of imagenet-1k") as caught:

@@ -2,11 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 
 import pandas as pd
 import pytest
+
+from harness.metrics import intervals, selective
+
+
+@pytest.fixture(autouse=True)
+def resamples(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
+    """resamples(n): so many of each bootstrap; 50 where a test doesn't say."""
+
+    def take(count: int) -> None:
+        monkeypatch.setattr(intervals, "RESAMPLES", count)
+        monkeypatch.setattr(selective, "RESAMPLES", count)
+
+    take(50)
+    return take
 
 
 @pytest.fixture(scope="session")
@@ -22,24 +37,8 @@ def imagenet_x() -> Path:
 @pytest.fixture(scope="session")
 def factors() -> list[str]:
     """ImageNet-X's 16 factors."""
-    return [
-        "pose",
-        "background",
-        "pattern",
-        "color",
-        "smaller",
-        "shape",
-        "partial_view",
-        "subcategory",
-        "texture",
-        "larger",
-        "darker",
-        "object_blocking",
-        "person_blocking",
-        "style",
-        "brighter",
-        "multiple_objects",
-    ]
+    names = "pose background pattern color smaller shape partial_view subcategory texture larger darker object_blocking"
+    return f"{names} person_blocking style brighter multiple_objects".split()
 
 
 def annotations(folder: Path, which: str, factors: list[str]) -> pd.DataFrame:

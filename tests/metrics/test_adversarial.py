@@ -13,7 +13,7 @@ from harness.metrics.types import MetricUnavailable
 
 
 def found(size: float | None, **more: object) -> AttackOutcome:
-    return replace(AttackOutcome(size, 1, "pgd", size if size is None else np.ceil(size)), **more)  # type: ignore[arg-type]
+    return replace(AttackOutcome(size, 1, "pgd", size if size is None else np.ceil(size)), **more)
 
 
 FOUND = [found(size) for size in (0.0, 0.0, 0.2, 0.4, 0.4, 0.9, 3.0, None)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -60,14 +61,14 @@ def test_scores_equal_scikit_learn_whole_and_in_shards() -> None:
     predictions = predictions_of(logits, label)
     probabilities = softmax(logits, axis=1)
     # Stored float32 keeps about 7 digits, hence 1e-5.
-    scores = calibration(predictions, resamples=50)
+    scores = calibration(predictions)
     assert scores["nll"].value == pytest.approx(log_loss(label, probabilities), abs=1e-5)
     assert scores["brier"].value == pytest.approx(
         brier_score_loss(label, probabilities, labels=range(12), scale_by_half=False), abs=1e-5
     )
     assert scores["mean-confidence"].value == pytest.approx(100 * probabilities.max(axis=1).mean(), abs=1e-3)
     shards = concatenate([predictions.take(part) for part in np.array_split(np.arange(800), 9)])
-    assert calibration(shards, resamples=50) == scores
+    assert calibration(shards) == scores
 
 
 def test_calibration_errors_equal_the_definition() -> None:
@@ -75,7 +76,7 @@ def test_calibration_errors_equal_the_definition() -> None:
     predictions = predictions_of(logits, label)
     confidences = confidence(predictions)
     correct = logits.argmax(axis=1) == label
-    scores = calibration(predictions, resamples=50)
+    scores = calibration(predictions)
     widths = [np.flatnonzero((confidences > m / 15) & (confidences <= (m + 1) / 15)) for m in range(15)]
     assert scores["ece"].value == pytest.approx(by_definition(confidences, correct, widths), abs=1e-9)
     order = np.argsort(confidences)
@@ -96,7 +97,7 @@ def test_reliability_table_equals_scikit_learn_and_sums_to_ece() -> None:
     assert table["n"].sum() == 1000
     assert table.loc[table["n"] == 0, "accuracy"].isna().all()
     gaps = (filled["n"] / 1000 * (filled["accuracy"] - filled["confidence"]).abs()).sum()
-    assert calibration(predictions, resamples=50)["ece"].value == pytest.approx(100 * gaps)
+    assert calibration(predictions)["ece"].value == pytest.approx(100 * gaps)
 
 
 def test_by_hand() -> None:
@@ -106,7 +107,7 @@ def test_by_hand() -> None:
     predictions = predictions_of(np.pad(logits, ((0, 0), (0, 3)), constant_values=-np.inf), label)
     np.testing.assert_allclose(negative_log_likelihood(predictions), [np.log(4 / 3), np.log(4)], rtol=1e-6)
     np.testing.assert_allclose(brier_score(predictions), [2 / 16, 2 * 9 / 16], rtol=1e-6)
-    scores = calibration(predictions, resamples=50)
+    scores = calibration(predictions)
     assert scores["ece"].value == pytest.approx(25.0, abs=1e-4)  # confidence 75 %, accuracy 50 %
     assert scores["mean-confidence"].value == pytest.approx(75.0, abs=1e-4)
 
@@ -116,7 +117,7 @@ def test_a_class_outside_the_label_space() -> None:
     logits, label = made(50, seed=3)
     label[:10] = -1
     predictions = predictions_of(logits, label)
-    scores = calibration(predictions, resamples=50)
+    scores = calibration(predictions)
     assert (scores["nll"].n, scores["brier"].n) == (40, 50)
     expected = -log_softmax(logits, axis=1)[np.arange(10, 50), label[10:]].mean()
     assert scores["nll"].value == pytest.approx(expected, abs=1e-5)
@@ -130,7 +131,6 @@ def test_unavailable_says_why() -> None:
     full = predictions_of(logits, label)
     with pytest.raises(MetricUnavailable, match="stored without logits"):
         calibration(LabelSpacePredictions(full.label, full.top5))
-    assert full.logsumexp is not None
     holes: dict[str, Any] = {**vars(full), "logsumexp": np.where(np.arange(20) < 3, np.nan, full.logsumexp)}
     with pytest.raises(MetricUnavailable, match="3 of 20"):
         calibration(LabelSpacePredictions(**holes))
@@ -143,12 +143,10 @@ def test_unavailable_says_why() -> None:
 def test_order_changes_no_value_and_intervals_hold_their_values(n: int, random: Any) -> None:
     logits, label = made(n, seed=random.randrange(1000))
     order = random.sample(range(n), n)
-    scores = calibration(predictions_of(logits, label), resamples=40)
-    shuffled = calibration(predictions_of(logits[order], label[order]), resamples=40)
+    scores = calibration(predictions_of(logits, label))
+    shuffled = calibration(predictions_of(logits[order], label[order]))
     for name, estimate in scores.items():
         assert shuffled[name].value == pytest.approx(estimate.value, abs=1e-9)
-        assert estimate.low is not None
-        assert estimate.high is not None
         assert estimate.low <= estimate.value <= estimate.high
 
 
@@ -162,17 +160,20 @@ def test_bins_are_closed_above_and_ties_share_a_bin() -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("shift", [0.0, -0.02, -0.1], ids=["calibrated", "nearly", "overconfident"])
 @pytest.mark.parametrize("n", [100, 3000])
-def test_calibration_error_interval_covers_the_true_error(shift: float, n: int) -> None:
+def test_calibration_error_interval_covers_the_true_error(
+    shift: float, n: int, resamples: Callable[[int], None]
+) -> None:
     """A known model: confidence c, accuracy c + shift. The plain percentile interval misses the calibrated case."""
     generator = np.random.default_rng(9)
     trials, hits, percentile_hits = 80, 0, 0
     # Confidences of at least 0.5 keep every accuracy inside 0–1, so each bin's gap is the shift.
     truth = abs(shift)
-    for trial in range(trials):
+    resamples(200)
+    for _ in range(trials):
         confidences = 0.5 + 0.5 * generator.beta(2, 1, size=n)
         correct = generator.random(n) < confidences + shift
         gaps = _gaps_by_bin(confidences, correct, "equal-width")
-        resampled = resampled_sums(gaps, seed=trial, resamples=200) / n
+        resampled = resampled_sums(gaps) / n
         low, high = _calibration_error_interval(gaps.mean(axis=0), resampled)
         hits += low <= truth <= high
         percentile_low, percentile_high = np.quantile(np.abs(resampled).sum(axis=1), [0.025, 0.975])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import random
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -50,7 +51,7 @@ CLEAN = 0.43478
 def with_rates(rates: dict[Cell, float], clean: float | None = None, n: int = 50_000) -> CorruptionErrors:
     """Results whose error rates are `rates`, rounded to whole images: all cells get the first images wrong."""
     cells = {cell: np.arange(n) >= round(rate * n) for cell, rate in rates.items()}
-    return CorruptionErrors(cells, None if clean is None else np.arange(n) >= round(clean * n), resamples=20)
+    return CorruptionErrors(cells, None if clean is None else np.arange(n) >= round(clean * n))
 
 
 def simulated(n: int, names: tuple[str, ...], seed: int) -> tuple[dict[Cell, BoolArray], BoolArray]:
@@ -88,7 +89,7 @@ def test_one_corruption_by_hand() -> None:
     """Four images; wrong in severities 1 to 5: 1, 2, 2, 3, 4 of them, so the mean error is 12/20."""
     wrong = (1, 2, 2, 3, 4)
     cells = {("fog", s): np.arange(4) >= wrong[s - 1] for s in SEVERITIES}
-    errors = CorruptionErrors(cells, np.array([True, True, True, False]), resamples=50)
+    errors = CorruptionErrors(cells, np.array([True, True, True, False]))
     assert errors.mean_error(["fog"]).value == pytest.approx(60)
     assert errors.mean_error(["fog"], [1, 5]).value == pytest.approx(62.5)
     assert errors.ce("fog").value == pytest.approx(100 * 0.6 / 0.819324)
@@ -111,9 +112,9 @@ def test_alexnet_itself_scores_100_throughout() -> None:
 
 def test_equals_plain_loops() -> None:
     cells, clean = simulated(60, IMAGENET_C, seed=1)
-    errors = CorruptionErrors(cells, clean, resamples=20, seed=3)
-    draws = np.random.default_rng(3)
-    resamples = [draws.integers(0, 60, size=60, dtype=np.int32) for _ in range(20)]
+    errors = CorruptionErrors(cells, clean)
+    draws = np.random.default_rng(0)
+    resamples = [draws.integers(0, 60, size=60) for _ in range(50)]
 
     def error(results: BoolArray, images: np.ndarray) -> float:
         return sum(not results[i] for i in images) / len(images)
@@ -139,12 +140,9 @@ def test_the_order_of_cells_and_the_cells_of_others_change_nothing() -> None:
     cells, clean = simulated(40, IMAGENET_C, seed=2)
     shuffled = list(cells.items())
     random.Random(0).shuffle(shuffled)
-    assert (
-        CorruptionErrors(dict(shuffled), clean, resamples=50).mce()
-        == CorruptionErrors(cells, clean, resamples=50).mce()
-    )
-    alone = CorruptionErrors({cell: right for cell, right in cells.items() if cell[0] == "fog"}, resamples=50)
-    among = CorruptionErrors(cells, clean, resamples=50)
+    assert CorruptionErrors(dict(shuffled), clean).mce() == CorruptionErrors(cells, clean).mce()
+    alone = CorruptionErrors({cell: right for cell, right in cells.items() if cell[0] == "fog"})
+    among = CorruptionErrors(cells, clean)
     for field in ("value", "low", "high"):
         assert getattr(alone.ce("fog"), field) == pytest.approx(getattr(among.ce("fog"), field), rel=1e-12)
 
@@ -202,7 +200,7 @@ def test_cells_generated_in_memory_are_easier_than_those_on_disk(testbed: pd.Dat
 def test_missing_cells_are_named_and_never_averaged_over() -> None:
     cells, _ = simulated(30, IMAGENET_C, seed=4)
     part = {cell: right for cell, right in cells.items() if cell[1] in (1, 3, 5) and cell != ("fog", 3)}
-    errors = CorruptionErrors(part, resamples=20)
+    errors = CorruptionErrors(part)
     with pytest.raises(MetricUnavailable, match=r"^A corruption error needs severities 2, 3 and 4, not run\.$"):
         errors.ce("fog")
     with pytest.raises(MetricUnavailable, match=r"snow and brightness at severity 4; fog at severities 3 and 4\.$"):
@@ -213,7 +211,7 @@ def test_missing_cells_are_named_and_never_averaged_over() -> None:
         errors.mce()
     with pytest.raises(MetricUnavailable, match="all 15 corruptions at severity 2"):
         errors.mean_error(IMAGENET_C, [2])
-    whole = CorruptionErrors(cells, resamples=20)
+    whole = CorruptionErrors(cells)
     with pytest.raises(MetricUnavailable, match="clean images, which were not run"):
         whole.mce(relative=True)
     with pytest.raises(MetricUnavailable, match="nothing to divide by"):
@@ -222,7 +220,7 @@ def test_missing_cells_are_named_and_never_averaged_over() -> None:
 
 def test_scores_of_imagenet_c() -> None:
     cells, clean = simulated(50, (*IMAGENET_C, *EXTRA), seed=5)
-    errors = CorruptionErrors(cells, clean, resamples=50)
+    errors = CorruptionErrors(cells, clean)
     scores = {score.key: score for score in corruption_scores(errors, IMAGENET_C, EXTRA)}
     assert all(isinstance(score.estimate, Estimate) for score in scores.values())
     # 19 corruptions with three scores each; mCE, relative mCE, mean error; 5 severities; 4 groups; the extra ones.
@@ -241,22 +239,20 @@ def test_scores_of_imagenet_c() -> None:
 def test_scores_of_the_demos_severities_are_no_mce() -> None:
     cells, clean = simulated(20, IMAGENET_C, seed=6)
     part = {cell: right for cell, right in cells.items() if cell[1] in (1, 3, 5)}
-    scores = {score.key: score for score in corruption_scores(CorruptionErrors(part, clean, resamples=20), IMAGENET_C)}
+    scores = {score.key: score for score in corruption_scores(CorruptionErrors(part, clean), IMAGENET_C)}
     for key in (".mce", ".relative-mce", ".mean-error", "/fog.ce"):
         assert isinstance(scores[key].estimate, MetricUnavailable), key
     mean = scores[".mean-error:severities-1-3-5"]
     assert mean.estimate.value == pytest.approx(100 * np.mean([~right for right in part.values()]))
     assert mean.reading.endswith("all 15 corruptions at severities 1, 3 and 5; not mCE")
     del part["fog", 3]
-    keys = [score.key for score in corruption_scores(CorruptionErrors(part, resamples=20), IMAGENET_C)]
+    keys = [score.key for score in corruption_scores(CorruptionErrors(part), IMAGENET_C)]
     assert keys[-1] == ".mean-error:cells-run"
 
 
 def test_scores_of_imagenet_c_bar_are_plain_errors() -> None:
     cells, clean = simulated(20, IMAGENET_C_BAR, seed=7)
-    scores = {
-        s.key: s.estimate for s in corruption_scores(CorruptionErrors(cells, clean, resamples=20), IMAGENET_C_BAR)
-    }
+    scores = {s.key: s.estimate for s in corruption_scores(CorruptionErrors(cells, clean), IMAGENET_C_BAR)}
     assert not any("ce" in key.rsplit(".", 1)[1].split("-") or "mce" in key for key in scores)
     assert scores[".mean-error"].value == pytest.approx(100 * np.mean([~right for right in cells.values()]))
 
@@ -265,7 +261,7 @@ def test_scores_of_imagenet_c_bar_are_plain_errors() -> None:
 
 
 @pytest.mark.slow
-def test_mce_interval_covers_the_true_value() -> None:
+def test_mce_interval_covers_the_true_value(resamples: Callable[[int], None]) -> None:
     """A model whose true error in every cell is known: difficulty and noise are standard normal."""
     names = IMAGENET_C
     truth = np.mean(
@@ -275,21 +271,19 @@ def test_mce_interval_covers_the_true_value() -> None:
         ]
     )
     hits = 0
+    resamples(200)
     for trial in range(200):
         cells, _ = simulated(150, names, seed=1000 + trial)
-        estimate = CorruptionErrors(cells, seed=trial, resamples=200).mce()
-        assert estimate.low is not None
-        assert estimate.high is not None
+        estimate = CorruptionErrors(cells).mce()
         hits += estimate.low <= 100 * truth <= estimate.high
     assert 0.90 <= hits / 200 <= 0.99  # nominal 0.95, standard error 0.015
 
 
-def test_pairing_matters() -> None:
+def test_pairing_matters(resamples: Callable[[int], None]) -> None:
     """The same images in all cells: an interval that took cells for independent would be several times too narrow."""
     cells, _ = simulated(500, IMAGENET_C, seed=8)
+    resamples(1000)
     estimate = CorruptionErrors(cells).mean_error(IMAGENET_C)
-    assert estimate.low is not None
-    assert estimate.high is not None
     rates = np.array([np.mean(~right) for right in cells.values()])
     independent = 2 * 1.96 * 100 * np.sqrt(np.sum(rates * (1 - rates) / 500)) / len(rates)
     per_image = np.mean([~right for right in cells.values()], axis=0)
@@ -298,12 +292,11 @@ def test_pairing_matters() -> None:
     assert estimate.high - estimate.low > 4 * independent
 
 
-def test_no_interval_is_wider_than_the_bound() -> None:
+def test_no_interval_is_wider_than_the_bound(resamples: Callable[[int], None]) -> None:
     n = 400
+    resamples(1000)
     extreme = np.arange(n) < n / 2  # half of the images wrong in every cell: the widest there is
     estimate = CorruptionErrors({(name, s): extreme for name in IMAGENET_C for s in SEVERITIES}).mce()
-    assert estimate.low is not None
-    assert estimate.high is not None
     assert (estimate.high - estimate.low) / 2 == pytest.approx(widest_mce_half_width(n), rel=0.1)
     assert widest_mce_half_width(1000) == pytest.approx(4.0, abs=0.05)  # mean(1 / error) is 1.293: 98 · 1.293 / √1000
     with pytest.raises(ValueError, match="at least one"):

@@ -31,6 +31,4 @@ def test_as_it_is_defined(rows: list[tuple[int, int, int]]) -> None:
         return
     found = shape_bias(*columns)
     assert found.value == pytest.approx(100 * shape / (shape + texture))
-    assert found.low is not None
-    assert found.high is not None
     assert found.low <= found.value <= found.high

@@ -53,7 +53,7 @@ def test_by_hand() -> None:
 @given(st.integers(1, 500).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n))), st.integers(1, 50))
 def test_clopper_pearson_equals_scipy_at_the_corrected_level(count: tuple[int, int], comparisons: int) -> None:
     successes, n = count
-    low, high = clopper_pearson(successes, n, 0.95, comparisons)
+    low, high = clopper_pearson(successes, n, comparisons)
     expected = stats.binomtest(successes, n).proportion_ci(1 - 0.05 / comparisons, method="exact")
     assert float(low) == pytest.approx(expected.low, abs=1e-9)
     assert float(high) == pytest.approx(expected.high, abs=1e-9)
@@ -109,7 +109,7 @@ def test_holm_controls_the_family_wise_error_where_single_tests_do_not() -> None
 def test_smallest_detectable_difference_is_found_four_times_in_five(rate: float) -> None:
     """One of 20 comparisons, 2,000 against 48,000; the exact test costs a little power."""
     n, n_rest = 2000, 48000
-    (size,) = smallest_detectable_difference(rate, np.array([n]), np.array([n_rest]), level=0.95, comparisons=20)
+    (size,) = smallest_detectable_difference(rate, np.array([n]), np.array([n_rest]), comparisons=20)
     generator = np.random.default_rng(3)
     group = generator.binomial(n, rate + (size if rate < 0.5 else -size), size=500)
     rest = generator.binomial(n_rest, rate, size=500)
@@ -122,10 +122,10 @@ def test_smallest_detectable_difference_is_found_four_times_in_five(rate: float)
 
 def test_smallest_detectable_difference_solves_its_equation() -> None:
     """At 0.71 and 100 against 100, two comparisons: z = 2.241403 and 0.841621."""
-    (size,) = smallest_detectable_difference(0.71, np.array([100.0]), np.array([100.0]), level=0.95, comparisons=2)
+    (size,) = smallest_detectable_difference(0.71, np.array([100.0]), np.array([100.0]), comparisons=2)
     group, pooled = 0.71 - size, 0.71 - size / 2
     expected = 2.241403 * (2 * pooled * (1 - pooled) / 100) ** 0.5
     expected += 0.841621 * ((group * (1 - group) + 0.71 * 0.29) / 100) ** 0.5
     assert size == pytest.approx(expected, abs=1e-6)
-    empty = smallest_detectable_difference(0.7, np.array([0.0]), np.array([9.0]), level=0.95, comparisons=1)
+    empty = smallest_detectable_difference(0.7, np.array([0.0]), np.array([9.0]), comparisons=1)
     assert np.isnan(empty).all()

@@ -58,7 +58,6 @@ def test_the_number_that_would_decide_decides_with_a_chance_of_80_percent(gained
     margin, n = 0.01, 1000
     (score,) = paired_score(table(700, int(n * gained), int(n * lost), 300 - int(n * gained) - int(n * lost)), margin)
     needed = deciding_n(score, n, 0.05)
-    assert needed is not None
     scores = paired_score(drawn(needed, gained, lost), margin)
     assert np.mean(stats.norm.sf(np.sign(score) * scores) <= 0.05) == pytest.approx(0.8, abs=0.03)
 

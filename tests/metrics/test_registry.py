@@ -29,7 +29,7 @@ def margin(predictions: LabelSpacePredictions) -> Estimate:
     if predictions.top5_logit is None:
         raise MetricUnavailable("The predictions were stored without logits.")
     value = float((predictions.top5_logit[:, 0] - predictions.top5_logit[:, 1]).mean())
-    return Estimate(value, None, None, 0.95, "no interval: this is an example", len(predictions))
+    return Estimate(value, None, None, "no interval: this is an example", len(predictions))
 
 
 METRICS = (

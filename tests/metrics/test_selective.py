@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
@@ -9,15 +11,7 @@ from sklearn.metrics import roc_auc_score
 from harness.metrics.accuracy import is_correct
 from harness.metrics.selective import risk_coverage, scores, selective
 from harness.metrics.types import LabelSpacePredictions, MetricUnavailable
-
-
-def predictions_from(logits: np.ndarray, labels: np.ndarray) -> LabelSpacePredictions:
-    top5 = np.argsort(-logits, axis=1, kind="stable")[:, :5].astype(np.int32)
-    sums = [np.log(np.exp(k * logits).sum(axis=1)).astype(np.float32) for k in (1, 2)]
-    z = logits.astype(np.float32)
-    return LabelSpacePredictions(
-        labels.astype(np.int32), top5, np.take_along_axis(z, top5, 1), z[np.arange(len(z)), labels], *sums
-    )
+from tests.metrics.test_calibration import predictions_of
 
 
 @pytest.fixture(scope="module")
@@ -25,11 +19,11 @@ def drawn() -> LabelSpacePredictions:
     generator = np.random.default_rng(3)
     logits, labels = generator.normal(size=(500, 10)), generator.integers(0, 10, 500)
     logits[np.arange(500), labels] += 2
-    return predictions_from(logits, labels)
+    return predictions_of(logits, labels)
 
 
 def test_the_measures_are_those_of_the_definitions(drawn: LabelSpacePredictions) -> None:
-    found = selective(drawn, resamples=20)
+    found = selective(drawn)
     wrong = ~is_correct(drawn)
     assert len(found) == 4 * 5
     for name, score in scores(drawn).items():
@@ -57,18 +51,17 @@ def test_a_score_that_knows_has_no_excess() -> None:
     labels = np.zeros(6, dtype=int)
     logits[:4, 0] = [9, 8, 7, 6]  # right and sure
     logits[4:, 1] = [2, 1]  # wrong and doubtful
-    found = selective(predictions_from(logits, labels), resamples=20)
+    found = selective(predictions_of(logits, labels))
     assert found["excess-aurc:max-logit"].value == pytest.approx(0)
     assert found["failure-auroc:max-logit"].value == 100
     assert found["coverage:1-percent-risk+max-logit"].value == pytest.approx(100 * 4 / 6)
 
 
-def test_intervals_hold_the_truth(drawn: LabelSpacePredictions) -> None:
+def test_intervals_hold_the_truth(drawn: LabelSpacePredictions, resamples: Callable[[int], None]) -> None:
     """Halves of one sample: the interval of one half holds the other's value about as often as it should."""
-    estimate, other = (selective(drawn.take(np.arange(half, 500, 2)), resamples=200) for half in (0, 1))
-    held = [
-        e.low <= other[key].value <= e.high for key, e in estimate.items() if e.low is not None and e.high is not None
-    ]
+    resamples(200)
+    estimate, other = (selective(drawn.take(np.arange(half, 500, 2))) for half in (0, 1))
+    held = [e.low <= other[key].value <= e.high for key, e in estimate.items()]
     assert np.mean(held) > 0.6  # two noisy halves: 83 % where they were independent
 
 

@@ -74,7 +74,6 @@ class Scene:
         with tarfile.open(source) as old, tarfile.open(self.root / "data" / "val-000000.tar", "w") as new:
             for member in old:
                 content = old.extractfile(member)
-                assert content is not None
                 data = content.read()
                 if member.name.endswith(".cls"):
                     changed = change(member.name, data)
@@ -311,7 +310,6 @@ def said(scene: Scene, data: Path | None, model: Path) -> str:
         done = harness.evaluate(model, offline=True, **given)
     except HarnessError as error:
         return str(error)
-    assert done.plan is not None
     whys = [str(c.missing) for c in done.plan.conditions if c.missing] + [str(error) for error in done.failed.values()]
     return "\n".join([*whys, *(note for condition in done.plan.conditions for note in condition.notes)])
 

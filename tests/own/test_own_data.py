@@ -121,7 +121,7 @@ def test_two_paths_give_numbers_a_card_and_predictions(own_model: Callable[..., 
     ledger = harness.Ledger.load(out / "evidence.json")
     top1 = in_ledger(ledger, "beans-validation.top1")
     assert (top1.n, top1.N, top1.is_partial) == (24, 24, False)
-    assert float(top1.value) > 70  # type: ignore[arg-type]  # of images that the model was fitted to, against 33 by chance
+    assert float(top1.value) > 70  # of images that the model was fitted to, against 33 by chance
     assert top1.command == "harness run --model FOLDER/beans-vit --data beans-validation=DIR"
     assert ledger.get("beans-validation.top5") is None  # of three classes each is one of the five best
     assert ledger.model["classes"] == list(CLASSES)
@@ -132,7 +132,7 @@ def test_two_paths_give_numbers_a_card_and_predictions(own_model: Callable[..., 
     found = harness.predictions(model, "beans-validation")
     assert set(found["sample_id"]) == {path.relative_to(beans).as_posix() for path in beans.rglob("*.jpg")}
     assert (found["correct"] == (found["class"] == found["predicted"])).all()
-    assert 100 * found["correct"].mean() == pytest.approx(float(top1.value))  # type: ignore[arg-type]
+    assert 100 * found["correct"].mean() == pytest.approx(float(top1.value))
 
 
 def test_every_layout_gives_the_same_numbers(
@@ -196,7 +196,7 @@ def test_a_module_of_one_s_own_has_any_head(trained: Any, beans: Path, home: Pat
         resize=(32, 32), crop=32, interpolation="bilinear", mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5)
     )
     done = harness.evaluate(trained, data=beans, preprocessing=pixels, labels=CLASSES, name="mine", offline=True)
-    assert float(in_ledger(done.ledger, "beans-validation.top1").value) > 70  # type: ignore[arg-type]
+    assert float(in_ledger(done.ledger, "beans-validation.top1").value) > 70
     assert done.ledger.model["classes"] == list(CLASSES)
     assert "softmax(1).topk(3))" in str(done.card())
 
@@ -298,8 +298,7 @@ def test_what_names_and_folders_may_look_like(
     done = harness.evaluate(model, data=root, offline=True)
     top1 = in_ledger(done.ledger, "photos.top1")
     assert top1.n == 24
-    assert float(top1.value) > 70  # type: ignore[arg-type]  # read by position or lost, the classes would be exchanged
-    assert done.plan is not None
+    assert float(top1.value) > 70  # read by position or lost, the classes would be exchanged
     assert [note for condition in done.plan.conditions for note in condition.notes] == []
 
 

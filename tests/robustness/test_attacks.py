@@ -47,7 +47,6 @@ def test_a_linear_model_is_exact(
         found = [outcomes[norm] for _, outcomes in attack(model, pixels, labels, IDS, options, NONE)]
     assert [o.size == 0 for o in found] == [size == 0 for size in expected] == [False] * (IMAGES - 2) + [True] * 2
     for outcome, size in zip(found, expected, strict=True):
-        assert outcome.size is not None
         assert size * (1 - 1e-6) <= outcome.size <= size * 1.05  # never below the smallest there is
     for epsilon in sizes:
         assert robust_accuracy(found, epsilon).value == pytest.approx(100 * np.mean(expected > epsilon))
@@ -145,7 +144,6 @@ def test_what_8_bits_leave_is_checked_apart(
     with opened(linear) as model:
         found = [outcomes["linf"] for _, outcomes in attack(model, pixels, labels, IDS, OPTIONS, NONE)]
     for outcome, size in zip(found, expected, strict=True):
-        assert outcome.size_8bit is not None
         # In L∞ whole levels only; no fewer than the smallest perturbation needs.
         assert outcome.size_8bit == round(outcome.size_8bit) >= size
 

@@ -77,7 +77,6 @@ class SimulatedPool:
                 del self._workers[name]
                 events.append((worker, Lost("it was told to")))
             elif worker.until <= self.now:
-                assert worker.task is not None
                 task, worker.task, worker.until = worker.task, None, np.inf
                 seconds_taken = task.size / worker.rate
                 done = Finished(task.number, [self._rows] * len(task.shards), {}, task.size, seconds_taken, ())

@@ -37,7 +37,6 @@ def images(tmp_path_factory: pytest.TempPathFactory) -> Images:
     benchmark = get_benchmark("imagenet-val")
     dataset = open_dataset(benchmark, locate(benchmark, given=folder.parent), cache=folder.parent.parent / "cache")
     preprocessing = resolve("efficientnet-lite0").preprocessing
-    assert preprocessing is not None
     return Images(dataset, preprocessing)
 
 

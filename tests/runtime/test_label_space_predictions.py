@@ -76,7 +76,6 @@ class TestReadouts:
         np.testing.assert_array_equal(read.top5, np.argsort(-scores, axis=1, kind="stable")[:, :5])
         assert {array.dtype for array in (read.label, read.top5)} == {np.dtype(np.int32)}
         for array in (read.target_logit, read.logsumexp, read.logsumexp2, read.top5_logit):
-            assert array is not None
             assert array.dtype == np.float32
 
     def test_a_class_the_model_lacks_is_never_predicted_and_has_no_logit(self) -> None:

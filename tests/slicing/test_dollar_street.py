@@ -48,7 +48,6 @@ def people(
 def test_the_published_layout_is_read(dollar_street: Path, tmp_path: Path) -> None:
     copy = opened(dollar_street, tmp_path)
     assert len(copy) == 80
-    assert copy.table is not None
     assert set(copy.table["region"]) == {"Africa", "Asia", "America", "Europe"}
     assert copy.table.loc[f"{0:012x}{0:012x}", "country"] == "Burundi"
     said = " ".join(copy.notes)
@@ -67,10 +66,8 @@ def test_any_class_that_the_table_names_is_right(people: tuple[Path, RunResult],
     home, result = people
     copy = opened(dollar_street, home / "data")
     predictions = stored_predictions(home)
-    assert copy.table is not None
     hits = [predictions[name][0] in copy.table["classes"][name] for name in copy.samples["sample_id"]]
     top1 = result.ledger.get("dollar-street.top1")
-    assert top1 is not None
     assert top1.value == pytest.approx(100 * np.mean(hits))
     assert (top1.n, top1.N) == (80, 4308)
     assert top1.fingerprints.annotations is not None
@@ -85,14 +82,12 @@ def test_accuracy_by_place_equals_pandas(
 ) -> None:
     home, result = people
     table = opened(dollar_street, home / "data").table
-    assert table is not None
     predictions = stored_predictions(home)
     table = table[table.index.isin(list(predictions))]
     right = pd.Series({name: predictions[name][0] in table["classes"][name] for name in table.index})
     expected = right.groupby(table[column]).mean()
     for group, share in expected.items():
         item = result.ledger.get(f"dollar-street@{slicing}/{group}.top1")
-        assert item is not None
         assert item.value == pytest.approx(100 * share)
         assert item.n == 20
 
@@ -102,8 +97,6 @@ def test_income_is_cut_into_quarters_of_the_table(people: tuple[Path, RunResult]
     ledger = people[1].ledger
     items = [ledger.get(f"dollar-street@income/q{part}.top1") for part in range(1, 5)]
     assert [item.n for item in items if item is not None] == [20, 20, 20, 20]
-    assert items[3] is not None
-    assert items[3].protocol is not None
     assert items[3].protocol["group"].endswith("to 3,239")
 
 
@@ -130,8 +123,6 @@ def test_imported_predictions_are_judged_by_the_table(
     ledger = score_file(path, "dollar-street", "theirs", None, settings, Reporter(quiet=True), PEOPLE)
     for key in ("dollar-street.top1", "dollar-street@region/Africa.top1", "dollar-street@income.top1:difference"):
         ours, theirs = people[1].ledger.get(key), ledger.get(key)
-        assert ours is not None
-        assert theirs is not None
         assert theirs.value == ours.value
     bare = Settings(home=tmp_path / "home", data_home=None, offline=True)
     with pytest.raises(HarnessError, match="the table that names them is not here"):
@@ -144,7 +135,6 @@ def test_without_a_copy_every_place_is_pending_with_the_way_to_get_it(
     result = run_with(tmp_path, load_suite("subgroups"))
     for slicing in ("region", "country", "income"):
         item = result.ledger.get(f"dollar-street@{slicing}.top1:difference")
-        assert item is not None
         assert item.class_ is EvidenceClass.PENDING
         assert "dollar-street is not on this machine" in (item.reason or "")
         assert item.command == "harness run --suite subgroups --model efficientnet-lite0 --data dollar-street=DIR"

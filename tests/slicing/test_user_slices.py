@@ -90,11 +90,9 @@ class TestJoins:
             for group, share in pd.Series(right).groupby(annotated[column].to_numpy()).mean().items():
                 item = found[f"imagenet-val@{name}/{slug(str(group))}.top1"]
                 assert item.value == pytest.approx(100 * share)
-                assert item.protocol is not None
                 assert item.protocol["group"] == str(group)
                 assert item.protocol["slicing"] == column
                 assert "on 400 of 50,000 images of the benchmark" in (item.reason or "")
-                assert item.command is not None
                 assert item.command.endswith(f"--slices mine.{kind}")
         fifths = [found[f"imagenet-val@metres/q{part}.top1"].n for part in range(1, 6)]
         assert fifths == [80] * 5
@@ -123,7 +121,6 @@ class TestJoins:
         assert "15 of 355 rows have no value in place" in said
         assert "5 of 355 rows match no sample, e.g. ILSVRC2012_val_00049990.JPEG" in said
         item = found["imagenet-val@place.top1:difference"]
-        assert item.protocol is not None
         assert "340 of 400" in item.protocol["left_out"]
 
     def test_columns_and_slicings_are_crossed(
