@@ -149,6 +149,8 @@ class Writer:
     """Questions asked so far, with their section."""
     classes: dict[str, EvidenceClass] = field(default_factory=dict)
     """Class of the answer to each question asked so far."""
+    suites: dict[str, None] = field(default_factory=dict)
+    """What measures the pending values so far, in order."""
     given: set[tuple[str, tuple[str, ...]]] = field(default_factory=set)
     """The keys of what was told so far, with the section."""
     homes: dict[str, str] = field(default_factory=dict)
@@ -239,6 +241,7 @@ class Writer:
                 main=main,
                 brief=functools.partial(self._brief, question, place),
                 is_tight=place.is_tight,
+                built_on_it=main.built_on_it if main and re.search(r"\[\?\]\W*$", place.sentence) else "",
                 part=part_of(question, place, main) if main else None,
                 is_part=is_part,
                 is_repeated=(question.id, place.section) in self.asked,
@@ -523,11 +526,12 @@ class Writer:
     def _how(self, *suites: str) -> str:
         """The marks of what measures it, and of what that needs; an answer with one is incomplete."""
         self.is_pending = True
-        run = "[`harness`]({0}) measures it: `harness run --suite {1} --model {2}`, given {3}"
-        return "".join(
-            self.references.note(run.format(HARNESS_URL, suite, self.knowledge.address, self.table.suites[suite]))
-            for suite in dict.fromkeys(suites)
+        self.suites |= dict.fromkeys(suites)
+        runs = "; ".join(
+            f"`harness run --suite {suite} --model {self.knowledge.address}`, given {self.table.suites[suite]}"
+            for suite in self.suites
         )
+        return self.references.note(f"[`harness`]({HARNESS_URL}) measures it: {runs}", key="to measure")
 
     def _suites(self, rows: list[ResultRow]) -> list[str]:
         """The suites that measure some metrics."""

@@ -70,6 +70,8 @@ _CLAUSES = re.compile(
 )
 """A part that is a sentence of its own."""
 _ENUMERATION = re.compile(r"(?P<head>\bsuch as |\bincluding )(?P<items>[^.;:()]+)", re.IGNORECASE)
+_WISH = re.compile(r"\b(?:more|further|additional) [^.;]{0,60}\b(?:need|requir|gather|necessary)", re.IGNORECASE)
+_SUBORDINATE = re.compile(r"\b(?:where|because|since|although|though|while)\b", re.IGNORECASE)
 _ANAPHOR = re.compile(
     r"(?:this|that) (?:level of detail|question)|(?:comprehensive|complete|full|definitive) answer|code cannot be provided|rather than metrics for",
     re.IGNORECASE,
@@ -164,8 +166,15 @@ def kept_sentences(document: Document, topics: list[Topic], written: list[Span])
             sentence = document.text[slice(*span)]
             said = f"{before} {sentence}" if len(sentence.split()) < _SHORT else sentence
             before = sentence
-            if not _touched(there, span) and (topic := _called_unknown(sentence, said, topics)):
+            if not (_touched(there, span) or _asks_for_more(sentence)) and (
+                topic := _called_unknown(sentence, said, topics)
+            ):
                 yield span, topic
+
+
+def _asks_for_more(sentence: str) -> bool:
+    """Whether a sentence only wishes for more, without a list of what is missing: that denies nothing that is told."""
+    return bool(_WISH.search(sentence)) and not _ENUMERATION.search(sentence)
 
 
 def answered_topics(writer: Writer, rows: list[FilledMarker]) -> list[Topic]:
@@ -251,10 +260,15 @@ def _false_about(sentence: str, said: str, known: list[Topic], here: list[Filled
 
 def _called_unknown(sentence: str, said: str, topics: list[Topic]) -> Topic | None:
     """What a sentence says is unknown, told by what `said` speaks of."""
-    if _ABSENCE.search(sentence) is None:
+    absence = _ABSENCE.search(sentence)
+    if absence is None:
         return None
-    clause = _CLAUSE.search(sentence)
-    return _topic_of(clause.group() if clause else said, topics)
+    *others, own = _SUBORDINATE.split(sentence[: absence.end()])
+    if clause := _CLAUSE.search(sentence):
+        said = clause.group()
+    elif others:
+        said = own + sentence[absence.end() :]
+    return _topic_of(said, topics)
 
 
 def _says_more(sentence: str, known: list[Topic], section: tuple[str, ...]) -> bool:

@@ -269,7 +269,7 @@ def _references_for(text: str) -> References:
 def _listed(references: References) -> str:
     """The notes and places that the answers refer to, for the card's end."""
     parts = [part for part in (references.notes(), references.listed()) if part]
-    return "\n\n".join(["**References**", *parts]) if parts else ""
+    return "\n\n".join(["**Sources of the answers**", *parts]) if parts else ""
 
 
 def _heads(row: Sequence[str], titles: Sequence[str], table: Vocabulary) -> Iterator[str]:

@@ -57,10 +57,14 @@ class References:
         ids = [self._id(f"{source.url} {source.place} {source.title}", source) for source in sources if source]
         return f"\ue000{','.join(dict.fromkeys(ids))}\ue001" if ids else ""
 
-    def note(self, text: str) -> str:
-        """The mark of a note, which is a sentence; empty where the text says it."""
+    def note(self, text: str, key: str | None = None) -> str:
+        """The mark of a note, which is a sentence; empty where the text says it. A later one of the same key replaces it."""
         text = f"{text[:1].upper()}{text[1:]}".rstrip(".") + "."
-        return "" if text in self.said else f"\ue000{self._id(f'note {text}', text)}\ue001"
+        if text in self.said:
+            return ""
+        mark = f"\ue000{self._id(f'note {key or text}', text)}\ue001"
+        self._entries[f"note {key or text}"] = text
+        return mark
 
     def _id(self, key: str, entry: Source | str) -> str:
         self._entries.setdefault(key, entry)

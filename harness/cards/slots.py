@@ -178,7 +178,7 @@ def answer_edit(document: Document, marker: Marker, answer: Answer, slot: Slot) 
     if "\n" not in new:
         return Edit(slot.start, slot.end, new)
     if new.startswith("- ") and slot.kind != "line" and _follows_list(document, block):
-        new = f"What is known:\n\n{new}"
+        new = f"In detail:\n\n{new}"
     return _block_edit(document, new, slot, block)
 
 

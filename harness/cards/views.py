@@ -12,7 +12,7 @@ from typing import Any
 from harness.cards.markdown import enumerate_words, escape_markdown
 from harness.cards.references import References, place_name
 from harness.evidence import Evidence, EvidenceClass, EvidenceKey, Source, round_to_interval, show_basis, show_value
-from harness.facts.loader import Conflict, Fact
+from harness.facts.loader import Conflict, Fact, Relation
 
 _SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
@@ -176,6 +176,12 @@ class View:
     def label(self) -> str:
         """The checkpoint that the value is for, where it is not simply this one."""
         return self.fact.checkpoint.label or "" if self.fact else ""
+
+    @property
+    def built_on_it(self) -> str:
+        """What was built on this checkpoint, where the value is for that; empty otherwise."""
+        is_built = self.fact is not None and self.fact.checkpoint.relation is Relation.DOWNSTREAM
+        return self.label if is_built and "fine-tuned from" in self.label else ""
 
     @property
     def about(self) -> str:

@@ -9,7 +9,7 @@ import pytest
 
 from harness.evidence import Evidence, EvidenceClass, Fingerprints, Interval, Ledger
 
-REFERENCES = "**References**"
+REFERENCES = "**Sources of the answers**"
 
 
 def body(text: str) -> str:

@@ -21,6 +21,17 @@ def test_a_sentence_that_says_nothing_else_is_removed() -> None:
     assert [(row["action"], row["question"]) for row in rows] == [("removed", "batch-size")]
 
 
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "It performs well, but more information is needed to characterise the hardware.",
+        "It offers models for many compute regimes, including low ones where good ResNets are not available.",
+    ],
+)
+def test_a_sentence_that_calls_nothing_unknown_is_no_contradiction(statement: str) -> None:
+    assert kept(f"**Compute:** [More Information Needed]\n\n{statement}\n") == []
+
+
 def kept(card: str, model: str = "regnet-y-040") -> list[tuple[int, str]]:
     result = fill_card(card.encode(), model=model, ledger=None)
     return [(claim["line"], claim["about"]) for claim in result.report["contradictions"]]

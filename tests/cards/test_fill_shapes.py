@@ -117,7 +117,7 @@ def test_bytes_that_are_not_utf8_and_odd_line_ends_survive() -> None:
     card = b"\xef\xbb\xbf# \xff\r\n\r\nLicense: " + M.encode() + b"\r\n\r\n\xc3\x28  \n\x0b\x0c"
     text = fill_card(card, model="regnet-y-040", ledger=None).text
     assert text.startswith(b"\xef\xbb\xbf# \xff\r\n\r\nLicense: `apache-2.0`")
-    assert b"\r\n\r\n\xc3\x28  \n\x0b\x0c\r\n\r\n**References" in text
+    assert b"\r\n\r\n\xc3\x28  \n\x0b\x0c\r\n\r\n**Sources of" in text
 
 
 def test_the_diff_shows_the_changed_lines_and_no_others() -> None:
@@ -153,7 +153,7 @@ def test_a_megabyte_is_filled_in_reasonable_time() -> None:
 
 def test_a_list_does_not_run_into_the_list_before_it() -> None:
     text = fill(f"## Bias, Risks, and Limitations\n\n- one\n- two\n\n{M} on technical limitations. More.\n")
-    assert "- two\n\nWhat is known:\n\n- It always names" in text
+    assert "- two\n\nIn detail:\n\n- It always names" in text
 
 
 # --- front matter ---

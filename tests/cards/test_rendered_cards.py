@@ -210,7 +210,8 @@ def test_siblings_are_compared_by_one_evaluation() -> None:
     assert next(size for name, _, size, *_ in words.siblings.rows if name == "RegNetY-8.0GF") == "39.2 M"
     unknown = render_card(ledger_of("convnext-base-224-22k", "empty")).text
     assert (
-        "**No accuracy has been measured here or published for this checkpoint.** The table is of the one " in unknown
+        "**No accuracy has been measured here or published for this checkpoint.** The table is of the checkpoint fine-tuned from it "
+        in unknown
     )
     assert headline(unknown)[0].startswith("ImageNet-1k validation set | 85.81 % (85.51–86.12) | timm [[")
     assert top1["**regnet-y-040**"] == "79.25"  # timm's, as its siblings': not the 71.11 measured here
