@@ -25,7 +25,7 @@ from harness.cards.questions import Place, asks_count, asks_error, search
 from harness.cards.references import References
 from harness.cards.retrieval import stem
 from harness.cards.subjects import Subjects
-from harness.cards.views import View, marks
+from harness.cards.views import View, marks, plain_number
 from harness.cards.vocabulary import Property, Vocabulary, vocabulary
 from harness.evidence import EvidenceClass, EvidenceKey, show_count
 from harness.facts.loader import Relation
@@ -37,6 +37,8 @@ HARNESS_URL = "https://github.com/harness-cards/harness"
 """Where a reader of a card finds what measured it."""
 _LONG = 20
 """Words of an answer that a card gives once."""
+_FREE = r"mit|isc|unlicense|(?:apache|bsd|cc0|a?gpl|lgpl|mpl|cc-by|cc-by-sa)-.*"
+"""Licences that allow commercial use."""
 _SPEEDS = ("throughput", "inference-time", "peak-memory")
 """What is said with its conditions."""
 Form = Literal["value", "text", "block", "code"]
@@ -90,6 +92,16 @@ class ResultRow:
         if view.fact is None:
             return "this checkpoint, as its author states"
         return f"{view.label or 'this checkpoint'}, {view.fact.setting}"
+
+
+def _commercial_use(place: Place, licences: Sequence[str]) -> str:
+    """Whether licences allow commercial use, where that is asked: `yes`, `no`, or nothing where one of them isn't known."""
+    if not re.search(r"\bcommercial", " ".join((*place.own, place.question, place.sentence)), re.IGNORECASE):
+        return ""
+    if any(re.search(r"(?:\b|-)(?:nc|non-?commercial)\b", licence, re.IGNORECASE) for licence in licences):
+        return "no"
+    is_free = (re.fullmatch(_FREE, licence, re.IGNORECASE) for licence in licences)
+    return "yes" if licences and all(is_free) else ""
 
 
 def _tested(rows: list[ResultRow]) -> list[str]:
@@ -263,6 +275,7 @@ class Writer:
                 results=self._results,
                 values=lambda: self._values(question, metrics),
                 sentences=functools.partial(_sentences, self.references),
+                commercial_use=functools.partial(_commercial_use, place),
                 of_others=functools.partial(_of_others, self.references),
                 tested=_tested,
                 note=self.knowledge.note,
@@ -331,7 +344,7 @@ class Writer:
             question.unit_patterns if isinstance(question.units, dict) and view.evidence.is_number else ()
         ):
             if size != 1 and (pattern.match(place.sentence.partition("[?]")[2]) or pattern.search(" ".join(place.own))):
-                return f"{value / size:.4g}"
+                return plain_number(value / size) if isinstance(value, float) else f"{value / size:.4g}"
         unit = view.evidence.unit or ""
         is_size = view.name.subject in ("data.resolution", "data.test-resolution", "preprocessing.resize")
         if is_size and unit == "pixels" and isinstance(value, int) and view.fact is None:
@@ -365,8 +378,7 @@ class Writer:
                 text = view.number
         counted = re.match(r"([\d.,]*\d) ([A-Za-z]+)", text)
         said = place.sentence.partition("[?]")[2][:30] if question.id in _SPEEDS else words
-        unit = rf"{counted[2].removesuffix('s')}s?" if counted else ""
-        return counted[1] if counted and re.search(rf"\b{unit}(?:\b|[a-z]{{3}})", said, re.IGNORECASE) else text
+        return counted[1] if counted and stem(counted[2]) in map(stem, re.findall(r"[A-Za-z]+", said)) else text
 
     def knows_why_not(self, question: Property) -> bool:
         """Whether evidence says why a question has no answer."""
@@ -388,22 +400,20 @@ class Writer:
     ) -> Answer:
         """That nothing is known, in the words of what is asked if that is sure, and where was looked."""
         counted = ("compute.parameters", "compute.checkpoint-bytes")  # stated by the files, never measured
-        is_count = questions and questions[0].template == "testing-data"
         is_measurable = (
             questions
             and questions[0].is_measurable
-            and not is_count
+            and questions[0].template != "testing-data"
             and not {*questions[0].evidence}.intersection(counted)
         )
+        short = f"not {'measured' if is_measurable else 'stated'}" if in_cell else f"not stated{self.looked}"
         # Whether a source states what isn't understood, or states it of something else, nobody has looked.
-        is_known = not questions or not is_sure or any(self._candidates(question, ()) for question in questions)
-        state = "found" if is_known else "stated"
-        verb = "measured" if is_measurable else state
-        short = f"not {verb}" if in_cell else f"not {state}{self.looked}"
-        begin = [question.unknown for question in questions] or ["This is"]
-        whole = " ".join(f"{words} not {state} in {self.nowhere}{self.looked}." for words in begin)
-        text = capital(f"not {state}{self.looked}.") if form == "block" else short if form != "text" else whole
-        return Answer(" + ".join(q.id for q in questions), EvidenceClass.UNDISCLOSED, [], text, True, True)
+        is_open = not (questions and is_sure) or any(self._candidates(question, ()) for question in questions)
+        if form == "text" and not is_open:
+            short = " ".join(f"{question.unknown} not stated in {self.nowhere}{self.looked}." for question in questions)
+        elif form in ("text", "block"):
+            short = capital(f"{short}.")
+        return Answer(" + ".join(q.id for q in questions), EvidenceClass.UNDISCLOSED, [], short, True, True)
 
     def _missing(self, question: Property, form: Form, metrics: tuple[str, ...]) -> Answer:
         """That nothing is known under the conditions that are asked: `not measured on an Edge TPU`."""
@@ -411,7 +421,7 @@ class Writer:
             return Answer(question.id, EvidenceClass.UNDISCLOSED, [], "not stated for that checkpoint", True, True)
         phrase = self.knowledge.asked.missing(self._candidates(question, metrics))
         verb = "stated" if not question.is_measurable else phrase.verb
-        text = f"not {verb} {phrase.words}" if phrase.words else "not found"
+        text = f"not {verb} {phrase.words}" if phrase.words else "not stated"
         if question.is_measurable and not self.knowledge.has_imagenet_classes:
             text = "not stated"  # on its own data, which nothing else measures
         self.classes[question.id] = EvidenceClass.UNDISCLOSED

@@ -55,7 +55,9 @@ def _padded(entry: list[str]) -> tuple[str, str, str]:
 def _name(text: str) -> str:
     """The name of a value that is called what it is: `224 x 224` and `resolution 224` are one."""
     numbers = re.fullmatch(
-        r"(?:resolution(?: of)?|batch[- ]?(?:size)?(?: of|=|:)?|bs ?=?)? ?(\d+)(?: ?[×x] ?\1)?", text, re.I
+        r"(?:(?:img|image|input)[ _]size|resolution(?: of)?|batch[- ]?(?:size)?(?: of|=|:)?|bs ?=?)? ?(\d+)(?: ?[×x] ?\1)?",
+        text,
+        re.I,
     )
     return numbers[1] if numbers else re.sub(r"[\s_.-]+", "", text.lower()).replace("×", "x")
 
@@ -210,6 +212,8 @@ def _split(view: View) -> str:
     """Part of the data that a result is of, as far as it says."""
     if view.key == "documented.evaluation.results":
         return str(view.value)
+    if split := (view.evidence.protocol or {}).get("split"):
+        return f"{split} split"
     return "(val)" if re.match("imagenet-(val|real)", view.name.subject) else "(val) (test)"
 
 

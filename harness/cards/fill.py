@@ -49,15 +49,15 @@ from harness.cards.knowledge import knowledge_of
 from harness.cards.markdown import MARK
 from harness.cards.metadata import card_metadata, complete_metadata, fill_metadata, metadata_remarks
 from harness.cards.named_fields import field_answer
+from harness.cards.own_prose import OwnProse
 from harness.cards.parts import missing_entry
 from harness.cards.passages import html_rows, plain_html
 from harness.cards.questions import Place, Recognised, asked_in, find_questions, is_of_kind
 from harness.cards.record import CardRecord, fill_name, ledger_digest, read_comment, record_edit
 from harness.cards.references import References
-from harness.cards.retrieval import asks_something, is_known
+from harness.cards.retrieval import asks_something, goes_with, is_known, stem
 from harness.cards.sentences import Span, sentences
 from harness.cards.slots import Slot, answer_edit, slot_of, unrecognised
-from harness.cards.statements import Statement, read_prose
 from harness.cards.training_log import logged_answer
 from harness.cards.views import marks
 from harness.cards.vocabulary import Property, Vocabulary
@@ -78,8 +78,6 @@ _NAMES_MODEL = re.compile(
 )
 
 
-_BEFORE = re.compile(r"pre-?train|\b(?:base|original|starting|parent) (?:model|weights|checkpoint)", re.IGNORECASE)
-"""Words of sentences about the training before this model's own."""
 MOST_MARKERS = 5_000
 _LONGEST = 2_000
 """Characters of a sentence; in a longer one, which is no prose, each marker stands for itself."""
@@ -273,8 +271,11 @@ def _listed(references: References) -> str:
 
 
 def _heads(row: Sequence[str], titles: Sequence[str], table: Vocabulary) -> Iterator[str]:
-    """What heads a cell: the first of its row, and others to its left that are no values of what their columns ask."""
-    for index, (cell, title) in enumerate(itertools.zip_longest(row, titles[: len(row)], fillvalue="")):
+    """What heads a cell: the first of its row, and others to its left that are no values of what their columns ask. Where
+    columns of labels and values alternate, a row begins anew with each label."""
+    labels = [at for at, title in enumerate(titles[: len(row)]) if title == titles[0] and (title or at % 2 == 0)]
+    start = labels[-1] if labels else 0
+    for index, (cell, title) in enumerate(itertools.zip_longest(row[start:], titles[start : len(row)], fillvalue="")):
         is_value = index and (
             not cell
             or re.search(r"(?<!top-)(?:\d|%|\b(?:none|yes|no)|[–—-])\W*$", cell, re.IGNORECASE)
@@ -310,7 +311,9 @@ def _phrase(answer: Answer, before: str, following: str) -> Answer:
         said = number[1]
     elif next_word:
         said = re.sub(r"(^[\d.,]*\d [a-z]+), .*", r"\1", said)
-        said = re.sub(r" ?\([^()]*\)", "", said)
+        said = re.sub(r"(?<!\]) ?\([^()]*\)", "", said)
+        if next_word.isalpha() and next_word not in _NO_NOUNS:  # what stands before a noun has no remark of its own
+            said = re.sub(r"^([^,]*), [A-Za-z][^,]*$", r"\1", said)
         less = _LESS.search(said)
         if (
             less
@@ -325,7 +328,9 @@ def _phrase(answer: Answer, before: str, following: str) -> Answer:
         and not words[0][:1].isdigit()
     ):
         del words[0]
-    said = " ".join(words)
+    if len(words) > 1 and stem(words[-1]) in map(stem, re.findall(r"[A-Za-z]+", before)[-4:]):
+        del words[-1]
+    said = " ".join(words) if len(words) <= _PHRASE else " ".join(words).partition(", ")[0]
     plain = re.sub(r"\([^()]*\)", "", said)
     is_told = any(word in before for word in re.findall(r"[A-Za-z]+\d\w*", said))
     if answer.is_complete and not is_told and not re.search(r"[.:](\s|$)", plain) and len(plain.split()) <= _PHRASE:
@@ -359,6 +364,7 @@ class _Filler:
 
     def __post_init__(self) -> None:
         self.text = self.document.text
+        self.own_prose = OwnProse(self.document, self.writer)
         texts: dict[tuple[str, ...], list[str]] = {}
         self.sentences: dict[Block, list[Span]] = {}
         for block in self.document.blocks:
@@ -607,35 +613,22 @@ class _Filler:
                 for marker, slot in zip(group, slots, strict=True)
             ]
         for marker, found, place, slot, entry in zip(group, recognised, places, slots, listed, strict=True):
-            asked, in_cell = found.questions, place.column is not None
+            asked = found.questions
             place = replace(place, is_tight=slot.kind in ("inline", "aside"))
-            named = self._name(place) or entry or logged_answer(place, self.writer)
-            named = named or (field_answer(place, self.writer) if place.in_code else None)
-            answer = named or (
-                self._answer(asked, slot, place)
-                if found.is_sure
-                else self.writer.unknown(asked if in_cell else [], slot.form, in_cell=in_cell, is_sure=False)
+            answer = (
+                self._name(place)
+                or entry
+                or logged_answer(place, self.writer)
+                or (field_answer(place, self.writer) if place.in_code else None)
+                or self._known(marker, found, slot, place)
             )
-            counted = re.match(r" [a-z]+(?:-[a-z]+)?\b", self.text[marker.end : marker.end + _NEXT])
-            told = replace(place, sentence=place.sentence + counted[0]) if counted and not in_cell else place
-            is_wrong_kind = (
-                named is None and answer.class_.has_value and not is_of_kind(told, answer.text, self.writer.table)
-            )
-            if is_wrong_kind:
-                answer = self.writer.unknown(asked, slot.form, in_cell=in_cell, is_sure=False)
-            if slot.kind in ("inline", "aside") and self._echoes(place, answer):
-                answer = self.writer.unknown(asked, slot.form, is_sure=False)
-            if marker.block.kind == "cell" and self._repeats(marker, answer):
-                answer = self.writer.unknown(asked, slot.form, in_cell=True, is_sure=False)
-            if answer.is_unknown:
-                answer = field_answer(place, self.writer) or self._stated(asked, found.is_sure) or answer
             if slot.kind == "inline" and marker.block.kind == "paragraph" and not slot.is_plain and not entry:
                 answer = _phrase(answer, place.line.partition("[?]")[0], self.text[marker.end : marker.end + _NEXT])
             in_prose = marker.block.kind == "paragraph" and slot.kind in ("sentence", "inline")
             if answer.is_unknown and (not asked or in_prose):
                 slot, text = unrecognised(self.document, marker, slot, self.writer, is_asked=bool(asked))
                 noun = re.match(r"\s+([A-Za-z]+)\b", self.text[marker.end : marker.end + _NEXT])
-                if text == "(not stated)" and noun and noun[1] not in _NO_NOUNS:
+                if text.startswith("(") and noun and noun[1] not in _NO_NOUNS:
                     text = "an unstated number of" if re.fullmatch("[a-z]+s|people", noun[1]) else "unspecified"
                 answer = replace(answer, text=text)
             made = answer_edit(self.document, marker, answer, slot)
@@ -644,19 +637,56 @@ class _Filler:
             else:
                 self.left[marker] = slot.inside or "code"
 
+    def _known(self, marker: Marker, found: Recognised, slot: Slot, place: Place) -> Answer:
+        """What evidence answers, or else what the model's files have under the name that is asked for, or what the card
+        states elsewhere. What is of another kind than what is asked, or stands there already, is another thing's value."""
+        is_cell = place.column is not None
+        answer = self._answer(found.questions, slot, place) if found.is_sure else None
+        if answer is None or (answer.class_.has_value and self._is_of_another(marker, found, slot, place, answer)):
+            asked = found.questions if is_cell or answer else []
+            answer = self.writer.unknown(asked, slot.form, in_cell=is_cell, is_sure=False)
+        if not answer.is_unknown:
+            return answer
+        return (
+            field_answer(place, self.writer)
+            or self.own_prose.answer(found.questions, place, is_sure=found.is_sure)
+            or answer
+        )
+
+    def _is_of_another(self, marker: Marker, found: Recognised, slot: Slot, place: Place, answer: Answer) -> bool:
+        """Whether an answer can't be to what is asked: of another kind, or a value that the sentence or row has already."""
+        after = self.text[marker.end : marker.end + _NEXT]
+        counted = re.match(r" [a-z]+(?:-[a-z]+)?\b", after)
+        told = replace(place, sentence=place.sentence + counted[0]) if counted and place.column is None else place
+        return (
+            not is_of_kind(told, answer.text, self.writer.table)
+            or self._counts_another(after, found.questions, answer)
+            or (slot.kind in ("inline", "aside") and self._echoes(place, answer))
+            or (marker.block.kind == "cell" and self._repeats(marker, answer))
+        )
+
+    @staticmethod
+    def _counts_another(after: str, asked: Sequence[Property], answer: Answer) -> bool:
+        """Whether an answer counts something else than what stands behind the marker: `128 GPUs` before `nodes`."""
+        told, counted = (
+            re.match(r"[\d,.]+ ([A-Za-z-]+s)\b", answer.text),
+            re.match(r" (?:[a-z-]+ )??([a-z-]{3,}s)\b", after),
+        )
+        if told is None or counted is None or stem(told[1]) == stem(counted[1]):
+            return False
+        return not any(goes_with(question, counted[1]) for question in asked)
+
     @staticmethod
     def _echoes(place: Place, answer: Answer) -> bool:
         """Whether a sentence has the value already: what it leaves open is another one."""
         value = _first_value(MARK.sub("", answer.text)).strip("` .")
         rest = re.sub(r"(?<=\d),(?=\d{3})", "", place.sentence).casefold()
-        return (
-            answer.class_.has_value and re.search(rf"(?<![\w.,-]){re.escape(value)}(?![\w-]|[.,]\d)", rest) is not None
-        )
+        return re.search(rf"(?<![\w.,-]){re.escape(value)}(?![\w-]|[.,]\d)", rest) is not None
 
     def _repeats(self, marker: Marker, answer: Answer) -> bool:
         """Whether an answer stands in another column of its row already, and its own column is called nothing that is known:
         what is of two kinds has hardly the same value twice."""
-        if is_known(marker.block.column or "") or answer.is_unknown:
+        if is_known(marker.block.column or ""):
             return False
         cells = [cell for cell in self.document.row_of(marker.block)[1:] if cell is not marker.block]
         values = {_first_value(self.text[cell.start : cell.end]) for cell in cells if not self._asks(cell)}
@@ -690,30 +720,6 @@ class _Filler:
             return None
         view, text = found
         return Answer("list", view.class_, [view.key], f"{text} {marks(self.writer.references, view)}", True)
-
-    def _stated(self, asked: Sequence[Property], is_sure: bool) -> Answer | None:
-        """What the card itself states of what is asked, where it is a single value."""
-        told = self._statements.get(asked[0].id, []) if len(asked) == 1 and is_sure else []
-        said = {self.text[slice(*statement.span)]: statement for statement in told}
-        if len(said) != 1:
-            return None
-        (text, statement), section = said.popitem(), ""
-        section = next(iter(statement.passage.section[-1:]), "")
-        where = self.writer.references.note(f"Stated in this card{f', under “{section}”' if section else ''}")
-        return Answer(asked[0].id, EvidenceClass.DOCUMENTED, [], f"{text} {where}", is_complete=True)
-
-    @cached_property
-    def _statements(self) -> dict[str, list[Statement]]:
-        """What the card's own words state of this model's training, without a doubt what of, by property."""
-        found: dict[str, list[Statement]] = {}
-        spans = [(marker.start, marker.end) for marker in self.document.markers]
-        for item in read_prose(self.document, spans) if not self.writer.knowledge.facts.facts else ():
-            is_plain = not (item.is_asked or item.is_loose or item.metric or isinstance(item.value, bool))
-            is_of_training = any(key.startswith("documented.training.") for key in item.about.keys)
-            is_own = self.text[item.span[0] - 1] not in "._/-" and not _BEFORE.search(item.passage.own)
-            if is_plain and is_own and is_of_training and self.writer.subjects.of(item) == []:
-                found.setdefault(item.about.id, []).append(item)
-        return found
 
     def _name(self, place: Place) -> Answer | None:
         """What code calls the model, where that is what is left open in it."""

@@ -160,6 +160,9 @@ class Knowledge:
     def known_words(self) -> tuple[str, ...]:
         """Expressions of what the model, its relatives and the sources about it are called."""
         mentions = [known.mention for known in self.facts.checkpoints.values() if known.mention]
+        mentions += (
+            [] if self.facts.facts else [r"fine-?tun\w+"]
+        )  # of a model that nothing else is known of, all training
         return (*map(re.escape, (*self.own_names, *self.sources)), *mentions)
 
     def absent(self, key: str) -> View | None:

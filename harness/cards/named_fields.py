@@ -49,7 +49,7 @@ def _in_words(text: str, writer: Writer) -> Answer | None:
     if not best or len({str(item.view.value) for item in best}) > 1:
         return None
     view = best[0].view
-    return _answer(best[0], f"{_shown(best[0], text, words)} {marks(writer.references, view)}")
+    return _answer(best[0], f"{_shown(best[0], text)} {marks(writer.references, view)}")
 
 
 def _answer(named: _Named, text: str) -> Answer:
@@ -96,13 +96,13 @@ def _is_asked(field: str, text: str, words: FieldWords, writer: Writer) -> bool:
     return not re.search(r"[^\W\d_]{2}", rest)
 
 
-def _shown(named: _Named, text: str, words: FieldWords) -> str:
+def _shown(named: _Named, text: str) -> str:
     value = named.view.value
     end = next((at for word, at in _ENDS.items() if re.search(rf"\b{word}\b", text, re.IGNORECASE)), None)
     if isinstance(value, list) and end is not None:
         value = value[end]
     elif isinstance(value, bool):
-        return words.means.get(named.field, {}).get(value) or ("yes" if value else "no")
+        return "yes" if value else "no"
     parts = value if isinstance(value, list) else [value]
     shown = ", ".join(f"{part:,}" if isinstance(part, int) else escape_markdown(str(part)) for part in parts)
     return f"{shown} {named.view.evidence.unit or ''}".rstrip()

@@ -9,6 +9,7 @@ from typing import Any
 from harness.cards.knowledge import Knowledge
 from harness.cards.markdown import escape_markdown
 from harness.cards.questions import Place, entry_asked
+from harness.cards.retrieval import stem
 from harness.cards.views import View
 from harness.cards.vocabulary import Property
 
@@ -49,6 +50,10 @@ def part_of(question: Property, place: Place, view: View) -> str | None:
     colour = _COLOUR.search(place.sentence + " ".join(place.own)) if question.list in ("mean", "std") else None
     if colour and isinstance(value, list):
         return _shown(value[("red", "green", "blue").index(colour[1].lower())])
+    asked = {*map(stem, re.findall(r"[A-Za-z]+", f"{' '.join(place.own)} {place.sentence}"))}
+    named = [part for name, part in value.items() if stem(name) in asked] if isinstance(value, dict) else []
+    if len(named) == 1 and place.is_tight and isinstance(named[0], int | float):  # under the condition that is asked
+        return _shown(named[0])
     at = entry_asked(place) if question.list or question.people or isinstance(value, list) else None
     if at is None:
         return None

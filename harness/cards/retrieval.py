@@ -198,6 +198,11 @@ def asks_nothing(text: str) -> bool:
     return not any(word.weight for word in _words(plain(text), 1.0))
 
 
+def content(text: str) -> frozenset[str]:
+    """The stems of a text's words that can say what is asked."""
+    return frozenset(word.stem for word in _words(plain(text), 1.0) if word.weight)
+
+
 def is_named(about: Property, text: str) -> bool:
     """Whether a text has words enough to ask for a property."""
     words = frozenset(word.stem for word in _words(plain(text), 1.0))
@@ -340,6 +345,7 @@ def _covers(rated: _Rated, wording: Wording, text: str, own: Sequence[_Word], kn
     spans += [m.span() for name, facet in facets().items() if concerns(name, about) for _, _, m in facet.read(text)]
     spans += [m.span() for pattern in known for m in re.finditer(pattern, text, re.IGNORECASE)]
     spans += [m.span() for m in ENTRY.finditer(text)]
+    spans += [m.span() for m in vocabulary().model_names.finditer(text)] if about.downstream else []
     read = left = 0.0
     is_result = about.metrics or any(re.match(r"compute\.(?:throughput|latency|peak)", key) for key in about.evidence)
     strange = _STRANGE_IN_PROSE if wording.is_prose else _STRANGE

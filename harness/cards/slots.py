@@ -238,11 +238,13 @@ def _in_code(document: Document, marker: Marker, answer: Answer, slot: Slot) -> 
 
 
 def unrecognised(document: Document, marker: Marker, slot: Slot, writer: Writer, *, is_asked: bool) -> tuple[Slot, str]:
-    """That it is not stated, or where nobody knows what is asked not found, in words that fit the sentence around the
-    marker, and where they go."""
-    text, block = document.text, marker.block
-    plain = "not stated" if is_asked else "not found"
-    short, whole = f"{plain}{writer.looked}", f"{plain} in {writer.nowhere}{writer.looked}"
+    """That it is not stated, in words that fit the sentence around the marker, and where they go.
+
+    Args:
+        is_asked: whether it is known what is asked: then it is stated nowhere.
+    """
+    text, block, plain = document.text, marker.block, "not stated"
+    short, whole = f"{plain}{writer.looked}", f"{plain}{f' in {writer.nowhere}' * is_asked}{writer.looked}"
     if slot.kind in ("whole", "line"):
         end = marker.end + (text[marker.end : marker.end + 1] == ".")
         return Slot("inline", marker.start, end, "text"), capital(f"{short}.")

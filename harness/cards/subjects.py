@@ -139,6 +139,9 @@ class Subjects:
         heads = (*place.row[:1], place.column or "") if place.column is not None else ()
         texts = heads or ((place.label or "",) if place.label_is_own else (place.sentence.partition("[?]")[0],))
         texts = tuple(re.sub(r"\bfine-?tune\b", "fine-tuned", text) for text in texts)
+        for name in (match.group() for match in vocabulary().model_names.finditer(place.question)):
+            short = re.split(r"[- ]", name)[-1]  # "Is it better than EfficientNet-B4?" … "B4 has"
+            texts = tuple(re.sub(rf"(?<![\w-]){re.escape(short)}(?!\w)", name, text) for text in texts)
         titles = tuple(map(functools.partial(_without, about), texts))
         text = f"{' — '.join(titles)}: "
         row = " | ".join(titles)

@@ -67,7 +67,7 @@ class View:
         if self.class_ is EvidenceClass.DOCUMENTED and isinstance(value, float) and unit != "%":  # stated, not measured
             if unit == "hours" and value < 1:
                 value, unit = 3600 * value, "seconds"
-            return f"{value:.4g} {unit or ''}".rstrip()
+            return f"{plain_number(value)} {unit or ''}".rstrip()
         return show_value(self.evidence).replace(" parameters parameters", " parameters")
 
     @property
@@ -190,6 +190,11 @@ class View:
             return ""
         condition = "which this checkpoint was found to hold" if self.confirmed else self.fact.checkpoint.condition
         return f" for {self.label}" + (f", {condition}" if condition else "")
+
+
+def plain_number(value: float) -> str:
+    """A number with the digits that logs and cards have, four behind the point; of small ones four that count."""
+    return f"{value:.4g}" if abs(value) < 0.1 else f"{value:,.4f}".rstrip("0").rstrip(".")
 
 
 _DERIVED = "Worked out from what is cited with it"

@@ -241,7 +241,6 @@ class FieldWords(Table):
     """Expressions of what a field is called whose name doesn't tell it."""
     beside: tuple[str, ...]
     """Words beside a field's name that ask nothing more."""
-    means: dict[str, dict[bool, str]]
     """What yes and no mean, by field."""
 
 

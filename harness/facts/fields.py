@@ -72,6 +72,12 @@ PROCESSOR = (
     Entry("image_std", "documented.preprocessing.std", Annotated[list[Number], Field(min_length=1, max_length=4)]),
     Entry("crop_pct", "documented.preprocessing.crop-share", Share),
     Entry("rescale_factor", "documented.preprocessing.rescale-factor", Share),
+    Entry(
+        "do_flip_channel_order",
+        "documented.preprocessing.channel-order",
+        bool,
+        show=lambda flips: "BGR" if flips else "RGB",
+    ),
 )
 TIMM = (
     Entry("license", "documented.license.timm-weights", Word),
@@ -79,6 +85,7 @@ TIMM = (
     Entry("crop_pct", "documented.preprocessing.crop-share", Share),
     Entry("test_crop_pct", "documented.preprocessing.test-crop-share", Share),
     Entry("num_features", "documented.architecture.feature-channels", Count),
+    Entry("paper_name", "documented.model.title", Word),
     Entry("test_input_size", "documented.data.test-resolution", Counts, "pixels", lambda size: square(size[-2:])),
 )
 TRAINING = (

@@ -254,13 +254,18 @@ def _read_results(source: FactSource, index: Any) -> None:
             "metric": result.metric_name or kind,
             "stated": value,
         }
-        key = f"documented.{_benchmark(result.dataset_type, result.dataset_name)}.{_metric(kind, result.metric_name)}"
+        metric = _metric(kind, result.metric_name)
+        key = f"documented.{_benchmark(result.dataset_type, result.dataset_name)}.{metric}"
         source.add(f"{key}:{MODEL_INDEX}", shown, f"model-index, {where}", unit, protocol=protocol)
         number = f"{shown:.2f}".rstrip("0").rstrip(".") + " %" if unit else f"{shown:g}"
         split = f", {result.dataset_split} split" if result.dataset_split else ""
         said.append(f"{number} ({result.metric_name or kind} on {result.dataset_name}{split})")
         named += [f"{result.dataset_name}{split}"] if result.dataset_name not in _LOADERS else []
         source.take(RESULT, {"split": result.dataset_split, "metric": result.metric_name or kind})
+        if [_metric(str(r.metric_type), r.metric_name) for r in results].count(metric) == 1:  # no doubt of which data
+            unit = unit if value == shown else None  # as it is stated
+            own = f"documented.evaluation.{metric.replace('top1', 'accuracy')}"
+            source.add(own, value, f"model-index, {where}", unit, protocol=protocol)
     trained = source.collected.items.get("documented.evaluation.results")
     accuracy = source.collected.items.get("documented.evaluation.accuracy")
     if trained and accuracy and named and any(r.metric_value == accuracy.value for r in results):

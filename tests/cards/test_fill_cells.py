@@ -53,7 +53,7 @@ def cell(head: str, column: str, *, before: str = "", ledger: Ledger | None = ON
         ("ImageNet-A", "Published by the authors", "not published on ImageNet-A"),
         ("ImageNet-R", "Top-1, measured by the authors", "not published on ImageNet-R"),
         ("Renditions and sketches", "Latency (ms)", "not measured yet"),
-        ("Drop block", "Value", "not found"),
+        ("Drop block", "Value", "not stated"),
         ("Latency, FP16, GPU", "ms", "not measured yet"),  # what a run can give
     ],
 )
@@ -77,6 +77,12 @@ def test_what_is_missing_is_named(head: str, column: str, missing: str) -> None:
 )
 def test_what_matches_answers(head: str, column: str, value: str) -> None:
     assert cell(head, column).startswith(value)
+
+
+def test_a_row_of_two_labels_begins_anew_with_each() -> None:
+    card = f"# A card\n\n| Setting | Value | Setting | Value |\n|---|---|---|---|\n| Optimizer | {M} | Epochs | {M} |\n"
+    text = body(fill_card(card.encode(), model="regnet-y-040", ledger=None).text.decode())
+    assert text.splitlines()[-1] == "| Optimizer | SGD with Nesterov momentum 0.9 | Epochs | 100 |"
 
 
 def test_who_measured_is_told_apart() -> None:

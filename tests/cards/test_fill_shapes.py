@@ -83,9 +83,9 @@ def test_what_is_not_recognised_is_left_honest() -> None:
     card = f"# Team\n\nThe mascot is {M}. It is blue.\n\n{M} on the colour of the room.\n\n{M}\n\n- Mood: {M}\n"
     result = fill_card(card.encode(), model="somebody/else", ledger=None)
     assert result.text.decode() == (
-        "# Team\n\nThe mascot is not found [h1]. It is blue.\n\n"
-        "The card says nothing about the colour of the room.\n\nNot found [h1].\n\n"
-        f"- Mood: Not found [h1]\n\n{REFERENCES}\n\n[h1] Looked in the card.\n"
+        "# Team\n\nThe mascot is not stated [h1]. It is blue.\n\n"
+        "The card says nothing about the colour of the room.\n\nNot stated [h1].\n\n"
+        f"- Mood: Not stated [h1]\n\n{REFERENCES}\n\n[h1] Looked in the card.\n"
     )
     assert result.report["counts"] == {"undisclosed": 4}
 

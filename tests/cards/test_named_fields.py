@@ -45,8 +45,8 @@ def model(tmp_path: Path) -> str:
         ("QKV bias", "yes"),
         ("Dropout before the classifier", "0.2"),
         ("Dropout", "not stated"),  # there are three
-        ("Window size of the teacher", "not found"),
-        ("Head count of the teacher", "not found"),
+        ("Window size of the teacher", "not stated"),
+        ("Head count of the teacher", "not stated"),
     ],
 )
 def test_a_cell_and_a_label_get_the_value(model: str, asked: str, answer: str) -> None:

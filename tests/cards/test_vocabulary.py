@@ -62,7 +62,7 @@ def cells(model: str, row: str, columns: str = "Answer") -> list[str]:
         (CONVNEXT, "How many nodes?", "16"),
         (CONVNEXT, "AdamW betas", "0.9, 0.999"),
         (CONVNEXT, "Number of outputs", "21,841"),
-        (CONVNEXT, "Colour of the logo", "not found"),
+        (CONVNEXT, "Colour of the logo", "not stated"),
     ],
 )
 def test_a_row_is_answered_in_other_words(model: str, row: str, value: str) -> None:
@@ -186,12 +186,12 @@ def test_plain_words_tell_what_is_asked_and_no_answer_is_another_questions() -> 
         "No funding source is named",
         "weighs about 82.8 MB",
         "costs 3,973,301,344 multiply-adds",
-        "heads\n\nNot found",
+        "heads\n\nNot stated",
         "ε = 10⁻⁵ and momentum 0.1.",
     ):
         assert said in re.sub(r" ?<sup>.*?</sup>| ?\[[\d, ]+\](?:\(#[^)]*\))?", "", body(faq)), said
     rows = [line for line in body(sheet).splitlines() if line.startswith("| ")]
-    assert [row.split("|")[-2].strip() for row in rows[1:4]] == ["12,287,200", "22", "not found"]
+    assert [row.split("|")[-2].strip() for row in rows[1:4]] == ["12,287,200", "22", "not stated"]
     assert rows[5:] == ["| stem | — | 32 |", "| s3 | 12 | 512 |"]
     assert "Decay law: Half-period cosine" in body(sheet)
     assert "Cloud: No cloud provider is named" in body(sheet)

@@ -431,5 +431,5 @@ def test_results_on_data_of_ones_own_are_told_for_the_split_that_is_asked(tmp_pa
     asked = "Accuracy on the {} split: [More Information Needed]"
     card = f"{index}# Leaves\n\n{asked.format('test')}\n\n{asked.format('validation')}\n"
     told = harness.fill(card, model=str(tmp_path)).text.decode()
-    assert "Accuracy on the test split: 98.75 % (Accuracy on Leaves, test split)" in told
-    assert "Accuracy on the validation split: 98.75" not in told
+    assert "Accuracy on the test split: 0.9875" in told
+    assert "Accuracy on the validation split: 0.98" not in told

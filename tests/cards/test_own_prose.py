@@ -1,0 +1,82 @@
+"""What a card's own sentences and front matter state answers what its tables leave open, where nothing else is known of the model."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+import harness
+from tests.cards.conftest import body
+
+M = "[More Information Needed]"
+FRONT = """---
+license: cc-by-nc-4.0
+co2_eq_emissions: {emissions: 240, hardware_used: 2 x A40, geographical_location: "Turku, Finland"}
+model-index:
+- name: ice
+  results:
+  - task: {type: image-classification}
+    dataset: {name: Ice, type: lab/ice, split: test}
+    metrics:
+    - {type: accuracy, value: 0.912}
+    - {type: f1, value: 0.887, name: weighted F1}
+---
+
+"""
+PROSE = (
+    "# Ice on lakes\n\nFine-tuned for 12 epochs on the workstation (one RTX 4080) with 7,412 patches for training, "
+    "which two people had labelled (Cohen's kappa 0.83).\n\n"
+)
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> str:
+    config = {
+        "architectures": ["ViTForImageClassification"],
+        "model_type": "vit",
+        "id2label": {"0": "ice", "1": "water"},
+    }
+    processor = {
+        "crop_size": {"height": 160, "width": 160},
+        "do_flip_channel_order": True,
+        "size": {"shortest_edge": 184},
+    }
+    for name, content in (("config", config), ("preprocessor_config", processor)):
+        (tmp_path / f"{name}.json").write_text(json.dumps(content))
+    return str(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("asked", "answer"),
+    [
+        ("patches for training", "7,412"),
+        ("patches for testing", "not stated"),
+        ("agreement of the two people (kappa)", "0.83"),
+        ("Fine-tuning epochs", "12"),
+        ("GPU", "2 x A40"),  # front matter before prose
+        ("Channel order", "BGR"),
+        ("Commercial use allowed?", "no (`cc-by-nc-4.0`)"),
+        ("Test accuracy", "0.912"),
+    ],
+)
+def test_a_cell_gets_what_the_card_states(model: str, asked: str, answer: str) -> None:
+    card = f"{FRONT}{PROSE}| | |\n|---|---|\n| {asked} | {M} |\n"
+    text = body(harness.fill(card, model=model).text.decode())
+    (line,) = [line for line in text.splitlines() if line.startswith(f"| {asked}")]
+    assert line == f"| {asked} | {answer} |"
+
+
+@pytest.mark.parametrize(
+    ("asked", "answer"),
+    [
+        (
+            f"It was done on {M} in {M} and emitted {M} grams of CO2.",
+            "on 2 x A40 in Turku, Finland and emitted 240 grams of CO2.",
+        ),
+        (f"It may be used at depths of at most {M} metres.", "at most an unstated number of metres."),
+    ],
+)
+def test_an_answer_fits_its_sentence(model: str, asked: str, answer: str) -> None:
+    assert answer in body(harness.fill(f"{FRONT}{PROSE}{asked}\n", model=model).text.decode())
