@@ -19,7 +19,7 @@ from harness.cards.vocabulary import FieldWords
 from harness.evidence import EvidenceClass
 from harness.facts.fields import CONFIG, TIMM
 
-_PLACE = re.compile(r"^(?:preprocessor_)?config\.json, (\w+)$")
+_PLACE = re.compile(r"^(?:(?:preprocessor_)?config\.json|\w*(?:args|params|parameters|config)\.(?:json|ya?ml)), (\w+)$")
 _IN_CODE = re.compile(r"(\w+)[\"']?\s*[:=]\s*[\"']?\[\?\]$")
 _ENDS = {"first": 0, "last": -1, "final": -1}
 

@@ -15,7 +15,7 @@ from pydantic import TypeAdapter, ValidationError
 from harness.evidence import Evidence, EvidenceClass, EvidenceKey, Source
 from harness.facts.fields import Entry
 
-SOURCES = ("weights", "config", "processor", "timm", "training", "front-matter", "hub")
+SOURCES = ("weights", "config", "processor", "timm", "training", "recipe", "front-matter", "hub")
 """Variants of a key under which what another source says of the same thing is kept."""
 MODEL_INDEX = "model-index"
 """Variant of values that a card's author publishes in its `model-index`."""

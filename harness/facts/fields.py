@@ -114,7 +114,29 @@ AUTOMATIC = (
     Entry("lr_scheduler_warmup_ratio", "documented.training.warmup", Share, "of all steps"),
     Entry("num_epochs", "documented.training.epochs", Positive, "epochs"),
 )
-"""What the card that transformers' Trainer writes lists."""  # fmt: skip
+"""What the card that transformers' Trainer writes lists."""
+RECIPE = (
+    *AUTOMATIC,
+    Entry("lr", "documented.training.learning-rate", Positive),
+    Entry("opt", "documented.training.optimizer", Word),
+    Entry("batch_size", "documented.training.batch-size", Count, "images"),
+    Entry("epochs", "documented.training.epochs", Positive, "epochs"),
+    Entry("max_steps", "documented.training.steps", Count, "steps"),
+    Entry("sched", "documented.training.learning-rate-schedule", Word),
+    Entry("lr_schedule", "documented.training.learning-rate-schedule", Word),
+    Entry("warmup_epochs", "documented.training.warmup", Number, "epochs"),
+    Entry("warmup_steps", "documented.training.warmup", Number, "steps"),
+    Entry("weight_decay", "documented.training.weight-decay", Number),
+    Entry("label_smoothing", "documented.training.label-smoothing", Share),
+    Entry("smoothing", "documented.training.label-smoothing", Share),
+    Entry("drop_path", "documented.training.drop-path", Share),
+    Entry("drop", "documented.training.dropout", Share),
+    Entry("clip_grad", "documented.training.gradient-clipping", Positive),
+    Entry("mixup", "documented.training.mixup", Number),
+    Entry("cutmix", "documented.training.cutmix", Number),
+    Entry("reprob", "documented.training.random-erasing", Share),
+)
+"""What a training script leaves of its settings: timm's `args.yaml`, or a file of the same form by another name."""
 NAMED = Word | Annotated[list[Word], Field(min_length=1)]
 METADATA = (
     Entry("datasets", "documented.data.training", NAMED),

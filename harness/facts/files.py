@@ -20,6 +20,7 @@ from harness.facts.fields import (
     LIBRARY,
     LICENCES,
     PROCESSOR,
+    RECIPE,
     TAGS,
     TIMM,
     TRAINING,
@@ -32,6 +33,7 @@ from harness.facts.fields import (
 from harness.models.preprocessing import Preprocessing, from_hub_processor, from_timm
 from harness.parsing.files import MalformedError, read_bytes
 from harness.parsing.json import read_json
+from harness.parsing.yaml import read_yaml
 
 _BUFFERS = re.compile(r"(?:^|\.)(?:running_mean|running_var|num_batches_tracked)$")
 _FLOATS = {"F64": "float64", "F32": "float32", "F16": "float16", "BF16": "bfloat16"}
@@ -59,9 +61,15 @@ def read_folder(collected: Collected, folder: Path, title: str, address: str | N
         path = folder / name
         if path.is_file():
             source = collected.file(path, variant, title, address)
-            data = _json(source, path)
+            data = _map(source, path)
             if data is not None:
                 read(source, data)
+    for path in sorted(path for path in folder.glob("*.*") if _RECIPE.fullmatch(path.name) and path.is_file()):
+        source = collected.file(path, "recipe", title, address)
+        data = _map(source, path)
+        if data is not None:
+            source.take(RECIPE, data)
+            _read_others(source, data, RECIPE)
     for path in sorted(folder.glob("LICEN[SC]E*")):
         source = collected.file(path, "licence-file", title, address)
         text = " ".join((_text(source, path) or "").split())
@@ -80,13 +88,14 @@ def _text(source: FactSource, path: Path) -> str | None:
         return None
 
 
-def _json(source: FactSource, path: Path) -> dict[str, Any] | None:
+def _map(source: FactSource, path: Path) -> dict[str, Any] | None:
+    kind = "JSON" if path.suffix == ".json" else "YAML"
     try:
-        found: dict[str, Any] = read_json(path)
+        found = read_json(path) if kind == "JSON" else read_yaml(path).data
     except MalformedError as error:
-        source.leave_out(f"it can't be read as JSON ({error.why})")
+        source.leave_out(f"it can't be read as {kind} ({error.why})")
         return None
-    return found
+    return {name: value for name, value in found.items() if isinstance(name, str)} if isinstance(found, dict) else None
 
 
 # --- weights ------------------------------------------------------------------------------------------------------
@@ -419,6 +428,8 @@ def _evaluations(history: Any) -> list[dict[str, float]]:
     return list(rows.values())[:_MOST_ROWS]
 
 
+_RECIPE = re.compile(r"(?:args|hyper_?param(?:eter)?s|train(?:ing)?_(?:config|args))\.(?:json|ya?ml)")
+"""Names of files with the settings of a training."""
 _JSON: dict[str, tuple[str, Callable[[FactSource, dict[str, Any]], None]]] = {
     "preprocessor_config.json": ("processor", read_processor),
     "config.json": ("config", read_config),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import re
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -172,6 +173,24 @@ def test_what_training_left(tmp_path: Path) -> None:
     assert items["documented.training.hours"].value == 1.5
     assert items["documented.training.steps"].value == 300
     assert "accuracy 0.9, on data that the file doesn't name" in str(items["documented.evaluation.results"].value)
+
+
+def test_the_settings_that_a_training_script_leaves_are_read(tmp_path: Path) -> None:
+    folder = written(tmp_path, config=CONFIG)
+    settings = "epochs: 45\nopt: nadamw\nlr: 0.0006\nbatch_size: 96\nwarmup_epochs: 4\nema_decay: 0.998\nnote: |\n  two\n  lines\n"
+    (folder / "args.yaml").write_text(settings, encoding="utf-8")
+    card = f"It ran for {M} epochs with a learning rate of {M} and a batch size of {M}, after {M} warm-up epochs. EMA decay: {M}\n"
+    text = harness.fill(card, model=str(folder)).text.decode()
+    text = re.sub(r" \[h\d+\]", "", text)
+    assert (
+        "It ran for 45 epochs with a learning rate of 0.0006 and a batch size of 96 images, after 4 warm-up epochs."
+        in text
+    )
+    assert "EMA decay: 0.998" in text
+    (folder / "args.yaml").write_text("epochs: [\n", encoding="utf-8")
+    items, notes = read(folder)
+    assert "documented.training.epochs" not in items
+    assert "args.yaml: it can't be read as YAML" in notes[0]
 
 
 def test_sources_that_disagree_are_both_kept_and_the_answer_says_so(tmp_path: Path) -> None:
