@@ -726,7 +726,7 @@ def compare(
         settings = settings_of({"data": data})
         specs = [resolve(name) for name in models]
         decided = decide(specs, load_suite(suite or ""), float(margin or 0), settings, Reporter())
-        return Compared.settled([spec.name for spec in specs], decided)
+        return Compared(tuple(spec.name for spec in specs), decisions=tuple(decided))
     loaded = load_suite(suite) if suite is not None else None
     request = request_of(loaded, as_path(slices), as_tuple(by))
     settings = settings_of({"data": data}, stored_data=True, offline=True)

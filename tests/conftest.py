@@ -6,8 +6,9 @@ import importlib.util
 import io
 import os
 import sys
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,8 @@ from hypothesis import settings
 from PIL import Image
 
 if TYPE_CHECKING:
+    from pandas import DataFrame
+
     from harness.evidence import Evidence, Ledger
     from harness.models.loading import LoadedModel
 
@@ -132,6 +135,34 @@ def lite0(tmp_path_factory: pytest.TempPathFactory) -> LoadedModel:
     spec = resolve("efficientnet-lite0")
     cache = tmp_path_factory.mktemp("identities")
     return load_model(spec, spec.checkpoint.locate(spec, offline=True), label_space=None, cache=cache)
+
+
+@pytest.fixture(scope="session")
+def imagenet_x() -> Path:
+    """The annotation files of the imagenet-x package, which is never imported."""
+    try:
+        package = distribution("imagenet-x")
+    except PackageNotFoundError:
+        pytest.skip("the imagenet-x package is not installed")
+    return Path(str(package.locate_file("imagenet_x/annotations")))
+
+
+@pytest.fixture(scope="session")
+def annotations(imagenet_x: Path) -> Callable[[str], DataFrame]:
+    """annotations("multi"): one column a factor of ImageNet-X, by file name, without the prototypes; read with pandas alone."""
+    import pandas as pd
+
+    from harness.data.slicings import slicings
+
+    factors = list(slicings()["imagenet-x"].names)
+    prototypes = set(pd.read_csv(imagenet_x / "prototypical_paths.csv")["file_name"])
+    assert len(prototypes) == 3000
+
+    def read(which: str) -> DataFrame:
+        table = pd.read_json(imagenet_x / f"imagenet_x_val_{which}_factor.jsonl", lines=True)
+        return table[~table["file_name"].isin(prototypes)].set_index("file_name")[factors]
+
+    return read
 
 
 @pytest.fixture

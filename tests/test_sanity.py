@@ -52,7 +52,7 @@ def on_photographs(lite0: LoadedModel, foolbox_images: list[LabelledPhotograph])
     logits = Network.of(lite0, ExecutionConfig())(torch.from_numpy(pixels).permute(0, 3, 1, 2))
     spec = label_space_projections(lite0.identity.output_labels(), label_space("imagenet-1k"), with_subsets=False)[0]
     true = np.array([photograph.label for photograph in foolbox_images])
-    return lambda change: DeviceProjection.of(spec, "cpu").read(logits, change(true))
+    return lambda change: DeviceProjection.of(spec, "cpu").start(logits, change(true))()
 
 
 class TestARealModel:

@@ -208,7 +208,7 @@ def test_two_models_are_run_until_it_is_settled_who_is_better(tmp_path: Path, sh
     assert alike.verdict == "they differ by less than 15 points"
     assert (alike.difference, alike.metric) == (0, "top1")
     assert settled(0.5, seeing=Shade(), seeing_too=Shade()).verdict is None, "500 images don't tell"
-    assert Compared.settled(["seeing", "seeing_too"], [alike]).exit_code is ExitCode.DONE
+    assert Compared(("seeing", "seeing_too"), decisions=(alike,)).exit_code is ExitCode.DONE
     with pytest.raises(UsageError, match="two different models"):
         settled(15, seeing=Shade())
 

@@ -132,23 +132,18 @@ class Compared:
     """What a comparison gave."""
 
     models: tuple[str, ...]
-    sets: tuple[ComparedSet, ...]
-    comparisons: tuple[Comparison, ...]
-    means: tuple[MeanDifference, ...]
-    notes: tuple[str, ...]
+    sets: tuple[ComparedSet, ...] = ()
+    comparisons: tuple[Comparison, ...] = ()
+    means: tuple[MeanDifference, ...] = ()
+    notes: tuple[str, ...] = ()
     """What a reader must know: samples left out, differences of protocol, imported predictions."""
-    missing: tuple[str, ...]
+    missing: tuple[str, ...] = ()
     """What was asked for and could not be compared, each as a sentence."""
-    differences: tuple[Remark, ...]
+    differences: tuple[Remark, ...] = ()
     """Of protocol, by the first part of evidence keys; among the notes, too."""
-    level: float
+    level: float = LEVEL
     decisions: tuple[Decision, ...] = ()
     """Of models that were run until it was settled who is better; then there is nothing else here."""
-
-    @classmethod
-    def settled(cls, models: Sequence[str], decisions: Sequence[Decision]) -> Compared:
-        """A comparison of models that were run until it was settled who is better."""
-        return cls(tuple(models), (), (), (), (), (), (), LEVEL, tuple(decisions))
 
     @property
     def exit_code(self) -> ExitCode:
@@ -296,10 +291,8 @@ def compare(
     gaps = sentences(missing)
     if wanted is None:  # nobody asked for what is not compared: worth a note, not a fault
         said, gaps = said + gaps, []
-    means = tuple(_means(names, sets))
-    return Compared(
-        names, tuple(sets), comparisons, means, tuple(said), tuple(gaps + without), tuple(common.differences), LEVEL
-    )
+    means, left_out, differences = tuple(_means(names, sets)), tuple(gaps + without), tuple(common.differences)
+    return Compared(names, tuple(sets), comparisons, means, tuple(said), left_out, differences)
 
 
 def _wanted(

@@ -52,18 +52,14 @@ class RunProvenance:
         Args:
             used: benchmarks whose images the run reads.
         """
+        precision = "" if settings.precision in ("fp32", AUTO) else settings.precision
         return cls(
             suite=None if suite.is_of_data else suite.name if suite.name in suite_names() else f"{suite.name}.yaml",
             model=public_reference(spec),
             data=tuple(name for name in settings.data if name in used),
             options=tuple(_changed(settings, _OPTIONS | (_BENCHMARKING_OPTIONS if suite.measurements else {}))),
             in_memory=isinstance(spec.checkpoint, ModuleCheckpoint),
-            variant="+".join(
-                filter(
-                    None,
-                    ("" if settings.precision in ("fp32", AUTO) else settings.precision, settings.input_change.variant),
-                )
-            ),
+            variant="+".join(filter(None, (precision, settings.input_change.variant))),
         )
 
     def command(self, *, also: str | None = None) -> str:

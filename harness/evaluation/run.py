@@ -193,40 +193,18 @@ def _pending(plan: Plan, scored: Container[str], failed: Mapping[str, HarnessErr
     for name, group in groupby(plan.conditions, key=lambda condition: condition.benchmark.name):
         conditions = list(group)
         absent = [condition for condition in conditions if condition.title not in scored]
-        if not absent and name in failed:  # predicted, but not attacked or examined
-            why = _why(conditions[0], plan, failed)
-            waiting += pending(
-                conditions[0].benchmark,
-                _beside_predictions(plan, conditions[0]),
-                why,
-                provenance.command(),
-                provenance.variant,
-            )
-        if not absent:
+        if not absent and name not in failed:
             continue
-        benchmark = conditions[0].benchmark
-        command = provenance.command(also=absent[0].images_benchmark.name if absent[0].missing else None)
-        whys = [_why(condition, plan, failed) for condition in absent]
-        reasons[name] = whys[0]
-        if benchmark.corruptions is None:
-            if benchmark.outliers:
-                waiting += pending(benchmark, [".auroc:msp", ".fpr95:msp"], whys[0], command, provenance.variant)
-                continue
-            metrics = [".top1"] if benchmark.is_own or benchmark.label_map is not None else [".top1", ".top5"]
-            metrics += _beside_predictions(plan, conditions[0])
-            if "cues" in plan.suite.metrics:
-                metrics += [".shape-bias"] if benchmark.texture_in_name is not None else []
-                metrics += [".background-gap"] if benchmark.background_gap_to is not None else []
-            waiting += pending(benchmark, metrics, whys[0], command, provenance.variant)
-            continue
-        if len(absent) < len(conditions):
-            for condition, why in zip(absent, whys, strict=True):
-                waiting += pending(benchmark, [f"/{condition.name}.top1"], why, command, provenance.variant)
-        if all(condition.name == CLEAN_CROPS for condition in conditions):  # beside official files
-            waiting += pending(benchmark, [f"/{CLEAN_CROPS}.top1"], whys[0], command, provenance.variant)
-            continue
-        headlines = _CORRUPTION_HEADLINES[: None if benchmark.corruptions.extra else 1]
-        waiting += pending(benchmark, headlines, whys[0], command, provenance.variant)
+        first = (absent or conditions)[0]
+        benchmark, why = first.benchmark, _why(first, plan, failed)
+        command = provenance.command(also=first.images_benchmark.name if first.missing else None)
+        if absent:
+            reasons[name] = why
+        if benchmark.corruptions is not None and 0 < len(absent) < len(conditions):
+            for condition in absent:
+                of_cell = _why(condition, plan, failed)
+                waiting += pending(benchmark, [f"/{condition.name}.top1"], of_cell, command, provenance.variant)
+        waiting += pending(benchmark, _ends(plan, conditions, bool(absent)), why, command, provenance.variant)
     for benchmark in plan.scored:
         if benchmark.scored_from in reasons:
             command = provenance.command(also=benchmark.scored_from)
@@ -234,10 +212,25 @@ def _pending(plan: Plan, scored: Container[str], failed: Mapping[str, HarnessErr
     return waiting
 
 
-def _beside_predictions(plan: Plan, condition: Condition) -> list[str]:
-    """Ends of the keys of what a suite asks of a condition's images beside their predictions."""
-    is_to_examine = "attribution" in plan.suite.metrics and is_examined(condition)
-    return _under_attack(plan.suite) + [".attribution"] * is_to_examine
+def _ends(plan: Plan, conditions: Sequence[Condition], is_absent: bool) -> Sequence[str]:
+    """Ends of the keys of what a benchmark lacks: all of it, or only what is asked of its images beside their predictions."""
+    benchmark, suite = conditions[0].benchmark, plan.suite
+    examined = [".attribution"] * ("attribution" in suite.metrics and is_examined(conditions[0]))
+    if not is_absent:
+        return [*_under_attack(suite), *examined]
+    if benchmark.outliers:
+        return [".auroc:msp", ".fpr95:msp"]
+    if benchmark.corruptions is None:
+        cues = {".shape-bias": benchmark.texture_in_name, ".background-gap": benchmark.background_gap_to}
+        return [
+            *([".top1"] if benchmark.is_own or benchmark.label_map is not None else [".top1", ".top5"]),
+            *_under_attack(suite),
+            *examined,
+            *(end for end, what in cues.items() if what is not None and "cues" in suite.metrics),
+        ]
+    if all(condition.name == CLEAN_CROPS for condition in conditions):  # beside official files
+        return [f"/{CLEAN_CROPS}.top1"]
+    return _CORRUPTION_HEADLINES[: None if benchmark.corruptions.extra else 1]
 
 
 def _under_attack(suite: Suite) -> list[str]:

@@ -410,14 +410,9 @@ def ood_group(conditions: Conditions) -> Iterator[Evidence]:
             "reading": f"{REFERENCE} against {scored.benchmark.name}, softmax over the benchmark's classes; n counts both sets",
             "against": reference.protocol.get("predictions"),
         }
-        try:
-            found = detection(reference.closed, scored.closed)
-        except MetricUnavailable as unavailable:
-            yield scored.metric(EvidenceKey(scored.benchmark.name, "auroc"), unavailable, published, notes)
-            continue
-        for name, estimate in found.items():
-            key = EvidenceKey.parse(f"{scored.prefix}.{name}")
-            yield scored.metric(key, estimate, published, notes)
+        found = attempt(detection, reference.closed, scored.closed)
+        for name, estimate in {"auroc": found}.items() if isinstance(found, MetricUnavailable) else found.items():
+            yield scored.metric(EvidenceKey.parse(f"{scored.prefix}.{name}"), estimate, published, notes)
 
 
 def cues_group(conditions: Conditions) -> Iterator[Evidence]:

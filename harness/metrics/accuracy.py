@@ -123,16 +123,8 @@ def _ranks(predictions: LabelSpacePredictions, k: int) -> IntArray:
 TOP_K = {"top1": 1, "top5": TOP}
 """The accuracies that also have a meaning where a sample has several right classes, by metric."""
 
-_SHARED: dict[str, Any] = {"unit": "%", "higher_is_better": True, "range": (0, 100)}
+_SHARED: dict[str, Any] = {"unit": "%", "higher_is_better": True, "range": (0, 100), "group": "accuracy"}
 METRICS = (
-    MetricSpec("top1", "Top-1 accuracy", group="accuracy", compute=top1, lm_eval="acc", hub_type="accuracy", **_SHARED),
-    MetricSpec(
-        "top5",
-        "Top-5 accuracy",
-        group="accuracy",
-        compute=top5,
-        lm_eval="acc_top5",
-        hub_type="top_5_accuracy",
-        **_SHARED,
-    ),
+    MetricSpec("top1", "Top-1 accuracy", compute=top1, lm_eval="acc", hub_type="accuracy", **_SHARED),
+    MetricSpec("top5", "Top-5 accuracy", compute=top5, lm_eval="acc_top5", hub_type="top_5_accuracy", **_SHARED),
 )

@@ -9,11 +9,12 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from scipy import stats
 
-from harness.metrics.intervals import LEVEL, proportion
+from harness.metrics.intervals import LEVEL, proportion, student_t
 from harness.metrics.types import Estimate, MetricSpec, MetricUnavailable
 
 _NEARLY_NONE = 0.05
@@ -122,8 +123,7 @@ def attack_seconds(outcomes: Sequence[AttackOutcome]) -> Estimate:
     spent = [sum(s for name, s in o.seconds.items() if name != "checks") for o in outcomes if o.size != 0]
     if len(spent) < 2:
         raise MetricUnavailable("Fewer than two images were attacked.")
-    mean, error = float(np.mean(spent)), float(stats.sem(spent))
-    half = float(stats.t.ppf((1 + LEVEL) / 2, len(spent) - 1)) * error
+    mean, half = student_t(spent)
     method = f"Student's t, n = {len(spent)} images"
     return Estimate(mean, max(0.0, mean - half), mean + half, method, len(spent), "student-t")
 
@@ -158,30 +158,14 @@ def masked_gradients(outcomes: Sequence[AttackOutcome]) -> str | None:
     return None
 
 
+_BOUND: dict[str, Any] = {"higher_is_better": True, "group": "adversarial"}
+_8_BIT = {"8-bit": "Accuracy under attack, rounded to 8 bits (upper bound)"}
+_MEDIAN = "Median smallest {} perturbation found (upper bound)"
 METRICS = (
     MetricSpec(
-        "robust-accuracy",
-        "Accuracy under attack (upper bound)",
-        unit="%",
-        higher_is_better=True,
-        range=(0, 100),
-        group="adversarial",
-        variants={"8-bit": "Accuracy under attack, rounded to 8 bits (upper bound)"},
+        "robust-accuracy", "Accuracy under attack (upper bound)", unit="%", range=(0, 100), variants=_8_BIT, **_BOUND
     ),
-    MetricSpec(
-        "median-linf",
-        "Median smallest L∞ perturbation found (upper bound)",
-        unit="/255",
-        higher_is_better=True,
-        range=(0, 255),
-        group="adversarial",
-    ),
-    MetricSpec(
-        "median-l2",
-        "Median smallest L2 perturbation found (upper bound)",
-        higher_is_better=True,
-        range=(0, math.inf),
-        group="adversarial",
-    ),
+    MetricSpec("median-linf", _MEDIAN.format("L∞"), unit="/255", range=(0, 255), **_BOUND),
+    MetricSpec("median-l2", _MEDIAN.format("L2"), range=(0, math.inf), **_BOUND),
     MetricSpec("attack-time", "Time of the attacks on an image", unit="s", range=(0, math.inf), group="adversarial"),
 )

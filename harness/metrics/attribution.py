@@ -8,14 +8,14 @@ for Saliency Maps", arXiv:1810.03292).
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from scipy import stats
 
-from harness.metrics.intervals import LEVEL
+from harness.metrics.intervals import student_t
 from harness.metrics.types import Estimate, FloatArray, MetricSpec, MetricUnavailable
 
 RANDOM, CENTRE = "random", "centre"
@@ -69,8 +69,7 @@ def area(curve: Sequence[float]) -> float:
     >>> area([1.0, 0.5, 0.0])
     0.5
     """
-    values = np.asarray(curve, dtype=np.float64)
-    return float((values[1:] + values[:-1]).mean() / 2)
+    return float(np.trapezoid(curve, dx=1 / (len(curve) - 1)))
 
 
 def correlation(first: FloatArray, other: FloatArray) -> float:
@@ -94,10 +93,9 @@ def mean(values: Sequence[float], low: float = -1.0, high: float = 1.0) -> Estim
     n = len(values)
     if n == 0:
         raise MetricUnavailable("No image was examined.")
-    centre = math.fsum(values) / n
-    if n < 2:
-        return Estimate(centre, None, None, "one image has no interval", n)
-    half = float(stats.t.ppf((1 + LEVEL) / 2, n - 1) * np.std(values, ddof=1) / math.sqrt(n))
+    if n == 1:
+        return Estimate(values[0], None, None, "one image has no interval", n)
+    centre, half = student_t(values)
     return Estimate(
         centre, max(low, centre - half), min(high, centre + half), f"Student's t over {n} images", n, "student-t"
     )
@@ -164,14 +162,13 @@ def objection(images: Sequence[ImageMaps], method: str) -> str | None:
     return None if all(better) else RANDOMLY
 
 
+_GROUP: dict[str, Any] = {"group": "attribution"}
 METRICS = (
-    MetricSpec("attribution", "Attribution methods whose maps may be shown", group="attribution"),
-    MetricSpec("attribution-examples", "Examples of attribution maps", group="attribution"),
-    MetricSpec("deletion-auc", "Deletion AUC", higher_is_better=False, range=(-1, 1), decimals=3, group="attribution"),
-    MetricSpec("insertion-auc", "Insertion AUC", higher_is_better=True, range=(-1, 1), decimals=3, group="attribution"),
-    MetricSpec(
-        "map-similarity", "Similarity with random weights", higher_is_better=False, range=(-1, 1), group="attribution"
-    ),
-    MetricSpec("sensitivity-n", "Sensitivity-n", higher_is_better=True, range=(-1, 1), group="attribution"),
-    MetricSpec("mass-in-box", "Attribution inside the object's box", unit="%", range=(0, 100), group="attribution"),
+    MetricSpec("attribution", "Attribution methods whose maps may be shown", **_GROUP),
+    MetricSpec("attribution-examples", "Examples of attribution maps", **_GROUP),
+    MetricSpec("deletion-auc", "Deletion AUC", higher_is_better=False, range=(-1, 1), decimals=3, **_GROUP),
+    MetricSpec("insertion-auc", "Insertion AUC", higher_is_better=True, range=(-1, 1), decimals=3, **_GROUP),
+    MetricSpec("map-similarity", "Similarity with random weights", higher_is_better=False, range=(-1, 1), **_GROUP),
+    MetricSpec("sensitivity-n", "Sensitivity-n", higher_is_better=True, range=(-1, 1), **_GROUP),
+    MetricSpec("mass-in-box", "Attribution inside the object's box", unit="%", range=(0, 100), **_GROUP),
 )

@@ -52,12 +52,13 @@ class AlexNet:
 def alexnet() -> AlexNet:
     """The shipped errors; their sources are in `alexnet_errors.yaml`."""
     loaded: dict[str, Any] = read_yaml(Path(__file__).with_name("alexnet_errors.yaml")).data
-    errors = {
-        (name, severity): error
-        for name, entry in {**loaded["scored"], **loaded["extra"]}.items()
-        for severity, error in zip(SEVERITIES, entry["errors"], strict=True)
-    }
-    return AlexNet(loaded["clean"], errors)
+    entries = loaded["scored"] | loaded["extra"]
+    return AlexNet(loaded["clean"], by_cell({name: entry["errors"] for name, entry in entries.items()}))
+
+
+def by_cell(values: Mapping[str, Sequence[float]]) -> dict[Cell, float]:
+    """The values of each corruption, one a severity, by cell."""
+    return {(name, s): value for name, row in values.items() for s, value in zip(SEVERITIES, row, strict=True)}
 
 
 class CorruptionErrors:

@@ -7,6 +7,8 @@ seed, samples and order give the same interval; nothing here depends on shards o
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import numpy.typing as npt
 from scipy import stats
@@ -72,6 +74,11 @@ def proportion(successes: int, n: int) -> Estimate:
         raise MetricUnavailable("There are no samples to count.")
     low, high = wilson(successes, n)
     return Estimate(100 * successes / n, 100 * float(low), 100 * float(high), "Wilson", n, "wilson")
+
+
+def student_t(values: Sequence[float]) -> tuple[float, float]:
+    """The mean of two values or more, and how far its 95 % interval by Student's t reaches to either side."""
+    return float(np.mean(values)), float(stats.t.ppf((1 + LEVEL) / 2, len(values) - 1) * stats.sem(values))
 
 
 def newcombe(

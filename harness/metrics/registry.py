@@ -9,7 +9,7 @@ from pkgutil import iter_modules
 from types import MappingProxyType
 
 import harness.metrics
-from harness.metrics.types import Compute, Estimate, LabelSpacePredictions, MetricSpec, MetricUnavailable
+from harness.metrics.types import Compute, Estimate, LabelSpacePredictions, MetricSpec, MetricUnavailable, attempt
 
 METRIC_GROUPS = MappingProxyType(
     {
@@ -63,10 +63,6 @@ def compute_group(group: str, predictions: LabelSpacePredictions) -> dict[str, E
             names.setdefault(spec.compute, []).append(spec.name)
     found: dict[str, Estimate | MetricUnavailable] = {}
     for compute, asked in names.items():
-        try:
-            computed = compute(predictions)
-        except MetricUnavailable as unavailable:
-            found |= dict.fromkeys(asked, unavailable)
-        else:
-            found |= {asked[0]: computed} if isinstance(computed, Estimate) else computed
+        computed = attempt(compute, predictions)
+        found.update(dict.fromkeys(asked, computed) if isinstance(computed, Estimate | MetricUnavailable) else computed)
     return found

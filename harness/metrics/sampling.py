@@ -31,7 +31,7 @@ import numpy.typing as npt
 from scipy.special import expit, logit
 
 from harness.corruptions.names import IMAGENET_C, SEVERITIES
-from harness.metrics.corruption import Cell, alexnet
+from harness.metrics.corruption import Cell, alexnet, by_cell
 from harness.metrics.intervals import LEVEL, Z
 from harness.metrics.types import BoolArray, FloatArray, IntArray
 from harness.parsing.yaml import read_yaml
@@ -326,21 +326,10 @@ def expected_errors() -> tuple[Mapping[Cell, float], Mapping[Cell, float]]:
     """Published models' mean error in each cell of ImageNet-C and its mean standard deviation, as fractions; how they were
     made is in `expected_errors.yaml`."""
     loaded = read_yaml(Path(__file__).with_name("expected_errors.yaml")).data
-
-    def by_cell(name: str) -> dict[Cell, float]:
-        return {
-            (corruption, severity): value
-            for corruption, values in loaded[name].items()
-            for severity, value in zip(SEVERITIES, values, strict=True)
-        }
-
-    return by_cell("errors"), by_cell("deviations")
+    return by_cell(loaded["errors"]), by_cell(loaded["deviations"])
 
 
 def mce_weights() -> dict[Cell, float]:
     """What an error of all images in a cell adds to mCE, in points."""
-    return {
-        (name, severity): 100 / (len(IMAGENET_C) * len(SEVERITIES) * alexnet().mean(name))
-        for name in IMAGENET_C
-        for severity in SEVERITIES
-    }
+    cells = len(IMAGENET_C) * len(SEVERITIES)
+    return by_cell({name: [100 / (cells * alexnet().mean(name))] * len(SEVERITIES) for name in IMAGENET_C})

@@ -6,7 +6,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +15,7 @@ BoolArray = npt.NDArray[np.bool_]
 IntArray = npt.NDArray[np.integer]
 FloatArray = npt.NDArray[np.floating]
 
+T = TypeVar("T")
 TOP = 5
 """Ranked classes that are stored a sample."""
 
@@ -133,8 +134,8 @@ def concatenate(parts: Sequence[LabelSpacePredictions]) -> LabelSpacePredictions
     return LabelSpacePredictions(**whole)
 
 
-def attempt(metric: Callable[..., Estimate], *inputs: Any, **options: bool) -> Estimate | MetricUnavailable:
-    """The metric's estimate, or why it can't be had."""
+def attempt(metric: Callable[..., T], *inputs: Any, **options: bool) -> T | MetricUnavailable:
+    """What a metric gives, or why it can't be had."""
     try:
         return metric(*inputs, **options)
     except MetricUnavailable as unavailable:

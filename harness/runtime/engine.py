@@ -67,17 +67,14 @@ class DeviceProjection:
                 scores = scores - (self.members >= 0).sum(1).clamp(min=1).log()
         return scores if self.absent is None else scores.masked_fill(self.absent, -torch.inf)
 
-    def read(self, logits: torch.Tensor, labels: np.ndarray) -> LabelSpacePredictions:
-        """Read logits in this label space.
+    def start(self, logits: torch.Tensor, labels: np.ndarray) -> Callable[[], LabelSpacePredictions]:
+        """Read logits in this label space, without waiting for a GPU: the function that is returned may be called when it is
+        done.
 
         Args:
             logits: float32 (n, outputs).
             labels: int (n,), class indices of the benchmark.
         """
-        return self.start(logits, labels)()
-
-    def start(self, logits: torch.Tensor, labels: np.ndarray) -> Callable[[], LabelSpacePredictions]:
-        """As `read`, without waiting for a GPU: the function that is returned may be called when it is done."""
         scores = self.scores(logits)
         own = self.label_map[labels]
         wanted = to_device(torch.from_numpy(np.maximum(own, 0)), scores.device)
@@ -101,21 +98,21 @@ class DeviceProjection:
         return read
 
 
-def top_classes(scores: torch.Tensor, count: int = TOP) -> tuple[torch.Tensor, torch.Tensor]:
-    """The best classes of each row, ties to the lower class index.
+def top_classes(scores: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """The `TOP` best classes of each row, ties to the lower class index.
 
-    `torch.topk` leaves ties open; `torch.max` returns the first maximum, so it is asked `count` times.
+    `torch.topk` leaves ties open; `torch.max` returns the first maximum, so it is asked as often.
 
     Args:
         scores: float32 (n, classes), -inf where a class is absent.
 
     Returns:
-        int64 (n, count) indices and float32 (n, count) logits, -1 and -inf where there is no such class.
+        int64 (n, 5) indices and float32 (n, 5) logits, -1 and -inf where there is no such class.
     """
     rest = scores.clone()
-    indices = torch.full((len(scores), count), -1, dtype=torch.int64, device=scores.device)
-    values = torch.full((len(scores), count), -torch.inf, dtype=torch.float32, device=scores.device)
-    for rank in range(min(count, scores.shape[1])):
+    indices = torch.full((len(scores), TOP), -1, dtype=torch.int64, device=scores.device)
+    values = torch.full((len(scores), TOP), -torch.inf, dtype=torch.float32, device=scores.device)
+    for rank in range(min(TOP, scores.shape[1])):
         best, where = rest.max(dim=1)
         found = best > -torch.inf
         indices[:, rank] = torch.where(found, where, -1)

@@ -20,10 +20,10 @@ import numpy as np
 import torch
 from scipy import stats
 
+from harness.metrics.intervals import LEVEL, student_t
 from harness.runtime.network import Forward
 
 Stopwatch = Callable[[Callable[[], object]], float]
-LEVEL = 0.95
 WARM_UP_SHARE = 0.25
 """Of the time limit: where calls are slow, fewer than the wanted warm-up calls are made, but one at least."""
 
@@ -100,13 +100,11 @@ def quantile_measurement(seconds: Sequence[float], quantile: float) -> Measureme
 
 def mean_measurement(values: Sequence[float]) -> Measurement:
     """The mean with Student's t interval; no interval for a single value."""
-    array = np.asarray(values, dtype=np.float64)
-    n = len(array)
-    mean = float(array.mean())
-    if n < 2:
-        return Measurement(mean, None, None, method=f"Student's t, n = {n}")
-    half = float(stats.t.ppf((1 + LEVEL) / 2, n - 1) * array.std(ddof=1) / math.sqrt(n))
-    return Measurement(mean, mean - half, mean + half, method=f"Student's t, n = {n}")
+    method = f"Student's t, n = {len(values)}"
+    if len(values) == 1:
+        return Measurement(values[0], None, None, method)
+    mean, half = student_t(values)
+    return Measurement(mean, mean - half, mean + half, method)
 
 
 def stopwatch(device: torch.device) -> Stopwatch:

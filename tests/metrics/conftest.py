@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 
 import pandas as pd
@@ -25,37 +24,13 @@ def resamples(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
 
 
 @pytest.fixture(scope="session")
-def imagenet_x() -> Path:
-    """The annotation files of the imagenet-x package, which is never imported."""
-    try:
-        package = distribution("imagenet-x")
-    except PackageNotFoundError:
-        pytest.skip("the imagenet-x package is not installed")
-    return Path(str(package.locate_file("imagenet_x/annotations")))
+def top_factor(annotations: Callable[[str], pd.DataFrame]) -> pd.DataFrame:
+    return annotations("top")
 
 
 @pytest.fixture(scope="session")
-def factors() -> list[str]:
-    """ImageNet-X's 16 factors."""
-    names = "pose background pattern color smaller shape partial_view subcategory texture larger darker object_blocking"
-    return f"{names} person_blocking style brighter multiple_objects".split()
-
-
-def annotations(folder: Path, which: str, factors: list[str]) -> pd.DataFrame:
-    """One column a factor, indexed by file name, without the prototypes."""
-    table = pd.read_json(folder / f"imagenet_x_val_{which}_factor.jsonl", lines=True)
-    prototypes = pd.read_csv(folder / "prototypical_paths.csv")["file_name"]
-    return table[~table["file_name"].isin(prototypes)].set_index("file_name")[factors]
-
-
-@pytest.fixture(scope="session")
-def top_factor(imagenet_x: Path, factors: list[str]) -> pd.DataFrame:
-    return annotations(imagenet_x, "top", factors)
-
-
-@pytest.fixture(scope="session")
-def multi_factor(imagenet_x: Path, factors: list[str]) -> pd.DataFrame:
-    return annotations(imagenet_x, "multi", factors)
+def multi_factor(annotations: Callable[[str], pd.DataFrame]) -> pd.DataFrame:
+    return annotations("multi")
 
 
 @pytest.fixture(scope="session")

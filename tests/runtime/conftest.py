@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
+import harness
 from harness.errors import HarnessError
 from harness.labels.projections import LabelSpaceProjection
 from harness.metrics.types import LabelSpacePredictions, concatenate
@@ -32,6 +34,27 @@ benchmarks:
 metrics: [accuracy, calibration, corruption]
 """
 """The demo photographs and one corruption of them, for runs on several workers."""
+
+
+def shard_names(home: Path) -> set[str]:
+    return {path.name for path in (home / "predictions").rglob("*.parquet")}
+
+
+@pytest.fixture
+def values(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, one_thread: None
+) -> Callable[..., list[tuple[object, ...]]]:
+    """values(home, **options of evaluate): what a run of `SUITE` measured."""
+    suite = tmp_path / "photographs.yaml"
+    suite.write_text(SUITE)
+
+    def run(home: Path, **options: Any) -> list[tuple[object, ...]]:
+        monkeypatch.setenv("HARNESS_HOME", str(home))
+        done = harness.evaluate("efficientnet-lite0", suite, batch_size=2, shard_size=2, offline=True, **options)
+        kept = (e for e in done.ledger if e.n and not e.key.startswith(("energy.", "carbon.")))
+        return [(e.key, e.value, e.interval, e.n) for e in kept]
+
+    return run
 
 
 @dataclass

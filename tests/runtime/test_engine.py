@@ -24,7 +24,7 @@ from harness.runtime.decoders import Threads
 from harness.runtime.engine import Job, Samples, predict, shards_of
 from harness.runtime.execution import ExecutionConfig
 from harness.runtime.network import Network
-from harness.runtime.rows import ShardRows
+from tests.runtime.conftest import identity_spec, tiny_pixels, tiny_samples
 
 if TYPE_CHECKING:
     from conftest import LabelledPhotograph
@@ -89,10 +89,8 @@ class TestOrderAndCutting:
         written: list[int] = []
         module = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(192, 12))
         network = network_of(module, batch_size=4)
-        samples = Samples([str(i) for i in range(24)], [""] * 24, np.zeros(24, np.int64))
         reached: list[int] = []
-
-        job = Job("tiny", [_spec()], samples, lambda p: np.zeros((8, 8, 3), np.uint8))
+        job = Job("tiny", [identity_spec()], tiny_samples(24), tiny_pixels)
         with Threads(2) as decoder:
             for _ in predict(network, shards_of(job, range(24), 8), decoder=decoder, progress=reached.append):
                 written.append(len(reached))
@@ -102,22 +100,15 @@ class TestOrderAndCutting:
     def test_real_weights_on_photographs(self, lite0: LoadedModel, foolbox_images: list[LabelledPhotograph]) -> None:
         preprocessing = lite0.identity.preprocessing
         specs = label_space_projections(lite0.identity.output_labels(), label_space("imagenet-1k"), with_subsets=True)
-        samples = Samples(
-            [p.name for p in foolbox_images],
-            [p.name for p in foolbox_images],
-            np.array([p.label for p in foolbox_images]),
-        )
+        names = [photograph.name for photograph in foolbox_images]
+        samples = Samples(names, names, np.array([photograph.label for photograph in foolbox_images]))
 
         def stored(shard_size: int, workers: int) -> dict[str, LabelSpacePredictions]:
-            shards: list[ShardRows] = []
             job = Job("photographs", specs, samples, lambda at: preprocessing.pixels(foolbox_images[at].image()))
             network = Network.of(lite0, ExecutionConfig(batch_size=8, workers=workers))
             with Threads(workers) as decoder:
-                for _, found in predict(
-                    network, shards_of(job, range(len(foolbox_images)), shard_size), decoder=decoder
-                ):
-                    assert isinstance(found, ShardRows)
-                    shards.append(found)
+                cut = shards_of(job, range(len(names)), shard_size)
+                shards = [found for _, found in predict(network, cut, decoder=decoder)]
             return {spec.name: concatenate([shard.predictions[spec.name] for shard in shards]) for spec in specs}
 
         first, second = stored(shard_size=64, workers=1), stored(shard_size=8, workers=3)
@@ -132,7 +123,7 @@ class TestUnreadableImages:
         def pixels(position: int) -> np.ndarray:
             if position in positions:
                 raise UnreadableImageError(f"image {position} is damaged")
-            return np.random.default_rng(position).integers(0, 256, (8, 8, 3), dtype=np.uint8)
+            return tiny_pixels(position)
 
         return pixels
 
@@ -299,9 +290,3 @@ class TestCompiled:
             pixels = torch.randint(0, 256, (count, 3, 8, 8), dtype=torch.uint8)
             torch.testing.assert_close(fast(pixels), plain(pixels))
         assert seen == [4, 4, 4]
-
-
-def _spec() -> Any:
-    from harness.labels.projections import LabelSpaceProjection
-
-    return LabelSpaceProjection("closed", np.arange(12), np.arange(12), "p")

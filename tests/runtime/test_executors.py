@@ -7,17 +7,17 @@ import random
 import signal
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from simulated import SimulatedPool, simulated_job, simulated_shards
 
-import harness
 from harness.errors import ExitCode, HarnessError
 from harness.runtime import processes
 from harness.runtime.executors import MOST_IMAGES, TASK_SECONDS, Scheduler
 from harness.settings import Settings
-from tests.runtime.conftest import SUITE
+from tests.runtime.conftest import shard_names
 
 SIZE = 512
 
@@ -91,41 +91,28 @@ class TestScheduler:
 
 
 @pytest.mark.slow
-@pytest.mark.usefixtures("foolbox_images", "one_thread")
+@pytest.mark.usefixtures("foolbox_images")
 def test_processes_give_the_values_of_one_also_where_one_is_killed(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    values: Callable[..., object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    suite = tmp_path / "photographs.yaml"
-    suite.write_text(SUITE)
-
-    def values(device: str, home: str) -> list[tuple[object, ...]]:
-        monkeypatch.setenv("HARNESS_HOME", str(tmp_path / home))
-        done = harness.evaluate("efficientnet-lite0", suite, device=device, batch_size=2, shard_size=2, offline=True)
-        kept = (e for e in done.ledger if e.n and not e.key.startswith(("energy.", "carbon.")))
-        return [(e.key, e.value, e.interval, e.n) for e in kept]
-
-    expected = values("cpu", "one")
+    one, several = tmp_path / "one", tmp_path / "several"
+    expected = values(one, device="cpu")
     children: list[processes.Child] = []
     monkeypatch.setattr(
         processes, "start", lambda *a, _start=processes.start, **k: children.append(_start(*a, **k)) or children[-1]
     )
 
     def kill_first() -> None:
-        while not list((tmp_path / "several" / "predictions").rglob("*.parquet")):
+        while not shard_names(several):
             time.sleep(0.02)
         os.kill(children[0].process.pid, signal.SIGKILL)
 
     killer = threading.Thread(target=kill_first)
     killer.start()
-    found = values("cpu,cpu", "several")
+    assert values(several, device="cpu,cpu") == expected
     killer.join()
-    assert found == expected
     assert len(children) == 3, "the one that was killed was started again"
-    shards = {
-        home: {path.name for path in (tmp_path / home / "predictions").rglob("*.parquet")}
-        for home in ("one", "several")
-    }
-    assert shards["one"] == shards["several"], "the same rows with the same bytes, none twice"
+    assert shard_names(one) == shard_names(several), "the same rows with the same bytes, none twice"
 
 
 def test_devices_of_several_kinds_are_refused() -> None:

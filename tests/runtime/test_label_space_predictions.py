@@ -67,7 +67,7 @@ class TestReadouts:
     def test_against_the_definitions(self, logits: np.ndarray, order: list[int], classes: int) -> None:
         columns = order[:classes]
         labels = np.arange(4) % classes
-        read = place(columns, list(range(classes))).read(torch.from_numpy(logits), labels)
+        read = place(columns, list(range(classes))).start(torch.from_numpy(logits), labels)()
         scores = logits[:, columns].astype(np.float64)
         np.testing.assert_array_equal(read.label, labels)
         np.testing.assert_array_equal(read.target_logit, scores[np.arange(4), labels].astype(np.float32))
@@ -81,13 +81,13 @@ class TestReadouts:
     def test_a_class_the_model_lacks_is_never_predicted_and_has_no_logit(self) -> None:
         logits = torch.tensor([[5.0, 1.0, 3.0], [0.0, 9.0, 1.0]])
         # class 1 of three is missing; a careless reading would take output 0 for it
-        read = place([2, -1, 1], [0, 1, 2]).read(logits, np.array([1, 2]))
+        read = place([2, -1, 1], [0, 1, 2]).start(logits, np.array([1, 2]))()
         assert read.top5.tolist() == [[0, 2, -1, -1, -1], [2, 0, -1, -1, -1]]
         np.testing.assert_array_equal(read.target_logit, np.array([np.nan, 9.0], np.float32))
         np.testing.assert_allclose(read.logsumexp, logsumexp([[3.0, 1.0], [1.0, 9.0]], axis=1), rtol=1e-6)
 
     def test_a_label_outside_the_readout_is_minus_one(self) -> None:
-        read = place([0, 1, 2], [-1, 2]).read(torch.tensor([[1.0, 2.0, 3.0]] * 2), np.array([0, 1]))
+        read = place([0, 1, 2], [-1, 2]).start(torch.tensor([[1.0, 2.0, 3.0]] * 2), np.array([0, 1]))()
         assert read.label.tolist() == [-1, 2]
         np.testing.assert_array_equal(read.target_logit, np.array([np.nan, 3.0], np.float32))
 
@@ -102,7 +102,7 @@ class TestReadouts:
             logits = torch.zeros(len(labels), outputs)
             logits[torch.arange(len(labels)), torch.from_numpy(by_class[labels])] = 1.0
             for spec in specs:
-                read = DeviceProjection.of(spec, "cpu").read(logits, labels)
+                read = DeviceProjection.of(spec, "cpu").start(logits, labels)()
                 inside = read.label >= 0
                 assert inside.any()
                 np.testing.assert_array_equal(read.top5[inside, 0], read.label[inside])

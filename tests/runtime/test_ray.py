@@ -15,12 +15,11 @@ from typing import Any
 
 import pytest
 
-import harness
 from harness.data.local import LocalDataset
 from harness.errors import HarnessError, MissingInputError
 from harness.runtime import ray_executor
 from harness.runtime.ray_executor import RayPool
-from tests.runtime.conftest import SUITE
+from tests.runtime.conftest import shard_names
 
 ray = pytest.importorskip("ray", reason="Ray is not installed: pip install -e '.[ray]'")
 pytestmark = pytest.mark.filterwarnings(
@@ -60,27 +59,6 @@ def cluster() -> Iterator[Any]:
         made.shutdown()
 
 
-def shards(home: Path) -> set[str]:
-    return {path.name for path in (home / "predictions").rglob("*.parquet")}
-
-
-@pytest.fixture
-def values(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, one_thread: None
-) -> Callable[..., list[tuple[object, ...]]]:
-    """values(home, **options of evaluate): what a run measured."""
-    suite = tmp_path / "photographs.yaml"
-    suite.write_text(SUITE)
-
-    def run(home: Path, **options: Any) -> list[tuple[object, ...]]:
-        monkeypatch.setenv("HARNESS_HOME", str(home))
-        done = harness.evaluate("efficientnet-lite0", suite, batch_size=2, shard_size=2, offline=True, **options)
-        kept = (e for e in done.ledger if e.n and not e.key.startswith(("energy.", "carbon.")))
-        return [(e.key, e.value, e.interval, e.n) for e in kept]
-
-    return run
-
-
 @pytest.fixture(scope="module")
 def one_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The store of one process: computed by the first test that asks, read by the others."""
@@ -94,7 +72,7 @@ class TestCluster:
         self, values: Callable[..., Any], one_home: Path, tmp_path: Path
     ) -> None:
         assert values(tmp_path / "four", device="cpu,cpu", executor="ray") == values(one_home)
-        assert shards(tmp_path / "four") == shards(one_home), "the same rows with the same bytes"
+        assert shard_names(tmp_path / "four") == shard_names(one_home), "the same rows with the same bytes"
         assert not list((tmp_path / "four" / "tokens").iterdir())
 
     def test_what_is_not_shared_is_sent_and_a_node_that_differs_is_left_out(
@@ -122,7 +100,7 @@ class TestCluster:
         monkeypatch.setattr(RayPool, "_is_answered", lambda pool: False)
         monkeypatch.setattr(RayPool, "_greeted", another_torch)
         assert values(tmp_path / "sent", executor="ray") == values(one_home)
-        assert shards(tmp_path / "sent") == shards(one_home)
+        assert shard_names(tmp_path / "sent") == shard_names(one_home)
         told = capfd.readouterr().err
         assert "does not share the store: its rows are stored by this process" in told
         assert "can't read foolbox-imagenet-20" in told
@@ -140,13 +118,13 @@ class TestCluster:
         node, home = cluster.add_node(**NODE), tmp_path / "killed"
 
         def kill() -> None:
-            while len(shards(home)) < 1:
+            while len(shard_names(home)) < 1:
                 time.sleep(0.02)
             raylet = cluster.head_node.all_processes["raylet"][0].process.pid
             actors = ["pgrep", "-P", str(raylet), "-f", "ray::_Actor"]
             listed = subprocess.run(actors, capture_output=True, text=True, check=True)
             os.kill(int(listed.stdout.split()[0]), signal.SIGKILL)
-            while len(shards(home)) < 6:
+            while len(shard_names(home)) < 6:
                 time.sleep(0.02)
             cluster.remove_node(node, allow_graceful=False)
 
@@ -154,5 +132,5 @@ class TestCluster:
         killer.start()
         assert values(home, executor="ray") == values(one_home)
         killer.join(timeout=60)
-        assert shards(home) == shards(one_home), "none twice, none half written"
+        assert shard_names(home) == shard_names(one_home), "none twice, none half written"
         assert "Going on without" in capfd.readouterr().err

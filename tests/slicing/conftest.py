@@ -15,7 +15,10 @@ import pytest
 from harness.data.catalog import get_benchmark
 from harness.evaluation.run import RunResult, run_suite
 from harness.evaluation.scoring import Scored
-from harness.evaluation.suites import Suite, load_suite
+from harness.evaluation.slice_evidence import slice_evidence
+from harness.evaluation.slice_requests import Request
+from harness.evaluation.suites import SliceOptions, Suite, load_suite
+from harness.evidence import Evidence
 from harness.labels.projections import CLOSED
 from harness.metrics.types import TOP, LabelSpacePredictions
 from harness.models.registry import resolve
@@ -31,6 +34,13 @@ PLACES = (
     ("Peru", "pe", "am", 685.0),
     ("Italy", "it", "eu", 3220.0),
 )
+
+
+def slices_of(scored: Scored | dict[str, Scored], *by: str | tuple[str, ...], **options: object) -> dict[str, Evidence]:
+    """The evidence on slices by key; a tuple is crossed."""
+    conditions = scored if isinstance(scored, dict) else {scored.prefix: scored}
+    request = Request(tuple((one,) if isinstance(one, str) else one for one in by), SliceOptions(**options))
+    return {item.key: item for item in slice_evidence(conditions, request)}
 
 
 @pytest.fixture(scope="session")
@@ -110,26 +120,10 @@ def dollar_street(tmp_path_factory: pytest.TempPathFactory, foolbox_images: list
             picture.rotate(90 * (place % 2), expand=True).save(buffer, "JPEG", quality=80 + place)
             (root / path).write_bytes(buffer.getvalue())
             classes = [photograph.label] if place % 2 else [photograph.label, (photograph.label + 1) % 1000]
-            rows.append(_row(sample, country, country_id, region, str(path), income + number, classes))
-    rows.append(_row("f" * 24, "Nepal", "np", "as", "assets/absent.jpg", 100.0, [1]))
-    rows.append(_row("e" * 24, "Nepal", "np", "as", rows[0]["imageRelPath"], 100.0, []))
-    pd.DataFrame(rows).to_csv(root / "images_v2_imagenet_test.csv", index=False)
+            rows.append((sample, country, country_id, region, str(path), income + number, json.dumps(classes)))
+    rows.append(("f" * 24, "Nepal", "np", "as", "assets/absent.jpg", 100.0, "[1]"))
+    rows.append(("e" * 24, "Nepal", "np", "as", rows[0][4], 100.0, "[]"))
+    columns = ["id", "country.name", "country.id", "region.id", "imageRelPath", "income", "imagenet_sysnet_id"]
+    more = {"type": "image", "topics": '["things"]', "place": "home", "imagenet_synonyms": '["thing"]'}
+    pd.DataFrame(rows, columns=columns).assign(**more).to_csv(root / "images_v2_imagenet_test.csv", index=False)
     return root
-
-
-def _row(
-    sample: str, country: str, country_id: str, region: str, path: str, income: float, classes: list[int]
-) -> dict[str, object]:
-    return {
-        "id": sample,
-        "country.name": country,
-        "country.id": country_id,
-        "region.id": region,
-        "type": "image",
-        "imageRelPath": path,
-        "topics": json.dumps(["things"]),
-        "place": f"{country}-1",
-        "income": income,
-        "imagenet_synonyms": json.dumps(["thing"] * len(classes)),
-        "imagenet_sysnet_id": json.dumps(classes),
-    }

@@ -5,7 +5,6 @@ from __future__ import annotations
 import gzip
 import json
 from collections.abc import Callable
-from importlib.metadata import PackageNotFoundError, distribution
 from importlib.resources import files
 from pathlib import Path
 
@@ -18,48 +17,12 @@ from harness.data.groupings import Subjects, grouping
 from harness.data.slicings import slicings
 from harness.evaluation.run import RunResult
 from harness.evaluation.scoring import Scored
-from harness.evaluation.slice_evidence import slice_evidence
-from harness.evaluation.slice_requests import Request
-from harness.evaluation.suites import SliceOptions
 from harness.evidence import Evidence, EvidenceClass
 from harness.labels.spaces import label_space
+from tests.slicing.conftest import slices_of
 
 FACTORS = slicings()["imagenet-x"].names
-MODELS = (
-    "alexnet",
-    "squeezenet1_1",
-    "resnet18",
-    "resnet50",
-    "resnet152",
-    "vgg16",
-    "densenet121",
-    "inceptionv3",
-    "resnext101_32x4d",
-    "nasnetalarge",
-)
-
-
-@pytest.fixture(scope="module")
-def annotations() -> Callable[[str], pd.DataFrame]:
-    """annotations("multi"): ImageNet-X's factors without the prototypes, read with pandas alone."""
-    try:
-        package = distribution("imagenet-x")
-    except PackageNotFoundError:
-        pytest.skip("the imagenet-x package is not installed")
-    folder = Path(str(package.locate_file("imagenet_x/annotations")))
-    prototypes = set(pd.read_csv(folder / "prototypical_paths.csv")["file_name"])
-    assert len(prototypes) == 3000
-
-    def read(which: str) -> pd.DataFrame:
-        table = pd.read_json(folder / f"imagenet_x_val_{which}_factor.jsonl", lines=True)
-        return table[~table["file_name"].isin(prototypes)].set_index("file_name")[list(FACTORS)]
-
-    return read
-
-
-def slices_of(scored: Scored, *by: str, **options: object) -> dict[str, Evidence]:
-    request = Request(tuple((name,) for name in by), SliceOptions(**options))
-    return {item.key: item for item in slice_evidence({scored.prefix: scored}, request)}
+MODELS = ("alexnet", "resnet50", "nasnetalarge")
 
 
 def classes_below(superclass: str) -> np.ndarray:
@@ -83,7 +46,7 @@ def check(found: dict[str, Evidence], key: str, right: pd.Series) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("model", MODELS)
-def test_ten_published_models_by_factor_label_count_and_superclass(
+def test_published_models_by_factor_label_count_and_superclass(
     published: pd.DataFrame, scored_as: Callable[[str], Scored], annotations: Callable[[str], pd.DataFrame], model: str
 ) -> None:
     found = slices_of(scored_as(model), "imagenet-x", "real", "wordnet")
@@ -132,8 +95,6 @@ def test_superclasses_have_the_classes_that_wordnet_puts_below_them(
 def test_metaclasses_are_those_of_the_package(published: pd.DataFrame) -> None:
     """The seventeen sizes, counted in imagenet_1k_classes_to_100_metaclasses.csv: e.g. device 124, dog 118, snake 17 classes;
     food stands there twice, for 22 and 16."""
-    if "imagenet-x-metaclass" not in slicings():
-        pytest.fail("the slicing has gone")
     subjects = Subjects(get_benchmark("imagenet-val"), published["sample_id"].tolist(), published["label"].to_numpy())
     classes = grouping("imagenet-x-metaclass", subjects).frame.sum() / 50
     assert len(classes) == 17
@@ -164,9 +125,7 @@ def test_lite0_on_the_validation_images_by_every_factor(
 def test_crossed_slicings_equal_pandas(
     published: pd.DataFrame, scored_as: Callable[[str], Scored], annotations: Callable[[str], pd.DataFrame]
 ) -> None:
-    scored = scored_as("resnet50")
-    request = Request((("imagenet-x/pose", "wordnet"),), SliceOptions())
-    found = {item.key: item for item in slice_evidence({scored.prefix: scored}, request)}
+    found = slices_of(scored_as("resnet50"), ("imagenet-x/pose", "wordnet"))
     table = annotations("multi").join(published.set_index("sample_id")[["label", "resnet50"]])
     right = table["resnet50"].str[0] == table["label"]
     for superclass in slicings()["wordnet"].synsets:

@@ -19,19 +19,14 @@ from harness.evaluation.recheck import recheck
 from harness.evaluation.run import RunResult
 from harness.evaluation.scoring import Scored
 from harness.evaluation.slice_evidence import NO_DIFFERENCE, slice_evidence
-from harness.evaluation.slice_requests import Request, request_of
-from harness.evaluation.suites import SliceOptions, load_suite, parse_suite
-from harness.evidence import Evidence, EvidenceClass
+from harness.evaluation.slice_requests import request_of
+from harness.evaluation.suites import load_suite, parse_suite
+from harness.evidence import EvidenceClass
 from harness.labels.projections import CLOSED
 from harness.metrics.multiplicity import benjamini_hochberg, holm
 from harness.metrics.types import TOP
 from harness.settings import Settings
-
-
-def slices_of(scored: Scored | dict[str, Scored], *by: str, **options: object) -> dict[str, Evidence]:
-    conditions = scored if isinstance(scored, dict) else {scored.prefix: scored}
-    request = Request(tuple((name,) for name in by), SliceOptions(**options))
-    return {item.key: item for item in slice_evidence(conditions, request)}
+from tests.slicing.conftest import slices_of
 
 
 def made(
@@ -43,10 +38,12 @@ def made(
     return scored_of([f"ILSVRC2012_val_{i + 1:08d}.JPEG" for i in range(len(labels))], labels, ranks, benchmark)
 
 
+Run = tuple[Path, RunResult, dict[str, str]]
+"""Store, result, and where the data is."""
+
+
 class TestRecords:
-    def test_each_measured_number_has_all_a_reader_needs(
-        self, validation_run: tuple[Path, RunResult, dict[str, str]]
-    ) -> None:
+    def test_each_measured_number_has_all_a_reader_needs(self, validation_run: Run) -> None:
         measured = [i for i in validation_run[1].ledger if "@" in i.key and i.class_ is EvidenceClass.MEASURED]
         assert len(measured) > 80
         for item in measured:
@@ -61,9 +58,7 @@ class TestRecords:
             assert item.fingerprints.annotations is not None
             assert item.command == ("harness run --suite subgroups --model efficientnet-lite0 --data imagenet-val=DIR")
 
-    def test_small_groups_are_there_and_say_why_they_have_no_number(
-        self, validation_run: tuple[Path, RunResult, dict[str, str]]
-    ) -> None:
+    def test_small_groups_are_there_and_say_why_they_have_no_number(self, validation_run: Run) -> None:
         ledger = validation_run[1].ledger
         item = ledger.get("imagenet-val@imagenet-x/larger.top1")
         assert (item.class_, item.value, item.n) == (EvidenceClass.PENDING, None, 11)
@@ -78,14 +73,12 @@ class TestRecords:
         assert item.class_ is EvidenceClass.NOT_APPLICABLE
         assert (item.n, item.N) == (40, 40)
 
-    def test_one_value_has_nothing_to_compare(self, validation_run: tuple[Path, RunResult, dict[str, str]]) -> None:
+    def test_one_value_has_nothing_to_compare(self, validation_run: Run) -> None:
         item = validation_run[1].ledger.get("imagenet-val@resolution.top1:difference")
         assert item.class_ is EvidenceClass.NOT_APPLICABLE
         assert "All 1,300 samples have the same value" in (item.reason or "")
 
-    def test_image_statistics_are_fifths_with_their_bounds(
-        self, validation_run: tuple[Path, RunResult, dict[str, str]]
-    ) -> None:
+    def test_image_statistics_are_fifths_with_their_bounds(self, validation_run: Run) -> None:
         items = [validation_run[1].ledger.get(f"imagenet-val@brightness/q{part}.top1") for part in range(1, 6)]
         assert [item.n for item in items if item is not None] == [260] * 5
         assert items[0].N == 10_000
@@ -161,20 +154,14 @@ class TestWorstSlices:
 
     @pytest.mark.slow
     def test_where_all_are_alike_nothing_is_certain(self, scored_of: Callable[..., Scored]) -> None:
-        generator = np.random.default_rng(5)
-        labels = np.arange(50_000) % 1000
-        found = slices_of(made(scored_of, labels, generator.random(50_000) < 0.7), "class", "imagenet-x-metaclass")
-        gap = found["imagenet-val.worst-slice-gap"]
-        assert isinstance(gap.value, float)
-        assert gap.interval.low == 0
+        labels, chance = np.arange(50_000) % 1000, np.random.default_rng(5).random(50_000)
+        found = slices_of(made(scored_of, labels, chance < 0.7), "class", "imagenet-x-metaclass")
+        assert found["imagenet-val.worst-slice-gap"].interval.low == 0
 
 
 class TestReadsWhatIsStored:
     def test_neither_the_model_nor_an_image_is_read_again(
-        self,
-        validation_run: tuple[Path, RunResult, dict[str, str]],
-        run_with: Callable[..., RunResult],
-        monkeypatch: pytest.MonkeyPatch,
+        self, validation_run: Run, run_with: Callable[..., RunResult], monkeypatch: pytest.MonkeyPatch
     ) -> None:
         home, first, data = validation_run
 
@@ -321,9 +308,7 @@ def test_the_catalog_says_where_each_slicing_comes_from() -> None:
 
 
 class TestRecheck:
-    def test_slices_are_recomputed_from_stored_predictions(
-        self, validation_run: tuple[Path, RunResult, dict[str, str]]
-    ) -> None:
+    def test_slices_are_recomputed_from_stored_predictions(self, validation_run: Run) -> None:
         home, result, _ = validation_run
         settings = Settings(home=home, data_home=None, offline=True)
         found = recheck(result.ledger, settings, lambda message: None)
@@ -332,7 +317,7 @@ class TestRecheck:
         assert "imagenet-val@wordnet.top1:difference" in found.same
         assert "imagenet-val@brightness/q1.top1" in found.not_here, "image statistics need the images"
 
-    def test_an_edited_slice_is_found(self, validation_run: tuple[Path, RunResult, dict[str, str]]) -> None:
+    def test_an_edited_slice_is_found(self, validation_run: Run) -> None:
         home, result, _ = validation_run
         key = "imagenet-val@real/one-label.top1"
         edited = [i.model_copy(update={"value": 91.0}) if i.key == key else i for i in result.ledger]
