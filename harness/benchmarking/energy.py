@@ -299,7 +299,7 @@ def open_rapl(root: Path = _POWERCAP, **clocks: Callable[..., Any]) -> Meter:
     return NoMeter("CPU: package, dram", reason)
 
 
-def open_nvml(uuid: str, covers: str, library: Any = None) -> Meter:
+def open_nvml(uuid: str, covers: str) -> Meter:
     """The energy counter of the GPU with this UUID ("GPU-…"), or a NoMeter that says why there is none.
 
     It counts millijoules since the driver was loaded (nvmlDeviceGetTotalEnergyConsumption).
@@ -307,13 +307,11 @@ def open_nvml(uuid: str, covers: str, library: Any = None) -> Meter:
     Args:
         uuid: as the driver writes it; an index would ignore CUDA_VISIBLE_DEVICES.
         covers: which GPU it is.
-        library: the module `pynvml` or one that looks like it; imported where not given.
     """
-    if library is None:
-        try:
-            library = importlib.import_module("pynvml")
-        except ImportError:
-            return NoMeter(covers, "the Python package nvidia-ml-py is not installed")
+    try:
+        library = importlib.import_module("pynvml")
+    except ImportError:
+        return NoMeter(covers, "the Python package nvidia-ml-py is not installed")
 
     def counters() -> dict[str, int]:
         try:

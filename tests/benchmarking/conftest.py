@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import socket
+import sys
+from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -20,6 +23,38 @@ def _no_network(monkeypatch: pytest.MonkeyPatch) -> None:
 
     for name in ("socket", "create_connection", "getaddrinfo", "gethostbyname"):
         monkeypatch.setattr(socket, name, refuse)
+
+
+@pytest.fixture
+def nvml(monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[str]]:
+    """nvml(1000, 2000): installs a `pynvml` that replays a counter in millijoules; the list gets the UUIDs that are asked for."""
+
+    class NVMLError(Exception):
+        pass
+
+    def install(*millijoules: int | None, driver: bool = True) -> list[str]:
+        asked: list[str] = []
+        counter = iter(millijoules)
+
+        def init() -> None:
+            if not driver:
+                raise NVMLError("Driver Not Loaded")
+
+        def energy(handle: str) -> int:
+            if (recorded := next(counter)) is None:
+                raise NVMLError("Not Supported")
+            return recorded
+
+        module = SimpleNamespace(
+            NVMLError=NVMLError,
+            nvmlInit=init,
+            nvmlDeviceGetHandleByUUID=asked.append,
+            nvmlDeviceGetTotalEnergyConsumption=energy,
+        )
+        monkeypatch.setitem(sys.modules, "pynvml", module)
+        return asked
+
+    return install
 
 
 @pytest.fixture

@@ -42,34 +42,25 @@ def small_count(*layers: nn.Module, size: tuple[int, int, int] = (3, 8, 8)) -> C
     return count(nn.Sequential(*layers, nn.Flatten()), size)
 
 
-def test_convolution_by_hand() -> None:
-    # 3 × 3 kernel, 3 -> 16 channels, 8 × 8 outputs: 3·3·3·16·64 MACs, 16·64 outputs, each with a bias.
-    got = small_count(nn.Conv2d(3, 16, 3, padding=1))
-    assert (got.macs, got.flops) == (27648, 55296)
-    assert (got.activations, got.bias_additions) == (1024, 1024)
-    assert got.parameters == 3 * 3 * 3 * 16 + 16
-
-
-def test_strided_convolution_by_hand() -> None:
-    # Stride 2 without padding: 3 × 3 outputs of 3·3·3·16 MACs.
-    assert small_count(nn.Conv2d(3, 16, 3, stride=2)).macs == 3 * 3 * 3 * 16 * 9
-
-
-def test_grouped_convolution_by_hand() -> None:
-    # 4 groups of 2 -> 4 channels: each output element takes 2·3·3 MACs.
-    got = small_count(nn.Conv2d(8, 16, 3, padding=1, groups=4, bias=False), size=(8, 8, 8))
-    assert got.macs == 2 * 9 * 16 * 64
-    assert got.bias_additions == 0
-
-
-def test_depthwise_convolution_by_hand() -> None:
-    assert small_count(nn.Conv2d(8, 8, 7, padding=3, groups=8), size=(8, 8, 8)).macs == 49 * 8 * 64
-
-
-def test_linear_layer_by_hand() -> None:
-    module = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(3, 10))
-    got = count(module, (3, 8, 8))
-    assert (got.macs, got.activations, got.bias_additions) == (30, 10, 10)
+@pytest.mark.parametrize(
+    ("layer", "macs", "outputs", "biases"),
+    [
+        # 3 × 3 kernel, 3 -> 16 channels, 8 × 8 outputs: 3·3·3·16·64 MACs, 16·64 outputs, each with a bias.
+        (nn.Conv2d(3, 16, 3, padding=1), 27648, 1024, 1024),
+        # Stride 2 without padding: 3 × 3 outputs of 3·3·3·16 MACs.
+        (nn.Conv2d(3, 16, 3, stride=2), 3 * 3 * 3 * 16 * 9, 16 * 9, 16 * 9),
+        # 4 groups of 2 -> 4 channels: each output element takes 2·3·3 MACs.
+        (nn.Conv2d(8, 16, 3, padding=1, groups=4, bias=False), 2 * 9 * 16 * 64, 1024, 0),
+        (nn.Conv2d(8, 8, 7, padding=3, groups=8), 49 * 8 * 64, 8 * 64, 8 * 64),
+        (nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(3, 10)), 30, 10, 10),
+    ],
+    ids=["plain", "strided", "grouped", "depthwise", "linear"],
+)
+def test_a_layer_by_hand(layer: nn.Module, macs: int, outputs: int, biases: int) -> None:
+    got = small_count(layer, size=(getattr(layer, "in_channels", 3), 8, 8))
+    assert (got.macs, got.flops) == (macs, 2 * macs)
+    assert (got.activations, got.bias_additions) == (outputs, biases)
+    assert got.parameters == sum(parameter.numel() for parameter in layer.parameters())
 
 
 def test_norms_activations_and_scaling_are_not_counted() -> None:

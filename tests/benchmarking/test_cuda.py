@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-import types
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import pytest
@@ -28,37 +28,19 @@ class Properties:
     minor: int = 0
 
 
-class NvmlError(Exception):
-    """As pynvml raises."""
-
-
 @pytest.fixture
 def _properties(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "get_device_properties", lambda device: Properties())
 
 
-def fake_nvml(monkeypatch: pytest.MonkeyPatch, *millijoules: int) -> list[str]:
-    """Installs a `pynvml` that replays a counter; the list gets the UUIDs that are asked for."""
-    asked: list[str] = []
-    counter = iter(millijoules)
-    module = types.ModuleType("pynvml")
-    module.NVMLError = NvmlError  # type: ignore[attr-defined]
-    module.nvmlInit = lambda: None  # type: ignore[attr-defined]
-    module.nvmlDeviceGetHandleByUUID = lambda uuid: asked.append(uuid) or uuid  # type: ignore[attr-defined, func-returns-value]
-    module.nvmlDeviceGetTotalEnergyConsumption = lambda handle: next(counter)  # type: ignore[attr-defined]
-    monkeypatch.setitem(sys.modules, "pynvml", module)
-    return asked
-
-
 @pytest.mark.usefixtures("_properties")
-def test_a_gpu_is_metered_by_its_uuid_and_the_processor_beside_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    asked = fake_nvml(monkeypatch, 500, 1_000, 91_000)  # once on opening, then start and read
+def test_a_gpu_is_metered_by_its_uuid_and_the_processor_beside_it(nvml: Callable[..., list[str]]) -> None:
+    asked = nvml(500, 1_000, 91_000)  # once on opening, then start and read
     processor, gpu = meters_for(GPU)
     assert processor.covers.startswith("CPU")
     gpu.start()
     reading = gpu.read()
     assert asked == ["GPU-12345678-aaaa-bbbb-cccc-1234567890ab"]
-    assert reading.joules is not None
     assert (reading.joules.value, reading.metered, reading.covers) == (90.0, True, "GPU: NVIDIA Fake 9000")
 
 

@@ -47,7 +47,6 @@ def ledger(*evidence: Evidence, name: str = "tiny") -> Ledger:
 def test_points_for_a_billion_multiply_adds() -> None:
     (found,) = accuracies_per_gmac(ledger(top1(), *COUNTS))
     assert (found.key, found.value, found.unit) == ("imagenet-val.top1-per-gmac", 20.0, "% per GMAC")
-    assert found.interval is not None
     assert (found.interval.low, found.interval.high) == pytest.approx((19.9, 20.1))
     assert found.protocol == {"projection": "identity", "macs": 4_000_000_000}
     assert (found.n, found.class_) == (50_000, EvidenceClass.MEASURED)

@@ -27,8 +27,6 @@ def _resettable() -> None:
 @pytest.mark.usefixtures("_resettable")
 def test_an_allocation_shows_up() -> None:
     got = peak_memory(lambda: allocate(64), CPU)
-    assert got.bytes is not None
-    assert got.before is not None
     assert 60 * MIB < got.bytes - got.before < 80 * MIB
 
 
@@ -36,8 +34,6 @@ def test_an_allocation_shows_up() -> None:
 def test_what_came_before_does_not_count() -> None:
     allocate(128)
     got = peak_memory(lambda: allocate(8), CPU)
-    assert got.bytes is not None
-    assert got.before is not None
     assert got.bytes - got.before < 64 * MIB
 
 
@@ -49,7 +45,6 @@ def test_memory_that_nothing_uses_any_more_does_not_count() -> None:
     held = _status_bytes(Path("/proc/self"), "VmRSS")
     del blocks
     got = peak_memory(lambda: living[0].sum(), CPU)
-    assert got.bytes is not None
     assert held - got.bytes > 100 * MIB
 
 
@@ -63,5 +58,4 @@ def test_recorded_status(tmp_path: Path) -> None:
 def test_without_a_reset_there_is_no_number(tmp_path: Path) -> None:
     got = _of_process(lambda: None, tmp_path / "absent")
     assert got.bytes is None
-    assert got.reason is not None
     assert "can't be reset" in got.reason

@@ -34,7 +34,6 @@ def facts_of(hardware: str = "8 x Tesla V100 16 GB", hours: str = HOURS) -> Mode
 
 
 def cost(facts: ModelFacts | None) -> dict[str, Evidence]:
-    assert facts is not None
     return {item.key: item for item in training_cost(facts, ORIGIN)}
 
 
@@ -43,16 +42,12 @@ def test_by_hand() -> None:
     energy, carbon = found["energy.training"], found["carbon.training"]
     # 8 devices × 10 h × 150 to 300 W = 12 to 24 kWh; PUE 1.07, 1.59, 1.67; 56.039, 475, 713.441 g/kWh (assumptions.json)
     assert (energy.value, energy.unit) == (pytest.approx(24 * 1.59), "kWh")
-    assert energy.interval is not None
     assert (energy.interval.low, energy.interval.high) == pytest.approx((12 * 1.07, 24 * 1.67))
     assert (carbon.value, carbon.unit) == (pytest.approx(24 * 1.59 * 0.475), "kg CO2e")
-    assert carbon.interval is not None
     assert (carbon.interval.low, carbon.interval.high) == pytest.approx((12 * 1.07 * 0.056039, 24 * 1.67 * 0.713441))
     assert carbon.class_ is EvidenceClass.ESTIMATED
-    assert carbon.protocol is not None
     assert carbon.protocol["documented"]["hours"] == "10 (Paper, p. 2)"
     assert {"pue", "grid", "joules"} <= carbon.protocol.keys()
-    assert carbon.source is not None
     assert carbon.source.place == "p. 2"
     assert "12.0 to 24.0 kWh" in str(carbon.reason)
 
@@ -60,9 +55,7 @@ def test_by_hand() -> None:
 def test_regnet_takes_both_documented_hours_and_names_whose_weights_they_are_of() -> None:
     carbon = cost(facts_for("regnet-y-040"))["carbon.training"]
     assert carbon.value == pytest.approx(8 * 17.5 * 0.3 * 1.59 * 0.475)
-    assert carbon.interval is not None
     assert carbon.interval.low == pytest.approx(8 * 16.8 * 0.15 * 1.07 * 0.056039)
-    assert carbon.protocol is not None
     documented = carbon.protocol["documented"]
     assert documented["hours"] == "17.5 (pycls, MODEL_ZOO.md:321); 16.8 (Designing Network Design Spaces, Figure 16)"
     assert documented["checkpoint"].endswith("very probably the ones converted here")
@@ -70,9 +63,7 @@ def test_regnet_takes_both_documented_hours_and_names_whose_weights_they_are_of(
 
 def test_what_the_weights_were_found_to_be_decides_whose_training_it_was() -> None:
     facts = facts_for("regnet-y-040")
-    assert facts is not None
     (_, confirmed), (_, other) = (training_cost(facts, ORIGIN, lineage=name) for name in ("pycls", "ra3-224"))
-    assert confirmed.protocol is not None
     assert confirmed.protocol["documented"]["checkpoint"].startswith("pycls RegNetY-4.0GF")
     assert "very probably" not in confirmed.protocol["documented"]["checkpoint"]
     assert other.class_ is EvidenceClass.UNDISCLOSED
@@ -81,12 +72,8 @@ def test_what_the_weights_were_found_to_be_decides_whose_training_it_was() -> No
 
 def test_the_facts_that_a_card_is_filled_from_say_the_same() -> None:
     facts = facts_for("regnet-y-040")
-    assert facts is not None
     said, computed = facts.get("carbon.training"), cost(facts)["carbon.training"]
-    assert said is not None
     assert said.evidence.value == pytest.approx(computed.value, rel=0.005)
-    assert said.evidence.interval is not None
-    assert computed.interval is not None
     assert said.evidence.interval.low == pytest.approx(computed.interval.low, rel=0.005)
     assert said.evidence.interval.high == pytest.approx(computed.interval.high, rel=0.005)
     assert said.evidence.unit == computed.unit

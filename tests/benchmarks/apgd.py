@@ -39,8 +39,6 @@ def photographs(
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """The photographs that are classified correctly, and their labels."""
     spec = importlib.util.find_spec("foolbox")
-    assert spec is not None
-    assert spec.origin is not None
     paths = sorted((Path(spec.origin).parent / "data").glob("imagenet_*.jpg"))[:most]
     pixels = np.stack([preprocess(Image.open(path).convert("RGB")) for path in paths])
     images = (torch.from_numpy(pixels).permute(0, 3, 1, 2) / 255).contiguous()

@@ -48,9 +48,6 @@ def random_model(name: str) -> LoadedModel:
     """The architecture of a registry model with random weights: speed does not depend on them."""
     spec = resolve(name)
     module = build_architecture(spec)
-    assert spec.architecture is not None
-    assert spec.preprocessing is not None
-    assert spec.label_space is not None
     identity = ModelIdentity(
         name=spec.name, reference=name, title=spec.title, revision=None, library=spec.architecture.library,
         architecture=spec.architecture.class_, weights="0" * 64, checkpoint_bytes=0, parameters=0,

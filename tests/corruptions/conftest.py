@@ -24,8 +24,6 @@ def _bases(paths: list[Path]) -> list[np.ndarray]:
 def photographs() -> list[np.ndarray]:
     """Four of foolbox's ImageNet photographs as base pictures, uint8 (224, 224, 3)."""
     spec = importlib.util.find_spec("foolbox")  # importing it would warn about its use of SciPy
-    assert spec is not None
-    assert spec.origin is not None
     folder = Path(spec.origin).parent / "data"
     return _bases(sorted(folder.glob("imagenet_*.jpg"))[:4])
 

@@ -100,7 +100,6 @@ def test_every_entry_says_how_to_get_it_and_where_facts_were_read() -> None:
 
 def test_imagenet_c_has_15_scored_and_4_extra_corruptions_at_5_severities() -> None:
     corruptions = get_benchmark("imagenet-c").corruptions
-    assert corruptions is not None
     assert (len(corruptions.scored), len(corruptions.extra)) == (15, 4)
     conditions = get_benchmark("imagenet-c").conditions
     assert len(set(conditions)) == 19 * 5

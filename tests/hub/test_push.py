@@ -73,7 +73,6 @@ class TestThePlan:
         assert hub.sent("POST") == []
         os.write(here, f"{answer}\n".encode())
         assert process.wait(timeout=60) == (0 if answer == "y" else 1)
-        assert process.stdout is not None
         process.stdout.close()
         os.close(here)
         assert (1 in hub.repos[REPO].discussions) == (answer == "y")

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import safetensors.torch
 import torch
 import transformers
 
@@ -90,6 +91,14 @@ def edit_json(path: Path, **changes: Any) -> None:
     """Set fields of a JSON file; None removes one."""
     data = json.loads(path.read_text()) | changes
     path.write_text(json.dumps({name: value for name, value in data.items() if value is not None}))
+
+
+def as_pickle(folder: Path, **more: Any) -> Path:
+    """Keep the tensors of a folder, and what else is given, in a pickle instead of safetensors; returns its path."""
+    state = safetensors.torch.load_file(folder / "model.safetensors")
+    (folder / "model.safetensors").unlink()
+    torch.save({**state, **more}, folder / "pytorch_model.bin")
+    return folder / "pytorch_model.bin"
 
 
 @pytest.fixture

@@ -19,6 +19,7 @@ import torch
 from harness.errors import ExitCode, HarnessError, MissingInputError
 from harness.models.loading import LoadedModel
 from harness.models.registry import resolve
+from tests.models.conftest import as_pickle
 
 Load = Callable[..., LoadedModel]
 Save = Callable[..., Path]
@@ -69,10 +70,7 @@ class TestTensors:
 
     @pytest.mark.parametrize("keep", [0, 5, 500, -100])
     def test_truncated_pickle(self, folder: Path, load: Load, keep: int) -> None:
-        state = safetensors.torch.load_file(folder / "model.safetensors")
-        (folder / "model.safetensors").unlink()
-        path = folder / "pytorch_model.bin"
-        torch.save(state, path)
+        path = as_pickle(folder)
         path.write_bytes(path.read_bytes()[:keep])
         assert "can't be used" in refusal(load, folder)
 
@@ -100,9 +98,7 @@ class TestCode:
         assert (tmp_path / "written").is_dir()
 
     def test_a_pickle_with_code_is_refused_and_not_run(self, folder: Path, load: Load, tmp_path: Path) -> None:
-        state = safetensors.torch.load_file(folder / "model.safetensors")
-        (folder / "model.safetensors").unlink()
-        torch.save({**state, "extra": _Bomb(tmp_path / "written")}, folder / "pytorch_model.bin")
+        as_pickle(folder, extra=_Bomb(tmp_path / "written"))
         assert "holds something other than tensors, which harness never runs" in refusal(load, folder)
         assert not (tmp_path / "written").exists()
 

@@ -70,7 +70,6 @@ def test_samples_give_the_ledgers_accuracy_and_can_be_scored_again(made: Ledger,
     jsonl, parquet = (path for name, path in written.items() if V2 in name)
     rows = lines(jsonl)
     top1 = made.get(f"{V2}.top1")
-    assert top1 is not None
     assert (len(rows), 100 * sum(row["acc"] for row in rows) / 400) == (400, pytest.approx(top1.number))  # type: ignore[misc]
     assert [row["doc"]["sample_id"] for row in rows] == sorted(pd.read_parquet(parquet)["sample_id"])  # type: ignore[index]
     assert all(row["filtered_resps"] == row["resps"][0][:1] for row in rows)  # type: ignore[index]
@@ -159,7 +158,6 @@ class TestEvalResults:
 
     def test_predictions_from_elsewhere_are_none_either(self, full: Ledger, tmp_path: Path) -> None:
         top1 = full.measured("imagenet-val.top1")
-        assert top1 is not None
         theirs = Ledger(model=full.model, evidence=[top1.model_copy(update={"protocol": {"imported": "a file"}})])
         with pytest.raises(HarnessError, match="that harness itself measured"):
             export(theirs, "eval-results", tmp_path, task=["imagenet-val=org/imagenet:val"])

@@ -81,7 +81,6 @@ def test_ctrl_c_ends_it_cleanly(python: str, tmp_path: Path) -> None:
     command = [python, "-c", code, "view", "report.html", "--no-browser"]
     with subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True) as process:
         try:
-            assert process.stderr is not None
             said = process.stderr.readline()
             address = re.search(r"http://127\.0\.0\.1:(\d+)/", said)
             assert address, said
