@@ -18,6 +18,7 @@ from PIL import Image
 
 if TYPE_CHECKING:
     from pandas import DataFrame
+    from typer.testing import Result
 
     from harness.evidence import Evidence, Ledger
     from harness.models.loading import LoadedModel
@@ -29,6 +30,14 @@ if "PYTEST_XDIST_WORKER" in os.environ:  # two workers with all the cores' threa
 settings.register_profile("harness", deadline=None, derandomize=True)
 settings.load_profile("harness")
 
+PHOTOGRAPHS = """
+name: photographs
+title: Photographs
+description: The 20 photographs only.
+benchmarks: [foolbox-imagenet-20]
+metrics: [accuracy, calibration]
+"""
+"""A suite's file."""
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 MARKS_OF_FIXTURES = {
     "shared_data": "shared",
@@ -176,6 +185,18 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
+@pytest.fixture
+def call(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result]:
+    """call("list", "models"): a verb, offline, with a store and a working folder of the test's own."""
+    from typer.testing import CliRunner
+
+    from harness.cli import app
+
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    monkeypatch.chdir(tmp_path)
+    return lambda *arguments: CliRunner().invoke(app, [str(argument) for argument in arguments])
+
+
 @pytest.fixture(scope="session")
 def python() -> str:
     """The interpreter that runs the tests, for those that need a process of their own."""
@@ -185,8 +206,5 @@ def python() -> str:
 @pytest.fixture
 def never_loaded(monkeypatch: pytest.MonkeyPatch) -> None:
     """Fails a run that loads its model, where every prediction is stored."""
-
-    def never(*args: object, **kwargs: object) -> None:
-        raise AssertionError("the model was loaded although every prediction is stored")
-
-    monkeypatch.setattr("harness.evaluation.run.load", never)
+    message = "the model was loaded although every prediction is stored"
+    monkeypatch.setattr("harness.evaluation.run.load", lambda *_, **__: pytest.fail(message))

@@ -21,14 +21,7 @@ from harness.cli import app
 from harness.errors import ExitCode, HarnessError
 from harness.evidence import Evidence, EvidenceClass, Ledger
 from harness.models.loading import LoadedModel
-
-SUITE = """
-name: photographs
-title: Photographs
-description: The 20 photographs only.
-benchmarks: [foolbox-imagenet-20]
-metrics: [accuracy, calibration]
-"""
+from tests.conftest import PHOTOGRAPHS
 
 FUNCTIONS: dict[str, Callable[..., object]] = {
     "check": harness.check,
@@ -144,7 +137,7 @@ def test_a_place_for_a_data_set_that_there_is_not(home: Path) -> None:
 def evaluated(tmp_path_factory: pytest.TempPathFactory, lite0: LoadedModel) -> tuple[harness.Evaluation, Path]:
     """The photographs, evaluated from Python and saved; with the folder that holds the store."""
     folder = tmp_path_factory.mktemp("evaluated")
-    (folder / "photographs.yaml").write_text(SUITE)
+    (folder / "photographs.yaml").write_text(PHOTOGRAPHS)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("HARNESS_HOME", str(folder / "home"))
         patch.chdir(folder)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import pytest
 import torch
@@ -19,21 +19,15 @@ from harness.runtime.execution import ExecutionConfig
 from harness.runtime.network import Forward, prepare
 from harness.runtime.timing import Timings
 from harness.settings import Settings
+from tests.conftest import PHOTOGRAPHS
 
-SUITE = """
-name: photographs
-title: The demo photographs
-description: Twenty photographs.
-benchmarks: [foolbox-imagenet-20]
-metrics: [accuracy]
-"""
+CHOOSE = "harness.evaluation.predicting.choose"
 
 
 def run(home: Path, **options: Any) -> RunResult:
     settings = Settings(home=home, data_home=None, offline=True, **{"precision": "auto", **options})
-    return run_suite(
-        resolve("efficientnet-lite0"), parse_suite(SUITE, Path("photographs.yaml")), settings, Reporter(quiet=True)
-    )
+    suite = parse_suite(PHOTOGRAPHS, Path("photographs.yaml"))
+    return run_suite(resolve("efficientnet-lite0"), suite, settings, Reporter(quiet=True))
 
 
 @pytest.fixture
@@ -80,10 +74,7 @@ def test_the_chosen_precision_names_the_keys_and_a_second_start_keeps_it(
     assert agreement.value == 100.0
     assert ledger.get("compute.execution-logit-difference").value > 0
 
-    def never(*_: object, **__: object) -> NoReturn:
-        raise AssertionError("measured again although the choice is remembered")
-
-    monkeypatch.setattr("harness.evaluation.predicting.choose", never)
+    monkeypatch.setattr(CHOOSE, lambda *_, **__: pytest.fail("measured again although the choice is remembered"))
     again = run(tmp_path, limit=8).ledger
     assert again.get("foolbox-imagenet-20.top1:bf16").value == top1.value
     assert again.get("compute.execution").protocol == execution.protocol
@@ -102,10 +93,7 @@ def test_a_damaged_note_is_measured_again(tmp_path: Path) -> None:
 
 
 def test_the_default_stays_fp32_and_tries_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def never(*_: object, **__: object) -> NoReturn:
-        raise AssertionError("precisions were tried unasked")
-
-    monkeypatch.setattr("harness.evaluation.predicting.choose", never)
+    monkeypatch.setattr(CHOOSE, lambda *_, **__: pytest.fail("precisions were tried unasked"))
     ledger: Ledger = run(tmp_path, limit=2, precision="fp32").ledger
     assert ledger.get("compute.execution") is None
     assert ledger.get("foolbox-imagenet-20.top1").class_ is EvidenceClass.MEASURED

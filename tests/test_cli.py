@@ -9,10 +9,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner, Result
+from typer.testing import Result
 
 from harness import __version__
-from harness.cli import app
 from harness.data.catalog import benchmarks
 from harness.data.slicings import slicings
 from harness.errors import ExitCode
@@ -21,14 +20,6 @@ from harness.models.registry import registered
 
 VERBS = ("run", "plan", "list", "data", "doctor", "score", "predictions", "render", "demo", "compare", "report", "view")
 TOKEN = "hf_secretsecretsecretsecretsecretsecret"
-
-
-@pytest.fixture
-def call(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result]:
-    """call("list", "models"): a verb, offline, with a store and a working folder of the test's own."""
-    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
-    monkeypatch.chdir(tmp_path)
-    return lambda *arguments: CliRunner().invoke(app, [str(argument) for argument in arguments])
 
 
 def ended(result: Result, code: ExitCode) -> str:

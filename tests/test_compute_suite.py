@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import socket
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NoReturn
 
@@ -27,6 +28,7 @@ from harness.progress import Reporter
 from harness.runtime.timing import Budget
 from harness.settings import Settings, parse_input_sizes
 from harness.store.ledgers import merge_into_store
+from tests.conftest import in_ledger
 
 SECONDS = 0.2
 """Time limit of each measurement: enough for values, too little for narrow intervals."""
@@ -58,9 +60,23 @@ def without_weights(tmp_path_factory: pytest.TempPathFactory) -> RunResult:
 
 
 def of(result: RunResult, key: str) -> Evidence:
-    found = result.ledger.get(key)
-    assert found is not None, key
-    return found
+    return in_ledger(result.ledger, key)
+
+
+def no_load() -> LoadedModel:
+    raise AssertionError("there are no weights to load")
+
+
+def measured(
+    names: Sequence[str], home: Path, state: ModelState, load: Callable[[], LoadedModel] = no_load, **options: object
+) -> dict[str, Evidence]:
+    """What is measured of a model, by key."""
+    found = measure(tuple(names), state, settings(home, **options), Reporter(quiet=True), "command", load=load)
+    return {item.key: item for item in found}
+
+
+def without_checkpoint(name: str) -> ModelState:
+    return ModelState(resolve(name), None, None, HarnessError("not here"))
 
 
 def test_size_and_arithmetic_are_the_published_ones(without_weights: RunResult) -> None:
@@ -124,16 +140,8 @@ def test_what_depends_on_the_precision_is_named_by_it(
     """With bf16 asked for or chosen, a plain key never holds a number of bf16."""
     monkeypatch.setattr("harness.runtime.choosing.AUTO_PRECISIONS", ("bf16",))
     monkeypatch.setattr("harness.runtime.choosing.CLEARLY_SLOWER", 1e9)  # as bf16 is on many processors
-    state = ModelState(resolve("efficientnet-lite0"), None, None, HarnessError("not here"))
-    found = measure(
-        ("complexity", "execution", "latency", "decoding"),
-        state,
-        settings(tmp_path, layout="channels_last", precision=precision),
-        Reporter(quiet=True),
-        "command",
-        load=no_load,
-    )
-    keys = {item.key for item in found}
+    names, state = ("complexity", "execution", "latency", "decoding"), without_checkpoint("efficientnet-lite0")
+    keys = measured(names, tmp_path, state, layout="channels_last", precision=precision).keys()
     assert {"compute.latency-p50:bf16", "compute.throughput:with-decoding+bf16", "compute.execution"} <= keys
     assert {"compute.macs", "compute.parameters"} <= keys
     assert not {"compute.latency-p50", "compute.throughput:with-decoding"} & keys
@@ -194,31 +202,19 @@ def test_with_weights_the_file_and_its_fingerprint_are_used(lite0: LoadedModel, 
     spec = resolve("efficientnet-lite0")
     files = spec.checkpoint.locate(spec, offline=True)
     state = ModelState(spec, files, lite0.identity, None)
-    found = measure(
-        ("complexity", "latency"),
-        state,
-        settings(tmp_path, layout="contiguous", seconds=2.0),
-        Reporter(quiet=True),
-        "command",
-        load=lambda: lite0,
-    )
-    by_key = {item.key: item for item in found}
-    size, latency = by_key["compute.checkpoint-bytes"], by_key["compute.latency-p50"]
+    options = {"layout": "contiguous", "seconds": 2.0}
+    found = measured(("complexity", "latency"), tmp_path, state, lambda: lite0, **options)
+    size, latency = found["compute.checkpoint-bytes"], found["compute.latency-p50"]
     assert size.value == files.files[0].stat().st_size
     assert size.fingerprints.weights == lite0.identity.weights
     assert latency.protocol["weights"] == "the checkpoint's"
     assert latency.interval.low <= latency.value <= latency.interval.high
 
 
-def no_load() -> LoadedModel:
-    raise AssertionError("there are no weights to load")
-
-
 def test_neither_weights_nor_architecture_leave_everything_pending(tmp_path: Path) -> None:
     spec = ModelSpec(name="unknown", reference="hf:some/one", title="One", checkpoint=HubCheckpoint(repo="some/one"))
-    absent = HarnessError("The weights are not on this machine.")
-    state = ModelState(spec, None, None, absent)
-    found = measure(tuple(MEASUREMENTS), state, settings(tmp_path), Reporter(quiet=True), "command", load=no_load)
+    state = ModelState(spec, None, None, HarnessError("The weights are not on this machine."))
+    found = measured(MEASUREMENTS, tmp_path, state).values()
     assert {item.class_ for item in found} == {EvidenceClass.PENDING}
     assert all("known from its checkpoint only" in str(item.reason) for item in found)
     assert all("not on this machine" in str(item.reason) for item in found)
@@ -233,19 +229,11 @@ def test_a_measurement_that_fails_is_pending_and_the_others_go_on(
 
     monkeypatch.setattr(measuring, "measure_latency", out_of_memory)
     monkeypatch.setattr(measuring, "Budget", lambda **_: Budget(limit_s=SECONDS, minimum_calls=2, warm_up_calls=0))
-    state = ModelState(resolve("efficientnet-lite0"), None, None, HarnessError("not here"))
-    found = measure(
-        ("latency", "complexity"),
-        state,
-        settings(tmp_path, input_size=((1, 1), (64, 64)), layout="contiguous"),
-        Reporter(quiet=True),
-        "command",
-        load=no_load,
-    )
-    by_key = {item.key: item for item in found}
-    assert by_key["compute.latency-p50"].reason == "out of memory"
-    assert by_key["compute.parameters"].class_ is EvidenceClass.DERIVED
-    assert by_key["compute.macs:64x64"].class_ is EvidenceClass.DERIVED
+    options = {"input_size": ((1, 1), (64, 64)), "layout": "contiguous"}
+    found = measured(("latency", "complexity"), tmp_path, without_checkpoint("efficientnet-lite0"), **options)
+    assert found["compute.latency-p50"].reason == "out of memory"
+    assert found["compute.parameters"].class_ is EvidenceClass.DERIVED
+    assert found["compute.macs:64x64"].class_ is EvidenceClass.DERIVED
 
 
 def test_every_measurement_a_suite_may_name_can_be_taken() -> None:

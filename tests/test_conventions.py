@@ -11,6 +11,7 @@ import harness
 from harness.cli import app
 from harness.errors import ExitCode
 from harness.settings import Settings
+from tests.conftest import PHOTOGRAPHS
 
 
 def run(*arguments: str) -> Result:
@@ -21,9 +22,7 @@ def run(*arguments: str) -> Result:
 def images(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     """Twenty photographs by way of a package; the rest of the suite is not here."""
     monkeypatch.chdir(tmp_path)
-    Path("twenty.yaml").write_text(
-        "name: twenty\ntitle: Twenty\ndescription: The photographs.\nbenchmarks: [foolbox-imagenet-20]\nmetrics: [accuracy]\n"
-    )
+    Path("twenty.yaml").write_text(PHOTOGRAPHS)
     return "twenty.yaml"
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 from pathlib import Path
+from typing import Any
 from xml.etree import ElementTree
 
 import pytest
@@ -21,6 +22,12 @@ HARDWARE = {"cpu": "A CPU", "threads": 2, "logical_cpus": 2, "virtual_machine": 
 HARDWARE |= {"memory_bytes": 2**34}
 
 
+def measured(key: str, value: float, protocol: dict[str, Any], unit: str | None = None) -> Evidence:
+    interval = Interval(low=value - 1, high=value + 1, method="t")
+    fields = {"class_": EvidenceClass.MEASURED, "interval": interval, "n": 80, "protocol": protocol, "unit": unit}
+    return Evidence(key=key, value=value, **fields)
+
+
 def ledger_of(name: str, *, top1: float | None, macs: int = 4_000_000_000, speed: float | None = 20.0) -> Ledger:
     derived = {"macs": macs, "activations": 12_000_000, "parameters": 20_000_000}
     items = [
@@ -28,12 +35,7 @@ def ledger_of(name: str, *, top1: float | None, macs: int = 4_000_000_000, speed
         for what, n in derived.items()
     ]
     if top1 is not None:
-        interval = Interval(low=top1 - 1, high=top1 + 1, method="Wilson")
-        items.append(
-            Evidence(
-                key="imagenet-val.top1", class_=EvidenceClass.MEASURED, value=top1, interval=interval, n=9, protocol={}
-            )
-        )
+        items.append(measured("imagenet-val.top1", top1, {}))
     if speed is not None:
         protocol = {
             "batch": 8,
@@ -44,18 +46,7 @@ def ledger_of(name: str, *, top1: float | None, macs: int = 4_000_000_000, speed
             "hardware": HARDWARE,
             "sweep": [{"batch": b, "images_per_second": speed * b / 8, "low": None, "high": None} for b in (4, 8)],
         }
-        interval = Interval(low=speed - 1, high=speed + 1, method="t")
-        items.append(
-            Evidence(
-                key="compute.throughput",
-                class_=EvidenceClass.MEASURED,
-                value=speed,
-                unit="images/s",
-                interval=interval,
-                n=80,
-                protocol=protocol,
-            )
-        )
+        items.append(measured("compute.throughput", speed, protocol, unit="images/s"))
     return Ledger(model={"name": name, "title": name.title(), "reference": name}, evidence=items)
 
 

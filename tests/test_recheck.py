@@ -15,15 +15,7 @@ from harness.evaluation.recheck import recheck
 from harness.evidence import Ledger
 from harness.models.loading import LoadedModel
 from harness.settings import Settings
-from tests.conftest import LabelledPhotograph
-
-SUITE = """name: photographs
-title: Photographs
-description: Twenty photographs.
-benchmarks:
-  - foolbox-imagenet-20
-metrics: [accuracy, calibration]
-"""
+from tests.conftest import PHOTOGRAPHS, LabelledPhotograph
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +25,7 @@ def run_once(
     """A folder with a run of EfficientNet-Lite0 on 20 photographs in `out`, and its store in `home`."""
     folder = tmp_path_factory.mktemp("run")
     suite = folder / "suite.yaml"
-    suite.write_text(SUITE)
+    suite.write_text(PHOTOGRAPHS)
     arguments = ["run", "--suite", str(suite), "--model", "efficientnet-lite0", "--layout", "contiguous"]
     result = CliRunner().invoke(
         app, [*arguments, "--output", str(folder / "out")], env={"HARNESS_HOME": str(folder / "home")}

@@ -15,14 +15,9 @@ from typing import Any
 
 import pytest
 
+from tests.conftest import PHOTOGRAPHS
+
 KILLS = 10
-SUITE = """
-name: photographs
-title: The demo photographs
-description: Twenty photographs, one image a shard.
-benchmarks: [foolbox-imagenet-20]
-metrics: [accuracy, calibration]
-"""
 CELLS = """
 name: cells
 title: A few corruption cells
@@ -70,7 +65,7 @@ def processes() -> Any:
     return context
 
 
-def start(processes: Any, home: Path, output: Path, suite: str = SUITE, shard_size: int = 1) -> ForkServerProcess:
+def start(processes: Any, home: Path, output: Path, suite: str = PHOTOGRAPHS, shard_size: int = 1) -> ForkServerProcess:
     process: ForkServerProcess = processes.Process(target=run_slowly, args=(home, output, suite, shard_size))
     process.start()
     return process

@@ -27,12 +27,6 @@ from tests.examination.conftest import NAMES, PREPROCESSING, SIDE, red_detector
 
 
 @pytest.fixture
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setenv("HARNESS_HOME", str(tmp_path / "home"))
-    return tmp_path / "home"
-
-
-@pytest.fixture
 def suite(tmp_path: Path) -> Path:
     """A suite on grey noise, half of it with a red patch; two of the plain ones are labelled red all the same."""
     rng = np.random.default_rng(0)

@@ -3,6 +3,8 @@ the outputs of 1,000-way and 21,841-way heads are read."""
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -26,6 +28,9 @@ TEDDY = "n04399382"
 LEMMAS = [lemmas()[synset] for synset in SPACE.classes]
 WIDE_LEMMAS = [lemmas()[synset] for synset in WIDE.classes]
 SEEDS = st.integers(0, 2**32 - 1)
+OUTPUTS_1K, OUTPUTS_22K = (
+    declared_outputs(name, count, proof="p") for name, count in (("imagenet-1k", 1000), ("imagenet-22k", 21841))
+)
 CIFAR_10 = ["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"]
 
 
@@ -207,8 +212,7 @@ class TestDeclared:
 
 
 def test_descendants_count_as_their_class_in_an_open_reading() -> None:
-    labels = declared_outputs("imagenet-22k", 21841, proof="p")
-    below = descendant_outputs(labels, SPACE)
+    below = descendant_outputs(OUTPUTS_22K, SPACE)
     tench, siamese_cat = SPACE.index("n01440764"), SPACE.index("n02123597")
     assert below[tench] == {WIDE.index("n01440764")}  # a leaf of the hierarchy
     blue_point_siamese = "n02123785"  # below the Siamese cat in WordNet 3.0, and no class of ImageNet-1k
@@ -223,18 +227,8 @@ def named(specs: list[LabelSpaceProjection]) -> dict[str, LabelSpaceProjection]:
     return {spec.name: spec for spec in specs}
 
 
-@pytest.fixture(scope="module")
-def narrow() -> OutputLabels:
-    return declared_outputs("imagenet-1k", 1000, proof="p")
-
-
-@pytest.fixture(scope="module")
-def wide() -> OutputLabels:
-    return declared_outputs("imagenet-22k", 21841, proof="p")
-
-
-def test_1k_on_the_validation_set(narrow: OutputLabels) -> None:
-    specs = named(label_space_projections(narrow, label_space("imagenet-1k"), with_subsets=True))
+def test_1k_on_the_validation_set() -> None:
+    specs = named(label_space_projections(OUTPUTS_1K, SPACE, with_subsets=True))
     assert list(specs) == [CLOSED, "imagenet-a-200", "imagenet-r-200"]
     np.testing.assert_array_equal(specs[CLOSED].columns, np.arange(1000))
     np.testing.assert_array_equal(specs[CLOSED].label_map, np.arange(1000))
@@ -246,9 +240,9 @@ def test_1k_on_the_validation_set(narrow: OutputLabels) -> None:
 
 
 @pytest.mark.parametrize("space", ["imagenet-a-200", "imagenet-r-200"])
-def test_1k_on_a_and_r_is_restricted_and_open(narrow: OutputLabels, space: str) -> None:
+def test_1k_on_a_and_r_is_restricted_and_open(space: str) -> None:
     part = label_space(space)
-    specs = named(label_space_projections(narrow, part, with_subsets=False))
+    specs = named(label_space_projections(OUTPUTS_1K, part, with_subsets=False))
     assert list(specs) == [CLOSED, OPEN]
     np.testing.assert_array_equal(specs[CLOSED].label_map, np.arange(200))
     np.testing.assert_array_equal(specs[OPEN].columns, np.arange(1000))
@@ -257,8 +251,8 @@ def test_1k_on_a_and_r_is_restricted_and_open(narrow: OutputLabels, space: str) 
     assert specs[OPEN].label_map[3] != 3
 
 
-def test_22k_on_the_validation_set_lacks_the_teddy(wide: OutputLabels) -> None:
-    specs = named(label_space_projections(wide, label_space("imagenet-1k"), with_subsets=True))
+def test_22k_on_the_validation_set_lacks_the_teddy() -> None:
+    specs = named(label_space_projections(OUTPUTS_22K, SPACE, with_subsets=True))
     assert list(specs) == [CLOSED, OPEN, "imagenet-a-200", "imagenet-r-200"]
     assert specs[CLOSED].missing == 1
     assert specs[CLOSED].columns[SPACE.index(TEDDY)] == -1
@@ -268,9 +262,9 @@ def test_22k_on_the_validation_set_lacks_the_teddy(wide: OutputLabels) -> None:
 
 
 @pytest.mark.parametrize("space", ["imagenet-a-200", "imagenet-r-200"])
-def test_22k_on_a_and_r(wide: OutputLabels, space: str) -> None:
+def test_22k_on_a_and_r(space: str) -> None:
     part = label_space(space)
-    specs = named(label_space_projections(wide, part, with_subsets=False))
+    specs = named(label_space_projections(OUTPUTS_22K, part, with_subsets=False))
     assert specs[CLOSED].missing == int(TEDDY in part)
     for index, synset in enumerate(part.classes):
         if synset != TEDDY:
@@ -279,26 +273,20 @@ def test_22k_on_a_and_r(wide: OutputLabels, space: str) -> None:
 
 def test_a_200_class_model_has_no_open_reading_of_its_own_benchmark() -> None:
     labels = declared_outputs("imagenet-a-200", 200, proof="p")
-    assert [
-        spec.name for spec in label_space_projections(labels, label_space("imagenet-a-200"), with_subsets=False)
-    ] == [CLOSED]
+    assert list(named(label_space_projections(labels, label_space("imagenet-a-200"), with_subsets=False))) == [CLOSED]
 
 
 def test_a_background_class_is_read_only_openly() -> None:
     labels = declared_outputs("imagenet-1k+background", 1001, proof="p")
-    specs = named(label_space_projections(labels, label_space("imagenet-1k"), with_subsets=False))
+    specs = named(label_space_projections(labels, SPACE, with_subsets=False))
     assert 0 not in specs[CLOSED].columns
     np.testing.assert_array_equal(specs[OPEN].label_map, np.arange(1, 1001))
 
 
-def test_the_fingerprint_follows_the_maps_and_nothing_else(narrow: OutputLabels) -> None:
-    found = label_space_projections(narrow, label_space("imagenet-1k"), with_subsets=False)[0]
+def test_the_fingerprint_follows_the_maps_and_nothing_else() -> None:
+    found = label_space_projections(OUTPUTS_1K, SPACE, with_subsets=False)[0]
     renamed = LabelSpaceProjection("other", found.columns.astype(np.int32), found.label_map.copy(), "another proof")
     assert renamed.fingerprint == found.fingerprint
     for field in ("columns", "label_map"):
-        maps = {"columns": found.columns, "label_map": found.label_map}
-        maps[field] = maps[field][::-1].copy()
-        assert (
-            LabelSpaceProjection(found.name, maps["columns"], maps["label_map"], found.proof).fingerprint
-            != found.fingerprint
-        )
+        turned = replace(found, **{field: getattr(found, field)[::-1].copy()})
+        assert turned.fingerprint != found.fingerprint

@@ -58,18 +58,8 @@ def predictions(n: int = 40) -> LabelSpacePredictions:
 
 
 def scored() -> Scored:
-    return Scored(
-        benchmark=get_benchmark("imagenet-val"),
-        condition=None,
-        sample_ids=[str(i) for i in range(40)],
-        predictions={CLOSED: predictions()},
-        projections={},
-        outputs=None,
-        weights="weights",
-        data="data",
-        protocol={"precision": "fp32"},
-        command="harness run",
-    )
+    benchmark, ids, protocol = get_benchmark("imagenet-val"), [str(i) for i in range(40)], {"precision": "fp32"}
+    return Scored(benchmark, None, ids, {CLOSED: predictions()}, {}, None, "weights", "data", protocol, "harness run")
 
 
 def test_a_new_metric_is_a_module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

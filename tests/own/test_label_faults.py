@@ -9,7 +9,7 @@ from __future__ import annotations
 import io
 import re
 import tarfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -42,6 +42,10 @@ class Scene:
     def folders(self, **names: str) -> Path:
         """Class folders, some under another name."""
         return in_folders(self.crops, self.root / "data", names)
+
+    def renamed(self, names: Iterable[str]) -> Path:
+        """Class folders under these names, in the order of the classes."""
+        return self.folders(**dict(zip(CLASSES, names, strict=True)))
 
     def named(self, *names: str, keys: tuple[int, ...] = (0, 1, 2)) -> Path:
         """The model calls its outputs so; the data is right."""
@@ -112,10 +116,6 @@ def options(scene: Scene, data: Path, **given: Any) -> Path:
     return data
 
 
-def listed(scene: Scene, classes: str, data: Path | None = None) -> None:
-    scene.suite(classes, data)
-
-
 CLASS_2 = {"angular_leaf_spot": "bean_rust", "bean_rust": "angular_leaf_spot", "healthy": "healthy"}
 ORDER = f"[{LEAF}, {RUST}, {HEALTHY}]"
 
@@ -151,19 +151,10 @@ FAULTS: dict[str, tuple[Callable[[Scene], Path | None], str]] = {
         "imagenet-1k has 1,000 classes",
     ),
     # Folders.
-    "numbered folders": (
-        lambda s: s.folders(**dict(zip(CLASSES, "012", strict=True))),
-        "the classes are only numbered",
-    ),
-    "numbers from 1": (lambda s: s.folders(**dict(zip(CLASSES, "123", strict=True))), "the classes are only numbered"),
-    "numbers beyond the list": (
-        lambda s: listed(s, ORDER, s.folders(**dict(zip(CLASSES, "123", strict=True)))),
-        "seem to count from 1",
-    ),
-    "numbers of another order": (
-        lambda s: listed(s, ORDER, s.folders(**dict(zip(CLASSES, "102", strict=True)))),
-        "seem to be exchanged",
-    ),
+    "numbered folders": (lambda s: s.renamed("012"), "the classes are only numbered"),
+    "numbers from 1": (lambda s: s.renamed("123"), "the classes are only numbered"),
+    "numbers beyond the list": (lambda s: s.suite(ORDER, s.renamed("123")), "seem to count from 1"),
+    "numbers of another order": (lambda s: s.suite(ORDER, s.renamed("102")), "seem to be exchanged"),
     "folders exchanged": (lambda s: s.folders(**CLASS_2), "seem to be exchanged"),
     "a class that the model lacks": (
         lambda s: also(s.folders(), "blight/a.jpg", s.crops[0].data),
@@ -180,7 +171,7 @@ FAULTS: dict[str, tuple[Callable[[Scene], Path | None], str]] = {
         "have no images: healthy",
     ),
     "synset folders": (
-        lambda s: s.folders(**dict(zip(CLASSES, ("n01440764", "n01443537", "n01484850"), strict=True))),
+        lambda s: s.renamed(("n01440764", "n01443537", "n01484850")),
         "n01440764 is not one of the 3 classes of the model",
     ),
     "splits": (
@@ -215,16 +206,16 @@ FAULTS: dict[str, tuple[Callable[[Scene], Path | None], str]] = {
         "only numbered",
     ),
     "indices from 1": (
-        lambda s: listed(s, ORDER, s.csv("file_name", "label", change=lambda i, c: (c.name, str(s.index(c) + 1)))),
+        lambda s: s.suite(ORDER, s.csv("file_name", "label", change=lambda i, c: (c.name, str(s.index(c) + 1)))),
         "seem to count from 1",
     ),
     "an index below 0": (
-        lambda s: listed(s, ORDER, s.csv("file_name", "label", change=lambda i, c: (c.name, str(s.index(c) - 1)))),
+        lambda s: s.suite(ORDER, s.csv("file_name", "label", change=lambda i, c: (c.name, str(s.index(c) - 1)))),
         "label -1 is outside 0 to 2",
     ),
     "every index one too high": (
-        lambda s: listed(
-            s, ORDER, s.csv("file_name", "label", "name", change=lambda i, c: (c.name, str(s.index(c) + 1), c.class_))
+        lambda s: s.suite(
+            ORDER, s.csv("file_name", "label", "name", change=lambda i, c: (c.name, str(s.index(c) + 1), c.class_))
         ),
         "labels count from 1",
     ),
@@ -291,15 +282,15 @@ FAULTS: dict[str, tuple[Callable[[Scene], Path | None], str]] = {
     "numbers in a shard": (lambda s: s.tar(lambda name, data: b"1"), "only numbered"),
     # Suite files.
     "a listed class twice": (
-        lambda s: listed(s, f"[{LEAF}, {RUST}, {HEALTHY}, Healthy]"),
+        lambda s: s.suite(f"[{LEAF}, {RUST}, {HEALTHY}, Healthy]"),
         "the class 'healthy' comes twice",
     ),
     "a listed class that the model lacks": (
-        lambda s: listed(s, f"[{LEAF}, {RUST}, {HEALTHY}, blight]"),
+        lambda s: s.suite(f"[{LEAF}, {RUST}, {HEALTHY}, blight]"),
         "1 classes that the model has no output for: blight",
     ),
-    "a class that is not listed": (lambda s: listed(s, f"[{LEAF}, {RUST}]"), "healthy is no class of beans"),
-    "one listed class": (lambda s: listed(s, f"[{LEAF}]"), "at least 2 items"),
+    "a class that is not listed": (lambda s: s.suite(f"[{LEAF}, {RUST}]"), "healthy is no class of beans"),
+    "one listed class": (lambda s: s.suite(f"[{LEAF}]"), "at least 2 items"),
 }
 
 

@@ -39,16 +39,8 @@ def suite(tmp_path: Path, folder: Path) -> Path:
 
 
 def evaluate(module: nn.Module, suite: Path, name: str = "linear", **options: Any) -> harness.Evaluation:
-    return harness.evaluate(
-        module,
-        suite,
-        preprocessing=PREPROCESSING,
-        labels=CLASSES,
-        name=name,
-        offline=True,
-        sanity_gate=False,
-        **options,
-    )
+    options |= {"preprocessing": PREPROCESSING, "labels": CLASSES, "offline": True, "sanity_gate": False}
+    return harness.evaluate(module, suite, name=name, **options)
 
 
 def values(done: harness.Evaluation) -> dict[str, object]:
@@ -119,9 +111,8 @@ def test_a_killed_run_goes_on_at_its_image_and_ends_in_the_same_values(
         evaluate(linear, suite)
     (file,) = home.glob("attacks/*/*/*/images.jsonl")
     assert len(file.read_text().splitlines()) == 4
-    file.write_bytes(
-        file.read_bytes()[:-100] + "é".encode()[:1]
-    )  # as if cut off while it was written, inside a character
+    # As if cut off while it was written, inside a character.
+    file.write_bytes(file.read_bytes()[:-100] + "é".encode()[:1])
     first, seen = seen, []
     monkeypatch.setattr(search, "attack", real)
     again = evaluate(linear, suite)
@@ -130,10 +121,7 @@ def test_a_killed_run_goes_on_at_its_image_and_ends_in_the_same_values(
     assert values(again) == values(evaluate(linear, suite))
     assert len(first) == 4
 
-    def never(*arguments: Any) -> None:
-        raise AssertionError("attacked although all images are stored")
-
-    monkeypatch.setattr(search, "attack", never)
+    monkeypatch.setattr(search, "attack", lambda *_: pytest.fail("attacked although all images are stored"))
     assert values(evaluate(linear, suite)) == values(again)
 
 

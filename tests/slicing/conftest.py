@@ -43,6 +43,28 @@ def slices_of(scored: Scored | dict[str, Scored], *by: str | tuple[str, ...], **
     return {item.key: item for item in slice_evidence(conditions, request)}
 
 
+def scored_of(ids: list[str], labels: np.ndarray, ranks: np.ndarray, benchmark: str = "imagenet-val") -> Scored:
+    """Predictions without a run behind them."""
+    predictions = {CLOSED: LabelSpacePredictions(labels.astype(np.int32), ranks)}
+    protocol = {"predictions": "made"}
+    return Scored(
+        get_benchmark(benchmark), None, ids, predictions, {}, None, "weights", "data", protocol, "harness run"
+    )
+
+
+def made(labels: np.ndarray, right: np.ndarray, benchmark: str = "imagenet-val") -> Scored:
+    """Predictions that are right where `right` says so."""
+    ranks = np.full((len(labels), TOP), -1, dtype=np.int32)
+    ranks[:, 0] = np.where(right, labels, (labels + 1) % 1000)
+    return scored_of([f"ILSVRC2012_val_{i + 1:08d}.JPEG" for i in range(len(labels))], labels, ranks, benchmark)
+
+
+def run_with(home: Path, suite: Suite, **options: Any) -> RunResult:
+    """lite0 run offline."""
+    settings = Settings(home=home, data_home=None, offline=True, **options)
+    return run_suite(resolve(LITE0), suite, settings, Reporter(quiet=True))
+
+
 @pytest.fixture(scope="session")
 def published(shared_data: Path) -> pd.DataFrame:
     """Real top-5 predictions of ten published models on all validation images."""
@@ -50,7 +72,7 @@ def published(shared_data: Path) -> pd.DataFrame:
 
 
 @pytest.fixture(scope="session")
-def scored_as(published: pd.DataFrame, scored_of: Callable[..., Scored]) -> Callable[[str], Scored]:
+def scored_as(published: pd.DataFrame) -> Callable[[str], Scored]:
     """scored_as("resnet50"): a published model's predictions as harness holds them."""
 
     def make(model: str) -> Scored:
@@ -62,40 +84,8 @@ def scored_as(published: pd.DataFrame, scored_of: Callable[..., Scored]) -> Call
 
 
 @pytest.fixture(scope="session")
-def scored_of() -> Callable[..., Scored]:
-    """scored_of(ids, labels, ranks, benchmark): predictions without a run behind them."""
-
-    def make(ids: list[str], labels: np.ndarray, ranks: np.ndarray, benchmark: str = "imagenet-val") -> Scored:
-        return Scored(
-            benchmark=get_benchmark(benchmark),
-            condition=None,
-            sample_ids=ids,
-            predictions={CLOSED: LabelSpacePredictions(label=labels.astype(np.int32), top5=ranks)},
-            projections={},
-            outputs=None,
-            weights="weights",
-            data="data",
-            protocol={"predictions": "made"},
-            command="harness run",
-        )
-
-    return make
-
-
-@pytest.fixture(scope="session")
-def run_with() -> Callable[..., RunResult]:
-    """run_with(home, suite, **settings): lite0 run offline; with one layout, since a timing must not decide a test."""
-
-    def run(home: Path, suite: Suite, **options: Any) -> RunResult:
-        settings = Settings(home=home, data_home=None, offline=True, **options)
-        return run_suite(resolve(LITE0), suite, settings, Reporter(quiet=True))
-
-    return run
-
-
-@pytest.fixture(scope="session")
 def validation_run(
-    tmp_path_factory: pytest.TempPathFactory, shared_data: Path, run_with: Callable[..., RunResult]
+    tmp_path_factory: pytest.TempPathFactory, shared_data: Path
 ) -> tuple[Path, RunResult, dict[str, str]]:
     """lite0 run once on the 1,300 shared validation images and sliced: (store, result, data option)."""
     home = tmp_path_factory.mktemp("sliced-home")

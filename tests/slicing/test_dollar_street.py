@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +19,7 @@ from harness.evidence import EvidenceClass
 from harness.export.predictions import score_file
 from harness.progress import Reporter
 from harness.settings import Settings
+from tests.slicing.conftest import run_with
 
 PEOPLE = Suite(
     name="people",
@@ -38,9 +38,7 @@ def opened(root: Path, cache: Path) -> LocalDataset:
 
 
 @pytest.fixture(scope="module")
-def people(
-    tmp_path_factory: pytest.TempPathFactory, dollar_street: Path, run_with: Callable[..., RunResult]
-) -> tuple[Path, RunResult]:
+def people(tmp_path_factory: pytest.TempPathFactory, dollar_street: Path) -> tuple[Path, RunResult]:
     home = tmp_path_factory.mktemp("people-home")
     return home, run_with(home, PEOPLE, data={"dollar-street": str(dollar_street)})
 
@@ -120,9 +118,7 @@ def test_imported_predictions_are_judged_by_the_table(
         score_file(path, "dollar-street", "theirs", None, bare, Reporter(quiet=True))
 
 
-def test_without_a_copy_every_place_is_pending_with_the_way_to_get_it(
-    tmp_path: Path, run_with: Callable[..., RunResult]
-) -> None:
+def test_without_a_copy_every_place_is_pending_with_the_way_to_get_it(tmp_path: Path) -> None:
     result = run_with(tmp_path, load_suite("subgroups"))
     for slicing in ("region", "country", "income"):
         item = result.ledger.get(f"dollar-street@{slicing}.top1:difference")

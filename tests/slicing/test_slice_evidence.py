@@ -24,19 +24,8 @@ from harness.evaluation.suites import load_suite, parse_suite
 from harness.evidence import EvidenceClass
 from harness.labels.projections import CLOSED
 from harness.metrics.multiplicity import benjamini_hochberg, holm
-from harness.metrics.types import TOP
 from harness.settings import Settings
-from tests.slicing.conftest import slices_of
-
-
-def made(
-    scored_of: Callable[..., Scored], labels: np.ndarray, right: np.ndarray, benchmark: str = "imagenet-val"
-) -> Scored:
-    """Predictions that are right where `right` says so."""
-    ranks = np.full((len(labels), TOP), -1, dtype=np.int32)
-    ranks[:, 0] = np.where(right, labels, (labels + 1) % 1000)
-    return scored_of([f"ILSVRC2012_val_{i + 1:08d}.JPEG" for i in range(len(labels))], labels, ranks, benchmark)
-
+from tests.slicing.conftest import made, run_with, slices_of
 
 Run = tuple[Path, RunResult, dict[str, str]]
 """Store, result, and where the data is."""
@@ -84,10 +73,10 @@ class TestRecords:
         assert items[0].N == 10_000
         assert re.fullmatch(r"q1: [\d.]+ to [\d.]+", items[0].protocol["group"])
 
-    def test_no_difference_is_said_in_these_words(self, scored_of: Callable[..., Scored]) -> None:
+    def test_no_difference_is_said_in_these_words(self) -> None:
         generator = np.random.default_rng(0)  # one seed in twenty finds a difference where there is none
         labels = np.arange(50_000) % 1000
-        found = slices_of(made(scored_of, labels, generator.random(50_000) < 0.7), "imagenet-x-metaclass")
+        found = slices_of(made(labels, generator.random(50_000) < 0.7), "imagenet-x-metaclass")
         spread = found["imagenet-val@imagenet-x-metaclass.top1:difference"]
         assert spread.reason == NO_DIFFERENCE.format(points=spread.protocol["smallest_detectable"])
         assert re.fullmatch(r"no detectable difference \(smallest detectable here: \d+\.\d points\)", spread.reason)
@@ -103,12 +92,12 @@ class TestRecords:
         assert {one["correction"] for one in protocols} == {"Holm over 17 groups"}
 
     @pytest.mark.slow
-    def test_the_correction_that_a_suite_asks_for_decides(self, scored_of: Callable[..., Scored]) -> None:
+    def test_the_correction_that_a_suite_asks_for_decides(self) -> None:
         """Forty groups, some a little worse: Benjamini–Hochberg finds at least what Holm finds, and here more."""
         generator = np.random.default_rng(8)
         labels = np.arange(50_000) % 1000
         rate = np.where(np.isin(labels, range(151, 400)), 0.66, 0.7)
-        scored = made(scored_of, labels, generator.random(50_000) < rate)
+        scored = made(labels, generator.random(50_000) < rate)
         counts = {}
         for correction in ("holm", "benjamini-hochberg"):
             found = slices_of(scored, "class", correction=correction)
@@ -153,23 +142,19 @@ class TestWorstSlices:
         assert gap.value == pytest.approx(worst.value[0]["gap"])
 
     @pytest.mark.slow
-    def test_where_all_are_alike_nothing_is_certain(self, scored_of: Callable[..., Scored]) -> None:
+    def test_where_all_are_alike_nothing_is_certain(self) -> None:
         labels, chance = np.arange(50_000) % 1000, np.random.default_rng(5).random(50_000)
-        found = slices_of(made(scored_of, labels, chance < 0.7), "class", "imagenet-x-metaclass")
+        found = slices_of(made(labels, chance < 0.7), "class", "imagenet-x-metaclass")
         assert found["imagenet-val.worst-slice-gap"].interval.low == 0
 
 
 class TestReadsWhatIsStored:
     def test_neither_the_model_nor_an_image_is_read_again(
-        self, validation_run: Run, run_with: Callable[..., RunResult], monkeypatch: pytest.MonkeyPatch
+        self, validation_run: Run, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         home, first, data = validation_run
-
-        def never(*args: object, **kwargs: object) -> None:
-            raise AssertionError("something was computed although it is stored")
-
-        monkeypatch.setattr("harness.evaluation.run.load", never)
-        monkeypatch.setattr("harness.data.statistics.statistics_of", never)
+        for computes in ("harness.evaluation.run.load", "harness.data.statistics.statistics_of"):
+            monkeypatch.setattr(computes, lambda *_, **__: pytest.fail("something was computed although it is stored"))
         again = run_with(home, load_suite("subgroups"), data=data)
 
         def values(result: RunResult) -> list[tuple[object, ...]]:
@@ -192,9 +177,7 @@ class TestMissing:
         assert item.reason == f"{reason} (they are CC-BY-NC-4.0)"
         assert found["imagenet-val@real.top1:difference"].class_ is EvidenceClass.MEASURED
 
-    def test_without_the_benchmark_each_slicing_is_pending(
-        self, tmp_path: Path, run_with: Callable[..., RunResult]
-    ) -> None:
+    def test_without_the_benchmark_each_slicing_is_pending(self, tmp_path: Path) -> None:
         result = run_with(tmp_path, load_suite("subgroups"))
         for (name,) in load_suite("subgroups").slicings:
             benchmark = "dollar-street" if slicings()[name].benchmarks else "imagenet-val"
@@ -204,8 +187,8 @@ class TestMissing:
             assert f"{benchmark} is not on this machine" in (item.reason or "")
             assert (item.command or "").startswith("harness run --suite subgroups --model efficientnet-lite0 --data ")
 
-    def test_images_without_published_names_can_t_be_joined(self, scored_of: Callable[..., Scored]) -> None:
-        scored = made(scored_of, np.arange(100) % 10, np.ones(100, bool))
+    def test_images_without_published_names_can_t_be_joined(self) -> None:
+        scored = made(np.arange(100) % 10, np.ones(100, bool))
         unnamed = replace(scored, sample_ids=[f"sha256-{i}" for i in range(100)])
         item = slices_of(unnamed, "imagenet-x")["imagenet-val@imagenet-x.top1:difference"]
         assert item.class_ is EvidenceClass.PENDING
@@ -213,19 +196,19 @@ class TestMissing:
 
 
 class TestOtherSets:
-    def cells(self, scored_of: Callable[..., Scored], units: int = 3000) -> dict[str, Scored]:
+    def cells(self, units: int = 3000) -> dict[str, Scored]:
         generator = np.random.default_rng(4)
         labels = np.arange(units) % 1000
         found = {}
         for corruption in ("fog", "snow"):
             for severity in (1, 3):
-                cell = made(scored_of, labels, generator.random(units) < 0.8 - 0.1 * severity, "imagenet-c")
+                cell = made(labels, generator.random(units) < 0.8 - 0.1 * severity, "imagenet-c")
                 cell = replace(cell, condition=f"{corruption}/{severity}")
                 found[cell.prefix] = cell
         return found
 
-    def test_corruption_cells_are_pooled_by_image(self, scored_of: Callable[..., Scored]) -> None:
-        cells = self.cells(scored_of)
+    def test_corruption_cells_are_pooled_by_image(self) -> None:
+        cells = self.cells()
         assert slices_of(cells, "wordnet") == {}, "only clean sets are sliced unless a suite asks for more"
         found = slices_of(cells, "wordnet", conditions="shifted")
         assert not [key for key in found if key.startswith("imagenet-c/")]
@@ -238,15 +221,15 @@ class TestOtherSets:
         assert item.n == len(dogs)
         assert "repeated images" in item.interval.method
 
-    def test_every_cell_by_itself_where_a_suite_asks(self, scored_of: Callable[..., Scored]) -> None:
-        cells = self.cells(scored_of)
+    def test_every_cell_by_itself_where_a_suite_asks(self) -> None:
+        cells = self.cells()
         found = slices_of(cells, "wordnet", conditions="cells")
         for prefix, cell in cells.items():
             dogs = cell.correct()[(cell.predictions[CLOSED].label >= 151) & (cell.predictions[CLOSED].label <= 268)]
             assert found[f"{prefix}@wordnet/n02084071.top1"].value == pytest.approx(100 * dogs.mean())
 
-    def test_an_image_that_one_cell_lacks_is_counted_where_it_is(self, scored_of: Callable[..., Scored]) -> None:
-        cells = self.cells(scored_of)
+    def test_an_image_that_one_cell_lacks_is_counted_where_it_is(self) -> None:
+        cells = self.cells()
         first = cells["imagenet-c/fog/1"]
         readout = first.predictions[CLOSED].take(np.arange(1, 3000))
         cells["imagenet-c/fog/1"] = replace(first, sample_ids=first.sample_ids[1:], predictions={CLOSED: readout})
@@ -254,8 +237,8 @@ class TestOtherSets:
         groups = [i for key, i in found.items() if "/" in key and i.n is not None]
         assert sum(item.n or 0 for item in groups) == 4 * 3000 - 1
 
-    def test_shifted_sets_are_sliced_by_what_joins_with_them(self, scored_of: Callable[..., Scored]) -> None:
-        scored = made(scored_of, np.arange(5000) % 1000, np.arange(5000) % 3 > 0, "imagenet-sketch")
+    def test_shifted_sets_are_sliced_by_what_joins_with_them(self) -> None:
+        scored = made(np.arange(5000) % 1000, np.arange(5000) % 3 > 0, "imagenet-sketch")
         found = slices_of(scored, "wordnet", "imagenet-x", "real", conditions="shifted")
         assert "imagenet-sketch@wordnet/n02084071.top1" in found
         assert not [key for key in found if "@imagenet-x" in key or "@real" in key]

@@ -23,6 +23,7 @@ from harness.evidence import Ledger
 from harness.figures.accuracy import slice_dots
 from harness.figures.style import Point
 from harness.metrics.types import TOP
+from tests.slicing.conftest import made, scored_of
 
 MODEL = {"name": "made", "reference": "made", "title": "Made model", "weights": "weights"}
 
@@ -56,12 +57,9 @@ def test_which_keys_are_about_slices(key: str, expected: bool) -> None:
     assert is_slice(key) is expected
 
 
-def test_no_difference_is_said(scored_of: Callable[..., Scored]) -> None:
+def test_no_difference_is_said() -> None:
     labels = np.arange(50_000) % 1000
-    right = np.random.default_rng(0).random(50_000) < 0.7
-    ranks = np.full((50_000, TOP), -1, dtype=np.int32)
-    ranks[:, 0] = np.where(right, labels, (labels + 1) % 1000)
-    scored = scored_of([f"image-{i}" for i in range(50_000)], labels, ranks)
+    scored = made(labels, np.random.default_rng(0).random(50_000) < 0.7)
     request = request_of(None, None, ("imagenet-x-metaclass",))
     ledger = Ledger(model=MODEL, evidence=slice_evidence({scored.prefix: scored}, request))
     (view,) = slice_results(ledger).views
@@ -155,7 +153,7 @@ class TestAnswers:
         assert "the two are 43.3 points (95 % interval 40.5–46.0, n = 46,110) apart" in text
         assert "By world region, country and household income it is not measured yet" in text
 
-    def test_places_are_answered_where_they_were_run(self, whole: Ledger, scored_of: Callable[..., Scored]) -> None:
+    def test_places_are_answered_where_they_were_run(self, whole: Ledger) -> None:
         ids = [f"photograph-{i}" for i in range(400)]
         right = np.arange(400) % 4 < np.arange(400) // 100  # none of the first hundred, three in four of the last
         ranks = np.full((400, TOP), -1, dtype=np.int32)

@@ -11,9 +11,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from typer.testing import CliRunner, Result
+from typer.testing import Result
 
-from harness.cli import app
 from harness.data.slicefiles import read_slice_file, slug
 from harness.errors import ExitCode, HarnessError
 from harness.evaluation.scoring import Scored
@@ -21,16 +20,9 @@ from harness.evaluation.slice_evidence import slice_evidence
 from harness.evaluation.slice_requests import request_of
 from harness.evaluation.suites import SliceOptions
 from harness.evidence import Evidence, EvidenceClass, Ledger
+from tests.slicing.conftest import scored_of
 
 ROWS = 400
-
-
-@pytest.fixture
-def call(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result]:
-    """call("score", …): a verb, offline, with a store and a working folder of the test's own."""
-    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
-    monkeypatch.chdir(tmp_path)
-    return lambda *arguments: CliRunner().invoke(app, [str(argument) for argument in arguments])
 
 
 @pytest.fixture
@@ -295,9 +287,7 @@ def test_a_cross_with_too_many_groups_leaves_the_rest_of_the_ledger_alone(scored
     assert "groups; 5,000 at most are compared" in (item.reason or "")
 
 
-def test_a_file_is_used_where_it_joins(
-    scored_of: Callable[..., Scored], tmp_path: Path, annotated: pd.DataFrame
-) -> None:
+def test_a_file_is_used_where_it_joins(tmp_path: Path, annotated: pd.DataFrame) -> None:
     annotated.to_csv(tmp_path / "mine.csv", index=False)
     ranks = np.zeros((ROWS, 5), dtype=np.int32)
     labels = np.zeros(ROWS, dtype=np.int32)
