@@ -24,11 +24,6 @@ def resamples(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
 
 
 @pytest.fixture(scope="session")
-def top_factor(annotations: Callable[[str], pd.DataFrame]) -> pd.DataFrame:
-    return annotations("top")
-
-
-@pytest.fixture(scope="session")
 def multi_factor(annotations: Callable[[str], pd.DataFrame]) -> pd.DataFrame:
     return annotations("multi")
 

@@ -52,11 +52,6 @@ def several(**fields: float) -> list[ImageMaps]:
     ]
 
 
-def test_the_area_is_that_of_trapezoids() -> None:
-    curve = [0.9, 0.7, 0.1, 0.0]
-    assert area(curve) == pytest.approx(np.trapezoid(curve, dx=1 / 3))
-
-
 def test_areas_their_differences_and_similarity_are_means_with_student_s_interval() -> None:
     images = several(deletion=0.2, insertion=0.7, similarity=0.1)
     values = [area(image.deletion["map"]) for image in images]

@@ -59,13 +59,6 @@ def test_clopper_pearson_equals_scipy_at_the_corrected_level(count: tuple[int, i
     assert float(high) == pytest.approx(expected.high, abs=1e-9)
 
 
-def test_the_tail_that_rules_out_wilson_in_a_search() -> None:
-    """The figures in clopper_pearson's docstring."""
-    assert stats.binom.cdf(40, 50, 0.95) == pytest.approx(1e-4, rel=0.6)
-    z = (0.8 - 0.95) / np.sqrt(0.95 * 0.05 / 50)
-    assert stats.norm.cdf(z) == pytest.approx(6e-7, rel=0.1)
-
-
 @given(st.tuples(*[st.integers(0, 40)] * 4))
 def test_exact_p_value_doubles_the_smaller_one_sided_fisher_test(table: tuple[int, int, int, int]) -> None:
     right, wrong, rest_right, rest_wrong = table

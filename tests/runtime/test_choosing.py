@@ -23,6 +23,7 @@ QUICK = Budget(relative=1.0, limit_s=0.02, minimum_calls=2, warm_up_calls=0)
 PLAIN = ExecutionConfig()
 LAST = ExecutionConfig(memory_format="channels_last")
 LAYOUTS = (PLAIN, LAST)
+PROBE = torch.rand(6, 3, 12, 12, generator=torch.Generator().manual_seed(1))
 
 
 def with_bf16(*configs: ExecutionConfig) -> list[ExecutionConfig]:
@@ -33,21 +34,15 @@ def compiled_too(configs: Sequence[ExecutionConfig]) -> list[ExecutionConfig]:
     return [replace(config, compiled=compiled) for compiled in (False, True) for config in configs]
 
 
-@pytest.fixture
-def module() -> nn.Module:
+def small() -> nn.Module:
     torch.manual_seed(0)
     return nn.Sequential(
         nn.Conv2d(3, 8, 3), nn.BatchNorm2d(8), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8, 5)
     )
 
 
-@pytest.fixture
-def probe() -> torch.Tensor:
-    return torch.randn(6, 3, 12, 12, generator=torch.Generator().manual_seed(1))
-
-
-def chosen(module: nn.Module, probe: torch.Tensor, allowed: Sequence[ExecutionConfig], **options: Any) -> Choice:
-    return choose(module, probe, allowed, description="noise", **{"budget": QUICK, **options})
+def chosen(allowed: Sequence[ExecutionConfig], module: nn.Module | None = None, **options: Any) -> Choice:
+    return choose(module or small(), PROBE, allowed, description="noise", **{"budget": QUICK, **options})
 
 
 def timed(monkeypatch: pytest.MonkeyPatch, seconds: dict[str, float], first: dict[str, float] | None = None) -> None:
@@ -94,67 +89,59 @@ def test_only_what_the_user_asks_for_is_tried_the_default_first() -> None:
     ]
 
 
-def test_a_single_way_is_compared_but_not_timed(module: nn.Module, probe: torch.Tensor) -> None:
-    got = chosen(module, probe, [LAST])
+def test_a_single_way_is_compared_but_not_timed() -> None:
+    got = chosen([LAST])
     assert got.config == LAST
     assert [t.config for t in got.trials] == [PLAIN, LAST]
-    assert all(t.agreeing == len(probe) and t.timings is None for t in got.trials)
-    assert got.images_run == 2 * len(probe)
+    assert all(t.agreeing == len(PROBE) and t.timings is None for t in got.trials)
+    assert got.images_run == 2 * len(PROBE)
 
 
-def test_the_fastest_is_chosen(module: nn.Module, probe: torch.Tensor, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_fastest_is_chosen(monkeypatch: pytest.MonkeyPatch) -> None:
     timed(monkeypatch, EAGER | {"bf16, contiguous, eager": 3.0, "bf16, channels_last, eager": 1.0})
-    assert chosen(module, probe, LAYOUTS).config == LAST
-    got = chosen(module, probe, with_bf16(*LAYOUTS))
+    assert chosen(LAYOUTS).config == LAST
+    got = chosen(with_bf16(*LAYOUTS))
     assert got.config == replace(LAST, precision="bf16")
     assert got.chosen.throughput.value == 6.0
     assert all(t.timings is not None for t in got.trials)
 
 
-def test_anything_but_the_default_must_be_clearly_faster(
-    module: nn.Module, probe: torch.Tensor, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_anything_but_the_default_must_be_clearly_faster(monkeypatch: pytest.MonkeyPatch) -> None:
     for seconds, precision in ((2.0 / 1.14, "fp32"), (2.0 / 1.16, "bf16")):
         timed(monkeypatch, {"fp32, contiguous, eager": 2.0, "bf16, contiguous, eager": seconds})
-        assert chosen(module, probe, with_bf16(PLAIN)).config.precision == precision
+        assert chosen(with_bf16(PLAIN)).config.precision == precision
     for seconds, memory_format in ((2.0 / 1.14, "channels_last"), (2.0 / 1.16, "contiguous")):
         timed(monkeypatch, {"fp32, channels_last, eager": 2.0, "fp32, contiguous, eager": seconds})
-        assert chosen(module, probe, (LAST, PLAIN)).config.memory_format == memory_format
+        assert chosen((LAST, PLAIN)).config.memory_format == memory_format
 
 
-def test_one_slow_first_call_ends_a_trial(
-    module: nn.Module, probe: torch.Tensor, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_one_slow_first_call_ends_a_trial(monkeypatch: pytest.MonkeyPatch) -> None:
     """As with grouped convolutions in contiguous bf16 on a CPU, of which a whole probe takes half a minute."""
     seconds = {"fp32, contiguous, eager": 2.0, "bf16, contiguous, eager": 1.0}
     timed(monkeypatch, seconds, first={"fp32, contiguous, eager": 1.0, "bf16, contiguous, eager": 2.1})
-    got = chosen(module, probe, with_bf16(PLAIN))
+    got = chosen(with_bf16(PLAIN))
     assert got.config == PLAIN
     assert got.trials[1].rejected == "its first call took 2.1 s, the best one's 1 s"
     assert (got.trials[1].agreeing, got.trials[1].timings) == (None, None)
 
 
-def test_a_short_slow_first_call_is_made_again(
-    module: nn.Module, probe: torch.Tensor, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_short_slow_first_call_is_made_again(monkeypatch: pytest.MonkeyPatch) -> None:
     """Loading kernels takes a moment, on a GPU more than the call itself."""
     seconds = {"fp32, contiguous, eager": 0.02, "bf16, contiguous, eager": 0.01}
     timed(monkeypatch, seconds)
     calls = itertools.chain([0.5, 0.02, 0.9, 0.01])
     monkeypatch.setattr(choosing, "stopwatch", lambda device: lambda call: next(calls))
-    assert chosen(module, probe, with_bf16(PLAIN)).config.precision == "bf16"
+    assert chosen(with_bf16(PLAIN)).config.precision == "bf16"
 
 
-def test_a_run_too_short_to_pay_for_it_is_not_made_to(
-    module: nn.Module, probe: torch.Tensor, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_run_too_short_to_pay_for_it_is_not_made_to(monkeypatch: pytest.MonkeyPatch) -> None:
     """Two ways × (6 images compared + 2 calls of 8 timed) are 44 images, 5 % of 880."""
     timed(monkeypatch, {"fp32, contiguous, eager": 2.0, "bf16, contiguous, eager": 1.0})
-    got = chosen(module, probe, with_bf16(PLAIN), images_ahead=879)
+    got = chosen(with_bf16(PLAIN), images_ahead=879)
     assert got.config == PLAIN
     assert got.skipped == "choosing would take more than 5% of a run of 879 images"
     assert got.images_run == 0
-    assert chosen(module, probe, with_bf16(PLAIN), images_ahead=880).config.precision == "bf16"
+    assert chosen(with_bf16(PLAIN), images_ahead=880).config.precision == "bf16"
 
 
 EAGER = {
@@ -174,8 +161,8 @@ def _compiler(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("_compiler")
-def test_only_the_faster_layout_of_each_precision_is_compiled(module: nn.Module, probe: torch.Tensor) -> None:
-    got = chosen(module, probe, compiled_too(with_bf16(*LAYOUTS)))
+def test_only_the_faster_layout_of_each_precision_is_compiled() -> None:
+    got = chosen(compiled_too(with_bf16(*LAYOUTS)))
     assert got.config == ExecutionConfig(precision="bf16", compiled=True)
     assert got.chosen.throughput.value == 6 / 0.25
     assert (got.probe_images, got.chosen.agreeing) == (6, 6)
@@ -185,13 +172,11 @@ def test_only_the_faster_layout_of_each_precision_is_compiled(module: nn.Module,
 
 
 @pytest.mark.usefixtures("_compiler")
-def test_compiling_is_not_tried_for_a_short_run_or_after_the_limit(
-    module: nn.Module, probe: torch.Tensor, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_compiling_is_not_tried_for_a_short_run_or_after_the_limit(monkeypatch: pytest.MonkeyPatch) -> None:
     timed(monkeypatch, EAGER | COMPILED, first=dict.fromkeys(EAGER, 2.0))
 
     def with_compiler(**options: float) -> tuple[ExecutionConfig, set[str]]:
-        got = chosen(module, probe, compiled_too((LAST, PLAIN)), **options)
+        got = chosen(compiled_too((LAST, PLAIN)), **options)
         return got.config, {str(t.rejected) for t in got.trials if t.config.compiled}
 
     # The reference's first two images take 2 s. Of a run of 1,190 images at that rate, 5 % are 59.5 s.
@@ -206,12 +191,10 @@ def test_compiling_is_not_tried_for_a_short_run_or_after_the_limit(
 
 
 @pytest.mark.usefixtures("_compiler")
-def test_the_limit_ends_further_compiling(
-    module: nn.Module, probe: torch.Tensor, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_limit_ends_further_compiling(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = itertools.count(0, 70)  # each look at the clock is 70 s later: the first compiled one takes them
     monkeypatch.setattr("harness.runtime.choosing.time.monotonic", lambda: next(clock))
-    got = chosen(module, probe, compiled_too(with_bf16(*LAYOUTS)), limit_s=60)
+    got = chosen(compiled_too(with_bf16(*LAYOUTS)), limit_s=60)
     assert got.config == replace(LAST, compiled=True)
     (late,) = (t for t in got.trials if t.config == ExecutionConfig(precision="bf16", compiled=True))
     assert late.rejected == "not tried: the limit of 60 s was reached"
@@ -242,16 +225,16 @@ class NoKernel(nn.Module):
     ("network", "agreeing", "difference", "why"),
     [
         (Unstable(), 0, 1.0, "top-1 agrees on 0 of 6, less than 99%"),
-        # all infinite, so class 0, which is the reference's for one image
-        (Infinite(), 1, None, "logits are not finite"),
+        # all infinite, so class 0, which is the reference's for two images
+        (Infinite(), 2, None, "logits are not finite"),
         (NoKernel(), None, None, "can't run here: no kernel for BFloat16"),
     ],
 )
 def test_a_way_with_other_answers_or_none_is_refused(
-    probe: torch.Tensor, network: nn.Module, agreeing: int | None, difference: float | None, why: str
+    network: nn.Module, agreeing: int | None, difference: float | None, why: str
 ) -> None:
     """Also where nothing else was asked for: then plain fp32 is chosen."""
-    got = chosen(network, probe.abs(), [replace(PLAIN, precision="bf16")])
+    got = chosen([replace(PLAIN, precision="bf16")], network)
     assert got.config == PLAIN
     refused = got.trials[1]
     assert (refused.agreeing, refused.largest_difference, refused.rejected) == (agreeing, difference, why)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
@@ -26,14 +27,13 @@ def replay(*seconds: float) -> Callable[[Callable[[], object]], float]:
     return watch
 
 
+def timed(watch: Callable[[Callable[[], object]], float], images: int = 1, **budget: Any) -> Timings:
+    return time_calls(lambda: None, images_per_call=images, watch=watch, budget=Budget(**budget))
+
+
 def test_warm_up_is_discarded() -> None:
     recorded = itertools.chain([9.0, 9.0], itertools.repeat(1.0))
-    got = time_calls(
-        lambda: None,
-        images_per_call=4,
-        watch=lambda call: next(recorded),
-        budget=Budget(minimum_calls=5, warm_up_calls=2),
-    )
+    got = timed(lambda call: next(recorded), images=4, minimum_calls=5, warm_up_calls=2)
     assert got.seconds == (1.0,) * 5
     assert got.throughput.value == 4.0
     assert got.ended_by == "interval"
@@ -41,34 +41,27 @@ def test_warm_up_is_discarded() -> None:
 
 def test_slow_calls_are_not_warmed_up_beyond_a_quarter_of_the_limit() -> None:
     made: list[None] = []
-    got = time_calls(
-        lambda: made.append(None),
-        images_per_call=1,
-        watch=replay(3.0),
-        budget=Budget(limit_s=20, warm_up_calls=10, minimum_calls=100),
-    )
+    budget = Budget(limit_s=20, warm_up_calls=10, minimum_calls=100)
+    got = time_calls(lambda: made.append(None), images_per_call=1, watch=replay(3.0), budget=budget)
     # 3 s is less than a quarter of 20 s, 6 s is not; then seven calls until 20 s are over.
     assert (got.warm_up_calls, len(got.seconds), len(made)) == (2, 7, 9)
 
 
 def test_steady_calls_end_by_the_interval() -> None:
-    got = time_calls(lambda: None, images_per_call=1, watch=replay(1.0, 1.01), budget=Budget(limit_s=1e6))
+    got = timed(replay(1.0, 1.01), limit_s=1e6)
     assert got.ended_by == "interval"
     assert got.throughput.relative_width < 0.03
 
 
 def test_unsteady_calls_end_by_the_time_limit() -> None:
-    got = time_calls(lambda: None, images_per_call=1, watch=replay(1.0, 5.0), budget=Budget(limit_s=60))
+    got = timed(replay(1.0, 5.0), limit_s=60)
     assert got.ended_by == "time limit"
     assert 60 <= sum(got.seconds) < 65
     assert got.throughput.relative_width > 0.03
 
 
 def test_a_wider_tolerance_needs_fewer_calls() -> None:
-    wide, narrow = (
-        time_calls(lambda: None, images_per_call=1, watch=replay(1.0, 1.2), budget=Budget(relative=r, limit_s=1e6))
-        for r in (0.20, 0.03)
-    )
+    wide, narrow = (timed(replay(1.0, 1.2), relative=relative, limit_s=1e6) for relative in (0.20, 0.03))
     assert len(wide.seconds) < len(narrow.seconds)
 
 
