@@ -186,12 +186,9 @@ class Writer:
             listed = known.find(self.table.get(question.listed_by).keys[0])
             if listed and len(class_names(listed.value)) <= FEW:
                 question = self.table.get(question.listed_by)
-        if (
-            question.id == "precision"
-            and re.search("regime", place.label or "")
-            and not any(map(known.find, question.keys))
-        ):
-            question = self.table.get("hyperparameters")  # what else is known of the recipe
+        for label, wider in question.otherwise.items():
+            if re.search(label, place.label or "") and not any(map(known.find, question.keys)):
+                question = self.table.get(wider)
         asked = Asked.read(
             place.own, (*place.around[:1], place.question, *place.around[1:]), known.own_names, known.sources
         )
@@ -318,11 +315,10 @@ class Writer:
         if under is None:
             self.told.append((what, keys, here))
             return text
-        where = f"under “{under}”" if under != here else "above"
-        first = re.split(r"\.\s", text)[0].rstrip(".")
+        see, first = "see above" if under == here else f"see “{under}”", re.split(r"\.\s", text)[0].rstrip(".")
         if len(MARK.sub("", first).split()) <= _LONG and len(first) + 1 < len(text):
-            return f"{first} (see {where.removeprefix('under ')})" + ("." if form != "value" else "")
-        return f"see {where.removeprefix('under ')}" if form == "value" else f"{question.unknown} given {where}."
+            see = f"{first} ({see})"
+        return see if form == "value" else f"{capital(see)}."
 
     @functools.cached_property
     def subjects(self) -> Subjects:
@@ -350,7 +346,8 @@ class Writer:
         if is_size and unit == "pixels" and isinstance(value, int) and view.fact is None:
             is_told = re.search(r"\[\?\] (?:pixels?|px)\b|\b(?:pixels|size|resolution)\b", words, re.IGNORECASE)
             return f"{value} × {value}" + ("" if is_told else " pixels")
-        if view.evidence.is_number and re.search(r"\w_\w", " ".join(place.own)):
+        heads = (*place.row, place.column or "", place.label or "")
+        if view.evidence.is_number and any(re.fullmatch(r"\W*[A-Za-z]\w*_\w+\W*", head) for head in heads):
             return view.number  # after a name of code
         if not view.evidence.is_number:
             return view.text.partition("; ")[0].partition(". ")[0]
@@ -364,6 +361,8 @@ class Writer:
             return f"{value / (1e6 if (scale[1] or scale[2]) in ('M', 'million') else 1e9):.3g}"
         if question.id in _SPEEDS and place.column is None and view.fact and "device" in self.knowledge.asked.values:
             text = f"{view.number} {unit}"  # the sentence says on what
+        elif unit == "%" and any(re.fullmatch(r"\d+\.\d+", told) for _, told in place.cells):
+            text = view.number  # as its row has shares
         elif question.id in _SPEEDS or view.fact is None or unit == "%":
             text = view.text
         elif question.is_measurable or re.match("[a-z]{3}", view.text):

@@ -200,7 +200,7 @@ def _told(view: View, facet: Facet) -> list[str]:
         "says": fact.says or "" if fact else str(view.value),
         "note": fact.note or "" if fact else "",
         "setting": f"{fact.setting or ''} {fact.checkpoint.label or ''}" if fact else "",
-        "source": f"{source.title} {source.place or ''}" if source else "",
+        "source": f"{source.title} {source.place or ''} {source.url or ''}" if source else "",
         "class": "measured" if view.class_ is EvidenceClass.MEASURED else "published",
         "split": _split(view),
         "model": "",

@@ -16,7 +16,7 @@ import itertools
 import json
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
@@ -32,7 +32,6 @@ from harness.cards.contradictions import (
     kept_sentences,
 )
 from harness.cards.document import (
-    MOST_COLUMNS,
     Block,
     Document,
     Edit,
@@ -43,7 +42,6 @@ from harness.cards.document import (
     encode,
     link_definitions,
     structure,
-    without_markers,
 )  # fmt: skip
 from harness.cards.knowledge import knowledge_of
 from harness.cards.markdown import MARK
@@ -51,46 +49,28 @@ from harness.cards.metadata import card_metadata, complete_metadata, fill_metada
 from harness.cards.named_fields import field_answer
 from harness.cards.own_prose import OwnProse
 from harness.cards.parts import missing_entry
-from harness.cards.passages import html_rows, plain_html
+from harness.cards.places import Places
 from harness.cards.questions import Place, Recognised, asked_in, find_questions, is_of_kind
 from harness.cards.record import CardRecord, fill_name, ledger_digest, read_comment, record_edit
 from harness.cards.references import References
-from harness.cards.retrieval import asks_something, goes_with, is_known, stem
-from harness.cards.sentences import Span, sentences
+from harness.cards.retrieval import goes_with, is_known, stem
+from harness.cards.sentences import Span
 from harness.cards.slots import Slot, answer_edit, slot_of, unrecognised
 from harness.cards.training_log import logged_answer
 from harness.cards.views import marks
-from harness.cards.vocabulary import Property, Vocabulary
+from harness.cards.vocabulary import Property
 from harness.evidence import EvidenceClass, Ledger
 from harness.parsing.files import MalformedError
 from harness.parsing.json import parse_json
 
-_PARTING = re.compile(r"[,;:.·]|\b(?:and|or|with|by|then|while|according)\b", re.IGNORECASE)
-"""Where the words between two markers of a sentence turn from the first to the second."""
-_LEADING = re.compile(r"(?<=\w)\s+(?:to|for|at|of|in|on|until|under)\s(?=.*\w)", re.IGNORECASE)
-"""A preposition behind what belongs to the marker before it: `[?] interpolation to a short side of [?]`."""
-_UNIT = re.compile(
-    r"^\s+(?!(?:and|or|with|by)\b)(?:[a-zA-Z%]+ )??[a-zA-Z%]+(?=\s+(?:to|for|at|of|in|on|until|under|with)\b|[,;])"
-)
-"""What is counted behind the marker before."""
 _NAMES_MODEL = re.compile(
     r"(?:\bmodel(?:_id|_name)?\s*=\s*|from_pretrained\(|repo_id\s*=\s*|create_model\(\s*)[\"']\[\?\]$"
 )
 
 
 MOST_MARKERS = 5_000
-_LONGEST = 2_000
-"""Characters of a sentence; in a longer one, which is no prose, each marker stands for itself."""
-_FAR = 2_000
-"""Characters before a marker in which its label is looked for."""
 _LONGEST_BLOCK, _TRIES = 20_000, 24
 """Up to how many characters of a block, and how often, is looked which of its answers break it; all others are left too."""
-_OF_SECTION = 10_000
-"""Characters of a section that are read for which benchmarks it speaks of."""
-_QUESTION = re.compile(
-    r"(?:^|[\n:.!?])\W*((?:vs\.|\d\.\d|[^\n:.!?]){2,200}\?)[*_\W]*(?:\n[*_\W]*|\bA(?:nswer)?\s*\d*\s*[:.)][*_\W]*|$)"
-)
-"""A question that ends a line, or stands before its answer."""
 _COUNTS = re.compile(r"(\d[\d.,]*(?<=\d))(?! ?[×,]| and \d) ?(?:%|[A-Za-z])")
 """A number and what it counts."""
 _UNITS = re.compile(r"%|per ?cent|[a-z-]{3,}s|px|[kMG]B|[mk]?s|h|million|billion|[MGB]|Hz")
@@ -270,21 +250,6 @@ def _listed(references: References) -> str:
     return "\n\n".join(["**Sources of the answers**", *parts]) if parts else ""
 
 
-def _heads(row: Sequence[str], titles: Sequence[str], table: Vocabulary) -> Iterator[str]:
-    """What heads a cell: the first of its row, and others to its left that are no values of what their columns ask. Where
-    columns of labels and values alternate, a row begins anew with each label."""
-    labels = [at for at, title in enumerate(titles[: len(row)]) if title == titles[0] and (title or at % 2 == 0)]
-    start = labels[-1] if labels else 0
-    for index, (cell, title) in enumerate(itertools.zip_longest(row[start:], titles[start : len(row)], fillvalue="")):
-        is_value = index and (
-            not cell
-            or re.search(r"(?<!top-)(?:\d|%|\b(?:none|yes|no)|[–—-])\W*$", cell, re.IGNORECASE)
-            or (asks_something(title, table) and not re.search("metric", title, re.IGNORECASE))
-        )
-        if re.search(r"[^\W\d_]", cell) and (not is_value or re.search("batch|resolution|size", cell, re.IGNORECASE)):
-            yield cell
-
-
 def _first_value(text: str) -> str:
     """The number that a text begins with, or all of it where it begins with none."""
     number = re.match(r"\W*(\d[\d,.]*)", text)
@@ -365,14 +330,7 @@ class _Filler:
     def __post_init__(self) -> None:
         self.text = self.document.text
         self.own_prose = OwnProse(self.document, self.writer)
-        texts: dict[tuple[str, ...], list[str]] = {}
-        self.sentences: dict[Block, list[Span]] = {}
-        for block in self.document.blocks:
-            if block.kind in ("paragraph", "cell", "heading"):
-                self.sentences[block] = sentences(self.text, block.start, block.end, self.document.asking)
-            if block.kind != "heading":
-                texts.setdefault(block.section, []).append(self.text[block.start : block.end])
-        self.section_texts = {section: " ".join(parts)[:_OF_SECTION] for section, parts in texts.items()}
+        self.places = Places(self.document, self.writer.table)
 
     def fill(self) -> list[Correction]:
         """Answer every marker; what the answers make false elsewhere."""
@@ -382,7 +340,7 @@ class _Filler:
             if marker.block.kind == "front-matter" and not marker.talked_about:
                 metadata.append(marker)
             elif not marker.talked_about:
-                groups.setdefault(self._sentence(marker), []).append(marker)
+                groups.setdefault(self.places.sentence(marker), []).append(marker)
         read = [self._read(span, group) for span, group in groups.items()]
         for place, found in itertools.chain(*(zip(*asked, strict=True) for asked in read)):
             heading = "".join(place.section[-1:])
@@ -397,7 +355,7 @@ class _Filler:
         self.left |= dict.fromkeys(metadata[len(rows) :], why) if why else {}
         self._part_adjacent()
         for row in self.rows:
-            row.asked_in = self._asked_in(row.marker)
+            row.asked_in = self.places.asked_in(row.marker)
         corrections = contradicted_sentences(self.document, self.writer, self.rows) if self.rows else []
         self._close_up([made.edit for made in corrections if not made.edit.new])
         return corrections
@@ -411,179 +369,11 @@ class _Filler:
         for row in self.rows:
             row.edit = settled[row.edit]
 
-    # --- what is asked ---
-
-    def _sentence(self, marker: Marker) -> Span:
-        spans = self.sentences.get(marker.block, [])
-        index = bisect.bisect_right(spans, marker.start, key=lambda span: span[0]) - 1
-        is_in = index >= 0 and marker.end <= spans[index][1] and spans[index][1] - spans[index][0] <= _LONGEST
-        return spans[index] if is_in else (marker.start, marker.end)
-
-    def _place(self, marker: Marker, sentence: Span) -> Place:
-        block = marker.block
-        row: Sequence[str] = block.row
-        column = block.column if block.kind == "cell" else None
-        titles: Sequence[str] = ()
-        remarks: Sequence[str] = ()
-        beside_it: Sequence[tuple[str, str]] = ()
-        if block.kind == "cell":
-            cells = self.document.row_of(block)
-            asking = {len(cell.row) for cell in cells if self._asks(cell)}
-            row = tuple("" if index in asking else told for index, told in enumerate(row))
-            named = {len(cell.row): cell.column or "" for cell in cells}
-            titles = [named.get(index, "") for index in range(len(row))]
-            remarks = [self.text[c.start : c.end] for c in cells if c.start > block.start and not self._asks(c)]
-            beside_it = [(c.column or "", self.text[c.start : c.end]) for c in cells if not self._asks(c)]
-        words = self._words(marker, sentence)
-        told = words.partition("[?]")[2]
-        label, is_own = (
-            block.label,
-            block.kind == "cell" or (block.label is not None and block.label in self._own_words(block)),
-        )
-        match = re.search(r"(?:^|\n)[ \t>]*([^\n:]{2,200}):[*_]*\s*$", self.text[sentence[0] : marker.start])
-        match = match or re.search(
-            r"(?:^|\n)[ \t>]*\*\*([^*\n]{2,60})\.\*\*\s*$",
-            self.text[max(block.start, marker.start - _FAR) : marker.start],
-        )
-        if match and block.kind not in ("cell", "front-matter"):
-            label, is_own = re.sub(r"[*`]|\b_|_\b", "", match[1]).strip(" -\t"), True
-            words = re.sub(r"^(?:.|\n)*:[*_]*\s*\[\?\]", "[?]", words)
-        elif block.kind in ("fence", "indented-code"):
-            line = self.document.line_start(marker.line)
-            words = self.text[max(line, block.start, marker.start - _FAR) : marker.start] + "[?]"
-        elif block.kind == "html" and (cell := self._html_cells.get(marker.start)):
-            row, column, titles, remarks = cell
-        elif block.kind == "html":
-            before = re.split(r"<[^<>]*>", self.text[max(block.start, marker.start - _FAR) : marker.start])
-            label = next((part.strip(" :\r\n") for part in reversed(before) if part.strip()), None)
-        spans = self.sentences[block] if block.kind == "paragraph" else []
-        first, last = (bisect.bisect_left(spans, at, key=lambda span: span[0]) for at in sentence)
-        near = (*spans[last : last + 9], *spans[max(0, first - 1) : first])
-        beside = [self.text[slice(*span)] for span in near if span[1] - span[0] <= _LONGEST]
-        flat = re.sub(r"\s+", " ", words)
-        headings = block.section[block.section[:1] == self.title :]
-        return Place(
-            sentence=flat,
-            label=label,
-            label_is_own=is_own,
-            beside=tuple(beside),
-            question=self._question(block, sentence[0]),
-            section=block.section,
-            whole=re.sub(r"\s+", " ", without_markers(self.text[sentence[0] : marker.start]) + told),
-            line=re.sub(
-                r"\s+",
-                " ",
-                without_markers(self.text[sentence[0] : marker.start])
-                + "[?]"
-                + without_markers(self.text[marker.end : sentence[1]]),
-            ),
-            section_text=self.section_texts.get(block.section, ""),
-            parent=block.parent,
-            in_code=block.kind in ("fence", "indented-code"),
-            row=tuple(_heads(row, titles, self.writer.table)),
-            remarks=(*titles[:1], *remarks),
-            cells=tuple(beside_it),
-            column=column,
-            around=(flat.replace("[?]", ""), block.caption, *reversed(headings)),
-        )
-
-    def _question(self, block: Block, start: int) -> str:
-        """The question that the sentence from `start` on answers: before it in its paragraph, the paragraph before it or its heading."""
-        index = bisect.bisect_left(self.document.blocks, (block.start, block.end), key=lambda b: (b.start, b.end))
-        above = [b for b in self.document.blocks[max(0, index - 1) : index] if b.kind == "paragraph"]
-        parts = ((max(b.start, end - _FAR), end) for b, end in ((block, start), *((b, b.end) for b in above)))
-        texts = [*(self.text[slice(*part)] for part in parts), *(block.section[-1:] if block.label is None else ())]
-        asked = (list(_QUESTION.finditer(text))[-1:] for text in texts if "?" in text)
-        return next((found[0][1] for found in asked if found), "") if block.kind == "paragraph" else ""
-
-    @cached_property
-    def _html_cells(self) -> dict[int, tuple[list[str], str, list[str], list[str]]]:
-        """By the place of each marker in a cell of an HTML table: the cells to its left, its column's head, the heads of all
-        columns, and the cells to its right."""
-        found = dict[int, tuple[list[str], str, list[str], list[str]]]()
-        for block in self.document.blocks:
-            is_html = block.kind == "html" and self._asks(block)
-            tables = re.compile("<table", re.IGNORECASE).finditer(self.text, block.start, block.end) if is_html else ()
-            for start, stop in itertools.pairwise([*(table.start() for table in tables), block.end]):
-                titles: list[str] = []
-                for nth, row in enumerate(html_rows(self.text, start, stop)):
-                    cells = row[:MOST_COLUMNS]
-                    asking = [[at for at, _ in self.document.asking_in(a, b)] for a, b, _ in cells]
-                    names = [
-                        "" if at else plain_html(self.text[a:b]) for (a, b, _), at in zip(cells, asking, strict=True)
-                    ]
-                    for index, places in enumerate(asking):
-                        heads = titles if len(titles) > index else []
-                        told = itertools.zip_longest(heads, names[:index], fillvalue="") if places else ()
-                        left = [f"{t} {x}" if x.isdigit() else x for t, x in told][:index]
-                        found |= dict.fromkeys(places, (left, heads[index] if heads else "", heads, names[index + 1 :]))
-                    titles = titles if nth else names
-        return found
-
-    def _asks(self, block: Block) -> bool:
-        """Whether a marker stands in a block."""
-        index = bisect.bisect_left(self.document.asking, (block.start, 0))
-        return index < len(self.document.asking) and self.document.asking[index][0] < block.end
-
-    def _between(self, marker: Marker, start: int, end: int) -> Span:
-        """Of a part of the text around a marker what is between the markers before and after it."""
-        spans = self.document.asking
-        index = bisect.bisect_left(spans, (marker.start, marker.end))
-        begin = max(start, spans[index - 1][1]) if index > 0 else start
-        return begin, min(end, spans[index + 1][0]) if index + 1 < len(spans) else end
-
-    def _asked_in(self, marker: Marker) -> list[Span]:
-        """The words that say what is asked: a marker's sentence or line, its label, the heads of its row and column."""
-        block, text = marker.block, self.text
-        if block.kind == "cell":
-            cells = self.document.row_of(block)
-            heads = [self.document.title_of(block), *(cell for cell in cells if cell.start < block.start)]
-            spans = [(cell.start, cell.end) for cell in (*heads, block) if cell is not None]
-        elif block.kind in ("paragraph", "heading"):
-            spans = [self._between(marker, *self._sentence(marker))]
-        else:
-            start = self.document.line_start(marker.line)
-            spans = [(max(start, block.start) if block.kind != "front-matter" else start, marker.end)]
-        own = "".join(text[slice(*span)] for span in spans)
-        if block.label and block.kind in ("paragraph", "fence", "html") and block.label not in self._own_words(block):
-            at = text.rfind(block.label, max(0, block.start - _FAR), block.start)
-            spans += [(at, at + len(block.label))] if at >= 0 else []
-        elif not re.search(r"\w", own.replace(text[marker.start : marker.end], "")) and (
-            head := self.document.heading_of(block)
-        ):
-            spans.append((head.start, head.end))
-        return sorted(spans)
-
-    @cached_property
-    def title(self) -> tuple[str, ...]:
-        """The card's first heading, which names the model and asks nothing."""
-        first = next((block for block in self.document.blocks if block.section), None)
-        return first.section[:1] if first else ("",)
-
-    def _own_words(self, block: Block) -> str:
-        return re.sub(r"[*_]", "", self.text[block.start : min(block.end, block.start + 400)])
-
-    def _words(self, marker: Marker, sentence: Span) -> str:
-        """The marker's sentence with the marker as `[?]`; of several markers each has the words that lead to it."""
-        start, end = sentence
-        begin, stop = self._between(marker, start, end)
-        before, after = self.text[begin : marker.start], self.text[marker.end : stop]
-        if begin > start:
-            before = _UNIT.sub("", before)
-        if begin > start and (parting := _PARTING.search(before) or _LEADING.search(before)):
-            before = before[parting.start() :]
-        if stop < end and (parting := _PARTING.search(after) or _LEADING.search(after)):
-            return f"{before}[?]{after[: parting.start()]}"
-        leads = begin > start and not re.search(r"\w{4}", after) and re.search(r"\w{4}", before)
-        if leads or (stop < end and re.search(r"\w{3}", before)):
-            after = ""
-        return f"{before}[?]{after}"
-
     # --- what is written ---
 
     def _read(self, sentence: Span, group: list[Marker]) -> tuple[list[Place], list[Recognised]]:
         """What surrounds the markers of one sentence, and what they ask."""
-        places = [self._place(marker, sentence) for marker in group]
+        places = [self.places.place(marker) for marker in group]
         known = self.writer.knowledge.known_words
         return places, [find_questions(place, self.writer.table, known) for place in places]
 
@@ -689,7 +479,7 @@ class _Filler:
         if is_known(marker.block.column or ""):
             return False
         cells = [cell for cell in self.document.row_of(marker.block)[1:] if cell is not marker.block]
-        values = {_first_value(self.text[cell.start : cell.end]) for cell in cells if not self._asks(cell)}
+        values = {_first_value(self.text[cell.start : cell.end]) for cell in cells if not self.places.asks(cell)}
         return _first_value(MARK.sub("", answer.text)) in values
 
     @staticmethod

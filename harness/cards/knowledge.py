@@ -119,7 +119,8 @@ class Knowledge:
         is_fact = any(found == fact.evidence for fact in facts) or (
             facts and found and found.class_ is EvidenceClass.DOCUMENTED
         )
-        own = [self.view(fact) for fact in facts if fact.evidence.class_.has_value and self.stands_for(fact)]
+        told = [fact for fact in facts if fact.evidence.class_.has_value and self.stands_for(fact)]
+        own = [self.view(other) for fact in told for other in (fact, *fact.alternatives)]
         if found and found.class_.has_value and not found.withheld and not is_fact:
             own.insert(0, View(found, rivals=self._rivals(key)))
         return own

@@ -69,11 +69,17 @@ _OWN = re.compile(r"\b(?:on|of|from) (?:my|our|your) (?!model|network|paper)", r
 _PERCENT = re.compile(r"\s?(?:%|percent\b|per cent\b)")
 _TOLD = re.compile(r"(?<=\w)(,?\s)\d[\d,.]* [a-z]{3,}s?\b")
 """A value that a head tells beside what it asks: `Stage 1, 3 blocks`."""
+_BY_SOURCE = re.compile(
+    r"(?<=\w)[, (]+(?:as )?(?:printed|given|stated|reported|published)? ?(?:in|by|from) the (?:paper|model zoo)\b\)?"
+)
+"""Whose value a row has, beside what it is."""
 _COUNTED = re.compile(r"\W*\d[\d ,.]*[^\W\d_]{3}")
 """A row's head that is a value, under which others are told: `1 000 classes`."""
 _QUESTION = 0.7
 """What a word counts in the question before a sentence."""
 _ANSWER = re.compile(r"^\W*A(?:nswer)?\s*\d*\s*[:.)][\s*_]*(?=\S)")
+_SENTENCE = re.compile(r"(?:it|(?:this|the) (?:model|network|classifier))\s+(?:\w+ly )?[a-z]+s\b", re.IGNORECASE)
+"""A label that is a sentence."""
 _CLAUSES = re.compile(
     r"[;,·]\s|\((?=[^()]*\w[^()]*\[\?\])|\s(?=(?:once|while|whereas|although|because|when|after|before)\s)"
 )
@@ -163,6 +169,9 @@ def find_questions(place: Place, table: Vocabulary, known: Sequence[str] = ()) -
             return Recognised([table.get("accuracy")], has_words)
         if has_words:
             return Recognised([], True)
+    if own_label and _SENTENCE.match(own_label):  # "It tells these apart: [?]"
+        found = retrieve(Wording(((own_label, 1.0),), (("", 0.0),), True, own_label), table, known)
+        return Recognised.of(found)
     if place.label and (own_label or not has_words):
         label = place.label.strip()
         wide = ((label, 1.0), (place.parent, _PARENT))
@@ -197,7 +206,7 @@ def _asked_in_cell(
     """What a cell asks by the heads of its row and column, with the words that the cell itself holds."""
     before, _, after = place.sentence.partition("[?]")
     inside = before + after if _CONTENT.search(before + after) else ""
-    heads = [_TOLD.sub(r"\1", head) for head in place.row]
+    heads = [_TOLD.sub(r"\1", _BY_SOURCE.sub("", head)) for head in place.row]
     rows = tuple((head, _REST if _COUNTED.match(head) and place.column else 1.0) for head in heads)
     title = "" if rows and asks_nothing(place.column or "") else place.column or ""
     parts = (*rows, (title, _COLUMN if rows else 1.0), (inside, _REST))

@@ -73,6 +73,8 @@ _SUBJECT = re.compile(
 """What a sentence tells the value of right before the marker."""
 _ASKING = frozenset({"who", "where", "when", "checkpoint"})
 """What need not be accounted for."""
+_NAME = re.compile(r"\b(?:Cascade )?Mask R-CNN\b")
+"""What is called by words that ask for something else."""
 _NUMBER_BEFORE = re.compile(
     r"(?:\b(?:approximately|about|around|roughly|nearly|over|only|just|number of)|[≈~=])\s*$", re.IGNORECASE
 )
@@ -398,7 +400,8 @@ def _words(text: str, weight: float) -> list[_Word]:
 
 @functools.lru_cache(maxsize=4096)  # headings and heads of columns stand around many places
 def _stems(text: str) -> list[tuple[str, int, int]]:
-    found = re.finditer(r"[^\W\d_]+\d?|(?<=[^\W\d_][ -])\d\b", text.replace("[?]", "   "))
+    bare = _NAME.sub(lambda match: " " * len(match.group()), text.replace("[?]", "   "))
+    found = re.finditer(r"[^\W\d_]+\d?|(?<=[^\W\d_][ -])\d\b", bare)
     return [(stem(match.group()), *match.span()) for match in found]
 
 

@@ -214,6 +214,21 @@ class Fact(_Words):
         return self.evidence.key
 
     @property
+    def alternatives(self) -> list[Fact]:
+        """What other sources give for the same thing, each as a fact."""
+        bare = {"conflicts": (), "also": (), "note": None}
+        return [
+            self.model_copy(
+                update=bare
+                | {
+                    "says": other.says,
+                    "evidence": self.evidence.model_copy(update={"value": other.value, "source": other.source}),
+                }
+            )
+            for other in self.conflicts
+        ]
+
+    @property
     def answers(self) -> bool:
         """Whether the fact may answer a question about the model."""
         return self.checkpoint.relation is not Relation.SIBLING
