@@ -44,7 +44,7 @@ _REFERS_BACK = re.compile(
 )
 """A sentence that says something of the one before it, which therefore stays."""
 _OF_ANOTHER = re.compile(
-    r"\s+(?:That|This|It|The) (?:(?:figure|number|value|result|score) )?(?:(?:comes?|stems?) from|belongs? to|refers? to|is (?:that )?of)\b"
+    r"\s+(?:That|This|It|The) (?:(?:figure|number|value|result|score|\d[\d.,]*\s?%?) )?(?:(?:comes?|stems?) from|belongs? to|refers? to|is (?:that )?of)\b"
 )
 """A sentence that says whose the value in the one before it is."""
 _CORRECTION, _NOTE = " (Correction: ", " (Note: "
@@ -396,7 +396,10 @@ class _Judge:
         )
 
     def _of_siblings(self, statement: Statement, subject: list[Checkpoint]) -> Iterator[Claim]:
-        facts = [fact for fact in self._siblings(statement) if fact.checkpoint in subject]
+        siblings = self._siblings(statement)
+        facts = [fact for fact in siblings if fact.checkpoint in subject]
+        sizes = {sibling.name.partition(",")[0] for sibling in subject}  # of one size there may be several checkpoints
+        alike = [fact for fact in siblings if fact.checkpoint.name.partition(",")[0] in sizes]
         agreements = [agrees(statement, View(fact.evidence, fact)) for fact in facts]
         if True in agreements:
             fact = facts[agreements.index(True)]
@@ -409,6 +412,7 @@ class _Judge:
             and statement.about.number
             and not statement.about.resolution
             and not statement.is_loose
+            and not any(agrees(statement, View(fact.evidence, fact)) for fact in alike)
         ):
             fact = facts[0]
             note = f"said of {fact.checkpoint.name}"
