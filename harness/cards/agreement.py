@@ -33,8 +33,8 @@ def agrees(statement: Statement, view: View) -> bool | None:
     """Whether evidence says what a statement does; None where that can't be told."""
     value, known, about = statement.value, view.value, statement.about
     if about.detail and isinstance(value, Quantity):
-        said = re.search(about.detail, str(known))
-        return value.agrees(float(said[1])) if said else None
+        said = re.findall(about.detail, str(known))
+        return any(value.agrees(float(number)) for number in said) if said else None
     is_date = isinstance(value, Quantity) and isinstance(known, str) and _DATE.fullmatch(value.text)
     if about.year or is_date:
         dates = re.findall(r"\b((?:19|20)\d\d)(?:-(\d\d))?\b", _published(str(known)))

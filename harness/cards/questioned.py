@@ -32,6 +32,8 @@ _MONTH = re.compile(
 )
 _FACTOR = re.compile(r"\s?(?:times|fold) (?:as|more|less|\w+er)\b", re.IGNORECASE)
 """How often more or longer something is: no value of anything."""
+_IN_EACH = re.compile(r"\s?(?:in|on|per|to|for) (?:an?|each|every|one)\b")
+"""A number of each of what follows, not of all of them."""
 _SIZE = re.compile(r"[x×²^]|\bby\b|pixel|px")
 _CLAUSE = re.compile(r";\s|,? (?=(?:while|whereas|but)\s)")
 _NAME = r"[A-ZÀ-Þ][\w.'’À-ÿ-]*(?: [A-ZÀ-Þ][\w.'’À-ÿ-]*)+"
@@ -108,6 +110,10 @@ class QuestionReader:
         if asked is None:
             return
         about, entry = asked
+        if _IN_EACH.match(text, number.end) and not re.search(
+            r"\b(?:per|each)\b", f"{about.id} {about.name}".replace("-", " ")
+        ):
+            return
         is_side = re.search(r"\bat $", text[:begin]) and number.value in range(96, 1025)
         if is_side and not about.resolution:
             return  # "at 384"

@@ -30,7 +30,7 @@ _APART = wording("apart")
 _NEGATION = wording("negation")
 _NEGATED_AFTER = wording("negated-after")
 _COMPARED = re.compile(
-    r"^\W*(?:unlike|like|(?:just )?as in|compared (?:to|with)|in contrast to)\b[^,;.]*,"
+    r"^\W*(?:unlike|like|(?:just )?as in|compared (?:to|with)|in contrast to)\b[^,;.]*,(?: (?:whose|which|where)\b[^,;.]*,)?"
     r"|,\s(?:\w+ly )?(?:(?:just )?as in|unlike|like)\s[^,;.]*",
     re.IGNORECASE,
 )
