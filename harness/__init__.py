@@ -37,7 +37,8 @@ if TYPE_CHECKING:
     from harness.evidence import Evidence, EvidenceClass, EvidenceKey, Ledger
     from harness.export.evaluation import Card, Evaluation, PlannedRun, Sweep
     from harness.facts.identify import Identification
-    from harness.hub.publish import pull, push
+    from harness.hub.plan import PushPlan
+    from harness.hub.publish import Pulled, Sent
     from harness.models.preprocessing import Preprocessing
 
 __version__ = "0.1.0"
@@ -83,8 +84,6 @@ _ELSEWHERE = {
     "EvidenceKey": "harness.evidence",
     "Ledger": "harness.evidence",
     "Preprocessing": "harness.models.preprocessing",
-    "pull": "harness.hub.publish",
-    "push": "harness.hub.publish",
 }
 
 Data = Mapping[str, str | Path] | Sequence[str | Path] | str | Path
@@ -1020,6 +1019,69 @@ def corrupt(
     return corrupt_benchmark(
         benchmark, as_tuple(corruption), as_tuple(severity), Path(output), settings, seed, Reporter(), confirm or _no
     )
+
+
+# --- the Hub ----------------------------------------------------------------------------------------------------------
+
+
+def push(
+    card: str | Path,
+    repo_id: str,
+    *,
+    revision: str | None = None,
+    ledger: str | Path | None = None,
+    create_pr: bool = True,
+    create_repo: bool = False,
+    message: str = "Update the model card",
+    dry_run: bool = False,
+    confirm: Callable[[PushPlan], bool] | None = None,
+) -> tuple[PushPlan, Sent | None]:
+    """Publish a card with its figures and its evidence.json on the Hub, as one commit in a pull request.
+
+    What others changed on the Hub since stays; where they changed the same places, nothing is sent. Needs a token with write
+    rights.
+
+    Args:
+        card: the model card to publish, Markdown.
+        repo_id: the model's repository on the Hub: ORG/NAME.
+        revision: a branch other than main, or refs/pr/N: your open pull request to update.
+        ledger: the card's evidence.json; without it the one beside the card.
+        create_pr: open a pull request, or else commit to the branch.
+        create_repo: make the repository (public) if it isn't there.
+        message: title of the commit and the pull request.
+        dry_run: show what would be sent, and send nothing.
+        confirm: called with the plan, also where nothing is sent after it; nothing is where it says no.
+
+    Returns:
+        What was planned, and what was sent: None for a dry run, where there was nothing to do, or where `confirm` said no.
+
+    Raises:
+        HarnessError: no rights, a card that is not fit for the Hub, or changes that contradict each other; the Hub refused it,
+            or gave no answer and doesn't have it; exit code 5 where the repository changed since the plan was made.
+    """
+    from harness.hub.plan import PushRequest
+    from harness.hub.publish import publish
+
+    request = PushRequest(Path(card), repo_id, revision, create_pr, create_repo, as_path(ledger), message)
+    return publish(request, dry_run, confirm)
+
+
+def pull(repo_id: str, *, output: str | Path | None = None, revision: str = "main") -> Pulled:
+    """Fetch a model's card from the Hub, byte for byte, to fill and push back.
+
+    A small file beside it remembers the commit, so that `harness push` sees what others changed since.
+
+    Args:
+        repo_id: the model's repository on the Hub: ORG/NAME.
+        output: file to write; NAME.md in this folder without it.
+        revision: a branch, or refs/pr/N for a pull request.
+
+    Raises:
+        HarnessError: no such repository or card, or a file that would be lost.
+    """
+    from harness.hub.publish import fetch
+
+    return fetch(repo_id, Path(output or f"{repo_id.rpartition('/')[2]}.md"), revision)
 
 
 # --- what the functions share -----------------------------------------------------------------------------------------

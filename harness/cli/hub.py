@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import sys
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -18,26 +17,12 @@ if TYPE_CHECKING:
     from harness.hub.plan import PushPlan
 
 
-@verb()
+@verb(harness.push, positional="card")
 def push(
-    card: Annotated[Path, typer.Argument(help="The model card to publish, Markdown.")],
-    repo_id: Annotated[str, typer.Option(help="The model's repository on the Hub: ORG/NAME.")],
-    revision: Annotated[
-        str | None, typer.Option(help="A branch other than main, or refs/pr/N: your open pull request to update.")
-    ] = None,
-    ledger: Annotated[
-        Path | None, typer.Option(help="The card's evidence.json; without it the one beside the card.")
-    ] = None,
-    create_pr: Annotated[
-        bool, typer.Option("--create-pr/--no-create-pr", help="Open a pull request, or commit to the branch.")
-    ] = True,
-    create_repo: Annotated[
-        bool, typer.Option("--create-repo", help="Make the repository (public) if it isn't there.")
-    ] = False,
-    message: Annotated[str, typer.Option(help="Title of the commit and the pull request.")] = "Update the model card",
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be sent, and send nothing.")] = False,
+    dry_run: bool = False,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Don't ask.")] = False,
     output_format: options.Format = "table",
+    **given: Any,
 ) -> None:
     """Publish a card with its figures and its evidence.json on the Hub, as one commit in a pull request.
 
@@ -54,17 +39,7 @@ def push(
             _ask(plan)
         return True
 
-    plan, sent = harness.push(
-        card,
-        repo_id,
-        revision=revision,
-        ledger=ledger,
-        create_pr=create_pr,
-        create_repo=create_repo,
-        message=message,
-        dry_run=dry_run,
-        confirm=show_and_ask,
-    )
+    plan, sent = harness.push(dry_run=dry_run, confirm=show_and_ask, **given)
     if as_json:
         print_json(plan.to_dict() | {"sent": vars(sent) if sent else None})
     if sent is None:
@@ -90,22 +65,15 @@ def _ask(plan: PushPlan) -> None:
         raise HarnessError("Nothing was sent.", exit_code=ExitCode.FAILED)
 
 
-@verb()
-def pull(
-    repo_id: Annotated[str, typer.Argument(help="The model's repository on the Hub: ORG/NAME.")],
-    output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="File to write; NAME.md in this folder without it.")
-    ] = None,
-    revision: Annotated[str, typer.Option(help="A branch, or refs/pr/N for a pull request.")] = "main",
-    output_format: options.Format = "table",
-) -> None:
+@verb(harness.pull, positional="repo_id")
+def pull(output_format: options.Format = "table", **given: Any) -> None:
     """Fetch a model's card from the Hub, to fill and push back.
 
     A small file beside it remembers the commit, so that `harness push` sees what others changed since.
 
     Example: `harness pull facebook/regnet-y-040 --output regnet.md`
     """
-    pulled = harness.pull(repo_id, output=output, revision=revision)
-    record = {"path": str(pulled.path), "repo_id": repo_id, "commit": pulled.commit, "changed": pulled.changed}
+    pulled = harness.pull(**given)
+    record = {"path": str(pulled.path), "repo_id": pulled.repo_id, "commit": pulled.commit, "changed": pulled.changed}
     show(output_format, record, str(pulled.path))
-    say(f"{'Fetched' if pulled.changed else 'Unchanged:'} the card of {repo_id} at {pulled.commit[:8]}.")
+    say(f"{'Fetched' if pulled.changed else 'Unchanged:'} the card of {pulled.repo_id} at {pulled.commit[:8]}.")

@@ -5,10 +5,10 @@ timm's accuracy table has no place for "n of N": values on part of a benchmark g
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Sequence
 from typing import Any
+
+import pandas as pd
 
 from harness.benchmarking.efficiency import throughput_of
 from harness.data.catalog import benchmarks
@@ -130,8 +130,4 @@ def _speed_row(ledger: Ledger) -> dict[str, Any] | None:
 
 
 def _as_csv(columns: Sequence[str], rows: Sequence[dict[str, Any]]) -> str:
-    buffer = io.StringIO()
-    writer = csv.DictWriter(buffer, columns, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    return buffer.getvalue()
+    return str(pd.DataFrame(rows, columns=list(columns)).to_csv(index=False, lineterminator="\n"))

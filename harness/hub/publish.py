@@ -26,7 +26,6 @@ from harness.hub.local import FILL, LEDGER
 from harness.hub.origin import Origin, Pushed, load_origin, save_origin
 from harness.hub.plan import PushPlan, PushRequest, plan_push
 from harness.hub.transport import CARD, Connection, NoAnswerError, check_repo_id, connect
-from harness.settings import as_path
 
 _LOOKS = (0.0, 1.0, 2.0, 4.0)
 """Seconds before each look at whether a commit without an answer landed."""
@@ -56,45 +55,13 @@ class Pulled:
     """Whether the file on disk is another than before."""
 
 
-def push(
-    card: str | Path,
-    repo_id: str,
-    *,
-    revision: str | None = None,
-    ledger: str | Path | None = None,
-    create_pr: bool = True,
-    create_repo: bool = False,
-    message: str = "Update the model card",
-    dry_run: bool = False,
-    confirm: Callable[[PushPlan], bool] | None = None,
+def publish(
+    request: PushRequest, dry_run: bool, confirm: Callable[[PushPlan], bool] | None
 ) -> tuple[PushPlan, Sent | None]:
-    """Publish a card with its figures and its evidence.json on the Hub, as one commit in a pull request.
-
-    What others changed on the Hub since stays; where they changed the same places, nothing is sent. Needs a token with write
-    rights.
-
-    Args:
-        card: the model card, Markdown.
-        repo_id: the model's repository on the Hub, ORG/NAME.
-        revision: a branch other than main, or refs/pr/N: your open pull request to update.
-        ledger: the card's evidence.json; without it the one beside the card.
-        create_pr: open a pull request, or else commit to the branch.
-        create_repo: make the repository (public) if it isn't there.
-        message: title of the commit and the pull request.
-        dry_run: send nothing.
-        confirm: called with the plan, also where nothing is sent after it; nothing is where it says no.
-
-    Returns:
-        What was planned, and what was sent: None for a dry run, where there was nothing to do, or where `confirm` said no.
-
-    Raises:
-        HarnessError: no rights, a card that is not fit for the Hub, or changes that contradict each other; the Hub refused it,
-            or gave no answer and doesn't have it; exit code 5 where the repository changed since the plan was made.
-    """
-    request = PushRequest(Path(card), repo_id, revision, create_pr, create_repo, as_path(ledger), message)
-    if not message.strip():
+    """`harness.push`."""
+    if not request.message.strip():
         raise UsageError("--message is empty.", remedy="Give a title.")
-    held = credential_in(message)
+    held = credential_in(request.message)
     if held is not None:
         raise UsageError(
             f"--message holds {held}, or what looks like one.", remedy="Everyone can read it: take it out."
@@ -215,21 +182,9 @@ def _remember(plan: PushPlan, head: str, commit: str, number: int | None) -> Non
     save_origin(card, origin.model_copy(update={"pushed": pushed}))
 
 
-def pull(repo_id: str, *, output: str | Path | None = None, revision: str = "main") -> Pulled:
-    """Fetch a model's card from the Hub, byte for byte, to fill and push back.
-
-    A small file beside it remembers the commit, so that `push` sees what others changed since.
-
-    Args:
-        repo_id: the model's repository on the Hub, ORG/NAME.
-        output: the file to write; NAME.md in this folder without it.
-        revision: a branch, or refs/pr/N for a pull request.
-
-    Raises:
-        HarnessError: no such repository or card, or a file that would be lost.
-    """
+def fetch(repo_id: str, output: Path, revision: str) -> Pulled:
+    """`harness.pull`."""
     check_repo_id(repo_id)
-    output = Path(output or f"{repo_id.rpartition('/')[2]}.md")
     with connect("pull a card") as hub:
         commit = hub.head(repo_id, revision)
         content = hub.read(repo_id, CARD, commit)

@@ -18,8 +18,9 @@ import threading
 import time
 import zipfile
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -51,22 +52,22 @@ class Case:
 # --- YAML -----------------------------------------------------------------------------------------------------------
 
 
-def _laughs(levels: int = 9, width: int = 9) -> str:
+def laughs(levels: int = 9, width: int = 9) -> str:
     lines = ["a0: &a0 [lol]"]
     lines += [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * width)}]" for n in range(1, levels)]
     return "\n".join(lines) + "\n"
 
 
-def _merges(levels: int = 24) -> str:
+def merges(levels: int = 24) -> str:
     lines = ["m0: &m0 {k0: v}"]
     lines += [f"m{n}: &m{n}\n  <<: [*m{n - 1}, *m{n - 1}]\n  k{n}: v" for n in range(1, levels)]
     return "\n".join(lines) + "\n"
 
 
 YAMLS: dict[str, str | bytes] = {
-    "laughs": _laughs(),
+    "laughs": laughs(),
     "quadratic": "a: &a [" + "x, " * 3000 + "x]\nb: [" + "*a, " * 3000 + "*a]\n",
-    "merges": _merges(),
+    "merges": merges(),
     "merge-itself": "a: &a\n  <<: *a\n  b: 1\n",
     "merge-text": "a:\n  <<: text\n",
     "list-in-itself": "a: &a [1, *a]\n",
@@ -123,14 +124,7 @@ YAMLS: dict[str, str | bytes] = {
     "documents": "a: 1\n---\na: 2\n...\n",
     "directive": "%YAML 9.9\n---\na: 1\n",
 }
-WHOLE_YAMLS = {
-    "list": "- 1\n",
-    "word": "word\n",
-    "empty": "",
-    "comment": "# nothing\n",
-    "number": "1\n",
-    "date-only": "2024-13-45\n",
-}
+WHOLE_YAMLS = {"list": "- 1\n", "word": "word\n", "empty": "", "comment": "# nothing\n", "number": "1\n", "date-only": "2024-13-45\n"}  # fmt: skip
 
 
 def _bytes(data: str | bytes) -> bytes:
@@ -150,22 +144,14 @@ def yaml_cases() -> Iterator[Case]:
     }  # fmt: skip
     for reader, (before, after, file, arguments, environment) in readers.items():
         for name, text in YAMLS.items():
-            yield Case(
-                f"yaml/{reader}/{name}",
-                arguments,
-                {file: before + _bytes(text) + after, "card.md": CARD, "m/config.json": "{}"},
-                environment=environment,
-            )
+            files = {file: before + _bytes(text) + after, "card.md": CARD, "m/config.json": "{}"}
+            yield Case(f"yaml/{reader}/{name}", arguments, files, environment=environment)
     for reader in ("suite", "policy", "catalog"):
         _, _, file, arguments, environment = readers[reader]
         for name, whole in WHOLE_YAMLS.items():
             yield Case(f"yaml/{reader}/whole-{name}", arguments, {file: whole}, environment=environment)
-    policies = {
-        "drop": "max-drop: {imagenet-val.top1: .nan}\n",
-        "word": "max-drop: soon\n",
-        "flips": "max-flips: [1]\n",
-        "share": "max-flips: 1e999%\n",
-    }
+    drop = "max-drop: {imagenet-val.top1: .nan}\n"
+    policies = {"drop": drop, "word": "max-drop: soon\n", "flips": "max-flips: [1]\n", "share": "max-flips: 1e999%\n"}
     for name, text in policies.items():
         yield Case(f"yaml/policy/{name}", readers["policy"][3], {"p.yaml": text})
     suites = {
@@ -217,94 +203,83 @@ def _ledger() -> dict[str, Any]:
 
 def _changed(where: tuple[str | int, ...], value: str) -> str:
     """The ledger with another value at one place."""
-    ledger: Any = _ledger()
-    part = ledger
+    ledger = _ledger()
+    part: Any = ledger
     for key in where[:-1]:
         part = part[key]
     part[where[-1]] = "@@"
     return json.dumps(ledger).replace('"@@"', value)
 
 
+def _with_record(record: str) -> dict[str, bytes | str]:
+    """A card that ends with this record, and its ledger."""
+    return {"c.md": f"{CARD}\n<!-- harness card {record} -->\n", "c.evidence.json": _text()}
+
+
+def _told(**more: str) -> str:
+    """The record of a filled card, as JSON."""
+    return json.dumps(
+        {"made_by": "fill", "model": "regnet-y-040", "ledger": None, "sha256": None, "fill": "c.fill.json"} | more
+    )
+
+
+def _put(fields: Mapping[str, Any], place: str, value: str) -> str:
+    """A JSON object with another value, itself JSON, at one place."""
+    return json.dumps({**fields, place: "@@"}).replace('"@@"', value)
+
+
 def json_cases() -> Iterator[Case]:
-    fill = ("fill", "card.md", "--model", "./m", "--output", "o.md")
+    fill, verify = ("fill", "card.md", "--model", "./m", "--output", "o.md"), ("verify", "c.md")
+    render = ("render", "--ledger", "l.json", "--output", "o.md")
     run, model = (*RUN, "images", "--limit", "2"), {"card.md": CARD} | MODEL
+    config, processor = "m/config.json", "m/preprocessor_config.json"
     for name, text in JSONS.items():
-        yield Case(f"json/config/{name}", fill, model | {"m/config.json": text})
-        yield Case(f"json/processor/{name}", fill, model | {"m/preprocessor_config.json": text})
-        yield Case(f"json/trainer/{name}", fill, model | {"m/trainer_state.json": text, "m/all_results.json": text})
-        yield Case(f"json/loaded/{name}", run, model | {"m/config.json": text}, _weights)
-        yield Case(f"json/loaded-processor/{name}", run, model | {"m/preprocessor_config.json": text}, _weights)
-        yield Case(f"json/ledger/{name}", ("render", "--ledger", "l.json", "--output", "o.md"), {"l.json": text})
         line = _bytes(text).replace(b"\n", b"")
-        yield Case(
-            f"json/record/{name}",
-            ("verify", "c.md"),
-            {"c.md": CARD.encode() + b"\n<!-- harness card {" + line[1:] + b" -->\n", "c.evidence.json": _text()},
-        )
-        record = '{"made_by": "fill", "model": "regnet-y-040", "ledger": null, "sha256": null, "fill": "c.fill.json"}'
-        yield Case(
-            f"json/told/{name}",
-            ("verify", "c.md"),
-            {"c.md": f"{CARD}\n<!-- harness card {record} -->\n", "c.fill.json": text},
-        )
-        yield Case(
-            f"json/origin/{name}",
-            ("fill", "card.md", "--model", "regnet-y-040", "--output", "o.md"),
-            {"card.md": CARD, "card.md.harness.json": text},
-        )
-        yield Case(f"json/runs/{name}", ("list", "runs"), {"home/runs/1-a-b.json": text})
-        yield Case(f"json/lines/{name}", ("data", "images"), {"images/metadata.jsonl": line + b"\n"}, _images)
+        card = CARD.encode() + b"\n<!-- harness card {" + line[1:] + b" -->\n"
+        readers: dict[str, tuple[tuple[str, ...], dict[str, bytes | str], Callable[[], object] | None]] = {
+            "config": (fill, model | {config: text}, None),
+            "processor": (fill, model | {processor: text}, None),
+            "trainer": (fill, model | {"m/trainer_state.json": text, "m/all_results.json": text}, None),
+            "loaded": (run, model | {config: text}, _weights),
+            "loaded-processor": (run, model | {processor: text}, _weights),
+            "ledger": (render, {"l.json": text}, None),
+            "record": (verify, {"c.md": card, "c.evidence.json": _text()}, None),
+            "told": (verify, {**_with_record(_told()), "c.fill.json": text}, None),
+            "origin": (("fill", "card.md", "--model", "regnet-y-040", "--output", "o.md"), {"card.md": CARD, "card.md.harness.json": text}, None),
+            "runs": (("list", "runs"), {"home/runs/1-a-b.json": text}, None),
+            "lines": (("data", "images"), {"images/metadata.jsonl": line + b"\n"}, _images),
+        }  # fmt: skip
+        for reader, (arguments, files, prepare) in readers.items():
+            yield Case(f"json/{reader}/{name}", arguments, files, prepare)
+    check = ("check", "l.json", "--baseline", "ledger.json", "--max-drop", "imagenet-val.top1=1")
+    written = {"made_by": "render", "model": "regnet-y-040", "ledger": "c.evidence.json", "sha256": "0" * 64}
     for name, value in VALUES.items():
         for place in ("hidden_size", "id2label", "architectures", "model_type", "image_size"):
-            yield Case(f"json/config/{place}-{name}", fill, model | {"m/config.json": _config(**{place: value})})
+            files = model | {config: _config(**{place: value})}
+            yield Case(f"json/config/{place}-{name}", fill, files)
             if place in ("hidden_size", "id2label", "image_size"):
-                yield Case(
-                    f"json/loaded/{place}-{name}", run, model | {"m/config.json": _config(**{place: value})}, _weights
-                )
+                yield Case(f"json/loaded/{place}-{name}", run, files, _weights)
         for key in ("pretrained_cfg", "model_args", "num_classes"):
-            timm = f'{{"architecture": "resnet10t", "{key}": {value}}}'
-            yield Case(f"json/timm/{key}-{name}", fill, model | {"m/config.json": timm})
-            yield Case(f"json/loaded-timm/{key}-{name}", run, model | {"m/config.json": timm}, _weights)
+            files = model | {config: _put({"architecture": "resnet10t"}, key, value)}
+            yield Case(f"json/timm/{key}-{name}", fill, files)
+            yield Case(f"json/loaded-timm/{key}-{name}", run, files, _weights)
         for key in ("size", "image_mean", "resample", "crop_pct"):
-            text = json.dumps(PROCESSOR | {key: "@@", "do_center_crop": True}).replace('"@@"', value)
-            yield Case(f"json/processor/{key}-{name}", fill, model | {"m/preprocessor_config.json": text})
+            text = _put(PROCESSOR | {"do_center_crop": True}, key, value)
+            yield Case(f"json/processor/{key}-{name}", fill, model | {processor: text})
         for where in (("model", "name"), ("model", "weights"), ("model", "extra"), ("environment", "extra"), ("evidence", 0, "value"), ("evidence", 0, "protocol"),
                       ("evidence", 0, "source"), ("evidence", 3, "interval"), ("benchmarks",), ("evidence", 0, "created")):  # fmt: skip
-            title = "-".join(map(str, where))
-            yield Case(
-                f"json/ledger/{title}-{name}",
-                ("render", "--ledger", "l.json", "--output", "o.md"),
-                {"l.json": _changed(where, value)},
-            )
-        for verb in ("compare", "check", "report"):
-            arguments = {"compare": ("compare", "a", "b"), "check": ("check", "l.json", "--baseline", "ledger.json", "--max-drop", "imagenet-val.top1=1"), "report": ("view", "--no-browser", "--port", "99999")}[verb]  # fmt: skip
-            if verb != "report":
-                yield Case(
-                    f"json/{verb}/{name}",
-                    arguments,
-                    {
-                        "l.json": _changed(("model", "extra"), value),
-                        "home/ledgers/a/evidence.json": _changed(("environment", "extra"), value),
-                        "home/ledgers/b/evidence.json": _text(),
-                    },
-                )
+            yield Case(f"json/ledger/{'-'.join(map(str, where))}-{name}", render, {"l.json": _changed(where, value)})
+        ledgers = {
+            "l.json": _changed(("model", "extra"), value),
+            "home/ledgers/a/evidence.json": _changed(("environment", "extra"), value),
+            "home/ledgers/b/evidence.json": _text(),
+        }
+        yield Case(f"json/compare/{name}", ("compare", "a", "b"), ledgers)
+        yield Case(f"json/check/{name}", check, ledgers)
         for place in ("made_by", "ledger", "sha256", "lines", "figures", "before", "model"):
-            record = json.dumps(
-                {"made_by": "render", "model": "regnet-y-040", "ledger": "c.evidence.json", "sha256": "0" * 64}
-                | {place: "@@"}
-            ).replace('"@@"', value)
-            yield Case(
-                f"json/record/{place}-{name}",
-                ("verify", "c.md"),
-                {"c.md": f"{CARD}\n<!-- harness card {record} -->\n", "c.evidence.json": _text()},
-            )
+            yield Case(f"json/record/{place}-{name}", verify, _with_record(_put(written, place, value)))
         told = f'{{"before": "{CARD[:9]}", "markers": {value}, "neighbours": {value}}}'
-        record = '{"made_by": "fill", "model": "regnet-y-040", "ledger": null, "sha256": null, "fill": "c.fill.json", "before": "00"}'
-        yield Case(
-            f"json/told/parts-{name}",
-            ("verify", "c.md"),
-            {"c.md": f"{CARD}\n<!-- harness card {record} -->\n", "c.fill.json": told},
-        )
+        yield Case(f"json/told/parts-{name}", verify, {**_with_record(_told(before="00")), "c.fill.json": told})
     twice = _ledger()
     twice["evidence"].append(twice["evidence"][0])
     yield Case("json/ledger/twice", ("render", "--ledger", "l.json"), {"l.json": json.dumps(twice)})
@@ -347,12 +322,7 @@ def table_cases() -> Iterator[Case]:
     }  # fmt: skip
     for name, columns in tables.items():
         yield Case(f"table/parquet/{name}", score, prepare=_parquet(columns))
-    wrong: dict[str, bytes] = {
-        "empty": b"",
-        "magic": b"PAR1PAR1",
-        "noise": bytes(range(256)) * 40,
-        "text": b"sample_id,label\n",
-    }
+    wrong = {"empty": b"", "magic": b"PAR1PAR1", "noise": bytes(range(256)) * 40, "text": b"sample_id,label\n"}
     for name, data in wrong.items():
         yield Case(f"table/parquet/{name}", score, {"p.parquet": data})
     csvs: dict[str, str | bytes] = {
@@ -380,18 +350,10 @@ def table_cases() -> Iterator[Case]:
         yield Case(f"table/rows/{name}", run, model, both({"image": pa.array(values, image), "label": ["a", "b"]}))
     for name, values in plain.items():
         yield Case(f"table/rows/{name}", run, model, both({"image": values, "label": ["a", "b"]}))
-    for name, values in {
-        "null": ["a", None],
-        "list": [["a"], ["b"]],
-        "float": [0.5, 1.5],
-        "none": [None, None],
-    }.items():
-        yield Case(
-            f"table/rows/label-{name}",
-            run,
-            model,
-            both({"image": pa.array([{"bytes": b"x", "path": "p"}] * 2, image), "label": values}),
-        )
+    right = pa.array([{"bytes": b"x", "path": "p"}] * 2, image)
+    odd_labels = {"null": ["a", None], "list": [["a"], ["b"]], "float": [0.5, 1.5], "none": [None, None]}
+    for name, values in odd_labels.items():
+        yield Case(f"table/rows/label-{name}", run, model, both({"image": right, "label": values}))
 
 
 # --- images, archives, files ----------------------------------------------------------------------------------------
@@ -439,6 +401,7 @@ def image_cases() -> Iterator[Case]:
         "cut": lambda: _picture()[:-20], "pcx": lambda: _picture(kind="PCX"), "sgi": lambda: _picture(kind="SGI"), "grey-16": lambda: _picture(mode="I;16"), "float": lambda: _picture(kind="TIFF", mode="F"),
         "int-32": lambda: _picture(kind="TIFF", mode="I"), "pdf": lambda: b"%PDF-1.4\n", "svg": lambda: b"<svg xmlns='http://www.w3.org/2000/svg'/>", "ico": lambda: _picture(kind="ICO"),
     }  # fmt: skip
+    corrupt = ("corrupt", "images/a/odd.png", "--corruption", "fog", "--severity", "1", "--output", "o.png")
     for name, make in pictures.items():
 
         def write(make: Callable[[], bytes] = make) -> None:
@@ -446,14 +409,7 @@ def image_cases() -> Iterator[Case]:
             Path("images/a/odd.png").write_bytes(make())
 
         yield Case(f"image/run/{name}", run, cropped, write)
-        yield Case(
-            f"image/corrupt/{name}",
-            ("corrupt", "odd.png", "--corruption", "fog", "--severity", "1", "--output", "o.png"),
-            prepare=lambda make=make: Path("odd.png").write_bytes(make()),
-        )
-
-    def odd(make: Callable[[], object]) -> Callable[[], object]:
-        return lambda: (_weights(), make())
+        yield Case(f"image/corrupt/{name}", corrupt, cropped, write)
 
     oddities: dict[str, Callable[[], object]] = {
         "pipe": lambda: os.mkfifo("images/a/odd.png"), "folder": lambda: Path("images/a/odd.png").mkdir(), "bad-name": lambda: Path(os.fsdecode(b"images/a/\xff.png")).write_bytes(_picture()),
@@ -462,8 +418,7 @@ def image_cases() -> Iterator[Case]:
         "newline": lambda: Path("images/a/x\ny.png").write_bytes(_picture()),
     }  # fmt: skip
     for name, prepare in oddities.items():
-        yield Case(f"file/images/{name}", run, MODEL, odd(prepare))
-    long = "n" * 300
+        yield Case(f"file/images/{name}", run, MODEL, lambda prepare=prepare: (_weights(), prepare()))
     path = "/".join(["d" * 200] * 30)
     commands: dict[str, tuple[str, ...]] = {
         "fill": ("fill", "@", "--model", "regnet-y-040", "--output", "o.md"), "fill-out": ("fill", "card.md", "--model", "regnet-y-040", "--output", "@"), "claims": ("claims", "@", "--model", "regnet-y-040"),
@@ -472,53 +427,31 @@ def image_cases() -> Iterator[Case]:
         "score": ("score", "--predictions", "@.parquet", "--benchmark", "imagenet-val", "--name", "x"), "score-name": ("score", "--predictions", "p.csv", "--benchmark", "imagenetv2-top-images", "--name", "@"), "check": ("check", "@.json", "--baseline", "@.json"), "policy": ("check", "ledger.json", "--baseline", "ledger.json", "--policy", "@"),
         "push": ("push", "@", "--repo-id", "a/b", "--dry-run"), "compare": ("compare", "@", "@"), "view": ("view", "@.html", "--no-browser"), "data-option": ("plan", "--model", "efficientnet-lite0", "--suite", "imagenet", "--data", "imagenet-val=@"), "model-of-store": ("render", "--model", "@"), "slices": ("score", "--predictions", "p.csv", "--benchmark", "imagenetv2-top-images", "--name", "x", "--slices", "@.csv"),
     }  # fmt: skip
+    words = {"long-name": "n" * 300, "long-path": path, "missing": "no/such", "not-utf-8": os.fsdecode(b"\xff\xfe")}
+    files: dict[str, bytes | str] = {"card.md": CARD, "p.csv": "sample_id,label,top1\na,1,1\n"}
     for name, arguments in commands.items():
-        for what, word in {
-            "long-name": long,
-            "long-path": path,
-            "missing": "no/such",
-            "not-utf-8": os.fsdecode(b"\xff\xfe"),
-        }.items():
-            files = {"card.md": CARD, "p.csv": "sample_id,label,top1\na,1,1\n"}
+        for what, word in words.items():
             yield Case(f"file/{name}/{what}", tuple(part.replace("@", word) for part in arguments), files)
-        for what, make in {"folder": Path.mkdir, "pipe": os.mkfifo}.items():
-            target = (
-                next(part for part in arguments if "@" in part)
-                .rpartition("=")[2]
-                .replace("@", "odd")
-                .removesuffix("/x")
-            )
-            if name not in ("compare", "model-of-store", "score-name"):
-                yield Case(
-                    f"file/{name}/{what}",
-                    tuple(part.replace("@", "odd") for part in arguments),
-                    files,
-                    lambda make=make, target=target: make(Path(target)),
-                )
-    yield Case("file/home/long", ("list", "runs"), environment={"HARNESS_HOME": path})
-    yield Case(
-        "file/home/file",
-        ("score", "--predictions", "p.csv", "--benchmark", "imagenetv2-top-images", "--name", "x"),
-        {"p.csv": "sample_id,label,top1\na,1,1\n", "h": ""},
-        environment={"HARNESS_HOME": "h"},
-    )
-    yield Case("file/catalog/file", ("list", "benchmarks"), {"h": ""}, environment={"HARNESS_CATALOG": "h"})
-    yield Case(
-        "file/catalog/folder-in-it",
-        ("list", "benchmarks"),
-        {"more/c.yaml/x": ""},
-        environment={"HARNESS_CATALOG": "more"},
-    )
+        if name in ("compare", "model-of-store", "score-name"):  # they take a name
+            continue
+        odd = tuple(part.replace("@", "odd") for part in arguments)
+        place = next(new for new, part in zip(odd, arguments, strict=True) if "@" in part)
+        target = Path(place.rpartition("=")[2].removesuffix("/x"))
+        yield Case(f"file/{name}/folder", odd, files, target.mkdir)
+        yield Case(f"file/{name}/pipe", odd, files, partial(os.mkfifo, target))
+    score = ("score", "--predictions", "p.csv", "--benchmark", "imagenetv2-top-images", "--name", "x")
+    home, catalog, listed = "HARNESS_HOME", "HARNESS_CATALOG", ("list", "benchmarks")
+    yield Case("file/home/long", ("list", "runs"), environment={home: path})
+    yield Case("file/home/file", score, files | {"h": ""}, environment={home: "h"})
+    yield Case("file/catalog/file", listed, {"h": ""}, environment={catalog: "h"})
+    yield Case("file/catalog/folder-in-it", listed, {"more/c.yaml/x": ""}, environment={catalog: "more"})
     for device in ("mps", "cuda", "cuda:7", "tpu", "cpu:3", "meta", ""):
         yield Case(f"device/{device}", (*run, "--device", device), MODEL, _weights)
     templates = {"itself": '{% include "t.md.j2" %}', "macro": "{% macro f() %}{{ f() }}{% endmacro %}{{ f() }}", "extends": '{% extends "t.md.j2" %}', "endless": "{% for a in range(10**9) %}x{% endfor %}",
                  "power": "{{ 'x' * (10 ** 10) }}", "syntax": "{% if", "unknown": "{{ nothing.at.all }}", "division": "{{ 1 / 0 }}", "dunder": "{{ ''.__class__.__mro__ }}", "latin-1": "\xe9"}  # fmt: skip
+    render = ("render", "--ledger", "ledger.json", "--template", "t.md.j2")
     for name, text in templates.items():
-        yield Case(
-            f"template/{name}",
-            ("render", "--ledger", "ledger.json", "--template", "t.md.j2"),
-            {"t.md.j2": text.encode("latin-1")},
-        )
+        yield Case(f"template/{name}", render, {"t.md.j2": text.encode("latin-1")})
 
 
 def _chunk(kind: bytes, data: bytes) -> bytes:
@@ -588,13 +521,13 @@ def archive_cases() -> Iterator[Case]:
 
 # --- answers of a Hub -----------------------------------------------------------------------------------------------
 
-ANSWERS: dict[str, tuple[bytes, str]] = {name: (_bytes(text), "application/json") for name, text in JSONS.items()} | {
-    "words-for-maps": (b'{"id": 1, "sha": [1], "siblings": "x", "cardData": 3, "tags": {}, "auth": "x", "name": ["x"]}', "application/json"),
-    "lists-for-maps": (b'{"id": "a/b", "sha": "0", "siblings": [1], "cardData": [], "auth": [], "name": null}', "application/json"),
-    "deep-parts": (b'{"id": "a/b", "cardData": ' + b"[" * 150 + b"]" * 150 + b', "auth": {"accessToken": "x"}}', "application/json"),
-    "nan-parts": (b'{"id": "a/b", "sha": NaN, "siblings": [{"rfilename": NaN}], "cardData": {"license": NaN}}', "application/json"),
-    "gzip-not": (b"{}", "gzip"),
-}  # fmt: skip
+ANSWERS: dict[str, bytes] = {name: _bytes(text) for name, text in JSONS.items()} | {
+    "words-for-maps": b'{"id": 1, "sha": [1], "siblings": "x", "cardData": 3, "tags": {}, "auth": "x", "name": ["x"]}',
+    "lists-for-maps": b'{"id": "a/b", "sha": "0", "siblings": [1], "cardData": [], "auth": [], "name": null}',
+    "deep-parts": b'{"id": "a/b", "cardData": ' + b"[" * 150 + b"]" * 150 + b', "auth": {"accessToken": "x"}}',
+    "nan-parts": b'{"id": "a/b", "sha": NaN, "siblings": [{"rfilename": NaN}], "cardData": {"license": NaN}}',
+    "gzip-not": b"{}",
+}
 
 
 def hub_cases() -> Iterator[Case]:
@@ -602,23 +535,19 @@ def hub_cases() -> Iterator[Case]:
         "pull": ("pull", "a/b"), "push": ("push", "card.md", "--repo-id", "a/b", "--yes"), "fill": ("fill", "card.md", "--model", "hf:a/b", "--output", "o.md"),
         "run": ("run", "--model", "hf:a/b", "--data", "images", "--output", "o"), "data": ("data", "hf:a/b"),
     }  # fmt: skip
-    for name, (body, kind) in ANSWERS.items():
+    for name, body in ANSWERS.items():
         for verb, arguments in commands.items():
-            yield Case(
-                f"hub/{verb}/{name}",
-                lambda arguments=arguments, body=body, kind=kind: _against_hub(arguments, body, kind),
-                {"card.md": CARD},
-                _images,
-            )
+            run = partial(_against_hub, arguments, body, is_gzip=name == "gzip-not")
+            yield Case(f"hub/{verb}/{name}", run, {"card.md": CARD}, _images)
 
 
-def _against_hub(arguments: tuple[str, ...], body: bytes, kind: str) -> int:
+def _against_hub(arguments: tuple[str, ...], body: bytes, *, is_gzip: bool) -> int:
     class Answer(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             self.rfile.read(int(self.headers.get("Content-Length") or 0))
             self.send_response(200)
             self.send_header("Content-Type", "application/json")
-            if kind == "gzip":
+            if is_gzip:
                 self.send_header("Content-Encoding", "gzip")
             for header, value in {"Content-Length": len(body), "ETag": '"0"', "X-Repo-Commit": "0" * 40}.items():
                 self.send_header(header, str(value))
@@ -751,15 +680,13 @@ def run_case(case: Case) -> Outcome:
         said = out.read_text("utf-8", "replace")
         seconds = time.monotonic() - begun
         code = None if status is None else os.waitstatus_to_exitcode(status)
-        kind = "ok"
-        if status is None:
-            kind = "hang"
-        elif "MemoryError" in said or code in (-9, -6):
-            kind = "memory"
-        elif NET in said:
-            kind = "net"
-        elif "Traceback (most recent call last)" in said or code not in (0, 1, 2, 3, 4, 5):
-            kind = "traceback"
+        kinds = {
+            "hang": status is None,
+            "memory": "MemoryError" in said or code in (-9, -6),
+            "net": NET in said,
+            "traceback": "Traceback (most recent call last)" in said or code not in (0, 1, 2, 3, 4, 5),
+        }
+        kind = next((kind for kind, is_so in kinds.items() if is_so), "ok")
         return Outcome(case.name, kind, code, said, seconds)
 
 

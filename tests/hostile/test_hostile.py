@@ -15,16 +15,22 @@ from pathlib import Path
 import pytest
 from fuzz import LAYERS, bounded
 from hypothesis import given
+from PIL import Image
 
 import harness
 from harness.cards.claims import check_claims
 from harness.cards.fill import fill_card
 from harness.cards.hub_schema import card_faults
+from harness.corruptions.generate import base_crop
 from harness.crash import ended
+from harness.data.sources import list_folder
 from harness.evidence import Ledger
+from harness.models.preprocessing import Preprocessing
 from harness.parsing.files import read_bytes
+from harness.parsing.images import UnreadableImageError
 from harness.parsing.json import parse_json
 from harness.parsing.yaml import parse_yaml
+from tests.hostile.corpus import CARD, laughs, merges
 
 PACKAGE = Path(harness.__file__).parent
 READERS = {
@@ -68,11 +74,9 @@ def test_what_is_said_can_always_be_written() -> None:
     str(caught.value).encode()
 
 
-LAUGHS = "a0: &a0 [lol]\n" + "".join(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]\n" for n in range(1, 9))
-MERGES = "m0: &m0 {k0: v}\n" + "".join(f"m{n}: &m{n}\n  <<: [*m{n - 1}, *m{n - 1}]\n" for n in range(1, 24))
 YAMLS = {
-    LAUGHS: "with its aliases written out it has more than 200,000 values",
-    MERGES: "with its aliases written out it has more than 200,000 values",
+    laughs(): "with its aliases written out it has more than 200,000 values",
+    merges(): "with its aliases written out it has more than 200,000 values",
     "a: &a [1, *a]": "it contains itself",
     "a: &a\n  <<: *a\n": "it contains itself",
     "a: 2024-13-45": "'2024-13-45' is no timestamp",
@@ -105,9 +109,7 @@ JSONS = {
 def test_odd_yaml_is_refused_in_a_sentence(text: str) -> None:
     with pytest.raises(harness.HarnessError, match=YAMLS[text]):
         parse_yaml(text)
-    card = (
-        f"---\n{text}\n---\n\n# A model\n\nTop-1 accuracy is 77.1 %.\n\n- Licence: [More Information Needed]\n".encode()
-    )
+    card = f"---\n{text}\n---\n\n{CARD}".encode()
     for read in (fill_card, check_claims):  # a front matter that can't be read is left as it is
         read(card, model="regnet-y-040", ledger=None)
     assert card_faults(card)  # what is asked before a push
@@ -158,16 +160,9 @@ def test_random_inputs_get_an_answer() -> None:
 @pytest.mark.slow
 def test_hostile_inputs_end_with_a_sentence(python: str) -> None:
     """A part of the corpus; all of it: `python -m tests.hostile.corpus`."""
-    parts = [
-        "archive",
-        "json/record/made_by",
-        "json/loaded/image_size-map",
-        "hub/pull/deep",
-        "template/itself",
-        "template/macro",
-        "file/view/pipe",
-    ]
-    parts += ["yaml/verify/laughs", "yaml/verify/merges", "yaml/suite/merges", "yaml/policy/deep"]
+    parts = ["archive", "json/record/made_by", "json/loaded/image_size-map", "hub/pull/deep", "template/itself"]
+    parts += ["template/macro", "file/view/pipe", "yaml/verify/laughs", "yaml/verify/merges", "yaml/suite/merges"]
+    parts += ["yaml/policy/deep"]
     command = [python, "-m", "tests.hostile.corpus", *parts]
     done = subprocess.run(command, cwd=PACKAGE.parent, capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
@@ -244,8 +239,6 @@ print(signal.alarm(0))
     ],
 )
 def test_an_image_that_is_no_file_is_named(tmp_path: Path, name: str, build: Callable[[Path], object]) -> None:
-    from harness.data.sources import list_folder
-
     (tmp_path / "a.png").write_bytes(b"x")
     build(tmp_path / "b.png")
     with pytest.raises(harness.HarnessError, match=rf"b\.png, {name}"):
@@ -253,8 +246,6 @@ def test_an_image_that_is_no_file_is_named(tmp_path: Path, name: str, build: Cal
 
 
 def test_an_image_whose_name_is_not_utf_8_is_named(tmp_path: Path) -> None:
-    from harness.data.sources import list_folder
-
     Path(os.fsdecode(bytes(tmp_path) + b"/\xff.png")).write_bytes(b"x")
     with pytest.raises(harness.HarnessError, match=r"udcff\.png, whose name is not UTF-8"):
         list_folder(tmp_path)
@@ -262,12 +253,6 @@ def test_an_image_whose_name_is_not_utf_8_is_named(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("size", [(60_000, 1), (1, 60_000)])
 def test_an_image_that_grows_beyond_the_limit_is_refused(size: tuple[int, int]) -> None:
-    from PIL import Image
-
-    from harness.corruptions.generate import base_crop
-    from harness.models.preprocessing import Preprocessing
-    from harness.parsing.images import UnreadableImageError
-
     image = Image.new("RGB", size)
     preprocessing = Preprocessing(resize=256, crop=224, interpolation="bicubic", mean=(0.5,) * 3, std=(0.5,) * 3)
     for grow in (preprocessing.pixels, base_crop):

@@ -167,19 +167,11 @@ class Hub:
             self.edit(name, files, author=owner)
         return repo
 
-    def edit(
-        self, name: str, files: dict[str, bytes | None], *, author: str, ref: str = "main", title: str = "Edit"
-    ) -> str:
-        """A commit made elsewhere, e.g. in the website's editor; None removes a file."""
-        repo = self.repos[name]
-        ref = self._full_ref(ref)
-        tree = dict(self.commits[repo.refs[ref]].tree)
-        for path, content in files.items():
-            if content is None:
-                del tree[path]
-            else:
-                tree[path] = self._store(path, content)
-        return self._commit(repo, ref, tree, title, "", author)
+    def edit(self, name: str, files: dict[str, bytes], *, author: str, ref: str = "main", title: str = "Edit") -> str:
+        """A commit made elsewhere, e.g. in the website's editor."""
+        repo, ref = self.repos[name], self._full_ref(ref)
+        edited = {path: self._store(path, content) for path, content in files.items()}
+        return self._commit(repo, ref, self.commits[repo.refs[ref]].tree | edited, title, "", author)
 
     def read(self, name: str, path: str, ref: str = "main") -> bytes:
         entry = self.commits[self._resolve(self.repos[name], ref)].tree[path]
@@ -436,12 +428,10 @@ def tree(request: _Request) -> Answer:
 def commits(request: _Request) -> Answer:
     found = request.repo()
     history = [request.hub.commits[oid] for oid in request.hub._ancestors(request.revision(found))]
-    return as_json(
-        [
-            {"id": c.oid, "title": c.title, "message": c.message, "date": c.date, "authors": [{"user": c.author}]}
-            for c in history
-        ]
-    )
+    return as_json([
+        {"id": c.oid, "title": c.title, "message": c.message, "date": c.date, "authors": [{"user": c.author}]}
+        for c in history
+    ])  # fmt: skip
 
 
 @route("GET", rf"/{_REPO}/resolve/(?P<rev>[^/]+)/(?P<path>.+)")
@@ -456,24 +446,18 @@ def resolve(request: _Request) -> Answer:
         location = f"{request.hub.content_host}/cdn/{entry.large}"
         linked = {"X-Linked-Etag": f'"{entry.large}"', "X-Linked-Size": str(entry.size)}
         return Answer(302, b"", {"Location": location, "ETag": f'"{entry.oid}"', **linked, **commit})
-    return _ranged(request, request.hub.blobs[entry.oid], {"ETag": f'"{entry.oid}"', **commit})
+    return _file(request.hub.blobs[entry.oid], entry.oid, **commit)
 
 
 @route("GET", r"/cdn/(?P<digest>[0-9a-f]{64})")
 def content_delivery(request: _Request) -> Answer:
     if request.account is not None:
         raise HubError(400, "A token was sent to the content host")
-    return _ranged(request, request.hub.large[request.parts["digest"]], {"ETag": f'"{request.parts["digest"]}"'})
+    return _file(request.hub.large[request.parts["digest"]], request.parts["digest"])
 
 
-def _ranged(request: _Request, content: bytes, headers: dict[str, str]) -> Answer:
-    headers = {"Content-Type": "application/octet-stream", "Accept-Ranges": "bytes", **headers}
-    match = re.fullmatch(r"bytes=(\d+)-(\d*)", request.headers.get("Range", ""))
-    if not match:
-        return Answer(200, content, headers)
-    start, stop = int(match[1]), int(match[2] or len(content) - 1) + 1
-    headers["Content-Range"] = f"bytes {start}-{min(stop, len(content)) - 1}/{len(content)}"
-    return Answer(206, content[start:stop], headers)
+def _file(content: bytes, etag: str, **headers: str) -> Answer:
+    return Answer(200, content, {"Content-Type": "application/octet-stream", "ETag": f'"{etag}"', **headers})
 
 
 @route("POST", r"/api/validate-yaml")
@@ -658,8 +642,6 @@ def _apply(hub: Hub, files: dict[str, Entry], line: dict[str, Any]) -> None:
         if value["oid"] not in hub.large:
             raise HubError(400, f"LFS pointer of {value['path']} points to an object that was not uploaded")
         files[value["path"]] = hub._pointer(value["oid"], len(hub.large[value["oid"]]))
-    elif line["key"] == "deletedFile":
-        del files[value["path"]]
 
 
 @route("GET", rf"/api/models/{_REPO}/discussions")

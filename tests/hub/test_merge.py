@@ -158,20 +158,8 @@ class TestTheRecordAtTheEnd:
 
 
 class TestWithoutACommonBase:
-    def test_a_new_repositorys_bare_card_is_completed(self) -> None:
-        there = "---\nlicense: apache-2.0\n---\n"
-        ours = "---\npipeline_tag: image-classification\n---\n# Model\n"
-        found = parts(merged(None, there, ours).encode())
-        assert yaml.safe_load(found.yaml) == {"license": "apache-2.0", "pipeline_tag": "image-classification"}
-        assert found.body == "# Model\n"
-
     def test_anothers_text_is_never_replaced(self) -> None:
         assert places(None, "# Theirs\n", "# Ours\n") == ["line 1"]
-
-    def test_another_licence_is_a_conflict(self) -> None:
-        assert places(None, "---\nlicense: mit\n---\n", "---\nlicense: cc0-1.0\n---\n# A\n") == [
-            "front matter: license"
-        ]
 
     def test_the_same_card_is_no_conflict(self) -> None:
         assert merged(None, BASE, BASE) == BASE

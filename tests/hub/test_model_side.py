@@ -54,22 +54,8 @@ def run(
 ) -> subprocess.CompletedProcess[str]:
     (folder / "suite.yaml").write_text(SUITE)
     script = "from harness.cli import main; main()"
-    arguments = [
-        "run",
-        "--suite",
-        "suite.yaml",
-        "--model",
-        model,
-        "--no-sanity-gate",
-        "--limit",
-        "4",
-        "--layout",
-        "contiguous",
-        "--output",
-        "out",
-        "--yes",
-        *options,
-    ]
+    fixed = ["--no-sanity-gate", "--limit", "4", "--layout", "contiguous", "--output", "out", "--yes"]
+    arguments = ["run", "--suite", "suite.yaml", "--model", model, *fixed, *options]
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("HF_", "PYTEST", "TRANSFORMERS"))}
     return subprocess.run(
         [python, "-W", "ignore", "-c", script, *arguments],
@@ -87,7 +73,6 @@ def values(folder: Path) -> dict[str, Any]:
     return {item["key"]: item["value"] for item in ledger["evidence"] if item["class"] == "measured"}
 
 
-@pytest.mark.slow
 def test_a_checkpoint_comes_from_the_endpoint_once(
     hub: Hub, python: str, tmp_path: Path, checkpoint: dict[str, bytes]
 ) -> None:
@@ -113,7 +98,6 @@ def test_a_checkpoint_comes_from_the_endpoint_once(
     assert values(tmp_path) == first
 
 
-@pytest.mark.slow
 def test_what_can_go_wrong_is_a_sentence(hub: Hub, python: str, tmp_path: Path, checkpoint: dict[str, bytes]) -> None:
     hub.add_repo(REPO, checkpoint, gated=True)
     done = run(python, tmp_path, HF_ENDPOINT=hub.endpoint, HF_TOKEN=BOB)
@@ -123,7 +107,6 @@ def test_what_can_go_wrong_is_a_sentence(hub: Hub, python: str, tmp_path: Path, 
     assert "Secret" not in done.stdout + done.stderr
 
 
-@pytest.mark.slow
 def test_a_timm_checkpoint_with_another_input_answers_as_in_timm(
     hub: Hub, python: str, tmp_path: Path, foolbox_images: list[Any]
 ) -> None:

@@ -22,17 +22,15 @@ LARGE_FILES = pytest.mark.filterwarnings("ignore:Use 'content=:DeprecationWarnin
 PNG = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR" + bytes(range(256))
 
 
-def ledger() -> Ledger:
-    item = Evidence.model_validate(
-        {"key": "compute.parameters", "class": "derived", "value": 20646656, "unit": "parameters"}
-    )
+def ledger(key: str = "compute.parameters") -> Ledger:
+    item = Evidence.model_validate({"key": key, "class": "derived", "value": 20646656, "unit": "1"})
     return Ledger(model={"name": "model", "title": "Model", "reference": "hf:alice/model"}, evidence=[item])
 
 
 class TestThePlan:
-    def test_a_dry_run_shows_everything_and_sends_nothing(self, pulled: Path, hub: Hub, call: Call) -> None:
+    def test_a_dry_run_shows_everything_and_sends_nothing(self, pulled: Path, hub: Hub, push: Call) -> None:
         pulled.write_text(FILLED.replace("license: apache-2.0", "license: mit"))
-        result = call("push", pulled, "--repo-id", REPO, "--dry-run")
+        result = push(pulled, "--dry-run")
         assert "A dry run: nothing was sent." in ended(result, ExitCode.DONE)
         for shown in (
             "Account:     alice",
@@ -85,16 +83,16 @@ class TestThePlan:
         assert said["sent"]["pull_request"] == 1
         assert said["sent"]["commit"] == hub.head(REPO, "refs/pr/1")
 
-    def test_a_dry_run_as_json(self, pulled: Path, hub: Hub, call: Call) -> None:
-        said = json.loads(call("push", pulled, "--repo-id", REPO, "--dry-run", "--format", "json").stdout)
+    def test_a_dry_run_as_json(self, pulled: Path, hub: Hub, push: Call) -> None:
+        said = json.loads(push(pulled, "--dry-run", "--format", "json").stdout)
         assert said["sent"] is None
         assert said["front_matter_diff"] == ""
         assert "+Batch size: 256" in said["body_diff"]
 
-    def test_what_steers_a_terminal_is_shown_as_text(self, pulled: Path, hub: Hub, call: Call) -> None:
+    def test_what_steers_a_terminal_is_shown_as_text(self, pulled: Path, hub: Hub, push: Call) -> None:
         hub.edit(REPO, {"README.md": CARD.encode() + b"\nmore \x1b[2J\n"}, author="bob")
         pulled.write_text(FILLED)
-        result = call("push", pulled, "--repo-id", REPO, "--dry-run")
+        result = push(pulled, "--dry-run")
         assert "\x1b" not in result.stdout
 
 
@@ -121,11 +119,6 @@ class TestOneCommit:
         assert [path for path in hub.sent("POST") if "/commit/" in path] == [f"/api/models/{REPO}/commit/main"]
         assert any(path.startswith("/verify/") for path in hub.sent("POST"))  # the PNG went as a large file
 
-    def test_to_a_branch(self, pulled: Path, hub: Hub, push: Call) -> None:
-        ended(push(pulled, "--no-create-pr"), ExitCode.DONE)
-        assert hub.read(REPO, "README.md").decode() == FILLED
-        assert hub.repos[REPO].discussions == {}
-
     def test_what_gitignore_keeps_out_is_said(self, pulled: Path, hub: Hub, push: Call) -> None:
         hub.edit(REPO, {".gitignore": b"figures/*\n"}, author="alice")
         (pulled.parent / "figures").mkdir()
@@ -141,9 +134,9 @@ class TestOneCommit:
         assert "keeps README.md out" in said
         assert not any("/commit/" in path for path in hub.sent("POST"))
 
-    def test_a_figure_that_is_nowhere_is_noted(self, pulled: Path, hub: Hub, call: Call) -> None:
+    def test_a_figure_that_is_nowhere_is_noted(self, pulled: Path, hub: Hub, push: Call) -> None:
         pulled.write_text(FILLED + "\n![curve](figures/curve.svg)\n")
-        result = call("push", pulled, "--repo-id", REPO, "--dry-run")
+        result = push(pulled, "--dry-run")
         assert "figures/curve.svg, which is neither beside it nor on the Hub" in result.stdout
 
     def test_a_rendered_card_is_fit_for_the_hub(self, hub: Hub, call: Call, push: Call, tmp_path: Path) -> None:
@@ -161,25 +154,16 @@ class TestNothingToDo:
         assert f"Nothing to send: main of {REPO} holds exactly this already." in said
         assert hub.sent("POST") == []
 
-    def test_the_same_again_while_the_pull_request_is_open(self, pulled: Path, hub: Hub, push: Call) -> None:
+    def test_the_same_again(self, pulled: Path, hub: Hub, push: Call) -> None:
+        """While the pull request is open, to the pull request itself, and after it was merged."""
         ended(push(pulled), ExitCode.DONE)
         hub.log.clear()
-        said = ended(push(pulled), ExitCode.DONE)
-        assert "Your pull request #1 proposes exactly this already." in said
-        assert hub.sent("POST") == []
-
-    def test_the_same_again_to_the_pull_request(self, pulled: Path, hub: Hub, push: Call) -> None:
-        ended(push(pulled), ExitCode.DONE)
-        head = hub.head(REPO, "refs/pr/1")
+        assert "Your pull request #1 proposes exactly this already." in ended(push(pulled), ExitCode.DONE)
         said = ended(push(pulled, "--revision", "refs/pr/1"), ExitCode.DONE)
         assert "pull request #1 of alice/model holds exactly this already" in said
-        assert hub.head(REPO, "refs/pr/1") == head
-
-    def test_the_same_again_after_the_merge(self, pulled: Path, hub: Hub, push: Call) -> None:
-        ended(push(pulled), ExitCode.DONE)
         hub.merge(REPO, 1, author="alice")
-        said = ended(push(pulled), ExitCode.DONE)
-        assert "holds exactly this already" in said
+        assert f"main of {REPO} holds exactly this already" in ended(push(pulled), ExitCode.DONE)
+        assert hub.sent("POST") == []
 
 
 class TestWhatOthersDid:
@@ -223,7 +207,7 @@ class TestWhatOthersDid:
     ) -> None:
         ended(push(pulled, "--no-create-pr"), ExitCode.DONE)
         hub.edit(REPO, {"README.md": CARD.encode()}, author="bob", title="Revert")
-        result = call("push", pulled, "--repo-id", REPO, "--dry-run")
+        result = push(pulled, "--dry-run")
         assert "+Batch size: 256, documented." in result.stdout
 
     def test_in_the_same_place_stops_the_push(self, pulled: Path, hub: Hub, push: Call) -> None:
@@ -238,6 +222,8 @@ class TestWhatOthersDid:
         hub.edit(REPO, {"config.json": b"{}"}, author="bob")
         ended(push(pulled, "--no-create-pr"), ExitCode.DONE)
         assert hub.files(REPO) == {"README.md", "config.json"}
+        assert hub.read(REPO, "README.md").decode() == FILLED
+        assert hub.repos[REPO].discussions == {}
 
     def test_between_plan_and_commit(self, pulled: Path, hub: Hub, push: Call, monkeypatch: pytest.MonkeyPatch) -> None:
         original = HfApi.preupload_lfs_files
@@ -259,12 +245,6 @@ class TestWhatOthersDid:
         assert "wasn't made into this one" in said
         assert "front matter: license" in said
 
-    def test_a_new_repositorys_bare_card_is_completed(self, hub: Hub, push: Call, tmp_path: Path) -> None:
-        hub.add_repo(REPO, {"README.md": b"---\nlicense: apache-2.0\n---\n"})
-        (tmp_path / "new.md").write_text("---\ntags:\n- vision\n---\n# Mine\n")
-        ended(push("new.md"), ExitCode.DONE)
-        assert hub.read(REPO, "README.md", "refs/pr/1") == b"---\ntags:\n- vision\nlicense: apache-2.0\n---\n# Mine\n"
-
     def test_rendering_again_and_pushing_again(self, hub: Hub, push: Call, tmp_path: Path) -> None:
         hub.add_repo(REPO)
         card = tmp_path / "new.md"
@@ -272,10 +252,9 @@ class TestWhatOthersDid:
         ended(push(card), ExitCode.DONE)
         hub.merge(REPO, 1, author="alice")
         hub.edit(REPO, {"README.md": hub.read(REPO, "README.md") + b"\nThanks, Bob.\n"}, author="bob")
-        card.write_text("# Mine\n\ntop-1 77 %\n\nMore.\n".replace("\n\nMore.", ""))
-        result = push(card)
+        card.write_text("# Mine\n\ntop-1 77 %\n")
         # what both made out of the last line of what was merged touches, so nobody wins
-        ended(result, ExitCode.CHECK_FAILED)
+        ended(push(card), ExitCode.CHECK_FAILED)
         card.write_text("# Ours\n\ntop-1 76 %\n")
         ended(push(card), ExitCode.DONE)
         assert hub.read(REPO, "README.md", "refs/pr/2") == b"# Ours\n\ntop-1 76 %\n\nThanks, Bob.\n"
@@ -286,15 +265,11 @@ class TestWhatOthersDid:
         said = ended(push(pulled), ExitCode.CHECK_FAILED)
         assert "is no ledger of harness; it would be lost" in said
 
-    def test_evidence_that_would_go_is_named(self, pulled: Path, hub: Hub, call: Call) -> None:
-        other = Evidence.model_validate({"key": "compute.macs", "class": "derived", "value": 4, "unit": "MAC"})
-        hub.edit(
-            REPO,
-            {"evidence.json": Ledger(model={"name": "model"}, evidence=[other]).to_json().encode()},
-            author="alice",
-        )
+    def test_evidence_that_would_go_is_named(self, pulled: Path, hub: Hub, push: Call) -> None:
+        other = ledger("compute.macs").to_json().encode()
+        hub.edit(REPO, {"evidence.json": other}, author="alice")
         ledger().save(pulled.parent / "evidence.json")
-        result = call("push", pulled, "--repo-id", REPO, "--dry-run")
+        result = push(pulled, "--dry-run")
         assert "holds evidence that this one doesn't: compute.macs." in result.stdout
 
     def test_line_ends_of_the_hub_stay(self, hub: Hub, call: Call, push: Call, tmp_path: Path) -> None:
@@ -321,15 +296,17 @@ class TestAPullRequestOfOurs:
         assert hub.read(REPO, "README.md", "refs/pr/1").decode() == FILLED.replace("256", "512")
         assert set(hub.repos[REPO].discussions) == {1}
 
-    def test_is_pointed_out_before_another_is_opened(self, proposed: Path, hub: Hub, call: Call) -> None:
+    def test_is_pointed_out_before_another_is_opened(self, proposed: Path, hub: Hub, push: Call) -> None:
         proposed.write_text(FILLED.replace("256", "512"))
-        result = call("push", proposed, "--repo-id", REPO, "--dry-run")
+        result = push(proposed, "--dry-run")
         assert "Your pull request #1 is open" in result.stdout
 
-    def test_a_maintainers_commit_to_it_is_kept(self, proposed: Path, hub: Hub, push: Call) -> None:
+    @pytest.mark.parametrize("author", ["alice", "bob"])
+    def test_a_commit_to_it_made_on_the_website_is_kept(
+        self, proposed: Path, hub: Hub, push: Call, author: str
+    ) -> None:
         theirs = FILLED.replace("It does things.", "It sees things.")
-        hub.edit(REPO, {"README.md": theirs.encode()}, author="bob", ref="refs/pr/1")
-        proposed.write_text(FILLED.replace("256", "512"))
+        hub.edit(REPO, {"README.md": theirs.encode()}, author=author, ref="refs/pr/1")
         for value in ("512", "1024"):
             proposed.write_text(FILLED.replace("256", value))
             ended(push(proposed, "--revision", "refs/pr/1"), ExitCode.DONE)
@@ -356,9 +333,7 @@ class TestAPullRequestOfOurs:
     def test_one_that_git_could_not_merge_any_more_is_not_gone_on_with(
         self, proposed: Path, hub: Hub, call: Call, push: Call, tmp_path: Path
     ) -> None:
-        edited = CARD.replace(
-            "Batch size: [More Information Needed]", "Batch size, in images: [More Information Needed]"
-        )
+        edited = CARD.replace("Batch size:", "Batch size, in images:")
         hub.edit(REPO, {"README.md": edited.encode()}, author="bob")
         ended(call("pull", REPO, "--output", "new.md"), ExitCode.DONE)
         (tmp_path / "new.md").write_text(edited.replace("[More Information Needed]", "256"))
@@ -368,13 +343,6 @@ class TestAPullRequestOfOurs:
         ended(push("new.md"), ExitCode.DONE)
         hub.merge(REPO, 2, author="alice")
         assert hub.read(REPO, "README.md") == (tmp_path / "new.md").read_bytes()
-
-    def test_our_own_edit_on_the_website_is_kept_too(self, proposed: Path, hub: Hub, push: Call) -> None:
-        theirs = FILLED.replace("It does things.", "It sees things.")
-        hub.edit(REPO, {"README.md": theirs.encode()}, author="alice", ref="refs/pr/1")
-        proposed.write_text(FILLED.replace("256", "512"))
-        ended(push(proposed, "--revision", "refs/pr/1"), ExitCode.DONE)
-        assert "It sees things." in hub.read(REPO, "README.md", "refs/pr/1").decode()
 
     def test_pulled_edited_and_pushed_back(
         self, proposed: Path, hub: Hub, call: Call, push: Call, tmp_path: Path
@@ -389,28 +357,23 @@ class TestAPullRequestOfOurs:
         card.write_text(FILLED)
         ended(push(card), ExitCode.CHECK_FAILED)  # main holds something else
 
-    @pytest.mark.parametrize("status", ["closed", "merged"])
-    def test_a_finished_one_is_refused(self, proposed: Path, hub: Hub, push: Call, status: str) -> None:
-        hub.repos[REPO].discussions[1].status = status
-        proposed.write_text(FILLED.replace("256", "512"))
-        result = push(proposed, "--revision", "refs/pr/1")
-        assert f"#1 of alice/model is {status}; it takes no more commits" in ended(result, ExitCode.USAGE)
-
-    def test_someone_elses_is_refused(
-        self, proposed: Path, hub: Hub, push: Call, monkeypatch: pytest.MonkeyPatch
+    @pytest.mark.parametrize(
+        ("state", "said"),
+        [
+            ({"status": "closed"}, "#1 of alice/model is closed; it takes no more commits"),
+            ({"status": "merged"}, "#1 of alice/model is merged; it takes no more commits"),
+            ({"author": "bob"}, "#1 of alice/model is bob's, not alice's"),
+            ({"is_pull_request": False}, "is a discussion, not a pull request"),
+        ],
+    )
+    def test_what_is_none_of_ours_is_refused(
+        self, proposed: Path, hub: Hub, push: Call, state: dict[str, object], said: str
     ) -> None:
-        monkeypatch.setenv("HF_TOKEN", BOB)
-        result = push(proposed, "--revision", "refs/pr/1")
-        assert "#1 of alice/model is alice's, not bob's" in ended(result, ExitCode.USAGE)
+        vars(hub.repos[REPO].discussions[1]).update(state)
+        assert said in ended(push(proposed, "--revision", "refs/pr/1"), ExitCode.USAGE)
 
-    def test_a_discussion_is_refused(self, proposed: Path, hub: Hub, push: Call) -> None:
-        hub.repos[REPO].discussions[1].is_pull_request = False
-        result = push(proposed, "--revision", "refs/pr/1")
-        assert "is a discussion, not a pull request" in ended(result, ExitCode.USAGE)
-
-    def test_one_that_isnt_there(self, proposed: Path, hub: Hub, push: Call) -> None:
-        result = push(proposed, "--revision", "refs/pr/9")
-        ended(result, ExitCode.MISSING)
+    def test_one_that_isnt_there(self, proposed: Path, push: Call) -> None:
+        ended(push(proposed, "--revision", "refs/pr/9"), ExitCode.MISSING)
 
     @pytest.mark.parametrize("revision", ["refs/pr/0", "refs/pr/x", "refs/heads/main", "refs/pr/"])
     def test_a_ref_that_is_none(self, proposed: Path, hub: Hub, push: Call, revision: str) -> None:
@@ -455,7 +418,7 @@ class TestRights:
 
 class TestANewRepository:
     @pytest.fixture
-    def card(self, hub: Hub, tmp_path: Path) -> Path:
+    def card(self, tmp_path: Path) -> Path:
         path = tmp_path / "card.md"
         path.write_text(FILLED)
         return path
@@ -467,15 +430,13 @@ class TestANewRepository:
         assert hub.repos == {}
 
     def test_is_made_when_asked(self, card: Path, hub: Hub, push: Call) -> None:
+        ended(push(card, "--create-repo", "--dry-run"), ExitCode.DONE)
+        assert hub.repos == {}
         result = push(card, "--create-repo", "--no-create-pr")
         ended(result, ExitCode.DONE)
         assert "(to be made)" in result.stdout
         assert "everyone will see it" in result.stdout
         assert hub.read(REPO, "README.md").decode() == FILLED
-
-    def test_a_dry_run_makes_none(self, card: Path, hub: Hub, call: Call) -> None:
-        ended(call("push", card, "--repo-id", REPO, "--dry-run", "--create-repo"), ExitCode.DONE)
-        assert hub.repos == {}
 
     def test_under_anothers_name(self, card: Path, hub: Hub, call: Call) -> None:
         said = ended(call("push", card, "--repo-id", "bob/model", "--yes", "--create-repo"), ExitCode.MISSING)

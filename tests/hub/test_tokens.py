@@ -104,12 +104,24 @@ class TestDoctor:
         assert result.exit_code == 0
         return str(json.loads(result.stdout)["HF token"])
 
-    def test_a_good_token(self, hub: Hub, call: Call) -> None:
-        assert self.state(call) == "present, from HF_TOKEN; of alice, may write"
-
-    def test_one_that_may_only_read(self, hub: Hub, call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setenv("HF_TOKEN", CAROL)
-        assert self.state(call) == "present, from HF_TOKEN; of carol, may only read"
+    @pytest.mark.parametrize(
+        ("environment", "expected"),
+        [
+            ({"HF_TOKEN": ALICE}, "present, from HF_TOKEN; of alice, may write"),
+            ({"HF_TOKEN": CAROL}, "present, from HF_TOKEN; of carol, may only read"),
+            ({"HF_TOKEN": "hf_wrongSecret"}, "doesn't accept this token"),
+            ({"HF_HUB_OFFLINE": "1"}, "present, from HF_TOKEN; not checked: offline"),
+            ({"HF_ENDPOINT": "https://me:mySecret@hub.example.org"}, "HF_ENDPOINT is not an address"),
+        ],
+        ids=lambda value: str(value).replace("Secret", ""),
+    )
+    def test_a_token(
+        self, hub: Hub, call: Call, monkeypatch: pytest.MonkeyPatch, environment: dict[str, str], expected: str
+    ) -> None:
+        for name, value in environment.items():
+            monkeypatch.setenv(name, value)
+        assert expected in self.state(call)
+        assert not (hub.log and "HF_HUB_OFFLINE" in environment)
 
     def test_one_from_the_file(self, hub: Hub, call: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv("HF_TOKEN")
@@ -118,22 +130,9 @@ class TestDoctor:
         (tmp_path / "hf" / "token").write_text(ALICE)
         assert self.state(call) == "present, from the token file; of alice, may write"
 
-    def test_one_the_hub_doesnt_take(self, hub: Hub, call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setenv("HF_TOKEN", "hf_wrongSecret")
-        assert "doesn't accept this token" in self.state(call)
-
-    def test_offline(self, hub: Hub, call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setenv("HF_HUB_OFFLINE", "1")
-        assert self.state(call) == "present, from HF_TOKEN; not checked: offline"
-        assert hub.log == []
-
     def test_a_hub_that_is_down(self, hub: Hub, call: Call) -> None:
         hub.fail("GET", "whoami", times=9, status=503)
         assert "The Hub has a passing failure (HTTP 503)." in self.state(call)
-
-    def test_a_password_in_the_endpoint(self, hub: Hub, call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setenv("HF_ENDPOINT", "https://me:mySecret@hub.example.org")
-        assert "HF_ENDPOINT is not an address" in self.state(call)
 
 
 def test_what_is_shown_is_clean_and_short(hub: Hub) -> None:
