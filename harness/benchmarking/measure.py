@@ -30,9 +30,9 @@ from harness.facts.loader import facts_for
 from harness.models.loading import LoadedModel, ModelState, build_architecture
 from harness.models.preprocessing import Preprocessing
 from harness.progress import Reporter
-from harness.runtime.batches import Batch, batches, decode_batch
+from harness.runtime.batches import batches
 from harness.runtime.choosing import Choice, candidates, choose
-from harness.runtime.decoders import Threads
+from harness.runtime.decoders import Batch, Threads, decode_batch
 from harness.runtime.execution import fixed_config
 from harness.runtime.hardware import describe
 from harness.runtime.network import Forward, prepare, to_device

@@ -29,8 +29,9 @@ from harness.labels.projections import CLOSED, LabelSpaceProjection
 from harness.labels.spaces import class_name
 from harness.models.loading import LoadedModel, ModelIdentity
 from harness.progress import Reporter
-from harness.runtime.batches import decode_batch, decoding
+from harness.runtime.batches import decoding
 from harness.runtime.choosing import AGREEMENT_IMAGES, Choice, candidates, choose
+from harness.runtime.decoders import decode_batch
 from harness.runtime.decoding import Images
 from harness.runtime.engine import Job, Samples, Shard, predict, shards_of
 from harness.runtime.execution import ExecutionConfig, fixed_config, resolve_device

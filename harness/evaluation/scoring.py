@@ -271,15 +271,15 @@ def accuracy_group(conditions: Conditions) -> Iterator[Evidence]:
     for scored in conditions.values():
         size = scored.benchmark.size
         space = scored.benchmark.space
-        missing = scored.projections[CLOSED].missing if CLOSED in scored.projections else 0
+        projection = scored.projections.get(CLOSED)
+        missing = projection.missing if projection is not None else 0
         present = len(space) - missing
-        through = scored.projections[CLOSED].members is not None if CLOSED in scored.projections else False
         if scored.benchmark.label_sets:
             reading = f"best of {present:,} outputs, right if it is one of the classes that the image's own table names"
             yield from _top_k(scored, scored.correct, reading)
             continue
         reading = f"argmax over the {present:,} outputs for the benchmark's {len(space):,} classes"
-        if through and scored.benchmark.label_map is not None:
+        if projection is not None and projection.members is not None and scored.benchmark.label_map is not None:
             reading = scored.benchmark.label_map.describe()
         if missing:
             reading += f"; images of the {missing} class(es) without an output count as wrong"
@@ -368,14 +368,12 @@ def calibration_group(conditions: Conditions) -> Iterator[Evidence]:
 
     A model that was trained to find several classes in an image gives each a probability of its own, not one to all together.
     """
-    several = {
-        prefix for prefix, scored in conditions.items() if scored.outputs is not None and scored.outputs.has_several
-    }
+    several = [scored for scored in conditions.values() if scored.outputs is not None and scored.outputs.has_several]
     why = "the model gives each class a probability of its own (problem_type: multi_label_classification), not one to all together"
-    for prefix in several:
+    for scored in several:
         for metric in ("nll", "brier", "ece", "mean-confidence"):
-            yield conditions[prefix].evidence(f"{prefix}.{metric}", class_=EvidenceClass.NOT_APPLICABLE, reason=why)
-    conditions = {prefix: scored for prefix, scored in conditions.items() if prefix not in several}
+            yield scored.evidence(f"{scored.prefix}.{metric}", class_=EvidenceClass.NOT_APPLICABLE, reason=why)
+    conditions = {prefix: scored for prefix, scored in conditions.items() if scored not in several}
     yield from probability_group("calibration", conditions)
     for scored in conditions.values():
         if scored.logits is None:

@@ -7,15 +7,9 @@ import warnings
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
 
-import numpy as np
-import torch
-
-from harness.errors import HarnessError
 from harness.models.preprocessing import Preprocessing
-from harness.parsing.images import UnreadableImageError
-from harness.runtime.decoders import Decoded, Decoder, Processes, Threads, decode
+from harness.runtime.decoders import Batch, Decoder, Processes, Threads
 from harness.runtime.decoding import Pixels
 from harness.runtime.execution import ExecutionConfig
 from harness.runtime.network import pinned
@@ -43,23 +37,8 @@ def decoding(config: ExecutionConfig, preprocessing: Preprocessing, images: floa
 def decoding_processes(config: ExecutionConfig, preprocessing: Preprocessing) -> Iterator[Processes]:
     """Processes that decode for a network."""
     made = Processes(config.workers, preprocessing.crop, batch_size=config.batch_size, kept=LAUNCHED)
-    with made as processes, pinned(processes.memory) if config.device_type == "cuda" else nullcontext():
-        yield processes
-
-
-@dataclass(frozen=True)
-class Batch:
-    """A decoded batch."""
-
-    positions: Sequence[int]
-    pixels: torch.Tensor
-    """uint8 (n, 3, H, W) of the readable images."""
-    readable: np.ndarray
-    """bool (len(positions),)"""
-    errors: list[str | None]
-    """Why each of the others could not be read."""
-    failure: HarnessError | None
-    """Why the condition can't go on, such as a corruption whose textures are missing."""
+    with made, pinned(made.memory) if config.device_type == "cuda" else nullcontext():
+        yield made
 
 
 def batches(groups: Iterable[tuple[Pixels, Sequence[int]]], decoder: Decoder) -> Generator[Batch, None, None]:
@@ -71,29 +50,11 @@ def batches(groups: Iterable[tuple[Pixels, Sequence[int]]], decoder: Decoder) ->
     with warnings.catch_warnings():
         # Pillow warns of odd metadata; the filter is set once here because it is global, not a thread's own.
         warnings.simplefilter("ignore")
-        pending: deque[tuple[Sequence[int], Callable[[], Decoded]]] = deque()
+        pending: deque[Callable[[], Batch]] = deque()
         todo = iter(groups)
         while True:
             while len(pending) <= decoder.ahead and (group := next(todo, None)) is not None:
-                pending.append((group[1], decoder.start(*group)))
+                pending.append(decoder.start(*group))
             if not pending:
                 return
-            positions, finished = pending.popleft()
-            yield _batch(positions, finished())
-
-
-def decode_batch(pixels: Pixels, positions: Sequence[int]) -> Batch:
-    """One batch, decoded in this thread."""
-    return _batch(positions, decode(pixels, positions))
-
-
-def _batch(positions: Sequence[int], decoded: Decoded) -> Batch:
-    pixels = torch.from_numpy(decoded.pixels).permute(0, 3, 1, 2)
-    failures = [error for error in decoded.errors if error and not isinstance(error, UnreadableImageError)]
-    return Batch(
-        positions,
-        pixels,
-        np.array([error is None for error in decoded.errors]),
-        [error.message if error else None for error in decoded.errors],
-        failures[0] if failures else None,
-    )
+            yield pending.popleft()()

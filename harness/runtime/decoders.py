@@ -13,18 +13,25 @@ import mmap
 import os
 import tempfile
 import warnings
+from abc import abstractmethod
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from functools import cached_property
 from multiprocessing.connection import Connection
 from multiprocessing.reduction import ForkingPickler
-from typing import BinaryIO, Protocol, Self
+from typing import TYPE_CHECKING, BinaryIO
 
 import numpy as np
 
 from harness.errors import HarnessError
+from harness.parsing.images import UnreadableImageError
 from harness.runtime.decoding import ConditionPixels, Images, Pixels
 from harness.runtime.processes import Child, start
+
+if TYPE_CHECKING:
+    import torch
 
 _HAS_MEMFD = hasattr(os, "memfd_create")
 _CHUNK = 8
@@ -34,30 +41,50 @@ _CHUNKS_AHEAD = 4
 
 
 @dataclass(frozen=True)
-class Decoded:
-    """Images of one batch."""
+class Batch:
+    """A decoded batch."""
 
-    pixels: np.ndarray
-    """uint8 (n, H, W, 3) of those that could be read; (0, 1, 1, 3) without any."""
-    errors: Sequence[HarnessError | None]
-    """Why each could not be made, None where it could."""
+    positions: Sequence[int]
+    array: np.ndarray
+    """uint8 (n, H, W, 3) of the images that could be read; (0, 1, 1, 3) without any."""
+    faults: Sequence[HarnessError | None]
+    """Why each image could not be made, None where it could."""
+
+    @cached_property
+    def readable(self) -> np.ndarray:
+        """bool (len(positions),)"""
+        return np.array([fault is None for fault in self.faults])
+
+    @property
+    def pixels(self) -> torch.Tensor:
+        """uint8 (n, 3, H, W) of the readable images."""
+        import torch
+
+        return torch.from_numpy(self.array).permute(0, 3, 1, 2)
+
+    @property
+    def errors(self) -> list[str | None]:
+        """Why each of the others could not be read."""
+        return [None if fault is None else fault.message for fault in self.faults]
+
+    @property
+    def failure(self) -> HarnessError | None:
+        """Why the condition can't go on, such as a corruption whose textures are missing."""
+        return next((fault for fault in self.faults if fault and not isinstance(fault, UnreadableImageError)), None)
 
 
-class Decoder(Protocol):
+class Decoder(AbstractContextManager["Decoder"]):
     """Decodes batches, until its context ends."""
 
     ahead: int
     """Batches that are worth preparing while one is used."""
 
-    def start(self, pixels: Pixels, positions: Sequence[int]) -> Callable[[], Decoded]:
+    @abstractmethod
+    def start(self, pixels: Pixels, positions: Sequence[int]) -> Callable[[], Batch]:
         """Begin a batch; gives the function that waits for it. Batches are waited for in the order they were begun in."""
 
-    def __enter__(self) -> Self: ...
 
-    def __exit__(self, *error: object) -> None: ...
-
-
-class Threads:
+class Threads(Decoder):
     """Decodes in threads of this process."""
 
     ahead = 2
@@ -65,19 +92,15 @@ class Threads:
     def __init__(self, workers: int) -> None:
         self._pool = ThreadPoolExecutor(workers, thread_name_prefix="decode")
 
-    def start(self, pixels: Pixels, positions: Sequence[int]) -> Callable[[], Decoded]:
+    def start(self, pixels: Pixels, positions: Sequence[int]) -> Callable[[], Batch]:
         futures = [self._pool.submit(_decode, pixels, position) for position in positions]
-
-        return lambda: _gathered([future.result() for future in futures])
-
-    def __enter__(self) -> Self:
-        return self
+        return lambda: _gathered(positions, [future.result() for future in futures])
 
     def __exit__(self, *error: object) -> None:
         self._pool.shutdown(cancel_futures=True)
 
 
-class Processes:
+class Processes(Decoder):
     """Decodes in processes that last until the context ends.
 
     An image goes to the process that its position names, so that the cells of a range of images find its base crop there.
@@ -103,7 +126,7 @@ class Processes:
         self._slots = itertools.cycle(range(shape[0]))
         self._images: Images | None = None
 
-    def start(self, pixels: Pixels, positions: Sequence[int]) -> Callable[[], Decoded]:
+    def start(self, pixels: Pixels, positions: Sequence[int]) -> Callable[[], Batch]:
         assert isinstance(pixels, ConditionPixels), "only a data set's images can be sent to other processes"
         try:
             if pixels.images is not self._images:
@@ -120,8 +143,8 @@ class Processes:
         except OSError as error:
             raise self._lost(child) from error
 
-        def finished() -> Decoded:
-            errors: list[HarnessError | None] = []
+        def finished() -> Batch:
+            faults: list[HarnessError | None] = []
             for child in parts:
                 try:
                     answer = child.connection.recv()
@@ -129,9 +152,9 @@ class Processes:
                     raise self._lost(child) from error
                 if isinstance(answer, Exception):
                     raise answer
-                errors += answer
-            pixels = self.memory[slot, : len(errors)]
-            return Decoded(pixels[[error is None for error in errors]] if any(errors) else pixels, errors)
+                faults += answer
+            array = self.memory[slot, : len(faults)]
+            return Batch(positions, array[[fault is None for fault in faults]] if any(faults) else array, faults)
 
         return finished
 
@@ -141,9 +164,6 @@ class Processes:
             f"A decoding process ended with code {code} before its work did.",
             remedy="If memory was short, use fewer of them (--workers). Then repeat the command: it goes on from here.",
         )
-
-    def __enter__(self) -> Self:
-        return self
 
     def __exit__(self, *error: object) -> None:
         for child in self.children:
@@ -177,9 +197,9 @@ def decode_for(connection: Connection, file: int, shape: Sequence[int]) -> None:
         connection.send([None if isinstance(item, np.ndarray) else item for item in made])
 
 
-def decode(pixels: Pixels, positions: Sequence[int]) -> Decoded:
+def decode_batch(pixels: Pixels, positions: Sequence[int]) -> Batch:
     """One batch, decoded in this thread."""
-    return _gathered([_decode(pixels, position) for position in positions])
+    return _gathered(positions, [_decode(pixels, position) for position in positions])
 
 
 def _decode(pixels: Pixels, position: int) -> np.ndarray | HarnessError:
@@ -189,10 +209,10 @@ def _decode(pixels: Pixels, position: int) -> np.ndarray | HarnessError:
         return error
 
 
-def _gathered(made: Sequence[np.ndarray | HarnessError]) -> Decoded:
+def _gathered(positions: Sequence[int], made: Sequence[np.ndarray | HarnessError]) -> Batch:
     arrays = [item for item in made if isinstance(item, np.ndarray)]
-    errors = [None if isinstance(item, np.ndarray) else item for item in made]
-    return Decoded(np.stack(arrays) if arrays else np.zeros((0, 1, 1, 3), np.uint8), errors)
+    faults = [None if isinstance(item, np.ndarray) else item for item in made]
+    return Batch(positions, np.stack(arrays) if arrays else np.zeros((0, 1, 1, 3), np.uint8), faults)
 
 
 def _shared_file(size: int) -> BinaryIO:

@@ -22,8 +22,8 @@ from harness.errors import HarnessError
 from harness.labels.label_maps import Rule
 from harness.labels.projections import LabelSpaceProjection
 from harness.metrics.types import TOP, LabelSpacePredictions, concatenate
-from harness.runtime.batches import LAUNCHED, Batch, batches
-from harness.runtime.decoders import Decoder
+from harness.runtime.batches import LAUNCHED, batches
+from harness.runtime.decoders import Batch, Decoder
 from harness.runtime.decoding import Pixels
 from harness.runtime.network import Network, to_device
 from harness.runtime.rows import ShardRows

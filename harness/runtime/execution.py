@@ -34,11 +34,8 @@ class ExecutionConfig:
     """Decoding threads, or processes beside a GPU."""
 
     def __post_init__(self) -> None:
-        for kind, value, known in (
-            ("precision", self.precision, PRECISIONS),
-            ("layout", self.memory_format, MEMORY_FORMATS),
-        ):
-            require_known(kind, value, known)
+        require_known("precision", self.precision, PRECISIONS)
+        require_known("layout", self.memory_format, MEMORY_FORMATS)
         if self.precision == "tf32" and self.device_type != "cuda":
             raise UsageError(
                 f"Only CUDA devices have tf32; this run is on {self.device}.",

@@ -179,12 +179,6 @@ def reads_the_same(dataset: LocalDataset) -> bool:
 
 def protocol_here(device_type: str) -> dict[str, str]:
     """What must be the same wherever shards of one run are computed, by name."""
-    versions = {name: importlib.metadata.version(name) for name in _LIBRARIES} | {"opencv": cv2.__version__}
-    decoder = f"libjpeg {PIL.features.version('jpg')}"
-    return {
-        "harness": __version__,
-        "python": platform.python_version(),
-        **versions,
-        "decoder": decoder,
-        "device": device_type,
-    }
+    versions = {name: importlib.metadata.version(name) for name in _LIBRARIES}
+    versions |= {"opencv": cv2.__version__, "decoder": f"libjpeg {PIL.features.version('jpg')}"}
+    return {"harness": __version__, "python": platform.python_version(), **versions, "device": device_type}

@@ -27,8 +27,8 @@ from harness.labels.outputs import declared_outputs
 from harness.labels.projections import label_space_projections
 from harness.models.loading import LoadedModel, ModelIdentity, build_architecture
 from harness.models.registry import resolve
-from harness.runtime.batches import batches, decode_batch, decoding_processes
-from harness.runtime.decoders import Decoder, Threads
+from harness.runtime.batches import batches, decoding_processes
+from harness.runtime.decoders import Decoder, Threads, decode_batch
 from harness.runtime.decoding import GeneratedCell, Images
 from harness.runtime.engine import Job, Samples, predict, shards_of
 from harness.runtime.execution import fixed_config

@@ -15,8 +15,8 @@ from harness.data.locations import locate
 from harness.errors import HarnessError
 from harness.labels.spaces import label_space
 from harness.models.registry import resolve
-from harness.runtime.batches import Batch, batches
-from harness.runtime.decoders import Decoder, Processes, Threads
+from harness.runtime.batches import batches
+from harness.runtime.decoders import Batch, Decoder, Processes, Threads
 from harness.runtime.decoding import GeneratedCell, Images
 
 COUNT, BATCH, DAMAGED = 30, 7, 11
@@ -50,10 +50,7 @@ def decoded(images: Images, decoder: Decoder) -> list[Batch]:
     groups = [
         (images.pixels(cell), range(at, min(at + BATCH, COUNT))) for at in range(0, COUNT, BATCH) for cell in CELLS
     ]
-    return [
-        Batch(batch.positions, batch.pixels.clone(), batch.readable, batch.errors, batch.failure)
-        for batch in batches(groups, decoder)
-    ]
+    return [Batch(batch.positions, batch.array.copy(), batch.faults) for batch in batches(groups, decoder)]
 
 
 def test_processes_give_the_pixels_of_threads(images: Images, processes: Processes) -> None:
