@@ -217,7 +217,8 @@ class Writer:
         if class_ is EvidenceClass.PENDING and not is_possible:
             class_ = None
         template = question.template
-        names = ("accuracy", "results") if question.id == "accuracy" else ("results",)
+        is_top5 = bool(metrics) and all(metric.endswith(".top5") for metric in metrics)
+        names = ("top5",) if is_top5 else ("accuracy", "results") if question.id == "accuracy" else ("results",)
         stated = next(filter(None, (self.knowledge.find(f"documented.evaluation.{name}") for name in names)), None)
         if class_ is None and template == "results" and stated:  # on data of the model's own
             class_, main, template = stated.class_, stated, "fact"

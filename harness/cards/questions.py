@@ -73,6 +73,8 @@ _BY_SOURCE = re.compile(
     r"(?<=\w)[, (]+(?:as )?(?:printed|given|stated|reported|published)? ?(?:in|by|from) the (?:paper|model zoo)\b\)?"
 )
 """Whose value a row has, beside what it is."""
+_CONDITION = re.compile(r"[^\W\d_] \d[\d,.]*\W*$")
+"""A cell with its column's title, under which a value of another column holds: `test size 192`."""
 _COUNTED = re.compile(r"\W*\d[\d ,.]*[^\W\d_]{3}")
 """A row's head that is a value, under which others are told: `1 000 classes`."""
 _QUESTION = 0.7
@@ -207,7 +209,9 @@ def _asked_in_cell(
     before, _, after = place.sentence.partition("[?]")
     inside = before + after if _CONTENT.search(before + after) else ""
     heads = [_TOLD.sub(r"\1", _BY_SOURCE.sub("", head)) for head in place.row]
-    rows = tuple((head, _REST if _COUNTED.match(head) and place.column else 1.0) for head in heads)
+    conditions = {head for head in heads[1:] if _CONDITION.search(head)}
+    is_beside = [bool(place.column) and (head in conditions or bool(_COUNTED.match(head))) for head in heads]
+    rows = tuple((head, _REST if beside else 1.0) for head, beside in zip(heads, is_beside, strict=True))
     title = "" if rows and asks_nothing(place.column or "") else place.column or ""
     parts = (*rows, (title, _COLUMN if rows else 1.0), (inside, _REST))
     titles = (*place.row, place.column or "")

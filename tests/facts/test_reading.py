@@ -193,6 +193,26 @@ def test_the_settings_that_a_training_script_leaves_are_read(tmp_path: Path) -> 
     assert "args.yaml: it can't be read as YAML" in notes[0]
 
 
+def test_columns_beside_each_other_get_values_of_their_own(tmp_path: Path) -> None:
+    results = [
+        {"type": "accuracy", "name": "Top-1", "value": 91.4},
+        {"type": "accuracy", "name": "Top-5", "value": 99.0},
+    ]
+    task = {"type": "image-classification"}
+    index = [
+        {
+            "name": "m",
+            "results": [{"task": task, "dataset": {"name": "boards", "type": "x/boards"}, "metrics": results}],
+        }
+    ]
+    front = json.dumps({"model-index": index, "co2_eq_emissions": {"emissions": 64}})
+    card = f"---\n{front}\n---\n\n| model | test size | top1 | top5 | images/s |\n|-|-|-|-|-|\n| this | 192 | {M} | {M} | {M} |\n\nIt emitted {M} g of CO2.\n"
+    folder = written(tmp_path, config=CONFIG, readme=card)
+    text = re.sub(r" \[h\d+\]", "", harness.fill(folder / "README.md", model=str(folder)).text.decode())
+    assert "| this | 192 | 91.40 % | 99 % | not measured yet |" == text.split("\n")[6]
+    assert "It emitted 64 g of CO2." in text
+
+
 def test_sources_that_disagree_are_both_kept_and_the_answer_says_so(tmp_path: Path) -> None:
     folder = written(tmp_path, config=CONFIG | {"image_size": 64}, processor=PROCESSOR, readme=README)
     (folder / "LICENSE").write_text("Apache License\nVersion 2.0, January 2004", encoding="utf-8")
