@@ -26,6 +26,8 @@ _UNIT = re.compile(
     r"^\s+(?!(?:and|or|with|by)\b)(?:[a-zA-Z%]+ )??[a-zA-Z%]+(?=\s+(?:to|for|at|of|in|on|until|under|with)\b|[,;])"
 )
 """What is counted behind the marker before."""
+_UNIT_TITLE = re.compile(r"\W*(?:in )?units?\W*", re.IGNORECASE)
+"""The head of a column with the units of the row's values."""
 _LABEL = re.compile(r"(?:^|\n)[ \t>]*([^\n:]{2,200}):[*_]*\s*$")
 _BOLD_LABEL = re.compile(r"(?:^|\n)[ \t>]*\*\*([^*\n]{2,60})\.\*\*\s*$")
 _LONGEST = 2_000
@@ -92,6 +94,9 @@ class Places:
             without_markers(self.text[a:b]) for a, b in ((sentence[0], marker.start), (marker.end, sentence[1]))
         )
         flat = _flat(words)
+        units = (name for title, name in zip(titles, names, strict=True) if _UNIT_TITLE.fullmatch(title))
+        if block.kind == "cell" and (unit := next(filter(re.compile(r"\w|%").search, units), "")):
+            flat = f"{flat} {unit}"
         return Place(
             sentence=flat,
             label=label,

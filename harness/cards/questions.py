@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import re
 from collections.abc import Sequence
@@ -11,7 +12,7 @@ from typing import NamedTuple
 from harness.cards.asked import facets
 from harness.cards.document import NEEDED
 from harness.cards.markdown import COMMENT, MARK
-from harness.cards.retrieval import ENTRY, Found, Wording, asks_nothing, plain, retrieve, understands
+from harness.cards.retrieval import ENTRY, Found, Wording, asks_nothing, is_understood, plain, retrieve, understands
 from harness.cards.vocabulary import Kind, Property, Vocabulary
 
 
@@ -75,6 +76,8 @@ _BY_SOURCE = re.compile(
 """Whose value a row has, beside what it is."""
 _CONDITION = re.compile(r"[^\W\d_] \d[\d,.]*\W*$")
 """A cell with its column's title, under which a value of another column holds: `test size 192`."""
+_NO_TRAINING = re.compile(r"\b(?:infer|serv|deploy|evaluat|validat|test|fine-?tun|distil)", re.IGNORECASE)
+"""A group of rows about something else than the model's own training."""
 _COUNTED = re.compile(r"\W*\d[\d ,.]*[^\W\d_]{3}")
 """A row's head that is a value, under which others are told: `1 000 classes`."""
 _QUESTION = 0.7
@@ -220,6 +223,12 @@ def _asked_in_cell(
     column = (rows and place.column) or ""
     wording = Wording(parts, beside, is_question, before=before, after=after, titles=titles, column=column)
     found = retrieve(wording, table, known)
+    if not (found and found.is_sure) and rows[1:] and all(map(is_understood, heads[:-1])):  # a group, and what of it
+        nearest = dataclasses.replace(wording, parts=(rows[-1], *parts[len(rows) :]), titles=titles[len(rows) - 1 :])
+        alone = retrieve(nearest, table, known)
+        is_of_training = alone and any(key.startswith("documented.training.") for key in alone.about.keys)
+        is_apart = is_of_training and _NO_TRAINING.search(" ".join(heads[:-1]))
+        found = alone if alone and alone.is_sure and not is_apart else found
     if found and found.about.is_elsewhere(" ".join(place.section[-1:])):
         found = None
     if any(True for text in titles for _ in facets()["dataset"].read(text)):

@@ -205,6 +205,11 @@ def content(text: str) -> frozenset[str]:
     return frozenset(word.stem for word in _words(plain(text), 1.0) if word.weight)
 
 
+def is_understood(text: str) -> bool:
+    """Whether all of a text's words that can say what is asked are ones that some property is asked for with."""
+    return content(text) <= _cued().keys()
+
+
 def is_named(about: Property, text: str) -> bool:
     """Whether a text has words enough to ask for a property."""
     words = frozenset(word.stem for word in _words(plain(text), 1.0))

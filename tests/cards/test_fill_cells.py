@@ -114,3 +114,20 @@ def test_a_label_asks_like_a_cell() -> None:
     lines = fill_card(card.encode(), model="regnet-y-040", ledger=ON_CPU).text.decode().splitlines()
     assert lines[0] == "- **Latency on an Edge TPU:** Not measured on an Edge TPU"
     assert "12.40 ms" in lines[1]
+
+
+@pytest.mark.parametrize(
+    ("row", "value"),
+    [
+        (f"| Block | activation | {M} | |", "ReLU activations"),
+        (f"| Test | mean | {M} | |", "0.485, 0.456, 0.406"),
+        (f"| Inference | batch size | {M} | |", "not stated"),
+        (f"| Teacher | parameters | {M} | |", "not stated"),
+        (f"| Size | learnable weights | {M} | million |", "20.6"),
+        (f"| Cost | multiply-adds | {M} | billion |", "3.97"),
+    ],
+)
+def test_a_row_names_a_group_and_its_unit_beside_what_it_asks(row: str, value: str) -> None:
+    card = f"| Group | Item | Value | Unit |\n|---|---|---|---|\n{row}\n"
+    text = body(fill_card(card.encode(), model="regnet-y-040", ledger=None).text.decode())
+    assert re.sub(r" \[+h.*?\]+", "", text.splitlines()[2].split(" | ")[2]) == value
