@@ -15,7 +15,7 @@ import numpy as np
 from scipy import stats
 
 from harness.metrics.intervals import LEVEL, proportion, student_t
-from harness.metrics.types import Estimate, MetricSpec, MetricUnavailable
+from harness.metrics.types import Estimate, ImageRecord, MetricSpec, MetricUnavailable
 
 _NEARLY_NONE = 0.05
 """Share of images that may resist a perturbation which could make every image the same grey."""
@@ -49,24 +49,15 @@ class AttackOutcome:
 
 
 @dataclass(frozen=True)
-class AttackedImage:
+class AttackedImage(ImageRecord):
     """An image and what attacks found on it."""
 
-    sample_id: str
-    digest: str
-    """SHA-256 of the encoded image."""
-    label: int
-    """Class in the benchmark's label space."""
     answer: int
     """The class that the model chooses for the image as it is."""
     is_checked: bool
     """Whether more was tried on it, to tell robustness from masked gradients."""
     outcomes: dict[str, AttackOutcome]
     """By norm."""
-
-    @property
-    def sample(self) -> tuple[str, str, int]:
-        return self.sample_id, self.digest, self.label
 
     def under(self, norm: str, epsilon: float) -> tuple[int, bool]:
         """The class that is chosen where attacks may change the image by `epsilon`, and whether it is right."""

@@ -16,7 +16,7 @@ import numpy as np
 from scipy import stats
 
 from harness.metrics.intervals import student_t
-from harness.metrics.types import Estimate, FloatArray, MetricSpec, MetricUnavailable
+from harness.metrics.types import Estimate, FloatArray, ImageRecord, MetricSpec, MetricUnavailable
 
 RANDOM, CENTRE = "random", "centre"
 """Rankings that no method made: cells in random order, and those of a Gaussian around the image's centre."""
@@ -31,14 +31,9 @@ UNDECIDED = "there are too few images to tell"
 
 
 @dataclass(frozen=True)
-class ImageMaps:
+class ImageMaps(ImageRecord):
     """The attribution maps of one image, and how they did; by method, each map rows of cells with values from -1 to 1."""
 
-    sample_id: str
-    digest: str
-    """SHA-256 of the encoded image."""
-    label: int
-    """Class in the benchmark's label space."""
     predicted: int
     """The class whose probability the curves are of."""
     maps: dict[str, list[list[float]]]
@@ -57,10 +52,6 @@ class ImageMaps:
     """By ranking: correlation, over random sets of cells, of the map's sum there with what removing them takes from the logit."""
     is_checked: bool = False
     """Whether its maps were made again with shuffled weights."""
-
-    @property
-    def sample(self) -> tuple[str, str, int]:
-        return self.sample_id, self.digest, self.label
 
 
 def area(curve: Sequence[float]) -> float:

@@ -134,6 +134,21 @@ def concatenate(parts: Sequence[LabelSpacePredictions]) -> LabelSpacePredictions
     return LabelSpacePredictions(**whole)
 
 
+@dataclass(frozen=True)
+class ImageRecord:
+    """Which image a record is of."""
+
+    sample_id: str
+    digest: str
+    """SHA-256 of the encoded image."""
+    label: int
+    """Class in the benchmark's label space."""
+
+    @property
+    def sample(self) -> tuple[str, str, int]:
+        return self.sample_id, self.digest, self.label
+
+
 def attempt(metric: Callable[..., T], *inputs: Any, **options: bool) -> T | MetricUnavailable:
     """What a metric gives, or why it can't be had."""
     try:

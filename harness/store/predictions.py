@@ -77,11 +77,11 @@ _OF_SAMPLES = {"sample_id": pa.string(), "digest": pa.string(), "label": pa.int3
 _AGAIN = "its images are run again"
 
 
-def _is_shard(schema: pa.Schema) -> bool:
-    """Whether these are the columns of predictions."""
-    spaces = [name.removesuffix(".top5") for name in schema.names if name.endswith(".top5")]
+def _is_shard(table: pa.Table) -> bool:
+    """Whether its columns are those of predictions."""
+    spaces = label_space_names(table)
     wanted = _OF_SAMPLES | {f"{name}.{field}": kind for name in spaces for field, kind in _COLUMNS.items()}
-    there = {field.name: field.type for field in schema if field.name != "logits"}
+    there = {field.name: field.type for field in table.schema if field.name != "logits"}
     return bool(spaces) and there == wanted
 
 
@@ -95,12 +95,7 @@ def _column(values: np.ndarray | None, kind: pa.DataType, length: int) -> pa.Arr
 
 
 def _to_table(rows: ShardRows) -> pa.Table:
-    columns: dict[str, pa.Array] = {
-        "sample_id": pa.array(list(rows.sample_id), pa.string()),
-        "digest": pa.array(list(rows.digest), pa.string()),
-        "label": pa.array(rows.label, pa.int32()),
-        "error": pa.array(list(rows.error), pa.string()),
-    }
+    columns: dict[str, pa.Array] = {name: pa.array(getattr(rows, name), kind) for name, kind in _OF_SAMPLES.items()}
     for name, predictions in rows.predictions.items():
         for field, kind in _COLUMNS.items():
             columns[f"{name}.{field}"] = _column(getattr(predictions, field), kind, len(rows.label))
@@ -229,7 +224,7 @@ class PredictionStore:
                 set_aside(path, "its content is not what was written", again=_AGAIN, report=self._report)
                 continue
             table = read_parquet(data)
-            if not _is_shard(table.schema):
+            if not _is_shard(table):
                 set_aside(path, "its columns are not those of predictions", again=_AGAIN, report=self._report)
                 continue
             yield table.select(list(columns)) if columns else table

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 
 import numpy as np
 import pytest
@@ -46,10 +46,8 @@ def red_detector() -> nn.Module:
     return network
 
 
-@contextmanager
-def pixel_model(network: nn.Module) -> Iterator[PixelModel]:
-    with differentiable(from_module(network, PREPROCESSING, NAMES), PROJECTION, ExecutionConfig()) as model:
-        yield model
+def pixel_model(network: nn.Module) -> AbstractContextManager[PixelModel]:
+    return differentiable(from_module(network, PREPROCESSING, NAMES), PROJECTION, ExecutionConfig())
 
 
 @pytest.fixture

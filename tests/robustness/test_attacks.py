@@ -13,7 +13,7 @@ from harness.robustness import attacks
 from harness.robustness.attacks import Norm
 from harness.robustness.options import AttackOptions
 from harness.robustness.search import attack
-from tests.robustness.conftest import IMAGES, SIDE, Opened, Steps
+from tests.robustness.conftest import IMAGES, SIDE, Steps, opened
 
 OPTIONS = AttackOptions(epsilons={"linf": (1, 3, 8), "l2": (0.1, 0.2, 0.5)}, steps=10, checked_images=2)
 IDS = [f"image {at}" for at in range(IMAGES)]
@@ -36,9 +36,7 @@ def by_hand(linear: nn.Module, pixels: torch.Tensor, labels: list[int], norm: st
 
 
 @pytest.mark.parametrize("norm", ["linf", "l2"])
-def test_a_linear_model_is_exact(
-    linear: nn.Module, pixels: torch.Tensor, labels: list[int], opened: Opened, norm: str
-) -> None:
+def test_a_linear_model_is_exact(linear: nn.Module, pixels: torch.Tensor, labels: list[int], norm: str) -> None:
     expected = by_hand(linear, pixels, labels, norm)
     # The smallest perturbations of three images, a little more and a little less.
     sizes = tuple(float(size) * share for size in np.sort(expected[expected > 0])[::4] for share in (0.999, 1.001))
@@ -55,7 +53,7 @@ def test_a_linear_model_is_exact(
 
 @pytest.mark.parametrize("norm", ["linf", "l2"])
 def test_fmn_alone_comes_near_the_smallest_perturbation(
-    linear: nn.Module, pixels: torch.Tensor, labels: list[int], opened: Opened, norm: str
+    linear: nn.Module, pixels: torch.Tensor, labels: list[int], norm: str
 ) -> None:
     expected = by_hand(linear, pixels, labels, norm)[:-2]
     with opened(linear) as model:
@@ -77,7 +75,7 @@ class Small(nn.Sequential):
 
 @pytest.mark.parametrize("norm", [Norm("linf"), Norm("l2")])
 @pytest.mark.parametrize("epsilon", [0.05, 1, 40])
-def test_no_perturbation_exceeds_its_bound(norm: Norm, epsilon: float, opened: Opened) -> None:
+def test_no_perturbation_exceeds_its_bound(norm: Norm, epsilon: float) -> None:
     # Black, white and in between: what the pixels' range cuts off must not push a perturbation out of its ball.
     pixels = torch.randint(256, (5, 3, SIDE, SIDE), generator=torch.Generator().manual_seed(2))
     images = (pixels.float() / 255).contiguous()
@@ -106,9 +104,7 @@ def test_no_perturbation_exceeds_its_bound(norm: Norm, epsilon: float, opened: O
     assert len(tried) == 2 * 9 + 1
 
 
-def test_masked_gradients_are_caught(
-    linear: nn.Module, pixels: torch.Tensor, labels: list[int], opened: Opened
-) -> None:
+def test_masked_gradients_are_caught(linear: nn.Module, pixels: torch.Tensor, labels: list[int]) -> None:
     checked = [at < 2 for at in range(IMAGES)]
     with opened(linear) as model:
         plain = attack(model, pixels, labels, IDS, OPTIONS, checked)
@@ -122,7 +118,7 @@ def test_masked_gradients_are_caught(
         assert str(why).startswith("The loss rises along the steps of the attack for 0 of ")
 
 
-def test_an_image_s_result_does_not_depend_on_its_batch(pixels: torch.Tensor, opened: Opened) -> None:
+def test_an_image_s_result_does_not_depend_on_its_batch(pixels: torch.Tensor) -> None:
     with opened(Small()) as model:
         own = [int(answer) for answer in model(pixels / 255).argmax(1)]
         together = attack(model, pixels[:4], own[:4], IDS[:4], OPTIONS, [True] + [False] * 3)
@@ -137,9 +133,7 @@ def test_an_image_s_result_does_not_depend_on_its_batch(pixels: torch.Tensor, op
             assert other[norm].resists == outcomes[norm].resists
 
 
-def test_what_8_bits_leave_is_checked_apart(
-    linear: nn.Module, pixels: torch.Tensor, labels: list[int], opened: Opened
-) -> None:
+def test_what_8_bits_leave_is_checked_apart(linear: nn.Module, pixels: torch.Tensor, labels: list[int]) -> None:
     expected = by_hand(linear, pixels, labels, "linf")
     with opened(linear) as model:
         found = [outcomes["linf"] for _, outcomes in attack(model, pixels, labels, IDS, OPTIONS, NONE)]
@@ -159,7 +153,7 @@ class Overflows(nn.Module):
         return torch.exp(1e4 * images.mean((2, 3)).clamp(min=0)) * self.weight
 
 
-def test_logits_that_are_not_finite_are_named(pixels: torch.Tensor, opened: Opened) -> None:
+def test_logits_that_are_not_finite_are_named(pixels: torch.Tensor) -> None:
     with opened(Overflows()) as model, pytest.raises(HarnessError, match="The logits of image 1 are not finite"):
         attack(model, torch.stack([torch.full_like(pixels[0], 128), torch.full_like(pixels[0], 250)]), [0, 0], IDS[:2], OPTIONS, [False] * 2)  # fmt: skip
 

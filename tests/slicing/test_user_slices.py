@@ -53,28 +53,31 @@ def annotated(published: pd.DataFrame) -> pd.DataFrame:
     )
 
 
-def scored(call: Callable[..., Result], predictions: Path, *options: object) -> tuple[Result, dict[str, Evidence]]:
-    arguments = ("score", "--predictions", predictions, "--benchmark", "imagenet-val", "--name", "theirs", "-o", "out")
-    result = call(*arguments, *options)
-    assert result.exception is None or isinstance(result.exception, SystemExit), result.output
-    path = Path("out/evidence.json")
-    return result, {item.key: item for item in Ledger.load(path)} if path.exists() else {}
+Score = Callable[..., tuple[Result, dict[str, Evidence]]]
+
+
+@pytest.fixture
+def score(call: Callable[..., Result], predictions: Path) -> Score:
+    """score("--slices", "mine.csv"): how the verb ended on these predictions, and its evidence by key."""
+
+    def run(*options: object) -> tuple[Result, dict[str, Evidence]]:
+        arguments = ("--predictions", predictions, "--benchmark", "imagenet-val", "--name", "theirs", "-o", "out")
+        result = call("score", *arguments, *options)
+        assert result.exception is None or isinstance(result.exception, SystemExit), result.output
+        path = Path("out/evidence.json")
+        return result, {item.key: item for item in Ledger.load(path)} if path.exists() else {}
+
+    return run
 
 
 class TestJoins:
     @pytest.mark.parametrize("kind", ["csv", "parquet"])
     def test_every_column_is_a_slicing(
-        self,
-        call: Callable[..., Result],
-        predictions: Path,
-        annotated: pd.DataFrame,
-        published: pd.DataFrame,
-        tmp_path: Path,
-        kind: str,
+        self, score: Score, annotated: pd.DataFrame, published: pd.DataFrame, tmp_path: Path, kind: str
     ) -> None:
         path = tmp_path / f"mine.{kind}"
         annotated.to_csv(path, index=False) if kind == "csv" else annotated.to_parquet(path)
-        result, found = scored(call, predictions, "--slices", path)
+        result, found = score("--slices", path)
         assert result.exit_code == ExitCode.INCOMPLETE, "top-5 is pending: the file has one class a sample"
         part = published.iloc[:ROWS]
         right = (part["resnet50"].str[0] == part["label"]).to_numpy()
@@ -89,23 +92,21 @@ class TestJoins:
         fifths = [found[f"imagenet-val@metres/q{part}.top1"].n for part in range(1, 6)]
         assert fifths == [80] * 5
 
-    def test_rows_may_go_by_file_name_and_by_path(
-        self, call: Callable[..., Result], predictions: Path, annotated: pd.DataFrame, tmp_path: Path
-    ) -> None:
+    def test_rows_may_go_by_file_name_and_by_path(self, score: Score, annotated: pd.DataFrame, tmp_path: Path) -> None:
         renamed = annotated.rename(columns={"sample_id": "file_name"})
         renamed["file_name"] = "val/n01440764/" + renamed["file_name"]
         renamed.to_csv(tmp_path / "mine.csv", index=False)
-        result, found = scored(call, predictions, "--slices", "mine.csv", "--by", "indoors")
+        result, found = score("--slices", "mine.csv", "--by", "indoors")
         assert result.exit_code == ExitCode.INCOMPLETE, "top-5 is pending: the file has one class a sample"
         assert sum(found[f"imagenet-val@indoors/{value}.top1"].n for value in (True, False)) == ROWS
 
     def test_what_does_not_join_is_counted_and_named(
-        self, call: Callable[..., Result], predictions: Path, annotated: pd.DataFrame, tmp_path: Path
+        self, score: Score, annotated: pd.DataFrame, tmp_path: Path
     ) -> None:
         annotated.loc[:9, "place"] = None
         strangers = annotated.iloc[:5].assign(sample_id=[f"ILSVRC2012_val_0004999{i}.JPEG" for i in range(5)])
         pd.concat([annotated.iloc[:350], strangers]).to_csv(tmp_path / "mine.csv", index=False)
-        result, found = scored(call, predictions, "--slices", "mine.csv", "--by", "place")
+        result, found = score("--slices", "mine.csv", "--by", "place")
         said = " ".join(result.stderr.split())
         assert "place covers 340 of 400 samples; without: ILSVRC2012_val_" in said
         assert "15 of 355 rows have no value in place" in said
@@ -113,11 +114,9 @@ class TestJoins:
         item = found["imagenet-val@place.top1:difference"]
         assert "340 of 400" in item.protocol["left_out"]
 
-    def test_columns_and_slicings_are_crossed(
-        self, call: Callable[..., Result], predictions: Path, annotated: pd.DataFrame, tmp_path: Path
-    ) -> None:
+    def test_columns_and_slicings_are_crossed(self, score: Score, annotated: pd.DataFrame, tmp_path: Path) -> None:
         annotated.to_csv(tmp_path / "mine.csv", index=False)
-        _, found = scored(call, predictions, "--slices", "mine.csv", "--by", "Day or night/day", "--by", "indoors")
+        _, found = score("--slices", "mine.csv", "--by", "Day or night/day", "--by", "indoors")
         expected = annotated[annotated["Day or night"] == "day"]["indoors"].value_counts()
         for indoors, count in expected.items():
             assert found[f"imagenet-val@Day-or-night+indoors/day+{indoors}.top1"].n == count
@@ -130,11 +129,11 @@ class TestJoins:
         assert sorted(set(file.columns["grade"].dropna().astype(str))) == ["0", "1", "2"]
 
     def test_names_that_become_alike_in_keys_stay_apart(
-        self, call: Callable[..., Result], predictions: Path, annotated: pd.DataFrame, tmp_path: Path
+        self, score: Score, annotated: pd.DataFrame, tmp_path: Path
     ) -> None:
         annotated["place"] = np.where(np.arange(ROWS) % 2, "a b", "a.b")
         annotated.to_csv(tmp_path / "mine.csv", index=False)
-        _, found = scored(call, predictions, "--slices", "mine.csv", "--by", "place")
+        _, found = score("--slices", "mine.csv", "--by", "place")
         assert found["imagenet-val@place/a-b.top1"].n == found["imagenet-val@place/a-b-2.top1"].n == 200
 
 
@@ -175,11 +174,9 @@ def test_a_file_with_a_fault_is_refused(
 
 
 class TestCommand:
-    def test_a_file_that_joins_with_nothing_is_refused_before_anything_runs(
-        self, call: Callable[..., Result], predictions: Path, tmp_path: Path
-    ) -> None:
+    def test_a_file_that_joins_with_nothing_is_refused_before_anything_runs(self, score: Score, tmp_path: Path) -> None:
         (tmp_path / "mine.csv").write_text("sample_id,place\ncat.jpg,x\ndog.jpg,y\n")
-        result, found = scored(call, predictions, "--slices", "mine.csv")
+        result, found = score("--slices", "mine.csv")
         assert result.exit_code == ExitCode.USAGE
         assert found == {}
         said = " ".join(result.stderr.split())
@@ -194,10 +191,8 @@ class TestCommand:
             (["--slices", "absent.csv"], "Can't read absent.csv: there is no such file"),
         ],
     )
-    def test_wrong_options_end_with_a_sentence(
-        self, call: Callable[..., Result], predictions: Path, options: list[str], said: str
-    ) -> None:
-        result, _ = scored(call, predictions, *options)
+    def test_wrong_options_end_with_a_sentence(self, score: Score, options: list[str], said: str) -> None:
+        result, _ = score(*options)
         assert result.exit_code == ExitCode.USAGE
         assert said in " ".join(result.stderr.split())
 
@@ -206,30 +201,25 @@ class TestCommand:
         assert result.exit_code == ExitCode.USAGE
         assert "Can't read absent.csv" in result.stderr
 
-    def test_json_holds_the_slices(self, call: Callable[..., Result], predictions: Path) -> None:
-        result, found = scored(call, predictions, "--by", "imagenet-x-metaclass", "--format", "json")
+    def test_json_holds_the_slices(self, score: Score) -> None:
+        result, found = score("--by", "imagenet-x-metaclass", "--format", "json")
         keys = [item["key"] for item in json.loads(result.stdout)["evidence"]]
         assert "imagenet-val@imagenet-x-metaclass.top1:difference" in keys
         assert set(keys) == set(found)
 
-    def test_the_table_shows_the_worst_first(self, call: Callable[..., Result], predictions: Path) -> None:
-        result, _ = scored(call, predictions, "--by", "imagenet-x-metaclass")
+    def test_the_table_shows_the_worst_first(self, score: Score) -> None:
+        result, _ = score("--by", "imagenet-x-metaclass")
         shown = result.stdout
         assert shown.index("Worst slices of imagenet-val") < shown.index("imagenet-val by ImageNet-X meta-classes")
         assert "too small to report:" in shown
 
     def test_the_card_has_findings_figures_and_a_table_beside_it(
-        self,
-        call: Callable[..., Result],
-        predictions: Path,
-        annotated: pd.DataFrame,
-        tmp_path: Path,
-        published: pd.DataFrame,
+        self, score: Score, annotated: pd.DataFrame, tmp_path: Path, published: pd.DataFrame
     ) -> None:
         part = published.iloc[:ROWS]
         annotated["outcome"] = np.where(part["resnet50"].str[0] == part["label"], "hit", "miss")
         annotated.to_csv(tmp_path / "mine.csv", index=False)
-        _, found = scored(call, predictions, "--slices", "mine.csv")
+        _, found = score("--slices", "mine.csv")
         card = Path("out/card.md").read_text()
         assert re.search(r"\| outcome[^|]* \| 2 \| miss, 0\.0 % .* \| miss 0\.0 % ", card)
         assert "figures/slices-imagenet-val-outcome.svg" in card
@@ -247,32 +237,21 @@ def test_a_request_is_false_where_nothing_is_asked() -> None:
     assert request_of(None, None, ("wordnet",))
 
 
-def test_small_groups_of_a_user_are_shown_as_such(
-    call: Callable[..., Result], predictions: Path, annotated: pd.DataFrame, tmp_path: Path
-) -> None:
+def test_small_groups_of_a_user_are_shown_as_such(score: Score, annotated: pd.DataFrame, tmp_path: Path) -> None:
     annotated["rare"] = np.where(np.arange(ROWS) < 5, "yes", "no")
     annotated.to_csv(tmp_path / "mine.csv", index=False)
-    _, found = scored(call, predictions, "--slices", "mine.csv", "--by", "rare")
+    _, found = score("--slices", "mine.csv", "--by", "rare")
     item = found["imagenet-val@rare/yes.top1"]
     assert item.class_ is not EvidenceClass.MEASURED
     assert "too small to report: 5 images" in (item.reason or "")
 
 
-@pytest.mark.parametrize(
-    ("reference", "said"),
-    [
-        ("place/nowhere", "nowhere"),
-        ("metres/q6", "q6"),
-        ("real/two", "two"),
-        ("brightness/q9", "q9"),
-        ("class/n1", "n1"),
-    ],
-)
+@pytest.mark.parametrize("reference", ["place/nowhere", "metres/q6", "real/two", "brightness/q9", "class/n1"])
 def test_a_group_that_is_not_there_is_refused_beforehand(
-    tmp_path: Path, annotated: pd.DataFrame, reference: str, said: str
+    tmp_path: Path, annotated: pd.DataFrame, reference: str
 ) -> None:
     annotated.to_csv(tmp_path / "mine.csv", index=False)
-    with pytest.raises(HarnessError, match=said) as caught:
+    with pytest.raises(HarnessError, match=reference.partition("/")[2]) as caught:
         request_of(None, tmp_path / "mine.csv", (reference,))
     assert caught.value.exit_code is ExitCode.USAGE
 
