@@ -98,6 +98,26 @@ class LabelledPhotograph:
         return Image.open(io.BytesIO(self.data)).convert("RGB")
 
 
+def as_imagenet(folder: Path, photographs: list[LabelledPhotograph]) -> tuple[Path, Path]:
+    """The photographs as if they were the validation set, and ImageNet-C of them in its official layout: two folders."""
+    from harness.corruptions.names import IMAGENET_C
+    from harness.corruptions.show import write_official_layout
+    from harness.data.annotations import validation_labels
+    from harness.data.catalog import get_benchmark
+    from harness.data.local import open_dataset
+    from harness.data.locations import locate
+    from harness.labels.spaces import label_space
+
+    names, val = {label: name for name, label in validation_labels().items()}, get_benchmark("imagenet-val")
+    for photograph in photographs:
+        place = folder / "val" / label_space("imagenet-1k").classes[photograph.label]
+        place.mkdir(parents=True, exist_ok=True)
+        (place / names[photograph.label]).write_bytes(photograph.data)
+    dataset = open_dataset(val, locate(val, given=folder / "val", offline=True), cache=folder / "cache")
+    write_official_layout(dataset, folder / "imagenet-c", IMAGENET_C, (1, 2, 3, 4, 5))
+    return folder / "val", folder / "imagenet-c"
+
+
 def in_ledger(ledger: Ledger, key: str) -> Evidence:
     """A piece of evidence that must be there."""
     item = ledger.get(key)

@@ -22,7 +22,7 @@ from harness.settings import Settings
 COPIES = 6
 
 
-def sketch_suite(benchmark: str = "imagenet-sketch") -> Suite:
+def suite_of(benchmark: str) -> Suite:
     text = f"name: one\ntitle: One\ndescription: One benchmark.\nbenchmarks: [{benchmark}]\nmetrics: [accuracy]\n"
     return parse_suite(text, Path("one.yaml"))
 
@@ -38,10 +38,14 @@ class Notes(Reporter):
         self.told.append(message)
 
 
-def run(home: Path, suite: Suite, model: str = "efficientnet-lite0", **options: Any) -> tuple[RunResult, list[str]]:
+def run(home: Path, benchmark: str, model: str = "efficientnet-lite0", **options: Any) -> tuple[RunResult, list[str]]:
     notes = Notes()
     settings = Settings(home=home, data_home=None, offline=True, **options)
-    return run_suite(resolve(model), suite, settings, notes), notes.told
+    return run_suite(resolve(model), suite_of(benchmark), settings, notes), notes.told
+
+
+def run_on(sketches: Path, home: Path, **options: Any) -> tuple[RunResult, list[str]]:
+    return run(home, "imagenet-sketch", data={"imagenet-sketch": str(sketches)}, **options)
 
 
 @pytest.fixture
@@ -68,7 +72,7 @@ def truncate(path: Path) -> None:
 @pytest.mark.slow
 def test_one_truncated_image_of_120_is_named_and_left_out(sketches: Path, tmp_path: Path) -> None:
     truncate(images_in(sketches)[7])
-    result, told = run(tmp_path / "home", sketch_suite(), data={"imagenet-sketch": str(sketches)})
+    result, told = run_on(sketches, tmp_path / "home")
     top1 = result.ledger.get("imagenet-sketch.top1")
     assert (top1.n, top1.N) == (119, 50_889)
     assert "1 unreadable image left out" in (top1.reason or "")
@@ -81,7 +85,7 @@ def test_one_truncated_image_of_120_is_named_and_left_out(sketches: Path, tmp_pa
 def test_two_truncated_images_of_120_fail_the_condition(sketches: Path, tmp_path: Path) -> None:
     for path in images_in(sketches)[3:5]:
         truncate(path)
-    result, told = run(tmp_path / "home", sketch_suite(), data={"imagenet-sketch": str(sketches)})
+    result, told = run_on(sketches, tmp_path / "home")
     assert result.exit_code is ExitCode.FAILED
     item = result.ledger.get("imagenet-sketch.top1")
     assert item.class_ is EvidenceClass.PENDING
@@ -95,8 +99,8 @@ def test_a_repaired_image_is_run_and_nothing_else(
 ) -> None:
     whole = images_in(sketches)[7].read_bytes()
     truncate(images_in(sketches)[7])
-    home, data = tmp_path / "home", {"imagenet-sketch": str(sketches)}
-    run(home, sketch_suite(), data=data)
+    home = tmp_path / "home"
+    run_on(sketches, home)
     images_in(sketches)[7].write_bytes(whole)
     from harness.store.predictions import PredictionStore
 
@@ -108,7 +112,7 @@ def test_a_repaired_image_is_run_and_nothing_else(
         return write(store, key, rows, made_on)
 
     monkeypatch.setattr(PredictionStore, "write", counting)
-    result, _ = run(home, sketch_suite(), data=data)
+    result, _ = run_on(sketches, home)
     assert written == [1]
     top1 = result.ledger.get("imagenet-sketch.top1")
     assert top1.n == 120
@@ -116,13 +120,13 @@ def test_a_repaired_image_is_run_and_nothing_else(
 
 @pytest.mark.slow
 def test_a_damaged_shard_is_put_aside_and_only_its_images_run_again(sketches: Path, tmp_path: Path) -> None:
-    home, data = tmp_path / "home", {"imagenet-sketch": str(sketches)}
-    first, _ = run(home, sketch_suite(), data=data, shard_size=32)
+    home = tmp_path / "home"
+    first, _ = run_on(sketches, home, shard_size=32)
     shard = sorted((home / "predictions").rglob("*.parquet"))[1]
     damaged = bytearray(shard.read_bytes())
     damaged[len(damaged) // 2] ^= 0xFF
     shard.write_bytes(damaged)
-    second, told = run(home, sketch_suite(), data=data, shard_size=32)
+    second, told = run_on(sketches, home, shard_size=32)
     assert second.ledger.get("imagenet-sketch.top1").value == first.ledger.get("imagenet-sketch.top1").value
     (message,) = [line for line in told if "damaged" in line]
     assert str(shard) in message
@@ -134,7 +138,7 @@ def test_missing_class_folders_are_said_and_leave_a_partial_result(sketches: Pat
     from harness.evaluation.plan import dry_plan
 
     settings = Settings(home=tmp_path / "home", data_home=None, offline=True, data={"imagenet-sketch": str(sketches)})
-    plan = dry_plan(resolve("efficientnet-lite0"), sketch_suite(), settings, Notes())
+    plan = dry_plan(resolve("efficientnet-lite0"), suite_of("imagenet-sketch"), settings, Notes())
     notes = " ".join(plan.conditions[0].notes)
     assert "120 of 50,889" in notes
     assert "classes have no images" in notes
@@ -142,7 +146,7 @@ def test_missing_class_folders_are_said_and_leave_a_partial_result(sketches: Pat
 
 def test_an_empty_folder_is_an_error_with_an_example(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
-    result, told = run(tmp_path / "home", sketch_suite(), data={"imagenet-sketch": str(tmp_path / "empty")})
+    result, told = run_on(tmp_path / "empty", tmp_path / "home")
     assert result.exit_code is ExitCode.FAILED
     (message,) = [line for line in told if line.startswith("Not usable")]
     assert str(tmp_path / "empty") in message
@@ -205,14 +209,14 @@ def random_22k(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_random_weights_are_stopped_by_the_sanity_gate(random_22k: Path, tmp_path: Path) -> None:
     with pytest.raises(HarnessError) as caught:
-        run(tmp_path / "home", sketch_suite("foolbox-imagenet-20"), model=str(random_22k))
+        run(tmp_path / "home", "foolbox-imagenet-20", model=str(random_22k))
     assert "guessing among 999 classes" in caught.value.message
     assert "--no-sanity-gate" in (caught.value.remedy or "")
 
 
 def test_a_22k_head_is_read_in_four_ways(random_22k: Path, tmp_path: Path) -> None:
     """Restricted to 1,000 with the missing class wrong, restricted to 999, open, open with descendants (design §6)."""
-    result, _ = run(tmp_path / "home", sketch_suite("foolbox-imagenet-20"), model=str(random_22k), sanity_gate=False)
+    result, _ = run(tmp_path / "home", "foolbox-imagenet-20", model=str(random_22k), sanity_gate=False)
     found = {item.key.removeprefix("foolbox-imagenet-20."): item for item in result.ledger}
     assert set(found) >= {"top1", "top1:restricted-999", "top1:open", "top1:open-descendants"}
     assert found["top1"].n == found["top1:open"].n == 20

@@ -28,9 +28,12 @@ def values(result: harness.Evaluation) -> dict[str, object]:
     return {item.key: item.value for item in measured if not item.key.startswith(("energy.", "carbon.", "compute."))}
 
 
+First = tuple[Path, dict[str, object]]
+"""A store after a run, and the run's values."""
+
+
 @pytest.fixture(scope="module")
-def first(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, object]]:
-    """A store after a run, and the run's values."""
+def first(tmp_path_factory: pytest.TempPathFactory) -> First:
     home = tmp_path_factory.mktemp("first")
     with pytest.MonkeyPatch.context() as patched:
         patched.setenv("HARNESS_HOME", str(home))
@@ -38,7 +41,7 @@ def first(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, obj
 
 
 @pytest.fixture
-def home(first: tuple[Path, dict[str, object]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def home(first: First, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A copy of that store."""
     shutil.copytree(first[0], tmp_path / "home")
     monkeypatch.setenv("HARNESS_HOME", str(tmp_path / "home"))
@@ -85,10 +88,7 @@ def odd_columns(path: Path) -> None:
 
 @pytest.mark.parametrize("damage", [empty, half, other_types, deep, folder])
 def test_damaged_files_are_set_aside_and_made_again(
-    damage: Callable[[Path], None],
-    home: Path,
-    first: tuple[Path, dict[str, object]],
-    capsys: pytest.CaptureFixture[str],
+    damage: Callable[[Path], None], home: Path, first: First, capsys: pytest.CaptureFixture[str]
 ) -> None:
     places = ("ledgers/*/evidence.json", "identities/*.json", "predictions/**/protocol.json", "runs/*.json")
     paths = [min(home.glob(place)) for place in places]
@@ -106,11 +106,7 @@ def test_damaged_files_are_set_aside_and_made_again(
 
 @pytest.mark.parametrize(("place", "damage"), [("protocol.json", another_protocol), ("*.parquet", odd_columns)])
 def test_what_looks_whole_and_is_not(
-    place: str,
-    damage: Callable[[Path], None],
-    home: Path,
-    first: tuple[Path, dict[str, object]],
-    capsys: pytest.CaptureFixture[str],
+    place: str, damage: Callable[[Path], None], home: Path, first: First, capsys: pytest.CaptureFixture[str]
 ) -> None:
     damage(min(home.glob(f"predictions/**/{place}")))
     harness.html_report()
@@ -118,9 +114,7 @@ def test_what_looks_whole_and_is_not(
     assert "was damaged" in capsys.readouterr().err
 
 
-def test_a_lock_that_is_a_folder(
-    home: Path, first: tuple[Path, dict[str, object]], capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_lock_that_is_a_folder(home: Path, first: First, capsys: pytest.CaptureFixture[str]) -> None:
     lock = home / "ledgers" / NAME / "evidence.lock"
     lock.unlink(missing_ok=True)
     lock.mkdir()
@@ -129,11 +123,7 @@ def test_a_lock_that_is_a_folder(
 
 
 def test_a_store_that_may_only_be_read(
-    home: Path,
-    first: tuple[Path, dict[str, object]],
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+    home: Path, first: First, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """The system's own answer, given for this folder: tests may run as somebody who may write everywhere."""
     really = os.open

@@ -12,9 +12,6 @@ from PIL import Image
 
 from harness.corruptions.digital import jpeg_round_trip
 from harness.corruptions.generate import base_crop, corrupt
-from harness.corruptions.names import IMAGENET_C
-from harness.corruptions.show import write_official_layout
-from harness.data.annotations import validation_labels
 from harness.data.catalog import get_benchmark
 from harness.data.local import open_dataset
 from harness.data.locations import locate
@@ -24,12 +21,11 @@ from harness.evaluation.plan import Plan, dry_plan
 from harness.evaluation.run import RunResult, run_suite
 from harness.evaluation.suites import Suite, parse_suite
 from harness.evidence import EvidenceClass
-from harness.labels.spaces import label_space
 from harness.models.registry import resolve
 from harness.progress import Reporter
 from harness.runtime.decoding import GeneratedCell, Images
 from harness.settings import Settings
-from tests.conftest import in_ledger
+from tests.conftest import as_imagenet, in_ledger
 
 NAME = "foolbox-imagenet-20-c-generated"
 SUITE = f"""
@@ -102,16 +98,7 @@ def test_a_second_run_and_other_shards_give_the_same(
 @pytest.mark.slow
 def test_official_files_without_the_extra_corruptions(tmp_path: Path, foolbox_images: list[Any]) -> None:
     """The usual download: the 15 that count for mCE. They are scored, the 4 extras are pending, nothing is said twice."""
-    names = {label: name for name, label in validation_labels().items()}
-    validation = tmp_path / "val"
-    for photograph in foolbox_images[:2]:
-        folder = validation / label_space("imagenet-1k").classes[photograph.label]
-        folder.mkdir(parents=True)
-        (folder / names[photograph.label]).write_bytes(photograph.data)
-    val = get_benchmark("imagenet-val")
-    dataset = open_dataset(val, locate(val, given=validation, offline=True), cache=tmp_path / "cache")
-    official = tmp_path / "imagenet-c"
-    write_official_layout(dataset, official, IMAGENET_C, (1, 2, 3, 4, 5))
+    validation, official = as_imagenet(tmp_path, foolbox_images[:2])
     suite = parse_suite(
         "name: c\ntitle: C\ndescription: C.\nmetrics: [accuracy, corruption]\n"
         "benchmarks: [{name: imagenet-c, fallback: imagenet-c-generated}]\n",

@@ -12,12 +12,7 @@ from PIL import Image
 
 import harness
 from harness.cards.metadata import model_index
-from harness.corruptions.names import IMAGENET_C
-from harness.corruptions.show import write_official_layout
 from harness.data.annotations import validation_labels
-from harness.data.catalog import get_benchmark
-from harness.data.local import open_dataset
-from harness.data.locations import locate
 from harness.errors import ExitCode, UsageError
 from harness.evaluation.comparing import Compared
 from harness.evaluation.plan import make_plan
@@ -31,7 +26,7 @@ from harness.models.registry import resolve
 from harness.progress import Reporter
 from harness.settings import Settings, parse_target
 from harness.store.predictions import PredictionStore
-from tests.conftest import in_ledger
+from tests.conftest import as_imagenet, in_ledger
 
 PHOTOGRAPHS = "foolbox-imagenet-20"
 
@@ -229,18 +224,10 @@ def test_half_of_what_a_decision_needs_is_refused(home: Path, options: dict[str,
 @pytest.mark.slow
 def test_mce_of_official_files_and_of_generated_ones(tmp_path: Path, home: Path, foolbox_images: list[Any]) -> None:
     """Four photographs as if they were the validation set: the official layout is drawn like the generated one."""
-    names = {label: name for name, label in validation_labels().items()}
-    validation = tmp_path / "val"
-    for photograph in foolbox_images[:4]:
-        folder = validation / label_space("imagenet-1k").classes[photograph.label]
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / names[photograph.label]).write_bytes(photograph.data)
-    val = get_benchmark("imagenet-val")
-    dataset = open_dataset(val, locate(val, given=validation, offline=True), cache=tmp_path / "cache")
-    write_official_layout(dataset, tmp_path / "imagenet-c", IMAGENET_C, (1, 2, 3, 4, 5))
+    validation, corrupted = as_imagenet(tmp_path, foolbox_images[:4])
     path = saved(tmp_path, "imagenet-val", "{name: imagenet-c, fallback: imagenet-c-generated}")
     found = {}
-    for name, more in {"imagenet-c": {"imagenet-c": tmp_path / "imagenet-c"}, "imagenet-c-generated": {}}.items():
+    for name, more in {"imagenet-c": {"imagenet-c": corrupted}, "imagenet-c-generated": {}}.items():
         data = {"imagenet-val": validation, **more}
         done = harness.evaluate("efficientnet-lite0", path, data=data, until="mce:25", offline=True)
         assert done.exit_code is ExitCode.DONE, done.missing

@@ -24,7 +24,7 @@ def settings_of(
         HarnessError: a value that no run can use, or a place for a data set that is no benchmark.
     """
     names = [field.name for field in fields(Settings) if field.name in given]
-    settings = Settings(**{name: _READ.get(name, _as_it_is)(given[name]) for name in names} | fixed)
+    settings = Settings(**{name: _READ[name](given[name]) if name in _READ else given[name] for name in names} | fixed)
     if settings.data and not own_data:
         from harness.data.catalog import get_benchmark, shipped
         from harness.store.ledgers import stored_ledgers
@@ -34,10 +34,6 @@ def settings_of(
         for name in settings.data:
             get_benchmark(name, *ledgers)
     return settings
-
-
-def _as_it_is(given: Any) -> Any:
-    return given
 
 
 def _places(data: Any) -> dict[str, str]:
