@@ -133,8 +133,11 @@ def test_a_place_for_a_data_set_that_there_is_not(home: Path) -> None:
         harness.evaluate("efficientnet-lite0", "imagenet", data={"imagenet-vall": "val"})
 
 
+Evaluated = tuple[harness.Evaluation, Path]
+
+
 @pytest.fixture(scope="module")
-def evaluated(tmp_path_factory: pytest.TempPathFactory, lite0: LoadedModel) -> tuple[harness.Evaluation, Path]:
+def evaluated(tmp_path_factory: pytest.TempPathFactory, lite0: LoadedModel) -> Evaluated:
     """The photographs, evaluated from Python and saved; with the folder that holds the store."""
     folder = tmp_path_factory.mktemp("evaluated")
     (folder / "photographs.yaml").write_text(PHOTOGRAPHS)
@@ -154,7 +157,7 @@ def evidence_of(path: Path) -> list[dict[str, object]]:
 
 class TestEvaluation:
     def test_it_equals_what_the_command_line_writes(
-        self, evaluated: tuple[harness.Evaluation, Path], home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+        self, evaluated: Evaluated, home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         _, folder = evaluated
         monkeypatch.setenv("HF_HUB_OFFLINE", "1")
@@ -166,7 +169,7 @@ class TestEvaluation:
         names = {path.relative_to(tmp_path / "out") for path in (tmp_path / "out").rglob("*")}
         assert names == {path.relative_to(folder / "saved") for path in (folder / "saved").rglob("*")}
 
-    def test_metrics_are_a_table(self, evaluated: tuple[harness.Evaluation, Path]) -> None:
+    def test_metrics_are_a_table(self, evaluated: Evaluated) -> None:
         table = evaluated[0].metrics()
         assert list(table.columns) == ["key", "value", "low", "high", "n", "N", "unit", "class"]
         top1 = table.set_index("key").loc["foolbox-imagenet-20.top1"]
@@ -174,7 +177,7 @@ class TestEvaluation:
         assert top1["low"] < 90 < top1["high"]
         assert len(table) == len(list(evaluated[0].ledger))
 
-    def test_predictions_are_a_table_with_file_names(self, evaluated: tuple[harness.Evaluation, Path]) -> None:
+    def test_predictions_are_a_table_with_file_names(self, evaluated: Evaluated) -> None:
         table = evaluated[0].predictions("foolbox-imagenet-20")
         assert list(table.columns) == [
             "sample_id", "file_name", "label", "top1", "top2", "top3", "top4", "top5",
@@ -188,7 +191,7 @@ class TestEvaluation:
 
     @pytest.mark.slow
     def test_kept_logits_give_calibration_after_temperature_scaling(
-        self, evaluated: tuple[harness.Evaluation, Path], monkeypatch: pytest.MonkeyPatch
+        self, evaluated: Evaluated, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         _, folder = evaluated
         monkeypatch.setenv("HARNESS_HOME", str(folder / "home"))
@@ -218,7 +221,7 @@ class TestEvaluation:
         assert scored.value == pytest.approx(loss(others, fitted.number), rel=1e-4)
 
     def test_only_the_samples_of_this_evaluation_count(
-        self, evaluated: tuple[harness.Evaluation, Path], monkeypatch: pytest.MonkeyPatch
+        self, evaluated: Evaluated, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         result, folder = evaluated
         monkeypatch.setenv("HARNESS_HOME", str(folder / "home"))
@@ -229,11 +232,7 @@ class TestEvaluation:
         pd.testing.assert_frame_equal(some, every[every["sample_id"].isin(some["sample_id"])].reset_index(drop=True))
 
     def test_a_module_of_one_s_own_is_evaluated_like_a_published_model(
-        self,
-        evaluated: tuple[harness.Evaluation, Path],
-        lite0: LoadedModel,
-        home: Path,
-        monkeypatch: pytest.MonkeyPatch,
+        self, evaluated: Evaluated, lite0: LoadedModel, home: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         result, folder = evaluated
         monkeypatch.chdir(folder)
@@ -257,20 +256,20 @@ class TestEvaluation:
         with pytest.raises(HarnessError, match="Give preprocessing="):
             harness.evaluate(lite0.module, "imagenet")
 
-    def test_predictions_of_something_else_are_missing(self, evaluated: tuple[harness.Evaluation, Path]) -> None:
+    def test_predictions_of_something_else_are_missing(self, evaluated: Evaluated) -> None:
         with pytest.raises(HarnessError, match=r"no predictions of imagenet-val[\s\S]*foolbox-imagenet-20"):
             evaluated[0].predictions("imagenet-val")
         with pytest.raises(HarnessError, match="Unknown benchmark"):
             evaluated[0].predictions("imagenet")
 
-    def test_a_notebook_shows_it(self, evaluated: tuple[harness.Evaluation, Path]) -> None:
+    def test_a_notebook_shows_it(self, evaluated: Evaluated) -> None:
         result, _ = evaluated
         assert "foolbox-imagenet-20.top1" in result._repr_html_()
         card = result.card()
         assert card.startswith("---\n")
         assert "(figures/" not in card._repr_markdown_()  # they are in the page itself
 
-    def test_nothing_is_missing(self, evaluated: tuple[harness.Evaluation, Path]) -> None:
+    def test_nothing_is_missing(self, evaluated: Evaluated) -> None:
         assert evaluated[0].missing == {}
         assert evaluated[0].exit_code is ExitCode.DONE
 

@@ -28,6 +28,10 @@ from harness.store.predictions import label_space_names
 from tests.conftest import in_ledger
 
 LITE0 = "efficientnet-lite0"
+Run = tuple[Path, RunResult]
+ValidationRun = tuple[Path, RunResult, Path]
+Logits = dict[str, np.ndarray]
+"""By file name."""
 PHOTOGRAPHS = """
 name: photographs
 title: The demo photographs without corruptions
@@ -47,7 +51,7 @@ def run(suite: str, home: Path, **options: object) -> RunResult:
 
 
 @pytest.fixture(scope="session")
-def photographs_home(tmp_path_factory: pytest.TempPathFactory, foolbox_images: list[object]) -> tuple[Path, RunResult]:
+def photographs_home(tmp_path_factory: pytest.TempPathFactory, foolbox_images: list[object]) -> Run:
     """A store in which the photographs have been run once."""
     home = tmp_path_factory.mktemp("photographs-home")
     return home, run("photographs", home)
@@ -59,7 +63,7 @@ def in_fours(tmp_path_factory: pytest.TempPathFactory, foolbox_images: list[obje
     return run("photographs", tmp_path_factory.mktemp("in-fours"), batch_size=4)
 
 
-def test_it_measures_the_photographs_and_says_what_is_pending(photographs_home: tuple[Path, RunResult]) -> None:
+def test_it_measures_the_photographs_and_says_what_is_pending(photographs_home: Run) -> None:
     ledger = photographs_home[1].ledger
     top1 = in_ledger(ledger, "foolbox-imagenet-20.top1")
     # 18 of 20: data sheet of the photographs; Wilson 95 % of 18/20 by hand: centre (0.9 + 1.92/20)/(1 + 3.84/20) ...
@@ -74,9 +78,7 @@ def test_it_measures_the_photographs_and_says_what_is_pending(photographs_home: 
     assert "not on this machine" in (waiting.reason or "")
 
 
-def test_every_measured_number_has_interval_count_protocol_and_fingerprints(
-    photographs_home: tuple[Path, RunResult],
-) -> None:
+def test_every_measured_number_has_interval_count_protocol_and_fingerprints(photographs_home: Run) -> None:
     measured = [
         item
         for item in photographs_home[1].ledger
@@ -93,9 +95,7 @@ def test_every_measured_number_has_interval_count_protocol_and_fingerprints(
         assert item.command == "harness run --suite photographs.yaml --model efficientnet-lite0"
 
 
-def test_a_second_run_computes_nothing_and_gives_the_same_values(
-    photographs_home: tuple[Path, RunResult], never_loaded: None
-) -> None:
+def test_a_second_run_computes_nothing_and_gives_the_same_values(photographs_home: Run, never_loaded: None) -> None:
     home, first = photographs_home
     assert values(run("photographs", home).ledger) == values(first.ledger)
 
@@ -135,7 +135,7 @@ def values(ledger: Ledger) -> list[tuple[object, ...]]:
 
 
 @pytest.fixture(scope="module")
-def validation_run(tmp_path_factory: pytest.TempPathFactory, shared_data: Path) -> tuple[Path, RunResult, Path]:
+def validation_run(tmp_path_factory: pytest.TempPathFactory, shared_data: Path) -> ValidationRun:
     """lite0 run on the shared validation images: (store, result, folder of the images)."""
     folder = shared_data / "imagenet-val-1300"
     home = tmp_path_factory.mktemp("validation-home")
@@ -144,7 +144,7 @@ def validation_run(tmp_path_factory: pytest.TempPathFactory, shared_data: Path) 
 
 
 @pytest.fixture(scope="module")
-def independent(validation_run: tuple[Path, RunResult, Path], lite0: LoadedModel) -> dict[str, np.ndarray]:
+def independent(validation_run: ValidationRun, lite0: LoadedModel) -> Logits:
     """Logits by file name from timm's own transform and a plain loop, one image at a time."""
     home, _, folder = validation_run
     config = timm.get_pretrained_cfg("tf_efficientnet_lite0").to_dict()
@@ -159,7 +159,7 @@ def independent(validation_run: tuple[Path, RunResult, Path], lite0: LoadedModel
 
 
 def test_top1_of_every_image_equals_the_independent_pipeline(
-    validation_run: tuple[Path, RunResult, Path], independent: dict[str, np.ndarray], tmp_path: Path
+    validation_run: ValidationRun, independent: Logits, tmp_path: Path
 ) -> None:
     home, _, folder = validation_run
     output = tmp_path / "lite0.parquet"
@@ -180,7 +180,7 @@ def test_top1_of_every_image_equals_the_independent_pipeline(
 
 
 def test_metrics_equal_scikit_learn_on_the_independent_logits(
-    validation_run: tuple[Path, RunResult, Path], independent: dict[str, np.ndarray]
+    validation_run: ValidationRun, independent: Logits
 ) -> None:
     _, result, folder = validation_run
     labels = pd.read_csv(folder / "labels.csv").set_index("file_name")["label"]
@@ -202,9 +202,7 @@ def test_metrics_equal_scikit_learn_on_the_independent_logits(
         assert (item.n, item.N) == (400, 50_000)
 
 
-def test_real_accuracy_equals_the_definition(
-    validation_run: tuple[Path, RunResult, Path], independent: dict[str, np.ndarray]
-) -> None:
+def test_real_accuracy_equals_the_definition(validation_run: ValidationRun, independent: Logits) -> None:
     """Right if the best class is in the image's set; images with an empty set are left out (Beyer et al. 2020)."""
     from importlib.resources import files
 
@@ -219,7 +217,7 @@ def test_real_accuracy_equals_the_definition(
     assert item.value == pytest.approx(100 * right / judged)
 
 
-def test_the_store_has_one_row_an_image_with_all_label_spaces(validation_run: tuple[Path, RunResult, Path]) -> None:
+def test_the_store_has_one_row_an_image_with_all_label_spaces(validation_run: ValidationRun) -> None:
     home = validation_run[0]
     tables = [pq.read_table(path) for path in (home / "predictions").rglob("*.parquet")]
     assert sum(len(table) for table in tables) == 400

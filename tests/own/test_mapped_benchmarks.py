@@ -33,14 +33,18 @@ def class_in(name: str, label: int) -> str | None:
     return next((c for c, members in classes.items() if SPACE.classes[label] in members), None)
 
 
+Answers = dict[str, np.ndarray]
+Ready = dict[str, tuple[bytes, np.ndarray]]
+
+
 @pytest.fixture(scope="module")
-def answers(lite0: LoadedModel, foolbox_images: list[Any]) -> dict[str, np.ndarray]:
+def answers(lite0: LoadedModel, foolbox_images: list[Any]) -> Answers:
     """The probabilities that the model gives each photograph, through a pipeline written out here."""
     return {photograph.name: answer(lite0, photograph.image(), is_ready=False) for photograph in foolbox_images}
 
 
 @pytest.fixture(scope="module")
-def ready(lite0: LoadedModel, foolbox_images: list[Any]) -> dict[str, tuple[bytes, np.ndarray]]:
+def ready(lite0: LoadedModel, foolbox_images: list[Any]) -> Ready:
     """The photographs as images of 224 pixels a side, as these benchmarks have them, and the probabilities they are given."""
     found = {}
     for photograph in foolbox_images:
@@ -69,9 +73,7 @@ def of_16(probabilities: np.ndarray) -> str:
     return max(means, key=lambda name: means[name])
 
 
-def test_shape_bias_of_conflicting_names(
-    foolbox_images: list[Any], ready: dict[str, tuple[bytes, np.ndarray]], tmp_path: Path
-) -> None:
+def test_shape_bias_of_conflicting_names(foolbox_images: list[Any], ready: Ready, tmp_path: Path) -> None:
     """Photographs under a shape of our choice and with their own class as texture: every decision for it is for texture."""
     expected = {"shape": 0, "texture": 0}
     for number, photograph in enumerate(foolbox_images):
@@ -101,9 +103,7 @@ def test_shape_bias_of_conflicting_names(
     assert set(load_suite("model-vs-human").benchmarks) > set(load_suite("shapes").benchmarks)
 
 
-def test_background_gap_and_its_folders(
-    foolbox_images: list[Any], ready: dict[str, tuple[bytes, np.ndarray]], tmp_path: Path
-) -> None:
+def test_background_gap_and_its_folders(foolbox_images: list[Any], ready: Ready, tmp_path: Path) -> None:
     """Class folders numbered as published; the class of the best of all 1,000 outputs, or none."""
     names = list(shipped_maps()["imagenet-9"].classes)
     data, right = {}, {}
@@ -145,9 +145,7 @@ def test_objectnet_loses_its_border_and_its_other_classes(
     np.testing.assert_array_equal(Images(dataset, preprocessing).decode(0, None), preprocessing.pixels(plain))
 
 
-def test_one_s_own_map_in_a_suite_file(
-    foolbox_images: list[Any], answers: dict[str, np.ndarray], tmp_path: Path
-) -> None:
+def test_one_s_own_map_in_a_suite_file(foolbox_images: list[Any], answers: Answers, tmp_path: Path) -> None:
     dogs = list(shipped_maps()["imagenet-9"].classes["dog"])
     others = [s for s in SPACE.classes if s not in dogs]
     right = 0
@@ -179,7 +177,7 @@ def test_one_s_own_map_in_a_suite_file(
 
 
 def test_model_vs_human_reads_classes_and_conditions_off_names(
-    foolbox_images: list[Any], ready: dict[str, tuple[bytes, np.ndarray]], tmp_path: Path
+    foolbox_images: list[Any], ready: Ready, tmp_path: Path
 ) -> None:
     """Folders and names as in the authors' release; each condition apart, and a name that is none of the sixteen classes is refused."""
     folder = tmp_path / "contrast" / "dnn" / "session-1"
@@ -212,7 +210,7 @@ def test_model_vs_human_reads_classes_and_conditions_off_names(
 
 
 def test_imagenet_hard_takes_any_of_the_listed_classes(
-    foolbox_images: list[Any], answers: dict[str, np.ndarray], tmp_path: Path
+    foolbox_images: list[Any], answers: Answers, tmp_path: Path
 ) -> None:
     """Parquet as the authors publish it: a list of class indices for each image."""
     import datasets
@@ -242,9 +240,7 @@ def test_imagenet_hard_takes_any_of_the_listed_classes(
         open_dataset(benchmark, locate(benchmark, given=tmp_path / "validation.parquet"), cache=tmp_path / "cache")
 
 
-def test_imagenet_d_is_read_among_all_outputs(
-    foolbox_images: list[Any], answers: dict[str, np.ndarray], tmp_path: Path
-) -> None:
+def test_imagenet_d_is_read_among_all_outputs(foolbox_images: list[Any], answers: Answers, tmp_path: Path) -> None:
     classes, right = shipped_maps()["imagenet-d-113"].classes, 0
     for photograph in foolbox_images:
         class_ = class_in("imagenet-d-113", photograph.label) or "wok"
@@ -257,7 +253,7 @@ def test_imagenet_d_is_read_among_all_outputs(
 
 
 def test_3d_common_corruptions_have_a_mean_error_and_no_mce(
-    foolbox_images: list[Any], ready: dict[str, tuple[bytes, np.ndarray]], tmp_path: Path
+    foolbox_images: list[Any], ready: Ready, tmp_path: Path
 ) -> None:
     for severity in range(1, 6):
         for photograph in foolbox_images[:3]:
