@@ -8,8 +8,8 @@
 
 Every verb of the command line is a function here, with the same options by the same names and the same defaults: `harness run`
 is `evaluate`, `harness list` `inventory`, `harness data` `datasets`, `harness report` `html_report`, `harness export`
-`export_results`, and the others go by their own names. What is kept between runs lies in the store, HARNESS_HOME. What a user can mend is raised as `HarnessError`. Messages
-and progress go to stderr. Nothing heavy is imported before it is needed.
+`export_results`, and the others go by their own names. What is kept between runs lies in the store, HARNESS_HOME. What a user
+can mend is raised as `HarnessError`. Messages and progress go to stderr. Nothing heavy is imported before it is needed.
 """
 
 from __future__ import annotations
@@ -187,8 +187,8 @@ def evaluate(
         confirm: asked before data sets are downloaded, unless `yes`; without it the answer is no.
 
     Raises:
-        HarnessError: a name that is none, a model that can't be used, a run that the sanity gate stopped. What is merely missing
-            is `pending` in the ledger, and `result.missing` says why.
+        HarnessError: a name that is none, a model that can't be used, a folder that can't be written to, a run that the sanity
+            gate stopped. What is merely missing is `pending` in the ledger, and `result.missing` says why.
 
     >>> import harness
     >>> result = harness.evaluate("regnet-y-040", "imagenet", offline=True)
@@ -376,17 +376,19 @@ def score(
     """Score predictions that were made elsewhere, and keep them in the store.
 
     Args:
-        predictions: a .parquet or .csv file: sample_id, label, and top1 … top5 or one column of lists of class indices.
+        predictions: a .parquet or .csv file: sample_id, label (class index in the benchmark's label space), and top1 … topK or
+            one column of lists of class indices, best first.
         benchmark: what they are of. ReaL is scored along with imagenet-val.
         name: what to call the model.
-        column: the column of lists, where the file holds several models.
+        column: the column of lists; needed where the file has several.
         suite: slice as this suite does, such as subgroups.
         data: where the images are, which slices by image statistics need.
 
     The other arguments are those of `evaluate`.
 
     Raises:
-        HarnessError: a missing column, labels that are not the published ones, samples that occur twice.
+        HarnessError: a name that is none, a missing column, a class index outside the label space, labels that are not the
+            published ones, samples that occur twice.
 
     >>> import harness
     >>> from pathlib import Path
@@ -985,7 +987,7 @@ def corrupt(
         sheet: an image file for a contact sheet of all corruptions.
         benchmark: corrupt all its images, such as imagenet-val.
         data: where they are.
-        limit: only so many images, or below 1 such a share: seeded, class-balanced.
+        limit: only so many images, or below 1 such a share: the first of the seeded, class-balanced order.
         seed: decides what is random, with the image's name.
         offline: fetch nothing.
         confirm: asked before images are downloaded; without it the answer is no.
@@ -994,7 +996,8 @@ def corrupt(
         Of a benchmark, how many files were written, and what was left out.
 
     Raises:
-        HarnessError: a name that is none, an image that can't be read, a file that can't be written.
+        HarnessError: a name that is none, an image that can't be read, more than one corruption or severity for it, a benchmark
+            that is corrupted already or isn't here, a file that can't be written.
 
     >>> import harness
     >>> from PIL import Image

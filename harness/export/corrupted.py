@@ -28,12 +28,7 @@ def corrupt_image(
     seed: int,
     reporter: Reporter,
 ) -> None:
-    """Write an image under one corruption to `output`, or under all of them to `sheet`.
-
-    Raises:
-        HarnessError: more or less than one corruption and severity for `output`; a name that is none.
-        MissingInputError: the image can't be read.
-    """
+    """Write an image under one corruption to `output`, or under all of them to `sheet`, as `harness.corrupt` says."""
     given = [len(names), len(severities), 0 if output is None else 1]
     if (sheet is None or any(given)) and given != [1, 1, 1]:
         raise UsageError("Give one --corruption, one --severity and --output FILE; or --sheet FILE.")
@@ -60,18 +55,7 @@ def corrupt_benchmark(
     reporter: Reporter,
     confirm: Callable[[str], bool],
 ) -> Written:
-    """Write a benchmark's images under corruptions, in the layout of ImageNet-C's official files.
-
-    Args:
-        names: corruptions; None for all of ImageNet-C.
-        severities: None for all five.
-        settings: `limit` keeps the first images of the class-balanced order.
-        confirm: asked before the images are downloaded.
-
-    Raises:
-        HarnessError: the benchmark is corrupted already, or unknown; a name that is none.
-        MissingInputError: its images are not here.
-    """
+    """Write a benchmark's images under corruptions, in the layout of ImageNet-C's official files, as `harness.corrupt` says."""
     benchmark = get_benchmark(name)
     if benchmark.corruptions is not None:
         raise UsageError(f"{name} is corrupted already.", remedy="Give the clean images: imagenet-val.")

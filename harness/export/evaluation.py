@@ -215,11 +215,7 @@ def evaluate_model(
     preprocessing: Preprocessing | None = None,
     name: str | None = None,
 ) -> Evaluation:
-    """Run a suite on a model, and keep its evidence in the store; the arguments are those of `harness.evaluate`.
-
-    Raises:
-        HarnessError: an unknown name or region, a folder that can't be written, a model that can't be used.
-    """
+    """`harness.evaluate`; the run's evidence is kept in the store."""
     if settings.region is not None:
         grid_intensity(settings.region)  # an unknown region is worth saying before the run, not after it
     chosen, loaded = _chosen(model, preprocessing, settings.labels, name), suite_for(suite, settings.data)
@@ -295,11 +291,7 @@ def score_predictions(
     *,
     output: Path | None,
 ) -> Evaluation:
-    """Score predictions made elsewhere, and keep their evidence in the store; see `harness.score`.
-
-    Raises:
-        HarnessError: a fault in the file, or a name that is none.
-    """
+    """`harness.score`."""
     chosen = load_suite(suite) if suite is not None else None
     ledger = score_file(path, benchmark, name, column, settings, Reporter(), chosen)
     merge_into_store(settings.home, ledger, accuracies_per_gmac)
@@ -423,16 +415,7 @@ def sweep_models(
     output: Path | None,
     finished: Callable[[Evaluation], object] | None,
 ) -> Sweep:
-    """Evaluate several models, one after the other; one that fails doesn't stop the others.
-
-    Args:
-        evaluate: takes a model and the suite.
-        output: folder for the tables, if they are to be written.
-        finished: called with each evaluation.
-
-    Raises:
-        HarnessError: a name that means no model or suite, or a model that is given twice; then nothing has run.
-    """
+    """`harness.sweep`, with `evaluate` as what runs a model on the suite."""
     specs = [resolve(model) for model in models]
     if suite is not None:
         load_suite(suite)

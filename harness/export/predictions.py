@@ -133,17 +133,9 @@ def score_file(
     reporter: Reporter,
     suite: Suite | None = None,
 ) -> Ledger:
-    """Evidence from predictions that were made elsewhere; they are also kept in the store.
+    """The evidence that `harness.score` gives of a file of predictions, which are also kept in the store.
 
-    Args:
-        suite: its slicings are applied, beside those of the settings.
-        path: Parquet or CSV with sample_id, label (class index in the benchmark's label space) and either top1 … topK
-            or one column of lists of class indices, best first.
-        column: the list column; needed where the file has several.
-
-    Raises:
-        HarnessError: a missing column, a class index outside the label space, labels that contradict the published
-            ones, sample ids that occur twice.
+    `suite`: its slicings are applied, beside those of the settings.
     """
     check_name(name)
     benchmark = get_benchmark(benchmark_name)

@@ -25,20 +25,16 @@ from harness.parsing.json import parse_json
 
 @dataclass(frozen=True)
 class PushRequest:
-    """What the user asks for."""
+    """What the user asks for, as `harness.push` says."""
 
     card: Path
     repo_id: str
     revision: str | None
-    """A branch, or `refs/pr/N`; None for `main`."""
     create_pr: bool
-    """Open a pull request rather than commit to the branch."""
     create_repo: bool
-    """Make the repository, for everyone to see, if it isn't there."""
     ledger: Path | None
     """None for the one that the card names, or the evidence.json beside it, if there is one."""
     message: str
-    """Title of the commit and the pull request."""
 
 
 @dataclass(frozen=True)

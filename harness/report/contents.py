@@ -109,8 +109,7 @@ def collect(
 
     Args:
         report: takes messages about damaged shards.
-        thumbnails: whether to show images; None for those that are here and whose licence is stated and open, so none of
-            a gated data set.
+        thumbnails: as for `harness.html_report`.
 
     Raises:
         HarnessError: a data set that --data names can't be opened.

@@ -20,13 +20,13 @@ ENTRY = {
     "sample_id": "stem",
     "get": "Ask X.",
 }
-HUB = {
-    "id": "o/n",
-    "split": "test",
-    "gated": False,
-    "numbering": "index",
-    "read_at": "https://huggingface.co/datasets/o/n",
-}
+PLACE = "https://huggingface.co/datasets/o/n"
+HUB = {"id": "o/n", "split": "test", "gated": False, "numbering": "index", "read_at": PLACE}
+
+
+def each(prefix: str, size: int, *kinds: str) -> dict[str, int]:
+    return {f"{prefix}{kind}": size for kind in kinds}
+
 
 PUBLISHED_SIZES = {
     "imagenet-val": 50_000,
@@ -46,18 +46,10 @@ PUBLISHED_SIZES = {
     "cue-conflict": 1280,
     "shape-edges": 160,
     "shape-silhouettes": 160,
-    **dict.fromkeys((f"model-vs-human-{kind}" for kind in ("sketch", "stylized")), 800),
-    **dict.fromkeys(
-        (f"model-vs-human-{kind}" for kind in ("phase-scrambling", "power-equalisation", "false-colour")), 1120
-    ),
-    **dict.fromkeys(
-        (
-            f"model-vs-human-{kind}"
-            for kind in ("colour", "contrast", "high-pass", "low-pass", "rotation", "uniform-noise")
-        ),
-        1280,
-    ),
-    **dict.fromkeys((f"model-vs-human-eidolon{kind}" for kind in ("i", "ii", "iii")), 1280),
+    **each("model-vs-human-", 800, "sketch", "stylized"),
+    **each("model-vs-human-", 1120, "phase-scrambling", "power-equalisation", "false-colour"),
+    **each("model-vs-human-", 1280, "colour", "contrast", "high-pass", "low-pass", "rotation", "uniform-noise"),
+    **each("model-vs-human-eidolon", 1280, "i", "ii", "iii"),
     "imagenet-d-background": 3764,
     "imagenet-d-texture": 498,
     "imagenet-d-material": 573,
@@ -70,9 +62,7 @@ PUBLISHED_SIZES = {
     "openimage-o": 15_869,
     "imagenet-o": 2000,
     "noise": 1000,
-    **dict.fromkeys(
-        (f"imagenet-9-{kind}" for kind in ("original", "mixed-same", "mixed-rand", "only-fg", "no-fg")), 4050
-    ),
+    **each("imagenet-9-", 4050, "original", "mixed-same", "mixed-rand", "only-fg", "no-fg"),
 }
 
 

@@ -361,16 +361,8 @@ def whoami(request: _Request) -> Answer:
     if request.account is None:
         raise HubError(401, "Invalid credentials in Authorization header")
     token = {"displayName": "test", "role": request.role, "createdAt": now()}
-    return as_json(
-        {
-            "type": "user",
-            "id": "1",
-            "name": request.account,
-            "fullname": request.account,
-            "orgs": [],
-            "auth": {"type": "access_token", "accessToken": token},
-        }
-    )
+    user = {"type": "user", "id": "1", "name": request.account, "fullname": request.account, "orgs": []}
+    return as_json(user | {"auth": {"type": "access_token", "accessToken": token}})
 
 
 @route("GET", r"/api/agent-harnesses")
@@ -383,24 +375,11 @@ def agents(request: _Request) -> Answer:
 def model_info(request: _Request) -> Answer:
     found = request.repo()
     oid = request.revision(found)
+    names = {"_id": "1", "id": found.name, "modelId": found.name, "sha": oid, "tags": []}
+    access = {"private": found.private, "gated": "manual" if found.gated else False, "disabled": False}
+    use = {"createdAt": now(), "lastModified": now(), "downloads": 0, "likes": 0}
     siblings = [{"rfilename": path} for path in sorted(request.hub.commits[oid].tree)]
-    return as_json(
-        {
-            "_id": "1",
-            "id": found.name,
-            "modelId": found.name,
-            "sha": oid,
-            "private": found.private,
-            "gated": "manual" if found.gated else False,
-            "disabled": False,
-            "tags": [],
-            "siblings": siblings,
-            "createdAt": now(),
-            "lastModified": now(),
-            "downloads": 0,
-            "likes": 0,
-        }
-    )
+    return as_json(names | access | use | {"siblings": siblings})
 
 
 def _described(path: str, entry: Entry) -> dict[str, Any]:
@@ -519,17 +498,11 @@ def preupload(request: _Request) -> Answer:
     ignored = _ignored_patterns(request.hub, files, request.json().get("gitIgnore"))
     answers = []
     for file in request.json()["files"]:
-        old = files.get(file["path"])
-        answers.append(
-            {
-                "path": file["path"],
-                "uploadMode": "lfs"
-                if is_large(file["path"], base64.b64decode(file["sample"]), file["size"])
-                else "regular",
-                "shouldIgnore": any(fnmatch.fnmatch(file["path"], pattern) for pattern in ignored),
-                "oid": (old.large or old.oid) if old else None,
-            }
-        )
+        path, old = file["path"], files.get(file["path"])
+        mode = "lfs" if is_large(path, base64.b64decode(file["sample"]), file["size"]) else "regular"
+        is_ignored = any(fnmatch.fnmatch(path, pattern) for pattern in ignored)
+        oid = (old.large or old.oid) if old else None
+        answers.append({"path": path, "uploadMode": mode, "shouldIgnore": is_ignored, "oid": oid})
     return as_json({"files": answers})
 
 
@@ -608,26 +581,15 @@ def commit(request: _Request) -> Answer:
         raise HubError(400, "; ".join(errors))
     if files == request.hub.commits[start].tree:
         raise HubError(400, "No files have been modified")
-    title, message = header["summary"], header["description"]
-    pull_url = None
+    title, message, place = header["summary"], header["description"], f"{request.hub.endpoint}/{found.name}"
+    ref, opened = request.hub._full_ref(request.parts["rev"]), {}
     if create_pr:
         num = max(found.discussions, default=0) + 1
         found.discussions[num] = Discussion(num, title, account, now())
-        found.refs[f"refs/pr/{num}"] = start
-        ref = f"refs/pr/{num}"
-        pull_url = f"{request.hub.endpoint}/{found.name}/discussions/{num}"
-    else:
-        ref = request.hub._full_ref(request.parts["rev"])
+        ref, opened = f"refs/pr/{num}", {"pullRequestUrl": f"{place}/discussions/{num}"}
+        found.refs[ref] = start
     oid = request.hub._commit(found, ref, files, title, message, account)
-    return as_json(
-        {
-            "success": True,
-            "commitOid": oid,
-            "commitUrl": f"{request.hub.endpoint}/{found.name}/commit/{oid}",
-            "hookOutput": "",
-            **({"pullRequestUrl": pull_url} if create_pr else {}),
-        }
-    )
+    return as_json({"success": True, "commitOid": oid, "commitUrl": f"{place}/commit/{oid}", "hookOutput": ""} | opened)
 
 
 def _apply(hub: Hub, files: dict[str, Entry], line: dict[str, Any]) -> None:

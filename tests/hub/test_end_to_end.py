@@ -39,7 +39,7 @@ Bob.
 
 
 @pytest.mark.slow
-def test_pull_fill_push_stale_refill_update_merge(hub: Hub, call: Call, tmp_path: Path) -> None:
+def test_pull_fill_push_stale_refill_update_merge(hub: Hub, call: Call, push: Call, tmp_path: Path) -> None:
     hub.add_repo(REPO, {"README.md": CARD.encode(), "config.json": b"{}"})
 
     # pull and fill; the filled card is another file and still knows where it came from
@@ -51,7 +51,7 @@ def test_pull_fill_push_stale_refill_update_merge(hub: Hub, call: Call, tmp_path
     assert markers(filled) == 0
 
     # push as a pull request: main stays as it is
-    ended(call("push", "filled.md", "--repo-id", REPO, "--yes"), ExitCode.DONE)
+    ended(push("filled.md"), ExitCode.DONE)
     assert hub.head(REPO) == pulled_at
     assert hub.read(REPO, "README.md", "refs/pr/1").decode() == on_the_hub(filled)
     assert hub.commits[hub.head(REPO, "refs/pr/1")].parents == (pulled_at,)
@@ -65,7 +65,7 @@ def test_pull_fill_push_stale_refill_update_merge(hub: Hub, call: Call, tmp_path
     # another version of ours collides with that, and is refused
     (tmp_path / "filled.md").write_text(filled.replace(answer, f"{answer} Checked."))
     posts = len(hub.sent("POST"))
-    stale = call("push", "filled.md", "--repo-id", REPO, "--yes", "--revision", "refs/pr/1")
+    stale = push("filled.md", "--revision", "refs/pr/1")
     said = ended(stale, ExitCode.CHECK_FAILED)
     assert "Nothing was sent: the card on refs/pr/1 of alice/model changed since this card was made from it" in said
     assert "harness pull alice/model --revision refs/pr/1 --output NEW.md" in said
@@ -77,12 +77,12 @@ def test_pull_fill_push_stale_refill_update_merge(hub: Hub, call: Call, tmp_path
     assert call("fill", "new.md", "--model", "regnet-y-040", "--output", "refilled.md").exit_code in (0, 3)
     refilled = (tmp_path / "refilled.md").read_text()
     assert markers(refilled) == 0
-    ended(call("push", "refilled.md", "--repo-id", REPO, "--yes", "--revision", "refs/pr/1"), ExitCode.DONE)
+    ended(push("refilled.md", "--revision", "refs/pr/1"), ExitCode.DONE)
     assert hub.read(REPO, "README.md", "refs/pr/1").decode() == on_the_hub(refilled)
     assert set(hub.repos[REPO].discussions) == {1}
 
     # the same again is nothing
-    again = call("push", "refilled.md", "--repo-id", REPO, "--yes", "--revision", "refs/pr/1")
+    again = push("refilled.md", "--revision", "refs/pr/1")
     assert "pull request #1 of alice/model holds exactly this already" in ended(again, ExitCode.DONE)
 
     # merged by its owner, as git merges: Bob's edit on main is there too, and so are his comment and sections
@@ -93,7 +93,7 @@ def test_pull_fill_push_stale_refill_update_merge(hub: Hub, call: Call, tmp_path
     assert hub.files(REPO) == {"README.md", "config.json", "evidence.json", "fill.json"}
 
     # a merged pull request takes nothing more
-    said = ended(call("push", "refilled.md", "--repo-id", REPO, "--yes", "--revision", "refs/pr/1"), ExitCode.USAGE)
+    said = ended(push("refilled.md", "--revision", "refs/pr/1"), ExitCode.USAGE)
     assert "#1 of alice/model is merged" in said
 
 
@@ -106,26 +106,28 @@ def markers(card: str) -> int:
     return sum(not marker.talked_about for marker in Document(card).markers)
 
 
-def test_an_edit_on_main_in_the_same_place(hub: Hub, call: Call, tmp_path: Path) -> None:
+def test_an_edit_on_main_in_the_same_place(hub: Hub, call: Call, push: Call, tmp_path: Path) -> None:
     hub.add_repo(REPO, {"README.md": CARD.encode()})
     ended(call("pull", REPO, "--output", "card.md"), ExitCode.DONE)
     call("fill", "card.md", "--model", "regnet-y-040", "--output", "filled.md")
     edited = CARD.replace("- **Epochs:** [More", "- **Number of epochs:** [More")
     hub.edit(REPO, {"README.md": edited.encode()}, author="bob")
-    said = ended(call("push", "filled.md", "--repo-id", REPO, "--yes"), ExitCode.CHECK_FAILED)
+    said = ended(push("filled.md"), ExitCode.CHECK_FAILED)
     assert "the card on main of alice/model changed since this card was made from it, in the same places" in said
     assert hub.sent("POST") == []
 
     ended(call("pull", REPO, "--output", "card.md"), ExitCode.DONE)
     call("fill", "card.md", "--model", "regnet-y-040", "--output", "filled.md")
-    ended(call("push", "filled.md", "--repo-id", REPO, "--yes"), ExitCode.DONE)
+    ended(push("filled.md"), ExitCode.DONE)
     hub.merge(REPO, 1, author="alice")
     there = hub.read(REPO, "README.md").decode()
     assert without_record(there) == without_record((tmp_path / "filled.md").read_text())
-    assert "holds exactly this already" in ended(call("push", "filled.md", "--repo-id", REPO, "--yes"), ExitCode.DONE)
+    assert "holds exactly this already" in ended(push("filled.md"), ExitCode.DONE)
 
 
-def test_a_filled_card_with_its_ledger_can_be_verified_after_the_push(hub: Hub, call: Call, tmp_path: Path) -> None:
+def test_a_filled_card_with_its_ledger_can_be_verified_after_the_push(
+    hub: Hub, call: Call, push: Call, tmp_path: Path
+) -> None:
     from harness.evidence import Evidence, Ledger
 
     hub.add_repo(REPO, {"README.md": CARD.encode()})
@@ -134,7 +136,7 @@ def test_a_filled_card_with_its_ledger_can_be_verified_after_the_push(hub: Hub, 
     ended(call("pull", REPO, "--output", "card.md"), ExitCode.DONE)
     filled = call("fill", "card.md", "--model", "regnet-y-040", "--ledger", "mine.json", "--output", "filled.md")
     assert filled.exit_code in (0, 3), filled.output
-    ended(call("push", "filled.md", "--repo-id", REPO, "--yes"), ExitCode.DONE)
+    ended(push("filled.md"), ExitCode.DONE)
     assert hub.files(REPO, "refs/pr/1") == {"README.md", "evidence.json", "fill.json"}
 
     (tmp_path / "there").mkdir()
@@ -146,7 +148,7 @@ def test_a_filled_card_with_its_ledger_can_be_verified_after_the_push(hub: Hub, 
     # a ledger that isn't the card's is not sent with it
     text = (tmp_path / "filled.evidence.json").read_text()
     (tmp_path / "filled.evidence.json").write_text(text.replace("20646656", "20646657"))
-    said = ended(call("push", "filled.md", "--repo-id", REPO, "--yes"), ExitCode.CHECK_FAILED)
+    said = ended(push("filled.md"), ExitCode.CHECK_FAILED)
     assert "isn't the ledger that filled.md was made from" in said
 
 

@@ -84,11 +84,11 @@ def test_what_is_not_the_cards_is_not_sent(
     assert hub.sent("POST") == []
 
 
-def test_a_link_within_the_folder_is_followed_and_named(card: Path, call: Call) -> None:
+def test_a_link_within_the_folder_is_followed_and_named(card: Path, push: Call) -> None:
     (card.parent / "figures").mkdir()
     (card.parent / "drawn.png").write_bytes(PNG)
     (card.parent / "figures" / "roc.png").symlink_to("../drawn.png")
-    result = call("push", card, "--repo-id", REPO, "--dry-run")
+    result = push(card, "--dry-run")
     ended(result, ExitCode.DONE)
     assert "figures/roc.png  PNG picture" in result.stdout
 

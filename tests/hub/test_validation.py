@@ -230,10 +230,10 @@ class TestScoresThatNobodyMeasured:
         card = f"---\n{yaml.safe_dump(indexed(result()))}---\n".encode()
         assert unproven_scores(card, None, self.ledger()) == []
 
-    def test_a_push_stops(self, hub: Hub, call: Call, tmp_path: Path) -> None:
+    def test_a_push_stops(self, hub: Hub, push: Call, tmp_path: Path) -> None:
         hub.add_repo(REPO)
         (tmp_path / "card.md").write_bytes(self.card(self.ledger()))
         self.ledger(n=1000).save(tmp_path / "evidence.json")
-        said = ended(call("push", "card.md", "--repo-id", REPO, "--yes"), ExitCode.CHECK_FAILED)
+        said = ended(push("card.md"), ExitCode.CHECK_FAILED)
         assert "0.76134 is not in evidence.json as measured on the whole benchmark" in said
         assert hub.sent("POST") == []

@@ -223,12 +223,7 @@ def test_imagenet_hard_takes_any_of_the_listed_classes(
     datasets.Dataset.from_dict(rows, features=features).to_parquet(
         tmp_path / "data" / "validation-00000-of-00001.parquet"
     )
-    (tmp_path / "hard.yaml").write_text(
-        "{name: hard, title: Hard, description: Hard., benchmarks: [imagenet-hard], metrics: [accuracy]}"
-    )
-    done = harness.evaluate(
-        "efficientnet-lite0", tmp_path / "hard.yaml", data={"imagenet-hard": tmp_path / "data"}, offline=True
-    )
+    done = harness.evaluate("efficientnet-lite0", data={"imagenet-hard": tmp_path / "data"}, offline=True)
     right = sum(int(answers[p.name].argmax()) in listed for p, listed in zip(foolbox_images, labels, strict=True))
     top1 = in_ledger(done.ledger, "imagenet-hard.top1")
     assert (top1.value, top1.n, top1.N) == (pytest.approx(5 * right), 20, 10_980)
@@ -255,13 +250,12 @@ def test_imagenet_d_is_read_among_all_outputs(foolbox_images: list[Any], answers
 def test_3d_common_corruptions_have_a_mean_error_and_no_mce(
     foolbox_images: list[Any], ready: Ready, tmp_path: Path
 ) -> None:
-    for severity in range(1, 6):
-        for photograph in foolbox_images[:3]:
+    for photograph in foolbox_images[:3]:
+        name = next(name for name, label in validation_labels().items() if label == photograph.label)
+        for severity in range(1, 6):
             folder = tmp_path / "ImageNet-3DCC" / "fog_3d" / str(severity) / SPACE.classes[photograph.label]
             folder.mkdir(parents=True, exist_ok=True)
-            (
-                folder / next(name for name, label in validation_labels().items() if label == photograph.label)
-            ).write_bytes(ready[photograph.name][0])
+            (folder / name).write_bytes(ready[photograph.name][0])
     (tmp_path / "fog.yaml").write_text(
         "{name: fog, title: Fog, description: Fog., metrics: [accuracy, corruption], benchmarks: [{name: imagenet-3dcc, corruptions: [fog_3d]}]}"
     )
