@@ -250,6 +250,11 @@ def _listed(references: References) -> str:
     return "\n\n".join(["**Sources of the answers**", *parts]) if parts else ""
 
 
+def _is_sentence(text: str) -> bool:
+    """Whether an answer ends like a sentence, or as a list or code does."""
+    return "\n" in text or re.search(r"[.:!?]\W*$", MARK.sub("", text)) is not None
+
+
 def _first_value(text: str) -> str:
     """The number that a text begins with, or all of it where it begins with none."""
     number = re.match(r"\W*(\d[\d,.]*)", text)
@@ -412,6 +417,8 @@ class _Filler:
                 or (field_answer(place, self.writer) if place.in_code else None)
                 or self._known(marker, found, slot, place)
             )
+            if slot.kind == "sentence" and answer.class_.has_value and not _is_sentence(answer.text):
+                slot = Slot("inline", marker.start, marker.end, "value")
             if slot.kind == "inline" and marker.block.kind == "paragraph" and not slot.is_plain and not entry:
                 answer = _phrase(answer, place.line.partition("[?]")[0], self.text[marker.end : marker.end + _NEXT])
             in_prose = marker.block.kind == "paragraph" and slot.kind in ("sentence", "inline")
@@ -422,7 +429,7 @@ class _Filler:
                     text = "an unstated number of" if re.fullmatch("[a-z]+s|people", noun[1]) else "unspecified"
                 answer = replace(answer, text=text)
             made = answer_edit(self.document, marker, answer, slot)
-            if made is not None and not (slot.kind == "code" and answer.is_unknown):
+            if made is not None and not (slot.kind == "code" and (answer.is_unknown or "; " in answer.text)):
                 self.rows.append(FilledMarker(marker, asked, answer, made))
             else:
                 self.left[marker] = slot.inside or "code"

@@ -24,6 +24,8 @@ from harness.evidence import EvidenceClass
 
 _EARLIER = re.compile(r"pre-?train|\b(?:base|original|starting|parent) (?:model|weights|checkpoint)", re.IGNORECASE)
 """Words of sentences about the training before this model's own."""
+_TRAINS = re.compile(r"\b(?:fine-?tuned|trained)\b", re.IGNORECASE)
+"""Words of a sentence that tells of the training without calling it so."""
 _BEFORE = re.compile(r"([^\W\d_]+)(?:[\s:=(]+(?:of|is|was|were|to|at|about)?)*$")
 _AFTER = re.compile(r"(?:[\s-]+(?:for|of|in))?[\s-]+([^\W\d_]+)")
 """The words that a number stands right beside."""
@@ -57,7 +59,8 @@ class OwnProse:
         bare, *named = re.split(r"[()]", label)[:2]  # "agreement of the experts (kappa)" has two names
         for words in filter(None, map(content, (bare, *named))):
             for passage in self._sentences:
-                for number in quantities(passage.own) if words <= content(passage.own) else ():
+                trains = content("training") if _TRAINS.search(passage.own) else frozenset()
+                for number in quantities(passage.own) if words <= content(passage.own) | trains else ():
                     before, after = passage.own[: number.start], passage.own[number.end :]
                     beside = [match[1] for match in (_BEFORE.search(before), _AFTER.match(after)) if match]
                     if re.search(r"\d", number.text) and not words.isdisjoint(content(" ".join(beside))):

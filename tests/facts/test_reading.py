@@ -193,6 +193,27 @@ def test_the_settings_that_a_training_script_leaves_are_read(tmp_path: Path) -> 
     assert "args.yaml: it can't be read as YAML" in notes[0]
 
 
+@pytest.mark.parametrize(
+    ("sentence", "filled"),
+    [
+        (f"The dropout before the classifier is {M}.", "The dropout before the classifier is 0.25."),
+        (
+            f"It was fine-tuned on 7,920 photos.\n\n| what | value |\n|-|-|\n| training photos | {M} |",
+            "| training photos | 7,920 |",
+        ),
+        (f"```python\n# the output is a (1, {M}) shaped tensor\n```", f"(1, {M}) shaped"),
+        (f"The share of crops on which they disagreed is {M}.", "disagreed is not stated."),
+    ],
+)
+def test_an_answer_fits_where_it_stands(tmp_path: Path, sentence: str, filled: str) -> None:
+    folder = written(
+        tmp_path,
+        config=CONFIG | {"classifier_dropout_prob": 0.25, "crop_pct": 0.9},
+        readme=f"# A model\n\n{sentence}\n",
+    )
+    assert filled in re.sub(r" \[h\d+\]", "", harness.fill(folder / "README.md", model=str(folder)).text.decode())
+
+
 def test_columns_beside_each_other_get_values_of_their_own(tmp_path: Path) -> None:
     results = [
         {"type": "accuracy", "name": "Top-1", "value": 91.4},
