@@ -25,7 +25,7 @@ _SPREAD = 0.1
 MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
 _DATE = re.compile(rf"(?:.*\b(?P<month>{'|'.join(MONTHS)})[a-z]*\b.*)?(?P<year>(?:19|20)\d\d)", re.IGNORECASE)
 """A year, with or without its month."""
-ARXIV = re.compile(r"(\d\d)(\d\d)\.\d{4,5}")
+ARXIV = re.compile(r"\b(\d\d)(\d\d)\.\d{4,5}\b")
 """A number of arXiv, which tells year and month."""
 
 
@@ -52,10 +52,10 @@ def agrees(statement: Statement, view: View) -> bool | None:
             return False
         names = about.names_in(str(known)) or about.names_in(view.fact.says or "" if view.fact else "")
         return value in names if names else None
-    if isinstance(value, Quantity) and about.list == "depths":  # also all of them together
+    if isinstance(value, Quantity) and (about.total or about.list == "depths"):  # also all of them together
         depths = known.get("depths") if isinstance(known, dict) else known
-        if isinstance(depths, list) and value.agrees(sum(depths)):
-            return True
+        if isinstance(depths, list) and (about.total or value.agrees(sum(depths))):
+            return value.agrees(sum(depths))
     if isinstance(value, Quantity) and statement.stage is not None:
         numbers = known.get(about.list or "") if isinstance(known, dict) else known
         is_there = isinstance(numbers, list) and -len(numbers) <= statement.stage < len(numbers)
@@ -64,9 +64,6 @@ def agrees(statement: Statement, view: View) -> bool | None:
     if isinstance(value, Quantity) and about.list in ("mean", "std"):
         numbers = known.get(about.list) if isinstance(known, dict) else known
         return any(abs(value.value - number) <= 0.005 for number in numbers) if isinstance(numbers, list) else None
-    if isinstance(value, Quantity) and about.total:
-        depths = known.get("depths") if isinstance(known, dict) else known
-        known = sum(depths) if isinstance(depths, list) else known
     if isinstance(value, Quantity) and about.count:
         lists = [part for part in (known.values() if isinstance(known, dict) else [known]) if isinstance(part, list)]
         return value.agrees(len(lists[0])) if lists else None

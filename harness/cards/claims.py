@@ -17,7 +17,7 @@ from difflib import SequenceMatcher
 from enum import StrEnum
 from typing import Any
 
-from harness.cards.agreement import agrees, agrees_with, find_folded, folded, is_near_miss, people_of, surnames
+from harness.cards.agreement import ARXIV, agrees, agrees_with, find_folded, folded, is_near_miss, people_of, surnames
 from harness.cards.answers import Answer, Writer
 from harness.cards.document import Document, Edit, decode
 from harness.cards.fields import Entry, bibtex_entries, read_citations, read_fields
@@ -47,6 +47,18 @@ _OF_ANOTHER = re.compile(
     r"\s+(?:That|This|It|The) (?:(?:figure|number|value|result|score|\d[\d.,]*\s?%?) )?(?:(?:comes?|stems?) from|belongs? to|refers? to|is (?:that )?of)\b"
 )
 """A sentence that says whose the value in the one before it is."""
+_MEASURES = tuple(
+    (kind, re.compile(pattern, re.IGNORECASE))
+    for kind, pattern in (
+        ("faster", r"\s?(?:%|percent) (?:faster|quicker|more (?:than|images|pictures))"),
+        ("ms", r"\s?(?:ms\b|milliseconds?)"),
+        ("AP", r"\s?(?:(?:box|mask) )?m?AP\b"),
+        ("mIoU", r"\s?(?:points? )?mIoU\b"),
+        ("images/s", r"\s?(?:images?|img|pictures?) ?(?:/|per|a) ?s"),
+    )
+)
+_ELSEWHERE = re.compile(r"\b(?:384|288|would|could|might|if|our|my|I)\b")
+"""What may set another scene than that of the values that are known."""
 _CORRECTION, _NOTE = " (Correction: ", " (Note: "
 _CONDITION = re.compile(r"\W*(?:when|if)\b", re.IGNORECASE)
 _ATTRIBUTED = re.compile(
@@ -62,7 +74,6 @@ _ONE_IMAGE = re.compile(
     r"\b(?:(?:per|an?|each|every|one|single) (?:single |\w+ )?(?:image|picture|photo|sample)|batch (?:size )?(?:of )?1\b)",
     re.IGNORECASE,
 )
-_ARXIV = re.compile(r"\b\d{4}\.\d{5}\b")
 _PUBLISHED = re.compile(r"\b(?:paper|authors?|table|report\w*|publish\w*|zoo|timm|according)\b", re.IGNORECASE)
 _TITLE = re.compile(r"(?:\*\*?|__?|[\"“«]|\[)(?P<title>[A-Z][^*_\"“”«»\[\]\n]{14,})(?:\*|_|[\"”»]|\])")
 _INTRODUCES = r"(?:introduc|propos|present|describ|defin|debut|publish|(?:comes?|came|stems?) from|(?:goes|go|belongs?) (?:back|with|to)|accompan)\w*"
@@ -156,6 +167,7 @@ def check_claims(text: bytes, *, model: str, ledger: Ledger | None, written: Seq
         *judge.citations(),
         *judge.titles(prose),
         *judge.beside_title(prose),
+        *judge.comparisons(prose),
         *_denied(document, prose, knowledge),
     ]
     sentences = {claim.whole for claim in decided if claim.verdict.is_wrong}
@@ -581,7 +593,7 @@ class _Judge:
         title = folded(self.paper[1].fields["title"][0])
         venues = vocabulary().get("venue")
         told = (
-            ("arXiv number", "documented.model.arxiv", _ARXIV),
+            ("arXiv number", "documented.model.arxiv", ARXIV),
             (venues.name, "documented.model.venue", venues.names_pattern),
         )
         for start, end in prose:
@@ -594,7 +606,7 @@ class _Judge:
                 if view is None or len(found) != 1:
                     continue
                 stated, right = found[0].group(), str(view.value)
-                if stated == right or (pattern is not _ARXIV and venues.canonical(stated) in venues.names_in(right)):
+                if stated == right or (pattern is not ARXIV and venues.canonical(stated) in venues.names_in(right)):
                     continue
                 at = start + found[0].start()
                 yield Claim(
@@ -602,9 +614,56 @@ class _Judge:
                     span=(at, at + len(stated)), whole=(start, end), **_said_by(view),
                 )  # fmt: skip
 
+    def comparisons(self, prose: list[Span]) -> Iterator[Claim]:
+        """Numbers of another network beside which this one's stands rightly, or by how much it is behind."""
+        for start, end in prose:
+            text = self.document.text[start:end]
+            names = {m.group() for m in vocabulary().model_names.finditer(text) if not self.subjects.is_own(m.group())}
+            if len(names) != 1 or _ELSEWHERE.search(text):
+                continue
+            told = [(fact, fact.says or "") for fact in self.knowledge.facts.facts]
+            theirs = [
+                (fact, _counted(said)) for fact, said in told if names & set(vocabulary().model_names.findall(said))
+            ]
+            own = [n for f, said in told for n in _counted(f"{said} {f.evidence.value} {f.evidence.unit or ''}")]
+            stated = _counted(text)
+            for number, kind in stated:
+                rival = next((fact for fact, numbers in theirs if kind and kind in {k for _, k in numbers}), None)
+                beside = any(n is not number and k == kind and _is_among(n, kind, own) for n, k in stated)
+                if rival is None or not (beside or kind == "faster"):
+                    continue
+                near = [n for _, numbers in theirs for n, k in numbers if k in (kind, "")]
+                if (
+                    _is_among(number, kind, own)
+                    or _is_among(number, kind, [(n, kind) for n in near])
+                    or number.value < 10
+                ):
+                    continue
+                yield Claim(
+                    line=self.document.line_of(start + number.start), text=number.text, about="comparison",
+                    verdict=Verdict.CONTRADICTED, correct=_shown(View(rival.evidence, rival)), whole=(start, end),
+                    span=(start + number.start, start + number.end), **_said_by(View(rival.evidence, rival)),
+                )  # fmt: skip
+
     def _as_it(self, match: re.Match[str]) -> str:
         """The own network's name, as a pronoun of the same length."""
         return "it".ljust(len(match.group())) if self.subjects.is_own(match.group()) else match.group()
+
+
+def _counted(text: str) -> list[tuple[Quantity, str]]:
+    """The numbers of a text that tell how good or fast something is, and in what each is counted."""
+    found = []
+    for number in quantities(text):
+        kind = next((kind for kind, unit in _MEASURES if unit.match(text, number.end - number.percent)), None)
+        found.append((number, kind or ("%" if number.percent else "")))
+    return found
+
+
+def _is_among(number: Quantity, kind: str, known: Sequence[tuple[Quantity, str]]) -> bool:
+    """Whether a number is one of those that are known in its unit, of accuracies also as an error."""
+    likes = (number, number.complement()) if kind == "%" else (number,)
+    ends = [end for other, unit in known if unit == kind for end in (other.value, other.upper) if end is not None]
+    return any(like.agrees(end) for like in likes for end in ends)
 
 
 def _speeds(fact: Fact) -> Iterator[tuple[float, bool]]:

@@ -53,12 +53,14 @@ _IDIOMS = tuple(
         (r"\bnumel\(\)[^\n]*(?:\n|#|=)[^\w\n]*(\d[\d,._]*(?: ?M)?)", "number of parameters"),
         (r"\bResize\((?:size=)?\(?(\d+)(?=[^`]*?CenterCrop)", "short side resized to"),
         (r"\bCenterCrop\((?:size=)?\(?(\d+)", "input resolution"),
+        (r"\b(?:image_)?mean\"? *[=:] *\[([\d., ]+)\]", "channel means"),
+        (r"\b(?:image_)?std\"? *[=:] *\[([\d., ]+)\]", "channel standard deviations"),
         (r"\bNormalize\((?:mean=)?[\[(]([\d., ]+)[\])]", "channel means"),
         (r"\bNormalize\((?:mean=)?[\[(][\d., ]+[\])],\s*(?:std=)?[\[(]([\d., ]+)[\])]", "channel standard deviations"),
     )
 )
 """What code tells of a network, and what that is."""
-_TELLS = re.compile(r"shape|numel|Resize|Crop\(|Normalize|--[a-z]")
+_TELLS = re.compile(r"shape|numel|Resize|Crop\(|Normalize|mean|std|--[a-z]")
 _OWN_CODE = re.compile(r"num_(?:labels|classes)\s?=|Train(?:er|ing)|fine-?tun|optimi[sz]er|\.backward\(|Random\w+\(")
 """What makes code one that trains, for other data."""
 _COMMENT = re.compile(r"(?:^|(?<=\s))#+ +(?!%)(\S.*)$", re.MULTILINE)

@@ -225,9 +225,8 @@ class Subjects:
         hidden = text[at:end] if isinstance(statement.value, str) else " " * (end - at)
         around = vocabulary().model_names.sub(self._named_model, f"{text[first:at]}{hidden}{text[end:last]}")
         around = _NOT_TUNED.sub(lambda match: " " * len(match.group()), around)
-        found = [
-            c for c in self.siblings if self._means(c.mention or "", around, heading) or self._heads(c, passage.titles)
-        ]
+        heads = (*passage.titles, *(passage.row.split(" | ") if statement.about.downstream else ()))
+        found = [c for c in self.siblings if self._means(c.mention or "", around, heading) or self._heads(c, heads)]
         return self._with_likes(found, around)
 
     def _heads(self, sibling: Checkpoint, titles: tuple[str, ...]) -> bool:

@@ -101,9 +101,6 @@ def test_the_wrong_lines_of_the_source_cards_are_found_and_no_right_one(source_c
     assert all(c.source for c in claims if c.verdict not in without)
 
 
-_KNOWN_ALARMS = {"unseen11": {"k085", "k087"}}
-
-
 @pytest.mark.parametrize("path", CASES, ids=lambda path: path.stem)
 def test_statements_that_others_wrote(path: Path) -> None:
     """The aim: nine of ten wrong statements are found, and none that is right or can't be decided is called wrong.
@@ -119,10 +116,8 @@ def test_statements_that_others_wrote(path: Path) -> None:
     """
     cases = read_cases(path)
     found = list(faults(cases))
-    assert {case.id for kind, case, _ in found if kind == "false alarm"} <= _KNOWN_ALARMS.get(path.stem, set())
-    share = {"unseen6": 0.15, "unseen8": 0.25, "unseen9": 0.3, "unseen10": 0.3, "unseen11": 0.6, "unseen12": 0.45}.get(
-        path.stem, 0.1
-    )
+    assert [case.id for kind, case, _ in found if kind == "false alarm"] == []
+    share = {"unseen6": 0.15, "unseen8": 0.2, "unseen9": 0.15, "unseen10": 0.15, "unseen11": 0.5}.get(path.stem, 0.15)
     missed = share * sum(case.expect == "wrong" for case in cases)
     assert len(found) <= missed
 
