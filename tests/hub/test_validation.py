@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
@@ -27,6 +28,13 @@ def result(**dataset: object) -> dict[str, object]:
         "dataset": {"type": "org/data", "name": "Data", **dataset},
         "metrics": [{"type": "accuracy", "value": 76.13}],
     }
+
+
+def measured(items: Iterable[dict[str, object]]) -> Ledger:
+    """A ledger of these percentages, measured unless they say otherwise."""
+    shared = {"class": "measured", "unit": "%", "protocol": {"preprocessing": "x"}, "reason": "a test"}
+    evidence = [Evidence.model_validate(shared | item) for item in items]
+    return Ledger(model={"name": "m", "title": "M"}, evidence=evidence)
 
 
 def indexed(*results: object) -> dict[str, object]:
@@ -144,23 +152,11 @@ class TestIdentity:
     @pytest.fixture
     def everything(self) -> Ledger:
         """Top-1 and top-5 on every benchmark of the catalog, whole."""
-        items = [
-            Evidence.model_validate(
-                {
-                    "key": f"{name}.{metric}",
-                    "class": "measured",
-                    "value": 50.0 + i,
-                    "unit": "%",
-                    "n": b.size,
-                    "N": b.size,
-                    "protocol": {"preprocessing": "x"},
-                    "reason": "a test",
-                }
-            )
+        return measured(
+            {"key": f"{name}.{metric}", "value": 50.0 + i, "n": b.size, "N": b.size}
             for i, (name, b) in enumerate(benchmarks().items())
             for metric in ("top1", "top5")
-        ]
-        return Ledger(model={"name": "m", "title": "M"}, evidence=items)
+        )
 
     def test_all_benchmarks_together_keep_theirs_through_the_client(self, everything: Ledger) -> None:
         index = model_index(everything)
@@ -198,17 +194,7 @@ class TestIdentity:
 
 class TestScoresThatNobodyMeasured:
     def ledger(self, **changes: object) -> Ledger:
-        item = {
-            "key": "imagenet-val.top1",
-            "class": "measured",
-            "value": 76.134,
-            "unit": "%",
-            "n": 50000,
-            "N": 50000,
-            "protocol": {"preprocessing": "x"},
-            "reason": "a test",
-        }
-        return Ledger(model={"name": "m", "title": "M"}, evidence=[Evidence.model_validate(item | changes)])
+        return measured([{"key": "imagenet-val.top1", "value": 76.134, "n": 50000, "N": 50000} | changes])
 
     def card(self, ledger: Ledger) -> bytes:
         return f"---\n{yaml.safe_dump({'model-index': model_index(ledger)})}---\n# M\n".encode()
