@@ -208,9 +208,9 @@ def test_nvml_that_fails_or_stands_still_gives_a_reason(
 GIB = 2**30
 
 
-def estimate(wall: Clock, cpu: Clock, watts: Range | None = None) -> CpuEstimate:
+def estimate(wall: Clock, cpu: Clock) -> CpuEstimate:
     return CpuEstimate(
-        watts or Range.exact(100.0),
+        Range.exact(100.0),
         logical_cpus=4,
         clock=wall,
         cpu_clock=cpu,
@@ -219,33 +219,24 @@ def estimate(wall: Clock, cpu: Clock, watts: Range | None = None) -> CpuEstimate
     )
 
 
-def test_estimate_by_hand() -> None:
+@pytest.mark.parametrize(
+    ("seconds", "cpu_seconds", "joules"),
+    [
+        # 2 of 4 processors busy: 100 W · 50 % · 10 s, and two memory modules of 5 W; at least half of the processor's part;
+        # at most all of the machine, whose 100 GiB take eight modules.
+        (10, 20, Range(250.0, 600.0, 1400.0)),
+        (10, 41, Range(500.0, 1100.0, 1400.0)),  # clocks tick at different moments: never more than the machine has
+        (0, 0, None),
+    ],
+)
+def test_estimate_by_hand(seconds: float, cpu_seconds: float, joules: Range | None) -> None:
     wall, cpu = Clock(), Clock()
     meter = estimate(wall, cpu)
     meter.start()
-    wall.sleep(10)
-    cpu.sleep(20)  # 2 of 4 processors busy
+    wall.sleep(seconds)
+    cpu.sleep(cpu_seconds)
     got = meter.read()
-    assert not got.metered
-    # 100 W · 50 % · 10 s, and two memory modules of 5 W; at least half of the processor's part; at most all of the
-    # machine, whose 100 GiB take eight modules.
-    assert got.joules == Range(250.0, 600.0, 1400.0)
-
-
-def test_estimate_never_counts_more_than_the_machine_has() -> None:
-    wall, cpu = Clock(), Clock()
-    meter = estimate(wall, cpu)
-    meter.start()
-    wall.sleep(10)
-    cpu.sleep(41)  # clocks tick at different moments
-    got = meter.read()
-    assert got.joules.value == 100 * 10 + 10 * 10
-
-
-def test_estimate_without_time_is_none() -> None:
-    meter = estimate(Clock(), Clock())
-    meter.start()
-    assert meter.read().joules is None
+    assert (got.metered, got.joules) == (False, joules)
 
 
 def test_idle_estimate_is_the_models_floor() -> None:
@@ -278,11 +269,13 @@ def test_cpuinfo_is_understood(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("_no_network")
-def test_this_machine_is_estimated_without_the_network() -> None:
+def test_this_machine_s_work_is_estimated_without_the_network() -> None:
     meter = open_cpu_estimate()
     meter.start()
-    sum(i * i for i in range(300_000))
-    assert value(meter.read()) > 0
+    sum(range(500_000))
+    first = value(meter.read())
+    sum(range(500_000))
+    assert value(meter.read()) > first > 0
 
 
 # --- all parts -----------------------------------------------------------------------------------------------------
@@ -353,12 +346,3 @@ def test_meters_of_a_cpu_are_one_for_the_processor() -> None:
 def test_a_device_without_a_counter_is_said_to_have_none() -> None:
     reading = meters_for(torch.device("mps"))[-1].read()
     assert reading.reason == "there is no energy counter for devices of type mps"
-
-
-def test_process_clock_counts_work() -> None:
-    meter = open_cpu_estimate()
-    meter.start()
-    sum(range(500_000))
-    first = value(meter.read())
-    sum(range(500_000))
-    assert value(meter.read()) > first

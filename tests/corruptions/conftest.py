@@ -4,12 +4,24 @@ from __future__ import annotations
 
 import importlib.util
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from harness.corruptions.generate import base_crop
+from harness.corruptions.picture import Picture
+from harness.corruptions.randomness import Stream
+from harness.corruptions.registry import REGISTRY
+
+
+def drawn(name: str, severity: int, base: np.ndarray) -> tuple[Any, np.ndarray, tuple[Any, ...]]:
+    """What is random in one cell, its pixels, and its parameters."""
+    corruption = REGISTRY[name]
+    parameters = corruption.at(severity)
+    draws = corruption.draw(Stream("drawn", name, severity, 0), *parameters)
+    return draws, corruption.apply(Picture(base), draws, *parameters), parameters
 
 
 def _bases(paths: list[Path]) -> list[np.ndarray]:

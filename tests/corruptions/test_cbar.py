@@ -17,16 +17,9 @@ from harness.corruptions.names import IMAGENET_C_BAR, SEVERITIES
 from harness.corruptions.picture import Picture
 from harness.corruptions.randomness import Stream
 from harness.corruptions.registry import REGISTRY
+from tests.corruptions.conftest import drawn
 
 ROWS, COLUMNS = np.mgrid[0:224, 0:224]
-
-
-def drawn(name: str, severity: int, base: np.ndarray):
-    """The draws of one cell, its pixels, and its strength."""
-    corruption = REGISTRY[name]
-    (strength,) = corruption.at(severity)
-    draws = corruption.draw(Stream("c-bar", name, severity, 0), strength)
-    return draws, corruption.apply(Picture(base), draws, strength), strength
 
 
 def assert_same(ours: np.ndarray, theirs: np.ndarray) -> None:
@@ -55,7 +48,7 @@ def test_the_strengths_are_the_authors():
 
 @pytest.mark.parametrize("severity", SEVERITIES)
 def test_single_frequency_greyscale(severity, photographs):
-    (across, down, phase), ours, strength = drawn("single_frequency_greyscale", severity, photographs[0])
+    (across, down, phase), ours, (strength,) = drawn("single_frequency_greyscale", severity, photographs[0])
     noise = np.imag(np.exp(1j * (across * COLUMNS + down * ROWS + phase)))
     assert_same(ours, photographs[0] + 196 * strength / 10 * noise[..., np.newaxis])
     assert max(abs(across), abs(down)) <= math.pi
@@ -69,7 +62,7 @@ def test_the_larger_frequency_is_as_often_across_as_down():
 
 @pytest.mark.parametrize("severity", SEVERITIES)
 def test_cocentric_sine_waves(severity, photographs):
-    (column, row, lobes, wobble, width), ours, strength = drawn("cocentric_sine_waves", severity, photographs[0])
+    (column, row, lobes, wobble, width), ours, (strength,) = drawn("cocentric_sine_waves", severity, photographs[0])
     away = (COLUMNS - column) * 1j + (ROWS - row)
     wobbled = np.abs(away) + np.sin(np.angle(away) * lobes) * wobble
     noise = wobbled / width - np.floor(wobbled / width) - 0.5
@@ -78,7 +71,7 @@ def test_cocentric_sine_waves(severity, photographs):
 
 @pytest.mark.parametrize("severity", SEVERITIES)
 def test_plasma_noise(severity, photographs):
-    (t, folds, sharpness, scale), ours, strength = drawn("plasma_noise", severity, photographs[0])
+    (t, folds, sharpness, scale), ours, (strength,) = drawn("plasma_noise", severity, photographs[0])
     x, y = COLUMNS / scale, ROWS / scale
     # The three factors of the k-th fold, in closed form.
     for fold in range(folds):
@@ -101,7 +94,7 @@ def _glow(row: float, column: float, lengths: np.ndarray, exponent: float) -> np
 
 @pytest.mark.parametrize("severity", SEVERITIES)
 def test_sparkles(severity, photographs):
-    stars, ours, strength = drawn("sparkles", severity, photographs[0])
+    stars, ours, (strength,) = drawn("sparkles", severity, photographs[0])
     assert len(stars) == 5
     theirs = photographs[0].astype(float)
     for row, column, rays in stars:
@@ -113,7 +106,7 @@ def test_sparkles(severity, photographs):
 
 @pytest.mark.parametrize("severity", SEVERITIES)
 def test_inverse_sparkles(severity, photographs):
-    (row, column, rays), ours, strength = drawn("inverse_sparkles", severity, photographs[0])
+    (row, column, rays), ours, (strength,) = drawn("inverse_sparkles", severity, photographs[0])
     assert all(56 <= place < 168 for place in (row, column))
     amount = 100 - 65 * strength / 10
     shown = _glow(row, column, 56 * (1 + 0.25 * rays), (100 - amount) / 50)
@@ -122,7 +115,7 @@ def test_inverse_sparkles(severity, photographs):
 
 @pytest.mark.parametrize("severity", SEVERITIES)
 def test_checkerboard_cutout(severity, photographs):
-    (angle, scale, squares), ours, strength = drawn("checkerboard_cutout", severity, photographs[0])
+    (angle, scale, squares), ours, (strength,) = drawn("checkerboard_cutout", severity, photographs[0])
     turned = (ROWS + 1j * COLUMNS) * cmath.exp(-1j * angle) / scale
     first, second = turned.real, turned.imag
     candidate = (np.floor(first) + np.floor(second)) % 2 == 0
@@ -141,7 +134,7 @@ def drawn_share(number: int, strength: float, base: np.ndarray) -> float:
 
 @pytest.mark.parametrize("severity", SEVERITIES)
 def test_perlin_noise(severity, photographs):
-    (permutation, gradients), ours, strength = drawn("perlin_noise", severity, photographs[0])
+    (permutation, gradients), ours, (strength,) = drawn("perlin_noise", severity, photographs[0])
     assert sorted(permutation[:256]) == list(range(256))
     assert np.allclose(np.linalg.norm(gradients, axis=1), 1)
 
@@ -173,7 +166,7 @@ def _slope(noise: np.ndarray) -> float:
 
 def test_brownish_noise_has_its_strength_and_colour():
     grey = np.full((224, 224, 3), 128, dtype=np.uint8)
-    _, ours, strength = drawn("brownish_noise", 1, grey)
+    _, ours, (strength,) = drawn("brownish_noise", 1, grey)
     noise = ours.astype(float) + 0.5 - 128  # truncation takes half a level on average
     for channel in range(3):
         assert noise[..., channel].std() == pytest.approx(6.4 * strength, rel=0.01)
@@ -184,7 +177,7 @@ def test_brownish_noise_has_its_strength_and_colour():
 
 @pytest.mark.parametrize("severity", SEVERITIES)
 def test_blue_noise_sample_blackens_by_blue_noise(severity, photographs):
-    phases, ours, strength = drawn("blue_noise_sample", severity, photographs[0])
+    phases, ours, (strength,) = drawn("blue_noise_sample", severity, photographs[0])
     # The definition with NumPy's transform.
     turned = np.concatenate([phases[0], phases[0][::-1, ::-1]], axis=1)
     spectrum = np.hypot(ROWS - 112, COLUMNS - 112) * (np.cos(turned) + 1j * np.sin(turned))
@@ -197,7 +190,7 @@ def test_blue_noise_sample_blackens_by_blue_noise(severity, photographs):
 
 @pytest.mark.parametrize("severity", SEVERITIES)
 def test_caustic_refraction(severity, photographs):
-    caustics, ours, strength = drawn("caustic_refraction", severity, photographs[0])
+    caustics, ours, (strength,) = drawn("caustic_refraction", severity, photographs[0])
     light = gaussian_filter(_light(*caustics), 1.0)
     padded = np.pad(light, 1)
     picture = np.pad(photographs[0] / 255, ((300, 300), (300, 300), (0, 0)))

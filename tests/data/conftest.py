@@ -134,19 +134,14 @@ def write_tar(path: Path, members: list[tuple[str, bytes]]) -> None:
             archive.addfile(info, io.BytesIO(data))
 
 
+def labels_of(dataset: LocalDataset) -> dict[str, int]:
+    """Class index by sample id."""
+    return dict(zip(dataset.samples["sample_id"], dataset.samples["label"], strict=True))
+
+
 @pytest.fixture
 def build(tmp_path: Path) -> Builder:
     return Builder(tmp_path / "copies")
-
-
-@pytest.fixture
-def labels_table() -> Callable[[Path, list[tuple[str, int, str]]], None]:
-    return write_labels
-
-
-@pytest.fixture
-def tar_file() -> Callable[[Path, list[tuple[str, bytes]]], None]:
-    return write_tar
 
 
 @pytest.fixture

@@ -14,6 +14,7 @@ from harness.data.local import open_dataset
 from harness.data.locations import locate
 from harness.errors import HarnessError
 from harness.parsing.archives import unpack
+from tests.data.conftest import write_tar
 
 
 def pack(folder: Path, archive: Path) -> Path:
@@ -91,8 +92,8 @@ def test_a_zip_that_can_t_be_read_is_said_to_be(tmp_path: Path, local: int, cent
         unpack(file, tmp_path / "cache" / "out")
 
 
-def test_members_that_lead_outside_are_refused(tmp_path: Path, tar_file: Any) -> None:
-    tar_file(tmp_path / "a.tar", [("../outside.jpg", b"x")])
+def test_members_that_lead_outside_are_refused(tmp_path: Path) -> None:
+    write_tar(tmp_path / "a.tar", [("../outside.jpg", b"x")])
     with pytest.raises(HarnessError, match="outside"):
         unpack(tmp_path / "a.tar", tmp_path / "cache" / "out")
     assert not (tmp_path / "cache" / "outside.jpg").exists()

@@ -18,6 +18,7 @@ from harness.data.local import open_dataset
 from harness.data.locations import available_conditions, locate
 from harness.errors import HarnessError, MissingInputError
 from harness.labels.spaces import label_space
+from tests.data.conftest import labels_of, write_labels, write_tar
 
 LAYOUTS = {
     "class_folders": "class folders named by synset",
@@ -56,7 +57,7 @@ def test_numbered_folders_are_read_as_numbers(photographs: Any, build: Any, open
     root = build.numbered_folders(photographs)
     dataset = opened(root, "imagenetv2-matched-frequency")
     assert dataset.layout == "class folders named by class index"
-    labels = dict(zip(dataset.samples["sample_id"], dataset.samples["label"], strict=True))
+    labels = labels_of(dataset)
     assert labels == {Path(p.name).stem: p.label for p in photographs}
 
 
@@ -93,7 +94,7 @@ def test_200_class_sets_are_labelled_by_synset_in_their_own_space(
     space = label_space(get_benchmark(benchmark).label_space)
     inside = [replace(p, synset=space.classes[7 * i], name=f"{i}.jpg") for i, p in enumerate(photographs)]
     dataset = opened(build.class_folders(inside), benchmark)
-    labels = dict(zip(dataset.samples["sample_id"], dataset.samples["label"], strict=True))
+    labels = labels_of(dataset)
     assert labels == {f"{p.synset}/{p.name}": 7 * i for i, p in enumerate(inside)}
 
 
@@ -115,13 +116,11 @@ def test_one_based_labels_csv_is_refused_with_the_row(photographs: Any, build: A
         opened(root)
 
 
-def test_one_disagreement_in_labels_csv_names_its_row(
-    photographs: Any, build: Any, opened: Any, labels_table: Any
-) -> None:
+def test_one_disagreement_in_labels_csv_names_its_row(photographs: Any, build: Any, opened: Any) -> None:
     root = build.images_with_labels(photographs)
     rows = [(p.name, p.label, p.synset) for p in photographs]
     rows[3] = (rows[3][0], 5, rows[3][2])
-    labels_table(root / "labels.csv", rows)
+    write_labels(root / "labels.csv", rows)
     with pytest.raises(HarnessError, match=r"labels.csv, row 5: .* has label 5") as caught:
         opened(root)
     assert "count from 1" not in str(caught.value)
@@ -149,57 +148,36 @@ def test_an_image_in_the_wrong_class_folder_is_caught(photographs: Any, build: A
         opened(build.class_folders(moved))
 
 
-@pytest.mark.parametrize("name", ["../outside.JPEG", "/etc/hosts", "sub/../x.JPEG", "", ".."])
-def test_labels_csv_may_only_name_files_of_its_folder(
-    name: str, photographs: Any, build: Any, opened: Any, labels_table: Any
-) -> None:
-    root = build.images_with_labels(photographs)
-    labels_table(root / "labels.csv", [(name, photographs[0].label, photographs[0].synset)])
-    with pytest.raises(HarnessError, match=r"row 2: .* is not a plain file name"):
-        opened(root)
+NO_TABLES = {
+    "image,label\nx,1": "lacks the column file_name; it has: image, label",
+    "file_name,split\nx,val": "no column that says what an image shows; it has: file_name, split",
+    "file_name,label,wnid\n{name},dog,{synset}": "row 2, label: dog is not one of the 1,000 classes of imagenet-1k",
+    "file_name,label,wnid\n{name},{label},{synset}\n{name},{label},{synset}": r"row 3: .* comes a second time",
+    "file_name,label,wnid\nILSVRC2012_val_00000001.JPEG,65,n01751748": "None of the 20 images",
+} | {
+    f"file_name,label,wnid\n{name},{{label}},{{synset}}": r"row 2: .* is not a plain file name"
+    for name in ("../outside.JPEG", "/etc/hosts", "sub/../x.JPEG", "", "..")
+}
 
 
-def test_labels_csv_without_its_columns_is_refused(photographs: Any, build: Any, opened: Any) -> None:
-    root = build.images_with_labels(photographs)
-    (root / "labels.csv").write_text("image,label\nx,1\n")
-    with pytest.raises(HarnessError, match="lacks the column file_name; it has: image, label"):
-        opened(root)
-    (root / "labels.csv").write_text("file_name,split\nx,val\n")
-    with pytest.raises(HarnessError, match="no column that says what an image shows; it has: file_name, split"):
-        opened(root)
-
-
-def test_labels_csv_with_a_word_for_a_label_and_a_repeated_name(
-    photographs: Any, build: Any, opened: Any, labels_table: Any
-) -> None:
+@pytest.mark.parametrize("table", NO_TABLES)
+def test_a_labels_csv_that_can_t_be_right_is_refused(table: str, photographs: Any, build: Any, opened: Any) -> None:
     root = build.images_with_labels(photographs)
     first = photographs[0]
-    (root / "labels.csv").write_text(f"file_name,label,wnid\n{first.name},dog,{first.synset}\n")
-    with pytest.raises(HarnessError, match="row 2, label: dog is not one of the 1,000 classes of imagenet-1k"):
-        opened(root)
-    labels_table(root / "labels.csv", [(first.name, first.label, first.synset)] * 2)
-    with pytest.raises(HarnessError, match=r"row 3: .* comes a second time"):
+    (root / "labels.csv").write_text(table.format(name=first.name, label=first.label, synset=first.synset) + "\n")
+    with pytest.raises(HarnessError, match=NO_TABLES[table]):
         opened(root)
 
 
-def test_labels_csv_notes_rows_without_image_and_images_without_row(
-    photographs: Any, build: Any, opened: Any, labels_table: Any
-) -> None:
+def test_labels_csv_notes_rows_without_image_and_images_without_row(photographs: Any, build: Any, opened: Any) -> None:
     root = build.images_with_labels(photographs)
     other = "ILSVRC2012_val_00000001.JPEG"
     rows = [(p.name, p.label, p.synset) for p in photographs[2:]]
-    labels_table(root / "labels.csv", [*rows, (other, 65, "n01751748")])
+    write_labels(root / "labels.csv", [*rows, (other, 65, "n01751748")])
     dataset = opened(root)
     assert len(dataset) == 18
     assert "2 images without a row in labels.csv were ignored" in " ".join(dataset.notes)
     assert f"labels.csv names 1 more images that are not in this copy: {other}." in dataset.notes
-
-
-def test_labels_csv_of_other_images(photographs: Any, build: Any, opened: Any, labels_table: Any) -> None:
-    root = build.images_with_labels(photographs)
-    labels_table(root / "labels.csv", [("ILSVRC2012_val_00000001.JPEG", 65, "n01751748")])
-    with pytest.raises(HarnessError, match="None of the 20 images"):
-        opened(root)
 
 
 def test_the_images_folder_itself_may_be_given(photographs: Any, build: Any, opened: Any) -> None:
@@ -222,9 +200,7 @@ def test_flat_folder_with_kaggles_table(
             writer.writerow([p.name.removesuffix(".JPEG"), f"{p.synset} 1 2 3 4 {p.synset} 5 6 7 8 "])
     dataset = opened(images)
     assert dataset.layout == "flat folder with Kaggle's LOC_val_solution.csv"
-    assert dict(zip(dataset.samples["sample_id"], dataset.samples["label"], strict=True)) == {
-        p.name: p.label for p in photographs
-    }
+    assert labels_of(dataset) == {p.name: p.label for p in photographs}
 
 
 def test_flat_folder_without_labels(photographs: Any, build: Any, opened: Any, without_imagenet_x: None) -> None:
@@ -288,13 +264,11 @@ def test_other_files_are_ignored_and_counted(photographs: Any, build: Any, opene
 # --- WebDataset ---
 
 
-def test_member_names_of_a_shard_are_data_never_paths(
-    tmp_path: Path, photographs: Any, opened: Any, tar_file: Any
-) -> None:
+def test_member_names_of_a_shard_are_data_never_paths(tmp_path: Path, photographs: Any, opened: Any) -> None:
     root = tmp_path / "in" / "shards"
     root.mkdir(parents=True)
     p = photographs[0]
-    tar_file(
+    write_tar(
         root / "x-000000.tar",
         [
             ("../../escaped.cls", str(p.label).encode()),
@@ -310,26 +284,24 @@ def test_member_names_of_a_shard_are_data_never_paths(
     assert sorted(dataset.samples["sample_id"]) == ["n01614925/abs.png", f"{p.synset}/escaped.jpg"]
 
 
-def test_a_shard_without_a_label_and_one_with_a_word(
-    tmp_path: Path, photographs: Any, opened: Any, tar_file: Any
-) -> None:
+def test_a_shard_without_a_label_and_one_with_a_word(tmp_path: Path, photographs: Any, opened: Any) -> None:
     p = photographs[0]
-    tar_file(tmp_path / "a.tar", [(f"{p.synset}/{p.name}", p.data)])
+    write_tar(tmp_path / "a.tar", [(f"{p.synset}/{p.name}", p.data)])
     with pytest.raises(HarnessError, match=r"(?s)has no label .*unpack it"):
         opened(tmp_path / "a.tar")
-    tar_file(tmp_path / "b.tar", [("x.jpg", p.data), ("x.cls", b"dog")])
+    write_tar(tmp_path / "b.tar", [("x.jpg", p.data), ("x.cls", b"dog")])
     with pytest.raises(HarnessError, match="'dog' is neither a class index nor a class of imagenet-1k"):
         opened(tmp_path / "b.tar")
-    tar_file(tmp_path / "c.tar", [("x.jpg", p.data), ("x.png", p.data), ("x.cls", b"1")])
+    write_tar(tmp_path / "c.tar", [("x.jpg", p.data), ("x.png", p.data), ("x.cls", b"1")])
     with pytest.raises(HarnessError, match=r"x.jpg and x.png are two images of one sample"):
         opened(tmp_path / "c.tar")
 
 
-def test_a_shard_with_synsets_for_a_200_class_set(tmp_path: Path, photographs: Any, opened: Any, tar_file: Any) -> None:
+def test_a_shard_with_synsets_for_a_200_class_set(tmp_path: Path, photographs: Any, opened: Any) -> None:
     data = photographs[0].data
-    tar_file(tmp_path / "a.tar", [("x.jpg", data), ("x.cls", b"n01498041\n")])
+    write_tar(tmp_path / "a.tar", [("x.jpg", data), ("x.cls", b"n01498041\n")])
     assert opened(tmp_path / "a.tar", "imagenet-a").samples["sample_id"].tolist() == ["n01498041/x.jpg"]
-    tar_file(tmp_path / "b.tar", [("x.jpg", data), ("x.cls", b"0")])
+    write_tar(tmp_path / "b.tar", [("x.jpg", data), ("x.cls", b"0")])
     with pytest.raises(HarnessError, match="a number doesn't say which"):
         opened(tmp_path / "b.tar", "imagenet-a")
 
@@ -345,13 +317,11 @@ def test_a_cut_off_shard_and_a_file_that_is_no_tar(tmp_path: Path, photographs: 
         opened(tmp_path / "x.tar")
 
 
-def test_other_members_of_shards_are_ignored_and_counted(
-    tmp_path: Path, photographs: Any, opened: Any, tar_file: Any
-) -> None:
+def test_other_members_of_shards_are_ignored_and_counted(tmp_path: Path, photographs: Any, opened: Any) -> None:
     p = photographs[0]
     stem = p.name.removesuffix(".JPEG")
     members = [(f"{stem}.JPEG", p.data), (f"{stem}.cls", str(p.label).encode()), (f"{stem}.json", b"{}")]
-    tar_file(tmp_path / "a.tar", members)
+    write_tar(tmp_path / "a.tar", members)
     buffer = io.BytesIO((tmp_path / "a.tar").read_bytes())
     with tarfile.open(fileobj=buffer, mode="a") as archive:
         link = tarfile.TarInfo("link.jpg")

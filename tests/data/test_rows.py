@@ -19,6 +19,7 @@ from harness.data.local import open_dataset
 from harness.data.locations import Location, locate
 from harness.errors import HarnessError, MissingInputError
 from harness.labels.spaces import label_space
+from tests.data.conftest import labels_of
 
 
 def write_rows(path: Path, rows: list[dict[str, Any]]) -> None:
@@ -59,9 +60,7 @@ def test_a_saved_data_set(photographs: Any, tmp_path: Path, opened: Any) -> None
     datasets.Dataset.from_dict(rows, features=features).save_to_disk(str(tmp_path / "saved"))
     dataset = opened(tmp_path / "saved")
     assert dataset.layout == "saved data set"
-    assert dict(zip(dataset.samples["sample_id"], dataset.samples["label"], strict=True)) == {
-        p.name: p.label for p in photographs
-    }
+    assert labels_of(dataset) == {p.name: p.label for p in photographs}
 
 
 def test_class_names_that_are_synsets_prove_the_labels(photographs: Any, tmp_path: Path, opened: Any) -> None:
@@ -69,9 +68,7 @@ def test_class_names_that_are_synsets_prove_the_labels(photographs: Any, tmp_pat
     names = sorted(space.classes[10:30], reverse=True)  # in an order of their own
     write_named_classes(tmp_path / "data" / "train-00000-of-00001.parquet", photographs, names)
     dataset = opened(tmp_path / "data", "imagenet-a")
-    assert dict(zip(dataset.samples["sample_id"], dataset.samples["label"], strict=True)) == {
-        f"{name}/{i}.jpg": space.index(name) for i, name in enumerate(names)
-    }
+    assert labels_of(dataset) == {f"{name}/{i}.jpg": space.index(name) for i, name in enumerate(names)}
 
 
 def test_integers_without_synsets_are_refused_for_a_200_class_set(
@@ -111,24 +108,22 @@ def test_several_splits_without_the_wanted_one(photographs: Any, tmp_path: Path,
         opened(tmp_path)
 
 
-def test_missing_columns_are_named(photographs: Any, tmp_path: Path, opened: Any) -> None:
-    image = {"bytes": photographs[0].data, "path": "a.jpg"}
-    write_rows(tmp_path / "a" / "a.parquet", [{"picture": image, "label": 1}])
-    with pytest.raises(HarnessError, match="no column 'image'; it has picture, label"):
-        opened(tmp_path / "a")
-    write_rows(tmp_path / "b" / "b.parquet", [{"image": image, "class": 1}])
-    with pytest.raises(HarnessError, match="no column 'label'; it has image, class"):
-        opened(tmp_path / "b")
+WHOLE = {"bytes": b"x", "path": "ILSVRC2012_val_00000001.JPEG"}
+NOT_READ: dict[str, list[dict[str, Any]]] = {
+    "no column 'image'; it has picture, label": [{"picture": WHOLE, "label": 1}],
+    "no column 'label'; it has image, class": [{"image": WHOLE, "class": 1}],
+    "row 1, column label: label -1 is outside 0 to 999": [{"image": WHOLE, "label": -1}],
+    "row 2, column label: None is no class": [{"image": WHOLE, "label": 65}, {"image": WHOLE, "label": None}],
+    "row 2 has neither bytes nor a path": [{"image": WHOLE, "label": 1}, {"image": None, "label": 2}],
+    "row 1 has neither bytes nor a path": [{"image": {"bytes": None, "path": None}, "label": 2}],
+}
 
 
-def test_missing_and_impossible_labels(photographs: Any, tmp_path: Path, opened: Any) -> None:
-    image = {"bytes": photographs[0].data, "path": "ILSVRC2012_val_00000001.JPEG"}
-    write_rows(tmp_path / "a" / "a.parquet", [{"image": image, "label": -1}])
-    with pytest.raises(HarnessError, match="row 1, column label: label -1 is outside 0 to 999"):
-        opened(tmp_path / "a")
-    write_rows(tmp_path / "b" / "b.parquet", [{"image": image, "label": 65}, {"image": image, "label": None}])
-    with pytest.raises(HarnessError, match="row 2, column label: None is no class"):
-        opened(tmp_path / "b")
+@pytest.mark.parametrize("why", NOT_READ)
+def test_rows_that_say_too_little_are_refused(tmp_path: Path, opened: Any, why: str) -> None:
+    write_rows(tmp_path / "a.parquet", NOT_READ[why])
+    with pytest.raises(HarnessError, match=why):
+        opened(tmp_path / "a.parquet")
 
 
 def test_a_damaged_parquet_file_names_itself(tmp_path: Path, opened: Any) -> None:
@@ -258,11 +253,3 @@ def test_a_row_that_names_a_file_elsewhere_opens_nothing(
     )
     with pytest.raises(HarnessError, match="outside the data set's folder; it isn't opened"):
         opened(tmp_path / "set")
-
-
-@pytest.mark.parametrize("image", [{"bytes": None, "path": None}, None])
-def test_a_row_without_an_image_is_named(tmp_path: Path, opened: Any, image: object, photographs: Any) -> None:
-    whole = {"bytes": photographs[0].data, "path": "a.jpg"}
-    write_rows(tmp_path / "a.parquet", [{"image": whole, "label": 1}, {"image": image, "label": 2}])
-    with pytest.raises(HarnessError, match="row 2 has neither bytes nor a path"):
-        opened(tmp_path / "a.parquet")

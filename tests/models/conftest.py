@@ -31,6 +31,7 @@ GAP = (9205, 15027)
 """Keys that the 22k configuration skips, so that it runs to 21,842."""
 
 Save = Callable[..., Path]
+Load = Callable[..., LoadedModel]
 
 
 @pytest.fixture(scope="session")
@@ -102,12 +103,7 @@ def as_pickle(folder: Path, **more: Any) -> Path:
 
 
 @pytest.fixture
-def edit() -> Callable[..., None]:
-    return edit_json
-
-
-@pytest.fixture
-def load(tmp_path: Path) -> Callable[..., LoadedModel]:
+def load(tmp_path: Path) -> Load:
     """load(reference, label_space=None): through the code that a run uses, offline."""
 
     def load_reference(reference: str | Path, label_space: str | None = None) -> LoadedModel:

@@ -17,12 +17,8 @@ import timm
 import torch
 
 from harness.errors import ExitCode, HarnessError, MissingInputError
-from harness.models.loading import LoadedModel
 from harness.models.registry import resolve
-from tests.models.conftest import as_pickle
-
-Load = Callable[..., LoadedModel]
-Save = Callable[..., Path]
+from tests.models.conftest import Load, Save, as_pickle, edit_json
 
 
 @pytest.fixture
@@ -56,10 +52,10 @@ class TestTensors:
         change_tensors(folder, lambda state: state.update({"classifier.bias": torch.zeros(7)}))
         assert "classifier.bias is (7,), config.json needs (1000,)" in refusal(load, folder)
 
-    def test_fewer_names_than_outputs(self, folder: Path, load: Load, edit: Callable[..., None]) -> None:
+    def test_fewer_names_than_outputs(self, folder: Path, load: Load) -> None:
         names = json.loads((folder / "config.json").read_text())["id2label"]
         del names["998"], names["999"]
-        edit(folder / "config.json", id2label=names, label2id={name: int(i) for i, name in names.items()})
+        edit_json(folder / "config.json", id2label=names, label2id={name: int(i) for i, name in names.items()})
         assert "classifier.bias is (1000,), config.json needs (998,)" in refusal(load, folder)
 
     @pytest.mark.parametrize("keep", [0, 5, 500, -100])
@@ -120,11 +116,9 @@ class TestCode:
         assert "pytorch_model.bin can't be used" in refusal(load, folder)
         assert not (tmp_path / "written").exists()
 
-    def test_code_of_the_repository_is_refused_and_not_run(
-        self, folder: Path, load: Load, edit: Callable[..., None], tmp_path: Path
-    ) -> None:
+    def test_code_of_the_repository_is_refused_and_not_run(self, folder: Path, load: Load, tmp_path: Path) -> None:
         (folder / "modeling.py").write_text(f"import os\nos.mkdir({str(tmp_path / 'written')!r})\n")
-        edit(folder / "config.json", auto_map={"AutoModelForImageClassification": "modeling.Model"})
+        edit_json(folder / "config.json", auto_map={"AutoModelForImageClassification": "modeling.Model"})
         message = refusal(load, folder)
         assert "auto_map in config.json" in message
         assert "never runs" in message
@@ -136,8 +130,8 @@ class TestConfiguration:
         (folder / "preprocessor_config.json").unlink()
         assert "has no preprocessor_config.json" in refusal(load, folder)
 
-    def test_half_a_preprocessing_is_stated(self, folder: Path, load: Load, edit: Callable[..., None]) -> None:
-        edit(folder / "preprocessor_config.json", image_mean=None)
+    def test_half_a_preprocessing_is_stated(self, folder: Path, load: Load) -> None:
+        edit_json(folder / "preprocessor_config.json", image_mean=None)
         assert "it doesn't state image_mean" in refusal(load, folder)
 
     @pytest.mark.parametrize("name", ["config.json", "preprocessor_config.json"])
@@ -159,14 +153,12 @@ class TestConfiguration:
             {"architecture": "test_convnext", "num_classes": {}, "pretrained_cfg": {"num_classes": "x"}},
         ],
     )
-    def test_odd_types(self, folder: Path, load: Load, edit: Callable[..., None], fields: dict[str, Any]) -> None:
-        edit(folder / "config.json", **fields)
+    def test_odd_types(self, folder: Path, load: Load, fields: dict[str, Any]) -> None:
+        edit_json(folder / "config.json", **fields)
         assert "can't be used" in refusal(load, folder)
 
-    def test_an_architecture_that_classifies_no_images(
-        self, folder: Path, load: Load, edit: Callable[..., None]
-    ) -> None:
-        edit(folder / "config.json", model_type="bert", architectures=["BertModel"])
+    def test_an_architecture_that_classifies_no_images(self, folder: Path, load: Load) -> None:
+        edit_json(folder / "config.json", model_type="bert", architectures=["BertModel"])
         assert "can't be used" in refusal(load, folder)
 
     @pytest.mark.parametrize(

@@ -24,13 +24,11 @@ from harness.models.tensors import in_order
 from harness.runtime.execution import ExecutionConfig
 from harness.runtime.network import Network
 from harness.settings import Settings
-from tests.models.conftest import as_pickle
+from tests.models.conftest import Load, Save, as_pickle, edit_json
 
 if TYPE_CHECKING:
     from conftest import LabelledPhotograph
 
-Load = Callable[..., LoadedModel]
-Save = Callable[..., Path]
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
 
@@ -159,15 +157,13 @@ class TestTimmFolders:
             expected = plain.eval()(torch.stack([transform(image) for image in images]))
         torch.testing.assert_close(logits(loaded, images), expected, rtol=1e-5, atol=1e-6)
 
-    def test_an_undocumented_tag_proves_nothing(self, folder: Path, load: Load, edit: Callable[..., None]) -> None:
-        edit(folder / "config.json", pretrained_cfg=self.CONFIG["pretrained_cfg"] | {"tag": "mine"})
+    def test_an_undocumented_tag_proves_nothing(self, folder: Path, load: Load) -> None:
+        edit_json(folder / "config.json", pretrained_cfg=self.CONFIG["pretrained_cfg"] | {"tag": "mine"})
         with pytest.raises(UnprovenLabelsError, match="carries no label names"):
             load(folder)
 
-    def test_an_unknown_architecture_gets_the_nearest(
-        self, folder: Path, load: Load, edit: Callable[..., None]
-    ) -> None:
-        edit(folder / "config.json", architecture="test_convnex")
+    def test_an_unknown_architecture_gets_the_nearest(self, folder: Path, load: Load) -> None:
+        edit_json(folder / "config.json", architecture="test_convnex")
         with pytest.raises(HarnessError, match="Unknown timm architecture 'test_convnex'") as caught:
             load(folder)
         assert "test_convnext" in str(caught.value)
@@ -175,11 +171,11 @@ class TestTimmFolders:
 
 class TestLabels:
     def test_the_user_s_word_counts_where_names_prove_nothing(
-        self, small_models: dict[str, Any], save: Save, load: Load, edit: Callable[..., None]
+        self, small_models: dict[str, Any], save: Save, load: Load
     ) -> None:
         folder = save(small_models["regnet"])
         names = {str(i): f"LABEL_{i}" for i in range(1000)}
-        edit(folder / "config.json", id2label=names, label2id={name: int(i) for i, name in names.items()})
+        edit_json(folder / "config.json", id2label=names, label2id={name: int(i) for i, name in names.items()})
         with pytest.raises(UnprovenLabelsError, match="placeholder such as 'LABEL_0'"):
             load(folder)
         identity = load(folder, label_space="imagenet-1k").identity
@@ -188,11 +184,11 @@ class TestLabels:
             load(folder, label_space="imagenet-22k")
 
     def test_wordnet_ids_in_another_order_are_kept_with_the_identity(
-        self, small_models: dict[str, Any], save: Save, load: Load, edit: Callable[..., None]
+        self, small_models: dict[str, Any], save: Save, load: Load
     ) -> None:
         folder = save(small_models["regnet"])
         synsets = label_space("imagenet-1k").classes[::-1]
-        edit(
+        edit_json(
             folder / "config.json",
             id2label={str(i): synset for i, synset in enumerate(synsets)},
             label2id={synset: i for i, synset in enumerate(synsets)},

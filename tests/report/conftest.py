@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,10 +12,12 @@ import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image
+from typer.testing import CliRunner, Result
 
+from harness.cli import app
 from harness.data.catalog import get_benchmark
 from harness.evaluation.scoring import Scored, score
-from harness.evidence import Ledger
+from harness.evidence import Evidence, EvidenceClass, Interval, Ledger
 from harness.export.predictions import score_file
 from harness.labels.projections import CLOSED
 from harness.metrics.types import LabelSpacePredictions
@@ -27,7 +29,6 @@ from harness.store.predictions import PredictionKey, PredictionStore
 
 CLASSES = 1000
 V2 = "imagenetv2-matched-frequency"
-Right = Callable[..., np.ndarray]
 IMAGES = {
     "ILSVRC2012_val_00000001.JPEG": (65, "n01751748"),
     "ILSVRC2012_val_00000293.JPEG": (0, "n01440764"),
@@ -62,6 +63,32 @@ def predictions_of(labels: np.ndarray, correct: np.ndarray, seed: int) -> LabelS
     )
 
 
+def call(*arguments: object) -> Result:
+    """The command line."""
+    return CliRunner().invoke(app, [str(argument) for argument in arguments])
+
+
+def measured(key: str, value: float, *, n: int = 50_000, unit: str = "%") -> Evidence:
+    """Measured on n of 50,000 images, give or take 0.4."""
+    return Evidence(
+        key=key,
+        class_=EvidenceClass.MEASURED,
+        value=value,
+        unit=unit,
+        interval=Interval(low=value - 0.4, high=value + 0.4, method="Wilson"),
+        n=n,
+        N=50_000,
+        protocol={"precision": "fp32", "preprocessing": "as stated"},
+        command="harness run --suite imagenet --model m",
+    )
+
+
+def ledger_of(name: str, *evidence: Evidence, **model: Any) -> Ledger:
+    return Ledger(
+        model={"name": name, "reference": name, "title": name, "weights": None} | model, evidence=list(evidence)
+    )
+
+
 @dataclass(frozen=True)
 class Store:
     """Fills a store with models."""
@@ -72,6 +99,10 @@ class Store:
     @property
     def settings(self) -> Settings:
         return Settings(home=self.home, data_home=None, offline=True)
+
+    def knows(self, name: str, *evidence: Evidence) -> None:
+        """A model with this evidence, and no predictions."""
+        merge_into_store(self.home, ledger_of(name, *evidence))
 
     def imports(
         self,
@@ -139,14 +170,9 @@ def store(home: Path, tmp_path: Path) -> Store:
     return Store(home, tmp_path)
 
 
-@pytest.fixture
-def right() -> Right:
-    """right(n, share, seed=0): which of n samples a model gets right."""
-
-    def draw(n: int, share: float, seed: int = 0) -> np.ndarray:
-        return np.random.default_rng(seed).random(n) < share
-
-    return draw
+def right(n: int, share: float, seed: int = 0) -> np.ndarray:
+    """Which of n samples a model gets right."""
+    return np.random.default_rng(seed).random(n) < share
 
 
 @pytest.fixture

@@ -346,7 +346,7 @@ def test_a_full_ledger_is_small_and_shows_quickly(
         )
         for number in range(FULL_LEDGER)
     ]
-    merge_into_store(store.home, Ledger(model={"name": "large", "title": "L", "weights": None}, evidence=evidence))
+    store.knows("large", *evidence)
     path = written(store, ["large"], tmp_path / "large.html")
     assert path.stat().st_size < 2e6
     painted = []

@@ -13,9 +13,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from statsmodels.stats.contingency_tables import mcnemar as statsmodels_mcnemar
-from typer.testing import CliRunner, Result
 
-from harness.cli import app
 from harness.errors import ExitCode, HarnessError, MissingInputError
 from harness.evaluation.comparing import Compared, compare
 from harness.evaluation.reader import read_predictions, stored_model
@@ -27,19 +25,15 @@ from harness.metrics.paired import paired_counts, paired_interval
 from harness.progress import Reporter
 from harness.settings import Settings
 from harness.store.ledgers import merge_into_store, stored_names
-from tests.report.conftest import V2, Right, Store
+from tests.report.conftest import V2, Store, call, right
 
 
 def compared(store: Store, *names: str, **options: Any) -> Compared:
     return compare([stored_model(name, store.home) for name in names], store.settings, pytest.fail, **options)
 
 
-def call(*arguments: object) -> Result:
-    return CliRunner().invoke(app, [str(argument) for argument in arguments])
-
-
 class TestWhatIsStored:
-    def test_imported_predictions_are_found_by_the_models_name(self, store: Store, right: Right) -> None:
+    def test_imported_predictions_are_found_by_the_models_name(self, store: Store) -> None:
         store.imports("one", right(50, 0.7))
         store.imports("two", right(50, 0.6))
         assert stored_names(store.home) == ["one", "two"]
@@ -50,25 +44,25 @@ class TestWhatIsStored:
         assert len(read.sample_ids) == 50
         assert (read.predictions.top5[:, 0] == read.predictions.label).tolist() == right(50, 0.7).tolist()
 
-    def test_an_import_that_is_repeated_with_other_answers_counts_alone(self, store: Store, right: Right) -> None:
+    def test_an_import_that_is_repeated_with_other_answers_counts_alone(self, store: Store) -> None:
         store.imports("one", right(50, 0.2))
         store.imports("one", right(50, 0.9))
         model = stored_model("one", store.home)
         read = read_predictions(model.conditions[V2], store.settings, pytest.fail)
         assert (read.predictions.top5[:, 0] == read.predictions.label).tolist() == right(50, 0.9).tolist()
 
-    def test_the_default_protocol_counts_where_there_are_several(self, store: Store, right: Right) -> None:
+    def test_the_default_protocol_counts_where_there_are_several(self, store: Store) -> None:
         store.ran("one", right(50, 0.2), variant="no-jpeg+seed-7", protocol={"precision": "other"})
         assert list(stored_model("one", store.home).conditions) == [V2]
         store.ran("one", right(50, 0.9))
         condition = stored_model("one", store.home).conditions[V2]
         assert condition.key.protocol["precision"] == "fp32"
 
-    def test_another_reading_of_the_same_predictions_is_no_other_protocol(self, store: Store, right: Right) -> None:
+    def test_another_reading_of_the_same_predictions_is_no_other_protocol(self, store: Store) -> None:
         store.ran("one", right(50, 0.2), variant="open")
         assert list(stored_model("one", store.home).conditions) == []
 
-    def test_a_model_nobody_knows_is_refused_with_the_nearest_name(self, store: Store, right: Right) -> None:
+    def test_a_model_nobody_knows_is_refused_with_the_nearest_name(self, store: Store) -> None:
         store.imports("resnet50", right(20, 0.7))
         with pytest.raises(HarnessError, match="Unknown model 'resnet5'") as caught:
             stored_model("resnet5", store.home)
@@ -77,7 +71,7 @@ class TestWhatIsStored:
             stored_model("regnet-y-040", store.home)
 
 
-def test_every_group_of_metrics_is_scored(store: Store, right: Right) -> None:
+def test_every_group_of_metrics_is_scored(store: Store) -> None:
     """What a suite may ask for under `metrics:` comes out as evidence."""
     store.ran("one", right(200, 0.7), metrics=("accuracy", "calibration", "selective"))
     ledger = Ledger.load(store.home / "ledgers" / "one" / "evidence.json")
@@ -94,7 +88,7 @@ def paired_difference(first: np.ndarray, other: np.ndarray) -> tuple[float, floa
 
 
 class TestPairs:
-    def test_a_comparison_is_that_of_the_outcomes(self, store: Store, right: Right) -> None:
+    def test_a_comparison_is_that_of_the_outcomes(self, store: Store) -> None:
         first, other = right(400, 0.8, 1), right(400, 0.6, 2)
         store.imports("one", first)
         store.imports("two", other)
@@ -105,7 +99,7 @@ class TestPairs:
         assert found[0].verdict == "one is better"
         assert found[0].p_holm == found[0].p  # a family of one
 
-    def test_what_can_not_be_told_apart_is_said_with_what_could_be(self, store: Store, right: Right) -> None:
+    def test_what_can_not_be_told_apart_is_said_with_what_could_be(self, store: Store) -> None:
         same = right(400, 0.8)
         other = same.copy()
         other[:6] = ~other[:6]
@@ -115,7 +109,7 @@ class TestPairs:
         assert verdict.startswith("no detectable difference (smallest detectable here: ")
         assert verdict.endswith(" points)")
 
-    def test_imported_and_run_models_meet_on_sample_id(self, store: Store, right: Right) -> None:
+    def test_imported_and_run_models_meet_on_sample_id(self, store: Store) -> None:
         store.ran("ours", right(100, 0.8, 1))
         store.imports("theirs", right(60, 0.6, 2))
         found = compared(store, "ours", "theirs")
@@ -123,7 +117,7 @@ class TestPairs:
         assert any("joined on sample id, 60 samples in common (ours 100, theirs 60)" in note for note in found.notes)
         assert any("imported predictions of theirs" in note for note in found.notes)
 
-    def test_which_images_one_gets_right_and_the_other_wrong(self, store: Store, right: Right) -> None:
+    def test_which_images_one_gets_right_and_the_other_wrong(self, store: Store) -> None:
         first, other = right(80, 0.8, 1), right(80, 0.6, 2)
         store.imports("one", first)
         store.imports("two", other)
@@ -132,7 +126,7 @@ class TestPairs:
         assert listed["sample_id"].tolist() == [f"s{position:05d}" for position in differ]
         assert listed["one:right"].tolist() == first[differ].tolist()
 
-    def test_whole_benchmarks_and_corruption_cells_are_families_apart(self, store: Store, right: Right) -> None:
+    def test_whole_benchmarks_and_corruption_cells_are_families_apart(self, store: Store) -> None:
         for name, seed in (("one", 1), ("two", 2)):
             store.ran(name, right(300, 0.7, seed))
             for severity in (1, 2, 3):
@@ -143,7 +137,7 @@ class TestPairs:
         assert sum(c.whole for c in found) == 1
         assert min(cells, key=lambda c: c.p).p_holm == pytest.approx(min(1.0, 3 * min(c.p for c in cells)))
 
-    def test_corruption_benchmarks_are_compared_as_a_whole_by_image(self, store: Store, right: Right) -> None:
+    def test_corruption_benchmarks_are_compared_as_a_whole_by_image(self, store: Store) -> None:
         """Three cells with the same outcomes say no more than one: the interval is that of one cell's mean."""
         first, other = right(400, 0.7, 1), right(400, 0.6, 2)
         for severity in (1, 2, 3):
@@ -157,7 +151,7 @@ class TestPairs:
         assert (mean.low, mean.high) == pytest.approx(percentile_interval(alone.mean(), resampled))
         assert "imagenet-c, mean accuracy over 3 cells (n = 400 images): one − two" in str(mean)
 
-    def test_what_only_one_model_has_is_said_once_and_is_no_fault(self, store: Store, right: Right) -> None:
+    def test_what_only_one_model_has_is_said_once_and_is_no_fault(self, store: Store) -> None:
         for name in ("one", "two"):
             store.ran(name, right(60, 0.7))
         for severity in (1, 2, 3):
@@ -170,11 +164,11 @@ class TestPairs:
 
 class TestSlices:
     @pytest.fixture(autouse=True)
-    def filled(self, store: Store, right: Right) -> None:
+    def filled(self, store: Store) -> None:
         for name, seed in (("one", 1), ("two", 2)):
             store.ran(name, right(600, 0.7, seed), benchmark="imagenet-val")
 
-    def test_each_slice_is_the_comparison_on_its_samples(self, store: Store, right: Right) -> None:
+    def test_each_slice_is_the_comparison_on_its_samples(self, store: Store) -> None:
         found = compared(store, "one", "two", slices=request_of(None, None, ["wordnet/n02084071"])).comparisons
         assert [c.where for c in found] == ["imagenet-val", "imagenet-val@wordnet/n02084071"]
         dogs = np.arange(600)[151:269]  # the 118 classes of dogs, 151 to 268
@@ -190,7 +184,7 @@ class TestSlices:
 
 
 class TestWhatIsRefused:
-    def test_other_precision_is_named_or_stated(self, store: Store, right: Right) -> None:
+    def test_other_precision_is_named_or_stated(self, store: Store) -> None:
         store.ran("one", right(50, 0.8))
         store.ran("two", right(50, 0.6), protocol={"precision": "bf16"})
         with pytest.raises(HarnessError, match=f"{V2}: precision is fp32 for one, bf16 for two"):
@@ -198,31 +192,31 @@ class TestWhatIsRefused:
         found = compared(store, "one", "two", allow_different_protocols=True)
         assert f"{V2}: precision is fp32 for one, bf16 for two." in found.notes
 
-    def test_other_images_under_the_same_names_are_another_protocol(self, store: Store, right: Right) -> None:
+    def test_other_images_under_the_same_names_are_another_protocol(self, store: Store) -> None:
         store.ran("one", right(50, 0.8))
         store.ran("two", right(50, 0.6), bytes_of="a resized copy")
         with pytest.raises(HarnessError, match="50 of 50 images have other bytes"):
             compared(store, "one", "two")
 
-    def test_preprocessing_belongs_to_the_model(self, store: Store, right: Right) -> None:
+    def test_preprocessing_belongs_to_the_model(self, store: Store) -> None:
         store.ran("one", right(50, 0.8))
         store.ran("two", right(50, 0.6), protocol={"preprocessing": {"crop": 384}})
         assert len(compared(store, "one", "two").comparisons) == 1
 
-    def test_other_labels_under_the_same_ids(self, store: Store, right: Right) -> None:
+    def test_other_labels_under_the_same_ids(self, store: Store) -> None:
         store.imports("one", right(50, 0.8))
         store.imports("two", right(50, 0.8), labels=np.arange(50) + 1)
         with pytest.raises(HarnessError, match="labels of s00000 differ"):
             compared(store, "one", "two")
 
     @pytest.mark.parametrize(("names", "said"), [(["one"], "nothing to compare"), (["one", "one"], "given twice")])
-    def test_too_few_models(self, store: Store, right: Right, names: Sequence[str], said: str) -> None:
+    def test_too_few_models(self, store: Store, names: Sequence[str], said: str) -> None:
         store.imports("one", right(20, 0.8))
         with pytest.raises(HarnessError, match=said) as caught:
             compared(store, *names)
         assert caught.value.exit_code is ExitCode.USAGE
 
-    def test_models_without_a_common_benchmark(self, store: Store, right: Right) -> None:
+    def test_models_without_a_common_benchmark(self, store: Store) -> None:
         store.imports("one", right(20, 0.8))
         store.imports("two", right(20, 0.8), benchmark="imagenet-sketch")
         with pytest.raises(MissingInputError, match="no stored predictions of the same samples"):
@@ -230,7 +224,7 @@ class TestWhatIsRefused:
 
 
 class TestManyModels:
-    def test_ranks_and_letters(self, store: Store, right: Right) -> None:
+    def test_ranks_and_letters(self, store: Store) -> None:
         best = right(2000, 0.8, 1)
         close = best.copy()
         close[:8] = ~close[:8]
@@ -244,7 +238,7 @@ class TestManyModels:
 
 class TestCommand:
     @pytest.fixture(autouse=True)
-    def filled(self, store: Store, right: Right) -> None:
+    def filled(self, store: Store) -> None:
         store.imports("one", right(300, 0.8, 1))
         store.imports("two", right(300, 0.6, 2))
 

@@ -16,15 +16,15 @@ from typer.testing import CliRunner
 import harness
 from harness.cli import app
 from harness.errors import ExitCode, HarnessError
-from harness.evidence import Evidence, EvidenceClass, Interval, Ledger
+from harness.evidence import Evidence, EvidenceClass, Ledger
 from harness.export.formats import FORMATS
-from tests.report.conftest import V2, Right, Store
+from tests.report.conftest import V2, Store, call, ledger_of, measured, right
 
 SCHEMA = Path(__file__).parent / "every_eval_ever" / "eval.schema.json"
 
 
 @pytest.fixture
-def made(store: Store, right: Right, tmp_path: Path) -> Ledger:
+def made(store: Store, tmp_path: Path) -> Ledger:
     """A model with stored predictions of 400 images, and of one corruption."""
     store.ran("made", right(400, 0.75))
     store.ran("made", right(400, 0.5, seed=1), benchmark="imagenet-c", condition="fog/3")
@@ -40,25 +40,10 @@ def lines(path: Path) -> list[dict[str, object]]:
     return [json.loads(line) for line in path.read_text().splitlines()]
 
 
-def whole(key: str, value: float, unit: str = "%") -> Evidence:
-    """Measured on all 50,000 images."""
-    return Evidence(
-        key=key,
-        class_=EvidenceClass.MEASURED,
-        value=value,
-        unit=unit,
-        interval=Interval(low=value - 0.4, high=value + 0.4, level=0.95, method="Wilson"),
-        n=50_000,
-        N=50_000,
-        protocol={"preprocessing": "as stated"},
-        command="harness run --suite imagenet --model m",
-    )
-
-
 @pytest.fixture
 def full() -> Ledger:
-    items = [whole("imagenet-val.top1", 76.13), whole("imagenet-val.nll", 0.96, unit="nats")]
-    return Ledger(model={"name": "m", "reference": "hf:org/m", "title": "M"}, evidence=items)
+    items = measured("imagenet-val.top1", 76.13), measured("imagenet-val.nll", 0.96, unit="nats")
+    return ledger_of("m", *items, reference="hf:org/m")
 
 
 def test_samples_give_the_ledgers_accuracy_and_can_be_scored_again(made: Ledger, tmp_path: Path) -> None:
@@ -111,12 +96,18 @@ def test_a_record_of_every_eval_ever_has_its_published_schema(made: Ledger, full
         jsonschema.validate(record | {"score": 1}, schema)
 
 
-def test_results_of_lm_eval_have_its_file_name_fractions_and_versions(full: Ledger, tmp_path: Path) -> None:
-    ((name, path),) = export(full, "lm-eval", tmp_path).items()
+def test_results_of_lm_eval_have_its_file_name_fractions_and_versions(tmp_path: Path) -> None:
+    scores = measured("imagenet-val.top1", 70.0, n=500), measured("imagenet-val.nll", 1.2, unit="nats")
+    ((name, path),) = export(ledger_of("m", *scores), "lm-eval", tmp_path).items()
     assert name.startswith("results_2")
     assert ":" not in name
     data = json.loads(path.read_text())
-    assert data["results"]["imagenet-val"]["acc,none"] == pytest.approx(0.7613)
+    task = data["results"]["imagenet-val"]
+    assert (task["acc,none"], task["nll,none"]) == (pytest.approx(0.7), 1.2)
+    assert task["acc_stderr,none"] == pytest.approx(0.004 / 1.96, rel=1e-4)
+    assert data["higher_is_better"]["imagenet-val"] == {"acc": True, "nll": False}
+    assert data["n-samples"]["imagenet-val"] == {"original": 50_000, "effective": 500}
+    assert data["config"]["limit"] == 500
     assert data["versions"] == {"imagenet-val": 1}
     assert data["configs"]["imagenet-val"]["metadata"]["version"] == 1
 
@@ -165,19 +156,16 @@ class TestEvalResults:
 
 @pytest.mark.parametrize("name", [name for name in FORMATS if name != "eval-results"])
 def test_a_ledger_without_what_a_format_needs(home: Path, tmp_path: Path, name: str) -> None:
-    empty = Ledger(
-        model={"name": "m", "reference": "m", "title": "M"},
-        evidence=[Evidence(key="imagenet-val.top1", class_=EvidenceClass.PENDING, reason="no images", command="x")],
-    )
+    pending = Evidence(key="imagenet-val.top1", class_=EvidenceClass.PENDING, reason="no images", command="x")
     with pytest.raises(HarnessError) as error:
-        export(empty, name, tmp_path)
+        export(ledger_of("m", pending), name, tmp_path)
     assert error.value.exit_code is ExitCode.MISSING
 
 
 def test_the_command(made: Ledger, tmp_path: Path) -> None:
-    done = CliRunner().invoke(app, ["export", "made", "--format", "lm-eval", "-o", str(tmp_path / "out")])
+    done = call("export", "made", "--format", "lm-eval", "-o", tmp_path / "out")
     assert (done.exit_code, len(list((tmp_path / "out").glob("results_*.json")))) == (ExitCode.DONE, 1), done.output
-    done = CliRunner().invoke(app, ["export", "made", "--format", "lm_eval", "-o", str(tmp_path / "out")])
+    done = call("export", "made", "--format", "lm_eval", "-o", tmp_path / "out")
     assert done.exit_code == ExitCode.USAGE
     assert "Did you mean lm-eval?" in done.output
     said = CliRunner().invoke(app, ["export", "--help"], env={"COLUMNS": "200"}).output

@@ -13,24 +13,27 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
-from typer.testing import CliRunner, Result
 
 import harness
-from harness.cli import app
 from harness.errors import ExitCode, HarnessError
 from harness.evaluation.gate import Check, Verdict
 from harness.evaluation.reader import read_predictions, stored_model
 from harness.metrics.corruption import CorruptionErrors
 from harness.metrics.paired import paired_counts, paired_interval
 from harness.metrics.sampling import mce_weights
-from tests.report.conftest import V2, Right, Store
+from tests.report.conftest import V2, Store, call, ledger_of, right
 
 TOP1 = f"{V2}.top1"
 C = "imagenet-c"
+ROOT = Path(__file__).resolve().parents[2]
 
 
-def call(*arguments: object) -> Result:
-    return CliRunner().invoke(app, ["check", *map(str, arguments)])
+@pytest.fixture
+def environment(tmp_path: Path) -> dict[str, str]:
+    """Where `harness` is a command of this interpreter."""
+    (tmp_path / "harness").write_text(f'#!/bin/sh\nexec "{sys.executable}" -m harness "$@"\n')
+    (tmp_path / "harness").chmod(0o755)
+    return {"PATH": f"{tmp_path}:{os.environ['PATH']}", "PYTHONPATH": str(ROOT)}
 
 
 def flipped(outcomes: np.ndarray, *, lost: int = 0, gained: int = 0) -> np.ndarray:
@@ -42,7 +45,7 @@ def flipped(outcomes: np.ndarray, *, lost: int = 0, gained: int = 0) -> np.ndarr
 
 
 @pytest.fixture
-def pair(store: Store, right: Right) -> Store:
+def pair(store: Store) -> Store:
     """Five models of 4,000 samples: `before`; `same`, which loses and gains 10; `worse` by 5 points; `doubtful` by 0.9; and
     `other`, made with another decoder."""
     before = right(4000, 0.75)
@@ -92,7 +95,7 @@ def test_ledgers_alone_are_compared_by_their_intervals(pair: Store, tmp_path: Pa
 
 
 @pytest.mark.slow  # 150 conditions
-def test_mce_is_paired_over_all_cells(store: Store, right: Right) -> None:
+def test_mce_is_paired_over_all_cells(store: Store) -> None:
     """The paired difference is that of the two ledgers, and its interval far narrower: the same images are hard for both."""
     for at, (corruption, severity) in enumerate(mce_weights()):
         before = right(200, 0.6, at)
@@ -196,7 +199,7 @@ def test_top5_is_paired_as_top1_is(pair: Store) -> None:
 def test_the_three_formats_say_the_same(pair: Store, tmp_path: Path) -> None:
     policy = tmp_path / "policy.yaml"
     policy.write_text(f"max-drop: {{{V2}: 1.0}}\nmax-flips: 4%\n")  # top1 is meant
-    arguments = ("--model", "doubtful", "--baseline", "before", "--policy", policy)
+    arguments = ("check", "--model", "doubtful", "--baseline", "before", "--policy", policy)
     told = json.loads(call(*arguments, "--format", "json").stdout)
     assert [row["verdict"] for row in told["checked"]] == ["undecided", "undecided"]
     suite = ElementTree.fromstring(call(*arguments, "--format", "junit").stdout)
@@ -232,7 +235,7 @@ def test_what_can_not_be_checked_is_refused(
     if policy is not None:
         (tmp_path / "policy.yaml").write_text(policy)
         arguments = (*arguments, "--policy", str(tmp_path / "policy.yaml"))
-    done = call("--model", "same", "--baseline", "before", *arguments)
+    done = call("check", "--model", "same", "--baseline", "before", *arguments)
     assert done.exit_code == ExitCode.USAGE, done.output
     assert said in " ".join(done.output.split())
 
@@ -244,24 +247,17 @@ def test_an_empty_baseline_is_refused(pair: Store) -> None:
 
 @pytest.mark.slow  # three processes
 @pytest.mark.parametrize(("model", "code"), [("worse", ExitCode.CHECK_FAILED), ("doubtful", ExitCode.DONE)])
-def test_the_action_s_script_runs(pair: Store, tmp_path: Path, model: str, code: ExitCode) -> None:
-    root = Path(__file__).resolve().parents[2]
-    action = yaml.safe_load((root / ".github/actions/check/action.yml").read_text())
+def test_the_action_s_script_runs(
+    pair: Store, tmp_path: Path, environment: dict[str, str], model: str, code: ExitCode
+) -> None:
+    action = yaml.safe_load((ROOT / ".github/actions/check/action.yml").read_text())
     (step,) = action["runs"]["steps"]
     (tmp_path / "policy.yaml").write_text(f"max-drop: {{{V2}: 1.0}}\n")
-    (tmp_path / "harness").write_text(f'#!/bin/sh\nexec "{sys.executable}" -m harness "$@"\n')
-    (tmp_path / "harness").chmod(0o755)
-    given = {
-        "ledger": f"{pair.home}/ledgers/{model}/evidence.json",
-        "baseline": f"{pair.home}/ledgers/before/evidence.json",
-    }
+    ledgers = {"ledger": model, "baseline": "before"}
+    given = {side: f"{pair.home}/ledgers/{name}/evidence.json" for side, name in ledgers.items()}
     given |= {"policy": "policy.yaml", "junit": "check.xml", "home": str(pair.home)}
-    environment = {name: given[value[len("${{ inputs.") : -len(" }}")]] for name, value in step["env"].items()}
-    environment |= {
-        "PATH": f"{tmp_path}:{os.environ['PATH']}",
-        "GITHUB_STEP_SUMMARY": "summary.md",
-        "PYTHONPATH": str(root),
-    }
+    environment |= {name: given[value[len("${{ inputs.") : -len(" }}")]] for name, value in step["env"].items()}
+    environment["GITHUB_STEP_SUMMARY"] = "summary.md"
     done = subprocess.run(
         ["bash", "-e", "-c", step["run"]], env=environment, cwd=tmp_path, capture_output=True, text=True, check=False
     )
@@ -272,15 +268,9 @@ def test_the_action_s_script_runs(pair: Store, tmp_path: Path, model: str, code:
 
 
 @pytest.mark.slow  # a process for each card
-def test_the_hook_fails_for_the_card_that_was_edited(tmp_path: Path) -> None:
-    root = Path(__file__).resolve().parents[2]
-    (hook,) = yaml.safe_load((root / ".pre-commit-hooks.yaml").read_text())
-    (tmp_path / "harness").write_text(f'#!/bin/sh\nexec "{sys.executable}" -m harness "$@"\n')
-    (tmp_path / "harness").chmod(0o755)
-    harness.render(
-        ledger=harness.Ledger(model={"name": "mine", "reference": "mine", "title": "Mine"}), output=tmp_path / "card.md"
-    )
-    environment = {"PATH": f"{tmp_path}:{os.environ['PATH']}", "PYTHONPATH": str(root)}
+def test_the_hook_fails_for_the_card_that_was_edited(tmp_path: Path, environment: dict[str, str]) -> None:
+    (hook,) = yaml.safe_load((ROOT / ".pre-commit-hooks.yaml").read_text())
+    harness.render(ledger=ledger_of("mine", title="Mine"), output=tmp_path / "card.md")
 
     def run() -> subprocess.CompletedProcess[str]:
         words = [*shlex.split(hook["entry"]), "card.md", "card.md"]

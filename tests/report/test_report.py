@@ -16,9 +16,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image
-from typer.testing import CliRunner
 
-from harness.cli import app
 from harness.errors import ExitCode
 from harness.evaluation.reader import StoredCondition, stored_model
 from harness.evidence import Evidence, EvidenceClass, Interval, Ledger
@@ -29,7 +27,7 @@ from harness.report.contents import collect
 from harness.report.mistakes import Thumbnails, mistakes_of, reference_predictions
 from harness.report.page import inline_svg, render_report
 from harness.store.ledgers import merge_into_store
-from tests.report.conftest import IMAGES, V2, Right, Store
+from tests.report.conftest import IMAGES, V2, Store, call, right
 
 LABELS = np.array([label for label, _ in IMAGES.values()])
 HOSTILE = "<img src=x onerror=alert(1)>"
@@ -66,7 +64,7 @@ def page_of(store: Store, *names: str, **options: Any) -> tuple[str, Page]:
 
 
 @pytest.fixture
-def two(store: Store, right: Right) -> Store:
+def two(store: Store) -> Store:
     """One model run here with corruptions, one imported."""
     store.ran("ours", right(300, 0.8, 1), benchmark="imagenet-val")
     store.ran("ours", right(300, 0.7, 2))
@@ -98,7 +96,7 @@ def test_one_model_has_no_comparison(two: Store) -> None:
     assert "The predictions were stored without logits" in page.text
 
 
-def test_models_that_can_not_be_compared_say_why(store: Store, right: Right) -> None:
+def test_models_that_can_not_be_compared_say_why(store: Store) -> None:
     store.imports("one", right(20, 0.8))
     store.imports("two", right(20, 0.8), benchmark="imagenet-sketch")
     assert (
@@ -108,14 +106,12 @@ def test_models_that_can_not_be_compared_say_why(store: Store, right: Right) -> 
 
 
 class TestModelsThatShareSamples:
-    def test_are_compared_whatever_another_model_lacks(self, store: Store, right: Right) -> None:
+    def test_are_compared_whatever_another_model_lacks(self, store: Store) -> None:
         for name, seed in (("one", 1), ("two", 2)):
             store.imports(name, right(60, 0.7, seed))
         store.imports("elsewhere", right(60, 0.7, 3), benchmark="imagenet-sketch")
         documented = Evidence(key="compute.parameters", class_=EvidenceClass.DERIVED, value=5)
-        merge_into_store(
-            store.home, Ledger(model={"name": "read", "title": "R", "weights": None}, evidence=[documented])
-        )
+        store.knows("read", documented)
         models = [stored_model(name, store.home) for name in ("one", "elsewhere", "two", "read")]
         compared, apart = compare_groups(models, store.settings, pytest.fail)
         assert [(found.models, [c.n for c in found.comparisons]) for found in compared] == [(("one", "two"), [60])]
@@ -140,8 +136,7 @@ def test_pending_evidence_shows_its_reason_and_command(store: Store) -> None:
         reason="The images are not on this machine.",
         command="harness run --suite imagenet --model waits",
     )
-    model = {"name": "waits", "title": "Waits", "weights": None}
-    merge_into_store(store.home, Ledger(model=model, evidence=[waiting]))
+    store.knows("waits", waiting)
     _, page = page_of(store, "waits")
     for said in ("pending", "The images are not on this machine.", "harness run --suite imagenet --model waits"):
         assert said in page.text
@@ -155,7 +150,7 @@ def test_costs_are_a_table_with_their_class(store: Store) -> None:
         unit="g CO2e",
         interval=Interval(low=0.1, high=2.0, method="range of grids"),
     )
-    merge_into_store(store.home, Ledger(model={"name": "m", "title": "M", "weights": None}, evidence=[estimate]))
+    store.knows("m", estimate)
     _, page = page_of(store, "m")
     assert "costs" in page.ids
     assert "Emissions for 1,000 images, with PUE, g CO2e" in page.text
@@ -171,7 +166,7 @@ def test_cost_stands_beside_accuracy(two: Store) -> None:
 
 
 class TestNothingActs:
-    def test_markup_in_names_and_reasons_is_text(self, store: Store, right: Right) -> None:
+    def test_markup_in_names_and_reasons_is_text(self, store: Store) -> None:
         store.ran("ours", right(60, 0.8), benchmark="imagenet-val", title=HOSTILE)
         store.ran("ours", right(60, 0.7), title=HOSTILE)
         hostile = Evidence(
@@ -272,12 +267,9 @@ def test_failures_are_the_surest_then_those_of_the_worst_classes(store: Store) -
 
 
 class TestCommand:
-    def call(self, *arguments: object) -> Any:
-        return CliRunner().invoke(app, [str(argument) for argument in arguments])
-
     def test_it_writes_one_file(self, two: Store, tmp_path: Path) -> None:
         output = tmp_path / "made" / "report.html"
-        result = self.call("report", "-o", output)
+        result = call("report", "-o", output)
         assert result.exit_code == 0, result.output
         assert "<!doctype html>" in output.read_text()[:100]
         assert list(output.parent.iterdir()) == [output]
@@ -293,6 +285,6 @@ class TestCommand:
         ],
     )
     def test_what_a_user_can_mend(self, store: Store, arguments: list[str], code: ExitCode, said: str) -> None:
-        result = self.call(*arguments)
+        result = call(*arguments)
         assert result.exit_code == code, result.output
         assert said in " ".join(result.stderr.split())

@@ -9,17 +9,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from typer.testing import CliRunner
 
-from harness.cli import app
 from harness.errors import ExitCode
-from harness.evidence import Evidence, EvidenceClass, Interval, Ledger
-from harness.export.lm_eval import results_file
+from harness.evidence import Evidence, EvidenceClass
 from harness.export.predictions import score_file
 from harness.export.timm import RESULTS_COLUMNS, results_tables, with_parameters
 from harness.models.loading import LoadedModel
 from harness.progress import Reporter
 from harness.settings import Settings
+from tests.report.conftest import call, ledger_of, measured
 
 SUITE = """
 name: photographs
@@ -28,26 +26,6 @@ description: The 20 photographs only.
 benchmarks: [foolbox-imagenet-20]
 metrics: [accuracy, calibration]
 """
-
-
-def measured(key: str, value: float, n: int = 50_000, unit: str | None = "%") -> Evidence:
-    return Evidence(
-        key=key,
-        class_=EvidenceClass.MEASURED,
-        value=value,
-        unit=unit,
-        interval=Interval(low=value - 0.4, high=value + 0.4, method="Wilson"),
-        n=n,
-        N=50_000,
-        protocol={"precision": "fp32"},
-        command="harness run --suite imagenet --model a",
-    )
-
-
-def ledger(name: str, *evidence: Evidence, **model: Any) -> Ledger:
-    return Ledger(
-        model={"name": name, "reference": name, "title": name, "weights": "w"} | model, evidence=list(evidence)
-    )
 
 
 PREPROCESSING = {"resize": 256, "crop": (224, 224), "interpolation": "bicubic"}
@@ -63,12 +41,9 @@ class TestTables:
         published = rows((shared_data / "reference" / "timm-results" / "results-imagenet.csv").read_text())
         theirs = next(row for row in published if row["model"] == "resnet50.tv_in1k")
         parameters = Evidence(key="compute.parameters", class_=EvidenceClass.DERIVED, value=25_557_032)
-        values = [
-            measured("imagenet-val.top1", float(theirs["top1"])),
-            measured("imagenet-val.top5", float(theirs["top5"])),
-        ]
+        values = [measured(f"imagenet-val.{metric}", float(theirs[metric])) for metric in ("top1", "top5")]
         how = {"resize": 256, "crop": (224, 224), "interpolation": theirs["interpolation"]}
-        made = results_tables([ledger("resnet50.tv_in1k", *values, parameters, preprocessing=how)])
+        made = results_tables([ledger_of("resnet50.tv_in1k", *values, parameters, preprocessing=how)])
         assert list(made) == ["results.csv"]
         assert tuple(published[0]) == RESULTS_COLUMNS
         assert rows(made["results.csv"]) == [theirs]
@@ -76,8 +51,8 @@ class TestTables:
     def test_the_best_model_is_first_and_each_benchmark_has_its_table(self) -> None:
         made = results_tables(
             [
-                ledger("a", measured("imagenet-val.top1", 70.0), measured("imagenet-sketch.top1", 30.0)),
-                ledger("b", measured("imagenet-val.top1", 80.0), preprocessing=PREPROCESSING),
+                ledger_of("a", measured("imagenet-val.top1", 70.0), measured("imagenet-sketch.top1", 30.0)),
+                ledger_of("b", measured("imagenet-val.top1", 80.0), preprocessing=PREPROCESSING),
             ]
         )
         assert list(made) == ["results.csv", "results-imagenet-sketch.csv"]
@@ -86,28 +61,15 @@ class TestTables:
         assert rows(made["results.csv"])[1]["img_size"] == ""  # not known: empty, never 0
 
     def test_parameters_may_come_from_another_run_of_the_model(self) -> None:
-        run = ledger("a", measured("imagenet-val.top1", 70.0))
-        stored = ledger("a", Evidence(key="compute.parameters", class_=EvidenceClass.DERIVED, value=4_652_008))
+        run = ledger_of("a", measured("imagenet-val.top1", 70.0))
+        stored = ledger_of("a", Evidence(key="compute.parameters", class_=EvidenceClass.DERIVED, value=4_652_008))
         made = results_tables([with_parameters(run, stored)])
         assert rows(made["results.csv"])[0]["param_count"] == "4.65"
         assert run.get("compute.parameters") is None  # the run's own ledger stays what it is
 
     def test_a_part_of_a_benchmark_is_never_in_the_table_of_whole_ones(self) -> None:
-        made = results_tables([ledger("a", measured("imagenet-val.top1", 70.0, n=500))])
+        made = results_tables([ledger_of("a", measured("imagenet-val.top1", 70.0, n=500))])
         assert list(made) == ["results-partial.csv"]
-
-    def test_the_results_file_has_fractions_and_standard_errors(self) -> None:
-        data = results_file(
-            ledger("a", measured("imagenet-val.top1", 70.0, n=500), measured("imagenet-val.nll", 1.2, unit="nats"))
-        )
-        task = data["results"]["imagenet-val"]
-        assert task["acc,none"] == pytest.approx(0.7)
-        assert task["acc_stderr,none"] == pytest.approx(0.004 / 1.96, rel=1e-4)
-        assert task["nll,none"] == 1.2
-        assert data["n-samples"]["imagenet-val"] == {"original": 50_000, "effective": 500}
-        assert data["config"]["limit"] == 500
-        assert data["higher_is_better"]["imagenet-val"] == {"acc": True, "nll": False}
-        assert json.loads(json.dumps(data, allow_nan=False)) == data
 
     def test_published_predictions_give_the_published_row(self, shared_data: Path, home: Path) -> None:
         path = shared_data / "published-predictions" / "imagenetv2-matched-frequency.parquet"
@@ -125,7 +87,7 @@ class TestCommand:
         (tmp_path / "photographs.yaml").write_text(SUITE)
 
     def call(self, *arguments: str) -> Any:
-        return CliRunner().invoke(app, ["run", "--suite", "photographs.yaml", *arguments])
+        return call("run", "--suite", "photographs.yaml", *arguments)
 
     def test_a_model_that_is_missing_does_not_stop_the_others(self, lite0: LoadedModel, tmp_path: Path) -> None:
         result = self.call("-m", "regnet-y-040", "-m", "efficientnet-lite0", "--output", "sweep")
