@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,9 +12,8 @@ import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image
-from typer.testing import CliRunner, Result
+from typer.testing import Result
 
-from harness.cli import app
 from harness.data.catalog import get_benchmark
 from harness.evaluation.scoring import Scored, score
 from harness.evidence import Evidence, EvidenceClass, Interval, Ledger
@@ -28,6 +27,7 @@ from harness.store.ledgers import merge_into_store
 from harness.store.predictions import PredictionKey, PredictionStore
 
 CLASSES = 1000
+Call = Callable[..., Result]
 V2 = "imagenetv2-matched-frequency"
 IMAGES = {
     "ILSVRC2012_val_00000001.JPEG": (65, "n01751748"),
@@ -61,11 +61,6 @@ def predictions_of(labels: np.ndarray, correct: np.ndarray, seed: int) -> LabelS
         logsumexp=np.log(np.exp(logits).sum(axis=1)).astype(np.float32),
         logsumexp2=np.log(np.exp(2 * logits).sum(axis=1)).astype(np.float32),
     )
-
-
-def call(*arguments: object) -> Result:
-    """The command line."""
-    return CliRunner().invoke(app, [str(argument) for argument in arguments])
 
 
 def measured(key: str, value: float, *, n: int = 50_000, unit: str = "%") -> Evidence:

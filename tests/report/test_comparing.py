@@ -25,7 +25,7 @@ from harness.metrics.paired import paired_counts, paired_interval
 from harness.progress import Reporter
 from harness.settings import Settings
 from harness.store.ledgers import merge_into_store, stored_names
-from tests.report.conftest import V2, Store, call, right
+from tests.report.conftest import V2, Call, Store, right
 
 
 def compared(store: Store, *names: str, **options: Any) -> Compared:
@@ -242,14 +242,14 @@ class TestCommand:
         store.imports("one", right(300, 0.8, 1))
         store.imports("two", right(300, 0.6, 2))
 
-    def test_table_and_markdown(self) -> None:
+    def test_table_and_markdown(self, call: Call) -> None:
         for output_format in ("table", "markdown"):
             result = call("compare", "one", "two", "--format", output_format)
             assert result.exit_code == 0, result.output
             assert "one is better" in result.stdout
             assert "Newcombe, paired samples" in result.stdout
 
-    def test_json_and_csv_have_every_comparison(self) -> None:
+    def test_json_and_csv_have_every_comparison(self, call: Call) -> None:
         data = json.loads(call("compare", "one", "two", "--format", "json").stdout)
         assert data["comparisons"][0]["n"] == 300
         assert data["agreement"][0]["where"] == V2
@@ -258,7 +258,7 @@ class TestCommand:
         rows = list(csv.DictReader(io.StringIO(result.stdout)))
         assert float(rows[0]["difference"]) == pytest.approx(data["comparisons"][0]["difference"])
 
-    def test_files(self, tmp_path: Path) -> None:
+    def test_files(self, tmp_path: Path, call: Call) -> None:
         output, listed = tmp_path / "new" / "compared.md", tmp_path / "differ.parquet"
         assert call("compare", "one", "two", "-o", output, "--disagreements", listed).exit_code == 0
         assert "one is better" in output.read_text()
@@ -277,12 +277,12 @@ class TestCommand:
             (["one", "regnet-y-040"], ExitCode.MISSING, "no evidence of regnet-y-040"),
         ],
     )
-    def test_what_a_user_can_mend(self, arguments: list[str], code: ExitCode, said: str) -> None:
+    def test_what_a_user_can_mend(self, arguments: list[str], code: ExitCode, said: str, call: Call) -> None:
         result = call("compare", *arguments)
         assert result.exit_code == code, result.output
         assert said in " ".join(result.stderr.split())
 
-    def test_what_a_suite_asks_for_and_is_not_here_is_incomplete(self) -> None:
+    def test_what_a_suite_asks_for_and_is_not_here_is_incomplete(self, call: Call) -> None:
         result = call("compare", "one", "two", "--suite", "robustness")
         assert result.exit_code == ExitCode.INCOMPLETE
         assert "imagenet-sketch: not compared, as no model has stored predictions of it." in result.stdout

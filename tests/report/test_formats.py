@@ -18,7 +18,7 @@ from harness.cli import app
 from harness.errors import ExitCode, HarnessError
 from harness.evidence import Evidence, EvidenceClass, Ledger
 from harness.export.formats import FORMATS
-from tests.report.conftest import V2, Store, call, ledger_of, measured, right
+from tests.report.conftest import V2, Call, Store, ledger_of, measured, right
 
 SCHEMA = Path(__file__).parent / "every_eval_ever" / "eval.schema.json"
 
@@ -162,7 +162,7 @@ def test_a_ledger_without_what_a_format_needs(home: Path, tmp_path: Path, name: 
     assert error.value.exit_code is ExitCode.MISSING
 
 
-def test_the_command(made: Ledger, tmp_path: Path) -> None:
+def test_the_command(made: Ledger, tmp_path: Path, call: Call) -> None:
     done = call("export", "made", "--format", "lm-eval", "-o", tmp_path / "out")
     assert (done.exit_code, len(list((tmp_path / "out").glob("results_*.json")))) == (ExitCode.DONE, 1), done.output
     done = call("export", "made", "--format", "lm_eval", "-o", tmp_path / "out")

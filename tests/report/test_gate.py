@@ -21,7 +21,7 @@ from harness.evaluation.reader import read_predictions, stored_model
 from harness.metrics.corruption import CorruptionErrors
 from harness.metrics.paired import paired_counts, paired_interval
 from harness.metrics.sampling import mce_weights
-from tests.report.conftest import V2, Store, call, ledger_of, right
+from tests.report.conftest import V2, Call, Store, ledger_of, right
 
 TOP1 = f"{V2}.top1"
 C = "imagenet-c"
@@ -196,7 +196,7 @@ def test_top5_is_paired_as_top1_is(pair: Store) -> None:
     assert (row.low, row.high) == (pytest.approx(-expected[1][0]), pytest.approx(-expected[0][0]))
 
 
-def test_the_three_formats_say_the_same(pair: Store, tmp_path: Path) -> None:
+def test_the_three_formats_say_the_same(pair: Store, tmp_path: Path, call: Call) -> None:
     policy = tmp_path / "policy.yaml"
     policy.write_text(f"max-drop: {{{V2}: 1.0}}\nmax-flips: 4%\n")  # top1 is meant
     arguments = ("check", "--model", "doubtful", "--baseline", "before", "--policy", policy)
@@ -230,7 +230,7 @@ def test_the_three_formats_say_the_same(pair: Store, tmp_path: Path) -> None:
     ],
 )
 def test_what_can_not_be_checked_is_refused(
-    pair: Store, tmp_path: Path, arguments: tuple[str, ...], policy: str | None, said: str
+    pair: Store, tmp_path: Path, arguments: tuple[str, ...], policy: str | None, said: str, call: Call
 ) -> None:
     if policy is not None:
         (tmp_path / "policy.yaml").write_text(policy)

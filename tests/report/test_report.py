@@ -27,7 +27,7 @@ from harness.report.contents import collect
 from harness.report.mistakes import Thumbnails, mistakes_of, reference_predictions
 from harness.report.page import inline_svg, render_report
 from harness.store.ledgers import merge_into_store
-from tests.report.conftest import IMAGES, V2, Store, call, right
+from tests.report.conftest import IMAGES, V2, Call, Store, right
 
 LABELS = np.array([label for label, _ in IMAGES.values()])
 HOSTILE = "<img src=x onerror=alert(1)>"
@@ -267,7 +267,7 @@ def test_failures_are_the_surest_then_those_of_the_worst_classes(store: Store) -
 
 
 class TestCommand:
-    def test_it_writes_one_file(self, two: Store, tmp_path: Path) -> None:
+    def test_it_writes_one_file(self, two: Store, tmp_path: Path, call: Call) -> None:
         output = tmp_path / "made" / "report.html"
         result = call("report", "-o", output)
         assert result.exit_code == 0, result.output
@@ -284,7 +284,9 @@ class TestCommand:
             (["view", "nothing.html", "--no-browser"], ExitCode.MISSING, "Can't read nothing.html"),
         ],
     )
-    def test_what_a_user_can_mend(self, store: Store, arguments: list[str], code: ExitCode, said: str) -> None:
+    def test_what_a_user_can_mend(
+        self, store: Store, arguments: list[str], code: ExitCode, said: str, call: Call
+    ) -> None:
         result = call(*arguments)
         assert result.exit_code == code, result.output
         assert said in " ".join(result.stderr.split())

@@ -6,7 +6,6 @@ import csv
 import io
 import json
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -17,16 +16,8 @@ from harness.export.timm import RESULTS_COLUMNS, results_tables, with_parameters
 from harness.models.loading import LoadedModel
 from harness.progress import Reporter
 from harness.settings import Settings
-from tests.report.conftest import call, ledger_of, measured
-
-SUITE = """
-name: photographs
-title: Photographs
-description: The 20 photographs only.
-benchmarks: [foolbox-imagenet-20]
-metrics: [accuracy, calibration]
-"""
-
+from tests.conftest import PHOTOGRAPHS
+from tests.report.conftest import Call, ledger_of, measured
 
 PREPROCESSING = {"resize": 256, "crop": (224, 224), "interpolation": "bicubic"}
 
@@ -80,17 +71,15 @@ class TestTables:
 
 
 class TestCommand:
-    @pytest.fixture(autouse=True)
-    def offline(self, home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setenv("HF_HUB_OFFLINE", "1")
-        monkeypatch.chdir(tmp_path)
-        (tmp_path / "photographs.yaml").write_text(SUITE)
+    @pytest.fixture
+    def run(self, call: Call, tmp_path: Path) -> Call:
+        (tmp_path / "photographs.yaml").write_text(PHOTOGRAPHS)
+        return lambda *arguments: call("run", "--suite", "photographs.yaml", *arguments)
 
-    def call(self, *arguments: str) -> Any:
-        return call("run", "--suite", "photographs.yaml", *arguments)
-
-    def test_a_model_that_is_missing_does_not_stop_the_others(self, lite0: LoadedModel, tmp_path: Path) -> None:
-        result = self.call("-m", "regnet-y-040", "-m", "efficientnet-lite0", "--output", "sweep")
+    def test_a_model_that_is_missing_does_not_stop_the_others(
+        self, run: Call, lite0: LoadedModel, tmp_path: Path
+    ) -> None:
+        result = run("-m", "regnet-y-040", "-m", "efficientnet-lite0", "--output", "sweep")
         assert result.exit_code == ExitCode.MISSING, result.output
         lines = {line.split()[0]: line for line in result.stdout.splitlines() if line.strip()}
         assert "missing" in lines["regnet-y-040"]
@@ -102,14 +91,14 @@ class TestCommand:
             assert (tmp_path / "sweep" / "efficientnet-lite0" / name).is_file()
 
     @pytest.mark.slow
-    def test_a_damaged_model_is_failed_in_the_list(self, lite0: LoadedModel, tmp_path: Path) -> None:
+    def test_a_damaged_model_is_failed_in_the_list(self, run: Call, lite0: LoadedModel, tmp_path: Path) -> None:
         broken = tmp_path / "broken"
         broken.mkdir()
         config = {"architectures": ["RegNetForImageClassification"], "model_type": "regnet"}
         (broken / "config.json").write_text(json.dumps(config))
         (broken / "preprocessor_config.json").write_text(json.dumps({"size": {"shortest_edge": 224}}))
         (broken / "model.safetensors").write_bytes(b"not tensors")
-        result = self.call("-m", "broken", "-m", "efficientnet-lite0", "--format", "json", "-o", "sweep")
+        result = run("-m", "broken", "-m", "efficientnet-lite0", "--format", "json", "-o", "sweep")
         data = json.loads(result.stdout)
         assert result.exit_code == data["exit_code"]
         assert [record["model"] for record in data["models"]] == ["broken", "efficientnet-lite0"]
@@ -124,8 +113,10 @@ class TestCommand:
             (["efficientnet-lite0", "efficientnet-lite0"], "given twice"),
         ],
     )
-    def test_a_wrong_name_stops_before_anything_runs(self, models: list[str], said: str, tmp_path: Path) -> None:
-        result = self.call(*(part for name in models for part in ("-m", name)))
+    def test_a_wrong_name_stops_before_anything_runs(
+        self, run: Call, models: list[str], said: str, tmp_path: Path
+    ) -> None:
+        result = run(*(part for name in models for part in ("-m", name)))
         assert result.exit_code == ExitCode.USAGE
         assert said in " ".join(result.stderr.split())
         assert not (tmp_path / "harness-results").exists()
