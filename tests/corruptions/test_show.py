@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import importlib.util
 import io
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
-from typer.testing import CliRunner, Result
 
-from harness.cli import app
 from harness.corruptions import weather
 from harness.corruptions.digital import jpeg_round_trip
 from harness.corruptions.generate import base_crop, corrupt
@@ -183,38 +180,33 @@ def test_an_extension_without_a_format(name: str, tmp_path: Path) -> None:
 
 
 @pytest.fixture
-def harness(home: Path) -> Callable[..., Result]:
-    return lambda *arguments: CliRunner().invoke(app, ["corrupt", *map(str, arguments)])
-
-
-@pytest.fixture
 def photograph(foolbox_images, tmp_path: Path) -> Path:
     path = tmp_path / "ILSVRC2012_val_00000001.JPEG"
     path.write_bytes(foolbox_images[0].data)
     return path
 
 
-def test_verb_writes_one_corrupted_image(harness, photograph: Path, tmp_path: Path) -> None:
+def test_verb_writes_one_corrupted_image(call, photograph: Path, tmp_path: Path) -> None:
     options = ("--corruption", "fog", "--severity", 3, "--output")
-    assert harness(photograph, *options, tmp_path / "fog.png").exit_code == 0
-    assert harness(photograph, *options, tmp_path / "fog.jpg").exit_code == 0
+    assert call("corrupt", photograph, *options, tmp_path / "fog.png").exit_code == 0
+    assert call("corrupt", photograph, *options, tmp_path / "fog.jpg").exit_code == 0
     expected = corrupt(base_crop(load_image(photograph.read_bytes())), "fog", 3, sample_id=photograph.name)
     assert np.array_equal(np.array(Image.open(tmp_path / "fog.png")), expected)
     assert np.array_equal(np.array(Image.open(tmp_path / "fog.jpg")), jpeg_round_trip(expected))
 
 
-def test_verb_writes_a_contact_sheet(harness, photograph: Path, tmp_path: Path) -> None:
-    result = harness(photograph, "--sheet", tmp_path / "sheet.jpg")
+def test_verb_writes_a_contact_sheet(call, photograph: Path, tmp_path: Path) -> None:
+    result = call("corrupt", photograph, "--sheet", tmp_path / "sheet.jpg")
     assert result.exit_code == 0, result.output
     with Image.open(tmp_path / "sheet.jpg") as sheet:
         assert sheet.height == 30 + 228 * len(REGISTRY)
 
 
-def test_verb_writes_a_benchmark_and_goes_on_where_it_was(harness, validation: Path, tmp_path: Path) -> None:
+def test_verb_writes_a_benchmark_and_goes_on_where_it_was(call, validation: Path, tmp_path: Path) -> None:
     options = ("--benchmark", "imagenet-val", "--data", f"imagenet-val={validation}", "--output", tmp_path / "c")
     some = ("--corruption", "brightness", "--corruption", "pixelate", "--severity", 2)
-    assert "6 files written, 0 were there" in harness(*options, *some, "--limit", 3).stderr
-    result = harness(*options, *some)
+    assert "6 files written, 0 were there" in call("corrupt", *options, *some, "--limit", 3).stderr
+    result = call("corrupt", *options, *some)
     assert result.exit_code == 0
     assert "2 files written, 6 were there" in result.stderr
     assert len(list((tmp_path / "c" / "pixelate" / "2").rglob("*.JPEG"))) == 4
@@ -234,10 +226,9 @@ def test_verb_writes_a_benchmark_and_goes_on_where_it_was(harness, validation: P
     ],
 )
 def test_verb_says_what_is_wrong(
-    harness, photograph: Path, arguments: list[str], code: int, message: str, monkeypatch, tmp_path: Path
+    call, photograph: Path, arguments: list[str], code: int, message: str, tmp_path: Path
 ) -> None:
-    monkeypatch.chdir(tmp_path)
-    result = harness(*(photograph if argument == "PHOTOGRAPH" else argument for argument in arguments))
+    result = call("corrupt", *(photograph if argument == "PHOTOGRAPH" else argument for argument in arguments))
     assert result.exit_code == code, result.output
     assert message in result.stderr
     assert not (tmp_path / "x.png").exists()

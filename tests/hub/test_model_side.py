@@ -20,16 +20,10 @@ from scene import ALICE, BOB
 from server import Hub
 
 from harness.labels.spaces import label_space, lemmas
+from tests.conftest import PHOTOGRAPHS
 
 pytestmark = pytest.mark.slow
 REPO = "alice/tiny-regnet"
-SUITE = """
-name: photographs
-title: Photographs
-description: Twenty photographs.
-benchmarks: [foolbox-imagenet-20]
-metrics: [accuracy]
-"""
 
 
 @pytest.fixture(scope="module")
@@ -52,7 +46,7 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
 def run(
     python: str, folder: Path, *options: str, model: str = f"hf:{REPO}", **environment: str
 ) -> subprocess.CompletedProcess[str]:
-    (folder / "suite.yaml").write_text(SUITE)
+    (folder / "suite.yaml").write_text(PHOTOGRAPHS)
     script = "from harness.cli import main; main()"
     fixed = ["--no-sanity-gate", "--limit", "4", "--layout", "contiguous", "--output", "out", "--yes"]
     arguments = ["run", "--suite", "suite.yaml", "--model", model, *fixed, *options]
