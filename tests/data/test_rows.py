@@ -114,7 +114,7 @@ NOT_READ: dict[str, list[dict[str, Any]]] = {
     "no column 'label'; it has image, class": [{"image": WHOLE, "class": 1}],
     "row 1, column label: label -1 is outside 0 to 999": [{"image": WHOLE, "label": -1}],
     "row 2, column label: None is no class": [{"image": WHOLE, "label": 65}, {"image": WHOLE, "label": None}],
-    "row 2 has neither bytes nor a path": [{"image": WHOLE, "label": 1}, {"image": None, "label": 2}],
+    "row 2 has neither bytes nor a path": [{"image": WHOLE, "label": 65}, {"image": None, "label": 2}],
     "row 1 has neither bytes nor a path": [{"image": {"bytes": None, "path": None}, "label": 2}],
 }
 
