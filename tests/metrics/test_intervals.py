@@ -25,15 +25,6 @@ def test_wilson_equals_scipy_and_holds_the_proportion(count: tuple[int, int], le
     assert 0 <= estimate.low <= estimate.value <= estimate.high <= 100
 
 
-@given(counts)
-def test_wilson_is_symmetric_in_success_and_failure(count: tuple[int, int]) -> None:
-    successes, n = count
-    low, high = wilson(successes, n)
-    other_low, other_high = wilson(n - successes, n)
-    assert float(low) == pytest.approx(1 - float(other_high), abs=1e-12)
-    assert float(high) == pytest.approx(1 - float(other_low), abs=1e-12)
-
-
 def test_wilson_by_hand_and_without_samples() -> None:
     # n = 20, all right: the lower bound is n / (n + z²) = 20 / 23.8415.
     low, high = wilson([20, 0], [20, 0])

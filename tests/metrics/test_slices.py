@@ -113,20 +113,6 @@ def test_disjoint_groups_equal_fairlearn_and_pandas() -> None:
     np.testing.assert_allclose(table[["low", "high"]], 100 * np.column_stack([low, high]))
 
 
-@pytest.mark.parametrize("model", ["alexnet", "resnet50", "nasnetalarge"])
-def test_imagenet_x_factors_of_published_models_equal_pandas(
-    validation: pd.DataFrame, multi_factor: pd.DataFrame, model: str
-) -> None:
-    slicing = slicing_from_frame("imagenet-x", multi_factor, validation["sample_id"].tolist())
-    table = by_group(outcomes_of(validation[model].to_numpy()), slicing)
-    joined = multi_factor.join(validation.set_index("sample_id")[model])
-    assert slicing.covered.sum() == len(joined) == 46110
-    for factor in multi_factor:
-        group = joined.loc[joined[factor] == 1, model]
-        assert table.loc[factor, "n"] == len(group)
-        assert table.loc[factor, "accuracy"] == pytest.approx(100 * group.mean(), abs=1e-10)
-
-
 def test_interaction_equals_pandas() -> None:
     generator = np.random.default_rng(2)
     n = 500
