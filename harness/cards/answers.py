@@ -362,8 +362,10 @@ class Writer:
             return f"{value / (1e6 if (scale[1] or scale[2]) in ('M', 'million') else 1e9):.3g}"
         if question.id in _SPEEDS and place.column is None and view.fact and "device" in self.knowledge.asked.values:
             text = f"{view.number} {unit}"  # the sentence says on what
-        elif unit == "%" and any(re.fullmatch(r"\d+\.\d+", told) for _, told in place.cells):
-            text = view.number  # as its row has shares
+        elif (unit == "%" or question.id in _SPEEDS) and any(
+            re.fullmatch(r"\d+\.\d+", told) for _, told in place.cells
+        ):
+            text = view.number  # as its row has others
         elif question.id in _SPEEDS or view.fact is None or unit == "%":
             text = view.text
         elif question.is_measurable or re.match("[a-z]{3}", view.text):
@@ -406,9 +408,10 @@ class Writer:
             and questions[0].template != "testing-data"
             and not {*questions[0].evidence}.intersection(counted)
         )
-        short = f"not {'measured' if is_measurable else 'stated'}" if in_cell else f"not stated{self.looked}"
         # Whether a source states what isn't understood, or states it of something else, nobody has looked.
         is_open = not (questions and is_sure) or any(self._candidates(question, ()) for question in questions)
+        verb = "measured" if is_measurable and not is_open else "stated"
+        short = f"not {verb}" if in_cell else f"not stated{self.looked}"
         if form == "text" and not is_open:
             short = " ".join(f"{question.unknown} not stated in {self.nowhere}{self.looked}." for question in questions)
         elif form in ("text", "block"):

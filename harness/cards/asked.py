@@ -55,7 +55,7 @@ def _padded(entry: list[str]) -> tuple[str, str, str]:
 def _name(text: str) -> str:
     """The name of a value that is called what it is: `224 x 224` and `resolution 224` are one."""
     numbers = re.fullmatch(
-        r"(?:(?:img|image|input)[ _]size|resolution(?: of)?|batch[- ]?(?:size)?(?: of|=|:)?|bs ?=?)? ?(\d+)(?: ?[×x] ?\1)?",
+        r"(?:(?:img|image|input)[ _]size|resolution(?: of)?|batch[- ]?(?:size)?(?: of|=|:)?|bs ?=?)? ?(\d+)(?: ?[×x] ?\1)?(?: ?(?:px|pixels?))?",
         text,
         re.I,
     )

@@ -68,6 +68,11 @@ _RIGHT_OR_WRONG = re.compile(r"\b(?:top-?[15]|err(?:or)?s?|acc(?:uracy)?|accurac
 _OWN = re.compile(r"\b(?:on|of|from) (?:my|our|your) (?!model|network|paper)", re.IGNORECASE)
 """Somebody's own images or machine, of which no source tells anything."""
 _PERCENT = re.compile(r"\s?(?:%|percent\b|per cent\b)")
+_REACHES = re.compile(
+    r"\b(?:gets?|got|reach\w*|scor(?:es?|ed)|achiev\w*|attain\w*|obtain\w*|(?:drop|fall|come)s? to)\W*$"
+)
+_ON_DATA = re.compile(r"\s*(?:of (?:the |its )?\w+ )?(?:on|in|of) (?:the )?")
+"""What leads to a result, and from it to its data."""
 _TOLD = re.compile(r"(?<=\w)(,?\s)\d[\d,.]* [a-z]{3,}s?\b")
 """A value that a head tells beside what it asks: `Stage 1, 3 blocks`."""
 _BY_SOURCE = re.compile(
@@ -164,8 +169,8 @@ def find_questions(place: Place, table: Vocabulary, known: Sequence[str] = ()) -
         lead = before if _CONTENT.search(before) else place.question.rstrip(" ?*_")
         found = retrieve(Wording(parts, (*near, *headings), True, lead, after), table, known)
         has_data = any(True for _ in facets()["dataset"].read(f"{sentence} {place.question}"))
-        is_share = _PERCENT.match(after) is not None
-        if found and is_share and has_data and not (found.about.metrics or found.about.downstream):
+        is_share = _PERCENT.match(after) is not None or _is_result(before, after)
+        if found and is_share and has_data and not (found.about.is_measurable or found.about.downstream):
             found = None  # what is a share of a data set is its accuracy
         if found:
             is_sure = found.is_sure and not _OWN.search(sentence)
@@ -205,6 +210,13 @@ def find_questions(place: Place, table: Vocabulary, known: Sequence[str] = ()) -
     return Recognised.of(retrieve(Wording(((heading, 1.0),), headings[1:], titles=(heading,)), table, known))
 
 
+def _is_result(before: str, after: str) -> bool:
+    """Whether what is told of a data set is a result: `On ImageNet-A it drops to [?]`, `[?] on ImageNet-R`."""
+    on = _ON_DATA.match(after)
+    leads = on is not None and any(match.start() == on.end() for _, _, match in facets()["dataset"].read(after))
+    return leads or (_REACHES.search(before) is not None and not re.match(r"\s*[a-z]+s\b", after))
+
+
 def _asked_in_cell(
     place: Place, headings: tuple[tuple[str, float], ...], table: Vocabulary, known: Sequence[str]
 ) -> Recognised:
@@ -237,6 +249,12 @@ def _asked_in_cell(
             return Recognised([table.get("results")], is_sure=understands(table.get("accuracy"), wording, known))
         if found.about.id == "paper":
             return Recognised([])  # "(paper)" says whose result it is
+    is_open = found is None or found.about.id == "results" or not (found.is_sure or found.about.is_measurable)
+    if is_open and any(
+        True for text in place.row for _ in facets()["device"].read(text)
+    ):  # of a device alone, its speed
+        speed = table.get("throughput")
+        return Recognised([speed], is_sure=understands(speed, wording, known))
     several = _each(place.row[0], table, known) if len(place.row) == 1 and "/" in place.row[0] and not title else []
     return Recognised(several) if several else Recognised.of(found)
 
