@@ -345,7 +345,7 @@ class Writer:
         unit = view.evidence.unit or ""
         is_size = view.name.subject in ("data.resolution", "data.test-resolution", "preprocessing.resize")
         if is_size and unit == "pixels" and isinstance(value, int) and view.fact is None:
-            is_told = re.search(r"\[\?\] (?:pixels?|px)\b|\b(?:pixels|size|resolution)\b", words, re.IGNORECASE)
+            is_told = re.search(r"\[\?\] (?:pixels?|px|square)\b|\b(?:pixels|size|resolution)\b", words, re.IGNORECASE)
             return f"{value} × {value}" + ("" if is_told else " pixels")
         heads = (*place.row, place.column or "", place.label or "")
         if view.evidence.is_number and any(re.fullmatch(r"\W*[A-Za-z]\w*_\w+\W*", head) for head in heads):

@@ -59,14 +59,9 @@ from harness.cards.slots import Slot, answer_edit, slot_of, unrecognised
 from harness.cards.training_log import logged_answer
 from harness.cards.views import marks
 from harness.cards.vocabulary import Property
-from harness.evidence import EvidenceClass, Ledger
+from harness.evidence import Ledger
 from harness.parsing.files import MalformedError
 from harness.parsing.json import parse_json
-
-_NAMES_MODEL = re.compile(
-    r"(?:\bmodel(?:_id|_name)?\s*=\s*|from_pretrained\(|repo_id\s*=\s*|create_model\(\s*)[\"']\[\?\]$"
-)
-
 
 MOST_MARKERS = 5_000
 _LONGEST_BLOCK, _TRIES = 20_000, 24
@@ -411,10 +406,9 @@ class _Filler:
             asked = found.questions
             place = replace(place, is_tight=slot.kind in ("inline", "aside"))
             answer = (
-                self._name(place)
+                (field_answer(place, self.writer) if place.in_code else None)
                 or entry
                 or logged_answer(place, self.writer)
-                or (field_answer(place, self.writer) if place.in_code else None)
                 or self._known(marker, found, slot, place)
             )
             if slot.kind == "sentence" and answer.class_.has_value and not _is_sentence(answer.text):
@@ -439,7 +433,7 @@ class _Filler:
         states elsewhere. What is of another kind than what is asked, or stands there already, is another thing's value."""
         is_cell = place.column is not None
         answer = self._answer(found.questions, slot, place) if found.is_sure else None
-        if answer is None or (answer.class_.has_value and self._is_of_another(marker, found, slot, place, answer)):
+        if answer is None or (answer.class_.has_value and self._is_of_another(marker, found, place, answer)):
             asked = found.questions if is_cell or answer else []
             answer = self.writer.unknown(asked, slot.form, in_cell=is_cell, is_sure=False)
         if not answer.is_unknown:
@@ -450,7 +444,7 @@ class _Filler:
             or answer
         )
 
-    def _is_of_another(self, marker: Marker, found: Recognised, slot: Slot, place: Place, answer: Answer) -> bool:
+    def _is_of_another(self, marker: Marker, found: Recognised, place: Place, answer: Answer) -> bool:
         """Whether an answer can't be to what is asked: of another kind, or a value that the sentence or row has already."""
         after = self.text[marker.end : marker.end + _NEXT]
         counted = re.match(r" [a-z]+(?:-[a-z]+)?\b", after)
@@ -458,8 +452,7 @@ class _Filler:
         return (
             not is_of_kind(told, answer.text, self.writer.table)
             or self._counts_another(after, found.questions, answer)
-            or (slot.kind in ("inline", "aside") and self._echoes(place, answer))
-            or (marker.block.kind == "cell" and self._repeats(marker, answer))
+            or (place.is_tight and self._stands_already(place, answer))
         )
 
     @staticmethod
@@ -474,20 +467,13 @@ class _Filler:
         return not any(goes_with(question, counted[1]) for question in asked)
 
     @staticmethod
-    def _echoes(place: Place, answer: Answer) -> bool:
-        """Whether a sentence has the value already: what it leaves open is another one."""
+    def _stands_already(place: Place, answer: Answer) -> bool:
+        """Whether a sentence has the value already, or a row where the marker's column is called nothing that is known: what is
+        of two kinds has hardly the same value twice."""
         value = _first_value(MARK.sub("", answer.text)).strip("` .")
-        rest = re.sub(r"(?<=\d),(?=\d{3})", "", place.sentence).casefold()
+        texts = [place.sentence, *(told for _, told in place.cells[1:] if not is_known(place.column or ""))]
+        rest = re.sub(r"(?<=\d),(?=\d{3})", "", " | ".join(texts)).casefold()
         return re.search(rf"(?<![\w.,-]){re.escape(value)}(?![\w-]|[.,]\d)", rest) is not None
-
-    def _repeats(self, marker: Marker, answer: Answer) -> bool:
-        """Whether an answer stands in another column of its row already, and its own column is called nothing that is known:
-        what is of two kinds has hardly the same value twice."""
-        if is_known(marker.block.column or ""):
-            return False
-        cells = [cell for cell in self.document.row_of(marker.block)[1:] if cell is not marker.block]
-        values = {_first_value(self.text[cell.start : cell.end]) for cell in cells if not self.places.asks(cell)}
-        return _first_value(MARK.sub("", answer.text)) in values
 
     @staticmethod
     def _says_more(place: Place) -> bool:
@@ -517,13 +503,6 @@ class _Filler:
             return None
         view, text = found
         return Answer("list", view.class_, [view.key], f"{text} {marks(self.writer.references, view)}", True)
-
-    def _name(self, place: Place) -> Answer | None:
-        """What code calls the model, where that is what is left open in it."""
-        facts = self.writer.knowledge.facts
-        if not place.in_code or not _NAMES_MODEL.search(place.sentence):
-            return None
-        return Answer("model name", EvidenceClass.DERIVED, [], facts.hub_id or self.writer.knowledge.name, True)
 
     def _answer(self, questions: Sequence[Property], slot: Slot, place: Place) -> Answer:
         form: Form = slot.form
@@ -578,15 +557,10 @@ class _Filler:
         """Those of a block's answers that would change what it is made of."""
         if self._keeps(block, rows, definitions):
             return []
-        open_, breaking = [rows], list[FilledMarker]()
-        for _ in range(_TRIES if block.end - block.start <= _LONGEST_BLOCK else 0):
-            if open_ and not self._keeps(block, part := open_.pop(), definitions):
-                half = len(part) // 2
-                breaking += part[: len(part) == 1]
-                open_ += [part[half:], part[:half]] if half else []
-        breaking += itertools.chain(*open_)
+        is_short = len(rows) <= _TRIES and block.end - block.start <= _LONGEST_BLOCK
+        breaking = [row for row in rows if not (is_short and self._keeps(block, [row], definitions))]
         kept = [row for row in rows if row not in breaking]
-        return breaking if breaking and self._keeps(block, kept, definitions) else rows
+        return breaking if self._keeps(block, kept, definitions) else rows
 
     def _keeps(self, block: Block, rows: list[FilledMarker], definitions: dict[str, Any]) -> bool:
         before = self.text[block.start : block.end]

@@ -17,10 +17,11 @@ from harness.cards.questions import Place
 from harness.cards.views import View, marks
 from harness.cards.vocabulary import FieldWords
 from harness.evidence import EvidenceClass
-from harness.facts.fields import CONFIG, TIMM
 
 _PLACE = re.compile(r"^(?:(?:preprocessor_)?config\.json|\w*(?:args|params|parameters|config)\.(?:json|ya?ml)), (\w+)$")
-_IN_CODE = re.compile(r"(\w+)[\"']?\s*[:=]\s*[\"']?\[\?\]$")
+_IN_CODE = re.compile(r"(?:(\w+)[\"']?\s*[:=]\s*[\"']?|(?:from_pretrained|create_model)\(\s*[\"'])\[\?\]$")
+_MODEL = (None, "model", "model_id", "model_name", "repo_id")
+"""What code has the model's name under, or in a call."""
 _ENDS = {"first": 0, "last": -1, "final": -1}
 
 
@@ -34,7 +35,10 @@ def field_answer(place: Place, writer: Writer) -> Answer | None:
     """The value of the field that a place asks for by its name; None where it names none, or says more than a name."""
     if place.in_code:
         asked = _IN_CODE.search(place.sentence)
-        named = next((item for item in _fields(writer) if asked and item.field == asked[1]), None)
+        if asked is None or asked[1] in _MODEL:
+            name = writer.knowledge.facts.hub_id or writer.knowledge.name
+            return Answer("model name", EvidenceClass.DERIVED, [], name, True) if asked else None
+        named = next((item for item in _fields(writer) if item.field == asked[1]), None)
         return _answer(named, json.dumps(named.view.value).strip('"')) if named else None
     sentence = place.sentence.replace("[?]", " ")
     texts = (" ".join(place.own), sentence) if place.column is None else (" ".join(place.own),)
@@ -64,10 +68,6 @@ def _fields(writer: Writer) -> Iterator[_Named]:
             yield _Named(match[1], View(item))
     if width := writer.knowledge.ledger.get("documented.architecture.width"):
         yield _Named("width", View(width))
-    for entry in (*CONFIG, *TIMM):  # what another file said first
-        found = writer.knowledge.ledger.get(f"{entry.key}:config") or writer.knowledge.ledger.get(entry.key)
-        if found is not None and found.class_ is EvidenceClass.DOCUMENTED and not writer.knowledge.facts.facts:
-            yield _Named(entry.name, View(found))
 
 
 def _required(field: str, words: FieldWords) -> list[str]:

@@ -87,7 +87,8 @@ def slot_of(document: Document, marker: Marker, sentence: Span) -> Slot:
     if _BLANK.fullmatch(text, block.start, marker.start) and not _WORD.search(text, marker.end, block.end):
         return Slot("whole", marker.start, block.end, "text" if block.in_item else "block")
     aside = _aside(text, start, marker, end)
-    if aside and text[aside[0] : marker.start].rstrip().endswith(","):  # one of several: `(batch, [?])`
+    own = text[aside[0] : marker.start] if aside else ""
+    if re.search(r"\w", own) and not _IS.search(own):  # a value behind its name: `(alpha [?])`
         return Slot("inline", marker.start, marker.end, "value")
     if aside:
         return Slot("aside", *aside, "value")
