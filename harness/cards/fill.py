@@ -252,7 +252,7 @@ def _is_sentence(text: str) -> bool:
 
 def _first_value(text: str) -> str:
     """The number that a text begins with, or all of it where it begins with none."""
-    number = re.match(r"\W*(\d[\d,.]*)", text)
+    number = re.match(r"\W*(\d[\d,.]*(?: × \d+)*)", text)
     return number[1].replace(",", "") if number else text.strip().casefold()
 
 
@@ -266,48 +266,49 @@ def _phrase(answer: Answer, before: str, following: str) -> Answer:
     said = re.sub(r"\s+", " ", MARK.sub("", text)).strip()
     goes_on = re.match(r"\s*(%|per ?cent|[(,]|[A-Za-z]+)", following)
     next_word = goes_on[1] if goes_on else ""
+    if answer.class_.has_value:
+        said = _fitted(said, before, next_word)
+    is_told = any(word in before for word in re.findall(r"[A-Za-z]+\d\w*", said))
+    plain = re.sub(r"\([^()]*\)", "", said)
+    if not answer.is_complete or is_told or re.search(r"[.:](\s|$)", plain) or len(plain.split()) > _PHRASE:
+        return replace(answer, text="(not stated)" if answer.is_complete else "(not measured yet)")
+    if not answer.class_.has_value and (next_word or not re.search(r"\b(?:is|are|was|were)\s+$", before)):
+        said = _gap(said, following)
+    return replace(answer, text=(said[:1].lower() + said[1:] if re.match(r"(?:An?|The|Not) ", said) else said) + made)
+
+
+def _fitted(said: str, before: str, next_word: str) -> str:
+    """A value without what the sentence around it says itself, or has no place for."""
+    is_noun = bool(next_word) and next_word not in _NO_NOUNS
     number = re.search(r"([\d.,]*\d) %", said) if re.match("%|per", next_word) else _COUNTS.match(said)
     if (
         number
-        and next_word
-        and next_word not in _NO_NOUNS
+        and is_noun
         and (_UNITS.fullmatch(next_word) or (next_word.isalpha() and next_word.lower() in said.lower()))
     ):
         said = number[1]
     elif next_word:
-        said = re.sub(r"(^[\d.,]*\d [a-z]+), .*", r"\1", said)
-        said = re.sub(r"(?<!\]) ?\([^()]*\)", "", said)
-        if next_word.isalpha() and next_word not in _NO_NOUNS:  # what stands before a noun has no remark of its own
-            said = re.sub(r"^([^,]*), [A-Za-z][^,]*$", r"\1", said)
-        less = _LESS.search(said)
-        if (
-            less
-            and " and " not in said
-            and (next_word not in _NO_NOUNS or less[1] == next_word or len(said.split()) > _PHRASE)
-        ):
+        said = re.sub(r"(?<!\]) ?\([^()]*\)", "", re.sub(r"(^[\d.,]*\d [a-z]+), .*", r"\1", said))
+        said = re.sub(r"^([^,]*), [A-Za-z][^,]*$", r"\1", said) if is_noun and next_word.isalpha() else said
+        less = _LESS.search(said) if " and " not in said else None
+        if less and (is_noun or less[1] == next_word or len(said.split()) > _PHRASE):
             said = said[: less.start()]
     words = said.split(" ")
-    while (
-        len(words) > 1
-        and re.search(rf"(?<![\w-]){re.escape(words[0])}(?![\w-])", before)
-        and not words[0][:1].isdigit()
-    ):
+    while len(words) > 1 and re.search(rf"(?<![\w-])(?!\d){re.escape(words[0])}(?![\w-])", before):
         del words[0]
     if len(words) > 1 and stem(words[-1]) in map(stem, re.findall(r"[A-Za-z]+", before)[-4:]):
         del words[-1]
     said = " ".join(words) if len(words) <= _PHRASE else " ".join(words).partition(", ")[0]
-    plain = re.sub(r"\([^()]*\)", "", said)
-    is_told = any(word in before for word in re.findall(r"[A-Za-z]+\d\w*", said))
-    if answer.is_complete and not is_told and not re.search(r"[.:](\s|$)", plain) and len(plain.split()) <= _PHRASE:
-        if answer.class_.has_value:
-            said = "not" if re.match(r"none$|not used$", said) and next_word.endswith("ed") else said
-        elif next_word or not re.search(r"\b(?:is|are|was|were)\s+$", before):
-            said = f"({said})"
-        return replace(
-            answer, text=(said[:1].lower() + said[1:] if re.match(r"(?:An?|The|Not) ", said) else said) + made
-        )
-    text = "(not measured yet)" if not answer.is_complete else "(not stated)"
-    return replace(answer, text=text)
+    return "not" if said in ("none", "not used") and next_word.endswith("ed") else said
+
+
+def _gap(words: str, following: str) -> str:
+    """That something is missing, before what is counted or named: `an unstated number of hours`."""
+    noun = re.match(r"\s+([a-z]+)\b", following)
+    if noun is None or noun[1] in _NO_NOUNS:
+        return f"({words})"
+    lack = "undisclosed" if "disclosed" in words else "unstated"
+    return f"an {lack} number of" if re.fullmatch("[a-z]+s|people", noun[1]) else "unspecified"
 
 
 def card_diff(old: bytes, new: bytes, name: str) -> str:
@@ -418,9 +419,8 @@ class _Filler:
             in_prose = marker.block.kind == "paragraph" and slot.kind in ("sentence", "inline")
             if answer.is_unknown and (not asked or in_prose):
                 slot, text = unrecognised(self.document, marker, slot, self.writer, is_asked=bool(asked))
-                noun = re.match(r"\s+([A-Za-z]+)\b", self.text[marker.end : marker.end + _NEXT])
-                if text.startswith("(") and noun and noun[1] not in _NO_NOUNS:
-                    text = "an unstated number of" if re.fullmatch("[a-z]+s|people", noun[1]) else "unspecified"
+                if text.startswith("("):
+                    text = _gap(text.strip("()"), self.text[marker.end : marker.end + _NEXT])
                 answer = replace(answer, text=text)
             made = answer_edit(self.document, marker, answer, slot)
             if made is not None and not (slot.kind == "code" and (answer.is_unknown or "; " in answer.text)):

@@ -34,7 +34,7 @@ _FACTOR = re.compile(r"\s?(?:times|fold) (?:as|more|less|\w+er)\b", re.IGNORECAS
 """How often more or longer something is: no value of anything."""
 _IN_EACH = re.compile(r"\s?(?:in|on|per|to|for) (?:an?|each|every|one)\b")
 """A number of each of what follows, not of all of them."""
-_SIZE = re.compile(r"[x×²^]|\bby\b|pixel|px")
+_SIZE = re.compile(r"\d\s?[x×²^]|\bby\b|pixel|px")
 _CLAUSE = re.compile(r";\s|,? (?=(?:while|whereas|but)\s)")
 _NAME = r"[A-ZÀ-Þ][\w.'’À-ÿ-]*(?: [A-ZÀ-Þ][\w.'’À-ÿ-]*)+"
 _PEOPLE = re.compile(
@@ -114,12 +114,8 @@ class QuestionReader:
             r"\b(?:per|each)\b", f"{about.id} {about.name}".replace("-", " ")
         ):
             return
-        is_side = re.search(r"\bat $", text[:begin]) and number.value in range(96, 1025)
-        if is_side and not about.resolution:
-            return  # "at 384"
-        if is_size and not re.search(
-            r"size|kernel|conv|patch|window|resolution|crop|stem|downsampl", f"{about.id} {about.name}"
-        ):
+        is_side = is_size or (noun is None and re.search(r"\bat $", text[:begin]) is not None)  # "at 384"
+        if is_side and not (about.resolution or "pixels" in about.cues):
             return
         if about.id in ("paper", "arxiv-number") and ARXIV.fullmatch(number.text) and _OUR_PAPER.match(passage.own):
             yield statement_in(passage, self.words.get("paper"), number.text, begin, number.end)
