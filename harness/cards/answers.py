@@ -250,24 +250,20 @@ class Writer:
                 question=question,
                 main=main,
                 brief=functools.partial(self._brief, question, place),
-                is_tight=place.is_tight,
                 built_on_it=main.built_on_it if main and re.search(r"\[\?\]\W*$", place.sentence) else "",
                 part=part_of(question, place, main) if main else None,
                 is_part=is_part,
                 is_repeated=(question.id, place.section) in self.asked,
                 answer_class=class_.value,
                 model=self.knowledge.address,
-                hub_id=self.knowledge.loaded_by,
                 class_names=lambda view: class_names(view.text) if view else [],
-                has_processor=self.knowledge.has_processor,
                 metrics=metrics,
-                asked=f"{place.label or ''} {place.sentence}",
-                about=place.section_text,
+                place=place,
+                knowledge=self.knowledge,
                 find=lambda key: self._use(self.knowledge.find(key)),
                 published=lambda metric: self._use(self.knowledge.published(metric, own=True)),
                 reference=lambda metric: self._use(self.knowledge.published(metric, own=False)),
                 absent=lambda key: self._use(self.knowledge.absent(key)),
-                waiting=self.knowledge.pending,
                 slices=lambda slicing: self._use_all(self.knowledge.family(slicing, "top1")),
                 corruptions=self._corruption_errors,
                 results=self._results,
@@ -276,10 +272,8 @@ class Writer:
                 commercial_use=functools.partial(_commercial_use, place),
                 of_others=functools.partial(_of_others, self.references),
                 tested=_tested,
-                note=self.knowledge.note,
                 is_given=lambda view: (view.key, place.section) in self.given,
                 aside=self.references.note,
-                can_be_measured=self.knowledge.has_imagenet_classes,
                 how=self._how,
                 suites=self._suites,
                 by=functools.partial(marks, self.references),
@@ -337,50 +331,54 @@ class Writer:
         if isinstance(value, list):
             shown = [f"{part:,}" if isinstance(part, int) else str(part) for part in value]
             return enumerate_words(shown) if isinstance(value[0], str) else ", ".join(shown)
-        for pattern, size in (
-            question.unit_patterns if isinstance(question.units, dict) and view.evidence.is_number else ()
-        ):
+        if not view.evidence.is_number:
+            return view.text.partition("; ")[0].partition(". ")[0]
+        text = self._scaled(question, place, view, words) or self._counted(question, place, view, words)
+        counted = re.match(r"([\d.,]*\d) ([A-Za-z]+)", text)
+        said = place.sentence.partition("[?]")[2][:30] if question.id in _SPEEDS else words
+        return counted[1] if counted and stem(counted[2]) in map(stem, re.findall(r"[A-Za-z]+", said)) else text
+
+    @staticmethod
+    def _scaled(question: Property, place: Place, view: View, words: str) -> str:
+        """A number as its place measures it: in another unit, as an error, as both sides of a square; nothing where it needs
+        none of these."""
+        value, unit = view.value, view.evidence.unit
+        for pattern, size in question.unit_patterns if isinstance(question.units, dict) else ():
             if size != 1 and (pattern.match(place.sentence.partition("[?]")[2]) or pattern.search(" ".join(place.own))):
                 return plain_number(value / size) if isinstance(value, float) else f"{value / size:.4g}"
-        unit = view.evidence.unit or ""
         is_size = view.name.subject in ("data.resolution", "data.test-resolution", "preprocessing.resize")
         if is_size and unit == "pixels" and isinstance(value, int) and view.fact is None:
             is_told = re.search(r"\[\?\] (?:pixels?|px|square)\b|\b(?:pixels|size|resolution)\b", words, re.IGNORECASE)
             return f"{value} × {value}" + ("" if is_told else " pixels")
         heads = (*place.row, place.column or "", place.label or "")
-        if view.evidence.is_number and any(re.fullmatch(r"\W*[A-Za-z]\w*_\w+\W*", head) for head in heads):
+        if any(re.fullmatch(r"\W*[A-Za-z]\w*_\w+\W*", head) for head in heads):
             return view.number  # after a name of code
-        if not view.evidence.is_number:
-            return view.text.partition("; ")[0].partition(". ")[0]
         if view.name.metric in ("top1", "top5") and asks_error(place):
             decimals = len(view.number.partition(".")[2])
             return f"{100 - value:.{decimals}f}" + ("" if "%" in words else " %")
         if unit in ("B", "bytes"):
             megabytes = f"{value / 1e6:,.1f}" if value >= 1e7 else f"{value / 1e6:.2f}"
             return megabytes + ("" if re.search(r"\bMB\b|megabytes", words) else " MB")
-        if scale := re.search(r"\(([MG])\)|\[\?\] ([MG](?=FLOP|MAC)|[MG]\b|(?:m|b)illion\b)", words):
-            return f"{value / (1e6 if (scale[1] or scale[2]) in ('M', 'million') else 1e9):.3g}"
-        if question.id in _SPEEDS and place.column is None and view.fact and "device" in self.knowledge.asked.values:
-            text = f"{view.number} {unit}"  # the sentence says on what
-        elif (unit == "%" or question.id in _SPEEDS) and any(
-            re.fullmatch(r"\d+\.\d+", told) for _, told in place.cells
-        ):
-            text = view.number  # as its row has others
-        elif question.id in _SPEEDS or view.fact is None or unit == "%":
-            text = view.text
-        elif question.is_measurable or re.match("[a-z]{3}", view.text):
-            text = f"{view.number} {unit}".rstrip()
-        else:
-            text = view.fact.says or f"{view.number} {unit}".rstrip()
-            text = re.sub(r" ?\([^()\[\]]*\)(?!\()", "", text.partition("; ")[0].partition(". ")[0])
-            bare = re.sub(r"\d+ × \d+(?![⁻\d])", "", text)
-            if not re.search(r"\d", bare) and re.search(
-                r"(?i)\b(?:ratio|fraction|factor|share|strength|rate)\b", words
-            ):
-                text = view.number
-        counted = re.match(r"([\d.,]*\d) ([A-Za-z]+)", text)
-        said = place.sentence.partition("[?]")[2][:30] if question.id in _SPEEDS else words
-        return counted[1] if counted and stem(counted[2]) in map(stem, re.findall(r"[A-Za-z]+", said)) else text
+        scale = re.search(r"\(([MG])\)|\[\?\] ([MG](?=FLOP|MAC)|[MG]\b|(?:m|b)illion\b)", words)
+        return f"{value / (1e6 if (scale[1] or scale[2]) in ('M', 'million') else 1e9):.3g}" if scale else ""
+
+    def _counted(self, question: Property, place: Place, view: View, words: str) -> str:
+        """A number with its unit, or in the words of its source."""
+        is_speed, unit = question.id in _SPEEDS, view.evidence.unit or ""
+        if (unit == "%" or is_speed) and any(re.fullmatch(r"\d+\.\d+", told) for _, told in place.cells):
+            return view.number  # as its row has others
+        if is_speed and place.column is None and view.fact and "device" in self.knowledge.asked.values:
+            return f"{view.number} {unit}"  # the sentence says on what
+        if is_speed or view.fact is None or unit == "%":
+            return view.text
+        number = f"{view.number} {unit}".rstrip()
+        if question.is_measurable or re.match("[a-z]{3}", view.text):
+            return number
+        text = (view.fact.says or number).partition("; ")[0].partition(". ")[0]
+        text = re.sub(r" ?\([^()\[\]]*\)(?!\()", "", text)
+        has_number = re.search(r"\d", re.sub(r"\d+ × \d+(?![⁻\d])", "", text))
+        asks_share = re.search(r"(?i)\b(?:ratio|fraction|factor|share|strength|rate)\b", words)
+        return text if has_number or not asks_share else view.number
 
     def knows_why_not(self, question: Property) -> bool:
         """Whether evidence says why a question has no answer."""

@@ -256,29 +256,8 @@ def _rate(
     ]
     spans += titled
     unit = _unit(about, wording)
-    if not named and not spans and not (unit and about.alone):
-        return None
-    if wording.is_prose and not unit and about.is_counted_in(wording.parts[0][0]):
-        return None
-    counted = _COUNTED.match(wording.after) if wording.is_prose else None
-    if wording.asks_number and (about.names or not (about.number or about.technique)):
-        return None
-    is_other = counted is not None and (about.metrics or not cues.explain(counted))
-    if is_other and about.number and not (unit or about.names):
-        return None
-    leads = {name for cue in cues.core for name in cue if name.startswith("<")}
-    if wording.is_prose and not about.number and leads and leads.isdisjoint(near) and near & _PLACES:
-        return None
-    if about.year and wording.is_prose and not _YEAR_BEFORE.search(wording.before):
-        return None
-    is_short = sum(word.weight > 0 for word in _words(plain(wording.parts[0][0]), 1.0)) < _SHORT
-    if wording.is_prose and is_short and about.is_elsewhere(wording.beside[0][0]):
-        return None
-    if _asks_other(about, wording, cues):
-        return None
-    if about.is_elsewhere(text.replace(" | ", " ")) or (
-        about.needs and not spans and not named and not unit and about.excludes(text)
-    ):
+    is_named = bool(named or spans)
+    if not (is_named or (unit and about.alone)) or _is_excluded(about, wording, text, near, cues, unit, is_named):
         return None
     core: set[str] = set().union(*named)
     score, told = 0.0, set[str]()
@@ -303,6 +282,36 @@ def _rate(
     if unit:
         score += _ALONE * (2 if about.alone else 1)
     return _Rated(about, score, frozenset(told), tuple(spans), unit is not None)
+
+
+def _is_excluded(
+    about: Property,
+    wording: Wording,
+    text: str,
+    near: set[str],
+    cues: _Cues,
+    unit: re.Match[str] | None,
+    is_named: bool,
+) -> bool:
+    """Whether a property can't be what is asked, though something names it."""
+    clause, counted = wording.parts[0][0], _COUNTED.match(wording.after)
+    leads = {name for cue in cues.core for name in cue if name.startswith("<")}
+    return bool(
+        (wording.asks_number and (about.names or not (about.number or about.technique)))
+        or (
+            wording.is_prose
+            and (
+                (not unit and about.is_counted_in(clause))
+                or (counted and about.number and not (unit or about.names) and not cues.explain(about, counted))
+                or (not about.number and leads and leads.isdisjoint(near) and near & _PLACES)
+                or (about.year and not _YEAR_BEFORE.search(wording.before))
+                or (len(content(clause)) < _SHORT and about.is_elsewhere(wording.beside[0][0]))
+            )
+        )
+        or _asks_other(about, wording, cues)
+        or about.is_elsewhere(text.replace(" | ", " "))
+        or (about.needs and not is_named and not unit and about.excludes(text))
+    )
 
 
 def _asks_other(about: Property, wording: Wording, cues: _Cues) -> bool:
@@ -439,10 +448,10 @@ class _Cues(NamedTuple):
     core: tuple[frozenset[str], ...]
     support: frozenset[str]
 
-    def explain(self, counted: re.Match[str]) -> bool:
+    def explain(self, about: Property, counted: re.Match[str]) -> bool:
         """Whether what is counted behind a marker, `GPUs` or `graphics cards`, is among them or says nothing."""
         nouns = {stem(word) for word in counted.group().split()}
-        return bool(nouns & self.support.union(_silent(), *self.core))
+        return not about.metrics and bool(nouns & self.support.union(_silent(), *self.core))
 
 
 @functools.cache
