@@ -114,7 +114,7 @@ class QuestionReader:
             r"\b(?:per|each)\b", f"{about.id} {about.name}".replace("-", " ")
         ):
             return
-        is_side = is_size or (noun is None and re.search(r"\bat $", text[:begin]) is not None)  # "at 384"
+        is_side = is_size or (text[:begin].endswith(" at ") and number.value in range(96, 1025))  # "at 384"
         if is_side and not (about.resolution or "pixels" in about.cues):
             return
         if about.id in ("paper", "arxiv-number") and ARXIV.fullmatch(number.text) and _OUR_PAPER.match(passage.own):
