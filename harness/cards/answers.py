@@ -201,11 +201,9 @@ class Writer:
             return None
         ids = {name for name, checkpoint in known.facts.checkpoints.items() if checkpoint in (meant or ())}
         asked = replace(asked.about(keys), siblings=frozenset(ids), sizes=known.sizes)
-        self.knowledge, everything = replace(self.knowledge, asked=asked), self.knowledge
-        try:
-            return self._answer(question, form, place, metrics, is_part=is_part)
-        finally:
-            self.knowledge = everything
+        return replace(self, knowledge=replace(known, asked=asked))._answer(
+            question, form, place, metrics, is_part=is_part
+        )
 
     def _answer(
         self, question: Property, form: Form, place: Place, metrics: tuple[str, ...], *, is_part: bool
@@ -371,10 +369,9 @@ class Writer:
             return f"{view.number} {unit}"  # the sentence says on what
         if is_speed or view.fact is None or unit == "%":
             return view.text
-        number = f"{view.number} {unit}".rstrip()
         if question.is_measurable or re.match("[a-z]{3}", view.text):
-            return number
-        text = (view.fact.says or number).partition("; ")[0].partition(". ")[0]
+            return f"{view.number} {unit}".rstrip()
+        text = (view.fact.says or f"{view.number} {unit}".rstrip()).partition("; ")[0].partition(". ")[0]
         text = re.sub(r" ?\([^()\[\]]*\)(?!\()", "", text)
         has_number = re.search(r"\d", re.sub(r"\d+ × \d+(?![⁻\d])", "", text))
         asks_share = re.search(r"(?i)\b(?:ratio|fraction|factor|share|strength|rate)\b", words)

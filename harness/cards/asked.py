@@ -40,16 +40,11 @@ class Facet(Table):
     def read(self, text: str) -> Iterator[tuple[str, str, re.Match[str]]]:
         """What a text says of the facet: name, words and place of each value, and of the wider value that it is one of."""
         for match in self._expression.finditer(text):
-            index = next(i for i in range(len(self.values)) if match[f"v{i}"] is not None)
-            name, (_, words, wider) = list(self.values.items())[index][0], _padded(list(self.values.values())[index])
+            name, entry = next(item for i, item in enumerate(self.values.items()) if match[f"v{i}"] is not None)
+            _, words, wider = [*entry, "", ""][:3]
             yield _name(match.group()) if name.startswith("?") else name, words or match.group(), match
             if wider:
                 yield wider, "", match
-
-
-def _padded(entry: list[str]) -> tuple[str, str, str]:
-    expression, words, wider = [*entry, "", ""][:3]
-    return expression, words, wider
 
 
 def _name(text: str) -> str:

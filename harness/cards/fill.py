@@ -298,7 +298,7 @@ def _fitted(said: str, before: str, next_word: str) -> str:
         del words[0]
     if len(words) > 1 and stem(words[-1]) in map(stem, re.findall(r"[A-Za-z]+", before)[-4:]):
         del words[-1]
-    said = " ".join(words) if len(words) <= _PHRASE else " ".join(words).partition(", ")[0]
+    said = " ".join(words) if len(words) <= _PHRASE else re.split(r", (?=[A-Za-z])", " ".join(words))[0]
     return "not" if said in ("none", "not used") and next_word.endswith("ed") else said
 
 

@@ -22,8 +22,11 @@ from harness.cards.statements import read_prose
 from harness.cards.vocabulary import Property
 from harness.evidence import EvidenceClass
 
-_EARLIER = re.compile(r"pre-?train|\b(?:base|original|starting|parent) (?:model|weights|checkpoint)", re.IGNORECASE)
-"""Words of sentences about the training before this model's own."""
+_OTHER = re.compile(
+    r"pre-?train|\b(?:base|original|starting|parent|other|earlier) (?:model|weights|checkpoint|network)|\bteacher|\bbaseline",
+    re.IGNORECASE,
+)
+"""Words of sentences about another model, or the training before this model's own."""
 _TRAINS = re.compile(r"\b(?:fine-?tuned|trained)\b", re.IGNORECASE)
 """Words of a sentence that tells of the training without calling it so."""
 _BEFORE = re.compile(r"([^\W\d_]+)(?:[\s:=(]+(?:of|is|was|were|to|at|about)?)*$")
@@ -58,7 +61,7 @@ class OwnProse:
         label = " ".join((*place.row, place.column or "")) if place.column is not None else " ".join(place.own)
         bare, *named = re.split(r"[()]", label)[:2]  # "agreement of the experts (kappa)" has two names
         for words in filter(None, map(content, (bare, *named))):
-            for passage in self._sentences:
+            for passage in self._sentences if _OTHER.search(label) else self._own_sentences:
                 trains = content("training") if _TRAINS.search(passage.own) else frozenset()
                 for number in quantities(passage.own) if words <= content(passage.own) | trains else ():
                     before, after = passage.own[: number.start], passage.own[number.end :]
@@ -69,6 +72,10 @@ class OwnProse:
     @cached_property
     def _sentences(self) -> list[Passage]:
         return [passage for passage in passages(self.document, self._markers) if passage.kind == "sentence"]
+
+    @cached_property
+    def _own_sentences(self) -> list[Passage]:
+        return [passage for passage in self._sentences if not _OTHER.search(passage.own)]
 
     @cached_property
     def _markers(self) -> list[tuple[int, int]]:
@@ -83,7 +90,7 @@ class OwnProse:
             if not (item.is_asked or item.is_loose or item.metric or isinstance(item.value, bool))
             and any(key.startswith("documented.training.") for key in item.about.keys)
             and self.document.text[item.span[0] - 1] not in "._/-"
-            and not _EARLIER.search(item.passage.own)
+            and not _OTHER.search(item.passage.own)
             and self.writer.subjects.of(item) == []
         ]
 

@@ -34,6 +34,8 @@ _LONGEST = 2_000
 """Characters of a sentence; in a longer one, which is no prose, each marker stands for itself."""
 _FAR = 2_000
 """Characters before a marker in which its label is looked for."""
+_CAPTION = 20
+"""Words of a caption; a longer text above a table is one by itself."""
 _OF_SECTION = 10_000
 """Characters of a section that are read for which benchmarks it speaks of."""
 _QUESTION = re.compile(
@@ -115,7 +117,7 @@ class Places:
             column=titles[at] if titles else None,
             around=(
                 flat.replace("[?]", ""),
-                block.caption,
+                _caption(block.caption),
                 *reversed(block.section[block.section[:1] == self._title :]),
             ),
         )
@@ -240,6 +242,11 @@ def _heads(row: Sequence[str], titles: Sequence[str], table: Vocabulary) -> Iter
         )
         if re.search(r"[^\W\d_]", cell) and (not is_value or re.search("batch|resolution|size", cell, re.IGNORECASE)):
             yield cell
+
+
+def _caption(text: str) -> str:
+    """What stands above a table, where it is its caption and no paragraph of its own."""
+    return text if text.endswith(":") or text.startswith("Tab") or len(text.split()) <= _CAPTION else ""
 
 
 def _flat(text: str) -> str:

@@ -190,8 +190,6 @@ def find_questions(place: Place, table: Vocabulary, known: Sequence[str] = ()) -
         several = _each(label, table, known)
         if several and (found is None or found.about in several):
             return Recognised(several)
-        if found and found.is_sure:
-            return Recognised.of(found)
         if found := found or alone:
             return Recognised.of(found)
     if has_words or own_label:

@@ -40,6 +40,8 @@ _OUTWEIGHS = 1.5
 """How much more must speak for a property than for one whose unit stands behind the marker."""
 _ADJACENT = 1.4
 """What a word counts right beside the marker, in a sentence."""
+_FAR = 0.2
+"""What a word counts at most in the sentence before."""
 _SILENT = 0.3
 """What each word of a cue adds that asks nothing itself: `weight file`, beside `weights`."""
 _OWN = 1.0
@@ -247,7 +249,15 @@ def _rate(
     cues = _cues(about.cues)
     everything = near | around.keys()
     loud = near - _silent()
-    named = [c for c in cues.core if c <= everything and 2 * len(c & near) >= len(c) and (c & loud or c <= near)]
+    leads = {name for name in near if name.startswith("<")}
+    far = {name for name, weight in around.items() if weight <= _FAR} - near  # only told in another sentence
+    named = [
+        c
+        for c in cues.core
+        if c <= everything
+        and 2 * len(c & near) >= len(c)
+        and (c <= near or (c & loud and not (c & near <= leads and c & far)))
+    ]
     spans = [match.span() for match in about.words_pattern.finditer(text)] if about.words_pattern else []
     titled = [
         (text.find(title), text.find(title) + len(title))

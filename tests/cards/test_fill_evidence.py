@@ -21,15 +21,10 @@ ITEMS = full_ledger().evidence
 def shown(model: str, items: list[Evidence], form: Form) -> dict[str, set[str]]:
     """The keys of the values that each question's answer shows."""
     writer = Writer(knowledge_of(model, Ledger(model={"name": "a model"}, evidence=items)))
-    found = {}
-    for question in vocabulary().properties:
-        answer = writer.answer(question, form, PLACE)
-        used = {view.key for view in writer.used if view.class_.has_value} if answer else set()
-        used -= {
-            "estimated.training.carbon"
-        }  # an estimate in the ledger, `carbon.training`, is a newer one of the same
-        found[question.id] = used & set(answer.evidence) if answer else set()
-    return found
+    values = {item.key for item in writer.knowledge.whole_ledger() if item.class_.has_value}
+    values -= {"estimated.training.carbon"}  # an estimate in the ledger, `carbon.training`, is a newer one of the same
+    answers = {question.id: writer.answer(question, form, PLACE) for question in vocabulary().properties}
+    return {name: values & set(answer.evidence) if answer else set() for name, answer in answers.items()}
 
 
 @settings(max_examples=12, deadline=None)

@@ -26,7 +26,7 @@ model-index:
 
 """
 PROSE = (
-    "# Ice on lakes\n\nFine-tuned for 12 epochs on the workstation (one RTX 4080) with 7,412 patches for training, "
+    "# Ice on lakes\n\nThe teacher had batches of 256 images. This network was fine-tuned for 12 epochs on the workstation (one RTX 4080) with 7,412 patches for training, "
     "which two people had labelled (Cohen's kappa 0.83).\n\n"
 )
 
@@ -53,6 +53,7 @@ def model(tmp_path: Path) -> str:
     [
         ("patches for training", "7,412"),
         ("patches for testing", "not stated"),
+        ("batch size", "not stated"),  # only the teacher's
         ("agreement of the two people (kappa)", "0.83"),
         ("Fine-tuning epochs", "12"),
         ("GPU", "2 x A40"),  # front matter before prose
