@@ -71,6 +71,7 @@ _PERCENT = re.compile(r"\s?(?:%|percent\b|per cent\b)")
 _REACHES = re.compile(
     r"\b(?:gets?|got|reach\w*|scor(?:es?|ed)|achiev\w*|attain\w*|obtain\w*|(?:drop|fall|come)s? to)\W*$"
 )
+_GET_ON = re.compile(r"\b(?:get|reach|score) on\b")
 _ON_DATA = re.compile(r"\s*(?:of (?:the |its )?\w+ )?(?:on|in|of) (?:the )?")
 """What leads to a result, and from it to its data."""
 _TOLD = re.compile(r"(?<=\w)(,?\s)\d[\d,.]* [a-z]{3,}s?\b")
@@ -169,7 +170,7 @@ def find_questions(place: Place, table: Vocabulary, known: Sequence[str] = ()) -
         lead = before if _CONTENT.search(before) else place.question.rstrip(" ?*_")
         found = retrieve(Wording(parts, (*near, *headings), True, lead, after), table, known)
         has_data = any(True for _ in facets()["dataset"].read(f"{sentence} {place.question}"))
-        is_share = _PERCENT.match(after) is not None or _is_result(before, after)
+        is_share = _PERCENT.match(after) is not None or _is_result(before, after) or _GET_ON.search(place.question)
         if found and is_share and has_data and not (found.about.is_measurable or found.about.downstream):
             found = None  # what is a share of a data set is its accuracy
         if found:
