@@ -323,9 +323,7 @@ class _Judge:
 
     def _is_author(self, surname: str) -> bool:
         """Whether somebody who is cited is an author of the model's paper."""
-        view = self.knowledge.find("documented.citation.bibtex")
-        entry = next(iter(bibtex_entries(str(view.value))), None) if view else None
-        return entry is not None and folded(surname) in surnames(people_of(entry.fields["author"][0]))
+        return self.paper is not None and folded(surname) in surnames(people_of(self.paper[1].fields["author"][0]))
 
     # what is known
 

@@ -141,7 +141,7 @@ def passages(document: Document, markers: Sequence[Span] = ()) -> Iterator[Passa
                     continue
                 yield replace(_passage(text, "", (start, end), block.section, "sentence", label), before=before)
                 before = text[start:end]
-        elif block.kind == "fence":
+        elif block.kind in ("fence", "indented-code"):
             yield from _config_passages(document, block)
             yield from _comments(document, block)
         elif block.kind == "html":
@@ -169,7 +169,7 @@ def _passage(text: str, context: str, span: Span, section: tuple[str, ...], kind
 def _config_passages(document: Document, block: Block) -> Iterator[Passage]:
     """The lines of a fence that show the network's configuration (JSON, YAML), not code to run nor a recipe."""
     text = document.text[block.start : block.end]
-    lines = [line for line in text.splitlines()[1:-1] if line.strip(" {},")]
+    lines = [line for line in text.splitlines() if line.strip(" {},") and not re.match(r" *(?:```|~~~)", line)]
     if not all(_CONFIG_LINE.fullmatch(line) for line in lines):
         return
     lead = next((b for b in reversed(document.blocks) if b.end <= block.start and b.kind == "paragraph"), None)
