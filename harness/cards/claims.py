@@ -17,7 +17,17 @@ from difflib import SequenceMatcher
 from enum import StrEnum
 from typing import Any
 
-from harness.cards.agreement import ARXIV, agrees, agrees_with, find_folded, folded, is_near_miss, people_of, surnames
+from harness.cards.agreement import (
+    ARXIV,
+    MONTHS,
+    agrees,
+    agrees_with,
+    find_folded,
+    folded,
+    is_near_miss,
+    people_of,
+    surnames,
+)
 from harness.cards.answers import Answer, Writer
 from harness.cards.document import Document, Edit, decode
 from harness.cards.fields import Entry, bibtex_entries, read_citations, read_fields
@@ -241,6 +251,8 @@ class _Judge:
         """Whether a number may be of something else that its passage names: a part, one GPU's share, or a neighbour of the
         right value, which stands beside it."""
         value, passage = statement.value, statement.passage
+        if isinstance(value, Quantity) and value.text[:3].lower() in MONTHS:
+            return False  # a year beside it is a part of the date
         if statement.is_asked and isinstance(value, Quantity) and self._is_of_a_neighbour(statement):
             return True
         if not isinstance(value, Quantity) or value.upper is not None or statement.about.resolution or statement.metric:
