@@ -6,6 +6,7 @@ asked for with: `kappa` in a table, `(Cohen's kappa 0.79)` in a sentence.
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -60,33 +61,26 @@ class OwnProse:
         """Numbers beside a word of the label or cell that asks, in sentences that have all of its words."""
         label = " ".join((*place.row, place.column or "")) if place.column is not None else " ".join(place.own)
         bare, *named = re.split(r"[()]", label)[:2]  # "agreement of the experts (kappa)" has two names
-        for words in filter(None, map(content, (bare, *named))):
-            for passage in self._sentences if _OTHER.search(label) else self._own_sentences:
-                trains = content("training") if _TRAINS.search(passage.own) else frozenset()
-                for number in quantities(passage.own) if words <= content(passage.own) | trains else ():
-                    before, after = passage.own[: number.start], passage.own[number.end :]
-                    beside = [match[1] for match in (_BEFORE.search(before), _AFTER.match(after)) if match]
-                    if re.search(r"\d", number.text) and not words.isdisjoint(content(" ".join(beside))):
-                        yield passage.own[number.start : number.end], passage
+        kept = [passage for passage in self._sentences if _OTHER.search(label) or not _OTHER.search(passage.own)]
+        for words, passage in itertools.product(filter(None, map(content, (bare, *named))), kept):
+            trains = content("training") if _TRAINS.search(passage.own) else frozenset()
+            for number in quantities(passage.own) if words <= content(passage.own) | trains else ():
+                around = _BEFORE.search(passage.own[: number.start]), _AFTER.match(passage.own[number.end :])
+                beside = content(" ".join(match[1] for match in around if match))
+                if re.search(r"\d", number.text) and not words.isdisjoint(beside):
+                    yield passage.own[number.start : number.end], passage
 
     @cached_property
     def _sentences(self) -> list[Passage]:
-        return [passage for passage in passages(self.document, self._markers) if passage.kind == "sentence"]
-
-    @cached_property
-    def _own_sentences(self) -> list[Passage]:
-        return [passage for passage in self._sentences if not _OTHER.search(passage.own)]
-
-    @cached_property
-    def _markers(self) -> list[tuple[int, int]]:
-        return [(marker.start, marker.end) for marker in self.document.markers]
+        found = passages(self.document, [(marker.start, marker.end) for marker in self.document.markers])
+        return [passage for passage in found if passage.kind == "sentence"]
 
     @cached_property
     def _statements(self) -> list[Statement]:
         """What is stated of this model's training, without a doubt what of."""
         return [
             item
-            for item in read_prose(self.document, self._markers)
+            for item in read_prose(self.document, [(marker.start, marker.end) for marker in self.document.markers])
             if not (item.is_asked or item.is_loose or item.metric or isinstance(item.value, bool))
             and any(key.startswith("documented.training.") for key in item.about.keys)
             and self.document.text[item.span[0] - 1] not in "._/-"

@@ -249,10 +249,8 @@ def _asked_in_cell(
         if found.about.id == "paper":
             return Recognised([])  # "(paper)" says whose result it is
     is_open = found is None or found.about.id == "results" or not (found.is_sure or found.about.is_measurable)
-    if is_open and any(
-        True for text in place.row for _ in facets()["device"].read(text)
-    ):  # of a device alone, its speed
-        speed = table.get("throughput")
+    if is_open and any(True for text in place.row for _ in facets()["device"].read(text)):
+        speed = table.get("throughput")  # of a device alone
         return Recognised([speed], is_sure=understands(speed, wording, known))
     several = _each(place.row[0], table, known) if len(place.row) == 1 and "/" in place.row[0] and not title else []
     return Recognised(several) if several else Recognised.of(found)
