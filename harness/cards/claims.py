@@ -44,7 +44,7 @@ from harness.cards.statements import read_prose
 from harness.cards.subjects import Subjects
 from harness.cards.views import View
 from harness.cards.vocabulary import Property, vocabulary
-from harness.evidence import EvidenceClass, EvidenceKey, Ledger
+from harness.evidence import EvidenceClass, EvidenceKey, Ledger, Source
 from harness.facts.loader import Checkpoint, Fact, Relation
 
 _LONG = 16
@@ -847,28 +847,28 @@ def _corrected(document: Document, claims: list[Claim], writer: Writer, given: d
     if block is None or block.kind not in ("paragraph", "cell"):
         return None
     facts = {fact.key: fact for fact in (*writer.knowledge.facts.facts, *writer.knowledge.facts.family)}
-    told: dict[str, list[str]] = {}
-    theirs: dict[str, list[tuple[str, str]]] = {}
+    told: dict[str, list[Source | None]] = {}
+    theirs: dict[str, list[Claim]] = {}
     for claim in claims:
         fact = facts.get(claim.evidence[-1 if claim.verdict is Verdict.INCONSISTENT else 0]) if claim.evidence else None
-        mark = writer.references.cite(fact.evidence.source) if fact else ""
+        source = fact.evidence.source if fact else None
         if claim.verdict is Verdict.OTHER_CHECKPOINT and fact:
             whose = fact.checkpoint.label or fact.checkpoint.name
-            theirs.setdefault(whose, []).append((claim.about, fact.key))
-            told.setdefault(whose, []).append(mark)
+            theirs.setdefault(whose, []).append(claim)
+            told.setdefault(whose, []).append(source)
         else:
             correct = claim.correct or claim.note or ""
             is_value = len(correct.split()) < 4 or correct[0].isdigit()
-            told.setdefault(f"the {claim.about} is {correct}" if is_value else correct, []).append(mark)
+            told.setdefault(f"the {claim.about} is {correct}" if is_value else correct, []).append(source)
     parts = []
-    for said, marks in told.items():
+    for said, sources in told.items():
         if said in theirs:
             said = _of_another(said, theirs[said], writer, is_whole=len(told) == 1)
         if said in given and len(said.split()) > _LONG:
             parts.append(given[said])
         elif said:
             given[said] = "another checkpoint's" if "not of this checkpoint" in said else said.partition(":")[0]
-            parts.append(" ".join([said, "".join(dict.fromkeys(marks))]).rstrip())
+            parts.append(f"{said} {writer.references.cite(*sources)}".rstrip())
     is_family = _PLURAL.search(document.text[start : max(start, claims[0].span[0])]) and not claims[0].evidence[
         0
     ].startswith("documented.")
@@ -880,17 +880,20 @@ def _corrected(document: Document, claims: list[Claim], writer: Writer, given: d
     return Edit(at, at, f"{begin}{'; '.join(parts)}.)") if parts else None
 
 
-def _of_another(whose: str, keys: list[tuple[str, str]], writer: Writer, *, is_whole: bool) -> str:
-    """That what a sentence says, by names and evidence, is another checkpoint's, and what this one has."""
-    what = list(dict.fromkeys(about for about, _ in keys))
-    own = {about: writer.knowledge.find(key.partition(":")[0]) for about, key in keys if key.startswith("documented.")}
-    said = {about: _shown(view) for about, view in own.items() if view is not None}
-    if len(what) == 1 and said and next(iter(said.values())).startswith("none: "):
-        return next(iter(said.values())).removeprefix("none: ")
-    values = [
-        f"{about} {value.removesuffix(' epochs')}" for about, value in said.items() if not value.startswith("none")
-    ]
+def _of_another(whose: str, claims: list[Claim], writer: Writer, *, is_whole: bool) -> str:
+    """That what a sentence says is another checkpoint's, and what this one has, with where that stands."""
+    what = list(dict.fromkeys(claim.about for claim in claims))
+    keys = {claim.about: claim.evidence[0].partition(":")[0] for claim in claims}
+    own = {about: writer.knowledge.find(key) for about, key in keys.items() if key.startswith("documented.")}
+    views = {about: view for about, view in own.items() if view is not None and not _shown(view).startswith("none")}
+    said = next((_shown(view) for view in own.values() if view is not None), "")
+    if len(what) == 1 and said.startswith("none: "):
+        return said.removeprefix("none: ")
+    values = ", ".join(f"{about} {_shown(view).removesuffix(' epochs')}" for about, view in views.items())
+    cited = writer.references.cite(*(view.evidence.source for view in views.values()))
+    stated = claims[0].text.strip()
     if len(what) == 1:
-        return f"this is the {what[0]} of {whose}, not of this checkpoint" + (f" ({values[0]})" if values else "")
-    begin = "this whole sentence is of" if is_whole else f"these are the {enumerate_words(what)} of"
-    return f"{begin} {whose}, not of this checkpoint" + (f" ({', '.join(values)})" if values else "")
+        begin = f"{stated} is the {what[0]}" if re.match(r"[\d.]+ ?%?$", stated) else f"this is the {what[0]}"
+    else:
+        begin = "these values are those" if is_whole else f"these are the {enumerate_words(what)}"
+    return f"{begin} of {whose}, not of this checkpoint" + (f", which has {values} {cited}".rstrip() if values else "")

@@ -267,4 +267,7 @@ def unrecognised(document: Document, marker: Marker, slot: Slot, writer: Writer,
         return here, short
     stop = "" if text.startswith(".", marker.end) else "."
     is_whole = opening and not re.match(r"\s+[a-z]|\s*,", following)
+    led = re.search(r"\b(of|at|to|from) $", text[max(block.start, marker.start - _NEAR) : marker.start])
+    if led and not re.match(r"\s+(?!(?:and|or|with|for|in|on|at|by|per|to|which|that)\b)\w", following):
+        return here, f"an unstated {'source' if led[1] == 'from' else 'value'}"
     return here, capital(f"{whole}{stop}") if is_whole else f"({plain})"
