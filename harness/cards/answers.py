@@ -311,7 +311,12 @@ class Writer:
         see, first = "see above" if under == here else f"see “{under}”", re.split(r"\.\s", text)[0].rstrip(".")
         if len(MARK.sub("", first).split()) <= _LONG and len(first) + 1 < len(text):
             see = f"{first} ({see})"
-        return see if form == "value" else f"{capital(see)}."
+        said = (
+            see
+            if see.startswith(first)
+            else f"{question.unknown} given {see.replace('see “', 'under “').removeprefix('see ')}"
+        )
+        return see if form == "value" else f"{capital(said)}."
 
     @functools.cached_property
     def subjects(self) -> Subjects:

@@ -863,7 +863,8 @@ def _corrected(document: Document, claims: list[Claim], writer: Writer, given: d
     parts = []
     for said, sources in told.items():
         if said in theirs:
-            said = _of_another(said, theirs[said], writer, is_whole=len(told) == 1)
+            said, own = _of_another(said, theirs[said], writer, is_whole=len(told) == 1)
+            sources = own or sources
         if said in given and len(said.split()) > _LONG:
             parts.append(given[said])
         elif said:
@@ -875,20 +876,18 @@ def _corrected(document: Document, claims: list[Claim], writer: Writer, given: d
     is_note = len(theirs) == len(told) and (is_family or _CONDITION.match(document.text[start:end]))
     begin = _NOTE if is_note else _CORRECTION
     at = past_marks(document.text, end, block.end)
-    if document.text[end - 1] == ":":  # it leads to what follows
-        return Edit(end - 1, end - 1, f"{begin}{'; '.join(parts)})")
     return Edit(at, at, f"{begin}{'; '.join(parts)}.)") if parts else None
 
 
-def _of_another(whose: str, claims: list[Claim], writer: Writer, *, is_whole: bool) -> str:
-    """That what a sentence says is another checkpoint's, and what this one has, with where that stands."""
+def _of_another(whose: str, claims: list[Claim], writer: Writer, *, is_whole: bool) -> tuple[str, list[Source | None]]:
+    """That what a sentence says is another checkpoint's, and what this one has, with where that stands if it is all that is said."""
     what = list(dict.fromkeys(claim.about for claim in claims))
     keys = {claim.about: claim.evidence[0].partition(":")[0] for claim in claims}
     own = {about: writer.knowledge.find(key) for about, key in keys.items() if key.startswith("documented.")}
     views = {about: view for about, view in own.items() if view is not None and not _shown(view).startswith("none")}
     said = next((_shown(view) for view in own.values() if view is not None), "")
     if len(what) == 1 and said.startswith("none: "):
-        return said.removeprefix("none: ")
+        return said.removeprefix("none: "), [view.evidence.source for view in own.values() if view is not None]
     values = ", ".join(f"{about} {_shown(view).removesuffix(' epochs')}" for about, view in views.items())
     cited = writer.references.cite(*(view.evidence.source for view in views.values()))
     stated = claims[0].text.strip()
@@ -896,4 +895,5 @@ def _of_another(whose: str, claims: list[Claim], writer: Writer, *, is_whole: bo
         begin = f"{stated} is the {what[0]}" if re.match(r"[\d.]+ ?%?$", stated) else f"this is the {what[0]}"
     else:
         begin = "these values are those" if is_whole else f"these are the {enumerate_words(what)}"
-    return f"{begin} of {whose}, not of this checkpoint" + (f", which has {values} {cited}".rstrip() if values else "")
+    has = f", which has {values} {cited}".rstrip() if values else ""
+    return f"{begin} of {whose}, not of this checkpoint{has}", []

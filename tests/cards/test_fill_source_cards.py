@@ -42,9 +42,9 @@ ANSWERS = {
     "convnext-base-224-22k": {
         26: "109,953,489", 45: "MIT", 53: "akhaliq/convnext", 76: "in22k.py", 131: "87.0 % (XL)", 134: "box AP 54.0",
         161: "nothing is tokenised", 175: "None", 176: "Not used", 178: "(3, 3, 27, 3)", 186: "969.0 images/s",
-        190: "439.8 MB", 215: "Not measured here yet", 243: "mask AP 46.9", 244: "11.5", 245: "964 GFLOPs", 273: "see “Testing Data”",
+        190: "439.8 MB", 215: "neither published nor measured here yet", 243: "mask AP 46.9", 244: "11.5", 245: "964 GFLOPs", 273: "see “Testing Data”",
         286: "see “Testing Data”", 310: "128 GPUs", 322: "33 to 2,100 kg CO2e", 339: "7 × 7 depthwise",
-        356: "See “Environmental Impact”",
+        356: "under “Environmental Impact”",
     },
 }  # fmt: skip
 """A part of the answer that the question of that line cannot do without, from the facts files."""
