@@ -42,7 +42,7 @@ _IDIOMS = tuple(
     (re.compile(pattern), context)
     for pattern, context in (
         (
-            r"\b(?:logits\b[^\n]{0,40}?|(?:model|net|network)\([^()\n]*\)\.)\bshape\b[^\n]*?[\[(] ?[\w.]+, ?(\d[\d,_]*)[\])]",
+            r"\b(?:logits\b[\s\S]{0,40}?|(?:model|net|network)\([^()\n]*\)\.)\bshape\b[^\n]*\n?[^\n]*?[\[(] ?[\w.]+, ?(\d[\d,_]*)[\])]",
             "number of classes",
         ),
         (
@@ -50,8 +50,8 @@ _IDIOMS = tuple(
             "size of the feature vector",
         ),
         (r"\.shape\[1\][^\n]*?=[^\n\d]*(\[[\d, ]+\])", "stage widths"),
-        (r"\bnumel\(\)[^\n]*(?:\n|#|=)[^\w\n]*(\d[\d,._]*(?: ?M)?)", "number of parameters"),
-        (r"\bResize\((?:size=)?\(?(\d+)(?=[^`]*?CenterCrop)", "short side resized to"),
+        (r"\bnumel\(\)[^\n]*(?:\n[^\n#]*)?(?:\n|#|=)[^\w\n]*(\d[\d,._]*(?: ?M)?)", "number of parameters"),
+        (r"\b(?:Resize|SmallestMaxSize)\((?:size=)?\(?(\d+)(?=[^`]*?CenterCrop)", "short side resized to"),
         (r"\bCenterCrop\((?:size=)?\(?(\d+)", "input resolution"),
         (r"\b(?:image_)?mean\"? *[=:] *\[([\d., ]+)\]", "channel means"),
         (r"\b(?:image_)?std\"? *[=:] *\[([\d., ]+)\]", "channel standard deviations"),
@@ -60,7 +60,7 @@ _IDIOMS = tuple(
     )
 )
 """What code tells of a network, and what that is."""
-_TELLS = re.compile(r"shape|numel|Resize|Crop\(|Normalize|mean|std|--[a-z]")
+_TELLS = re.compile(r"shape|numel|Resize|MaxSize|Crop\(|Normalize|mean|std|--[a-z]")
 _OWN_CODE = re.compile(r"num_(?:labels|classes)\s?=|Train(?:er|ing)|fine-?tun|optimi[sz]er|\.backward\(|Random\w+\(")
 """What makes code one that trains, for other data."""
 _COMMENT = re.compile(r"(?:^|(?<=\s))#+ +(?!%)(\S.*)$", re.MULTILINE)
@@ -134,7 +134,7 @@ def passages(document: Document, markers: Sequence[Span] = ()) -> Iterator[Passa
     text = document.text
     for block in document.blocks:
         if block.kind == "paragraph":
-            before = block.parent
+            before = block.parent[-LONGEST:]
             for start, end in sentences(text, block.start, block.end, markers):
                 label = block.label or ""
                 if end - start > LONGEST:
@@ -217,7 +217,9 @@ def _code_passages(document: Document) -> Iterator[Passage]:
 
 def _told_by_code(document: Document, block: Block, span: Span, context: str) -> Passage:
     at = block.start + span[0], block.start + span[1]
-    return replace(_passage(document.text, f"{context}: ", at, block.section, "cell", context), titles=(context,))
+    line = document.text[document.text.rfind("\n", 0, at[0]) + 1 : document.text.find("\n", at[1])]
+    passage = _passage(document.text, f"{context}: ", at, block.section, "cell", context)
+    return replace(passage, titles=(context,), before=line[-LONGEST:])
 
 
 def blanked(text: str) -> str:
