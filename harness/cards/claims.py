@@ -821,6 +821,8 @@ def _mended(document: Document, claim: Claim, writer: Writer, question: Property
     label = label_prefix(sentence)
     is_value = block.kind == "cell" or label > 0 or (block.in_item and not sentence.endswith("."))
     said = sentence[label:]
+    if re.search(r"`[^`]*\(", said):
+        return None  # a call or shape, which a value says less than
     most = 8 if block.kind == "cell" else 16 if label else 14
     if len(re.findall(r"\w+", said)) > most and not (label and question.people):
         return None
@@ -858,7 +860,7 @@ def _corrected(document: Document, claims: list[Claim], writer: Writer, given: d
             told.setdefault(whose, []).append(source)
         else:
             correct = claim.correct or claim.note or ""
-            is_value = len(correct.split()) < 4 or correct[0].isdigit()
+            is_value = claim.about != "comparison" and (len(correct.split()) < 4 or correct[0].isdigit())
             told.setdefault(f"the {claim.about} is {correct}" if is_value else correct, []).append(source)
     parts = []
     for said, sources in told.items():

@@ -217,9 +217,10 @@ def _code_passages(document: Document) -> Iterator[Passage]:
 
 def _told_by_code(document: Document, block: Block, span: Span, context: str) -> Passage:
     at = block.start + span[0], block.start + span[1]
-    line = document.text[document.text.rfind("\n", 0, at[0]) + 1 : document.text.find("\n", at[1])]
-    passage = _passage(document.text, f"{context}: ", at, block.section, "cell", context)
-    return replace(passage, titles=(context,), before=line[-LONGEST:])
+    text = document.text
+    line = text.rfind("\n", 0, at[0]) + 1, min(block.end, text.find("\n", at[1]) % (len(text) + 1))
+    passage = _passage(text, f"{context}: ", at, block.section, "cell", context)
+    return replace(passage, titles=(context,), before=text[slice(*line)][-LONGEST:], whole=line)
 
 
 def blanked(text: str) -> str:
