@@ -196,7 +196,8 @@ def answered_topics(writer: Writer, rows: list[FilledMarker]) -> list[Topic]:
 
 def _topic_of(text: str, topics: list[Topic]) -> Topic | None:
     """What was answered of what a text speaks of."""
-    text = _OF_SOURCES.sub("", text)
+    if led := _OF_SOURCES.match(text):
+        text = text[led.end() :]
     told = spoken_of(text, vocabulary()) if topics else []
     meant = (topic for topic in topics if any(_is_same(topic.about, about) for about in told))
     return next(meant, next((topic for topic in topics if is_named(topic.about, text)), None))

@@ -22,6 +22,8 @@ _PLACE = re.compile(r"^(?:(?:preprocessor_)?config\.json|\w*(?:args|params|param
 _IN_CODE = re.compile(r"(?:(\w+)[\"']?\s*[:=]\s*[\"']?|(?:from_pretrained|create_model)\(\s*[\"'])\[\?\]$")
 _MODEL = (None, "model", "model_id", "model_name", "repo_id")
 """What code has the model's name under, or in a call."""
+_LEADS = re.compile(r"\b(?:an?|the)\s+((?:[\w-]+\s+){1,4}?)(?:of|is|was)\s+\[\?\]", re.IGNORECASE)
+"""The words that lead to a marker in a sentence that says more: `with a depth multiplier of [?]`."""
 _ENDS = {"first": 0, "last": -1, "final": -1}
 
 
@@ -41,7 +43,8 @@ def field_answer(place: Place, writer: Writer) -> Answer | None:
         named = next((item for item in _fields(writer) if item.field == asked[1]), None)
         return _answer(named, json.dumps(named.view.value).strip('"')) if named else None
     sentence = place.sentence.replace("[?]", " ")
-    texts = (" ".join(place.own), sentence) if place.column is None else (" ".join(place.own),)
+    led = _LEADS.search(place.sentence)
+    texts = (" ".join(place.own), *((sentence, led[1] if led else "") if place.column is None else ()))
     return next(filter(None, (_in_words(text, writer) for text in texts if text)), None)
 
 

@@ -32,6 +32,13 @@ def test_a_sentence_that_calls_nothing_unknown_is_no_contradiction(statement: st
     assert kept(f"**Compute:** [More Information Needed]\n\n{statement}\n") == []
 
 
+def test_sources_of_money_are_no_sources_of_a_statement() -> None:
+    text, _ = filled(
+        "**Funded by:** [More Information Needed]\n\nThe references do not mention any funding sources for it."
+    )
+    assert "do not mention" not in text
+
+
 def kept(card: str, model: str = "regnet-y-040") -> list[tuple[int, str]]:
     result = fill_card(card.encode(), model=model, ledger=None)
     return [(claim["line"], claim["about"]) for claim in result.report["contradictions"]]

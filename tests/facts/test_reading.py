@@ -198,6 +198,10 @@ def test_the_settings_that_a_training_script_leaves_are_read(tmp_path: Path) -> 
     [
         (f"The dropout before the classifier is {M}.", "The dropout before the classifier is 0.25."),
         (
+            f"A network with a classifier dropout of {M} and a head for {M} animals.",
+            "with a classifier dropout of 0.25 and a head",
+        ),
+        (
             f"It was fine-tuned on 7,920 photos.\n\n| what | value |\n|-|-|\n| training photos | {M} |",
             "| training photos | 7,920 |",
         ),
