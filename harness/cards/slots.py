@@ -18,6 +18,8 @@ from harness.parsing.files import MalformedError
 from harness.parsing.json import parse_json
 from harness.parsing.yaml import parse_yaml
 
+_UNSTATED = {"from": "an unstated source", "by": "somebody who is not named"}
+"""What stands after a preposition for what is not stated."""
 _NEAR = 400
 """How far, in characters, a link text or brackets around a marker are looked for."""
 _LONGEST = 20_000
@@ -267,7 +269,10 @@ def unrecognised(document: Document, marker: Marker, slot: Slot, writer: Writer,
         return here, short
     stop = "" if text.startswith(".", marker.end) else "."
     is_whole = opening and not re.match(r"\s+[a-z]|\s*,", following)
-    led = re.search(r"\b(of|at|to|from) $", text[max(block.start, marker.start - _NEAR) : marker.start])
+    led = re.search(
+        r"(?<!multiplied )(?<!divided )(?<!scaled )(?<!shifted )\b(of|at|to|from|by) $",
+        text[max(block.start, marker.start - _NEAR) : marker.start],
+    )
     if led and not re.match(r"\s+(?!(?:and|or|with|for|in|on|at|by|per|to|which|that)\b)\w", following):
-        return here, f"an unstated {'source' if led[1] == 'from' else 'value'}"
+        return here, _UNSTATED.get(led[1], "an unstated value")
     return here, capital(f"{whole}{stop}") if is_whole else f"({plain})"
