@@ -69,6 +69,8 @@ _MEASURES = tuple(
 )
 _ELSEWHERE = re.compile(r"\b(?:384|288|would|could|might|if|our|my|I)\b")
 """What may set another scene than that of the values that are known."""
+_TEST = re.compile(r"\btest\w*\s*[=:]\s*$", re.IGNORECASE)
+"""What stands before a size of the test's images, beside that of training: `train = 160 x 160, test = 192 x 192`."""
 _CORRECTION, _NOTE = " (Correction: ", " (Note: "
 _CONDITION = re.compile(r"\W*(?:when|if)\b", re.IGNORECASE)
 _ATTRIBUTED = re.compile(
@@ -447,6 +449,8 @@ class _Judge:
             )
 
     def _of_this(self, statement: Statement) -> Claim:
+        if statement.about.resolution and _TEST.search(statement.passage.text[: statement.at]):
+            return self._claim(statement, Verdict.UNSUPPORTED)
         own = self._own(statement)
         agreements = [(view, agrees(statement, view)) for view in own]
         decided = [(view, found) for view, found in agreements if found is not None]
@@ -853,22 +857,23 @@ def _corrected(document: Document, claims: list[Claim], writer: Writer, given: d
     theirs: dict[str, list[Claim]] = {}
     for claim in claims:
         fact = facts.get(claim.evidence[-1 if claim.verdict is Verdict.INCONSISTENT else 0]) if claim.evidence else None
-        source = fact.evidence.source if fact else None
+        of_fact = (fact.evidence.source, *fact.also) if fact else ()
         if claim.verdict is Verdict.OTHER_CHECKPOINT and fact:
             whose = fact.checkpoint.label or fact.checkpoint.name
             theirs.setdefault(whose, []).append(claim)
-            told.setdefault(whose, []).append(source)
+            told.setdefault(whose, []).extend(of_fact)
         else:
             correct = claim.correct or claim.note or ""
             is_value = claim.about != "comparison" and (len(correct.split()) < 4 or correct[0].isdigit())
-            told.setdefault(f"the {claim.about} is {correct}" if is_value else correct, []).append(source)
+            told.setdefault(f"the {claim.about} is {correct}" if is_value else correct, []).extend(of_fact)
     parts = []
     for said, sources in told.items():
         if said in theirs:
-            said, own = _of_another(said, theirs[said], writer, is_whole=len(told) == 1)
+            is_of_several = re.match(r"\s*/\s*\d", document.text[theirs[said][0].span[1] :]) is not None
+            said, own = _of_another(said, theirs[said], writer, is_whole=len(told) == 1, is_of_several=is_of_several)
             sources = own or sources
         if said in given and len(said.split()) > _LONG:
-            parts.append(given[said])
+            parts.append(f"{given[said]} {writer.references.cite(*sources)}".rstrip())
         elif said:
             given[said] = "another checkpoint's" if "not of this checkpoint" in said else said.partition(":")[0]
             parts.append(f"{said} {writer.references.cite(*sources)}".rstrip())
@@ -881,7 +886,9 @@ def _corrected(document: Document, claims: list[Claim], writer: Writer, given: d
     return Edit(at, at, f"{begin}{'; '.join(parts)}.)") if parts else None
 
 
-def _of_another(whose: str, claims: list[Claim], writer: Writer, *, is_whole: bool) -> tuple[str, list[Source | None]]:
+def _of_another(
+    whose: str, claims: list[Claim], writer: Writer, *, is_whole: bool, is_of_several: bool
+) -> tuple[str, list[Source | None]]:
     """That what a sentence says is another checkpoint's, and what this one has, with where that stands if it is all that is said."""
     what = list(dict.fromkeys(claim.about for claim in claims))
     keys = {claim.about: claim.evidence[0].partition(":")[0] for claim in claims}
@@ -893,9 +900,11 @@ def _of_another(whose: str, claims: list[Claim], writer: Writer, *, is_whole: bo
     values = ", ".join(f"{about} {_shown(view).removesuffix(' epochs')}" for about, view in views.items())
     cited = writer.references.cite(*(view.evidence.source for view in views.values()))
     stated = claims[0].text.strip()
-    if len(what) == 1:
+    if len(what) == 1 and is_of_several:
+        begin = "these values are those"
+    elif len(what) == 1:
         begin = f"{stated} is the {what[0]}" if re.match(r"[\d.]+ ?%?$", stated) else f"this is the {what[0]}"
     else:
         begin = "these values are those" if is_whole else f"these are the {enumerate_words(what)}"
-    has = f", which has {values} {cited}".rstrip() if values else ""
+    has = f" (here {f'{values} {cited}'.rstrip()})" if values else ""
     return f"{begin} of {whose}, not of this checkpoint{has}", []

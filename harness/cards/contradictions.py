@@ -83,6 +83,7 @@ _POINTS_BACK = re.compile(
 _SHORT = 7
 """Words below which a sentence is about what the one before it says."""
 _HOWEVER = re.compile(r"However, (\w)")
+_THEREFORE = re.compile(r"Therefore, (\w)")
 
 
 @dataclass(frozen=True)
@@ -234,7 +235,8 @@ def _in_block(
             removed.append((span, question))
         before, gone = sentence, question
     found = _removals(text, block, spans, removed, below, next_line)
-    found += _connectives(text, spans, here, written, {made.edit.start for made in found})
+    starts, ends = {made.edit.start for made in found}, {made.edit.end for made in found}
+    found += _connectives(text, spans, here, written, starts, ends)
     return [made._replace(edit=_clipped(made.edit, written)) for made in found]
 
 
@@ -333,11 +335,16 @@ def _removals(
 
 
 def _connectives(
-    text: str, spans: list[Span], here: list[FilledMarker], written: list[Span], taken: set[int]
+    text: str, spans: list[Span], here: list[FilledMarker], written: list[Span], taken: set[int], removed: set[int]
 ) -> list[Correction]:
-    """`However, …` after a sentence that now holds the answer contrasts with nothing: the word goes."""
+    """`However, …` after a sentence that now holds the answer contrasts with nothing, and `Therefore, …` in the answer's own,
+    after one that was removed, follows from nothing: the word goes."""
     found = []
     for row in here:
+        own = next((span for span in spans if span[0] <= row.edit.start < span[1]), None)
+        led = _THEREFORE.match(text, own[0]) if own and own[0] in removed else None
+        if led and led.end() <= row.edit.start:
+            found.append(Correction(Edit(*led.span(), led[1].upper()), row.answer.question, led.group()))
         start, stop = _next(spans, row.edit.end) or (len(text), len(text))
         match = _HOWEVER.match(text[start:stop])
         if not match or start in taken or row.answer.class_ not in _FALSIFYING or text[row.edit.end : start].strip():

@@ -18,7 +18,7 @@ from harness.parsing.files import MalformedError
 from harness.parsing.json import parse_json
 from harness.parsing.yaml import parse_yaml
 
-_UNSTATED = {"from": "an unstated source", "by": "somebody who is not named"}
+_UNSTATED = {"from": "an unstated source", "by": "an unnamed party"}
 """What stands after a preposition for what is not stated."""
 _NEAR = 400
 """How far, in characters, a link text or brackets around a marker are looked for."""

@@ -263,7 +263,7 @@ def test_behind_a_sentence_that_says_more_than_its_wrong_value_stands_a_correcti
 def test_values_of_another_checkpoint_get_its_name() -> None:
     said = "- Achieves 69.3% / 68.2% / 55.0% accuracy on ImageNet-A/R/Sketch respectively when trained with extra ImageNet-22K data. [6]"
     fixed, _, left = mended(f"# R\n\n{said}\n".encode(), "convnext-base-224-22k")
-    whose = "69.3% is the top-1 accuracy of ConvNeXt-XL, fine-tuned at 384 px, not of this checkpoint"
+    whose = "these values are those of ConvNeXt-XL, fine-tuned at 384 px, not of this checkpoint"
     assert f"{said} (Correction: {whose} " in fixed.decode()
     assert left == []
 
@@ -273,7 +273,7 @@ def test_a_long_correction_is_given_once() -> None:
     fixed, _, left = mended(f"# R\n\n{said}\n\n# S\n\n{said}\n".encode(), "convnext-base-224-22k")
     first, _, second = fixed.decode().partition("# S")
     assert f"{said} (Correction: the plain corruption error is that of ImageNet-C̄: ImageNet-C-bar" in first
-    assert second.strip() == f"{said} (Correction: the plain corruption error is that of ImageNet-C̄.)"
+    assert second.strip() == f"{said} (Correction: the plain corruption error is that of ImageNet-C̄ [[h1]].)"
     assert left == []
 
 

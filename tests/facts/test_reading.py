@@ -206,6 +206,7 @@ def test_the_settings_that_a_training_script_leaves_are_read(tmp_path: Path) -> 
             "| training photos | 7,920 |",
         ),
         (f"```python\n# the output is a (1, {M}) shaped tensor\n```", f"(1, {M}) shaped"),
+        (f"Image size: train = {M}, test = 48 x 48", "train = 32 × 32, test = 48 x 48"),
         (f"The share of crops on which they disagreed is {M}.", "disagreed is not stated."),
     ],
 )
