@@ -69,7 +69,7 @@ def training_cost(facts: ModelFacts, provenance: Provenance, *, lineage: str | N
         f"Assumed: {devices} devices for the documented {span.low:g} to {span.high:g} hours at half to all of their limit "
         f"of {watts.range.high:g} W ({kwh.low:.1f} to {kwh.high:.1f} kWh), a data-centre overhead (PUE) of {pue.low:g} (the "
         f"best of large operators) to {pue.high:g} (the surveyed average of 2019), and {grid.low:.0f} to "
-        f"{grid.high:.0f} g CO2e per kWh (the grids of France and India, between which 95 % of the world's electricity lies; "
+        f"{grid.high:.0f} g CO2e per kWh (the grids of France and India, between which at least 95 % of the world's electricity lies; "
         "the place is not published); "
         f"the value given takes {watts.range.value:g} W, a PUE of {pue.value:g} (the surveyed average of 2020) and {grid.value:.0f} g, so its energy is near the upper bound; "
         "host computers, other runs and searches are left out"

@@ -18,8 +18,12 @@ from harness.parsing.files import MalformedError
 from harness.parsing.json import parse_json
 from harness.parsing.yaml import parse_yaml
 
-_UNSTATED = {"from": "an unstated source", "by": "an unnamed party"}
-"""What stands after a preposition for what is not stated."""
+_UNSTATED = {"from": "an unstated source"}
+"""What stands after a preposition for what is not stated, if not a value."""
+_PASSIVE = re.compile(
+    r"(?:^|[.!?]\s+)(?P<said>(?P<who>(?:The|Our|All|These) [^.,;:()\[\]]{2,60}?) (?P<did>(?:is|are|was|were) \w+) by )$"
+)
+"""A sentence whose marker says by whom: `The tiles were flown by [?].`"""
 _NEAR = 400
 """How far, in characters, a link text or brackets around a marker are looked for."""
 _LONGEST = 20_000
@@ -269,10 +273,12 @@ def unrecognised(document: Document, marker: Marker, slot: Slot, writer: Writer,
         return here, short
     stop = "" if text.startswith(".", marker.end) else "."
     is_whole = opening and not re.match(r"\s+[a-z]|\s*,", following)
-    led = re.search(
-        r"(?<!multiplied )(?<!divided )(?<!scaled )(?<!shifted )\b(of|at|to|from|by) $",
-        text[max(block.start, marker.start - _NEAR) : marker.start],
-    )
+    before = text[max(block.start, marker.start - _NEAR) : marker.start]
+    if following.startswith(".") and (passive := _PASSIVE.search(before)):
+        who = passive["who"][:1].lower() + passive["who"][1:]
+        told = f"By whom {who} {passive['did']} is {plain}"
+        return Slot("inline", marker.start - len(passive["said"]), marker.end, "text"), told
+    led = re.search(r"\b(of|at|to|from) $", before)
     if led and not re.match(r"\s+(?!(?:and|or|with|for|in|on|at|by|per|to|which|that)\b)\w", following):
         return here, _UNSTATED.get(led[1], "an unstated value")
     return here, capital(f"{whole}{stop}") if is_whole else f"({plain})"
