@@ -308,15 +308,14 @@ class Writer:
         if under is None:
             self.told.append((what, keys, here))
             return text
-        see, first = "see above" if under == here else f"see “{under}”", re.split(r"\.\s", text)[0].rstrip(".")
+        where, first = "above" if under == here else f"“{under}”", re.split(r"\.\s", text)[0].rstrip(".")
         if len(MARK.sub("", first).split()) <= _LONG and len(first) + 1 < len(text):
-            see = f"{first} ({see})"
-        said = (
-            see
-            if see.startswith(first)
-            else f"{question.unknown} given {see.replace('see “', 'under “').removeprefix('see ')}"
-        )
-        return see if form == "value" else f"{capital(said)}."
+            said = f"{first} (see {where})"
+        elif form == "value":
+            said = f"see {where}"
+        else:
+            said = f"{question.unknown} given {where if under == here else f'under {where}'}"
+        return said if form == "value" else f"{capital(said)}."
 
     @functools.cached_property
     def subjects(self) -> Subjects:

@@ -900,11 +900,11 @@ def _of_another(
     values = ", ".join(f"{about} {_shown(view).removesuffix(' epochs')}" for about, view in views.items())
     cited = writer.references.cite(*(view.evidence.source for view in views.values()))
     stated = claims[0].text.strip()
-    if len(what) == 1 and is_of_several:
+    if is_of_several if len(what) == 1 else is_whole:
         begin = "these values are those"
     elif len(what) == 1:
         begin = f"{stated} is the {what[0]}" if re.match(r"[\d.]+ ?%?$", stated) else f"this is the {what[0]}"
     else:
-        begin = "these values are those" if is_whole else f"these are the {enumerate_words(what)}"
+        begin = f"these are the {enumerate_words(what)}"
     has = f" (here {f'{values} {cited}'.rstrip()})" if values else ""
     return f"{begin} of {whose}, not of this checkpoint{has}", []

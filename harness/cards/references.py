@@ -62,9 +62,9 @@ class References:
         text = f"{text[:1].upper()}{text[1:]}".rstrip(".") + "."
         if text in self.said:
             return ""
-        mark = f"\ue000{self._id(f'note {key or text}', text)}\ue001"
-        self._entries[f"note {key or text}"] = text
-        return mark
+        name = f"note {key or text}"
+        self._entries[name] = text
+        return f"\ue000{self._id(name, text)}\ue001"
 
     def _id(self, key: str, entry: Source | str) -> str:
         self._entries.setdefault(key, entry)

@@ -57,19 +57,16 @@ def read_folder(collected: Collected, folder: Path, title: str, address: str | N
         address: of its files elsewhere, ending in a slash; None where they are only here.
     """
     read_weights(collected, folder, title, address)
-    for name, (variant, read) in _JSON.items():
-        path = folder / name
+    settings = sorted(path for path in folder.glob("*.*") if _RECIPE.fullmatch(path.name))
+    files = [(folder / name, *how) for name, how in _JSON.items()] + [
+        (path, "recipe", read_recipe) for path in settings
+    ]
+    for path, variant, read in files:
         if path.is_file():
             source = collected.file(path, variant, title, address)
             data = _map(source, path)
             if data is not None:
                 read(source, data)
-    for path in sorted(path for path in folder.glob("*.*") if _RECIPE.fullmatch(path.name) and path.is_file()):
-        source = collected.file(path, "recipe", title, address)
-        data = _map(source, path)
-        if data is not None:
-            source.take(RECIPE, data)
-            _read_others(source, data, RECIPE)
     for path in sorted(folder.glob("LICEN[SC]E*")):
         source = collected.file(path, "licence-file", title, address)
         text = " ".join((_text(source, path) or "").split())
@@ -392,6 +389,12 @@ def read_training(source: FactSource, data: Mapping[str, Any]) -> None:
         source.add("documented.training.learning-rate-schedule", schedule, "log_history", class_=EvidenceClass.DERIVED)
     if rows := _evaluations(data.get("log_history")):
         source.add("documented.training.log", {"rows": rows}, "log_history")
+
+
+def read_recipe(source: FactSource, data: Mapping[str, Any]) -> None:
+    """From the settings that a training script leaves: timm's `args.yaml`, or a file of the same form."""
+    source.take(RECIPE, data)
+    _read_others(source, data, RECIPE)
 
 
 def _falls_linearly(history: Any, last: Any) -> bool:
