@@ -868,15 +868,19 @@ def _corrected(document: Document, claims: list[Claim], writer: Writer, given: d
             told.setdefault(f"the {claim.about} is {correct}" if is_value else correct, []).extend(of_fact)
     parts = []
     for said, sources in told.items():
+        here = ""
         if said in theirs:
             is_of_several = re.match(r"\s*/\s*\d", document.text[theirs[said][0].span[1] :]) is not None
-            said, own = _of_another(said, theirs[said], writer, is_whole=len(told) == 1, is_of_several=is_of_several)
-            sources = own or sources
+            is_whole = len(told) == 1
+            said, of_own, here = _of_another(
+                said, theirs[said], writer, is_whole=is_whole, is_of_several=is_of_several
+            )
+            sources = of_own or sources
         if said in given and len(said.split()) > _LONG:
-            parts.append(f"{given[said]} {writer.references.cite(*sources)}".rstrip())
+            parts.append(f"{given[said]} {writer.references.cite(*sources)}".rstrip() + here)
         elif said:
-            given[said] = "another checkpoint's" if "not of this checkpoint" in said else said.partition(":")[0]
-            parts.append(f"{said} {writer.references.cite(*sources)}".rstrip())
+            given[said] = "these are another checkpoint's" if "not of this checkpoint" in said else said.partition(":")[0]
+            parts.append(f"{said} {writer.references.cite(*sources)}".rstrip() + here)
     is_family = _PLURAL.search(document.text[start : max(start, claims[0].span[0])]) and not claims[0].evidence[
         0
     ].startswith("documented.")
@@ -888,16 +892,22 @@ def _corrected(document: Document, claims: list[Claim], writer: Writer, given: d
 
 def _of_another(
     whose: str, claims: list[Claim], writer: Writer, *, is_whole: bool, is_of_several: bool
-) -> tuple[str, list[Source | None]]:
-    """That what a sentence says is another checkpoint's, and what this one has, with where that stands if it is all that is said."""
+) -> tuple[str, list[Source | None], str]:
+    """That what a sentence says is another checkpoint's, with where this one's value stands if it is all that is said, and else what
+    this one has, with its places."""
     what = list(dict.fromkeys(claim.about for claim in claims))
     keys = {claim.about: claim.evidence[0].partition(":")[0] for claim in claims}
     own = {about: writer.knowledge.find(key) for about, key in keys.items() if key.startswith("documented.")}
     views = {about: view for about, view in own.items() if view is not None and not _shown(view).startswith("none")}
     said = next((_shown(view) for view in own.values() if view is not None), "")
     if len(what) == 1 and said.startswith("none: "):
-        return said.removeprefix("none: "), [view.evidence.source for view in own.values() if view is not None]
-    values = ", ".join(f"{about} {_shown(view).removesuffix(' epochs')}" for about, view in views.items())
+        return said.removeprefix("none: "), [view.evidence.source for view in own.values() if view is not None], ""
+    named = {about: _shown(view) for about, view in views.items()}
+    values = (
+        f"it is {named[what[0]]}"
+        if len(what) == len(named) == 1
+        else ", ".join(f"{about} {value.removesuffix(' epochs')}" for about, value in named.items())
+    )
     cited = writer.references.cite(*(view.evidence.source for view in views.values()))
     stated = claims[0].text.strip()
     if is_of_several if len(what) == 1 else is_whole:
@@ -906,5 +916,5 @@ def _of_another(
         begin = f"{stated} is the {what[0]}" if re.match(r"[\d.]+ ?%?$", stated) else f"this is the {what[0]}"
     else:
         begin = f"these are the {enumerate_words(what)}"
-    has = f" (here {f'{values} {cited}'.rstrip()})" if values else ""
-    return f"{begin} of {whose}, not of this checkpoint{has}", []
+    here = f"; here {values} {cited}".rstrip() if values else ""
+    return f"{begin} of {whose}, not of this checkpoint", [], here

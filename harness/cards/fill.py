@@ -129,7 +129,10 @@ def fill_card(
         why = f"it has {len(document.asking):,} markers; {MOST_MARKERS:,} are the most that are filled at once"
         raise MalformedError("The card", why, remedy="Fill it in parts.")
     references = _references_for(document.text)
-    filler = _Filler(document, Writer(knowledge, references=references))
+    writer = Writer(knowledge, references=references)
+    if document.asking:
+        writer.given |= _stated(document, _claims(text, model, ledger)[0], mended=fix_claims)
+    filler = _Filler(document, writer)
     changed = filler.fill()
     rows, has_end = filler.rows, record_edit(document, "") is not None
     filler.settle(references if has_end else None)
@@ -168,6 +171,26 @@ def fill_card(
     return FillResult(encode(apply_edits(document.text, _edits(rows, changed))), report, whole, complete)
 
 
+def _claims(
+    card: bytes, model: str, ledger: Ledger | None, written: Sequence[Span] = ()
+) -> tuple[list[Claim], str]:
+    """The claims of a card, or why there are none: one that is too long to be checked can be filled all the same."""
+    try:
+        return check_claims(card, model=model, ledger=ledger, written=written), ""
+    except MalformedError as error:
+        return [], error.message
+
+
+def _stated(document: Document, claims: list[Claim], *, mended: bool) -> set[tuple[str, tuple[str, ...]]]:
+    """The keys of what the card's own words say rightly, or will once they are mended, with the section."""
+    found = set()
+    for claim in claims:
+        is_right = claim.verdict is Verdict.SUPPORTED or (mended and claim.needs_mending)
+        block = document.block_at(*claim.whole) if is_right and claim.evidence else None
+        found |= {(claim.evidence[-1], block.section)} if block else set()
+    return found
+
+
 @dataclass
 class _Filled:
     """A card with the changes made so far, read again."""
@@ -181,12 +204,7 @@ class _Filled:
         edits = _edits(self.filler.rows, self.changed)
         self.text, self.moves = apply_edits(self.filler.text, edits), Moves(edits)
         self.document, self.written = Document(self.text), self.moves.written
-        card = encode(self.text)
-        self.claims, self.unread = list[Claim](), ""
-        try:
-            self.claims = check_claims(card, model=self.model, ledger=self.ledger, written=self.written)
-        except MalformedError as error:  # too long to be checked; its markers can be filled all the same
-            self.unread = error.message
+        self.claims, self.unread = _claims(encode(self.text), self.model, self.ledger, self.written)
 
     def fixes(self) -> tuple[list[Correction], list[Claim]]:
         """Changes of the card before that put wrong statements right, and which these are."""

@@ -86,7 +86,7 @@ def test_a_sibling_never_answers() -> None:
     answer = writer.answer(vocabulary().get("accuracy"), "text", PLACE)
     assert answer
     assert answer.class_ is EvidenceClass.PENDING
-    assert "Published for other checkpoints only: the checkpoint fine-tuned from it" in answer.text
+    assert "Published for other checkpoints only: the checkpoint fine-tuned from this one" in answer.text
 
 
 def identified(checkpoint: str) -> Ledger:

@@ -152,7 +152,7 @@ def test_a_fact_about_another_checkpoint_is_labelled(source_card: tuple[str, byt
     for row in fill_card(card, model=model, ledger=None).report["markers"]:
         for key in row["evidence"]:
             if ":finetuned" in key:
-                assert "fine-tuned from it" in row["new"] or "(see “Testing Data”)" in row["new"]
+                assert "fine-tuned from this one" in row["new"] or "(see “Testing Data”)" in row["new"]
                 assert row["class"] == "pending"
 
 

@@ -63,7 +63,7 @@ REGNET, CONVNEXT = "regnet-y-040", "convnext-base-224-22k"
         (CONVNEXT, f"Trained with {M}, betas of {M} and a weight decay of {M}.", "with AdamW, betas of 0.9, 0.999 and"),
         (CONVNEXT, f"Fine-tuned on ImageNet-1k, the sibling reaches {M} % top-1 and {M} % top-5.", "85.82 % top-1 and 97.87 % top-5"),
         (CONVNEXT, f"- Throughput on an A100: {M}", "A100: 969 images/s"),
-        (CONVNEXT, f"- Top-1 at 384 pixels: {M}", "pixels: Published: the checkpoint fine-tuned from it"),
+        (CONVNEXT, f"- Top-1 at 384 pixels: {M}", "pixels: Published: the checkpoint fine-tuned from this one"),
         (CONVNEXT, f"- Images in the pre-training set: {M}", "set: 14,000,000 images"),
         (REGNET, f"- Preprocessing at inference: {M}", "inference: For evaluation the short side"),
         (REGNET, f"It needs {M} GFLOPs.", "needs 7.95 GFLOPs"),

@@ -210,7 +210,7 @@ def test_siblings_are_compared_by_one_evaluation() -> None:
     assert next(size for name, _, size, *_ in words.siblings.rows if name == "RegNetY-8.0GF") == "39.2 M"
     unknown = render_card(ledger_of("convnext-base-224-22k", "empty")).text
     assert (
-        "**No accuracy has been measured here or published for this checkpoint.** The table is of the checkpoint fine-tuned from it "
+        "**No accuracy has been measured here or published for this checkpoint.** The table is of the checkpoint fine-tuned from this one "
         in unknown
     )
     assert headline(unknown)[0].startswith("ImageNet-1k validation set | 85.81 % (85.51–86.12) | timm [[")
