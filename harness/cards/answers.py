@@ -271,6 +271,7 @@ class Writer:
                 of_others=functools.partial(_of_others, self.references),
                 tested=_tested,
                 is_given=lambda view: (view.key, place.section) in self.given,
+                told_elsewhere=lambda view: any(key == view.key and at != place.section for key, at in self.given),
                 aside=self.references.note,
                 how=self._how,
                 suites=self._suites,

@@ -872,14 +872,14 @@ def _corrected(document: Document, claims: list[Claim], writer: Writer, given: d
         if said in theirs:
             is_of_several = re.match(r"\s*/\s*\d", document.text[theirs[said][0].span[1] :]) is not None
             is_whole = len(told) == 1
-            said, of_own, here = _of_another(
-                said, theirs[said], writer, is_whole=is_whole, is_of_several=is_of_several
-            )
+            said, of_own, here = _of_another(said, theirs[said], writer, is_whole=is_whole, is_of_several=is_of_several)
             sources = of_own or sources
         if said in given and len(said.split()) > _LONG:
             parts.append(f"{given[said]} {writer.references.cite(*sources)}".rstrip() + here)
         elif said:
-            given[said] = "these are another checkpoint's" if "not of this checkpoint" in said else said.partition(":")[0]
+            given[said] = (
+                "these are another checkpoint's" if "not of this checkpoint" in said else said.partition(":")[0]
+            )
             parts.append(f"{said} {writer.references.cite(*sources)}".rstrip() + here)
     is_family = _PLURAL.search(document.text[start : max(start, claims[0].span[0])]) and not claims[0].evidence[
         0

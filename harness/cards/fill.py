@@ -171,9 +171,7 @@ def fill_card(
     return FillResult(encode(apply_edits(document.text, _edits(rows, changed))), report, whole, complete)
 
 
-def _claims(
-    card: bytes, model: str, ledger: Ledger | None, written: Sequence[Span] = ()
-) -> tuple[list[Claim], str]:
+def _claims(card: bytes, model: str, ledger: Ledger | None, written: Sequence[Span] = ()) -> tuple[list[Claim], str]:
     """The claims of a card, or why there are none: one that is too long to be checked can be filled all the same."""
     try:
         return check_claims(card, model=model, ledger=ledger, written=written), ""

@@ -273,7 +273,10 @@ def test_a_long_correction_is_given_once() -> None:
     fixed, _, left = mended(f"# R\n\n{said}\n\n# S\n\n{said}\n".encode(), "convnext-base-224-22k")
     first, _, second = fixed.decode().partition("# S")
     assert f"{said} (Correction: the plain corruption error is that of ImageNet-C̄ (ImageNet-C-bar): this is" in first
-    assert second.strip() == f"{said} (Correction: the plain corruption error is that of ImageNet-C̄ [[h1]].)"
+    assert (
+        second.strip()
+        == f"{said} (Correction: the plain corruption error is that of ImageNet-C̄ (ImageNet-C-bar) [[h1]].)"
+    )
     assert left == []
 
 

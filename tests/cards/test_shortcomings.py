@@ -60,8 +60,9 @@ def test_reference_results_are_the_nearest_checkpoints_of_one_evaluation_and_oth
     card = f"## Results\n\nTested on ImageNet-A, ImageNet-R, ImageNet-Sketch and ImageNet-C; specific results: {M}\n"
     text = filled(card, CONVNEXT)
     nearest = "224 px has ImageNet-A top-1 54.773 %, ImageNet-R top-1 61.783 % and ImageNet-Sketch top-1 48.804 % (evaluated by timm)"
-    assert f"{nearest}; the checkpoint fine-tuned from this one on ImageNet-1k at 384 px has ImageNet-C mCE 43.1 (" in body(
-        text
+    assert (
+        f"{nearest}; the checkpoint fine-tuned from this one on ImageNet-1k at 384 px has ImageNet-C mCE 43.1 ("
+        in body(text)
     )
 
 
