@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     import pandas as pd
     import torch
 
-    from harness.cards.claims import Claim
+    from harness.cards.claim import Claim
     from harness.cards.fill import FillResult
     from harness.cards.verify import Verification
     from harness.corruptions.show import Written

@@ -23,7 +23,8 @@ from typing import Any
 
 from harness import __version__
 from harness.cards.answers import Answer, Form, Writer, join_answers
-from harness.cards.claims import Claim, Verdict, check_claims, is_corrected, replacements
+from harness.cards.claim import Claim, Verdict
+from harness.cards.claims import check_claims
 from harness.cards.contradictions import (
     Correction,
     FilledMarker,
@@ -45,6 +46,7 @@ from harness.cards.document import (
 )  # fmt: skip
 from harness.cards.knowledge import knowledge_of
 from harness.cards.markdown import MARK
+from harness.cards.mending import is_corrected, replacements
 from harness.cards.metadata import card_metadata, complete_metadata, fill_metadata, metadata_remarks
 from harness.cards.named_fields import field_answer
 from harness.cards.own_prose import OwnProse
@@ -245,7 +247,7 @@ class _Filled:
 
 
 def _edits(rows: Sequence[FilledMarker], changed: Sequence[Correction]) -> list[Edit]:
-    edits = {*(row.edit for row in rows), *(made.edit for made in changed)}
+    edits = dict.fromkeys((*(row.edit for row in rows), *(made.edit for made in changed)))  # at one place in this order
     return sorted(edits, key=lambda edit: (edit.start, edit.end))
 
 

@@ -57,6 +57,8 @@ _REFERS = re.compile(
     re.IGNORECASE,
 )
 """What means who the sentence before is about."""
+PLURAL = re.compile(r"\b(?:models|variants|networks|family|families|\w*Nets|\w*NeXts|design spaces?)\b")
+"""What means several networks."""
 _STRANGERS = wording("strangers")
 _BELONGS = re.compile(r"[^.;,\d]{0,30}\b(?:by|for|of|with|from|in) (?:an? |the )?|\s?\(?")
 
@@ -201,6 +203,17 @@ class Subjects:
             _bare("".join(filter(None, m.groups()))) for m in _SIZE.finditer(statement.passage.text[: statement.at])
         ]
         return bool(sizes) and not any(sizes[-1] in own for own in self.own_names)
+
+    @staticmethod
+    def is_of_the_family(statement: Statement) -> bool:
+        """Whether a sentence speaks of a family of networks, not of this one."""
+        if statement.about.keys and statement.about.keys[0].startswith("documented.training."):
+            return False  # a family is trained in one way
+        before = statement.passage.text[statement.passage.begin : statement.at]
+        before = "" if before.rstrip(" *_`(").endswith(":") else before
+        return bool(PLURAL.search(before)) and not re.search(
+            r"\b(?:this|the) (?:model|network|checkpoint)\b|\bit\b", before
+        )
 
     def is_own(self, name: str) -> bool:
         """Whether a network's name means the model, or the family that it is one of."""

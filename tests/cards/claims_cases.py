@@ -15,7 +15,8 @@ from typing import Any
 
 import yaml
 
-from harness.cards.claims import Claim, check_claims
+from harness.cards.claim import Claim
+from harness.cards.claims import check_claims
 
 
 @dataclass(frozen=True)

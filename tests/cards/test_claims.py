@@ -8,10 +8,12 @@ import pytest
 
 import harness
 from harness.cards.answers import Writer
-from harness.cards.claims import Claim, Verdict, check_claims, replacements
+from harness.cards.claim import Claim, Verdict
+from harness.cards.claims import check_claims
 from harness.cards.document import Document, apply_edits
 from harness.cards.fill import fill_card
 from harness.cards.knowledge import knowledge_of
+from harness.cards.mending import replacements
 from harness.cards.quantities import parse_number, quantities
 from harness.evidence import Ledger
 from tests.cards.claims_cases import faults, read_cases

@@ -1,0 +1,170 @@
+"""Mending a card: a wrong statement becomes the answer that its question would get, or a correction stands behind it."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+
+from harness.cards.answers import Writer
+from harness.cards.claim import Claim, Verdict, overlaps, shown
+from harness.cards.document import Document, Edit
+from harness.cards.markdown import capital, enumerate_words
+from harness.cards.questions import Place
+from harness.cards.sentences import Span, label_prefix, past_marks
+from harness.cards.subjects import PLURAL
+from harness.cards.vocabulary import Property, vocabulary
+from harness.evidence import EvidenceClass, Source
+from harness.facts.loader import Fact
+
+_LONG = 16
+"""Words of a correction that a card gives once."""
+_REFERS_BACK = re.compile(
+    r"\s+(?:(?:This|That|It) (?:can|could|may|is|was|means|follows|implies)|Therefore|Hence|Thus)\b"
+)
+"""A sentence that says something of the one before it, which therefore stays."""
+_CORRECTION, _NOTE = " (Correction: ", " (Note: "
+_CONDITION = re.compile(r"\W*(?:when|if)\b", re.IGNORECASE)
+
+
+def replacements(
+    document: Document, claims: list[Claim], writer: Writer, written: Sequence[Span] = (), kept: Sequence[Claim] = ()
+) -> list[tuple[Edit, list[Claim]]]:
+    """The edits that put wrong statements right, each with the claims that it replaces or corrects, `correct` being what is written.
+
+    A short sentence or cell becomes, as a whole, the answer that its question would get; behind one that says more than its wrong
+    value stands a correction, as nothing else that it says may be lost.
+
+    Args:
+        written: spans of what was written from evidence, in order.
+        kept: statements that can only be corrected behind them.
+    """
+    table = {p.name: p.id for p in vocabulary().properties}
+    beside = Counter(claim.whole for claim in claims if claim.verdict is not Verdict.NOT_CHECKABLE)
+    wrong: dict[Span, list[Claim]] = {}
+    for claim in (*claims, *kept):
+        if claim.needs_mending and not overlaps(claim.whole, written):
+            wrong.setdefault(claim.whole, []).append(claim)
+    edits: list[tuple[Edit, list[Claim]]] = []
+    given = dict[str, str]()
+    for whole, (claim, *more) in wrong.items():
+        question = writer.table.get(table[claim.about]) if claim.about in table else None
+        is_value = claim not in kept and claim.span[0] < claim.span[1]  # of a relation a value says nothing
+        is_alone = question is not None and is_value and (beside[whole] == 1 or question.people)
+        edit = _answered(document, claim, writer, question) if question and is_alone else None
+        if edit := edit or _corrected(document, [claim, *more], writer, given):
+            (said,) = writer.references.settle(edit.new)
+            edits.append((replace(edit, new=said), [replace(c, correct=said.strip()) for c in (claim, *more)]))
+    return edits
+
+
+def is_corrected(text: str, span: Span) -> bool:
+    """Whether what a sentence or cell says wrongly is put right in or behind it."""
+    behind = text[span[0] : past_marks(text, span[1], len(text)) + len(_CORRECTION)]
+    return _CORRECTION in behind or _NOTE in behind
+
+
+def _answered(document: Document, claim: Claim, writer: Writer, question: Property) -> Edit | None:
+    """The edit that puts a question's answer in the place of a statement; None where it has none, or the place holds more."""
+    start, end = claim.whole
+    sentence, block = document.text[start:end], document.block_at(start, end)
+    if block is None or block.kind not in ("paragraph", "cell") or _REFERS_BACK.match(document.text, end):
+        return None
+    label = label_prefix(sentence)
+    said = sentence[label:]
+    most = 8 if block.kind == "cell" else 16 if label else 14
+    is_long = len(re.findall(r"\w+", said)) > most and not (label and question.people)
+    if is_long or re.search(r"`[^`]*\(", said):  # a call or shape, which a value says less than
+        return None
+    is_value = block.kind == "cell" or label > 0 or (block.in_item and not sentence.endswith("."))
+    place = Place(said, block.label, label > 0, (), block.section)
+    answer = writer.answer(question, "value" if is_value else "text", place)
+    if answer is None or not answer.class_.has_value or "\n" in answer.text or answer.class_ is EvidenceClass.ESTIMATED:
+        return None
+    text = capital(answer.text) if is_value and said[:1].isupper() else answer.text
+    stop = "." if sentence.endswith(".") and not text.endswith(".") else ""
+    return Edit(start + label, end, text + stop)
+
+
+def _corrected(document: Document, claims: list[Claim], writer: Writer, given: dict[str, str]) -> Edit | None:
+    """The edit that puts behind a sentence or cell what is right, or whose its values are; a wrong field of a citation is replaced.
+
+    Args:
+        claims: those of the sentence or cell.
+        given: corrections of the card so far, each with what says it shortly.
+    """
+    start, end = claims[0].whole
+    block = document.block_at(start, end)
+    if block is not None and block.kind in ("fence", "indented-code") and claims[0].span == (start, end):
+        pair = {"{": "{}", '"': '""'}.get(document.text[start], ("", ""))
+        return Edit(start, end, claims[0].correct.join(pair)) if claims[0].correct else None
+    if block is None or block.kind not in ("paragraph", "cell"):
+        return None
+    facts = {fact.key: fact for fact in (*writer.knowledge.facts.facts, *writer.knowledge.facts.family)}
+    by = [
+        (claim, facts.get(claim.evidence[-1 if claim.is_disputed else 0]) if claim.evidence else None)
+        for claim in claims
+    ]
+    told: dict[tuple[bool, str], list[tuple[Claim, Fact | None]]] = {}
+    for claim, fact in by:
+        told.setdefault(_told(claim, fact), []).append((claim, fact))
+    parts = []
+    for (is_theirs, said), group in told.items():
+        sources, here = [source for _, fact in group if fact for source in (fact.evidence.source, *fact.also)], ""
+        if is_theirs:
+            told_of = [claim for claim, _ in group]
+            is_of_several = re.match(r"\s*/\s*\d", document.text[told_of[0].span[1] :]) is not None
+            said, of_own, here = _of_another(
+                said, told_of, writer, is_whole=len(told) == 1, is_of_several=is_of_several
+            )
+            sources = of_own or sources
+        is_repeated = said in given and len(said.split()) > _LONG
+        short = "these are another checkpoint's" if "not of this checkpoint" in said else said.partition(":")[0]
+        parts += [_cited(writer, given[said] if is_repeated else said, sources) + here] if said else []
+        given.setdefault(said, short)
+    before = document.text[start : max(start, claims[0].span[0])]
+    is_family = PLURAL.search(before) and not claims[0].evidence[0].startswith("documented.")
+    is_note = all(is_theirs for is_theirs, _ in told) and (is_family or _CONDITION.match(document.text[start:end]))
+    at = past_marks(document.text, end, block.end)
+    return Edit(at, at, f"{_NOTE if is_note else _CORRECTION}{'; '.join(parts)}.)") if parts else None
+
+
+def _told(claim: Claim, fact: Fact | None) -> tuple[bool, str]:
+    """Whether a value is another checkpoint's, and whose; else what is right."""
+    if claim.verdict is Verdict.OTHER_CHECKPOINT and fact:
+        return True, fact.checkpoint.label or fact.checkpoint.name
+    correct = claim.correct or claim.note or ""
+    is_value = claim.about != "comparison" and (len(correct.split()) < 4 or correct[0].isdigit())
+    return False, f"the {claim.about} is {correct}" if is_value else correct
+
+
+def _cited(writer: Writer, said: str, sources: Iterable[Source | None]) -> str:
+    return f"{said} {writer.references.cite(*sources)}".rstrip()
+
+
+def _of_another(
+    whose: str, claims: list[Claim], writer: Writer, *, is_whole: bool, is_of_several: bool
+) -> tuple[str, list[Source | None], str]:
+    """That what a sentence says is another checkpoint's, with where this one's value stands if it is all that is said, and else what
+    this one has, with its places."""
+    what = list(dict.fromkeys(claim.about for claim in claims))
+    keys = {claim.about: claim.evidence[0].partition(":")[0] for claim in claims}
+    found = {about: writer.knowledge.find(key) for about, key in keys.items() if key.startswith("documented.")}
+    own = {about: view for about, view in found.items() if view is not None}
+    said = next((shown(view) for view in own.values()), "")
+    if len(what) == 1 and said.startswith("none: "):
+        return said.removeprefix("none: "), [view.evidence.source for view in own.values()], ""
+    known = {about: view for about, view in own.items() if not shown(view).startswith("none")}
+    values = ", ".join(f"{about} {shown(view).removesuffix(' epochs')}" for about, view in known.items())
+    values = f"it is {shown(known[what[0]])}" if len(what) == len(known) == 1 else values
+    here = f"; here {_cited(writer, values, (view.evidence.source for view in known.values()))}" if known else ""
+    stated = claims[0].text.strip()
+    if is_of_several if len(what) == 1 else is_whole:
+        begin = "these values are those"
+    elif len(what) > 1:
+        begin = f"these are the {enumerate_words(what)}"
+    else:
+        is_number = re.match(r"[\d.]+ ?%?$", stated)
+        begin = f"{stated if is_number else 'this'} is the {what[0]}"
+    return f"{begin} of {whose}, not of this checkpoint", [], here
