@@ -23,7 +23,7 @@ from harness.cards.markdown import MARK, capital, compact_number, enumerate_word
 from harness.cards.parts import FEW, class_names, part_of
 from harness.cards.questions import Place, asks_count, asks_error, search
 from harness.cards.references import References
-from harness.cards.retrieval import stem
+from harness.cards.retrieval import content, stem
 from harness.cards.subjects import Subjects
 from harness.cards.views import View, marks, plain_number
 from harness.cards.vocabulary import Property, Vocabulary, vocabulary
@@ -102,6 +102,12 @@ def _commercial_use(place: Place, licences: Sequence[str]) -> str:
         return "no"
     is_free = (re.fullmatch(_FREE, licence, re.IGNORECASE) for licence in licences)
     return "yes" if licences and all(is_free) else ""
+
+
+def _is_said(text: str, section: str) -> bool:
+    """Whether a section says already, by most of its words, what a text says."""
+    words = content(text)
+    return 2 * len(words & content(section)) > len(words)
 
 
 def _tested(rows: list[ResultRow]) -> list[str]:
@@ -251,7 +257,7 @@ class Writer:
                 built_on_it=main.built_on_it if main and re.search(r"\[\?\]\W*$", place.sentence) else "",
                 part=part_of(question, place, main) if main else None,
                 is_part=is_part,
-                is_repeated=(question.id, place.section) in self.asked,
+                is_asked=lambda name: (name, place.section) in self.asked,
                 answer_class=class_.value,
                 model=self.knowledge.address,
                 class_names=lambda view: class_names(view.text) if view else [],
@@ -271,6 +277,7 @@ class Writer:
                 of_others=functools.partial(_of_others, self.references),
                 tested=_tested,
                 is_given=lambda view: (view.key, place.section) in self.given,
+                is_said=lambda view: _is_said(view.text, place.section_text),
                 told_elsewhere=lambda view: any(key == view.key and at != place.section for key, at in self.given),
                 aside=self.references.note,
                 how=self._how,
@@ -285,9 +292,7 @@ class Writer:
                 home_of=lambda name: (
                     self.homes.get(name) if self.homes.get(name) != "".join(place.section[-1:]) else None
                 ),
-                searched=lambda view: (
-                    f" {self.references.note(f'Looked in {view.looked_in}')}" if view.looked_in else ""
-                ),
+                searched=self._searched,
             )
         )
         self.classes[question.id] = class_
@@ -535,6 +540,11 @@ class Writer:
             for row in rows
             if row.own or row.paper or row.reference or (row.name not in known and "(generated)" not in row.name)
         ]
+
+    def _searched(self, view: View) -> str:
+        """The marks of where was looked for what isn't published, and of which checkpoint that is true."""
+        looked = self.references.note(f"Looked in {view.looked_in}") if view.looked_in else ""
+        return f" {looked}{self.references.note(f'Documented{view.about}') if view.about else ''}".rstrip()
 
     def _how(self, *suites: str) -> str:
         """The marks of what measures it, and of what that needs; an answer with one is incomplete."""

@@ -55,7 +55,7 @@ from harness.cards.places import Places
 from harness.cards.questions import Place, Recognised, asked_in, find_questions, is_of_kind
 from harness.cards.record import CardRecord, fill_name, ledger_digest, read_comment, record_edit
 from harness.cards.references import References
-from harness.cards.retrieval import goes_with, is_known, stem
+from harness.cards.retrieval import content, goes_with, is_known, stem
 from harness.cards.sentences import Span
 from harness.cards.slots import Slot, answer_edit, slot_of, unrecognised
 from harness.cards.training_log import logged_answer
@@ -547,6 +547,8 @@ class _Filler:
                 open_questions.append(question)
         if (open_questions or not questions) and (form != "value" or not found):
             found.append(self.writer.unknown(open_questions, form, in_cell=place.column is not None))
+        words = [content(answer.text) for answer in found]
+        found = [answer for answer, own in zip(found, words, strict=True) if not any(own < other for other in words)]
         separator = "\n\n" if any("\n" in answer.text for answer in found) else " " if form != "value" else "; "
         texts = [answer.text for answer in found]
         text = "\n".join(f"- {text}" for text in texts) if as_list else separator.join(texts)

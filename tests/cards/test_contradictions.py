@@ -90,14 +90,14 @@ def test_a_label_stands_over_its_answer_once_what_was_not_found_is_gone() -> Non
     text, _ = filled(
         "- **Hours used:** The references do not state the training time.\n\n[More Information Needed] on the training time.\n"
     )
-    assert text.startswith("- **Hours used:** Training took ")
+    assert text.startswith("- **Hours used:** Training this model took ")
     assert "do not state" not in text
 
 
 @pytest.mark.parametrize(
     "statement",
     [
-        "Training took 17.5 hours, and the cloud provider is not mentioned.",  # it says more
+        "Training this model took 17.5 hours, and the cloud provider is not mentioned.",  # it says more
         "The batch size is not specified, and users should not assume that it was large.",
         "The batch size has no effect on the accuracy.",
         "The weights are not available under a copyleft license.",
