@@ -120,7 +120,7 @@ def _is_same(entry: Any, told: str, *, is_last: bool = False) -> bool:
     if not isinstance(entry, str):
         number = re.search(r"(?<![\w.])\d[\d,.]*$" if is_last else r"^\d[\d,.]*", told)
         return number is not None and number.group().replace(",", "") in (str(entry), f"{entry:g}")
-    names = (entry.casefold(), entry.rpartition(" ")[2].casefold())
+    names = (entry.casefold(), entry.rpartition(" ")[2].casefold(), re.sub(r"^(\w).* ", r"\1. ", entry).casefold())
     return told.casefold() in names or (len(entry) > 2 and told.casefold().endswith(f" {entry.casefold()}"))
 
 

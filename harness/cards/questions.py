@@ -93,10 +93,11 @@ _SENTENCE = re.compile(r"(?:it|(?:this|the) (?:model|network|classifier))\s+(?:\
 """A label that is a sentence."""
 _CLAUSES = re.compile(
     r"[;,·]\s|\((?=[^()]*\w[^()]*\[\?\])|\s(?=(?:once|while|whereas|although|because|when|after|before)\s)"
+    r"|\s(?=(?:and|but|so) (?:(?:the|it|its|they|their|we|our|this|these|then)\s|(?!need|feed)[a-z]{2,}ed (?!data|images?|models?|weights)))"
 )
 _CONTENT = re.compile(r"[^\W\d_]")
 _OPTIMISER = re.compile(
-    r"\b(?:trained|optimi[sz]ed) (?:with|by|using) \[\?\]\W*(?:(?:with|and|an?|its) )*(?:momentum|betas|weight decay|learning rate)",
+    r"(?:\b(?:trained|optimi[sz]ed) (?:with|by|using) |\boptimi[sz]er:\W*|^)\[\?\]\W*(?:(?:with|and|an?|its) )*(?:momentum|betas|weight decay|learning rate)\b",
     re.IGNORECASE,
 )
 """What has settings of its own, told behind it, is the optimiser."""

@@ -69,7 +69,7 @@ _NOUN = re.compile(
 )
 """What a label asks, before what it belongs to."""
 _SUBJECT = re.compile(
-    r"\bhow many ([\w-]+)\b|(?:^|[;,.:]\s|\()[^;,.:(]*?\b(?:the|an?|its)\s([^;,.:(]*)\b(?:is|was|are|were)\s*$",
+    r"\bhow many ([\w-]+)\b|(?:^|[;,.:]\s|\()[^;,.:(]*?(?<!\b[io][nf] )(?<!\bby )(?<!\bfor )(?<!\bat )\b(?:the|an?|its)\s([^;,.:(]*)\b(?:is|was|are|were)\s*$",
     re.IGNORECASE,
 )
 """What a sentence tells the value of right before the marker."""
@@ -335,12 +335,12 @@ def _asks_other(about: Property, wording: Wording, cues: _Cues) -> bool:
     nouns = [noun[1] for text in told for noun in map(_NOUN.match, text.split(", ")) if noun]
     asking = [noun for noun in nouns if not asks_nothing(noun)]
     own = cues.support.union(*cues.core)
-    for noun in asking if not about.metrics else ():
-        words = [w.stem for w in _words(ENTRY.sub(" ", noun), 1.0) if w.weight and not w.stem.isdigit()][-2:]
+    for noun in asking if wording.is_prose or not about.metrics else ():
+        words = [w.stem for w in _words(ENTRY.sub(" ", noun), 1.0) if w.weight and not w.stem.isdigit()]
         is_named = about.words_pattern and about.words_pattern.search(noun)
-        if is_named or not any(word in _cued() and word not in own for word in words):
+        if is_named or not any(word in _cued() and word not in own for word in words[-1 if about.metrics else -2 :]):
             return False
-    return bool(asking) and not about.metrics
+    return bool(asking) and (wording.is_prose or not about.metrics)
 
 
 def is_known(text: str) -> bool:
@@ -460,7 +460,7 @@ class _Cues(NamedTuple):
 
     def explain(self, about: Property, counted: re.Match[str]) -> bool:
         """Whether what is counted behind a marker, `GPUs` or `graphics cards`, is among them or says nothing."""
-        nouns = {stem(word) for word in counted.group().split()}
+        nouns = set(map(stem, re.findall(r"[a-z]+", counted.group())))
         return not about.metrics and bool(nouns & self.support.union(_silent(), *self.core))
 
 
