@@ -18,7 +18,7 @@ from harness.cards.document import Document, decode
 from harness.cards.fields import read_fields
 from harness.cards.judging import Judge
 from harness.cards.knowledge import Knowledge, knowledge_of
-from harness.cards.mending import is_corrected
+from harness.cards.mending import DISPUTE, is_corrected
 from harness.cards.passages import LONGEST
 from harness.cards.sentences import Span, prose_sentences
 from harness.cards.statements import read_prose
@@ -64,7 +64,8 @@ def check_claims(text: bytes, *, model: str, ledger: Ledger | None, written: Seq
     ]
     wrong = {claim.whole for claim in decided if claim.verdict.is_wrong}
     judged = [claim for claim in _judgements(document, prose) if claim.whole not in wrong]
-    return _with_inconsistencies(document, sorted([*decided, *judged], key=lambda claim: claim.span))
+    found = _with_inconsistencies(document, sorted([*decided, *judged], key=lambda claim: claim.span))
+    return [*_disputed_once(document, found)]
 
 
 def _is_written(document: Document, span: Span, written: Sequence[Span]) -> bool:
@@ -102,6 +103,18 @@ def _denied(document: Document, prose: list[Span], knowledge: Knowledge) -> Iter
             note = f"true of {fact.checkpoint.name}" if is_sibling else (fact.note or fact.says)
             text, view = re.sub(r"\s+", " ", match.group()), View(fact.evidence, fact)
             yield claim_at(document, at, about, verdict, view, text=text, note=note, whole=(start, end))
+
+
+def _disputed_once(document: Document, claims: list[Claim]) -> Iterator[Claim]:
+    """That sources dispute a statement is told once in a section; said there again, it is what one of them says."""
+    disputes = [claim for claim in claims if claim.is_disputed]
+    told = {
+        block.section for block in document.blocks if disputes and DISPUTE in document.text[block.start : block.end]
+    }
+    for claim in claims:
+        block = document.block_at(*claim.whole) if claim.is_disputed else None
+        yield replace(claim, verdict=Verdict.SUPPORTED) if block and block.section in told else claim
+        told |= {block.section} if block else set()
 
 
 def _with_inconsistencies(document: Document, claims: list[Claim]) -> list[Claim]:

@@ -25,6 +25,12 @@ _REFERS_BACK = re.compile(
 )
 """A sentence that says something of the one before it, which therefore stays."""
 _CORRECTION, _NOTE = " (Correction: ", " (Note: "
+DISPUTE = f"{_CORRECTION}sources disagree"
+"""How a correction begins that only says so."""
+_LEADS_TO = re.compile(r":[*_]*[ \t]*\n[ \t]*\n(?=\w)(?!\d+[.)])(?:.*\S.*(?:\n|\Z))+")
+"""The end of a sentence and the paragraph that its colon leads to."""
+_MORE = re.compile(r"[^(,;:\w]*(?:\w+ ?){0,2}[(,;:][^\w]*\w+(?:\W+\w+){2}")
+"""What follows a value and says more, as `300 epochs (extended from 90 for ResNets)` does."""
 _CONDITION = re.compile(r"\W*(?:when|if)\b", re.IGNORECASE)
 
 
@@ -61,8 +67,14 @@ def replacements(
 
 def is_corrected(text: str, span: Span) -> bool:
     """Whether what a sentence or cell says wrongly is put right in or behind it."""
-    behind = text[span[0] : past_marks(text, span[1], len(text)) + len(_CORRECTION)]
+    behind = text[span[0] : _behind(text, span[1], len(text)) + len(_CORRECTION)]
     return _CORRECTION in behind or _NOTE in behind
+
+
+def _behind(text: str, end: int, limit: int) -> int:
+    """Where a correction of a sentence stands: behind its reference marks, or the paragraph that its colon leads to."""
+    led = _LEADS_TO.match(text, end - 1)
+    return end - 1 + len(led.group().rstrip()) if led else past_marks(text, end, limit)
 
 
 def _answered(document: Document, claim: Claim, writer: Writer, question: Property) -> Edit | None:
@@ -75,7 +87,8 @@ def _answered(document: Document, claim: Claim, writer: Writer, question: Proper
     said = sentence[label:]
     most = 8 if block.kind == "cell" else 16 if label else 14
     is_long = len(re.findall(r"\w+", said)) > most and not (label and question.people)
-    if is_long or re.search(r"`[^`]*\(", said):  # a call or shape, which a value says less than
+    says_more = not question.people and _MORE.match(document.text[claim.span[1] : end])
+    if is_long or says_more or re.search(r"`[^`]*\(", said):  # a call or shape, which a value says less than
         return None
     is_value = block.kind == "cell" or label > 0 or (block.in_item and not sentence.endswith("."))
     place = Place(said, block.label, label > 0, (), block.section)
@@ -126,7 +139,7 @@ def _corrected(document: Document, claims: list[Claim], writer: Writer, given: d
     before = document.text[start : max(start, claims[0].span[0])]
     is_family = PLURAL.search(before) and not claims[0].evidence[0].startswith("documented.")
     is_note = all(is_theirs for is_theirs, _ in told) and (is_family or _CONDITION.match(document.text[start:end]))
-    at = past_marks(document.text, end, block.end)
+    at = _behind(document.text, end, block.end)
     return Edit(at, at, f"{_NOTE if is_note else _CORRECTION}{'; '.join(parts)}.)") if parts else None
 
 
@@ -165,6 +178,6 @@ def _of_another(
     elif len(what) > 1:
         begin = f"these are the {enumerate_words(what)}"
     else:
-        is_number = re.match(r"[\d.]+ ?%?$", stated)
-        begin = f"{stated if is_number else 'this'} is the {what[0]}"
+        is_number, is_plural = re.match(r"[\d.]+ ?%?$", stated), what[0].endswith("epochs")
+        begin = f"{stated if is_number else 'this'} {'are' if is_plural and is_number else 'is'} the {what[0]}"
     return f"{begin} of {whose}, not of this checkpoint", [], here
