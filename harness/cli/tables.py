@@ -156,7 +156,7 @@ def plan_text(planned: PlannedRun) -> str:
     lines.append("")
     if rows:
         lines += [table(["condition", "data", "images", "stored", "where"], rows, numeric=frozenset({2, 3})), ""]
-    told = dict.fromkeys(str(c.missing) for c in made.conditions if c.missing is not None)
+    told = dict.fromkeys(str(c.missing) for c in made.conditions if c.missing and str(c.missing) != str(state.missing))
     lines += [f"Missing: {why}" for why in told]
     lines += [f"Note: {note}" for note in dict.fromkeys(n for c in made.conditions for n in c.notes)]
     lines += [f"{sample}." for sample in cost.samples]

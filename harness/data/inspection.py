@@ -68,8 +68,8 @@ def _how_matched(names: list[str]) -> str:
         numbers = sorted(map(int, names))
         start = " They count from 1, class indices count from 0." if numbers == list(range(1, len(names) + 1)) else ""
         return (
-            "not at all, since they are only numbered: a number says which class it is only in ImageNet-1k's order "
-            f"(--data imagenet-val=DIR), or in that of `classes` in a suite file.{start}"
+            "with a model that calls its outputs by these numbers; with no other, unless a suite file lists the `classes` in "
+            f"their order, or they are ImageNet-1k's (--data imagenet-val=DIR).{start}"
         )
     imagenet = label_space("imagenet-1k")
     several = [name for name in names if len(imagenet.find(name)) > 1]

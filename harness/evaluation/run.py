@@ -243,7 +243,7 @@ def _under_attack(suite: Suite) -> list[str]:
 def _why(condition: Condition, plan: Plan, failed: Mapping[str, HarnessError]) -> str:
     """Why a condition has no number: all that is missing, without paths of this machine."""
     errors = (failed.get(condition.title), condition.missing, plan.model.missing)
-    return public_text(" ".join(error.message for error in errors if error is not None))
+    return public_text(" ".join(dict.fromkeys(error.message for error in errors if error is not None)))
 
 
 def _beside(had: Sequence[Evidence], found: Sequence[Evidence]) -> list[Evidence]:
@@ -272,11 +272,9 @@ def _offline_if_unreachable(settings: Settings, reporter: Reporter) -> Settings:
 
 def _report_missing(plan: Plan, reporter: Reporter) -> None:
     """Say once what is missing and how to get it, and what is odd about what is here."""
-    if plan.model.missing is not None:
-        reporter.note(f"Missing: {plan.model.missing}")
     for note in dict.fromkeys(note for condition in plan.conditions for note in condition.notes):
         reporter.note(f"Note: {note}")
-    for message, error in {str(c.missing): c.missing for c in plan.conditions if c.missing is not None}.items():
+    for message, error in {str(e): e for e in (plan.model.missing, *(c.missing for c in plan.conditions)) if e}.items():
         reporter.note(f"{'Missing' if isinstance(error, MissingInputError) else 'Not usable'}: {message}")
 
 

@@ -148,6 +148,8 @@ def score_file(
         )
     slices = request_of(suite, settings.slices, settings.by)
     frame = read_frame(path)
+    if frame.empty:
+        raise HarnessError(f"{path} holds no rows.", remedy="Export the predictions again.")
     ranks = _ranks(frame, column, name, path)
     labels = whole_numbers(_column(frame, "label", path), path)
     ids = texts(_column(frame, "sample_id", path), path)
@@ -275,8 +277,6 @@ def _ranks(frame: pd.DataFrame, column: str | None, name: str, path: Path) -> np
 
 
 def _check(ids: pd.Series, labels: np.ndarray, ranks: np.ndarray, benchmark: Benchmark, path: Path) -> None:
-    if len(ids) == 0:
-        raise HarnessError(f"{path} holds no rows.", remedy="Export the predictions again.")
     repeated = ids[ids.duplicated()]
     if len(repeated):
         raise HarnessError(f"{path}: sample {repeated.iloc[0]} occurs twice.", remedy="One row a sample.")

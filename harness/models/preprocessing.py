@@ -360,6 +360,8 @@ def _incomplete(origin: str, why: str) -> HarnessError:
 
 
 def _build(origin: str, **fields: Any) -> Preprocessing:
+    if (channels := len(fields["mean"])) != 3:
+        raise _incomplete(origin, f"mean is of {channels} channels, and images are read in three, red, green and blue")
     try:
         return Preprocessing(origin=origin, **fields)
     except ValidationError as error:

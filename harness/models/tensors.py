@@ -22,10 +22,9 @@ _FAULTS = (
 """What readers and builders of networks raise on files and configurations that are none."""
 
 
-def damaged(path: Path, why: str) -> HarnessError:
+def damaged(path: Path, why: str, remedy: str = "Fetch it again, or use another revision.") -> HarnessError:
     """An error for a checkpoint that is here and can't be used."""
     message = f"The checkpoint {path} can't be used: {why}."
-    remedy = "Fetch it again, or use another revision."
     return HarnessError(message, remedy=remedy, exit_code=ExitCode.MISSING)
 
 

@@ -29,6 +29,7 @@ SCORE = {"benchmark": "imagenetv2-top-images", "name": "odd"}
         ({"m": [[[1], [2]], [[2, 3], [3]]]}, "m must hold whole numbers"),
         ({"label": [[1], [2, 3]], "top1": [1, 2]}, "label must hold whole numbers"),
         ({"m": [[1, 2], None]}, "row 2 has no m"),
+        ({"sample_id": [], "label": [], "top1": []}, "holds no rows"),
     ],
 )
 def test_predictions_that_are_none_are_refused(tmp_path: Path, home: Path, top: dict[str, object], said: str) -> None:

@@ -133,6 +133,8 @@ class TestConfiguration:
     def test_half_a_preprocessing_is_stated(self, folder: Path, load: Load) -> None:
         edit_json(folder / "preprocessor_config.json", image_mean=None)
         assert "it doesn't state image_mean" in refusal(load, folder)
+        edit_json(folder / "preprocessor_config.json", image_mean=[0.5], image_std=[0.5])
+        assert "mean is of 1 channels" in refusal(load, folder)
 
     @pytest.mark.parametrize("name", ["config.json", "preprocessor_config.json"])
     @pytest.mark.parametrize("text", ["{", "[]", ""])

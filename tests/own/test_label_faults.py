@@ -127,7 +127,10 @@ FAULTS: dict[str, tuple[Callable[[Scene], Path | None], str]] = {
     "placeholders": (lambda s: s.named("LABEL_0", "LABEL_1", "LABEL_2"), "no name but a placeholder such as 'LABEL_0'"),
     "keys from 1": (lambda s: s.named(*CLASSES, keys=(1, 2, 3)), "keys of id2label must count from 0"),
     "a hole in the keys": (lambda s: s.named(*CLASSES, keys=(0, 1, 3)), r"id2label skips \[2\]"),
-    "a name too many": (lambda s: s.named(*CLASSES, "blight", keys=(0, 1, 2, 3)), "have another shape"),
+    "a name too many": (
+        lambda s: s.named(*CLASSES, "blight", keys=(0, 1, 2, 3)),
+        "have another shape.*name every output",
+    ),
     "a name too few": (lambda s: s.named(LEAF, RUST, keys=(0, 1)), "have another shape"),
     "a name twice": (lambda s: s.named(LEAF, HEALTHY, HEALTHY), "outputs 1 and 2 are both called 'healthy'"),
     "a name in two spellings": (

@@ -52,7 +52,7 @@ def as_labels_csv(crops: list[Crop], root: Path) -> Path:
 
 def as_labels_csv_of_a_folder(crops: list[Crop], root: Path) -> Path:
     images(crops, root / "img")
-    rows = "".join(f"img/{crop.name},{crop.class_}\n" for crop in crops)
+    rows = "img/not-here.jpg,healthy\n" + "".join(f"img/{crop.name},{crop.class_}\n" for crop in crops)
     (root / "labels.csv").write_text(f"file_name,label\n{rows}")
     return root
 
@@ -219,6 +219,12 @@ def test_its_own_classes_are_none_of_imagenet(own_model: OwnModel, beans: Path) 
         HarnessError, match=r"None of the 1,000 classes of imagenet-1k .* is among the model's 3 outputs"
     ):
         harness.evaluate(own_model(), "demo", offline=True)
+
+
+def test_weights_that_are_not_here_are_named_once(beans: Path) -> None:
+    for verb, times in (("plan", 1), ("run", 2)):  # a run also says why its evidence is pending
+        arguments = [verb, "--model", "hf:me/none", "--data", str(beans), "--offline"]
+        assert CliRunner().invoke(app, arguments).output.count("are not on this machine") == times
 
 
 def test_another_input_is_another_protocol(own_model: OwnModel, trained: Any, beans: Path) -> None:

@@ -15,6 +15,7 @@ from harness.errors import ExitCode, HarnessError
 from harness.evaluation.suites import load_suite
 from tests.conftest import in_ledger
 from tests.own.conftest import CLASSES, Crop, OwnModel, in_folders
+from tests.own.test_own_data import as_labels_csv_of_a_folder
 
 SUITE = """\
 name: beans
@@ -131,10 +132,12 @@ def test_harness_data_says_how_a_folder_is_read(crops: list[Crop], tmp_path: Pat
     assert "4: angular_leaf_spot (8), blight (0), crane (8), tench (8)" in said
     (around,) = harness.datasets(str(tmp_path / "beans"))  # as a run finds it
     assert around["classes"] == record["classes"]
+    (tabled,) = harness.datasets(str(as_labels_csv_of_a_folder(crops, tmp_path / "table")))
+    assert (tabled["images"], len(tabled["classes"])) == (24, 3)
 
     numbered = in_folders(crops, tmp_path / "numbered", dict(zip(CLASSES, "123", strict=True)))
     (record,) = harness.datasets(str(numbered))
-    assert record["matched"].startswith("not at all, since they are only numbered")
+    assert record["matched"].startswith("with a model that calls its outputs by these numbers; with no other")
     assert record["matched"].endswith("They count from 1, class indices count from 0.")
     (tmp_path / "folder").mkdir()
     with pytest.raises(HarnessError, match="No images of folder in"):

@@ -81,8 +81,8 @@ def images_and_labels(place: Place) -> LabelledFiles | None:
         return LabelledFiles(place.path / "images", "images/ with labels.csv", table, read, is_nested=True)
     if not place.benchmark.is_own:
         return None
-    named = next((row.get("file_name", "") for _, row in _read_csv(table, ())), "")
-    if "/" not in named or not (place.path / named).is_file():
+    names = (row.get("file_name", "") for _, row in _read_csv(table, ()))
+    if not any("/" in name and (place.path / name).is_file() for name in names):
         return None
     read = partial(read_labels_table, table, place.space)
     return LabelledFiles(place.path, "images in the folders that labels.csv names", table, read, is_nested=True)

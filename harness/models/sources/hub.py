@@ -200,7 +200,8 @@ def _build_transformers(found: CheckpointFiles, config: dict[str, Any]) -> Built
     if absent or other:
         faults = absent + [f"{name} is {tuple(is_)}, config.json needs {tuple(needed)}" for name, is_, needed in other]
         why = f"{len(absent)} tensors of the architecture are missing and {len(other)} have another shape"
-        raise damaged(found.folder, f"{why} ({'; '.join(faults[:3])})")
+        remedy = "Take config.json and weights of one revision; in config.json, id2label has to name every output."
+        raise damaged(found.folder, f"{why} ({'; '.join(faults[:3])})", remedy)
     outputs = int(core.config.num_labels)
     names, note = None, None
     if config.get("id2label"):
