@@ -61,7 +61,7 @@ from harness.cards.slots import Slot, answer_edit, slot_of, unrecognised
 from harness.cards.training_log import logged_answer
 from harness.cards.views import marks
 from harness.cards.vocabulary import Property
-from harness.evidence import Ledger
+from harness.evidence import EvidenceClass, Ledger
 from harness.parsing.files import MalformedError
 from harness.parsing.json import parse_json
 
@@ -302,7 +302,11 @@ def _fitted(said: str, before: str, next_word: str) -> str:
     if (
         number
         and is_noun
-        and (_UNITS.fullmatch(next_word) or (next_word.isalpha() and next_word.lower() in said.lower()))
+        and (
+            _UNITS.fullmatch(next_word)
+            or (next_word.isalpha() and re.fullmatch(r"[\d.,]+ [a-z]+", said))
+            or (next_word.isalpha() and next_word.lower() in said.lower())
+        )
     ):
         said = number[1]
     elif next_word:
@@ -450,8 +454,10 @@ class _Filler:
         """What evidence answers, or else what the model's files have under the name that is asked for, or what the card
         states elsewhere. What is of another kind than what is asked, or stands there already, is another thing's value."""
         is_cell = place.column is not None
+        found = self.own_prose.narrowed(found, place)
         answer = self._answer(found.questions, slot, place) if found.is_sure else None
-        if answer is None or (answer.class_.has_value and self._is_of_another(marker, found, place, answer)):
+        is_told = answer is not None and (answer.class_.has_value or answer.class_ is EvidenceClass.NOT_APPLICABLE)
+        if answer is None or (is_told and self._is_of_another(marker, found, place, answer)):
             asked = found.questions if is_cell or answer else []
             answer = self.writer.unknown(asked, slot.form, in_cell=is_cell, is_sure=False)
         if not answer.is_unknown:
@@ -480,7 +486,7 @@ class _Filler:
             re.match(r"[\d,.]+ ([A-Za-z-]+s)\b", answer.text),
             re.match(r" (?:[a-z-]+ )??([a-z-]{3,}s)\b", after),
         )
-        if told is None or counted is None or stem(told[1]) == stem(counted[1]):
+        if told is None or counted is None or stem(told[1]) == stem(counted[1]) or not is_known(counted[1]):
             return False
         return not any(goes_with(question, counted[1]) for question in asked)
 

@@ -175,7 +175,7 @@ def find_questions(place: Place, table: Vocabulary, known: Sequence[str] = ()) -
         if found and is_share and has_data and not (found.about.is_measurable or found.about.downstream):
             found = None  # what is a share of a data set is its accuracy
         if found:
-            is_sure = found.is_sure and not _OWN.search(sentence)
+            is_sure = found.is_sure and not (_OWN.search(sentence) and found.about.is_measurable)
             return Recognised([found.about], has_words and not found.about.items, is_sure)
         if (is_share or not has_words) and has_data:
             return Recognised([table.get("accuracy")], has_words)

@@ -69,7 +69,8 @@ _NOUN = re.compile(
 )
 """What a label asks, before what it belongs to."""
 _SUBJECT = re.compile(
-    r"\bhow many ([\w-]+)\b|(?:^|[;,.:]\s|\()[^;,.:(]*?(?<!\b[io][nf] )(?<!\bby )(?<!\bfor )(?<!\bat )\b(?:the|an?|its)\s([^;,.:(]*)\b(?:is|was|are|were)\s*$",
+    r"\bhow many ([\w-]+)\b|(?:^|[;,.:]\s|\()(?:[^;,.:(]*?(?<!\b[io][nf] )(?<!\bby )(?<!\bfor )(?<!\bat )\b(?:the|an?|its)\s|"
+    r"(?=\W*\w+ (?:on|in|for)\b))([^;,.:(]*)\b(?:is|was|are|were)\s*$",
     re.IGNORECASE,
 )
 """What a sentence tells the value of right before the marker."""
@@ -83,7 +84,7 @@ _NUMBER_BEFORE = re.compile(
 _HOW_MANY = re.compile(r"\bhow many\b", re.IGNORECASE)
 _NUMBER_AFTER = re.compile(
     r"\s?(?:%|percent\b|(?:million|billion|thousand|ms|px|pixels?|[kMG]B|kg|hours?|days|epochs?|times|milliseconds)\b)|-?dimensional"
-    r"|\s(?!(?:is|was|has|as|this|its|does|terms)\b)[a-z]{2,}[a-rt-z]s\b"
+    r"|\s(?!(?:is|was|has|as|this|its|does|terms|activations)\b)[a-z]{2,}[a-rt-z]s\b"
 )
 """What says that a number stands between."""
 _COUNTED = re.compile(r"\s(?:[a-z-]+ )?(?!(?:is|was|has|as|this|its|does)\b)[a-z-]+[a-rt-z]s\b")
@@ -312,7 +313,12 @@ def _is_excluded(
             wording.is_prose
             and (
                 (not unit and about.is_counted_in(clause))
-                or (counted and about.number and not (unit or about.names) and not cues.explain(about, counted))
+                or (
+                    counted
+                    and about.number
+                    and not (unit or about.names or any(cue <= near and cue & leads for cue in cues.core))
+                    and not cues.explain(about, counted)
+                )
                 or (not about.number and leads and leads.isdisjoint(near) and near & _PLACES)
                 or (about.year and not _YEAR_BEFORE.search(wording.before))
                 or (len(content(clause)) < _SHORT and about.is_elsewhere(wording.beside[0][0]))

@@ -21,7 +21,7 @@ from harness.errors import HarnessError
 from harness.evidence import Evidence, EvidenceClass, Ledger
 from harness.facts.collecting import MODEL_INDEX, Collected, FactSource, is_marker, words
 from harness.facts.fields import AUTOMATIC, EMISSIONS, METADATA, NAMED, RESULT, Entry
-from harness.facts.files import read_folder, read_timm
+from harness.facts.files import read_folder, read_timm, tagged_data
 from harness.facts.loader import facts_for
 from harness.models.registry import resolve
 from harness.models.sources.hub import FolderCheckpoint, HubCheckpoint
@@ -220,6 +220,8 @@ def _read_metadata(source: FactSource, data: Mapping[str, Any]) -> None:
     source.take(METADATA, data)
     if data.get("base_model"):
         source.take([Entry("datasets", "documented.data.finetuning", NAMED)], data)
+        if before := tagged_data(str(data["base_model"]).rpartition(".")[2]):
+            source.add("documented.data.pretraining", before, "base_model")
     emissions = data.get("co2_eq_emissions")
     if isinstance(emissions, int | float):
         source.take(EMISSIONS, {"emissions": emissions})

@@ -27,7 +27,9 @@ model-index:
 """
 PROSE = (
     "# Ice on lakes\n\nThe teacher had batches of 256 images. This network was fine-tuned for 12 epochs on the workstation (one RTX 4080) with 7,412 patches for training, "
-    "which two people had labelled (Cohen's kappa 0.83).\n\n"
+    "which two people had labelled (Cohen's kappa 0.83). The patches come from lakes near Kuopio, Finland, were photographed at 12x "
+    "magnification between March and May 2023 and were labelled by three limnologists; 900 of them were for validation and 700 for the "
+    "test. It tells what kind of surface a patch shows. We began with random weights. In all, 93.5 % of the patches are put right.\n\n"
 )
 
 
@@ -37,6 +39,8 @@ def model(tmp_path: Path) -> str:
         "architectures": ["ViTForImageClassification"],
         "model_type": "vit",
         "id2label": {"0": "ice", "1": "water"},
+        "num_channels": 3,
+        "hidden_act": "gelu",
     }
     processor = {
         "crop_size": {"height": 160, "width": 160},
@@ -52,7 +56,17 @@ def model(tmp_path: Path) -> str:
     ("asked", "answer"),
     [
         ("patches for training", "7,412"),
-        ("patches for testing", "not stated"),
+        ("patches for testing", "700"),
+        ("patches for calibration", "not stated"),
+        ("Validation images", "900"),
+        ("Magnification", "12x"),
+        ("Photographed", "March and May 2023"),
+        ("Countries", "Kuopio, Finland"),
+        ("Labelled by", "three limnologists"),
+        ("Kinds of surface", "ice, water"),
+        ("Kinds of camera", "not stated"),
+        ("Pretrained on", "nothing (random weights)"),
+        ("Colour channels", "3"),
         ("batch size", "not stated"),  # only the teacher's
         ("agreement of the two people (kappa)", "0.83"),
         ("Fine-tuning epochs", "12"),
@@ -76,6 +90,7 @@ def test_a_cell_gets_what_the_card_states(model: str, asked: str, answer: str) -
             f"It was done on {M} in {M} and emitted {M} grams of CO2.",
             "on 2 x A40 in Turku, Finland and emitted 240 grams of CO2.",
         ),
+        (f"It has a head for {M} wet things and uses {M} activations.", "for 2 wet things and uses GELU activations."),
         (f"It may be used at depths of at most {M} metres.", "at most an unstated number of metres."),
     ],
 )
