@@ -379,7 +379,7 @@ class Writer:
             return f"{view.number} {unit}"  # the sentence says on what
         if is_speed or view.fact is None or unit == "%":
             return view.text
-        if question.is_measurable or re.match("[a-z]{3}", view.text):
+        if question.is_measurable or re.match("[a-z]{2}", view.text):
             return f"{view.number} {unit}".rstrip()
         text = (view.fact.says or f"{view.number} {unit}".rstrip()).partition("; ")[0].partition(". ")[0]
         text = re.sub(r" ?\([^()\[\]]*\)(?!\()", "", text)

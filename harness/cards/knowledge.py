@@ -154,8 +154,10 @@ class Knowledge:
     @functools.cached_property
     def sizes(self) -> dict[str, str]:
         """The side of its images in pixels, by checkpoint."""
-        told = (fact for fact in self.facts.facts if fact.evidence.name.subject == "data.resolution")
-        return {fact.checkpoint.name: f"{fact.evidence.value}" for fact in told}
+        told = [fact for fact in self.facts.facts if fact.evidence.name.subject == "data.resolution"]
+        own = next((f"{fact.evidence.value}" for fact in told if self.stands_for(fact)), "")
+        networks = [c.name for c in self.facts.checkpoints.values() if c.relation is Relation.ARCHITECTURE]
+        return dict.fromkeys(networks, own) | {fact.checkpoint.name: f"{fact.evidence.value}" for fact in told}
 
     @functools.cached_property
     def known_words(self) -> tuple[str, ...]:

@@ -59,7 +59,7 @@ _GPU = r"(?:NVIDIA |GeForce |Tesla |Quadro )*(?:(?:RTX|GTX) ?[A-Z]?\d{4}(?: ?Ti)
 _TAKEN = r"\b(?:collected|gathered|recorded|taken|photographed|filmed|drawn|scanned|acquired|captured|flown|shot|sampled|sent in|c[oa]mes?)\b"
 _KINDS = (
     (
-        r"\b(?:collect|gather|record|photograph|film|acqui|captur)\w*\W*$|\b(?:when|years?|period|seasons?|dates?)\b",
+        r"\b(?:collect|gather|record|photograph|film|acqui|captur)\w*\W*$|\b(?:when(?! \[)|years?|period|seasons?|dates?)\b",
         rf"{_TAKEN}[^.;]*?\b(?:(?:from|in|between|during) (?:the years? )?({_DATE}(?: (?:to|and|until|till|through) {_DATE}|\s?[-–]\s?{_DATE})?))",
     ),
     (

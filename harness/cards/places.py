@@ -225,7 +225,7 @@ class Places:
             return f"{before}[?]{after[: parting.start()]}"
         leads = begin > start and not re.search(r"\w{4}", after) and re.search(r"\w{4}", before)
         if leads or (stop < end and re.search(r"\w{3}", before)):
-            after = ""
+            after = unit[0] if (unit := _UNIT.match(after)) else ""
         return f"{before}[?]{after}"
 
 

@@ -169,7 +169,11 @@ def find_questions(place: Place, table: Vocabulary, known: Sequence[str] = ()) -
         near = ((place.whole, _WHOLE), (place.parent, _WHOLE), *((text, _BESIDE) for text in place.beside[-1:]))
         parts = ((clause, 1.0), (rest, _REST), (own_label, _REST), (place.question, 1.0 if is_bare else _QUESTION))
         lead = before if _CONTENT.search(before) else place.question.rstrip(" ?*_")
-        found = retrieve(Wording(parts, (*near, *headings), True, lead, after), table, known)
+        beside = (*near, *headings)
+        found = retrieve(Wording(parts, beside, True, lead, after), table, known)
+        if rest and not (found and found.is_sure):
+            alone = retrieve(Wording((parts[0],), ((rest, _REST), *beside), True, lead, after), table, known)
+            found = alone if alone and alone.is_sure else found
         has_data = any(True for _ in facets()["dataset"].read(f"{sentence} {place.question}"))
         is_share = _PERCENT.match(after) is not None or _is_result(before, after) or _GET_ON.search(place.question)
         if found and is_share and has_data and not (found.about.is_measurable or found.about.downstream):
