@@ -1097,8 +1097,7 @@ def _no(question: str) -> bool:
 def _ledger(model: str | None, given: str | Path | Ledger | None) -> Ledger | None:
     """The ledger given, else the store's for this model, else None."""
     from harness.evidence import Ledger
-    from harness.models.registry import resolve
-    from harness.store.ledgers import ledger_path
+    from harness.store.ledgers import find_ledger
 
     if isinstance(given, Ledger):
         return given
@@ -1106,9 +1105,12 @@ def _ledger(model: str | None, given: str | Path | Ledger | None) -> Ledger | No
         return Ledger.load(Path(given))
     if model is None:
         return None
-    imported = ledger_path(default_home(), Path(model).name)
-    path = imported if imported.exists() else ledger_path(default_home(), resolve(model).name)
+    path = find_ledger(default_home(), model)
     found = Ledger.load(path) if path.exists() else None
+    if found is None and path.with_name("evidence.json").exists():
+        Reporter().note(
+            f"The store's evidence of {model} is of other weights than those there now: none of it counts here."
+        )
     if found is not None and len(found.benchmarks) > 1:
         which = f"{model} has been run on {', '.join(found.benchmarks)}, and all of it counts here"
         Reporter().note(f"{which}; for one run give its evidence.json: --ledger harness-results/…/evidence.json")

@@ -36,8 +36,11 @@ def test_every_setting_is_in_the_command_or_changes_no_number() -> None:
     assert names == _OPTIONS.keys() | _BENCHMARKING_OPTIONS.keys() | WITHOUT_A_DIGIT.keys()
 
 
-def test_defaults_make_a_short_command() -> None:
+def test_defaults_make_a_short_command(tmp_path: Path) -> None:
     assert command() == "harness run --suite imagenet --model efficientnet-lite0"
+    (tmp_path / "my model").mkdir()
+    (tmp_path / "my model" / "config.json").write_text("{}")
+    assert command(model=str(tmp_path / "my model")) == "harness run --suite imagenet --model 'FOLDER/my model'"
 
 
 @pytest.mark.parametrize(

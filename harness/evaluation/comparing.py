@@ -8,7 +8,7 @@ slices), of which there can be hundreds.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from functools import cached_property, reduce
 from itertools import combinations
 from typing import Any
@@ -132,7 +132,7 @@ class Compared:
     """What a comparison gave."""
 
     models: tuple[str, ...]
-    sets: tuple[ComparedSet, ...] = ()
+    sets: tuple[ComparedSet, ...] = field(default=(), repr=False)
     comparisons: tuple[Comparison, ...] = ()
     means: tuple[MeanDifference, ...] = ()
     notes: tuple[str, ...] = ()

@@ -75,7 +75,7 @@ class RunProvenance:
             call = f"harness.evaluate(module{suite}, preprocessing=…, labels=…)  # {self.model}"
             return f"{call} with {' '.join(options)}" if options else call
         named = [f"--suite {self.suite}"] if self.suite else []
-        return " ".join(["harness run", *named, f"--model {self.model}", *options])
+        return " ".join(["harness run", *named, f"--model {shlex.quote(self.model)}", *options])
 
 
 _OPTIONS = {

@@ -21,18 +21,18 @@ from harness.data.catalog import Benchmark, benchmarks
 from harness.data.local import samples_fingerprint
 from harness.data.locations import locate
 from harness.data.manifest import condition_order, load_manifest
-from harness.errors import HarnessError, MissingInputError, UsageError, unknown_name
+from harness.errors import MissingInputError, UsageError, unknown_name
 from harness.evaluation.plan import CLEAN, Condition, open_condition, sample_keys
 from harness.evaluation.scoring import without_missing_classes
 from harness.evidence import Evidence, EvidenceClass, Ledger
 from harness.labels.projections import CLOSED
 from harness.metrics.types import LabelSpacePredictions
-from harness.models.registry import registered, resolve
+from harness.models.registry import registered
 from harness.parsing.files import MalformedError
 from harness.parsing.json import read_json
 from harness.progress import Reporter
 from harness.settings import FILTERS, Settings
-from harness.store.ledgers import ledger_path, stored_names
+from harness.store.ledgers import find_ledger, stored_names
 from harness.store.predictions import PredictionKey, PredictionStore, noted_key, read_label_space
 
 _PROTOCOL = re.compile(r"tf32|bf16|fp16|no-jpeg|seed-\d+|img-\d+|crop-[\d.]+|" + "|".join(FILTERS))
@@ -112,16 +112,15 @@ def stored_model(reference: str, home: Path) -> StoredModel:
         MissingInputError: the store has no evidence of it.
         HarnessError: no such model, or a damaged ledger.
     """
-    path = ledger_path(home, Path(reference).name)
+    try:
+        path = find_ledger(home, reference)
+    except UsageError:
+        known = sorted({*stored_names(home), *registered()})
+        raise unknown_name("model", reference, known, where=f"store {home}") from None
     if not path.exists():
-        try:
-            path = ledger_path(home, resolve(reference).name)
-        except HarnessError:
-            known = sorted({*stored_names(home), *registered()})
-            raise unknown_name("model", reference, known, where=f"store {home}") from None
-    if not path.exists():
+        now = "" if path.name == "evidence.json" else " with the weights that are there now"
         raise MissingInputError(
-            f"The store {home} has no evidence of {reference}.",
+            f"The store {home} has no evidence of {reference}{now}.",
             remedy=f"Run it first: harness run --suite imagenet --model {reference}",
         )
     return StoredModel(path.parent.name, Ledger.load(path), home)

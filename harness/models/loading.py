@@ -115,6 +115,22 @@ def find_model(spec: ModelSpec, settings: Settings, *, fetch: bool) -> ModelStat
     return ModelState(spec, files, identity, None)
 
 
+def weights_in_folder(spec: ModelSpec, cache: Path) -> str | None:
+    """The fingerprint of the weights that lie in a model's folder now; None of another model, or one that can't be loaded."""
+    if spec.checkpoint.kind != "folder":
+        return None
+    try:
+        files = spec.checkpoint.locate(spec, offline=True)
+        if known := known_identity(spec, files, label_space=None, cache=cache):
+            return known.weights
+        from harness.models.wrapping import weights_fingerprint
+
+        with _quiet_libraries():
+            return weights_fingerprint(spec.checkpoint.build(spec, files).core.state_dict())
+    except HarnessError:  # nothing was measured of it either
+        return None
+
+
 def load(state: ModelState, settings: Settings) -> LoadedModel:
     """The model of a state that is runnable: the one in memory, or loaded from its files as `load_model` does."""
     if state.loaded is not None:

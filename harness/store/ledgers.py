@@ -12,11 +12,30 @@ from filelock import FileLock
 from harness.errors import HarnessError
 from harness.evidence import Evidence, Ledger
 from harness.files import make_folder, read_kept
+from harness.models.loading import weights_in_folder
+from harness.models.registry import resolve
 
 
 def ledger_path(home: Path, model_name: str) -> Path:
     """Where the store keeps all the evidence of a model."""
     return home / "ledgers" / model_name / "evidence.json"
+
+
+def find_ledger(home: Path, reference: str) -> Path:
+    """Where the evidence of a model is, or would be: of a name in the store or of a model, and of a folder that of the weights
+    which lie in it now.
+
+    Raises HarnessError: no such name.
+    """
+    path = ledger_path(home, Path(reference).name)
+    if path.exists() and not (Path(reference).expanduser() / "config.json").is_file():
+        return path
+    spec = resolve(reference)
+    path = ledger_path(home, spec.name)
+    kept = _kept(path)
+    before = kept.model.get("weights") if kept is not None else None
+    now = weights_in_folder(spec, home / "identities") if before is not None else None
+    return path if now in (None, before) else _of_weights(path, str(now))
 
 
 def stored_names(home: Path) -> list[str]:

@@ -18,6 +18,7 @@ from typing import Any
 
 import datasets
 import pytest
+import safetensors.torch
 from PIL import Image
 from typer.testing import CliRunner
 
@@ -221,6 +222,28 @@ def test_its_own_classes_are_none_of_imagenet(own_model: OwnModel, beans: Path) 
         harness.evaluate(own_model(), "demo", offline=True)
 
 
+def test_evidence_is_that_of_the_weights_in_the_folder(own_model: OwnModel, beans: Path, tmp_path: Path) -> None:
+    """A model that was trained again, or another one in a folder of the same name, has none of the first one's numbers."""
+    first = own_model()
+    again = shutil.copytree(first, tmp_path / "again" / first.name)
+    state = safetensors.torch.load_file(again / "model.safetensors")
+    state["classifier.weight"] *= -1
+    safetensors.torch.save_file(state, again / "model.safetensors", metadata={"format": "pt"})
+    values, others = {}, f"{first.name} with the weights that are there now"
+    for folder in (first, again):
+        with pytest.raises(HarnessError, match="has no evidence of"):
+            harness.render(model=str(folder))
+        with pytest.raises(HarnessError, match=others if folder is again else "has no evidence of"):
+            harness.check(model=str(folder), baseline=tmp_path / "none.json", max_drop={"beans-validation.top1": 1})
+        done = harness.evaluate(folder, data=beans, offline=True, sanity_gate=False)
+        values[folder] = show_value(in_ledger(done.ledger, "beans-validation.top1"))
+    assert values[first] != values[again]
+    for folder, other in ((first, again), (again, first)):
+        card = str(harness.render(model=str(folder)))
+        assert f"**{values[folder]}**" in card
+        assert f"**{values[other]}**" not in card
+
+
 def test_weights_that_are_not_here_are_named_once(beans: Path) -> None:
     for verb, times in (("plan", 1), ("run", 2)):  # a run also says why its evidence is pending
         arguments = [verb, "--model", "hf:me/none", "--data", str(beans), "--offline"]
@@ -360,6 +383,7 @@ def test_refused_runs_leave_the_results_of_the_same_weights_alone(
     with pytest.raises(HarnessError, match="seem to be exchanged"):
         harness.evaluate(model, data=data, offline=True)
     found = harness.compare([model.name, other.name])
+    assert "array(" not in repr(found)
     assert [(row.where, row.n, row.difference) for row in found.comparisons] == [("beans", 24, 0.0)]
     assert not any("Not recomputed" in note for note in harness.verify(tmp_path / "out" / "card.md").notes)
     table.write_text(labels)
