@@ -544,7 +544,7 @@ class Writer:
     def _searched(self, view: View) -> str:
         """The marks of where was looked for what isn't published, and of which checkpoint that is true."""
         looked = self.references.note(f"Looked in {view.looked_in}") if view.looked_in else ""
-        return f" {looked}{self.references.note(f'Documented{view.about}') if view.about else ''}".rstrip()
+        return f" {looked}{self.references.note(f'This holds{view.about}') if view.about else ''}".rstrip()
 
     def _how(self, *suites: str) -> str:
         """The marks of what measures it, and of what that needs; an answer with one is incomplete."""

@@ -24,11 +24,12 @@ _REFERS_BACK = re.compile(
     r"\s+(?:(?:This|That|It) (?:can|could|may|is|was|means|follows|implies)|Therefore|Hence|Thus)\b"
 )
 """A sentence that says something of the one before it, which therefore stays."""
+_STOP = re.compile(r"[.:!?](?=\s|\Z)")
 _CORRECTION, _NOTE = " (Correction: ", " (Note: "
 DISPUTE = f"{_CORRECTION}sources disagree"
 """How a correction begins that only says so."""
-_LEADS_TO = re.compile(r":[*_]*[ \t]*\n[ \t]*\n(?=\w)(?!\d+[.)])(?:.*\S.*(?:\n|\Z))+")
-"""The end of a sentence and the paragraph that its colon leads to."""
+_LED = re.compile(r"(?<=:)[*_]*[ \t]*\n[ \t]*\n(?=[\w\"“])(?!\d+[.)])(?:.*\S.*(?:\n|\Z))+")
+"""The paragraph that a sentence's colon leads to."""
 _MORE = re.compile(r"[^(,;:\w]*(?:\w+ ?){0,2}[(,;:][^\w]*\w+(?:\W+\w+){2}")
 """What follows a value and says more, as `300 epochs (extended from 90 for ResNets)` does."""
 _CONDITION = re.compile(r"\W*(?:when|if)\b", re.IGNORECASE)
@@ -72,9 +73,12 @@ def is_corrected(text: str, span: Span) -> bool:
 
 
 def _behind(text: str, end: int, limit: int) -> int:
-    """Where a correction of a sentence stands: behind its reference marks, or the paragraph that its colon leads to."""
-    led = _LEADS_TO.match(text, end - 1)
-    return end - 1 + len(led.group().rstrip()) if led else past_marks(text, end, limit)
+    """Where a correction of a sentence stands: behind its reference marks, the sentence that refers to it, and the paragraph that a
+    colon leads to."""
+    if (said_of_it := _REFERS_BACK.match(text, end)) and (stop := _STOP.search(text, said_of_it.end())):
+        end = stop.end()
+    led = _LED.match(text, end)
+    return end + len(led.group().rstrip()) if led else past_marks(text, end, limit)
 
 
 def _answered(document: Document, claim: Claim, writer: Writer, question: Property) -> Edit | None:
