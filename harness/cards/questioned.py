@@ -145,7 +145,7 @@ class QuestionReader:
                 place, sentence=next(part for part in place.sentence.split(", ") if "[?]" in part), whole=""
             )
         for question in dict.fromkeys((place.question, kind or place.question)):
-            found = find_questions(replace(place, question=question), self.words)
+            found = find_questions(replace(place, question=question), self.words, by_clause=False)
             others = re.sub(r"\[\?\][\s-]*\w+", " ", place.sentence)
             is_told = (
                 question == place.question

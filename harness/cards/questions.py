@@ -135,7 +135,7 @@ class Recognised(NamedTuple):
         return cls([found.about], is_sure=found.is_sure) if found else cls([])
 
 
-def find_questions(place: Place, table: Vocabulary, known: Sequence[str] = ()) -> Recognised:
+def find_questions(place: Place, table: Vocabulary, known: Sequence[str] = (), *, by_clause: bool = True) -> Recognised:
     """The questions asked at a place.
 
     A sentence with words of its own is asked about in them or in its own label; what stands around it says what is
@@ -145,6 +145,7 @@ def find_questions(place: Place, table: Vocabulary, known: Sequence[str] = ()) -
         place: what surrounds the marker.
         table: the properties.
         known: expressions of words that ask nothing: what the model and its relatives are called.
+        by_clause: whether a clause counts alone where the rest of its sentence is not understood.
     """
     sentence = _LINK.sub(r"\1 [?]", _EXPLANATION.sub("", COMMENT.sub("", place.sentence)))
     if place.question:
@@ -171,7 +172,7 @@ def find_questions(place: Place, table: Vocabulary, known: Sequence[str] = ()) -
         lead = before if _CONTENT.search(before) else place.question.rstrip(" ?*_")
         beside = (*near, *headings)
         found = retrieve(Wording(parts, beside, True, lead, after), table, known)
-        if rest and not (found and found.is_sure):
+        if rest and by_clause and not (found and found.is_sure):
             alone = retrieve(Wording((parts[0],), ((rest, _REST), *beside), True, lead, after), table, known)
             found = alone if alone and alone.is_sure else found
         has_data = any(True for _ in facets()["dataset"].read(f"{sentence} {place.question}"))
