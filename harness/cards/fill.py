@@ -44,6 +44,7 @@ from harness.cards.document import (
     link_definitions,
     structure,
 )  # fmt: skip
+from harness.cards.gaps import Gap, apart
 from harness.cards.knowledge import knowledge_of
 from harness.cards.markdown import MARK
 from harness.cards.mending import is_corrected, replacements
@@ -52,10 +53,10 @@ from harness.cards.named_fields import field_answer
 from harness.cards.own_prose import OwnProse
 from harness.cards.parts import missing_entry
 from harness.cards.places import Places
-from harness.cards.questions import Place, Recognised, asked_in, find_questions, is_of_kind
+from harness.cards.questions import Place, Recognised, asked_in, find_questions
 from harness.cards.record import CardRecord, fill_name, ledger_digest, read_comment, record_edit
 from harness.cards.references import References
-from harness.cards.retrieval import content, goes_with, is_known, stem
+from harness.cards.retrieval import content
 from harness.cards.sentences import Span
 from harness.cards.slots import Slot, answer_edit, slot_of, unrecognised
 from harness.cards.training_log import logged_answer
@@ -68,20 +69,8 @@ from harness.parsing.json import parse_json
 MOST_MARKERS = 5_000
 _LONGEST_BLOCK, _TRIES = 20_000, 24
 """Up to how many characters of a block, and how often, is looked which of its answers break it; all others are left too."""
-_COUNTS = re.compile(r"(\d[\d.,]*(?<=\d))(?! ?[×,]| and \d) ?(?:%|[A-Za-z])")
-"""A number and what it counts."""
-_UNITS = re.compile(r"%|per ?cent|[a-z-]{3,}s|px|[kMG]B|[mk]?s|h|million|billion|[MGB]|Hz")
-_LESS = re.compile(r" (with|down to|in|on|for) .*")
-"""What the first words of an answer can do without."""
-_PHRASE = 14
-"""Words that a phrase in a sentence may have."""
 _NEXT = 30
 """Characters after a marker that are read for what is counted."""
-_NO_NOUNS = {
-    "a", "after", "and", "are", "as", "at", "before", "but", "by", "during", "for", "from", "if", "in", "is", "of",
-    "on", "or", "over", "per", "so", "than", "that", "the", "then", "to", "under", "until", "was", "were", "when",
-    "where", "which", "while", "with",
-}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -268,71 +257,6 @@ def _is_sentence(text: str) -> bool:
     return "\n" in text or re.search(r"[.:!?]\W*$", MARK.sub("", text)) is not None
 
 
-def _first_value(text: str) -> str:
-    """The number that a text begins with, or all of it where it begins with none."""
-    number = re.match(r"\W*(\d[\d,.]*(?: × \d+)*)", text)
-    return number[1].replace(",", "") if number else text.strip().casefold()
-
-
-def _phrase(answer: Answer, before: str, following: str) -> Answer:
-    """An answer as a phrase inside a sentence; where it needs sentences of its own, that it is not stated there.
-
-    A number alone where the words that follow say what is counted: `batches of 512 pictures`.
-    """
-    text = answer.text.partition("; ")[0]
-    made = " ".join(["", "".join(mark.group() for mark in MARK.finditer(text))]).rstrip()
-    said = re.sub(r"\s+", " ", MARK.sub("", text)).strip()
-    goes_on = re.match(r"\s*(%|per ?cent|[(,]|[A-Za-z]+)", following)
-    next_word = goes_on[1] if goes_on else ""
-    if answer.class_.has_value:
-        said = _fitted(said, before, next_word)
-    is_told = any(word in before for word in re.findall(r"[A-Za-z]+\d\w*", said))
-    plain = re.sub(r"\([^()]*\)", "", said)
-    if not answer.is_complete or is_told or re.search(r"[.:](\s|$)", plain) or len(plain.split()) > _PHRASE:
-        return replace(answer, text="(not stated)" if answer.is_complete else "(not measured yet)")
-    if not answer.class_.has_value and (next_word or not re.search(r"\b(?:is|are|was|were)\s+$", before)):
-        said = _gap(said, following)
-    return replace(answer, text=(said[:1].lower() + said[1:] if re.match(r"(?:An?|The|Not) ", said) else said) + made)
-
-
-def _fitted(said: str, before: str, next_word: str) -> str:
-    """A value without what the sentence around it says itself, or has no place for."""
-    is_noun = bool(next_word) and next_word not in _NO_NOUNS
-    number = re.search(r"([\d.,]*\d) %", said) if re.match("%|per", next_word) else _COUNTS.match(said)
-    if (
-        number
-        and is_noun
-        and (
-            _UNITS.fullmatch(next_word)
-            or (next_word.isalpha() and re.fullmatch(r"[\d.,]+ [a-z]+", said))
-            or (next_word.isalpha() and next_word.lower() in said.lower())
-        )
-    ):
-        said = number[1]
-    elif next_word:
-        said = re.sub(r"(?<!\]) ?\([^()]*\)", "", re.sub(r"(^[\d.,]*\d [a-z]+), .*", r"\1", said))
-        said = re.sub(r"^([^,]*), [A-Za-z][^,]*$", r"\1", said) if is_noun and next_word.isalpha() else said
-        less = _LESS.search(said) if " and " not in said else None
-        if less and (is_noun or less[1] == next_word or len(said.split()) > _PHRASE):
-            said = said[: less.start()]
-    words = said.split(" ")
-    while len(words) > 1 and re.search(rf"(?<![\w-])(?!\d){re.escape(words[0])}(?![\w-])", before):
-        del words[0]
-    if len(words) > 1 and stem(words[-1]) in map(stem, re.findall(r"[A-Za-z]+", before)[-4:]):
-        del words[-1]
-    said = " ".join(words) if len(words) <= _PHRASE else re.split(r", (?=[A-Za-z])", " ".join(words))[0]
-    return "not" if said in ("none", "not used") and next_word.endswith("ed") else said
-
-
-def _gap(words: str, following: str) -> str:
-    """That something is missing, before what is counted or named: `an unstated number of hours`."""
-    noun = re.match(r"\s+([a-z]+)\b", following)
-    if noun is None or noun[1] in _NO_NOUNS:
-        return f"({words})"
-    lack = "undisclosed" if "disclosed" in words else "unstated"
-    return f"an {lack} number of" if re.fullmatch("[a-z]+s|people", noun[1]) else "unspecified"
-
-
 def card_diff(old: bytes, new: bytes, name: str) -> str:
     """A unified diff of a card before and after; empty where nothing changed."""
     before, after = (_printable(decode(text)).splitlines(keepends=True) for text in (old, new))
@@ -436,14 +360,16 @@ class _Filler:
             )
             if slot.kind == "sentence" and answer.class_.has_value and not _is_sentence(answer.text):
                 slot = Slot("inline", marker.start, marker.end, "value")
-            if slot.kind == "inline" and marker.block.kind == "paragraph" and not slot.is_plain and not entry:
-                answer = _phrase(answer, place.line.partition("[?]")[0], self.text[marker.end : marker.end + _NEXT])
-            in_prose = marker.block.kind == "paragraph" and slot.kind in ("sentence", "inline")
-            if answer.is_unknown and (not asked or in_prose):
+            gap, in_prose = self._gap(marker, place), marker.block.kind == "paragraph"
+            if slot.kind == "inline" and in_prose and not slot.is_plain and not entry:
+                answer = gap.phrase(answer)
+            elif answer.class_.has_value and not entry and (slot.kind == "label" or place.column is not None):
+                answer = replace(answer, text=apart(answer.text, " ".join(place.own)))
+            if answer.is_unknown and (not asked or (in_prose and slot.kind in ("sentence", "inline"))):
                 slot, text = unrecognised(self.document, marker, slot, self.writer, is_asked=bool(asked))
-                if text.startswith("("):
-                    text = _gap(text.strip("()"), self.text[marker.end : marker.end + _NEXT])
-                answer = replace(answer, text=text)
+                answer = replace(answer, text=gap.lack(text.strip("()")) if text.startswith("(") else text)
+            elif answer.is_unknown and place.column is not None and gap.is_amid_words:
+                answer = replace(answer, text=gap.lack(answer.text))
             made = answer_edit(self.document, marker, answer, slot)
             if made is not None and not (slot.kind == "code" and (answer.is_unknown or "; " in answer.text)):
                 self.rows.append(FilledMarker(marker, asked, answer, made))
@@ -457,7 +383,8 @@ class _Filler:
         found = self.own_prose.narrowed(found, place)
         answer = self._answer(found.questions, slot, place) if found.is_sure else None
         is_told = answer is not None and (answer.class_.has_value or answer.class_ is EvidenceClass.NOT_APPLICABLE)
-        if answer is None or (is_told and self._is_of_another(marker, found, place, answer)):
+        gap = self._gap(marker, place)
+        if answer is None or (is_told and not gap.takes(answer, found.questions, self.writer.table)):
             asked = found.questions if is_cell or answer else []
             answer = self.writer.unknown(asked, slot.form, in_cell=is_cell, is_sure=False)
         if not answer.is_unknown:
@@ -468,36 +395,8 @@ class _Filler:
             or answer
         )
 
-    def _is_of_another(self, marker: Marker, found: Recognised, place: Place, answer: Answer) -> bool:
-        """Whether an answer can't be to what is asked: of another kind, or a value that the sentence or row has already."""
-        after = self.text[marker.end : marker.end + _NEXT]
-        counted = re.match(r" [a-z]+(?:-[a-z]+)?\b", after)
-        told = replace(place, sentence=place.sentence + counted[0]) if counted and place.column is None else place
-        return (
-            not is_of_kind(told, answer.text, self.writer.table)
-            or self._counts_another(after, found.questions, answer)
-            or (place.is_tight and self._stands_already(place, answer))
-        )
-
-    @staticmethod
-    def _counts_another(after: str, asked: Sequence[Property], answer: Answer) -> bool:
-        """Whether an answer counts something else than what stands behind the marker: `128 GPUs` before `nodes`."""
-        told, counted = (
-            re.match(r"[\d,.]+ ([A-Za-z-]+s)\b", answer.text),
-            re.match(r" (?:[a-z-]+ )??([a-z-]{3,}s)\b", after),
-        )
-        if told is None or counted is None or stem(told[1]) == stem(counted[1]) or not is_known(counted[1]):
-            return False
-        return not any(goes_with(question, counted[1]) for question in asked)
-
-    @staticmethod
-    def _stands_already(place: Place, answer: Answer) -> bool:
-        """Whether a sentence has the value already, or a row where the marker's column is called nothing that is known: what is
-        of two kinds has hardly the same value twice."""
-        value = _first_value(MARK.sub("", answer.text)).strip("` .")
-        texts = [place.sentence, *(told for _, told in place.cells[1:] if not is_known(place.column or ""))]
-        rest = re.sub(r"(?<=\d),(?=\d{3})", "", " | ".join(texts)).casefold()
-        return re.search(rf"(?<![\w.,-]){re.escape(value)}(?![\w-]|[.,]\d)", rest) is not None
+    def _gap(self, marker: Marker, place: Place) -> Gap:
+        return Gap(place.line.partition("[?]")[0], self.text[marker.end : marker.end + _NEXT], place)
 
     @staticmethod
     def _says_more(place: Place) -> bool:
