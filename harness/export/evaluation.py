@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import html
 import json
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -168,12 +169,20 @@ class Evaluation:
         """
         folder = make_folder(Path(output))
         self.ledger.save(folder / "evidence.json")
-        results = json.dumps(results_file(self.ledger), indent=2, ensure_ascii=False, allow_nan=False)
+        results = json.dumps(results_file(self.in_plain_keys()), indent=2, ensure_ascii=False, allow_nan=False)
         write_text(folder / "results.json", results + "\n")
         for name, text in (results_tables([self.with_parameters()]) | speed_table([self.ledger])).items():
             write_text(folder / name, text)
         render_card(self.ledger).save(folder / "card.md")
         return folder
+
+    def in_plain_keys(self) -> Ledger:
+        """The ledger with the values of another precision or input under the keys of the default ones, which other tools read."""
+        if self.plan is None or not (variant := self.plan.provenance.variant):
+            return self.ledger
+        end = re.compile(f"[:+]{re.escape(variant)}$")
+        items = [item.model_copy(update={"key": end.sub("", item.key)}) for item in self.ledger]
+        return self.ledger.model_copy(update={"evidence": items})
 
     def with_parameters(self) -> Ledger:
         """The ledger, with the number of parameters where another run of the model has counted them."""
@@ -371,7 +380,7 @@ class Sweep:
 
     def scores(self) -> pd.DataFrame:
         """One row a model, as text: how its run ended, and its scores of whole benchmarks with their intervals."""
-        ledgers = {name: done.ledger for name, done in self.evaluations.items()}
+        ledgers = {name: done.in_plain_keys() for name, done in self.evaluations.items()}
         keys = [
             f"{benchmark}.{metric}"
             for benchmark in benchmarks(*ledgers.values())

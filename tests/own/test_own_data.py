@@ -256,10 +256,15 @@ def test_another_input_is_another_protocol(own_model: OwnModel, trained: Any, be
     with pytest.raises(HarnessError, match="beans-vit can't take images of 48×48 pixels"):
         harness.evaluate(folder, data=beans, img_size=48, offline=True)
     plain = harness.evaluate(folder, data=beans, offline=True)
-    other = harness.evaluate(folder, data=beans, crop_pct=0.8, interpolation="bicubic", offline=True)
+    out = beans.parent / "out"
+    other = harness.evaluate(folder, data=beans, crop_pct=0.8, interpolation="bicubic", offline=True, output=out)
     item = in_ledger(other.ledger, "beans-validation.top1:crop-0.8+bicubic")
     assert item.protocol["preprocessing"].startswith("resize to 40×40 bicubic, centre crop 32×32")
     assert str(item.command).endswith("--data beans-validation=DIR --crop-pct 0.8 --interpolation bicubic")
+    results = json.loads((out / "results.json").read_text())["results"]
+    assert results["beans-validation"]["acc,none"] == pytest.approx(float(item.value) / 100)
+    swept = harness.sweep([str(folder)], None, lambda model, suite: other)
+    assert list(swept.scores().columns) == ["model", "run", "beans-validation.top1"]
     assert other.ledger.model["preprocessing_text"] == plain.ledger.model["preprocessing_text"]
     stored = harness.Ledger.load(plain.stored)
     assert {"beans-validation.top1", "beans-validation.top1:crop-0.8+bicubic"} <= {item.key for item in stored}
