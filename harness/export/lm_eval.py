@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from datetime import datetime
 from typing import Any
 
@@ -24,8 +25,8 @@ def export(source: Source) -> Files:
 def results_file(ledger: Ledger) -> dict[str, Any]:
     """Scores of whole benchmarks: `results` by task, with each metric as `NAME,FILTER` and `NAME_stderr,FILTER`.
 
-    Accuracies are fractions there. Standard errors are half widths of the 95 % interval divided by 1.96, "N/A" without one.
-    There is no place for "n of N" but `n-samples`.
+    Accuracies are fractions there. The standard error of a share is that of its n zeros and ones, as there; others are half
+    widths of the 95 % interval divided by 1.96, "N/A" without one. There is no place for "n of N" but `n-samples`.
     """
     results: dict[str, dict[str, Any]] = {}
     higher: dict[str, dict[str, bool]] = {}
@@ -37,7 +38,10 @@ def results_file(ledger: Ledger) -> dict[str, Any]:
             continue
         scale = 100.0 if item.unit == "%" else 1.0
         interval = item.interval
-        error = "N/A" if interval is None else (interval.high - interval.low) / 2 / _Z95 / scale
+        error: float | str = "N/A" if interval is None else (interval.high - interval.low) / 2 / _Z95 / scale
+        if interval is not None and interval.is_wilson and item.unit == "%" and item.n is not None and item.n > 1:
+            share = item.number / scale
+            error = math.sqrt(share * (1 - share) / (item.n - 1))
         entry = results.setdefault(task, {"alias": task})
         entry |= {f"{name},none": item.number / scale, f"{name}_stderr,none": error}
         higher.setdefault(task, {})[name] = bool(spec.higher_is_better)

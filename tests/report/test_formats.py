@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import statistics
 from pathlib import Path
 
 import jsonschema
@@ -104,7 +105,9 @@ def test_results_of_lm_eval_have_its_file_name_fractions_and_versions(tmp_path: 
     data = json.loads(path.read_text())
     task = data["results"]["imagenet-val"]
     assert (task["acc,none"], task["nll,none"]) == (pytest.approx(0.7), 1.2)
-    assert task["acc_stderr,none"] == pytest.approx(0.004 / 1.96, rel=1e-4)
+    # As lm-evaluation-harness has it: the sample's standard deviation, of 350 ones and 150 zeros here, over √n.
+    assert task["acc_stderr,none"] == pytest.approx(statistics.stdev([1] * 350 + [0] * 150) / 500**0.5)
+    assert task["nll_stderr,none"] == pytest.approx(0.4 / 1.96, rel=1e-4)
     assert data["higher_is_better"]["imagenet-val"] == {"acc": True, "nll": False}
     assert data["n-samples"]["imagenet-val"] == {"original": 50_000, "effective": 500}
     assert data["config"]["limit"] == 500
