@@ -416,7 +416,7 @@ class Writer:
         # Whether a source states what isn't understood, or states it of something else, nobody has looked.
         is_open = not (questions and is_sure) or any(self._candidates(question, ()) for question in questions)
         verb = "measured" if is_measurable and not is_open else "stated"
-        short = f"not {verb}" if in_cell else f"not stated{self.looked}"
+        short = f"not {verb if in_cell else 'stated'}{self.looked}"
         if form == "text" and not is_open:
             short = " ".join(f"{question.unknown} not stated in {self.nowhere}{self.looked}." for question in questions)
         elif form in ("text", "block"):

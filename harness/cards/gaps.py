@@ -24,6 +24,8 @@ _LESS = re.compile(r" (with|down to|in|on|for) .*")
 """What the first words of an answer can do without."""
 _LONGEST = 14
 """Words that a phrase in a sentence may have."""
+_TUPLE, _VECTOR = re.compile(r"\((?:-?[\d.]+, ){2}-?[\d.]+\)"), re.compile(r"^((?:-?[\d.]+, ){2}-?[\d.]+)$")
+"""Values in brackets, one a channel, in a sentence whose other values then have them too."""
 _NOT_ANY = re.compile(r"\b(?:no|an?|any|another)\s+$", re.IGNORECASE)
 """What no number stands behind."""
 _SAYS = re.compile(r"\b(?:is|are|was|were|has|have)\b")
@@ -69,6 +71,8 @@ class Gap:
         told = replace(place, sentence=place.sentence + next_words[0]) if next_words else place
         if not is_of_kind(told, answer.text, table):
             return False
+        if re.match("%|per ?cent", self._next_word) and not re.search(r"\d", said):
+            return False
         if _NOT_ANY.search(self.before) and re.match(r"\W*\d", said) and not self._noun:
             return False
         of, counted = (
@@ -97,6 +101,7 @@ class Gap:
         said = re.sub(r"\s+", " ", MARK.sub("", text)).strip()
         if answer.class_.has_value:
             said = self._fitted(said)
+            said = _VECTOR.sub(r"(\1)", said) if _TUPLE.search(self.place.line) else said
         is_told = any(word in self.before for word in re.findall(r"[A-Za-z]+\d\w*", said))
         plain = re.sub(r"\([^()]*\)", "", said)
         if not answer.is_complete or is_told or re.search(r"[.:](\s|$)", plain) or len(plain.split()) > _LONGEST:

@@ -20,7 +20,7 @@ def escape_markdown(text: str) -> str:
 
 def capital(text: str) -> str:
     """With a capital first letter, unless the text begins with markup, a number or an identifier: `imagenet-1k`."""
-    return text if re.match(r"[a-z][^\s(]*[\d_/@]", text) else text[:1].upper() + text[1:]
+    return text if re.match(r"[a-z][^\s(]*[\d_/@]|timm\b", text) else text[:1].upper() + text[1:]
 
 
 def compact_number(value: float) -> str:

@@ -7,7 +7,6 @@ and where images were taken, who labelled them.
 
 from __future__ import annotations
 
-import itertools
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -18,7 +17,7 @@ from harness.cards.answers import Answer, Writer
 from harness.cards.document import Document
 from harness.cards.markdown import escape_markdown
 from harness.cards.passages import Passage, passages
-from harness.cards.quantities import quantities
+from harness.cards.quantities import Quantity, quantities
 from harness.cards.questions import Place, Recognised
 from harness.cards.retrieval import content
 from harness.cards.stated import Statement
@@ -27,11 +26,12 @@ from harness.cards.vocabulary import Property
 from harness.evidence import EvidenceClass
 
 _OTHER = re.compile(
-    r"pre-?train|\b(?:base|original|starting|parent|other|earlier) (?:model|weights|checkpoint|network)|\bteacher|\bbaseline",
+    r"pre-?train|\b(?:base|original|starting|parent|other|earlier) (?:model|weights|checkpoint|network)|\bits authors|\bteacher|\bbaseline",
     re.IGNORECASE,
 )
 """Words of sentences about another model, or the training before this model's own."""
-_TRAINING = content("training fine-tuning")
+_UNSAID = content("training fine-tuning number")
+"""Words that ask and that a sentence need not have."""
 _SPLITS = {
     "train": re.compile(r"\btrain", re.IGNORECASE),
     "validation": re.compile(r"\bval(?:id\w*)?\b|\beval\w*", re.IGNORECASE),
@@ -39,48 +39,56 @@ _SPLITS = {
 }
 _PARTS = re.compile(r"[,;:.]\s|\b(?:and|while|whereas|but)\b")
 """What parts the numbers of a sentence, each with its own words."""
-_BEFORE = re.compile(r"([^\W\d_]+)(?:[\s:=(]+(?:of|is|was|were|to|at|about|on|only|just))*[\s:=(]*$")
+_BEFORE = re.compile(r"([^\W\d_]+)(?:[\s:=(]+(?:of|is|was|were|to|at|about|on|in|only|just))*[\s:=(]*$")
 _AFTER = re.compile(r"(?:[x×%]|\s?(?:px|GB))?(?:[\s-]+(?:for|of|in|from|the|our|such|single))*[\s-]+([^\W\d_]+)")
 """The words that a number stands right beside."""
 _COUNTED = re.compile(
-    r"\s(?:[\w-]+ )??(?:of (?:them|these|which)|(?:were|was|are)|(?!(?:epoch|step|iteration|hour|day|minute|second|week|month|year|class|categor|layer|block|parameter|"
+    r"\s(?:[\w-]+ )??(?:of (?:them|these|which)|(?:were|was|are|for)|(?!(?:epoch|step|iteration|hour|day|minute|second|week|month|year|class|categor|layer|block|parameter|"
     r"pixel|GPU|weight|point|degree|dot)\w*\b)[a-z]+s)\b"
 )
-_HOW_MANY = re.compile(r"\b(?:number of|how many)\b", re.IGNORECASE)
+_HOW_MANY = re.compile(r"\b(?:number of|how many) ([\w-]+(?: [\w-]+)?)", re.IGNORECASE)
 _NO_NUMBER = re.compile(r"\b(?:by|who|where|when)\b", re.IGNORECASE)
+_MOMENT = re.compile(
+    r"\b(?:after|every|until|since|before|at epoch|at step) (?:(?:about|the|\d+|and|,) ?)*$", re.IGNORECASE
+)
+"""What makes a number a moment, not how long something took."""
 _IMAGES, _MANY = content("images"), 20
 """What a model's data consist of, whatever a card calls them, and from which number on it counts them."""
-_PROPER = rf"(?:the )?(?!(?:{'|'.join(MONTHS)}))[A-ZÀ-Þ][a-zß-ÿ'’-]+(?![\w-])"
-_NAME = rf"{_PROPER}(?:(?:,? and|,| of| de| la)? {_PROPER})*"
-_DATE = rf"(?:(?:(?:{'|'.join(MONTHS)})\w* )?(?:19|20)\d\d|(?:{'|'.join(MONTHS)})\w*)"
 _COUNT_OF = r"(?:one|two|three|four|five|six|seven|eight|nine|ten|\d+)"
-_WHO = rf"(?:an?|our|the|both|{_COUNT_OF}|[A-Z][\w-]+)\b"
-_GPU = r"(?:NVIDIA |GeForce |Tesla |Quadro )*(?:(?:RTX|GTX) ?[A-Z]?\d{4}(?: ?Ti)?|[AVHBP]100|A10G?|L4|L40S?|T4|A40|A6000|K80)(?:s\b|\b)(?: GPUs?| cards?)?"
-_TAKEN = r"\b(?:collected|gathered|recorded|taken|photographed|filmed|drawn|scanned|acquired|captured|flown|shot|sampled|sent in|c[oa]mes?)\b"
+_MONTH = rf"(?:{'|'.join(map(str.capitalize, MONTHS))})"
+_PROPER = rf"(?:the )?(?!{_MONTH})[A-ZÀ-Þ][a-zß-ÿ'’-]+(?![\w-])"
+_WORDS = {
+    "<date>": rf"(?:(?:(?:years?|springs?|summers?|autumns?|winters?) (?:of )?)?(?:{_MONTH}\w* )?(?:19|20)\d\d|{_MONTH}\w*)",
+    "<name>": rf"(?:{_PROPER}(?:(?:,? and|,| of| de| la)? {_PROPER})*)",
+    "<who>": rf"(?:(?:an?|our|the|both|{_COUNT_OF}|[A-Z][\w-]+)\b)",
+    "<count>": _COUNT_OF,
+    "<gpu>": r"(?:(?:NVIDIA |GeForce |Tesla |Quadro )*(?:(?:RTX|GTX) ?[A-Z]?\d{4}(?: ?Ti)?|[AVHBP]100|A10G?|L4|L40S?|T4|A40|A6000|K80)(?:s\b|\b)(?: GPUs?| cards?)?)",
+}
+"""What stands for what in `_KINDS`."""
+_DONE = (
+    r"\b(?:label+ed|annotated|graded|checked|marked|rated|judged)\b",
+    r"\b(?:collected|gathered|recorded|taken|photographed|filmed|drawn|scanned|acquired|captured|flown|shot|sampled|sent in|c[oa]mes?)\b",
+)
+"""What was done with images before they were data, in words of one meaning; the last where none is named: `<done>`."""
 _KINDS = (
     (
-        r"\b(?:collect|gather|record|photograph|film|acqui|captur)\w*\W*$|\b(?:when(?! \[)|years?|period|seasons?|dates?)\b",
-        rf"{_TAKEN}[^.;]*?\b(?:(?:from|in|between|during) (?:the years? )?({_DATE}(?: (?:to|and|until|till|through) {_DATE}|\s?[-–]\s?{_DATE})?))",
+        r"\b(?:collected|gathered|recorded|photographed|filmed|acquired|captured)\W*$|\b(?:when(?! \[)|years?|period|seasons?|dates?)\b",
+        r"<done>[^.;]*?\b(?:from|in|between|during) (?:the )?(<date>(?:(?: (?:to|and|until|till|through) |\s?[-–]\s?)<date>)?)",
     ),
     (
         r"\bcountr(?:y|ies)\b|\bwhere\b.*\b(?:tak|collect|gather|photo|come|c[oa]me|record)|\b(?:origin|places?|locations?|sites?)\b|"
-        r"\b(?:taken|collected|gathered|recorded|photographed|flown|filmed|shot) (?:in|at|near) \[\?\]|\bc[oa]mes? from \[\?\]",
-        rf"(?:{_TAKEN}[^.;]*?\b(?:in|from|at|near|across|off)|\d (?:[\w-]+ ){{1,3}}from)\b ((?:(?:[a-z]+ ){{1,2}}(?:in|of|on) )?{_NAME})|"
-        rf"\bin ({_NAME}), where (?:all|the|our) [^.;]*{_TAKEN}",
+        r"\b(?:taken|collected|gathered|recorded|photographed|flown|filmed|shot) (?:in|at|near) \[\?\]|\bc[oa]mes? from ?\[\?\]",
+        r"(?:<done>[^.;]*?\b(?:in|from|at|near|across|off)|\d (?:[\w-]+ ){1,3}from)\b ((?:(?:[a-z]+ ){1,2}(?:in|of|on) )?<name>)|"
+        r"\bin (<name>), where (?:all|the|our|they|these) [^.;]*<done>",
     ),
-    *(
-        (
-            rf"\b(?:{asked})\w*(?: \w+)? by\b|\bwho (?:\w+ )?(?:{asked})",
-            rf"\b(?:{told})\w*(?: independently)? by ({_WHO}(?: [^,.;()]{{2,60}}?)?)(?=[,.;()]|$| (?:who|from|with|before|after|on|in|at|between|during|for|to)\b)",
-        )
-        for asked, told in (
-            ("label|annotat", "label+ed|annotated|graded|checked"),
-            ("photograph|tak|collect|record|film", "photographed|taken|collected|recorded|filmed|gathered"),
-        )
+    (
+        r"\w(?:ed|en|wn)(?: \w+)? by\b|\bwho (?:\w+ )?\w+ed\b|\bannotators?\W*$|^\W*labell?ing\W*$",
+        r"<done>(?: independently)? by (<who>(?: [^,.;()]{2,60}?)?)(?=[,.;()]|$| (?:who|from|with|before|after|on|in|at|between|during|for|to|and \w+ed)\b)|"
+        r"\b((?:our|<count>)(?: [\w-]+){1,3}?) (?:(?:had|have|has|all|both) )?(?:\w+ly )?<done>",
     ),
     (
         r"\b(?:GPUs?|graphics cards?|hardware|accelerators?)\b",
-        rf"(?<!inference )(?:on|used|with|to|\() ?((?:{_COUNT_OF}(?: x| ×)? )?{_GPU})|\ban ({_GPU})",
+        r"(?<!inference )(?:on|used|with|to|\() ?((?:<count>(?: x| ×)? )?<gpu>)|\ban (<gpu>)",
     ),
     (
         r"\baccuracy\b|\b(?:right|correct)",
@@ -88,17 +96,28 @@ _KINDS = (
     ),
     (
         r"\bpre-?train(?:ed|ing)?\b|\bfine-?tuned from\b|\b(?:base|parent) model\b|\b(?:starting|initial) (?:weights|point)",
-        r"\b(?:from|with) ((?:random|randomly initiali[sz]ed) weights|random initiali[sz]ation)|\btrained (?:(?:it|this|the \w+|everything) )?(from scratch)",
+        r"\b(?:from|with) ((?:random|randomly initiali[sz]ed) weights|random initiali[sz]ation)|\btrained (?:(?:it|this|the \w+|everything) )?(from scratch)|\b(?:drawn|initiali[sz]ed) (at random|randomly)",
         "nothing ({})",
+    ),
+    (
+        r"^\W*(?:\w+ ){0,2}\w+\W*$",
+        r"\b(?:[Tt]he|[Oo]ur|[Ii]ts) <label> (?:is|was|are|were) (an? [^.;,()]{2,50}?|<name>)(?=[.;,()]| (?:with|and|which|that|on|at)\b)|\b(?:an?|one|the|our|its) <label> (?:in|at|near) (<name>)",
     ),
 )
 """What asks for a value of a kind, and how a card's sentences state it."""
 _TIME = re.compile(r"[\s-]+((?:hour|day|week|minute|second)s?)\b")
 _BEFORE_IT = re.compile(r"\bpre-?train", re.IGNORECASE)
 _TELLS = re.compile(
-    r"\b(?:says?|tells?|names?|decides?|predicts?|recogni[sz]es?|distinguish\w*|sorts?|classif\w+)\b", re.IGNORECASE
+    r"\b(?:says?|tells?|names?|grades?|decides?|predicts?|recogni[sz]es?|distinguish\w*|sorts?|classif\w+)\b",
+    re.IGNORECASE,
 )
-_IMAGES_FOR = re.compile(r"\W*(?:number of )?(\w+) (?:for|in|used) ", re.IGNORECASE)
+_DATA = ("training-data", "testing-data", "number-of-training-images", "number-of-evaluation-images", "compute-region")
+_NOT_DATA = re.compile(
+    r"\b(?:model|card|release\w*|version|paper|publi\w+|servers?|machines?|trained in|training (?:took|ran|was))\b",
+    re.IGNORECASE,
+)
+"""What a label is about that is not about data."""
+_IMAGES_OF = re.compile(r"\W*(?:number of )?(?:images|pictures|photo(?:graph)?s) (?:for|in|used) ", re.IGNORECASE)
 _KINDS_OF = re.compile(r"\W*(?:kinds|types|sorts|species|varieties|categories) of ", re.IGNORECASE)
 """How a label asks for the classes by what they are classes of."""
 _CLASSES = re.compile(
@@ -118,24 +137,42 @@ class OwnProse:
     def narrowed(self, found: Recognised, place: Place) -> Recognised:
         """What is asked, of a model that only its own files and card tell of: its data are not those of an earlier training, and
         what the card says that it tells apart are its classes."""
-        label, table = _asking(place), self.writer.table
-        if self.writer.knowledge.facts.facts:
+        label, known = _asking(place), self.writer.knowledge
+        if known.facts.facts:
             return found
-        if [question.id for question in found.questions] == ["training-data"] and _BEFORE_IT.search(label):
-            return found._replace(questions=[table.get("pretraining-data")])
-        counts = _IMAGES_FOR.match(label)
-        data = {"testing-data": "number-of-evaluation-images", "training-data": "number-of-training-images"}
-        if counts and content(counts[1]) == _IMAGES and len(found.questions) == 1 and found.questions[0].id in data:
-            return found._replace(questions=[table.get(data[found.questions[0].id])], is_sure=True)
-        kinds = _KINDS_OF.match(label)
+        asked = " ".join(question.id for question in found.questions)
+        of = _IMAGES_OF.match(label) or content(place.column or "") == _IMAGES
+        if (
+            asked in _DATA
+            and not _NOT_DATA.search(label)
+            and any(re.search(kind[0], label, re.IGNORECASE) for kind in _KINDS[:3])
+        ):
+            return Recognised([])  # when, where or by whom
+        other = {
+            "training-data": "pretraining-data"
+            if _BEFORE_IT.search(label)
+            else "number-of-training-images"
+            if of
+            else "",
+            "testing-data": "number-of-evaluation-images" if of else "",
+            "GPU-model": "" if known.find("documented.training.gpu-model") else "hardware",
+            "": "class-names" if self._asks_classes(label, place) else "",
+        }.get(asked, "")
+        return Recognised([self.writer.table.get(other)]) if other else found
+
+    def _asks_classes(self, label: str, place: Place) -> bool:
+        """Whether a place asks for what the card says that the model tells apart: `Kinds of leaf`, `sorts them into [?]`."""
+        kinds, noun = _KINDS_OF.match(label), re.fullmatch(r"\W*([A-Za-z]+s)\W*", label)
         told = content(label) - content(kinds[0]) if kinds else frozenset()
+        parts = (
+            rf"\b(?:of|into|between|among) (?:the |its )?{_COUNT_OF} (?:\w+ )?{noun[1]}\b|\b{noun[1]} (?:the|each)\b"
+            if noun
+            else r"(?!)"
+        )
         telling = [passage.own for passage in self._sentences if _TELLS.search(passage.own)]
-        noun = re.fullmatch(r"\W*([A-Za-z]+s)\W*", label)
-        counted = rf"\b(?:of|into|between|among) (?:the |its )?{_COUNT_OF} (?:\w+ )?{noun[1]}\b" if noun else r"(?!)"
-        is_told = any((told and told <= content(own)) or re.search(counted, own, re.IGNORECASE) for own in telling)
-        if not found.questions and (is_told or _CLASSES.search(label)):
-            return Recognised([table.get("class-names")])
-        return found
+        is_told = any((told and told <= content(own)) or re.search(parts, own, re.IGNORECASE) for own in telling)
+        leads = f"{_PARTS.split(place.line.partition('[?]')[0])[-1]}[?]" if place.column is None else ""
+        return is_told or any(map(_CLASSES.search, (label, leads)))
 
     def answer(self, asked: Sequence[Property], place: Place, *, is_sure: bool) -> Answer | None:
         """The single value that the card's sentences have for what a place asks."""
@@ -163,40 +200,46 @@ class OwnProse:
     def _numbers(self, place: Place) -> Iterator[tuple[str, Passage]]:
         """Numbers beside a word that asks, in sentences that have all words of the label, the cell's heads or the clause that asks."""
         label = _asking(place)
-        bare, *named = re.split(r"[()]", label)[:2]  # "agreement of the experts (kappa)" has two names
-        asked = [
-            words
-            for words in map(content, (bare, *named))
-            if len(words) > ("[?]" in label) and not _NO_NUMBER.search(label)
-        ]
-        splits, here = _splits(label), content(place.line)
-        for words, passage in itertools.product(asked, self._about(label)):
-            if place.column is None and content(passage.own) == here:
-                continue
-            for number in quantities(passage.own):
+        if _NO_NUMBER.search(label) and not _HOW_MANY.search(label):
+            return
+        names = re.split(r"[()]", label)[
+            1::-1
+        ]  # "agreement of the experts (kappa)" has two names, of which the second says more
+        asked = [words for words in map(content, names) if len(words) > ("[?]" in label)]
+        yield from next(filter(None, (list(self._beside(words, label, place)) for words in asked)), ())
+
+    def _beside(self, words: frozenset[str], label: str, place: Place) -> Iterator[tuple[str, Passage]]:
+        splits, here, counted = _splits(label), content(place.line), _HOW_MANY.search(label)
+        heads = content(counted[1]) if counted else words
+        for passage in self._about(label):
+            is_other = place.column is not None or content(passage.own) != here
+            for number in quantities(passage.own) if is_other else ():
                 before, after = passage.own[: number.start], passage.own[number.end :]
-                leads, follows = _BEFORE.search(before), None if number.percent else _AFTER.match(after)
-                near = content(" ".join(match[1] for match in (leads, follows) if match))
-                near |= _IMAGES if number.value >= _MANY and _COUNTED.match(after) else frozenset()
+                is_shown = re.search(r"\d", number.text) or counted
+                near = _near(number, before, after)
                 others = _splits(f"{_PARTS.split(before)[-1]} {_PARTS.split(after)[0]}")
-                if (
-                    not others
-                    and len(wider := _splits(f"{before.rpartition('; ')[2]} {after.partition('; ')[0]}")) == 1
-                ):
-                    others = wider
+                wider = _splits(f"{before.rpartition('; ')[2]} {after.partition('; ')[0]}")
+                others = wider if not others and len(wider) == 1 else others
                 is_of_it = others - {"train"} <= splits and (splits <= {"train"} or others & splits)
-                if not is_of_it or not (re.search(r"\d", number.text) or _HOW_MANY.search(label)):
+                if not (is_of_it and is_shown) or _MOMENT.search(before) or heads.isdisjoint(near):
                     continue
-                if words & near and words - _TRAINING <= content(passage.own) | near:
+                if words - _UNSAID <= content(passage.own) | near:
                     times = re.match(r"\s?[x×](?!\w)", after)
                     yield number.text.lower() + (times[0] if times else ""), passage
 
     def _of_kind(self, place: Place) -> Iterator[tuple[str, Passage]]:
         """Values of the kind that a place asks for by its words."""
         label = _asking(place)
+        done = next(
+            (words for words in _DONE if re.search(words, label, re.IGNORECASE)),
+            _DONE[re.search("(?i)label|annotat", label) is None],
+        )
+        words = _WORDS | {"<done>": done, "<label>": re.escape((place.row or (label,))[-1].strip(" *?").lower())}
         for asked, told, *form in _KINDS:
-            for passage in self._sentences if re.search(asked, label, re.IGNORECASE) else ():
-                for match in re.finditer(told, passage.own, re.IGNORECASE if "A-Z" not in told else 0):
+            pattern = re.sub("<[a-z]+>", lambda match: words[match[0]], told)
+            is_asked = re.search(asked, label, re.IGNORECASE) and not _NOT_DATA.search(label)
+            for passage in self._sentences if is_asked else ():
+                for match in re.finditer(pattern, passage.own):
                     if _OTHER.search(label) or not _OTHER.search(match[0]):
                         value = escape_markdown(next(filter(None, match.groups())))
                         yield (*form, "{}")[0].format(value), passage
@@ -220,6 +263,7 @@ class OwnProse:
             and any(key.startswith("documented.training.") for key in item.about.keys)
             and self.document.text[item.span[0] - 1] not in "._/-"
             and not _OTHER.search(item.passage.own)
+            and not _MOMENT.search(self.document.text[: item.span[0]][-40:])
             and self.writer.subjects.of(item) == []
         ]
 
@@ -228,10 +272,20 @@ def _asking(place: Place) -> str:
     """The words that ask at a place: its label, its cell's heads, or what leads to a marker in its clause and the next words."""
     if place.column is not None:
         return " ".join((*place.row, place.column))
+    if place.question and not re.search(r"\w{2}", place.sentence.replace("[?]", "")):
+        return place.question
     if place.label_is_own and place.label and not re.search(r"\w", place.sentence.replace("[?]", "")):
         return place.label
     before, _, after = place.sentence.partition("[?]")
     return f"{_PARTS.split(before)[-1]}[?]{' '.join(re.split(r'(?=[,;:.]) | ', after)[:3])}"
+
+
+def _near(number: Quantity, before: str, after: str) -> frozenset[str]:
+    """The stems of the words that tell what a number is of: those right beside it, and of a share all that lead to it."""
+    follows = None if number.percent else _AFTER.match(after)
+    near = content(" ".join(match[1] for match in (_BEFORE.search(before), follows) if match))
+    near |= content(_PARTS.split(before)[-1]) if number.percent else frozenset()
+    return near | _IMAGES if number.value >= _MANY and not number.percent and _COUNTED.match(after) else near
 
 
 def _splits(text: str) -> set[str]:

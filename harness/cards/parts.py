@@ -22,6 +22,8 @@ _LISTS = (
 FEW = 12
 """Names of classes that are listed where the classes are asked."""
 _COLOUR = re.compile(r"\b(red|green|blue)\b", re.IGNORECASE)
+_CHANNELS = re.compile(r"(?:\d+\.\d+, ){2}|^\W*\[\?\]\W*$")
+"""A value for each channel in the same sentence, or no sentence."""
 _PARTED = re.compile(r"\s*(?:[,;:·|/&(){}\[\]*_\"“”]|\band\b|\bund\b)\s*", re.IGNORECASE)
 _LIST_GOES_ON = re.compile(r"[\s*_]*(?:,?\s*and\b|[,;/&·])", re.IGNORECASE)
 _LIST_LEADS = re.compile(r"(?:\band|[,;/&·(])[\s*_]*$", re.IGNORECASE)
@@ -50,6 +52,13 @@ def part_of(question: Property, place: Place, view: View) -> str | None:
     colour = _COLOUR.search(place.sentence + " ".join(place.own)) if question.list in ("mean", "std") else None
     if colour and isinstance(value, list):
         return _shown(value[("red", "green", "blue").index(colour[1].lower())])
+    if (
+        question.list in ("mean", "std")
+        and isinstance(value, list)
+        and len({*value}) == 1
+        and not _CHANNELS.search(place.line)
+    ):
+        return _shown(value[0])  # of all channels
     asked = {*map(stem, re.findall(r"[A-Za-z]+", f"{' '.join(place.own)} {place.sentence}"))}
     named = [part for name, part in value.items() if stem(name) in asked] if isinstance(value, dict) else []
     if len(named) == 1 and place.is_tight and isinstance(named[0], int | float):  # under the condition that is asked

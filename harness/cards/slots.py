@@ -18,8 +18,16 @@ from harness.parsing.files import MalformedError
 from harness.parsing.json import parse_json
 from harness.parsing.yaml import parse_yaml
 
-_UNSTATED = {"from": "an unstated source"}
-"""What stands after a preposition for what is not stated, if not a value."""
+_UNSTATED = (
+    (
+        re.compile(r"\b(?:write|mail|turn|go|contact|addressed|reported|sent) to $", re.IGNORECASE),
+        "an address that is not stated",
+    ),
+    (re.compile(r"\bfrom $"), "an unstated source"),
+    (re.compile(r"\b(?:ran|run|trained|done|performed|carried out) on $"), "unstated hardware"),
+    (re.compile(r"\b(?:of|at|to) $"), "an unstated value"),
+)
+"""What stands in a sentence for what is not stated, by the words before it."""
 _PASSIVE = re.compile(
     r"(?:^|[.!?]\s+)(?P<said>(?P<who>(?:The|Our|All|These) [^.,;:()\[\]]{2,60}?) (?P<did>(?:is|are|was|were) \w+) by )$"
 )
@@ -174,7 +182,8 @@ def answer_edit(document: Document, marker: Marker, answer: Answer, slot: Slot) 
             new = short_text(new)
             new = capital(new) if block.start == slot.start else new
         if slot.kind == "label":
-            new = capital(new)
+            line = text[text.rfind("\n", 0, slot.start) + 1 : slot.start]
+            new = new if re.match(r"[\s>*+_`-]*[a-z]", line) or answer.question == "class-names" else capital(new)
             # A full stop where it is or holds sentences and none follows.
             is_told = answer.class_ is EvidenceClass.UNDISCLOSED and not answer.is_unknown
             said = re.sub(r"\([^()]*\)", "", new)
@@ -258,9 +267,11 @@ def unrecognised(document: Document, marker: Marker, slot: Slot, writer: Writer,
     if slot.kind == "label":
         return slot, short
     if slot.kind not in ("sentence", "inline") or block.kind != "paragraph" or slot.is_plain:
-        return slot, plain
+        return slot, plain if slot.is_plain else short
     here = Slot("inline", marker.start, marker.end, "value")
     opening = re.search(r"(?:^|[.!?])[\s>*_]*$", text[block.start : marker.start]) is not None
+    if share := re.compile(r"\s*(?:%|per ?cent)(?= of\b)").match(text, marker.end, block.end):
+        return Slot("inline", marker.start, share.end(), "text"), f"{'An' if opening else 'an'} unstated share"
     rest = re.compile(r"\s+(?:on|for|about|regarding|of)(?=\s+\w)").match(text, marker.end, block.end)
     if rest and opening:
         verb = "say" if " or " in writer.nowhere else "says"
@@ -278,7 +289,7 @@ def unrecognised(document: Document, marker: Marker, slot: Slot, writer: Writer,
         who = passive["who"][:1].lower() + passive["who"][1:]
         told = f"By whom {who} {passive['did']} is {plain}"
         return Slot("inline", marker.start - len(passive["said"]), marker.end, "text"), told
-    led = re.search(r"\b(of|at|to|from) $", before)
+    led = next((words for leads, words in _UNSTATED if leads.search(before)), None)
     if led and not re.match(r"\s+(?!(?:and|or|with|for|in|on|at|by|per|to|which|that)\b)\w", following):
-        return here, _UNSTATED.get(led[1], "an unstated value")
-    return here, capital(f"{whole}{stop}") if is_whole else f"({plain})"
+        return here, led
+    return here, capital(f"{whole}{stop}") if is_whole else f"({short})"

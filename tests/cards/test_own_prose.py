@@ -26,10 +26,11 @@ model-index:
 
 """
 PROSE = (
-    "# Ice on lakes\n\nThe teacher had batches of 256 images. This network was fine-tuned for 12 epochs on the workstation (one RTX 4080) with 7,412 patches for training, "
-    "which two people had labelled (Cohen's kappa 0.83). The patches come from lakes near Kuopio, Finland, were photographed at 12x "
-    "magnification between March and May 2023 and were labelled by three limnologists; 900 of them were for validation and 700 for the "
-    "test. It tells what kind of surface a patch shows. We began with random weights. In all, 93.5 % of the patches are put right.\n\n"
+    "# Ice on lakes\n\nThe teacher had batches of 256 images. This network was fine-tuned for 12 epochs on the workstation (one RTX 4080) with "
+    "7,412 patches for training, which two people had labelled (Cohen's kappa 0.83). The patches come from lakes near Kuopio, Finland, and were "
+    "photographed by three limnologists at 12x magnification between March and May 2023; 900 of them were for validation and 700 for the test. It "
+    "tells what kind of surface a patch shows. We began with random weights. In all, 93.5 % of the patches are put right. The camera is a Sony RX0 "
+    "with a polariser; the rate was divided by ten after 8 epochs, and the two people agreed in 88 % of the cases.\n\n"
 )
 
 
@@ -45,6 +46,7 @@ def model(tmp_path: Path) -> str:
     processor = {
         "crop_size": {"height": 160, "width": 160},
         "do_flip_channel_order": True,
+        "image_mean": [0.4, 0.5, 0.6],
         "size": {"shortest_edge": 184},
     }
     for name, content in (("config", config), ("preprocessor_config", processor)):
@@ -58,11 +60,16 @@ def model(tmp_path: Path) -> str:
         ("patches for training", "7,412"),
         ("patches for testing", "700"),
         ("patches for calibration", "not stated"),
+        ("Model date", "not stated"),
         ("Validation images", "900"),
         ("Magnification", "12x"),
+        ("Camera", "a Sony RX0"),
+        ("Agreement of the two people", "88 %"),
+        ("Annotators", "two people"),
+        ("How many people had labelled the patches?", "two"),
         ("Photographed", "March and May 2023"),
         ("Countries", "Kuopio, Finland"),
-        ("Labelled by", "three limnologists"),
+        ("Photographed by", "three limnologists"),
         ("Kinds of surface", "ice, water"),
         ("Kinds of camera", "not stated"),
         ("Pretrained on", "nothing (random weights)"),
@@ -89,6 +96,15 @@ def test_a_cell_gets_what_the_card_states(model: str, asked: str, answer: str) -
         (
             f"It was done on {M} in {M} and emitted {M} grams of CO2.",
             "on 2 x A40 in Turku, Finland and emitted 240 grams of CO2.",
+        ),
+        (
+            f"It sorts a patch into {M}, with a mean of {M} and a standard deviation of (0.2, 0.3, 0.3).",
+            "into ice, water, with a mean of (0.4, 0.5, 0.6) and",
+        ),
+        (f"In all, {M} % of the lakes are found.", "In all, an unstated share of the lakes are found."),
+        (
+            f"Training ran on {M} for years. Write to {M}.",
+            "ran on 2 x A40 for years. Write to an address that is not stated.",
         ),
         (f"It has a head for {M} wet things and uses {M} activations.", "for 2 wet things and uses GELU activations."),
         (f"It may be used at depths of at most {M} metres.", "at most an unstated number of metres."),

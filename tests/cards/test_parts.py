@@ -64,7 +64,7 @@ REGNET, CONVNEXT = "regnet-y-040", "convnext-base-224-22k"
         (CONVNEXT, f"Fine-tuned on ImageNet-1k, the sibling reaches {M} % top-1 and {M} % top-5.", "85.82 % top-1 and 97.87 % top-5"),
         (CONVNEXT, f"- Throughput on an A100: {M}", "A100: 969 images/s"),
         (CONVNEXT, f"- Top-1 at 384 pixels: {M}", "pixels: Published: the checkpoint fine-tuned from this one"),
-        (CONVNEXT, f"- Images in the pre-training set: {M}", "set: 14,000,000 images"),
+        (CONVNEXT, f"- Images in the pre-training set: {M}", "set: 14,000,000"),
         (REGNET, f"- Preprocessing at inference: {M}", "inference: For evaluation the short side"),
         (REGNET, f"It needs {M} GFLOPs.", "needs 7.95 GFLOPs"),
         (REGNET, f"The machines were located in {M}.", "in (not "),

@@ -78,7 +78,7 @@ def test_a_row_of_an_epoch_has_what_was_logged_then(model: str) -> None:
         (f"Training ran for {M} steps.", "for 130 steps."),
         (f"Training took {M} minutes.", "took 3 minutes."),
         (f"It is a fine-tuned version of {M} on the {M} dataset.", "of somebody/base on the leaves dataset."),
-        (f"- Classes: {M}", "Classes: Oak, elm, ash"),
+        (f"- Classes: {M}", "Classes: oak, elm, ash"),
         (f"- Number of classes: {M}", "classes: 3"),
         (f"It knows {M} classes.", "knows 3 classes."),
         (f"- Transformers: {M}", "Transformers: 4.41.2"),

@@ -115,7 +115,7 @@ def test_an_error_is_no_accuracy_and_the_source_is_asked() -> None:
         (CONVNEXT, f"The detector attains box AP {M} on COCO.", "attains box AP 54 on COCO."),
         (CONVNEXT, f"Inference on V100 (224 px): {M} images per second.", "(224 px): 292.1 images per second."),
         (CONVNEXT, f"**File:** pytorch_model.bin, {M} MB", "**File:** pytorch_model.bin, 439.8 MB"),
-        (CONVNEXT, f"* What does it see?\n  * edge length in pixels: {M}\n  * resize filter: {M}", "filter: Bicubic"),
+        (CONVNEXT, f"* What does it see?\n  * edge length in pixels: {M}\n  * resize filter: {M}", "filter: bicubic"),
         (CONVNEXT, f"Which machines? {M}.", "128 GPUs, 16 machines with 8 each"),
         ("somebody/else", f"All photos come from {M}.", "All photos come from an unstated source."),
         ("somebody/else", f"It is small. The tiles were flown by {M}.", "It is small. By whom the tiles were flown is not stated."),
