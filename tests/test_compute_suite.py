@@ -345,6 +345,7 @@ def test_a_run_leaves_timm_s_table(home: Path, tmp_path: Path, monkeypatch: pyte
     arguments = ["run", "--suite", str(suite), "--model", "efficientnet-lite0", "--offline", "--seconds", "0.1"]
     result = CliRunner().invoke(app, [*arguments, "--layout", "contiguous", "--output", "out"])
     assert result.exit_code == ExitCode.DONE, result.output
+    assert max(map(len, result.stdout.splitlines())) < 160  # also with the parameters of each stage
     header, row = (tmp_path / "out" / "benchmark-infer.csv").read_text().splitlines()
     assert header.startswith("model,infer_samples_per_sec,infer_step_time,infer_batch_size,infer_img_size,infer_gmacs,")
     name, speed, *_, size, gmacs, macts, parameters = row.split(",")

@@ -7,18 +7,14 @@ from typing import Any
 import harness
 from harness.cli import options
 from harness.cli.common import show, verb
-from harness.cli.tables import table
-
-_WIDEST = 70
-"""Characters of a cell on a terminal; JSON has the whole."""
+from harness.cli.tables import clipped, table
 
 
 @verb(harness.inventory, positional="what")
 def list_(what: str, output_format: options.Format = "table") -> None:
     """List what there is: `harness list models|benchmarks|suites|slicings|runs`."""
     records = harness.inventory(what)
-    cells = (["" if value is None else str(value) for value in record.values()] for record in records)
-    rows = [[cell if len(cell) <= _WIDEST else f"{cell[: _WIDEST - 1]}…" for cell in row] for row in cells]
+    rows = [["" if value is None else clipped(str(value)) for value in record.values()] for record in records]
     show(output_format, records, table(list(records[0]), rows) if records else f"No {what} yet.")
 
 

@@ -18,6 +18,15 @@ if TYPE_CHECKING:
     from harness.hub.plan import PushPlan
 
 
+_WIDEST = 70
+"""Characters of a cell on a terminal; JSON has the whole."""
+
+
+def clipped(cell: str) -> str:
+    """A cell that leaves room for others."""
+    return cell if len(cell) <= _WIDEST else f"{cell[: _WIDEST - 1]}…"
+
+
 def table(columns: list[str], rows: list[list[str]], *, numeric: frozenset[int] = frozenset()) -> str:
     """Aligned columns for a terminal or a file; the same text everywhere."""
     widths = [max(len(row[i]) for row in [columns, *rows]) for i in range(len(columns))]
@@ -62,7 +71,7 @@ def evidence_table(ledger: Ledger) -> str:
     whole = [item for item in measured if (item.name.condition is None and item not in beside) or item in attacked]
     hidden = len(measured) - len(whole)
     shown = whole if hidden > _MOST_CELLS else measured
-    rows = [[i.key, i.class_.value, show_value(i), show_interval(i), show_count(i)] for i in shown]
+    rows = [[i.key, i.class_.value, clipped(show_value(i)), show_interval(i), show_count(i)] for i in shown]
     parts = []
     if rows:
         parts.append(table(["evidence", "class", "value", "interval", "n"], rows, numeric=frozenset({2, 4})))
