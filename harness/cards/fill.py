@@ -389,14 +389,17 @@ class _Filler:
             answer = self.writer.unknown(asked, slot.form, in_cell=is_cell, is_sure=False)
         if not answer.is_unknown:
             return answer
-        return (
-            field_answer(place, self.writer)
-            or self.own_prose.answer(found.questions, place, is_sure=found.is_sure)
-            or answer
-        )
+        field = field_answer(place, self.writer)
+        if field and found.is_sure and found.questions and not is_cell:
+            owners = {about.id for about in self.writer.table.properties if {*about.keys} & {*field.evidence}}
+            if owners and owners.isdisjoint(question.id for question in found.questions):
+                field = None  # what another question asks
+        told = field or self.own_prose.answer(found.questions, place, is_sure=found.is_sure)
+        return told if told and gap.takes(told, found.questions, self.writer.table) else answer
 
     def _gap(self, marker: Marker, place: Place) -> Gap:
-        return Gap(place.line.partition("[?]")[0], self.text[marker.end : marker.end + _NEXT], place)
+        end = min(marker.end + _NEXT, marker.block.end)
+        return Gap(place.line.partition("[?]")[0], self.text[marker.end : end], place)
 
     @staticmethod
     def _says_more(place: Place) -> bool:

@@ -80,7 +80,13 @@ class Gap:
             re.match(r" (?:[a-z-]+ )??([a-z-]{3,}s)\b", self.after),
         )
         if of and counted and stem(of[1]) != stem(counted[1]) and is_known(counted[1]):
-            return any(goes_with(question, counted[1]) for question in asked)
+            return any(question.listed_by or goes_with(question, counted[1]) for question in asked)
+        if (
+            counted
+            and asked == []
+            and not re.match(r"\W*(?:\d|(?:one|two|three|four|five|six|seven|eight|nine|ten)\b)", said)
+        ):
+            return False  # where nothing is known of the question, what is counted is a number
         return not (place.is_tight and self._holds(said))
 
     def _holds(self, said: str) -> bool:
@@ -134,6 +140,9 @@ class Gap:
         while len(words) > 1 and self._is_said(words[0]):
             del words[0]
         if len(words) > 1 and stem(words[-1]) in map(stem, re.findall(r"[A-Za-z]+", self.before)[-4:]):
+            del words[-1]
+        again = re.match(r"\s+(?:of )?([A-Za-z]\w*)", self.after)  # `0.21 kg` before `of CO2`
+        if len(words) > 1 and again and words[-1].startswith(again[1]):
             del words[-1]
         said = " ".join(words) if len(words) <= _LONGEST else re.split(r", (?=[A-Za-z])", " ".join(words))[0]
         return "not" if said in ("none", "not used") and next_word.endswith("ed") else said

@@ -95,7 +95,7 @@ _KINDS = (
         r"(\d[\d.,]* ?%) of (?:[\w-]+ ){1,3}?(?:get|gets|got|are|is|were|was|receives?) (?:the |an? |put |classified |labelled |sorted )*(?:right|correct)",
     ),
     (
-        r"\bpre-?train(?:ed|ing)?\b|\bfine-?tuned from\b|\b(?:base|parent) model\b|\b(?:starting|initial) (?:weights|point)",
+        r"\bpre-?train(?:ed|ing)?\b|\bfine-?tuned from\b|\b(?:base|parent) model\b|\b(?:starting|initial) (?:weights|point|checkpoint)",
         r"\b(?:from|with) ((?:random|randomly initiali[sz]ed) weights|random initiali[sz]ation)|\btrained (?:(?:it|this|the \w+|everything) )?(from scratch)|\b(?:drawn|initiali[sz]ed) (at random|randomly)",
         "nothing ({})",
     ),

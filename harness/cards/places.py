@@ -28,6 +28,10 @@ _UNIT = re.compile(
 """What is counted behind the marker before."""
 _UNIT_TITLE = re.compile(r"\W*(?:in )?units?\W*", re.IGNORECASE)
 """The head of a column with the units of the row's values."""
+_AS_BEFORE = re.compile(
+    r"\s([a-z]+)\b[^.;:,]{0,12},? and (?:for|in|on|with|the (?:first|last|second|other|deepest|final)\b)[^.;:,]{0,30} $"
+)
+"""Between two markers: what both count, `[?] pictures for training and for evaluation [?]`."""
 _LABEL = re.compile(r"(?:^|\n)[ \t>]*([^\n:]{2,200}):[*_]*\s*$")
 _BOLD_LABEL = re.compile(r"(?:^|\n)[ \t>]*\*\*([^*\n]{2,60})\.\*\*\s*$")
 _LONGEST = 2_000
@@ -215,6 +219,8 @@ class Places:
         start, end = sentence
         begin, stop = self._between(marker, start, end)
         before, after = self.text[begin : marker.start], self.text[marker.end : stop]
+        if begin > start and not re.match(r" [a-z]", after) and (both := _AS_BEFORE.match(before)):
+            after = f" {both[1]}{after}"
         if inside := _BRACKETED.search(before):
             before, after = inside[1], after.partition(")")[0]
         if begin > start:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import dataclasses
 import functools
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from harness.cards.asked import facets
@@ -97,7 +96,7 @@ _CLAUSES = re.compile(
 )
 _CONTENT = re.compile(r"[^\W\d_]")
 _OPTIMISER = re.compile(
-    r"(?:\b(?:trained|optimi[sz]ed) (?:with|by|using) |\boptimi[sz]er:\W*|^)\[\?\]\W*(?:(?:with|and|an?|its) )*(?:momentum|betas|weight decay|learning rate)\b",
+    r"(?:\b(?:trained|optimi[sz]ed)\b[^.;]{0,50} (?:with|by|using) |\boptimi[sz]er:\W*|^)\[\?\]\W*(?:(?:with|and|an?|its|the) )*(?:momentum|betas|weight decay|learning rate)\b",
     re.IGNORECASE,
 )
 """What has settings of its own, told behind it, is the optimiser."""
@@ -199,6 +198,11 @@ def find_questions(place: Place, table: Vocabulary, known: Sequence[str] = (), *
             return Recognised(several)
         if found := found or alone:
             return Recognised.of(found)
+        if own_label and any(
+            True for _ in facets()["dataset"].read(label)
+        ):  # a benchmark's name alone asks for its results
+            is_sure = understands(table.get("accuracy"), Wording(wide[:1], titles=(label,)), known)
+            return Recognised([table.get("results")], is_sure=is_sure)
     if has_words or own_label:
         return Recognised([])
     if place.in_code:
@@ -231,6 +235,10 @@ def _asked_in_cell(
     heads = [_TOLD.sub(r"\1", _BY_SOURCE.sub("", head)) for head in place.row]
     conditions = {head for head in heads[1:] if _CONDITION.search(head)}
     is_beside = [bool(place.column) and (head in conditions or bool(_COUNTED.match(head))) for head in heads]
+    told, names = place.sentence.split(", "), re.split(r"\s*[,/]\s*", "".join(place.row[-1:]))
+    if len(told) == len(names) > 1 and "[?]" in told:  # `mixup, cutmix | 0.8, [?]`
+        nth = replace(place, row=(*place.row[:-1], names[told.index("[?]")]), sentence="[?]")
+        return _asked_in_cell(nth, headings, table, known)
     rows = tuple((head, _REST if beside else 1.0) for head, beside in zip(heads, is_beside, strict=True))
     title = "" if rows and asks_nothing(place.column or "") else place.column or ""
     parts = (*rows, (title, _COLUMN if rows else 1.0), (inside, _REST))
@@ -241,7 +249,7 @@ def _asked_in_cell(
     wording = Wording(parts, beside, is_question, before=before, after=after, titles=titles, column=column)
     found = retrieve(wording, table, known)
     if not (found and found.is_sure) and rows[1:] and all(map(is_understood, heads[:-1])):  # a group, and what of it
-        nearest = dataclasses.replace(wording, parts=(rows[-1], *parts[len(rows) :]), titles=titles[len(rows) - 1 :])
+        nearest = replace(wording, parts=(rows[-1], *parts[len(rows) :]), titles=titles[len(rows) - 1 :])
         alone = retrieve(nearest, table, known)
         is_of_training = alone and any(key.startswith("documented.training.") for key in alone.about.keys)
         is_apart = is_of_training and _NO_TRAINING.search(" ".join(heads[:-1]))

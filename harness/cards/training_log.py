@@ -15,6 +15,8 @@ _CLOCK = re.compile(r"\W*(epoch|step)\W*", re.IGNORECASE)
 _AT = re.compile(
     r"\b(epoch|step)\W{1,3}(?:no\.? |number )?(\d[\d,]*(?:\.\d+)?)|\b(\d+)(?:st|nd|rd|th) (epoch|step)\b", re.IGNORECASE
 )
+_ORDINALS = ("first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth", "ninth", "tenth")
+_ORDINAL = re.compile(rf"\b(?:{'|'.join(_ORDINALS)})(?= (?:epoch|step)\b)", re.IGNORECASE)
 _LOGGED = re.compile(r"\b(?:loss|acc|accuracy|top-?1|f1|precision|recall|score)", re.IGNORECASE)
 _EVALUATED = re.compile(r"\b(?:eval|val|valid|dev|test)", re.IGNORECASE)
 
@@ -24,7 +26,8 @@ def logged_answer(place: Place, writer: Writer) -> Answer | None:
     is_cell = place.column is not None
     asked = place.column or "" if is_cell else place.sentence.replace("[?]", "")
     clocks = " ".join(f"{title} {told}" for title, told in place.cells if _CLOCK.fullmatch(title))
-    named = _AT.finditer(clocks if is_cell else place.sentence)
+    told = _ORDINAL.sub(lambda word: f"{_ORDINALS.index(word[0].lower()) + 1}th", place.sentence)
+    named = _AT.finditer(clocks if is_cell else told)
     at = {(m[1] or m[4]).lower(): float((m[2] or m[3]).replace(",", "")) for m in named}
     if not at or not (is_cell or _LOGGED.search(asked)):
         return None

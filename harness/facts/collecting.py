@@ -94,7 +94,9 @@ class FactSource:
                 said = repr(value) if len(repr(value)) <= 60 else f"{repr(value)[:57]}…"
                 self.leave_out(f"{entry.name} is {said} ({error.errors()[0]['msg']})")
                 continue
-            self.add(entry.key, entry.show(value) if entry.show else value, entry.name, entry.unit)
+            shown = entry.show(value) if entry.show else value
+            if shown is not None:
+                self.add(entry.key, shown, entry.name, entry.unit)
 
     def leave_out(self, why: str) -> None:
         """Note what was left out."""

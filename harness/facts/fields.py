@@ -27,7 +27,7 @@ class Entry:
     type: Any
     unit: str | None = None
     show: Callable[[Any], Any] | None = None
-    """From what the file holds to the evidence's value; None where they are the same."""
+    """From what the file holds to the evidence's value, None where it states none; None where they are the same."""
 
 
 def square(size: Any) -> Any:
@@ -118,6 +118,14 @@ AUTOMATIC = (
 RECIPE = (
     *AUTOMATIC,
     Entry("lr", "documented.training.learning-rate", Positive),
+    Entry("optim", "documented.training.optimizer", Word),
+    Entry("num_train_epochs", "documented.training.epochs", Positive, "epochs"),
+    Entry("per_device_train_batch_size", "documented.training.batch-size-per-gpu", Count, "images"),
+    Entry("warmup_ratio", "documented.training.warmup", Share, "of all steps"),
+    Entry("label_smoothing_factor", "documented.training.label-smoothing", Share),
+    Entry("bf16", "documented.training.precision", bool, show=lambda on: "mixed precision (bf16)" if on else None),
+    Entry("fp16", "documented.training.precision", bool, show=lambda on: "mixed precision (fp16)" if on else None),
+    Entry("amp", "documented.training.precision", bool, show=lambda on: "mixed precision" if on else None),
     Entry("opt", "documented.training.optimizer", Word),
     Entry("batch_size", "documented.training.batch-size", Count, "images"),
     Entry("epochs", "documented.training.epochs", Positive, "epochs"),
