@@ -64,6 +64,11 @@ _AFTER_NOUN = 0.8
 _PREPOSITION = re.compile(r"\b(?:on|in|of|for|at|during|per|with|after|before|by|from|under)\b", re.IGNORECASE)
 _BARE_COLUMN = 0.25
 """What a column's words count that tell under which conditions a row's quantity holds."""
+_HEAD = re.compile(
+    r"(?:^|[,;:.]|(?<!\b[io][nf] )(?<!\b(?:by|at|to) )(?<!\bfor )(?<!\b(?:over|from|with) )\b(?:and|but|the|an?|its|whose)\b)"
+    r"(?: (?!(?:of|for|in|on|at|with|by|from|that|which|during|over)\b)[^\s,;:.]+){0,3} ([A-Za-z]{3,}) (?:is|was|are|were)\s+$"
+)
+"""The noun that a sentence tells the value of, where it is told with no more."""
 _NOUN = re.compile(
     r"\W*((?:[^\W_]+[ -]){0,4}?[^\W_]+)(?=\W*$| ?[(:/&]| (?:on|in|of|for|at|during|per|with|after|before|by|from|under|over|and|or|without)\b)"
 )
@@ -367,6 +372,9 @@ def understands(about: Property, wording: Wording, known: Sequence[str]) -> bool
 def _covers(rated: _Rated, wording: Wording, text: str, own: Sequence[_Word], known: Sequence[str]) -> bool:
     """Whether enough of the words are accounted for, by the property or by what else can be asked of it."""
     about, spans = rated.about, [*rated.spans]
+    subject = _HEAD.search(plain(wording.before)) if wording.is_prose else None
+    if subject and not goes_with(about, subject[1]) and not asks_nothing(subject[1]):
+        return False
     if wording.is_prose and not {name.removeprefix("<") for name in rated.near}.isdisjoint(_beside(wording)):
         return True
     clause = [word for word in own if word.weight and word.start < len(plain(wording.parts[0][0]))]
