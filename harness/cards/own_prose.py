@@ -8,7 +8,7 @@ and where images were taken, who labelled them.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -32,11 +32,7 @@ _OTHER = re.compile(
 """Words of sentences about another model, or the training before this model's own."""
 _UNSAID = content("training fine-tuning number")
 """Words that ask and that a sentence need not have."""
-_SPLITS = {
-    "train": re.compile(r"\btrain", re.IGNORECASE),
-    "validation": re.compile(r"\bval(?:id\w*)?\b|\beval\w*", re.IGNORECASE),
-    "test": re.compile(r"\btest|\bheld[- ]out", re.IGNORECASE),
-}
+_SPLITS = {"train": r"\btrain\w*", "validation": r"\bval(?:id\w*)?\b|\beval\w*", "test": r"\btest\w*|\bheld[- ]out"}
 _PARTS = re.compile(r"[,;:.]\s|\b(?:and|while|whereas|but)\b")
 """What parts the numbers of a sentence, each with its own words."""
 _BEFORE = re.compile(r"([^\W\d_]+)(?:[\s:=(]+(?:of|is|was|were|to|at|about|on|in|only|just))*[\s:=(]*$")
@@ -52,6 +48,8 @@ _MOMENT = re.compile(
     r"\b(?:after|every|until|since|before|at epoch|at step) (?:(?:about|the|\d+|and|,) ?)*$", re.IGNORECASE
 )
 """What makes a number a moment, not how long something took."""
+_PLACED = re.compile(r"\b(?:at|on|in) *$")
+_BOTH = re.compile(r"\b(?:when|where|by whom) and (?:when|where|by whom)\b", re.IGNORECASE)
 _IMAGES, _MANY = content("images"), 20
 """What a model's data consist of, whatever a card calls them, and from which number on it counts them."""
 _COUNT_OF = r"(?:one|two|three|four|five|six|seven|eight|nine|ten|\d+)"
@@ -76,7 +74,7 @@ _KINDS = (
         r"<done>[^.;]*?\b(?:from|in|between|during) (?:the )?(<date>(?:(?: (?:to|and|until|till|through) |\s?[-–]\s?)<date>)?)",
     ),
     (
-        r"\bcountr(?:y|ies)\b|\bwhere\b.*\b(?:tak|collect|gather|photo|come|c[oa]me|record)|\b(?:origin|places?|locations?|sites?)\b|"
+        r"\bcountr(?:y|ies)\b|\b(?:taken|collected|gathered|recorded|photographed|filmed)\b.*\bwhere\b|\bwhere\b.*\b(?:tak|collect|gather|photo|come|c[oa]me|record)|\b(?:origin|places?|locations?|sites?)\b|"
         r"\b(?:taken|collected|gathered|recorded|photographed|flown|filmed|shot) (?:in|at|near) \[\?\]|\bc[oa]mes? from ?\[\?\]",
         r"(?:<done>[^.;]*?\b(?:in|from|at|near|across|off)|\d (?:[\w-]+ ){1,3}from)\b ((?:(?:[a-z]+ ){1,2}(?:in|of|on) )?<name>)|"
         r"\bin (<name>), where (?:all|the|our|they|these) [^.;]*<done>",
@@ -96,7 +94,7 @@ _KINDS = (
     ),
     (
         r"\bpre-?train(?:ed|ing)?\b|\bfine-?tuned from\b|\b(?:base|parent) model\b|\b(?:starting|initial) (?:weights|point|checkpoint)",
-        r"\b(?:from|with) ((?:random|randomly initiali[sz]ed) weights|random initiali[sz]ation)|\btrained (?:(?:it|this|the \w+|everything) )?(from scratch)|\b(?:drawn|initiali[sz]ed) (at random|randomly)",
+        r"\b(?:from|with) ((?:random|randomly initiali[sz]ed) weights|random initiali[sz]ation)|\btrained (?:(?:it|this|the \w+|everything) )?(from scratch)|\b((?:drawn|initiali[sz]ed) at random)",
         "nothing ({})",
     ),
     (
@@ -181,7 +179,7 @@ class OwnProse:
         told = [item for item in self._statements if is_sure and len(asked) == 1 and _answers(item.about, asked[0])]
         said = {self._with_unit(item, place): item.passage for item in told}
         for found in (self._of_kind, self._numbers):
-            said = said or dict(found(place))
+            said = said or found(place)
         if len(said) != 1:
             return None
         ((text, passage),) = said.items()
@@ -197,52 +195,68 @@ class OwnProse:
         is_there = unit is None or unit[1] in f"{place.label} {place.sentence} {place.column}"
         return self.document.text[start : end if is_there or unit is None else unit.end()]
 
-    def _numbers(self, place: Place) -> Iterator[tuple[str, Passage]]:
+    def _numbers(self, place: Place) -> dict[str, Passage]:
         """Numbers beside a word that asks, in sentences that have all words of the label, the cell's heads or the clause that asks."""
         label = _asking(place)
         if _NO_NUMBER.search(label) and not _HOW_MANY.search(label):
-            return
-        names = re.split(r"[()]", label)[
-            1::-1
-        ]  # "agreement of the experts (kappa)" has two names, of which the second says more
-        asked = [words for words in map(content, names) if len(words) > ("[?]" in label)]
-        yield from next(filter(None, (list(self._beside(words, label, place)) for words in asked)), ())
+            return {}
+        bare, *named = re.split(r"[()]", label)[
+            :2
+        ]  # "agreement of the experts (kappa)": the name in brackets says more
+        if len(splits := _splits(label)) > 1:  # "Images (train / test)"
+            asked = content(re.sub("|".join(map(_SPLITS.__getitem__, splits)), " ", bare)) or _IMAGES
+            found = [self._beside(asked | content(name), {name}, label, place, _IMAGES) for name in splits]
+            is_told = all(len(told) == 1 for told in found)
+            return {" / ".join(next(iter(told)) for told in found): next(iter(found[0].values()))} if is_told else {}
+        asking = [words for words in map(content, (*named, bare)) if len(words) > ("[?]" in label)]
+        return next(filter(None, (self._beside(words, {*splits}, label, place) for words in asking)), {})
 
-    def _beside(self, words: frozenset[str], label: str, place: Place) -> Iterator[tuple[str, Passage]]:
-        splits, here, counted = _splits(label), content(place.line), _HOW_MANY.search(label)
-        heads = content(counted[1]) if counted else words
+    def _beside(
+        self, words: frozenset[str], splits: set[str], label: str, place: Place, also: frozenset[str] = frozenset()
+    ) -> dict[str, Passage]:
+        """The numbers beside one of the words, in sentences that have all of them and are about the same parts of the data."""
+        here, counted, found = content(place.line), _HOW_MANY.search(label), dict[str, Passage]()
+        heads = content(counted[1]) if counted else words | also
         for passage in self._about(label):
             is_other = place.column is not None or content(passage.own) != here
             for number in quantities(passage.own) if is_other else ():
                 before, after = passage.own[: number.start], passage.own[number.end :]
                 is_shown = re.search(r"\d", number.text) or counted
-                near = _near(number, before, after)
-                others = _splits(f"{_PARTS.split(before)[-1]} {_PARTS.split(after)[0]}")
-                wider = _splits(f"{before.rpartition('; ')[2]} {after.partition('; ')[0]}")
+                is_apart = _MOMENT.search(before)
+                near = _near(number, "" if len(words) == 1 and _PLACED.search(before) else before, after)
+                others = {*_splits(f"{_PARTS.split(before)[-1]} {_PARTS.split(after)[0]}")}
+                wider = {*_splits(f"{before.rpartition('; ')[2]} {after.partition('; ')[0]}")}
                 others = wider if not others and len(wider) == 1 else others
                 is_of_it = others - {"train"} <= splits and (splits <= {"train"} or others & splits)
-                if not (is_of_it and is_shown) or _MOMENT.search(before) or heads.isdisjoint(near):
+                if not (is_of_it and is_shown) or is_apart or heads.isdisjoint(near):
                     continue
                 if words - _UNSAID <= content(passage.own) | near:
                     times = re.match(r"\s?[x×](?!\w)", after)
-                    yield number.text.lower() + (times[0] if times else ""), passage
+                    found[number.text.lower() + (times[0] if times else "")] = passage
+        return found
 
-    def _of_kind(self, place: Place) -> Iterator[tuple[str, Passage]]:
-        """Values of the kind that a place asks for by its words."""
+    def _of_kind(self, place: Place) -> dict[str, Passage]:
+        """The values of the kinds that a place asks for by its words, each the only one: `when and where` asks for two."""
         label = _asking(place)
-        done = next(
-            (words for words in _DONE if re.search(words, label, re.IGNORECASE)),
-            _DONE[re.search("(?i)label|annotat", label) is None],
-        )
+        named = (words for words in _DONE if re.search(words, label, re.IGNORECASE))
+        done = next(named, _DONE[re.search("(?i)label|annotat", label) is None])
         words = _WORDS | {"<done>": done, "<label>": re.escape((place.row or (label,))[-1].strip(" *?").lower())}
-        for asked, told, *form in _KINDS:
-            pattern = re.sub("<[a-z]+>", lambda match: words[match[0]], told)
-            is_asked = re.search(asked, label, re.IGNORECASE) and not _NOT_DATA.search(label)
-            for passage in self._sentences if is_asked else ():
-                for match in re.finditer(pattern, passage.own):
-                    if _OTHER.search(label) or not _OTHER.search(match[0]):
-                        value = escape_markdown(next(filter(None, match.groups())))
-                        yield (*form, "{}")[0].format(value), passage
+        asked = [kind for kind in _KINDS if re.search(kind[0], label, re.IGNORECASE) and not _NOT_DATA.search(label)]
+        found = [self._told(label, words, *kind[1:]) for kind in asked]
+        known = [told for told in found if told]
+        if any(len(told) > 1 for told in known) or (_BOTH.search(label) and len(known) < 2):
+            return {}
+        return {", ".join(next(iter(told)) for told in known): next(iter(known[0].values()))} if known else {}
+
+    def _told(self, label: str, words: dict[str, str], told: str, form: str = "{}") -> dict[str, Passage]:
+        """The values that an expression of `_KINDS` finds."""
+        pattern = re.sub("<[a-z]+>", lambda match: words[match[0]], told)
+        return {
+            form.format(escape_markdown(next(filter(None, match.groups())))): passage
+            for passage in self._sentences
+            for match in re.finditer(pattern, passage.own)
+            if _OTHER.search(label) or not _OTHER.search(match[0])
+        }
 
     def _about(self, label: str) -> list[Passage]:
         """The sentences that are about what a label is about: this model, or what was before it."""
@@ -288,9 +302,10 @@ def _near(number: Quantity, before: str, after: str) -> frozenset[str]:
     return near | _IMAGES if number.value >= _MANY and not number.percent and _COUNTED.match(after) else near
 
 
-def _splits(text: str) -> set[str]:
-    """The parts of the data that a text names."""
-    return {name for name, pattern in _SPLITS.items() if pattern.search(text)}
+def _splits(text: str) -> list[str]:
+    """The parts of the data that a text names, in its order."""
+    found = {name: match.start() for name, told in _SPLITS.items() if (match := re.search(told, text, re.IGNORECASE))}
+    return sorted(found, key=found.__getitem__)
 
 
 def _answers(about: Property, asked: Property) -> bool:

@@ -103,34 +103,28 @@ class QuestionReader:
         is_year = re.fullmatch(r"(?:19|20)\d\d", number.text) is not None
         month = _MONTH.search(text[:begin]) if is_year else None
         begin = month.start() if month else begin
-        noun = _NOUN.match(text, number.end)
+        noun = None if is_year else _NOUN.match(text, number.end)
         is_size = _SIZE.search(number.text) is not None
-        kind = "size" if is_size else f"number of {noun[1]}" if noun and not is_year else ""
-        asked = self._asked(passage, begin, number.end, kind)
+        asked = self._asked(passage, begin, number.end, "size" if is_size else f"number of {noun[1]}" if noun else "")
         if asked is None:
             return
         about, entry = asked
-        if _IN_EACH.match(text, number.end) and not re.search(
-            r"\b(?:per|each)\b", f"{about.id} {about.name}".replace("-", " ")
-        ):
-            return
         is_side = is_size or (text[:begin].endswith(" at ") and number.value in range(96, 1025))  # "at 384"
-        if is_side and not (about.resolution or "pixels" in about.cues):
-            return
-        if about.id in ("paper", "arxiv-number") and ARXIV.fullmatch(number.text) and _OUR_PAPER.match(passage.own):
+        is_of_each = re.search(r"\b(?:per|each)\b", f"{about.id} {about.name}".replace("-", " "))
+        is_paper = about.id in ("paper", "arxiv-number")
+        if is_paper and not is_side and ARXIV.fullmatch(number.text) and _OUR_PAPER.match(passage.own):
             yield statement_in(passage, self.words.get("paper"), number.text, begin, number.end)
             return
-        if is_year and about.id in ("paper", "arxiv-number", "venue", "year-of-the-paper"):
-            about, noun = self.words.get("date-of-the-paper"), None
+        if is_year and (is_paper or about.id in ("venue", "year-of-the-paper")):
+            about = self.words.get("date-of-the-paper")
+        is_counted = noun and not any(unit.match(text, number.end) for unit, _ in about.unit_patterns)
         if (
-            about.names
-            or about.metrics
-            or not about.number
+            (_IN_EACH.match(text, number.end) and not is_of_each)
+            or (is_side and not (about.resolution or "pixels" in about.cues))
+            or (about.names or about.metrics or not about.number)
             or (about.list and entry is None and about.list not in ("mean", "std"))
+            or (is_counted and noun and not goes_with(about, noun[1]))
         ):
-            return
-        is_of_it = noun is None or any(unit.match(text, number.end) for unit, _ in about.unit_patterns)
-        if noun and not is_of_it and not goes_with(about, noun[1]):
             return
         stage = entry if about.list in ("depths", "widths") else None
         value = replace(number, text=text[begin : number.end])

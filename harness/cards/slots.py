@@ -270,7 +270,7 @@ def unrecognised(document: Document, marker: Marker, slot: Slot, writer: Writer,
         return slot, plain if slot.is_plain else short
     here = Slot("inline", marker.start, marker.end, "value")
     opening = re.search(r"(?:^|[.!?])[\s>*_]*$", text[block.start : marker.start]) is not None
-    if share := re.compile(r"\s*(?:%|per ?cent)(?= of\b)").match(text, marker.end, block.end):
+    if share := re.compile(r"\s*(?:%|per ?cent)(?= (?:of|is|are|was|were)\b)").match(text, marker.end, block.end):
         return Slot("inline", marker.start, share.end(), "text"), f"{'An' if opening else 'an'} unstated share"
     rest = re.compile(r"\s+(?:on|for|about|regarding|of)(?=\s+\w)").match(text, marker.end, block.end)
     if rest and opening:

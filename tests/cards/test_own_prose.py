@@ -61,6 +61,8 @@ def model(tmp_path: Path) -> str:
         ("patches for testing", "700"),
         ("patches for calibration", "not stated"),
         ("Model date", "not stated"),
+        ("Photographed when and where?", "March and May 2023, Kuopio, Finland"),
+        ("Patches (train / validation / test)", "7,412 / 900 / 700"),
         ("Validation images", "900"),
         ("Magnification", "12x"),
         ("Camera", "a Sony RX0"),
