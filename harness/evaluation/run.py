@@ -243,7 +243,11 @@ def _under_attack(suite: Suite) -> list[str]:
 def _why(condition: Condition, plan: Plan, failed: Mapping[str, HarnessError]) -> str:
     """Why a condition has no number: all that is missing, without paths of this machine."""
     errors = (failed.get(condition.title), condition.missing, plan.model.missing)
-    return public_text(" ".join(dict.fromkeys(error.message for error in errors if error is not None)))
+    text = " ".join(dict.fromkeys(error.message for error in errors if error is not None))
+    place = condition.location.path if condition.location is not None else None
+    if place is not None and place.is_absolute():  # it may hold spaces, at which a path in a text ends
+        text = text.replace(f"{place.parent}/", "…/")
+    return public_text(text)
 
 
 def _beside(had: Sequence[Evidence], found: Sequence[Evidence]) -> list[Evidence]:

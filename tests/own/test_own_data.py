@@ -244,6 +244,12 @@ def test_evidence_is_that_of_the_weights_in_the_folder(own_model: OwnModel, bean
         assert f"**{values[other]}**" not in card
 
 
+def test_a_reason_keeps_no_folders_of_this_machine(own_model: OwnModel, crops: list[Crop], tmp_path: Path) -> None:
+    unlabelled = images(crops, tmp_path / "a client" / "x" / "my photos")
+    done = harness.evaluate(own_model(), data={"beans": unlabelled}, offline=True)
+    assert str(in_ledger(done.ledger, "beans.top1").reason).startswith("…/my photos has images without class folders")
+
+
 def test_weights_that_are_not_here_are_named_once(beans: Path) -> None:
     for verb, times in (("plan", 1), ("run", 2)):  # a run also says why its evidence is pending
         arguments = [verb, "--model", "hf:me/none", "--data", str(beans), "--offline"]
