@@ -824,7 +824,7 @@ def costs(*, accuracy: str | None = None, cost: str = "macs", output: str | Path
     from harness.store.ledgers import stored_ledgers
 
     require_known("cost", cost, COSTS)
-    ledgers = stored_ledgers(default_home())
+    ledgers = [ledger for ledger in stored_ledgers(default_home()) if any(item.class_.has_value for item in ledger)]
     if not ledgers:
         raise MissingInputError("No model has been run yet.", remedy="Run `harness run --suite compute --model NAME`.")
     accuracy = accuracy or common_accuracy(ledgers)

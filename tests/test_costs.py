@@ -50,12 +50,16 @@ def ledger_of(name: str, *, top1: float | None, macs: int = 4_000_000_000, speed
     return Ledger(model={"name": name, "title": name.title(), "reference": name}, evidence=items)
 
 
+PENDING = Evidence(key="imagenet-val.top1", class_=EvidenceClass.PENDING, reason="no weights", command="harness run")
+
+
 @pytest.fixture
 def store(home: Path) -> Path:
     for ledger in (
         ledger_of("small", top1=70.0, macs=1_000_000_000, speed=80.0),
         ledger_of("large", top1=80.0),
         ledger_of("unmeasured", top1=None, speed=None),
+        Ledger(model={"name": "never-here"}, evidence=[PENDING]),
     ):
         merge_into_store(home, ledger)
     return home
@@ -71,6 +75,7 @@ def test_the_store_s_models_stand_side_by_side() -> None:
     code, out, _ = call("--format", "json")
     assert code == ExitCode.DONE
     records = {record["model"]: record for record in json.loads(out)}
+    assert set(records) == {"small", "large", "unmeasured"}
     assert records["small"]["imagenet-val.top1"] == 70.0
     assert records["small"]["macs"] == 1_000_000_000
     assert records["large"]["images_per_second"] == 20.0
