@@ -28,6 +28,8 @@ _TUPLE, _VECTOR = re.compile(r"\((?:-?[\d.]+, ){2}-?[\d.]+\)"), re.compile(r"^((
 """Values in brackets, one a channel, in a sentence whose other values then have them too."""
 _NOT_ANY = re.compile(r"\b(?:no|an?|any|another)\s+$", re.IGNORECASE)
 """What no number stands behind."""
+_IS = re.compile(r"\b(?:is|are|was|were)\s+$")
+_HAS_ARTICLE = re.compile(r"\b(?:the|our|its|their|these|those)\s+$", re.IGNORECASE)
 _SAYS = re.compile(r"\b(?:is|are|was|were|has|have)\b")
 _NAMED_NUMBER = re.compile(r"(?:[A-Z]\w+ )?v?\d[\w.]*$")
 """What a clause ends with that can stand for it: `Transformers 4.46.3`."""
@@ -112,9 +114,7 @@ class Gap:
         plain = re.sub(r"\([^()]*\)", "", said)
         if not answer.is_complete or is_told or re.search(r"[.:](\s|$)", plain) or len(plain.split()) > _LONGEST:
             return replace(answer, text="(not stated)" if answer.is_complete else "(not measured yet)")
-        if not answer.class_.has_value and (
-            self._next_word or not re.search(r"\b(?:is|are|was|were)\s+$", self.before)
-        ):
+        if not answer.class_.has_value and (self._next_word or not _IS.search(self.before)):
             said = self.lack(said)
         return replace(
             answer, text=(said[:1].lower() + said[1:] if re.match(r"(?:An?|The|Not) ", said) else said) + made
@@ -159,8 +159,9 @@ class Gap:
         if re.match("per ?cent", nouns[1]):
             return "an unspecified"
         lack = "undisclosed" if "disclosed" in words else "unstated"
-        is_counted = re.fullmatch("[a-z]+s|people", nouns[1]) or nouns[1] in _SCALES or (nouns[2] and self.place.column)
-        return f"an {lack} number of" if is_counted else "unspecified"
+        if re.fullmatch("[a-z]+s|people", nouns[1]) or nouns[1] in _SCALES or (nouns[2] and self.place.column):
+            return f"{lack} number of" if _HAS_ARTICLE.search(self.before) else f"an {lack} number of"
+        return f"({words})" if _IS.search(self.before) else "unspecified"
 
 
 def apart(text: str, heads: str) -> str:

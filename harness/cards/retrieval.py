@@ -178,7 +178,7 @@ def retrieve(wording: Wording, table: Vocabulary, known: Sequence[str] = ()) -> 
         nearer = [other for other in ranked if other.near & adjacent and other.score >= _NEARER * best.score]
         best, ranked = (nearer[0], nearer) if nearer else (best, ranked)
     ranked.remove(best)
-    rival = next((other for other in ranked if other.near - best.near), None)
+    rival = next((other for other in ranked if other.near - best.near and other.counts >= best.counts), None)
     is_clear = rival is None or rival.score < _MARGIN * best.score
     is_enough = best.score >= (_ENOUGH_IN_PROSE if wording.is_prose and wording.before else _ENOUGH)
     if not (is_clear and is_enough):

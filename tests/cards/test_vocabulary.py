@@ -121,6 +121,18 @@ def test_an_error_is_no_accuracy_and_the_source_is_asked() -> None:
         ("somebody/else", f"It is small. The tiles were flown by {M}.", "It is small. By whom the tiles were flown is not stated."),
         ("somebody/else", f"Warm-up lasted {M} epochs.", "Warm-up lasted an unstated number of epochs."),
         (CONVNEXT, f"Who paid? {M}.", "No funding source is named"),
+        (REGNET, f"**Group width:** {M}", "Group width:** 64"),
+        (REGNET, f"The bottleneck ratio is {M}, so no block squeezes before the grouped convolution.", "ratio is 1, so"),
+        (REGNET, f"It costs about {M} billion multiply-adds at 224 pixels.", "costs about 3.97 billion multiply-adds"),
+        (REGNET, f"One run takes {M} hours according to the paper.", "takes 16.8 hours according"),
+        (REGNET, f"As for the gases that it caused, the authors' own account is {M}.", "account is not stated"),
+        (REGNET, f"On an RTX 3090 it reaches {M} images a second at 224 pixels in AMP.", "reaches 2844.62 images"),
+        (CONVNEXT, f"**Optimizer:** {M} with betas 0.9 and 0.999", "AdamW with betas"),
+        (CONVNEXT, f"All of it ran on {M} nodes under {M}.", "ran on 16 nodes under"),
+        (CONVNEXT, f"Labels were smoothed by 0.1, layers were dropped at a rate of {M}.", "at a rate of 0.1."),
+        (CONVNEXT, f"The class defaults normalize with mean {M}, unlike the saved ones.", "mean (not stated), unlike"),
+        (CONVNEXT, f"The cameras have no {M} and the training pictures were taken by day.", "no (not stated) and"),
+        ("somebody/else", f"There were 9 of the {M} boxes.", "of the unstated number of boxes."),
     ],
 )  # fmt: skip
 def test_a_gap_in_a_sentence_is_answered_from_its_words(model: str, sentence: str, filled: str) -> None:
