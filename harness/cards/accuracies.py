@@ -15,7 +15,7 @@ from harness.cards.vocabulary import Vocabulary, phrase, wording
 _RELATIVE = wording("relative")
 _PLAIN_TITLE = wording("plain-title")
 _ERROR = re.compile(r"\berr(?:or)?s?\b", re.IGNORECASE)
-_WRONG = re.compile(r"\b(?:miss(?:es|ed)?|wrong\w*|fail\w*|incorrect\w*|mistak\w*)\b", re.IGNORECASE)
+_WRONG = re.compile(r"\b(?:miss(?:es|ed)?|misclassif\w*|wrong\w*|fail\w*|incorrect\w*|mistak\w*)\b", re.IGNORECASE)
 """What says that a share is of errors."""
 _PARTIAL = re.compile(r"\b\d[\d,]* of \d[\d,]*\b")
 
@@ -36,18 +36,8 @@ class AccuracyReader:
 
     def read(self, passage: Passage, numbers: list[Quantity]) -> Iterator[Statement]:
         """The accuracies and errors among the numbers of a passage that are of nothing else."""
-        text = passage.text
-        metrics = [
-            (match.start(), match.end(), name, is_error)
-            for name, metric in self.words.metrics.items()
-            for pattern, is_error in ((metric.pattern, False), (metric.error_pattern, True))
-            for match in (pattern.finditer(text) if pattern else ())
-        ]
-        metrics = sorted(
-            m
-            for m in metrics
-            if not any(o[0] <= m[0] and m[1] <= o[1] and o != m and o[1] - o[0] > m[1] - m[0] for o in metrics)
-        )
+        text, metrics = passage.text, self._metrics(passage.text)
+        led = {m[2:] for m in self._metrics(passage.before)} if passage.before.endswith(":") else set()
         benches = [(*match.span(), name) for name, pattern in self.benchmarks for match in pattern.finditer(text)]
         benches = sorted(
             b for b in benches if not any(o[0] <= b[0] and b[1] <= o[1] and o[1] - o[0] > b[1] - b[0] for o in benches)
@@ -78,11 +68,29 @@ class AccuracyReader:
             if bench is None:
                 bench, adjacent = self._near_benchmark(text, number, benches, left, right, passage)
                 near = near or (adjacent and (number.percent or self._is_column(bench, passage)))
+            if (
+                metric is None
+                and len(led) == 1
+                and bench
+                and re.fullmatch(r"[\s:=–—|(]*", text[bench[1] : number.start])
+            ):
+                metric, near = (passage.begin, passage.begin, *next(iter(led))), True  # "Top-1 accuracies:"
             if not near:
                 continue
             statement = self._accuracy(passage, number, metric, bench, len({b[2] for b in benches}))
             if statement is not None:
                 yield statement
+
+    def _metrics(self, text: str) -> list[tuple[int, int, str, bool]]:
+        """Words for a metric in a text: where, which, and whether they mean its error."""
+        found = [
+            (match.start(), match.end(), name, is_error)
+            for name, metric in self.words.metrics.items()
+            for pattern, is_error in ((metric.pattern, False), (metric.error_pattern, True))
+            for match in (pattern.finditer(text) if pattern else ())
+        ]
+        inside = lambda m: any(o[0] <= m[0] and m[1] <= o[1] and o[1] - o[0] > m[1] - m[0] for o in found)  # noqa: E731
+        return sorted(m for m in found if not inside(m))
 
     def _near_metric(
         self, text: str, number: Quantity, metrics: list[Any], benches: list[Any], left: int, right: int

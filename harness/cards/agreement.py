@@ -23,7 +23,10 @@ _SPREAD = 0.1
 
 
 MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
-_DATE = re.compile(rf"(?:.*\b(?P<month>{'|'.join(MONTHS)})[a-z]*\b.*)?(?P<year>(?:19|20)\d\d)", re.IGNORECASE)
+_DATE = re.compile(
+    rf"(?:.*\b(?P<name>{'|'.join(MONTHS)})[a-z]*\b.*)?(?P<year>(?:19|20)\d\d)(?:-(?P<month>\d\d)(?:-\d\d)?)?",
+    re.IGNORECASE,
+)
 """A year, with or without its month."""
 ARXIV = re.compile(r"\b(\d\d)(\d\d)\.\d{4,5}\b")
 """A number of arXiv, which tells year and month."""
@@ -63,7 +66,7 @@ def agrees(statement: Statement, view: View) -> bool | None:
         return value.agrees(number) if isinstance(number, int | float) else None
     if isinstance(value, Quantity) and about.list in ("mean", "std"):
         numbers = known.get(about.list) if isinstance(known, dict) else known
-        return any(abs(value.value - number) <= 0.005 for number in numbers) if isinstance(numbers, list) else None
+        return any(_is_rounded(value.value, number) for number in numbers) if isinstance(numbers, list) else None
     if isinstance(value, Quantity) and about.count:
         lists = [part for part in (known.values() if isinstance(known, dict) else [known]) if isinstance(part, list)]
         return value.agrees(len(lists[0])) if lists else None
@@ -90,9 +93,8 @@ def _published(text: str) -> str:
 def _is_date(value: Quantity, year: str, month: str) -> bool:
     """Whether a date that is stated is one that is known, as far as both say."""
     stated = _DATE.fullmatch(value.text)
-    named = stated and stated["month"]
-    is_month = not (named and month) or MONTHS.index(named.lower()) + 1 == int(month)
-    return str(int(value.value)) == year and is_month
+    told = stated and (MONTHS.index(stated["name"].lower()) + 1 if stated["name"] else int(stated["month"] or 0))
+    return str(int(value.value)) == year and not (told and month and told != int(month))
 
 
 def _number_agrees(statement: Statement, value: Quantity, known: Any, view: View) -> bool | None:
@@ -111,7 +113,8 @@ def _number_agrees(statement: Statement, value: Quantity, known: Any, view: View
 def _one_agrees(statement: Statement, value: Quantity, known: Any, view: View) -> bool | None:
     about = statement.about
     if isinstance(known, dict) and all(isinstance(part, int | float) for part in known.values()):
-        return any(value.agrees(part) for part in known.values())
+        named = [part for name, part in known.items() if re.search(rf"\b{name}", _clause(statement), re.IGNORECASE)]
+        return any(value.agrees(part) for part in named or known.values())
     if isinstance(known, dict):
         sizes = [size for text in known.values() if (size := _bytes(str(text)))]
         near = [abs(value.value - size) <= max(value.step / 2, 0.01 * size) for size in sizes]
@@ -137,6 +140,14 @@ def _one_agrees(statement: Statement, value: Quantity, known: Any, view: View) -
     if found is False and statement.metric is not None and abs(value.value - known) <= _SPREAD:
         return None
     return found
+
+
+def _clause(statement: Statement) -> str:
+    """The words around a value up to the next commas and brackets."""
+    text, end = statement.passage.text, statement.at + statement.span[1] - statement.span[0]
+    return (
+        re.split(r"[;,.()]", text[: statement.at])[-1] + text[statement.at : end] + re.split(r"[;,.()]", text[end:])[0]
+    )
 
 
 def is_near_miss(stated: Value, known: Any) -> bool:
@@ -198,8 +209,14 @@ def _list_agrees(value: tuple[Any, ...], known: Any, about: Property) -> bool | 
             else None
         )
     return all(
-        abs(a - b) <= 0.005 if about.list in ("mean", "std") else a == b for a, b in zip(value, known, strict=True)
+        _is_rounded(a, b) if about.list in ("mean", "std") else a == b for a, b in zip(value, known, strict=True)
     )
+
+
+def _is_rounded(stated: float, known: float) -> bool:
+    """Whether a constant of the normalisation is a known one, with as many digits as it has or two."""
+    digits = max(2, len(f"{stated:g}".partition(".")[2]))
+    return abs(stated - known) <= 0.5001 * 10**-digits
 
 
 def _people_agree(stated: tuple[Any, ...], known: Any, view: View) -> bool | None:

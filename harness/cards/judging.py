@@ -58,12 +58,13 @@ class Judge:
         judged = [(statement, claim) for statement in statements for claim in self._judge(statement)]
         strange = _strange(judged)
         right = {(s.passage.whole, s.topic, claim.about) for s, claim in judged if claim.verdict is Verdict.SUPPORTED}
-        bound = {statement.span for statement in statements if not statement.is_asked}
+        bound = {s.span for s in statements if not s.is_asked}
+        told = {(s.passage.whole, s.about.name) for s in statements}
         for statement, claim in judged:
             is_strange = claim.verdict.is_wrong and claim.whole in strange
             is_beside = (statement.passage.whole, statement.topic, claim.about) in right
             is_contradicted = claim.verdict is Verdict.CONTRADICTED
-            if not is_strange and not (is_contradicted and (is_beside or self._is_explained(statement, bound))):
+            if not is_strange and not (is_contradicted and (is_beside or self._is_explained(statement, bound, told))):
                 yield claim
 
     def _judge(self, statement: Statement) -> Iterator[Claim]:
@@ -97,9 +98,14 @@ class Judge:
 
     # what else a value may be of
 
-    def _is_explained(self, statement: Statement, bound: set[Span]) -> bool:
+    def _is_explained(self, statement: Statement, bound: set[Span], told: set[tuple[Span, str]]) -> bool:
         """Whether a number may be of something else that its passage names: a part, one GPU's share, or a neighbour of the
-        right value, which stands beside it."""
+        right value, which stands beside it.
+
+        Args:
+            bound: where values stand that are of a property for sure.
+            told: which passages tell a value of which property: another's value doesn't stand for it.
+        """
         value, passage, about = statement.value, statement.passage, statement.about
         if not isinstance(value, Quantity) or value.text[:3].lower() in MONTHS:
             return False  # a year beside it is a part of the date
@@ -116,7 +122,7 @@ class Judge:
         ]
         if any(agrees(replace(statement, value=q), view) for q in others for view in own):
             return True
-        said = quantities(" ".join(view.fact.says or "" for view in own if view.fact))
+        said = quantities(" ".join(v.fact.says or "" for v in own if v.fact and not isinstance(v.value, dict)))
         is_part = vocabulary().parts_pattern.search(f"{passage.text} {passage.row}")
         if is_part and any(value.agrees(known.value) for known in said):
             return True
@@ -126,6 +132,7 @@ class Judge:
             agrees(replace(statement, about=p), view)
             for p in vocabulary().properties
             if p.number and not p.names and p.range[1] > 1 and not {*p.keys} & {*about.keys}
+            if (passage.whole, p.name) not in told
             if p.words_pattern and p.words_pattern.search(words)
             for key in p.keys
             if (view := self.knowledge.find(key))
@@ -273,7 +280,8 @@ class Judge:
         where they are said to be the sources'."""
         value, passage = statement.value, statement.passage
         assert isinstance(value, Quantity)
-        around = " ".join((*passage.section[-1:], passage.header, passage.row, passage.text))
+        caption = passage.before if passage.kind == "cell" else ""
+        around = " ".join((*passage.section[-1:], caption, passage.header, passage.row, passage.text))
         named = {*_DEVICES.findall(around.upper())}
         is_time, is_exact = statement.about.id == "inference-time", value.step * 20 <= value.value
         same, here = list[Fact](), list[Fact]()

@@ -105,7 +105,7 @@ class Passage:
     is_head: bool = False
     """Whether it is itself the head of a row with more cells, or a column's title."""
     before: str = ""
-    """What may say whom it is about: the sentence before it, or a table's caption."""
+    """What may say whom it is about: the sentence before it, what leads to its list, or a table's caption."""
 
     @property
     def own(self) -> str:
@@ -131,10 +131,12 @@ def bounded(document: Document, found: Iterable[Passage]) -> list[Passage]:
 
 def passages(document: Document, markers: Sequence[Span] = ()) -> Iterator[Passage]:
     """Sentences, lines and cells of a card, with the words around that say what they are about."""
-    text = document.text
+    text, led = document.text, ""
     for block in document.blocks:
         if block.kind == "paragraph":
-            before = block.parent[-LONGEST:]
+            if not block.in_item:
+                led = text[block.start : block.end] if text[: block.end].endswith(":") else ""
+            before = (block.parent or led)[-LONGEST:]
             for start, end in sentences(text, block.start, block.end, markers):
                 label = block.label or ""
                 if end - start > LONGEST:

@@ -35,6 +35,8 @@ _PARTS = {
 _POWER = r"\s?(?:[•·×x*⋅]|\\times|\\cdot)\s?10\s?\^?\{?\s?[-−⁻–]?[\d⁰¹²³⁴⁵⁶⁷⁸⁹]+\}?"
 _PLAIN = r"0,\d+(?![\d,])|\d{1,2},\d{1,2}(?![\d,])(?=\s?(?:%|Mio|Milli|mill))|\d{1,3}(?:[,\u202f\u2009\xa0 ]\d{3})+(?![\d.])|\d{1,3}(?:,\d{3})+(?:\.\d+)?|\d+(?:\.\d+)?|\.\d+"
 _WORD = rf"(?:{'|'.join(sorted(_WORDS, key=len, reverse=True))})"
+_SHARE = rf"{_WORD}\s(?:(?:\w+\s)?out\sof|\w+\sin(?!\s\w+\s\w{{3,}}s\b)|in)\s(?:every\s)?(?:{_WORD}|a\shundred)"
+"""Matches a share: `one image in eight`, `nine out of ten`."""
 NUMBER_WORD = _WORD
 """Matches a number below a hundred in words."""
 _NUMBER = re.compile(
@@ -42,12 +44,14 @@ _NUMBER = re.compile(
     rf"(?:(?P<power>10\s?(?:\^\{{?\s?[-−–]?\d+\}}?|[⁻⁰¹²³⁴⁵⁶⁷⁸⁹]+))"
     rf"|(?P<plain>{_PLAIN})(?P<exponent>[eE][-+−]?\d+|{_POWER})?"
     rf"|\b(?P<word>(?i:(?:half an?|an?)(?=\s(?:hours?|days?|weeks?|fortnight|month)\b)|(?:(?:{_WORD}|an?)[\s-])?(?:hundred|thousand)(?:\s(?:and\s)?{_WORD}(?:[\s-]{_WORD})?)?"
-    rf"|(?:{_WORD}|an?)[\s-](?:{'|'.join(_PARTS)})s?|{_WORD}(?:[\s-]{_WORD})?(?:\sand\sa\s(?:half|quarter))?))\b)"
+    rf"|{_SHARE}|(?:{_WORD}|an?)[\s-](?:{'|'.join(_PARTS)})s?|{_WORD}(?:[\s-]{_WORD})?(?:\sand\sa\s(?:half|quarter))?))\b)"
     r"(?:[\s-]?(?P<scale>(?i:thousand|millions?|billion|trillion|bn|mn|mio|millionen|millones|milioni|milhões|milliard(?:s|en))\b|[kKMGBT](?![\w²])|[MGBT](?=FLOP|MAC|flop)))?"
     r"(?!\d|(?!x\b|x[\s\d]|(?:px|pixels?|hours?|hrs?|h|[KMGT]i?B|ms|min|W|FLOPs?|MACs?|flops|epochs?|GPUs?|images?)\b)[A-Za-z])"
     r"(?P<percent>\s?(?:\\?%|percent\b|per\scent\b))?"
     rf"(?:(?:\s?[–—]\s?|\s?-\s?(?=\d)|\sto\s|\s?±\s?)(?P<to>{_PLAIN})(?:[eE][-+−]?\d+)?(?P<topercent>\s?%)?)?"
 )
+DATE = re.compile(r"(?<![\w.-])((?:19|20)\d\d)-(?:0[1-9]|1[0-2])(?:-(?:0[1-9]|[12]\d|3[01]))?(?![\w-])")
+"""A day or month as `2022-02-03`: its number is the year."""
 _APPROXIMATE = re.compile(
     r"(?:\b(?:about|approximately|approx\.?|around|roughly|nearly|almost|some|circa|ca\.?|close to|on the order of)|[~≈∼])\s*$",
     re.IGNORECASE,
@@ -82,18 +86,10 @@ class Quantity:
 
     def times(self, factor: float) -> Quantity:
         """The same in another unit."""
+        if factor == 1:
+            return self
         upper = None if self.upper is None else self.upper * factor
-        return Quantity(
-            self.value * factor,
-            self.step * factor,
-            self.start,
-            self.end,
-            self.text,
-            self.percent,
-            True,
-            upper,
-            self.relation,
-        )
+        return replace(self, value=self.value * factor, step=self.step * factor, upper=upper, scaled=True)
 
     def complement(self) -> Quantity:
         """An error in percent as an accuracy, or the other way round."""
@@ -127,8 +123,10 @@ class Quantity:
 
 def quantities(text: str) -> Iterator[Quantity]:
     """The numbers of a text, from left to right."""
+    dates = {date.start(): date for date in DATE.finditer(text)}
     for match in _NUMBER.finditer(text):
-        yield _quantity(match, text)
+        date = dates.get(match.start())
+        yield Quantity(float(date[1]), 1.0, *date.span(), date.group()) if date else _quantity(match, text)
 
 
 def parse_number(text: str) -> float:
@@ -148,6 +146,9 @@ def _quantity(match: re.Match[str], text: str) -> Quantity:
     relations = (("about", _APPROXIMATE), ("least", _LEAST), ("most", _MOST), ("up to", _UP_TO))
     relation = next((name for name, pattern in relations if pattern.search(before)), "is")
     upper = float(re.sub(r"[,\s]", "", match["to"])) * scale if match["to"] else None
+    is_share = re.search(rf" in | of |{'|'.join(_PARTS)}", match["word"] or "", re.IGNORECASE) is not None and value < 1
+    if is_share:
+        value, step = 100 * value, min(20 * value, 10.0)
     if re.fullmatch(r"an?", match["word"] or "", re.IGNORECASE):  # "a week" is a round figure
         value, upper, step = value / 2, value * 2, 0.0
     if upper is not None and "±" in match.group():
@@ -157,7 +158,7 @@ def _quantity(match: re.Match[str], text: str) -> Quantity:
         step,
         *match.span(),
         match.group(),
-        bool(match["percent"] or match["topercent"]),
+        bool(match["percent"] or match["topercent"] or is_share),
         bool(match["scale"]),
         upper,
         relation,
@@ -188,6 +189,9 @@ def _integer(text: str) -> int:
 
 
 def _spelled(text: str) -> float:
+    match re.split(r"(?:\s\w+)?\s(?:out\sof|in)(?:\severy)?\s", text):
+        case [part, whole]:
+            return _spelled(part) / _spelled(whole)
     text, _, rest = text.lower().partition(" and a ")
     total, current = _PARTS.get(rest, 0.0), 0.0
     for word in re.split(r"[\s-]+", text.lower()):

@@ -37,8 +37,10 @@ _IN_EACH = re.compile(r"\s?(?:in|on|per|to|for) (?:an?|each|every|one)\b")
 _SIZE = re.compile(r"\d\s?[x×²^]|\bby\b|pixel|px")
 _CLAUSE = re.compile(r";\s|,? (?=(?:while|whereas|but)\s)")
 _NAME = r"[A-ZÀ-Þ][\w.'’À-ÿ-]*(?: [A-ZÀ-Þ][\w.'’À-ÿ-]*)+"
+_NAMES = rf"{_NAME}(?:(?:,? (?:and|&) |, | / |; ){_NAME})*"
 _PEOPLE = re.compile(
-    rf"(?:\b(?:by|are|were|is|was|to|behind it)|:)\W{{1,4}}({_NAME}(?:(?:,? (?:and|&) |, ){_NAME})*)(?! et al)"
+    rf"(?:\b(?:by|are|were|is|was|(?:due|back|thanks|owed|owing|credited|attributed) to|behind it)|:)\W{{1,4}}({_NAMES})(?! et al)"
+    rf"|^\W*(?P<makers>{_NAMES}) (?:made|built|developed|designed|created|invented|introduced|proposed) (?:it|(?:the|this) (?:model|network|architecture))\b"
 )
 _OUR_PAPER = re.compile(r"\W*(?:the|its|this|our) (?:\w+ )?(?:paper|preprint|article|publication)\b", re.IGNORECASE)
 _OTHER_WORK = re.compile(
@@ -84,8 +86,9 @@ class QuestionReader:
     def people(self, passage: Passage) -> Iterator[tuple[Property, Span]]:
         """Spans of names of persons, where it is asked who made the model."""
         for match in _PEOPLE.finditer(passage.text, passage.begin) if not _OTHER_WORK.search(passage.text) else ():
-            asked = self._asked(passage, *match.span(1), "")
-            if asked and asked[0].people:
+            if match["makers"]:
+                yield self.words.get("developers"), match.span("makers")
+            elif (asked := self._asked(passage, *match.span(1), "")) and asked[0].people:
                 yield asked[0], match.span(1)
 
     def narrowed(self, passage: Passage, statement: Statement) -> Statement:
@@ -100,7 +103,7 @@ class QuestionReader:
 
     def _number(self, passage: Passage, number: Quantity) -> Iterator[Statement]:
         text, begin = passage.text, number.start
-        is_year = re.fullmatch(r"(?:19|20)\d\d", number.text) is not None
+        is_year = re.fullmatch(r"(?:19|20)\d\d(?:-\d\d)*", number.text) is not None
         month = _MONTH.search(text[:begin]) if is_year else None
         begin = month.start() if month else begin
         noun = None if is_year else _NOUN.match(text, number.end)

@@ -15,18 +15,23 @@ from harness.cards.accuracies import AccuracyReader
 from harness.cards.document import Document
 from harness.cards.fields import field_passages
 from harness.cards.passages import Passage, blanked, bounded, passages
-from harness.cards.quantities import NUMBER_WORD, Quantity, parse_number, quantities
+from harness.cards.quantities import DATE, NUMBER_WORD, Quantity, parse_number, quantities
 from harness.cards.questioned import QuestionReader
 from harness.cards.sentences import Span
 from harness.cards.stated import Statement, leads, runs, statement_in
 from harness.cards.vocabulary import Property, Vocabulary, phrase, vocabulary, wording
 
 _REFERENCE = re.compile(
-    r"(?:\b(?:Tables?|Tab\.?|Figures?|Figs?\.?|Sections?|Sec\.?|Appendix|Eqs?\.?|Equations?|References?|Refs?\.?|Chapter|version|v|Python|CUDA|cuDNN|torch|PyTorch|TensorFlow|timm|seed|line|lines|step|issue|PR|volume|pp?\.|top|stage)\s?|[@#§β₁₂^])$",
+    r"(?:\b(?:Tables?|Tab\.?|Figures?|Figs?\.?|Sections?|Sec\.?|Appendix|Eqs?\.?|Equations?|References?|Refs?\.?|Chapter|version|v|Python|CUDA|cuDNN|torch|PyTorch|TensorFlow|timm|seed|line|lines|step|issue|PR|volume|pp?\.|top|stage)\s?|\[\[(?:\d+\], \[)*|[@#§β₁₂^])$",
     re.IGNORECASE,
 )
 _AFTER = wording("after")
 _APART = wording("apart")
+_TIME_OF = re.compile(
+    r"\b(?:every|at|after|last|first|per|until|within|additional|another|extra|from|around|step|epochs?) $",
+    re.IGNORECASE,
+)
+"""What says that a number of epochs is not of all of them."""
 _NEGATION = wording("negation")
 _NEGATED_AFTER = wording("negated-after")
 _COMPARED = re.compile(
@@ -67,6 +72,10 @@ _OF_A_PART = re.compile(
     r"\s?(?:\w+ ){0,3}?in (?:the|its) (?:\w+ )?(?:head|classifier|layer|body|backbone|stem|encoder)\b", re.IGNORECASE
 )
 """What says that a number counts what a part of the network has."""
+_INITIALS = re.compile(r"([A-ZÀ-Þ][\w'’À-ÿ-]+), ((?:[A-ZÀ-Þ]\.[\s-]?)+)(?=\s*(?:[;,/&.]|and\b|$))")
+"""A name as in a reference list: `He, K.`"""
+_IN_A_LABEL, _LABEL_ENDS = re.compile(r"^\W*[^:]{0,40}\([^():]*$"), re.compile(r"[^():]*\)\W*:")
+"""What stands before and behind a number in brackets of a label: `Accuracy (top-1, 224 px):`."""
 _QUOTES = re.compile(r"[“\"]([^“”\"\n]{12,})[”\"]")
 _GUIDE = wording("guide")
 _APART_TITLE = wording("apart-title")
@@ -95,8 +104,6 @@ class _Mention:
     about: Property | None
     start: int
     end: int
-    not_: Property | None = None
-    """What it only sounds like."""
 
 
 @dataclass(frozen=True)
@@ -111,8 +118,15 @@ class _Place:
     """Where the number before it ends."""
     after: int
     """Where the number after it starts."""
-    numbers: list[Quantity]
-    """All of the passage."""
+
+
+@dataclass(frozen=True)
+class _Unit:
+    """A property whose unit follows a number: where it ends, and its size."""
+
+    about: Property
+    end: int
+    size: float
 
 
 @dataclass
@@ -177,10 +191,14 @@ class _Reader:
                 yield statement
 
     def _is_elsewhere(self, statement: Statement) -> bool:
-        about, around = statement.about, self._around(statement.passage)
+        """Whether the clause of a statement is about something that only sounds like its property."""
+        about, passage, at = statement.about, statement.passage, statement.at
+        start = max((m.end() for m in _CLAUSE.finditer(passage.text[:at])), default=0)
+        end = next((at + m.start() for m in _CLAUSE.finditer(passage.text[at:])), len(passage.text))
+        around = self._around(replace(passage, text=passage.text[start:end]))
         if statement.is_asked and isinstance(statement.value, str):
             return about.is_elsewhere(around)
-        return about.excludes(around, statement.passage.section)
+        return about.excludes(around, passage.section)
 
     @staticmethod
     def _around(passage: Passage) -> str:
@@ -189,25 +207,23 @@ class _Reader:
     # numbers
 
     def _mentions(self, text: str) -> list[_Mention]:
-        found = []
-        for about in self.near:
-            found += [
-                _Mention(about, *m.span()) for m in (about.said_pattern.finditer(text) if about.said_pattern else ())
-            ]
-            decoys = about.decoys_pattern.finditer(text) if about.decoys_pattern else ()
-            found += [_Mention(None, *m.span(), not_=about) for m in decoys]
-        longest = {(m.start, m.end) for m in found}
-        inside = lambda m: any(a <= m.start and m.end <= b and (a, b) != (m.start, m.end) for a, b in longest)  # noqa: E731
-        sounds = {(m.start, m.end, m.not_.name) for m in found if m.not_ is not None}
-        meant = {(m.start, m.end) for m in found if m.about and (m.start, m.end, m.about.name) not in sounds}
-        kept = [m for m in found if not inside(m)]
-        kept = [
-            m
-            for m in kept
-            if (m.start, m.end) not in meant or (m.about and (m.start, m.end, m.about.name) not in sounds)
+        """Words for properties, and those that only sound like one; none inside of longer ones."""
+        said = [
+            (about, m.span()) for about in self.near if about.said_pattern for m in about.said_pattern.finditer(text)
         ]
-        kept = [m for m in kept if m.about is None or (m.start, m.end, m.about.name) not in sounds]
-        return sorted(kept, key=lambda m: (m.start, m.end))
+        decoys = {
+            (about.name, m.span())
+            for about in self.near
+            if about.decoys_pattern
+            for m in about.decoys_pattern.finditer(text)
+        }
+        spans = {span for _, span in (*said, *decoys)}
+        meant = [(about, span) for about, span in said if (about.name, span) not in decoys]
+        apart = {span for _, span in decoys} - {span for _, span in meant}
+        found = [*(_Mention(about, *span) for about, span in meant), *(_Mention(None, *span) for span in apart)]
+        return [
+            m for m in found if not any(a <= m.start and m.end <= b and (a, b) != (m.start, m.end) for a, b in spans)
+        ]
 
     def _labels(self, passage: Passage) -> list[_Mention]:
         """Headings and labels that are as a whole words for a property."""
@@ -234,57 +250,32 @@ class _Reader:
         return [match.span() for pattern in patterns for match in pattern.finditer(text)]
 
     def _numbers(self, passage: Passage) -> Iterator[Statement]:
+        """The statements of numbers; those of which nothing says what they are of are `left`."""
         text = passage.text
-        if not any((quantities(text), _LIST.search(text), _RESOLUTION.search(text), _WORD_SIZE.search(text))):
-            return  # most sentences of a long card
         if passage.is_head and re.match(r"\W*[\d.]+[kM]?,? [^\W\d_]{4}", passage.own):
             return  # "22k, fine-tuned" names a row
-        mentions, named = self._mentions(text) + self._labels(passage), self._named(text)
-        mentions.sort(key=lambda m: (m.start, m.end))
+        mentions = sorted([*self._mentions(text), *self._labels(passage)], key=lambda m: (m.start, m.end))
         free = [m for m in mentions if m.about is not None and _takes_numbers(m.about)]
-        taken: list[Span] = []
-        sizes: list[Quantity] = []
-        for match in _LIST.finditer(text, passage.begin):
-            taken.append(match.span())
-            yield from self._list(passage, match, free)
-        for match in itertools.chain(
-            _RESOLUTION.finditer(text, passage.begin), _WORD_SIZE.finditer(text, passage.begin)
-        ):
-            if not any(a < match.end() and match.start() < b for a, b in taken):
-                taken.append(match.span())
-                said = [*self._resolution(passage, match, free)]
-                yield from said
-                if not said and match[1] == (match[2] or match[1]):
-                    sizes.append(Quantity(parse_number(match[1]), 1.0, *match.span(), match.group()))
-        for match in _RANGE.finditer(text, passage.begin):
-            ends = [*self._ends(passage, match, free)]
-            taken += [match.span() for _ in ends]
-            yield from ends
-        numbers = [q for q in quantities(text) if q.start >= passage.begin or passage.begin == 0]
-        numbers = [q for q in numbers if q.text.lower() != "one" or passage.kind == "cell"]
-        numbers = [q for q in numbers if not any(a < q.end and q.start < b for a, b in [*taken, *named])]
-        numbers = [
-            q
-            for q in numbers
-            if not re.search(r"^\W*[^:]{0,40}\([^():]*$", text[passage.begin : q.start])
-            or not re.match(r"[^():]*\)\W*:", text[q.end :])
-        ]
-        numbers = [q for q in numbers if not _OF_A_PART.match(text, q.end)]
-        numbers = [q for q in numbers if not _REFERENCE.search(text[max(0, q.start - 14) : q.start])]
-        bound = set[int]()
+        shaped, taken = self._shaped(passage, free)
+        yield from shaped
+        numbers = self._plain(passage, taken)
         numeric = {(m.start, m.end) for m in free}  # "activations" are a function too
         single = [
-            m for m in mentions if not m.about or not ((m.start, m.end) in numeric and not _takes_numbers(m.about))
+            m
+            for m in mentions
+            if m.about is None or not (m.about.list or ((m.start, m.end) in numeric and not _takes_numbers(m.about)))
         ]
-        single = [m for m in single if m.about is None or not m.about.list]
+        bound = set[int]()
+        for about, value, first in self._listed(numbers, single, text):
+            bound.add(value.start)
+            yield statement_in(passage, about, value, value.start, value.end, first=first)
         listed = {span for run in runs([(q.start, q.end) for q in numbers], text) if len(run) > 2 for span in run}
         for index, number in enumerate(numbers):
             if number.start in bound or ((number.start, number.end) in listed and not number.percent):
                 continue  # one of several: which of them is this model's can't be told
             before = numbers[index - 1].end if index else 0
             after = numbers[index + 1].start if index + 1 < len(numbers) else len(text)
-            hit = self._bind(_Place(passage, number, single, before, after, numbers))
-            if hit is not None:
+            if hit := self._bind(_Place(passage, number, single, before, after)):
                 bound.add(number.start)
                 about, value, first = hit
                 is_loose = value.value < about.range[0] > 1000
@@ -292,10 +283,44 @@ class _Reader:
         accuracies = [*self.accuracies.read(passage, [q for q in numbers if q.start not in bound])]
         yield from accuracies
         bound |= {statement.at for statement in accuracies} | {start for start, _ in listed}
-        self.left = [
+        self.left += [
             q for q in numbers if q.start not in bound and q.start >= passage.begin and q.text.lower() != "one"
         ]
-        self.left += sizes
+
+    def _shaped(self, passage: Passage, mentions: list[_Mention]) -> tuple[list[Statement], list[Span]]:
+        """The statements of lists, sizes and ranges, and where these stand."""
+        text, begin = passage.text, passage.begin
+        found, taken = list[Statement](), list[Span]()
+        dates = {match.start() for match in DATE.finditer(text)}
+        for match in _LIST.finditer(text, begin):
+            if match.start() not in dates:
+                taken.append(match.span())
+                found += self._list(passage, match, mentions)
+        for match in itertools.chain(_RESOLUTION.finditer(text, begin), _WORD_SIZE.finditer(text, begin)):
+            if not any(a < match.end() and match.start() < b for a, b in taken):
+                taken.append(match.span())
+                said = [*self._resolution(passage, match, mentions)]
+                found += said
+                if not said and match[1] == (match[2] or match[1]):
+                    self.left.append(Quantity(parse_number(match[1]), 1.0, *match.span(), match.group()))
+        for match in _RANGE.finditer(text, begin):
+            ends = [*self._ends(passage, match, mentions)]
+            found, taken = found + ends, taken + [match.span() for _ in ends]
+        return found, taken
+
+    def _plain(self, passage: Passage, taken: list[Span]) -> list[Quantity]:
+        """The numbers of a passage that stand alone and may be values."""
+        text, apart = passage.text, [*taken, *self._named(passage.text)]
+        return [
+            q
+            for q in quantities(text)
+            if (q.start >= passage.begin or passage.begin == 0)
+            and (q.text.lower() != "one" or passage.kind == "cell")
+            and not any(a < q.end and q.start < b for a, b in apart)
+            and not _OF_A_PART.match(text, q.end)
+            and not _REFERENCE.search(text[max(0, q.start - 40) : q.start])
+            and not (_IN_A_LABEL.search(text[passage.begin : q.start]) and _LABEL_ENDS.match(text, q.end))
+        ]
 
     def _asked(self, passage: Passage, found: list[Statement]) -> Iterator[Statement]:
         """The statements of values that no phrase is known for, by what the words around them ask."""
@@ -332,44 +357,61 @@ class _Reader:
 
     def _bind(self, place: _Place) -> tuple[Property, Quantity, int] | None:
         """The property that a number is of, the number in its unit, and where the words for it begin."""
-        passage, number, mentions = place.passage, place.number, place.mentions
-        text, before, after = passage.text, place.before, place.after
-        by_unit = self._by_unit(place)
-        if by_unit is not None:
-            return by_unit if by_unit[0].name != "" and self._fits(*by_unit[:2]) else None
-        unit = self._unit_of(text, number)
-        prior = next((m for m in reversed(mentions) if m.end <= number.start), None)
-        following = next((m for m in mentions if m.start >= number.end), None)
+        counted = [
+            _Unit(about, match.end(), size)
+            for about in self.near
+            if not about.list
+            for pattern, size in about.unit_patterns
+            if (match := pattern.match(place.passage.text, place.number.end))
+        ]
+        fitting = [
+            unit
+            for unit in counted
+            if not unit.about.resolution
+            and (place.passage.begin > 0 or self._fits(unit.about, place.number.times(unit.size)))
+        ]
+        return self._by_unit(place, fitting) if fitting else self._by_words(place, counted)
+
+    def _by_words(self, place: _Place, counted: Sequence[_Unit]) -> tuple[Property, Quantity, int] | None:
+        """What a number is of by the words before or after it, whose unit it doesn't contradict."""
+        passage, number, text = place.passage, place.number, place.passage.text
+        prior = next((m for m in reversed(place.mentions) if m.end <= number.start), None)
+        following = next((m for m in place.mentions if m.start >= number.end), None)
         options = []
-        if prior and before <= prior.end and self._leads(text[prior.end : number.start], passage, number):
+        if prior and place.before <= prior.end and self._leads(text[prior.end : number.start], passage, number):
             options.append(prior)
-        if (
-            following
-            and following.start <= after
-            and _AFTER.fullmatch(text, number.end, following.start)
-            and following.start - number.end < 30
-        ):
-            options.insert(
-                0
-                if following.start - number.end <= 2
-                and not re.search(r"[:=]", text[prior.end if prior else 0 : number.start])
-                else 1,
-                following,
-            )
+        gap = following.start - number.end if following and following.start <= place.after else 30
+        if following and gap < 30 and _AFTER.fullmatch(text, number.end, following.start):
+            is_labelled = re.search(r"[:=]", text[prior.end if prior else 0 : number.start])
+            options.insert(len(options) if is_labelled or gap > 2 else 0, following)
+        named = [unit.about.name for unit in counted if unit.about.id != "number-of-training-images"]
         for mention in options:
             about = mention.about
-            if about is None or not _takes_numbers(about) or about.list or (unit and unit not in (about.name, "")):
+            if about is None or not _takes_numbers(about) or about.list or (named and about.name != named[0]):
                 return None
-            if number.end < len(text) and re.match(r"\s?%", text[number.end :]) and about.range[1] > 1:
-                continue
-            value = self._in_unit(
-                about,
-                number,
-                text[max(0, mention.start - 3) : max(mention.end, number.start)] + passage.text[: passage.begin],
-            )
-            if self._fits(about, value):
+            said = text[max(0, mention.start - 3) : max(mention.end, number.start)]
+            value = self._in_unit(about, number, said + text[: passage.begin])
+            is_percent = about.range[1] > 1 and re.match(r"\s?%", text[number.end :])
+            if not is_percent and self._fits(about, value):
                 return about, value, min(mention.start, number.start)
         return None
+
+    def _listed(
+        self, numbers: Sequence[Quantity], mentions: Sequence[_Mention], text: str
+    ) -> Iterator[tuple[Property, Quantity, int]]:
+        """What numbers are of that stand in a list as long as one of things before it: `mixup / CutMix: 0.8 / 1.0`."""
+        known = {(m.start, m.end): m.about for m in mentions if m.about and _takes_numbers(m.about)}
+        named, values = runs([*known], text), {(q.start, q.end): q for q in numbers}
+        for listed in runs([*values], text):
+            before = [run for run in named if run[-1][1] <= listed[0][0] and len(run) == len(listed)]
+            gap = text[before[-1][-1][1] : listed[0][0]] if before else ""
+            if before and (
+                leads(gap) or re.fullmatch(r"\W+\w*\W*", gap)
+            ):  # "(momentum, weight decay): SGD (0.9, 5e-5)"
+                for thing, span in zip(before[-1], listed, strict=True):
+                    value = self._in_unit(known[thing], values[span], "")
+                    if known[thing].range[0] < 1 or self._fits(known[thing], value):
+                        yield known[thing], value, thing[0]
 
     @staticmethod
     def _leads(gap: str, passage: Passage, number: Quantity) -> bool:
@@ -379,79 +421,31 @@ class _Reader:
             return True  # "the weight decay, 5e-5, is small"
         return leads(gap)
 
-    def _unit_of(self, text: str, number: Quantity) -> str:
-        """The property whose unit follows a number; a number with a foreign unit is of nothing else."""
-        for about in self.near:
-            if (
-                about.units
-                and not about.list
-                and about.name != "number of training images"
-                and any(p.match(text, number.end) for p, _ in about.unit_patterns)
-            ):
-                return about.name
-        return ""
-
-    def _by_unit(self, place: _Place) -> tuple[Property, Quantity, int] | None:
-        passage, number, mentions = place.passage, place.number, place.mentions
-        text, before, after = passage.text, place.before, place.after
-        options = []
-        for about in self.near:
-            sizes = [
-                (match.end(), size)
-                for pattern, size in about.unit_patterns
-                if (match := pattern.match(text, number.end))
-            ]
-            fits = (
-                any(self._fits(about, number.times(size) if size != 1 else number) for _, size in sizes)
-                or passage.begin > 0
-            )
-            if sizes and fits and not about.resolution and not about.list:
-                options.append((about, *max(sizes)))
-        if not options:
-            return None
-        nothing = Property(id="", name=""), number, 0
-        if any(about.name == "batch size on each GPU" for about, *_ in options):
-            options = [option for option in options if option[0].name == "batch size on each GPU"]
-        elif any(about.name == "batch size" for about, *_ in options):
-            options = [option for option in options if option[0].name == "batch size"]
-        unit_end = max(end for _, end, _ in options)
-        left = max((m.end() for m in _APART.finditer(text, before, number.start)), default=before)
-        right = next((m.start() for m in _APART.finditer(text, unit_end, after)), after)
-        window = [m for m in mentions if left <= m.start and m.end <= right]
-        about_here = [m for m in window if m.about is not None and any(m.about.name == o[0].name for o in options)]
-        specific = [m for m in about_here if not (m.about and m.about.alone)] or about_here
-        if any(m.about is None for m in window) and not specific:
-            return nothing
-        if specific:
-            chosen = specific[0].about
-        else:
-            elsewhere = [
-                m
-                for m in mentions
-                if m.about is not None and not m.about.alone and any(m.about.name == o[0].name for o in options)
-            ]
-            same_unit = sum(any(p.match(text, q.end) for p, _ in options[0][0].unit_patterns) for q in place.numbers)
-            if elsewhere and same_unit < 2:
-                return nothing
-            chosen = next((o[0] for o in options if o[0].alone), None)
-            if chosen is None:
-                with_needs = [o[0] for o in options if o[0].needs and not o[0].excludes(self._around(passage))]
-                chosen = with_needs[0] if with_needs else None
+    def _by_unit(self, place: _Place, units: list[_Unit]) -> tuple[Property, Quantity, int] | None:
+        """What a number is of by its unit: the property that is named beside it, or the one that such a number is always of."""
+        passage, number, text = place.passage, place.number, place.passage.text
+        end = max(unit.end for unit in units)
+        units = [unit for unit in units if unit.end == end]
+        named = {unit.about.name for unit in units}
+        left = max((m.end() for m in _APART.finditer(text, place.before, number.start)), default=place.before)
+        right = next((m.start() for m in _APART.finditer(text, end, place.after)), place.after)
+        near = [m for m in place.mentions if left <= m.start and m.end <= right]
+        meant = [m.about for m in near if m.about and m.about.name in named]
+        chosen = next((about for about in meant if not about.alone), meant[0] if meant else None)
         if chosen is None:
-            return nothing
-        if chosen.name == "training epochs" and re.search(
-            r"\b(?:every|at|after|last|first|per|until|within|additional|another|extra|from|around|step|epochs?) $",
-            text[: number.start],
-            re.IGNORECASE,
-        ):
-            return nothing
-        size = next(size for about, _, size in options if about.name == chosen.name)
+            if any(m.about is None for m in near):
+                return None
+            needed = (u.about for u in units if u.about.needs and not u.about.excludes(self._around(passage)))
+            chosen = next((unit.about for unit in units if unit.about.alone), next(needed, None))
+        if chosen is None or (chosen.id == "epochs" and _TIME_OF.search(text[: number.start])):
+            return None
+        size = max(unit.size for unit in units if unit.about is chosen)
         value = number.times(size) if size != 1 else self._in_unit(chosen, number, text[: passage.begin])
-        return chosen, value, number.start
+        return (chosen, value, number.start) if self._fits(chosen, value) else None
 
     def _in_unit(self, about: Property, number: Quantity, heading: str) -> Quantity:
-        if number.percent and about.range[1] <= 1:
-            return number.times(0.01)
+        if number.percent and (about.range[1] <= 1 or not re.search("%|per", number.text)):  # "one tenth"
+            return replace(number.times(0.01), percent=False)
         match = _HEADER_SCALE.search(heading.strip(" :—"))
         if match and not number.scaled and about.range[0] >= 1000:
             letter = next(filter(None, match.groups()))[0].upper()
@@ -542,12 +536,18 @@ class _Reader:
                     at = span[1] + year.start(1)
                     yield statement_in(passage, dated, next(quantities(year[1])), at, at + 4, first=span[0])
 
-    @staticmethod
-    def _is_beside(about: Property, passage: Passage, match: re.Match[str]) -> bool:
+    def _is_told_of(self, about: Property, text: str) -> bool:
+        """Whether a clause names the model or who made it, or nobody."""
+        named = re.compile(rf"\b(?:authors?|developers?|paper|work)\b|^\W*(?:{about.beside})", re.IGNORECASE)
+        return any(pattern.search(text) for pattern in (self.itself, self.words.model_names, named))
+
+    def _is_beside(self, about: Property, passage: Passage, match: re.Match[str]) -> bool:
         """Whether the words that a name of a property stands beside lead to it in its clause, or follow it."""
         if about.beside is None:
             return False
         before = re.split(r"[;.]\s", passage.text[: match.start()])[-1]
+        if about.itself and not self._is_told_of(about, before.rpartition(", ")[2]):
+            return False
         led = phrase(rf"(?:{about.beside})(?:\W+(?!(?:and|that|which|than)\b)\w+){{0,6}}?\W*$")
         follow = re.compile(rf"\W{{1,3}}(?:{about.beside})\b", re.IGNORECASE)
         return bool(led.search(before + " ") or follow.match(passage.text[match.end() :]))
@@ -695,12 +695,13 @@ def _label(passage: Passage, about: Property) -> re.Match[str] | bool:
 def split_people(text: str) -> tuple[str, ...]:
     """The names of an enumeration of people; empty where it is none."""
     plain = re.sub(
-        r"\(.*?\)|,? and (?:colleagues|co-?authors|others|(?:his|her|their) \w+)\b.*$|,? (?:of|from|at) .*$|\bet al\.?.*$|\.\s*$",
+        r"\(.*?\)|,? and (?:colleagues|co-?authors|others|(?:his|her|their) \w+)\b.*$|,? (?:of|from|at) .*$|\bet al\.?.*$|\s[a-z_]+:\s.*$|\.\s*$",
         "",
         text,
         flags=re.DOTALL,
     )
-    parts = [part.strip(" .*_") for part in re.split(r"[;,]|\band\b|&", plain)]
+    plain = _INITIALS.sub(r"\2 \1", plain)
+    parts = [part.strip(" .*_") for part in re.split(r"[;,/]|\band\b|&", plain)]
     names = [part for part in parts if part]
     is_name = [bool(re.fullmatch(r"(?:[A-ZÀ-Þ][\w.'’À-ÿ-]*\s+){0,4}[A-ZÀ-Þ][\w.'’À-ÿ-]+", name)) for name in names]
     return tuple(names) if names and all(is_name) and any(" " in name for name in names) else ()

@@ -112,7 +112,7 @@ class Subjects:
         """Whom the sentence or caption before names first, for a statement that names nobody itself."""
         passage, told = statement.passage, statement.passage.before
         said = passage.text[: statement.at]
-        is_open = passage.kind == "cell" or _REFERS.search(said) or told.rstrip().endswith("?")
+        is_open = passage.kind == "cell" or _REFERS.search(said) or told.rstrip().endswith(("?", ":"))
         named = [name for name in vocabulary().model_names.findall(f"{passage.row} {said}") if self.is_own(name)]
         if not told or not is_open or _SELF.search(said) or any("." in name or not passage.row for name in named):
             return []
@@ -183,7 +183,7 @@ class Subjects:
         text, end = passage.text, at + statement.span[1] - statement.span[0]
         names = [m for m in vocabulary().model_names.finditer(text) if not at <= m.start() < end]
         if statement.about.downstream:  # it is named after what was built on this network
-            names = [m for m in names if not re.search(r"R-CNN|UPerNet", m.group())]
+            names = [m for m in names if not re.search(r"R-CNN|U[Pp]erNet", m.group())]
         foreign = [m for m in names if not self.is_own(m.group())]
         # A network that the card's own is compared with is not who the value belongs to.
         compared = [m for m in foreign if _COMPARED.search(text[: m.start()]) and "," in text[m.end() : at]]

@@ -355,8 +355,10 @@ def vocabulary() -> Vocabulary:
     path = shipped_folder("templates") / "properties.yaml"
     try:
         data = read_yaml(path).data
-        translated = data.pop("translations")
+        translated, contexts = data.pop("translations"), data.pop("contexts")
         for entry in data["properties"]:
+            unless = [*(contexts[name] for name in entry.pop("outside", ())), entry.get("unless")]
+            entry["unless"] = "|".join(filter(None, unless)) or None
             entry["says"] = [*entry.get("says", ()), *translated.get(entry["id"], ())]
         return Vocabulary.model_validate({key.replace("-", "_"): value for key, value in data.items()})
     except ValidationError as error:
