@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -70,6 +71,14 @@ class TestTransformersFolders:
         assert "are lemmas of the imagenet-1k synset at their index" in identity.label_proof
         assert identity.preprocessing.resize == 256
         assert identity.revision is None
+
+    def test_weights_stored_in_half_precision_run_in_single(
+        self, small_models: dict[str, Any], save: Save, load: Load
+    ) -> None:
+        model = copy.deepcopy(small_models["regnet"]).eval().to(torch.bfloat16)
+        loaded, images = load(save(model)), torch.randn(2, 3, 224, 224)
+        with torch.no_grad():
+            assert torch.equal(loaded.module(images), model.float()(images).logits)
 
     def test_a_hub_id_gives_the_same_as_its_folder(
         self, small_models: dict[str, Any], save: Save, load: Load, hub: Callable[[str, Path], None]

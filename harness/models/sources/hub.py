@@ -181,6 +181,7 @@ def _timm_label_space(tag: str, outputs: int) -> tuple[str, str] | None:
 
 
 def _build_transformers(found: CheckpointFiles, config: dict[str, Any]) -> BuiltModel:
+    import torch
     import transformers
 
     processor = found.folder / "preprocessor_config.json"
@@ -193,6 +194,7 @@ def _build_transformers(found: CheckpointFiles, config: dict[str, Any]) -> Built
         found.folder,
         local_files_only=True,
         trust_remote_code=False,
+        dtype=torch.float32,  # also of weights that are stored in half precision, as timm's networks have it
         ignore_mismatched_sizes=True,  # they are reported below, by name; the library's error says less
         output_loading_info=True,
     )
