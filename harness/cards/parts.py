@@ -30,6 +30,8 @@ _LIST_LEADS = re.compile(r"(?:\band|[,;/&·(])[\s*_]*$", re.IGNORECASE)
 _AND_OTHERS = re.compile(r"\W*(?:et al|and (?:\w+ )?(?:others|colleagues|co-?workers)\b)", re.IGNORECASE)
 _CLASS = re.compile(r"(?:^|\b(?:index|class|label|id)\W+|[·,;]\s*`?)`?(\d+)`?[\s:=.-]*$", re.IGNORECASE)
 """What stands before a class's name: its number."""
+_TITLED = re.compile(r"\[([^\[\]]+)\]\(<?\[\?\]|^\W*([^:\[\]]+):\W*\[\?\]")
+"""A link's text before its address, or a label."""
 _TITLE_LEADS = re.compile(r"[:.,]\W*$|[\"“*_]+$")
 
 
@@ -77,7 +79,7 @@ def class_names(value: Any) -> list[str]:
 
 
 def missing_entry(place: Place, knowledge: Knowledge) -> tuple[View, str] | None:
-    """What is left out of an enumeration of what a fact lists: `Girshick, [?] and Dollár`; or of who wrote what, the title."""
+    """What is left out of an enumeration of what a fact lists: `Girshick, [?] and Dollár`; of a paper's title its address, or of who wrote what, the title."""
     before, _, after = place.line.partition("[?]")
     for key in _LISTS:
         view = knowledge.find(key)
@@ -93,6 +95,9 @@ def missing_entry(place: Place, knowledge: Knowledge) -> tuple[View, str] | None
         if is_column or any(name in before + after for name in listed.values()):
             return names, listed[named[1]]
     authors, title = knowledge.find(_LISTS[0]), knowledge.find("documented.model.title")
+    paper, titled = knowledge.find("documented.model.paper"), _TITLED.search(place.line)
+    if paper and title and titled and (titled[1] or titled[2]).strip().casefold() == str(title.value).casefold():
+        return paper, f"<{paper.value}>"
     if authors and title and _TITLE_LEADS.search(before):
         told = [name for name in authors.value if name.rpartition(" ")[2] in before]
         last = next((item for item in reversed(_PARTED.split(before)) if item.strip(" .")), "")

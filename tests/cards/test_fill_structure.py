@@ -120,6 +120,8 @@ def test_an_address_is_filled_where_it_is_known() -> None:
         filled(f"- **Paper:** [paper]({M})\n").text.decode()
         == "- **Paper:** [paper](https://arxiv.org/abs/2003.13678)\n"
     )
+    text = filled(f"It is from [Designing Network Design Spaces]({M}), which is short.\n").text.decode()
+    assert "[Designing Network Design Spaces](https://arxiv.org/abs/2003.13678)" in text
 
 
 def test_a_model_is_named_in_code() -> None:
