@@ -367,9 +367,10 @@ class _Filler:
                 answer = replace(answer, text=apart(answer.text, " ".join(place.own)))
             if answer.is_unknown and (not asked or (in_prose and slot.kind in ("sentence", "inline"))):
                 slot, text = unrecognised(self.document, marker, slot, self.writer, is_asked=bool(asked))
-                answer = replace(answer, text=gap.lack(text.strip("()")) if text.startswith("(") else text)
-            elif answer.is_unknown and place.column is not None and gap.is_amid_words:
-                answer = replace(answer, text=gap.lack(answer.text))
+                answer = replace(answer, text=text)
+            is_amid = answer.text.startswith("(") or (place.column is not None and gap.is_amid_words)
+            if answer.is_unknown and is_amid:
+                answer = replace(answer, text=gap.lack(answer.text.strip("()")))
             made = answer_edit(self.document, marker, answer, slot)
             if made is not None and not (slot.kind == "code" and (answer.is_unknown or "; " in answer.text)):
                 self.rows.append(FilledMarker(marker, asked, answer, made))
