@@ -136,6 +136,8 @@ class Gap:
             less = _LESS.search(said) if " and " not in said else None
             if less and (noun or less[1] == next_word or len(said.split()) > _LONGEST):
                 said = said[: less.start()]
+        if re.search(r"\ban?\s+$", self.before):
+            said = re.sub(r"^(?:one|an?|1 x) ", "", said)
         words = said.split(" ")
         while len(words) > 1 and self._is_said(words[0]):
             del words[0]

@@ -16,6 +16,7 @@ from harness.cards.agreement import MONTHS
 from harness.cards.answers import Answer, Writer
 from harness.cards.document import Document
 from harness.cards.markdown import escape_markdown
+from harness.cards.parts import class_names
 from harness.cards.passages import Passage, passages
 from harness.cards.quantities import Quantity, quantities
 from harness.cards.questions import Place, Recognised
@@ -36,7 +37,9 @@ _SPLITS = {"train": r"\btrain\w*", "validation": r"\bval(?:id\w*)?\b|\beval\w*",
 _PARTS = re.compile(r"[,;:.]\s|\b(?:and|while|whereas|but)\b")
 """What parts the numbers of a sentence, each with its own words."""
 _BEFORE = re.compile(r"([^\W\d_]+)(?:[\s:=(]+(?:of|is|was|were|to|at|about|on|in|only|just))*[\s:=(]*$")
-_AFTER = re.compile(r"(?:[x×%]|\s?(?:px|GB))?(?:[\s-]+(?:for|of|in|from|the|our|such|single))*[\s-]+([^\W\d_]+)")
+_AFTER = re.compile(
+    r"(?:[x×%]|\s?(?:px|GB))?(?:[\s-]+(?:for|of|in|from|the|our|such|single))*[\s-]+([^\W\d_]+(?: [^\W\d_]+)?)"
+)
 """The words that a number stands right beside."""
 _COUNTED = re.compile(
     r"\s(?:[\w-]+ )??(?:of (?:them|these|which)|(?:were|was|are|for)|(?!(?:epoch|step|iteration|hour|day|minute|second|week|month|year|class|categor|layer|block|parameter|"
@@ -52,7 +55,8 @@ _PLACED = re.compile(r"\b(?:at|on|in) *$")
 _BOTH = re.compile(r"\b(?:when|where|by whom) and (?:when|where|by whom)\b", re.IGNORECASE)
 _IMAGES, _MANY = content("images"), 20
 """What a model's data consist of, whatever a card calls them, and from which number on it counts them."""
-_COUNT_OF = r"(?:one|two|three|four|five|six|seven|eight|nine|ten|\d+)"
+_NUMBERS = ("one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve")
+_COUNT_OF = rf"(?:(?i:{'|'.join(_NUMBERS)})|\d+)"
 _MONTH = rf"(?:{'|'.join(map(str.capitalize, MONTHS))})"
 _PROPER = rf"(?:the )?(?!{_MONTH})[A-ZÀ-Þ][a-zß-ÿ'’-]+(?![\w-])"
 _WORDS = {
@@ -74,15 +78,15 @@ _KINDS = (
         r"<done>[^.;]*?\b(?:from|in|between|during) (?:the )?(<date>(?:(?: (?:to|and|until|till|through) |\s?[-–]\s?)<date>)?)",
     ),
     (
-        r"\bcountr(?:y|ies)\b|\b(?:taken|collected|gathered|recorded|photographed|filmed)\b.*\bwhere\b|\bwhere\b.*\b(?:tak|collect|gather|photo|come|c[oa]me|record)|\b(?:origin|places?|locations?|sites?)\b|"
+        r"\bcountr(?:y|ies)\b|\b(?:taken|collected|gathered|recorded|photographed|filmed)\b.*\bwhere\b|\bwhere\b.*\b(?:tak|collect|gather|photo|come|c[oa]me|record)|\b(?:origin|places?|locations?|sites?|regions?)\b|"
         r"\b(?:taken|collected|gathered|recorded|photographed|flown|filmed|shot) (?:in|at|near) \[\?\]|\bc[oa]mes? from ?\[\?\]",
         r"(?:<done>[^.;]*?\b(?:in|from|at|near|across|off)|\d (?:[\w-]+ ){1,3}from)\b ((?:(?:[a-z]+ ){1,2}(?:in|of|on) )?<name>)|"
         r"\bin (<name>), where (?:all|the|our|they|these) [^.;]*<done>",
     ),
     (
-        r"\w(?:ed|en|wn)(?: \w+)? by\b|\bwho (?:\w+ )?\w+ed\b|\bannotators?\W*$|^\W*labell?ing\W*$",
+        r"\w(?:ed|en|wn)(?: \w+)? by\b(?! (?:ten|two|half|an?\b|\d))|\bwho (?:\w+ )?\w+ed\b|\bannotators?\W*$|^\W*labell?ing\W*$",
         r"<done>(?: independently)? by (<who>(?: [^,.;()]{2,60}?)?)(?=[,.;()]|$| (?:who|from|with|before|after|on|in|at|between|during|for|to|and \w+ed)\b)|"
-        r"\b((?:our|<count>)(?: [\w-]+){1,3}?) (?:(?:had|have|has|all|both) )?(?:\w+ly )?<done>",
+        r"\b((?:(?i:an?|our)|<count>)(?: (?!(?:that|which|was|were|is|are|by)\b)[\w-]+){1,3}?) (?:(?:had|have|has|all|both) )?(?:\w+ly )?<done>",
     ),
     (
         r"\b(?:GPUs?|graphics cards?|hardware|accelerators?)\b",
@@ -90,7 +94,7 @@ _KINDS = (
     ),
     (
         r"\baccuracy\b|\b(?:right|correct)",
-        r"(\d[\d.,]* ?%) of (?:[\w-]+ ){1,3}?(?:get|gets|got|are|is|were|was|receives?) (?:the |an? |put |classified |labelled |sorted )*(?:right|correct)",
+        r"(\d[\d.,]* ?%) (?:of (?:[\w-]+ ){1,3}?)?(?:get|gets|got|are|is|were|was|receives?) (?:the |an? |put |classified |labelled |sorted |named |recogni[sz]ed )*(?:right|correct)",
     ),
     (
         r"\bpre-?train(?:ed|ing)?\b|\bfine-?tuned from\b|\b(?:base|parent) model\b|\b(?:starting|initial) (?:weights|point|checkpoint)",
@@ -109,12 +113,19 @@ _TELLS = re.compile(
     r"\b(?:says?|tells?|names?|grades?|decides?|predicts?|recogni[sz]es?|distinguish\w*|sorts?|classif\w+)\b",
     re.IGNORECASE,
 )
-_DATA = ("training-data", "testing-data", "number-of-training-images", "number-of-evaluation-images", "compute-region")
+_DATA = (
+    "training-data", "testing-data", "number-of-training-images", "number-of-evaluation-images", "compute-region", "classes", "class-names",
+    "year-of-the-paper",
+)  # fmt: skip
 _NOT_DATA = re.compile(
-    r"\b(?:model|card|release\w*|version|paper|publi\w+|servers?|machines?|trained in|training (?:took|ran|was))\b",
+    r"\b(?:model|card|release\w*|version|paper|publi\w+|servers?|machines?|comput\w+|cloud|trained in|training (?:took|ran|was))\b",
     re.IGNORECASE,
 )
 """What a label is about that is not about data."""
+_OF_TRAINING = re.compile(
+    r"\b(?:training(?: procedure| details)?|hardware|compute|environment\w*|emissions?|carbon\b.*)\W*$", re.IGNORECASE
+)
+"""A heading under which a place is where training ran."""
 _IMAGES_OF = re.compile(r"\W*(?:number of )?(?:images|pictures|photo(?:graph)?s) (?:for|in|used) ", re.IGNORECASE)
 _KINDS_OF = re.compile(r"\W*(?:kinds|types|sorts|species|varieties|categories) of ", re.IGNORECASE)
 """How a label asks for the classes by what they are classes of."""
@@ -139,13 +150,11 @@ class OwnProse:
         if known.facts.facts:
             return found
         asked = " ".join(question.id for question in found.questions)
-        of = _IMAGES_OF.match(label) or content(place.column or "") == _IMAGES
-        if (
-            asked in _DATA
-            and not _NOT_DATA.search(label)
-            and any(re.search(kind[0], label, re.IGNORECASE) for kind in _KINDS[:3])
-        ):
+        last = (*place.row, place.column)[-1] if place.column else " ".join(place.row[-1:])
+        of = _IMAGES_OF.match(label) or content(re.split(r" (?=\w+$)", last.strip())[-1]) == _IMAGES
+        if asked in _DATA and any(kind in _KINDS[:3] for kind in self._kinds(label, place)):
             return Recognised([])  # when, where or by whom
+        classes = "class-names" if self._asks_classes(label, place) else ""
         other = {
             "training-data": "pretraining-data"
             if _BEFORE_IT.search(label)
@@ -154,7 +163,8 @@ class OwnProse:
             else "",
             "testing-data": "number-of-evaluation-images" if of else "",
             "GPU-model": "" if known.find("documented.training.gpu-model") else "hardware",
-            "": "class-names" if self._asks_classes(label, place) else "",
+            "": classes,
+            "classes": "" if found.is_sure else classes,
         }.get(asked, "")
         return Recognised([self.writer.table.get(other)]) if other else found
 
@@ -170,7 +180,15 @@ class OwnProse:
         telling = [passage.own for passage in self._sentences if _TELLS.search(passage.own)]
         is_told = any((told and told <= content(own)) or re.search(parts, own, re.IGNORECASE) for own in telling)
         leads = f"{_PARTS.split(place.line.partition('[?]')[0])[-1]}[?]" if place.column is None else ""
-        return is_told or any(map(_CLASSES.search, (label, leads)))
+        listed = self.writer.knowledge.find("documented.data.class-names")
+        names = class_names(listed.value) if listed else []
+        counts = (
+            rf"\b(?:{_NUMBERS[len(names) - 1]}|{len(names)}) (?:[\w-]+ )?[a-z]+s\W*$"
+            if 0 < len(names) <= 12
+            else r"(?!)"
+        )
+        is_counted = place.label_is_own and not place.row and re.search(counts, label, re.IGNORECASE)
+        return bool(is_told or is_counted) or any(map(_CLASSES.search, (label, leads)))
 
     def answer(self, asked: Sequence[Property], place: Place, *, is_sure: bool) -> Answer | None:
         """The single value that the card's sentences have for what a place asks."""
@@ -222,12 +240,12 @@ class OwnProse:
             for number in quantities(passage.own) if is_other else ():
                 before, after = passage.own[: number.start], passage.own[number.end :]
                 is_shown = re.search(r"\d", number.text) or counted
-                is_apart = _MOMENT.search(before)
+                is_apart = _MOMENT.search(before) or (number.percent and words & _IMAGES)
                 near = _near(number, "" if len(words) == 1 and _PLACED.search(before) else before, after)
                 others = {*_splits(f"{_PARTS.split(before)[-1]} {_PARTS.split(after)[0]}")}
                 wider = {*_splits(f"{before.rpartition('; ')[2]} {after.partition('; ')[0]}")}
-                others = wider if not others and len(wider) == 1 else others
-                is_of_it = others - {"train"} <= splits and (splits <= {"train"} or others & splits)
+                others = wider if not others and len(wider) == 1 and not _is_parted(before, after) else others
+                is_of_it = others - {"train"} <= splits and (others & splits or (splits <= {"train"} and not also))
                 if not (is_of_it and is_shown) or is_apart or heads.isdisjoint(near):
                     continue
                 if words - _UNSAID <= content(passage.own) | near:
@@ -238,15 +256,21 @@ class OwnProse:
     def _of_kind(self, place: Place) -> dict[str, Passage]:
         """The values of the kinds that a place asks for by its words, each the only one: `when and where` asks for two."""
         label = _asking(place)
+        own = re.search(r"\b\w+(?:ed|own)\b", label)
         named = (words for words in _DONE if re.search(words, label, re.IGNORECASE))
-        done = next(named, _DONE[re.search("(?i)label|annotat", label) is None])
+        done = next(named, rf"\b{own[0].lower()}\b" if own else _DONE[re.search("(?i)label|annotat", label) is None])
         words = _WORDS | {"<done>": done, "<label>": re.escape((place.row or (label,))[-1].strip(" *?").lower())}
-        asked = [kind for kind in _KINDS if re.search(kind[0], label, re.IGNORECASE) and not _NOT_DATA.search(label)]
-        found = [self._told(label, words, *kind[1:]) for kind in asked]
+        found = [self._told(label, words, *kind[1:]) for kind in self._kinds(label, place)]
         known = [told for told in found if told]
         if any(len(told) > 1 for told in known) or (_BOTH.search(label) and len(known) < 2):
             return {}
         return {", ".join(next(iter(told)) for told in known): next(iter(known[0].values()))} if known else {}
+
+    def _kinds(self, label: str, place: Place) -> list[tuple[str, ...]]:
+        """The kinds of values that a label asks for."""
+        told = [kind for kind in _KINDS if re.search(kind[0], label, re.IGNORECASE)]
+        is_of_data = not (_NOT_DATA.search(label) or _OF_TRAINING.search("".join(place.section[-1:])))
+        return [kind for kind in told if is_of_data or kind not in _KINDS[:3]]
 
     def _told(self, label: str, words: dict[str, str], told: str, form: str = "{}") -> dict[str, Passage]:
         """The values that an expression of `_KINDS` finds."""
@@ -292,6 +316,14 @@ def _asking(place: Place) -> str:
         return place.label
     before, _, after = place.sentence.partition("[?]")
     return f"{_PARTS.split(before)[-1]}[?]{' '.join(re.split(r'(?=[,;:.]) | ', after)[:3])}"
+
+
+def _is_parted(before: str, after: str) -> bool:
+    """Whether another number stands between a number and the part of the data that its sentence names."""
+    told = re.compile("|".join(_SPLITS.values()), re.IGNORECASE)
+    behind, ahead = list(told.finditer(before)), told.search(after)
+    texts = [after[: ahead.start()]] if ahead else [before[match.end() :] for match in behind[-1:]]
+    return any(re.search(r"\d", text) for text in texts)
 
 
 def _near(number: Quantity, before: str, after: str) -> frozenset[str]:

@@ -23,7 +23,7 @@ _LEADING = re.compile(r"(?<=\w)\s+(?:to|for|at|of|in|on|until|under)\s(?=.*\w)",
 _BRACKETED = re.compile(r"(?:^|[,;]|\b(?:and|or)\b)([^,;()]*\w[^,;()]*\([^()]*)$", re.DOTALL)
 """What stands before a marker in brackets, with what they stand behind: `Mixup (alpha [?])`."""
 _UNIT = re.compile(
-    r"^\s+(?!(?:and|or|with|by)\b)(?:[a-zA-Z%]+ )??[a-zA-Z%]+(?=\s+(?:to|for|at|of|in|on|until|under|with)\b|[,;])"
+    r"^\s+(?!(?:and|or|with|by)\b)(?:[a-zA-Z%]+ )??[a-zA-Z%]+(?=\s+(?:to|for|at|of|in|on|until|under|with)\b|[,;]|\s\()"
 )
 """What is counted behind the marker before."""
 _UNIT_TITLE = re.compile(r"\W*(?:in )?units?\W*", re.IGNORECASE)
@@ -223,7 +223,7 @@ class Places:
             after = f" {both[1]}{after}"
         if inside := _BRACKETED.search(before):
             before, after = inside[1], after.partition(")")[0]
-        if begin > start:
+        if begin > start and not inside:
             before = _UNIT.sub("", before)
         if begin > start and (parting := _PARTING.search(before) or _LEADING.search(before)):
             before = before[parting.start() :]

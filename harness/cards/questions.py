@@ -163,7 +163,7 @@ def find_questions(place: Place, table: Vocabulary, known: Sequence[str] = (), *
     begun = clause.partition("[?]")[0]
     if _ARE.search(begun) and (several := _each(begun, table, known, joined=_LISTED)):
         return Recognised(several)
-    is_bare = asks_nothing(clause)
+    is_bare = asks_nothing(re.sub(r"(?<=\[\?\]) ?[a-z](?=\W*$)", "", clause))  # a unit says nothing
     if place.question or (has_words and not (own_label and is_bare)):
         rest = sentence.replace(clause, " ") if clause != sentence else ""
         near = ((place.whole, _WHOLE), (place.parent, _WHOLE), *((text, _BESIDE) for text in place.beside[-1:]))

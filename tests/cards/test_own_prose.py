@@ -41,6 +41,7 @@ def model(tmp_path: Path) -> str:
         "model_type": "vit",
         "id2label": {"0": "ice", "1": "water"},
         "num_channels": 3,
+        "classifier_dropout_prob": 0.1,
         "hidden_act": "gelu",
     }
     processor = {
@@ -61,6 +62,8 @@ def model(tmp_path: Path) -> str:
         ("patches for testing", "700"),
         ("patches for calibration", "not stated"),
         ("Model date", "not stated"),
+        ("Rate divided by ten after", "not stated"),
+        ("Dropout before the last layer", "0.1"),
         ("Photographed when and where?", "March and May 2023, Kuopio, Finland"),
         ("Patches (train / validation / test)", "7,412 / 900 / 700"),
         ("Validation images", "900"),
@@ -103,6 +106,11 @@ def test_a_cell_gets_what_the_card_states(model: str, asked: str, answer: str) -
             f"It sorts a patch into {M}, with a mean of {M} and a standard deviation of (0.2, 0.3, 0.3).",
             "into ice, water, with a mean of (0.4, 0.5, 0.6) and",
         ),
+        (
+            f"A head with {M} classes ({M}). They are two kinds: {M}.",
+            "with 2 classes (ice, water). They are two kinds: ice, water",
+        ),
+        (f"- CO2: {M} g", "0.24 kg CO2e"),
         (f"In all, {M} % of the lakes are found.", "In all, an unstated share of the lakes are found."),
         (
             f"Training ran on {M} for years. Write to {M}.",
