@@ -142,12 +142,23 @@ def _snapshot(repo: str, revision: str | None, offline: bool) -> Path:
 
 
 def _files(folder: Path, revision: str | None) -> CheckpointFiles:
-    weights = sorted(folder.glob("*.safetensors")) or sorted(folder.glob("pytorch_model*.bin"))
+    weights = _weights(folder)
     if not (folder / "config.json").is_file() or not weights:
         missing = "config.json" if weights else "model.safetensors or pytorch_model.bin"
         raise MissingInputError(f"{folder} is no model in the Hub's layout: {missing} is missing.", remedy=_EXPECTED)
     configs = [path for name in ("config.json", "preprocessor_config.json") if (path := folder / name).is_file()]
     return CheckpointFiles(folder, (*configs, *weights), revision)
+
+
+def _weights(folder: Path) -> list[Path]:
+    """The files that transformers and timm take: that of the usual name or its shards, and another one only where it is alone."""
+    for stem, suffix in (("model", "safetensors"), ("pytorch_model", "bin")):
+        if (whole := folder / f"{stem}.{suffix}").is_file():
+            return [whole]
+        if shards := sorted(folder.glob(f"{stem}-*-of-*.{suffix}")):
+            return shards
+    others = sorted(folder.glob("*.safetensors"))
+    return others if len(others) == 1 else []
 
 
 def _build_timm(found: CheckpointFiles, config: dict[str, Any]) -> BuiltModel:
