@@ -144,7 +144,7 @@ class TestTimmFolders:
         torch.manual_seed(0)
         model = timm.create_model("test_convnext", num_classes=1000)
         safetensors.torch.save_file(model.state_dict(), folder / "model.safetensors")
-        averaged = {name: tensor.neg() for name, tensor in model.state_dict().items()}
+        averaged = {name: torch.zeros_like(tensor) for name, tensor in model.state_dict().items()}
         safetensors.torch.save_file(averaged, folder / "model_ema.safetensors")  # is not what the library loads
         (folder / "config.json").write_text(json.dumps(self.CONFIG))
         return folder
