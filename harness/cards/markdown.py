@@ -9,7 +9,7 @@ from harness.cards.document import without_markers
 
 MARK = re.compile("\ue000([0-9,]+)\ue001")
 """Where a reference will stand, while a card is written (`harness.cards.references`)."""
-COMMENT = re.compile(r"<!--.*?-->", re.DOTALL)
+COMMENT = re.compile(r"<!--.*?-->|<br ?/?>", re.DOTALL)
 
 
 def escape_markdown(text: str) -> str:

@@ -32,6 +32,10 @@ def test_a_list_value_stays_a_list_value_even_for_long_answers() -> None:
     assert [line[:2] for line in text.splitlines()] == ["- ", "- ", "- "]
 
 
+def test_a_line_that_ends_in_a_break_is_a_label_with_its_value() -> None:
+    assert "**Parameters:** 20,646,656" in fill(f"**Parameters:** {M} <br>\n**Optimizer:** {M} <br>\n")
+
+
 def test_code_goes_into_the_fence_that_is_there() -> None:
     text = fill(f"## How to Get Started\n\n````python\n{M}\n````\n\nend\n")
     (fence,) = [token for token in MarkdownIt().parse(text) if token.type == "fence"]

@@ -76,9 +76,9 @@ def test_an_answer_that_somebody_changed_is_theirs_and_told_of(tmp_path: Path) -
     out = tmp_path / "out.md"
     (tmp_path / "x.md").write_text(f"# A\n\n- **Epochs:** {M}\n- **Learning rate:** {M}\n")
     fill(tmp_path / "x.md", "regnet-y-040", None, out)
-    out.write_text(out.read_text("utf-8").replace("100 epochs", "5 epochs"), "utf-8")
+    out.write_text(out.read_text("utf-8").replace("** 100", "** 5"), "utf-8")
     result = harness.fill(out, model="regnet-y-040", ledger=Ledger(model={}), output=out)
-    assert result.text.startswith(b"# A\n\n- **Epochs:** 5 epochs")
+    assert result.text.startswith(b"# A\n\n- **Epochs:** 5 [[h")
     assert result.report["left"] == [{"line": 3, "why": "somebody changed what was filled in"}]
     assert [claim["line"] for claim in result.report["contradictions"]] == [3]
     assert [row["question"] for row in result.report["markers"]] == ["learning-rate"]

@@ -207,7 +207,6 @@ def answer(result: FillResult, question: str) -> str:
     ("question", "old", "new", "key"),
     [
         ("epochs", "100", "5", "documented.training.epochs"),
-        ("epochs", "epochs", "steps", "documented.training.epochs"),
         ("funding", "no ", "", "documented.model.funding"),
         ("training-time", "17.5 hours", "71.5 hours", "documented.training.hours"),
         ("batch-size", " ", " at least ", "documented.training.batch-size"),
