@@ -550,9 +550,15 @@ class Writer:
         """The marks of what measures it, and of what that needs; an answer with one is incomplete."""
         self.is_pending = True
         self.suites |= dict.fromkeys(suites)
+        needs: dict[str, list[str]] = {}
+        for suite in self.suites:
+            needs.setdefault(self.table.suites[suite], []).append(f"`--suite {suite}`")
+        model = f"--model {self.knowledge.address}`"
         runs = "; ".join(
-            f"`harness run --suite {suite} --model {self.knowledge.address}`, given {self.table.suites[suite]}"
-            for suite in self.suites
+            f"`harness run {first[1:-1]} {model}"
+            + (f" (also {enumerate_words(others)})" if others else "")
+            + f", given {need}"
+            for need, (first, *others) in needs.items()
         )
         return self.references.note(f"[`harness`]({HARNESS_URL}) measures it: {runs}", key="to measure")
 
