@@ -19,6 +19,7 @@ from harness.cards.fields import read_fields
 from harness.cards.judging import Judge
 from harness.cards.knowledge import Knowledge, knowledge_of
 from harness.cards.mending import DISPUTE, is_corrected
+from harness.cards.own_training import own_training
 from harness.cards.passages import LONGEST
 from harness.cards.sentences import Span, prose_sentences
 from harness.cards.statements import read_prose
@@ -51,17 +52,16 @@ def check_claims(text: bytes, *, model: str, ledger: Ledger | None, written: Seq
     cited = [*paper_claims(document, prose, paper, judge.subjects)] if paper else []
     taken = [*written, *(claim.span for claim in cited)]
     stated = {(s.about.name, s.span): s for s in (*read_prose(document, markers, own), *read_fields(document))}
+    own_runs = own_training(document, prose, stated.values(), judge.subjects)
     free = [
         s
         for s in stated.values()
         if not _is_written(document, s.passage.whole, markers) and not overlaps(s.span, sorted(taken))
+        if not own_runs.covers(s)
     ]
-    decided = [
-        *judge.claims(free),
-        *cited,
-        *comparisons(document, prose, judge.subjects),
-        *_denied(document, prose, knowledge),
-    ]
+    decided = [*judge.claims(free), *cited]
+    if not own_runs.is_whole_card:
+        decided += [*comparisons(document, prose, judge.subjects), *_denied(document, prose, knowledge)]
     wrong = {claim.whole for claim in decided if claim.verdict.is_wrong}
     judged = [claim for claim in _judgements(document, prose) if claim.whole not in wrong]
     found = _with_inconsistencies(document, sorted([*decided, *judged], key=lambda claim: claim.span))

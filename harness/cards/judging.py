@@ -72,7 +72,7 @@ class Judge:
         is_of_a_paper = about.name in ("venue", "year of the paper")
         if is_of_a_paper and self.paper and self.paper.is_cited_before(before) is False:
             return
-        if about.name == "base model" and self.subjects.is_own(str(statement.value)):
+        if about.name == "base model" and self.subjects.is_itself(str(statement.value)):
             return
         if about.name == "number of training images" and self._is_of_another_set(statement):
             return

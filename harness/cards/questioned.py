@@ -69,7 +69,7 @@ class QuestionReader:
             numbers: its numbers and sizes that are of nothing yet.
             names: its names of things that are of nothing yet, each with a property that it is a value of.
         """
-        if _is_of_other_data(passage.text):
+        if is_of_other_data(passage.text):
             return
         for number in numbers:
             if _FACTOR.match(passage.text, number.end):
@@ -180,7 +180,7 @@ def _other_data() -> re.Pattern[str]:
     return re.compile(facets()["dataset"].values["?"][0], re.IGNORECASE)
 
 
-def _is_of_other_data(text: str) -> bool:
+def is_of_other_data(text: str) -> bool:
     """Whether a passage names data that no evidence is about."""
     return any(not re.match("coco|ade20k", match.group(), re.IGNORECASE) for match in _other_data().finditer(text))
 

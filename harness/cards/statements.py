@@ -657,8 +657,9 @@ class _Reader:
             )
             if not labelled:  # a phrase that ends where the address begins
                 said = [*about.said_pattern.finditer(passage.raw)] if about.said_pattern else []
+                pairs = [(lead.end(), m) for m in found for lead in said if lead.end() <= m.start()]
                 found = [
-                    m for m in found if any(not passage.raw[lead.end() : m.start()].strip("[`(* ") for lead in said)
+                    m for end, m in pairs if not re.sub("<[^>]*>", "", passage.raw[end : m.start()]).strip("[`(* ")
                 ]
             is_loose = not (labelled or found)
             found = found or [*re.finditer(about.address, passage.raw)]

@@ -215,6 +215,10 @@ class Subjects:
             r"\b(?:this|the) (?:model|network|checkpoint)\b|\bit\b", before
         )
 
+    def is_itself(self, name: str) -> bool:
+        """Whether a network's name means exactly this checkpoint or its network."""
+        return _bare(name.rpartition("/")[2]) in self.own_names
+
     def is_own(self, name: str) -> bool:
         """Whether a network's name means the model, or the family that it is one of."""
         bare = _bare(name.rpartition("/")[2].removesuffix("ForImageClassification"))
