@@ -13,7 +13,7 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 
 from harness.evidence import Evidence, EvidenceClass, EvidenceKey, Source
-from harness.facts.fields import Entry
+from harness.facts.fields import TYPES, Entry
 
 SOURCES = ("weights", "config", "processor", "timm", "training", "recipe", "front-matter", "hub")
 """Variants of a key under which what another source says of the same thing is kept."""
@@ -86,15 +86,17 @@ class FactSource:
         """Keep the fields of a table that the data has; a value that can't be is left out, with a note."""
         for entry in entries:
             value = data.get(entry.name)
-            if value is None or is_marker(value):
+            if value is None or is_marker(value) or entry.is_moot(data):
+                continue
+            if entry.fallback and entry.key in self.collected.items:
                 continue
             try:
-                value = TypeAdapter(entry.type).validate_python(value)
+                value = TypeAdapter(TYPES[entry.type]).validate_python(value)
             except ValidationError as error:
                 said = repr(value) if len(repr(value)) <= 60 else f"{repr(value)[:57]}…"
                 self.leave_out(f"{entry.name} is {said} ({error.errors()[0]['msg']})")
                 continue
-            shown = entry.show(value) if entry.show else value
+            shown = entry.shown(value)
             if shown is not None:
                 self.add(entry.key, shown, entry.name, entry.unit)
 

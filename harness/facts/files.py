@@ -14,22 +14,7 @@ from typing import Any
 from harness.errors import HarnessError
 from harness.evidence import EvidenceClass
 from harness.facts.collecting import Collected, FactSource, is_marker, words
-from harness.facts.fields import (
-    CONFIG,
-    KINDS,
-    LIBRARY,
-    LICENCES,
-    PROCESSOR,
-    RECIPE,
-    TAGS,
-    TIMM,
-    TRAINING,
-    Count,
-    Counts,
-    Entry,
-    Number,
-    square,
-)
+from harness.facts.fields import KINDS, LICENCES, TAGS, Entry, fields_of, square
 from harness.models.preprocessing import Preprocessing, from_hub_processor, from_timm
 from harness.parsing.files import MalformedError, read_bytes
 from harness.parsing.json import read_json
@@ -144,14 +129,15 @@ def read_config(source: FactSource, data: Mapping[str, Any]) -> None:
     """From `config.json` of transformers or timm."""
     pretrained = data.get("pretrained_cfg")
     if isinstance(pretrained, dict) or isinstance(data.get("architecture"), str):
-        source.take(LIBRARY, data)
+        source.take(fields_of("library"), data)
         read_timm(source, data, pretrained if isinstance(pretrained, dict) else data)
         is_wrapped = "TimmWrapperForImageClassification" in (data.get("architectures") or ())
         library = "transformers" if is_wrapped else "timm"
         source.add(f"usage.{library}", library, "architecture", class_=EvidenceClass.DERIVED)
         return
-    source.take(CONFIG, data)
-    _read_others(source, data, CONFIG)
+    known = fields_of("config", "library")
+    source.take(known, data)
+    _read_others(source, data, known)
     started = data.get("_name_or_path")
     if isinstance(started, str) and re.fullmatch(r"(?!\.)[\w.-]+/[\w.-]+", started) and started != source.title:
         source.add("documented.model.finetuned-from", started, "_name_or_path")
@@ -194,7 +180,8 @@ def _read_classes(source: FactSource, names: Mapping[Any, Any], where: str, coun
         return
     if labels:
         count, count_where = len(labels), where
-    source.take([Entry(count_where, "documented.data.classes", Count, "classes")], {count_where: count})
+    classes = Entry(name=count_where, key="documented.data.classes", type="count", unit="classes")
+    source.take([classes], {count_where: count})
     if labels and not is_marker(labels) and not all(re.fullmatch(r"LABEL_\d+", label) for label in labels):
         numbered = [f"{index} {label}" for index, label in enumerate(labels)]
         shown = numbered if len(labels) <= _MOST_NAMES else [*numbered[:5], "…", numbered[-1]]
@@ -237,8 +224,9 @@ def read_processor(source: FactSource, data: dict[str, Any]) -> None:
     """From `preprocessor_config.json`: what its class does with its fields, or else only what a field says by itself."""
     from PIL import Image
 
-    source.take(PROCESSOR, data)
-    _read_others(source, data, PROCESSOR)
+    known = fields_of("processor")
+    source.take(known, data)
+    _read_others(source, data, known)
     try:
         found = from_hub_processor(data, source.title)
     except _UNFIT as error:
@@ -248,8 +236,8 @@ def read_processor(source: FactSource, data: dict[str, Any]) -> None:
             source.add("documented.preprocessing.interpolation", filters[data["resample"]], "resample")
         size = data.get("size")
         if isinstance(size, dict) and {"height", "width"} <= size.keys():
-            sides = [Entry("size", "documented.preprocessing.resize", Counts, "pixels", square)]
-            source.take(sides, {"size": [size["height"], size["width"]]})
+            sides = Entry(name="size", key="documented.preprocessing.resize", type="size", unit="pixels", form="square")
+            source.take([sides], {"size": [size["height"], size["width"]]})
     else:
         _describe_preprocessing(source, found, "size", "resample", "image_mean and image_std")
 
@@ -295,9 +283,10 @@ def read_timm(source: FactSource, config: Mapping[str, Any], pretrained: Mapping
         config: what holds the record: architecture and number of classes.
         pretrained: the record.
     """
-    source.take(TIMM, dict(config) | dict(pretrained))
+    known_fields = fields_of("timm")
+    source.take(known_fields, dict(config) | dict(pretrained))
     given = config.get("model_args")
-    _read_others(source, dict(pretrained) | (given if isinstance(given, dict) else {}) | dict(config), TIMM)
+    _read_others(source, dict(pretrained) | (given if isinstance(given, dict) else {}) | dict(config), known_fields)
     name = config.get("architecture") or pretrained.get("architecture")
     if isinstance(name, str):
         source.add("documented.model.type", f"an image classifier (timm's {name})", "architecture")
@@ -315,7 +304,8 @@ def read_timm(source: FactSource, config: Mapping[str, Any], pretrained: Mapping
     statistics = {
         name: list(pretrained[name]) for name in ("mean", "std") if isinstance(pretrained.get(name), list | tuple)
     }
-    source.take([Entry(name, f"documented.preprocessing.{name}", list[Number]) for name in statistics], statistics)
+    means = [Entry(name=name, key=f"documented.preprocessing.{name}", type="channels") for name in statistics]
+    source.take(means, statistics)
     try:
         found = from_timm(dict(pretrained), source.title)
     except _UNFIT as error:
@@ -370,7 +360,7 @@ def tagged_data(tag: str) -> str | None:
 
 def read_training(source: FactSource, data: Mapping[str, Any]) -> None:
     """From what transformers' Trainer writes: epochs, time, losses, and its own evaluation on data that it doesn't name."""
-    source.take(TRAINING, data)
+    source.take(fields_of("training"), data)
     for part, key in (("train", "data.training-images"), ("eval", "data.evaluation-images")):
         _count_images(source, data, part, f"documented.{key}")
     said = []
@@ -378,7 +368,7 @@ def read_training(source: FactSource, data: Mapping[str, Any]) -> None:
         name for name in data if re.fullmatch(r"eval_(?:acc(?:uracy)?|top_?[15]|f1|precision|recall|loss)", name)
     ):
         metric = re.sub("acc$|top_?1", "accuracy", field.removeprefix("eval_")).replace("top_5", "top5")
-        source.take([Entry(field, f"documented.evaluation.{metric}", Number)], data)
+        source.take([Entry(name=field, key=f"documented.evaluation.{metric}", type="number")], data)
         item = source.collected.items.get(f"documented.evaluation.{metric}")
         if item is not None:
             said.append(f"{metric} {item.value:.4g}")
@@ -393,8 +383,9 @@ def read_training(source: FactSource, data: Mapping[str, Any]) -> None:
 
 def read_recipe(source: FactSource, data: Mapping[str, Any]) -> None:
     """From the settings that a training script leaves: timm's `args.yaml`, or a file of the same form."""
-    source.take(RECIPE, data)
-    _read_others(source, data, RECIPE)
+    known = fields_of("automatic", "recipe")
+    source.take(known, data)
+    _read_others(source, data, known)
 
 
 def _falls_linearly(history: Any, last: Any) -> bool:

@@ -20,7 +20,7 @@ from harness.data.catalog import benchmarks
 from harness.errors import HarnessError
 from harness.evidence import Evidence, EvidenceClass, Ledger
 from harness.facts.collecting import MODEL_INDEX, Collected, FactSource, is_marker, words
-from harness.facts.fields import AUTOMATIC, EMISSIONS, METADATA, NAMED, RESULT, Entry
+from harness.facts.fields import Entry, fields_of
 from harness.facts.files import read_folder, read_timm, tagged_data
 from harness.facts.loader import facts_for
 from harness.models.registry import resolve
@@ -189,7 +189,7 @@ def _read_front_matter(source: FactSource, text: str) -> None:
         source.leave_out(f"it is {error.why[:160]}")
         return
     if isinstance(data, dict):
-        source.take([Entry("license", "documented.license.front-matter", NAMED)], _licence(data))
+        source.take([_named("license", "documented.license.front-matter")], _licence(data))
         _read_metadata(source, data)
     _read_automatic(source, text)
 
@@ -202,12 +202,17 @@ def _read_automatic(source: FactSource, text: str) -> None:
     if listed is not None:
         told = dict(re.findall(r"^- (\w+): (.+?)\s*$", listed[1], re.MULTILINE))
         source.take(
-            AUTOMATIC, {name: parse_yaml(value).data if value[0].isdigit() else value for name, value in told.items()}
+            fields_of("automatic"),
+            {name: parse_yaml(value).data if value[0].isdigit() else value for name, value in told.items()},
         )
     named = re.findall(r"^- (\w+):? (\d\S*)\s*$", versions[1], re.MULTILINE) if versions is not None else ()
     if named:
         shown = words(f"{name.replace('Pytorch', 'PyTorch')} {version}" for name, version in named)
         source.add("documented.training.software", shown, "framework versions")
+
+
+def _named(field: str, key: str) -> Entry:
+    return Entry(name=field, key=key, type="names")
 
 
 def _licence(data: Mapping[str, Any]) -> dict[str, Any]:
@@ -217,16 +222,16 @@ def _licence(data: Mapping[str, Any]) -> dict[str, Any]:
 
 def _read_metadata(source: FactSource, data: Mapping[str, Any]) -> None:
     data = {name: value for name, value in data.items() if name != "datasets" or value not in _LOADERS}
-    source.take(METADATA, data)
+    source.take(fields_of("metadata"), data)
     if data.get("base_model"):
-        source.take([Entry("datasets", "documented.data.finetuning", NAMED)], data)
+        source.take([_named("datasets", "documented.data.finetuning")], data)
         if before := tagged_data(str(data["base_model"]).rpartition(".")[2]):
             source.add("documented.data.pretraining", before, "base_model")
     emissions = data.get("co2_eq_emissions")
     if isinstance(emissions, int | float):
-        source.take(EMISSIONS, {"emissions": emissions})
+        source.take(fields_of("co2_eq_emissions"), {"emissions": emissions})
     elif isinstance(emissions, dict) and "by harness" not in str(emissions.get("source")):
-        source.take(EMISSIONS, emissions)
+        source.take(fields_of("co2_eq_emissions"), emissions)
     if data.get("model-index"):
         _read_results(source, data["model-index"])
 
@@ -263,7 +268,7 @@ def _read_results(source: FactSource, index: Any) -> None:
         split = f", {result.dataset_split} split" if result.dataset_split else ""
         said.append(f"{number} ({result.metric_name or kind} on {result.dataset_name}{split})")
         named += [f"{result.dataset_name}{split}"] if result.dataset_name not in _LOADERS else []
-        source.take(RESULT, {"split": result.dataset_split, "metric": result.metric_name or kind})
+        source.take(fields_of("result"), {"split": result.dataset_split, "metric": result.metric_name or kind})
         if [_metric(str(r.metric_type), r.metric_name) for r in results].count(metric) == 1:  # no doubt of which data
             unit = unit if value == shown else None  # as it is stated
             own = f"documented.evaluation.{metric.replace('top1', 'accuracy')}"
@@ -324,8 +329,8 @@ def _read_hub(collected: Collected, checkpoint: HubCheckpoint, offline: bool) ->
     collected.looked_in.append(title)
     data = info.card_data.to_dict() if isinstance(info.card_data, ModelCardData) else {}
     told = {"pipeline_tag": info.pipeline_tag, "library_name": info.library_name}
-    source.take([Entry("license", "documented.license.hub-tag", NAMED)], _licence(data))
-    source.take([Entry("datasets", "documented.data.hub-tag", NAMED)], data)
+    source.take([_named("license", "documented.license.hub-tag")], _licence(data))
+    source.take([_named("datasets", "documented.data.hub-tag")], data)
     _read_metadata(source, {name: value for name, value in told.items() if value} | data)
 
 
