@@ -133,7 +133,7 @@ class AccuracyReader:
         if prior and not re.search(r"[.;]\s", text[prior[1] : number.start]) and number.start - prior[1] < 60:
             return prior, bool(
                 re.fullmatch(
-                    r"(?:(?!\b(?:from|between|rises?|over|of the|err\w*|miss\w*|wrong\w*|fail\w*|incorrect\w*|mistak\w*)\b)[^.;\d])*",
+                    r"(?:(?!\b(?:from|between|rises?|over|of the|needs?|takes?|uses?|requires?|much|more|less|err\w*|miss\w*|wrong\w*|fail\w*|incorrect\w*|mistak\w*)\b)[^.;\d])*",
                     text[prior[1] : number.start],
                 )
             )

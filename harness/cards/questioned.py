@@ -32,6 +32,8 @@ _MONTH = re.compile(
 )
 _FACTOR = re.compile(r"\s?(?:times|fold) (?:as|more|less|\w+er)\b", re.IGNORECASE)
 """How often more or longer something is: no value of anything."""
+_SYMBOL = re.compile(r"\bk\s?=\s?$", re.IGNORECASE)
+"""What gives a number of neighbours or guesses."""
 _IN_EACH = re.compile(r"\s?(?:in|on|per|to|for) (?:an?|each|every|one)\b")
 """A number of each of what follows, not of all of them."""
 _SIZE = re.compile(r"\d\s?[x×²^]|\bby\b|pixel|px")
@@ -72,7 +74,7 @@ class QuestionReader:
         if is_of_other_data(passage.text):
             return
         for number in numbers:
-            if _FACTOR.match(passage.text, number.end):
+            if _FACTOR.match(passage.text, number.end) or _SYMBOL.search(passage.text, 0, number.start):
                 continue
             if passage.kind != "cell" and _REMARK.search(passage.text, passage.begin, number.start):
                 continue

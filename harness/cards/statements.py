@@ -58,6 +58,7 @@ _SPEED_TABLE = re.compile(
 """A header under which precision and batch are those of a measurement."""
 _LINKED_TITLE = re.compile(r"\[([^\[\]\n]{25,})\]\(")
 _DOES = wording("does")
+_RESULTS = wording("results").pattern
 _SEPARATOR = r"\s?,?\s(?:and|then|over|to|&)\s|\s?(?:->|[/–→;|+])\s?|,\s|,(?!\d{3}(?:\D|$))|-"
 _ITEM = rf"(?:\d+(?:\.\d+|(?:,\d{{3}})+(?!\d))?|\b(?i:{NUMBER_WORD})\b)"
 _LIST = re.compile(
@@ -74,6 +75,19 @@ _OF_A_PART = re.compile(
 """What says that a number counts what a part of the network has."""
 _INITIALS = re.compile(r"([A-ZÀ-Þ][\w'’À-ÿ-]+), ((?:[A-ZÀ-Þ]\.[\s-]?)+)(?=\s*(?:[;,/&.]|and\b|$))")
 """A name as in a reference list: `He, K.`"""
+_BRACKETED = re.compile(r"\([^()]*$")
+_COUNTED = re.compile(r"(?<![\d.,])(?<!stage )(?<!top[ -])\d+ $|\b(?:" + NUMBER_WORD + r") $", re.IGNORECASE)
+"""A number before a word of a heading, of which the heading itself says how many there are: `mean of 5 runs`."""
+_SHARE_OF = re.compile(
+    r"\s?(?:of|times|[x×]) ?(?:(?:the|its|their|this|that) )?(?:(?:\w+ )?(?:learning[ -]rate|lr|rate)|peak|initial|base|maximum|start\w*|full)\b",
+    re.IGNORECASE,
+)
+"""What says that a number is a part of a rate, not a rate."""
+_EACH_OF_NODES = re.compile(
+    r"\b(?:nodes|machines|servers|hosts)\W+(?:(?:with|of|each|having|had|ha[sv]e|holding|times|x|equipped)\W+|[x×*]\W*)+$",
+    re.IGNORECASE,
+)
+"""What says that a number of GPUs is that of one machine."""
 _IN_A_LABEL, _LABEL_ENDS = re.compile(r"^\W*[^:]{0,40}\([^():]*$"), re.compile(r"[^():]*\)\W*:")
 """What stands before and behind a number in brackets of a label: `Accuracy (top-1, 224 px):`."""
 _QUOTES = re.compile(r"[“\"]([^“”\"\n]{12,})[”\"]")
@@ -254,7 +268,8 @@ class _Reader:
         text = passage.text
         if passage.is_head and re.match(r"\W*[\d.]+[kM]?,? [^\W\d_]{4}", passage.own):
             return  # "22k, fine-tuned" names a row
-        mentions = sorted([*self._mentions(text), *self._labels(passage)], key=lambda m: (m.start, m.end))
+        mentions = [m for m in self._mentions(text) if m.end > passage.begin or not _COUNTED.search(text[: m.start])]
+        mentions = sorted([*mentions, *self._labels(passage)], key=lambda m: (m.start, m.end))
         free = [m for m in mentions if m.about is not None and _takes_numbers(m.about)]
         shaped, taken = self._shaped(passage, free)
         yield from shaped
@@ -320,6 +335,7 @@ class _Reader:
             and not _OF_A_PART.match(text, q.end)
             and not _REFERENCE.search(text[max(0, q.start - 40) : q.start])
             and not (_IN_A_LABEL.search(text[passage.begin : q.start]) and _LABEL_ENDS.match(text, q.end))
+            and not (passage.is_head and _BRACKETED.search(text[: q.start]))
         ]
 
     def _asked(self, passage: Passage, found: list[Statement]) -> Iterator[Statement]:
@@ -342,7 +358,10 @@ class _Reader:
             return
         for statement in self.questions.read(passage, self.left, names):
             about, value, at = statement.about, statement.value, statement.at
-            if isinstance(value, str) and self._is_negated(passage, (at, at + statement.span[1] - statement.span[0])):
+            if isinstance(value, str) and (
+                self._is_negated(passage, (at, at + statement.span[1] - statement.span[0]))
+                or _is_of_a_result(about, passage.text[:at])
+            ):
                 continue
             if isinstance(value, Quantity):
                 sizes = [size for pattern, size in about.unit_patterns if pattern.match(passage.text, value.end)]
@@ -351,7 +370,7 @@ class _Reader:
                     if sizes and max(sizes) != 1
                     else self._in_unit(about, value, passage.text[: passage.begin])
                 )
-                if not self._fits(about, value):
+                if not self._fits(about, value) or _is_of_a_part(about, passage.text, value):
                     continue
             yield replace(statement, value=value)
 
@@ -381,7 +400,8 @@ class _Reader:
         if prior and place.before <= prior.end and self._leads(text[prior.end : number.start], passage, number):
             options.append(prior)
         gap = following.start - number.end if following and following.start <= place.after else 30
-        if following and gap < 30 and _AFTER.fullmatch(text, number.end, following.start):
+        is_after = following and gap < 30 and _AFTER.fullmatch(text, number.end, following.start)
+        if following and is_after:
             is_labelled = re.search(r"[:=]", text[prior.end if prior else 0 : number.start])
             options.insert(len(options) if is_labelled or gap > 2 else 0, following)
         named = [unit.about.name for unit in counted if unit.about.id != "number-of-training-images"]
@@ -392,7 +412,7 @@ class _Reader:
             said = text[max(0, mention.start - 3) : max(mention.end, number.start)]
             value = self._in_unit(about, number, said + text[: passage.begin])
             is_percent = about.range[1] > 1 and re.match(r"\s?%", text[number.end :])
-            if not is_percent and self._fits(about, value):
+            if not is_percent and self._fits(about, value) and not _is_of_a_part(about, text, number):
                 return about, value, min(mention.start, number.start)
         return None
 
@@ -432,12 +452,18 @@ class _Reader:
         near = [m for m in place.mentions if left <= m.start and m.end <= right]
         meant = [m.about for m in near if m.about and m.about.name in named]
         chosen = next((about for about in meant if not about.alone), meant[0] if meant else None)
+        is_counted_alone = chosen is not None and all(m.about is not chosen or m.start >= number.end for m in near)
+        if chosen is None or is_counted_alone:  # "warms up from 0.1 times the rate over 5 epochs"
+            led = [m for m in place.mentions if m.about and m.about.name in named and m.end <= number.start]
+            chosen = led[-1].about if led and not _APART.search(text, led[-1].end, number.start) else chosen
         if chosen is None:
             if any(m.about is None for m in near):
                 return None
             needed = (u.about for u in units if u.about.needs and not u.about.excludes(self._around(passage)))
             chosen = next((unit.about for unit in units if unit.about.alone), next(needed, None))
         if chosen is None or (chosen.id == "epochs" and _TIME_OF.search(text[: number.start])):
+            return None
+        if _is_of_a_part(chosen, text, number):
             return None
         size = max(unit.size for unit in units if unit.about is chosen)
         value = number.times(size) if size != 1 else self._in_unit(chosen, number, text[: passage.begin])
@@ -548,7 +574,7 @@ class _Reader:
         before = re.split(r"[;.]\s", passage.text[: match.start()])[-1]
         if about.itself and not self._is_told_of(about, before.rpartition(", ")[2]):
             return False
-        led = phrase(rf"(?:{about.beside})(?:\W+(?!(?:and|that|which|than)\b)\w+){{0,6}}?\W*$")
+        led = phrase(rf"(?:{about.beside})(?:\W+(?!(?:and|that|which|than|{_RESULTS})\b)\w+){{0,6}}?\W*$")
         follow = re.compile(rf"\W{{1,3}}(?:{about.beside})\b", re.IGNORECASE)
         return bool(led.search(before + " ") or follow.match(passage.text[match.end() :]))
 
@@ -669,6 +695,19 @@ class _Reader:
                 yield statement_in(
                     passage, about, ids.pop(), passage.begin + start, passage.begin + end, is_loose=is_loose
                 )
+
+
+def _is_of_a_result(about: Property, before: str) -> bool:
+    """Whether a verb of results stands between the words that lead to a name and the name."""
+    led = [*phrase(about.beside).finditer(before)] if about.beside else []
+    return bool(led) and phrase(_RESULTS).search(before, led[-1].end()) is not None
+
+
+def _is_of_a_part(about: Property, text: str, number: Quantity) -> bool:
+    """Whether a number is a share of a rate, or of one machine of several."""
+    if about.id == "number-of-GPUs":
+        return _EACH_OF_NODES.search(text[: number.start]) is not None
+    return about.id != "warmup-factor" and _SHARE_OF.match(text, number.end) is not None
 
 
 def _is_recipe(about: Property) -> bool:

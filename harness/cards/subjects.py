@@ -60,6 +60,16 @@ _REFERS = re.compile(
 PLURAL = re.compile(r"\b(?:models|variants|networks|family|families|\w*Nets|\w*NeXts|design spaces?)\b")
 """What means several networks."""
 _STRANGERS = wording("strangers")
+_OFFERS = re.compile(
+    r"\b(?:offers?|provides?|publish\w*|releas\w*|hosts?|ships?|ha[sd]|have|lists?|contains?|(?:re)?trained|built|made|there (?:is|are|exists?))"
+    r"(?: also)? (?:an?|another|one|its own|their own) (?:[\w-]+ ){0,2}?(?P<name>[\w.-]+)",
+    re.IGNORECASE,
+)
+_OWN_MAKERS = re.compile(
+    r"\b(?:this|here|we|our|it|FAIR|Facebook|Meta|the (?:authors?|repository|file|checkpoint|card|paper|models?|weights|network))\b",
+    re.IGNORECASE,
+)
+"""Who has the card's own model."""
 _BELONGS = re.compile(r"[^.;,\d]{0,30}\b(?:by|for|of|with|from|in) (?:an? |the )?|\s?\(?")
 
 
@@ -104,6 +114,8 @@ class Subjects:
                 return found or None
             return self._with_likes(found, f"{statement.passage.row} {statement.passage.text}") or None
         if not meant and self._other_size(statement):
+            return None
+        if not meant and self._is_anothers(statement):
             return None
         carried = self._carried(statement)
         return meant if carried == [] else carried
@@ -203,6 +215,15 @@ class Subjects:
             _bare("".join(filter(None, m.groups()))) for m in _SIZE.finditer(statement.passage.text[: statement.at])
         ]
         return bool(sizes) and not any(sizes[-1] in own for own in self.own_names)
+
+    def _is_anothers(self, statement: Statement) -> bool:
+        """Whether a statement speaks of a network of this kind that somebody else trained: "OpenCLIP offers a ConvNeXt-Base"."""
+        said = statement.passage.text[statement.passage.begin : statement.at]
+        named = vocabulary().model_names
+        offered = next(
+            (m for m in _OFFERS.finditer(said) if named.fullmatch(m["name"]) and self.is_own(m["name"])), None
+        )
+        return offered is not None and not _OWN_MAKERS.search(said[: offered.start()])
 
     @staticmethod
     def is_of_the_family(statement: Statement) -> bool:
