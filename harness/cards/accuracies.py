@@ -87,7 +87,7 @@ class AccuracyReader:
             (match.start(), match.end(), name, is_error)
             for name, metric in self.words.metrics.items()
             for pattern, is_error in ((metric.pattern, False), (metric.error_pattern, True))
-            for match in (pattern.finditer(text) if pattern else ())
+            for match in pattern.finditer(text)
         ]
         inside = lambda m: any(o[0] <= m[0] and m[1] <= o[1] and o[1] - o[0] > m[1] - m[0] for o in found)  # noqa: E731
         return sorted(m for m in found if not inside(m))
@@ -212,7 +212,7 @@ class AccuracyReader:
     def _is_plain(self, title: str) -> bool:
         """Whether a table's heading says nothing that would make an accuracy one of something else."""
         named = [self.words.model_names, *(pattern for _, pattern in self.benchmarks)]
-        named += [pattern for m in self.words.metrics.values() for pattern in (m.pattern, m.error_pattern) if pattern]
+        named += [pattern for m in self.words.metrics.values() for pattern in (m.pattern, m.error_pattern)]
         return bool(_PLAIN_TITLE.fullmatch(title.strip()) or any(pattern.search(title) for pattern in named))
 
 

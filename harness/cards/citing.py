@@ -149,11 +149,7 @@ def _beside_title(document: Document, span: Span, paper: Paper, knowledge: Knowl
     if folded(paper.title) not in folded(text):
         return
     arxiv = [(match, match.group()) for match in ARXIV.finditer(text)]
-    venue = (
-        [(match, venues.canonical(match.group())) for match in venues.names_pattern.finditer(text)]
-        if venues.names_pattern
-        else []
-    )
+    venue = [(match, venues.canonical(match.group())) for match in venues.names_pattern.finditer(text)]
     for about, key, found in (
         ("arXiv number", "documented.model.arxiv", arxiv),
         (venues.name, "documented.model.venue", venue),

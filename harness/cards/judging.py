@@ -126,14 +126,14 @@ class Judge:
         is_part = vocabulary().parts_pattern.search(f"{passage.text} {passage.row}")
         if is_part and any(value.agrees(known.value) for known in said):
             return True
-        is_titled = about.labels_pattern is not None and any(map(about.labels_pattern.fullmatch, passage.titles))
+        is_titled = any(map(about.labels_pattern.fullmatch, passage.titles))
         words = f"{passage.text} {passage.row} {'' if is_titled else passage.header}"
         return any(
             agrees(replace(statement, about=p), view)
             for p in vocabulary().properties
             if p.number and not p.names and p.range[1] > 1 and not {*p.keys} & {*about.keys}
             if (passage.whole, p.name) not in told
-            if p.words_pattern and p.words_pattern.search(words)
+            if p.words_pattern.search(words)
             for key in p.keys
             if (view := self.knowledge.find(key))
         )

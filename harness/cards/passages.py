@@ -246,8 +246,8 @@ def _cell(text: str, span: Span, title: str, head: str, models: str, section: tu
 
 def _names_something(title: str) -> bool:
     words = vocabulary()
-    patterns = [about.labels_pattern for about in words.spoken_of(title)]
-    return any(pattern and pattern.fullmatch(title) for pattern in patterns) or bool(words.score_pattern.search(title))
+    is_label = any(about.labels_pattern.fullmatch(title) for about in words.spoken_of(title))
+    return is_label or bool(words.score_pattern.search(title))
 
 
 def _rows(document: Document) -> Iterator[tuple[list[Block], list[Block]]]:

@@ -221,9 +221,7 @@ def is_understood(text: str) -> bool:
 def is_named(about: Property, text: str) -> bool:
     """Whether a text has words enough to ask for a property."""
     words = frozenset(word.stem for word in _words(plain(text), 1.0))
-    return any(cue <= words for cue in _cues(about.cues).core) or bool(
-        about.words_pattern and about.words_pattern.search(text)
-    )
+    return any(cue <= words for cue in _cues(about.cues).core) or bool(about.words_pattern.search(text))
 
 
 def shares_a_word(about: Property, text: str) -> bool:
@@ -264,11 +262,11 @@ def _rate(
         and 2 * len(c & near) >= len(c)
         and (c <= near or (c & loud and not (c & near <= leads and c & far)))
     ]
-    spans = [match.span() for match in about.words_pattern.finditer(text)] if about.words_pattern else []
+    spans = [match.span() for match in about.words_pattern.finditer(text)]
     titled = [
         (text.find(title), text.find(title) + len(title))
         for title in map(plain, wording.titles)
-        if about.labels and about.labels_pattern and about.labels_pattern.fullmatch(title)
+        if about.labels and about.labels_pattern.fullmatch(title)
     ]
     spans += titled
     unit = _unit(about, wording)
@@ -348,7 +346,7 @@ def _asks_other(about: Property, wording: Wording, cues: _Cues) -> bool:
     own = cues.support.union(*cues.core)
     for noun in asking if wording.is_prose or not about.metrics else ():
         words = [w.stem for w in _words(ENTRY.sub(" ", noun), 1.0) if w.weight and not w.stem.isdigit()]
-        is_named = about.words_pattern and about.words_pattern.search(noun)
+        is_named = about.words_pattern.search(noun)
         if is_named or not any(word in _cued() and word not in own for word in words[-1 if about.metrics else -2 :]):
             return False
     return bool(asking) and (wording.is_prose or not about.metrics)

@@ -222,15 +222,8 @@ class _Reader:
 
     def _mentions(self, text: str) -> list[_Mention]:
         """Words for properties, and those that only sound like one; none inside of longer ones."""
-        said = [
-            (about, m.span()) for about in self.near if about.said_pattern for m in about.said_pattern.finditer(text)
-        ]
-        decoys = {
-            (about.name, m.span())
-            for about in self.near
-            if about.decoys_pattern
-            for m in about.decoys_pattern.finditer(text)
-        }
+        said = [(about, m.span()) for about in self.near for m in about.said_pattern.finditer(text)]
+        decoys = {(about.name, m.span()) for about in self.near for m in about.decoys_pattern.finditer(text)}
         spans = {span for _, span in (*said, *decoys)}
         meant = [(about, span) for about, span in said if (about.name, span) not in decoys]
         apart = {span for _, span in decoys} - {span for _, span in meant}
@@ -246,9 +239,9 @@ class _Reader:
         found = []
         for about in self.near:
             for title in titles:
-                if about.decoys_pattern and about.decoys_pattern.search(title):
+                if about.decoys_pattern.search(title):
                     continue
-                if about.labels and about.labels_pattern and about.labels_pattern.fullmatch(title):
+                if about.labels and about.labels_pattern.fullmatch(title):
                     start = passage.text.find(title)
                     found += [_Mention(about, start, start + len(title))] if start >= 0 and title.strip() else []
         return found
@@ -257,9 +250,7 @@ class _Reader:
         """Spans of names that hold digits: networks, data sets, devices, venues."""
         patterns = [self.words.model_names, *(pattern for _, pattern in self.words.benchmark_patterns)]
         patterns += [
-            p.names_pattern
-            for p in self.near
-            if p.names_pattern and p.name in ("training data", "GPU model", "venue", "precision")
+            p.names_pattern for p in self.near if p.name in ("training data", "GPU model", "venue", "precision")
         ]
         return [match.span() for pattern in patterns for match in pattern.finditer(text)]
 
@@ -344,7 +335,7 @@ class _Reader:
         names = [
             (about, match.span())
             for about in self.near
-            if about.names_pattern and about.id != "fine-tuning-data" and not passage.is_head
+            if about.id != "fine-tuning-data" and not passage.is_head
             for match in about.names_pattern.finditer(passage.text, passage.begin)
             if (about.id, match.start()) not in taken
         ]
@@ -531,17 +522,10 @@ class _Reader:
 
     def _names(self, passage: Passage) -> Iterator[Statement]:
         for about in self.near:
-            if (
-                passage.is_head
-                or not about.names
-                or about.names_pattern is None
-                or not about.names_pattern.search(passage.own)
-            ):
+            if passage.is_head or not about.names_pattern.search(passage.own):
                 continue
             found: dict[Span, str] = {}
-            labelled = bool(
-                about.labels_pattern and (about.labels_pattern.fullmatch(passage.label) or _head(passage, about))
-            )
+            labelled = about.labels_pattern.fullmatch(passage.label) or _head(passage, about)
             for match in about.names_pattern.finditer(passage.text, passage.begin):
                 if (
                     about.alone
@@ -599,9 +583,7 @@ class _Reader:
     def _techniques(self, passage: Passage, found: list[Statement]) -> Iterator[Statement]:
         titles = [match.span(1) for match in _LINKED_TITLE.finditer(passage.raw)]  # another work may bear it
         for about in self.near:
-            if not about.technique or about.said_pattern is None:
-                continue
-            if passage.is_head or any(s.about is about for s in found):
+            if not about.technique or passage.is_head or any(s.about is about for s in found):
                 continue
             for match in about.said_pattern.finditer(passage.text, passage.begin):
                 if any(a <= match.start() - passage.begin < b for a, b in titles):
@@ -609,7 +591,7 @@ class _Reader:
                 used = self._is_used(passage, match, about.said_pattern)
                 if used is not None and (not about.itself or self._is_of_itself(passage, match)):
                     yield statement_in(passage, about, used, *match.span())
-            named = [title for title in passage.titles if about.labels_pattern and about.labels_pattern.match(title)]
+            named = any(about.labels_pattern.match(title) for title in passage.titles)
             heading = named and not any(_APART_TITLE.search(title) for title in passage.titles)
             if heading and re.fullmatch(
                 r"\W*(?:yes|no|true|false|none|off|on|x|✓|✗|✔|✘|(?:not )?(?:used|applied|enabled)|disabled|—)\W*",
@@ -678,11 +660,9 @@ class _Reader:
             if about.address is None:
                 continue
             found = list(re.finditer(about.address, passage.raw))
-            labelled = _label(passage, about) or (
-                about.labels_pattern and about.labels_pattern.fullmatch(passage.label)
-            )
+            labelled = _label(passage, about) or about.labels_pattern.fullmatch(passage.label)
             if not labelled:  # a phrase that ends where the address begins
-                said = [*about.said_pattern.finditer(passage.raw)] if about.said_pattern else []
+                said = [*about.said_pattern.finditer(passage.raw)]
                 pairs = [(lead.end(), m) for m in found for lead in said if lead.end() <= m.start()]
                 found = [
                     m for end, m in pairs if not re.sub("<[^>]*>", "", passage.raw[end : m.start()]).strip("[`(* ")
@@ -721,11 +701,10 @@ def _takes_numbers(about: Property) -> bool:
 def _head(passage: Passage, about: Property) -> bool:
     """Whether the passage's own words begin with a label for the property."""
     match = re.match(r"\W*([^:]{2,40}):", passage.own)
-    return bool(match and about.labels_pattern and about.labels_pattern.fullmatch(match[1]))
+    return bool(match and about.labels_pattern.fullmatch(match[1]))
 
 
 def _label(passage: Passage, about: Property) -> re.Match[str] | bool:
-    assert about.labels_pattern is not None
     match = re.match(r"\W*([^:]{2,40}):\s*", passage.own)
     if match and about.labels_pattern.fullmatch(match[1]):
         return match

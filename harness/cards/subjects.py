@@ -296,7 +296,7 @@ class Subjects:
 
 def _without(about: Property, text: str) -> str:
     """A text with the words for a property blanked."""
-    return about.words_pattern.sub(lambda match: " " * len(match.group()), text) if about.words_pattern else text
+    return about.words_pattern.sub(lambda match: " " * len(match.group()), text)
 
 
 def _bare(name: str) -> str:

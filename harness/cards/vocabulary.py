@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import functools
+import itertools
 import re
+from collections.abc import Iterable
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -12,6 +14,9 @@ from harness.cards.literals import literals
 from harness.errors import HarnessError
 from harness.files import shipped_folder
 from harness.parsing.yaml import read_yaml
+
+_NOTHING = "(?!)"
+"""An expression that matches nothing."""
 
 
 class Table(BaseModel):
@@ -43,7 +48,8 @@ class Property(Table):
     lead: str = ""
     items: tuple[str, ...] | dict[str, str] = ()
     values: tuple[str, ...] = ()
-    units: str | dict[str, float] = Field(default_factory=dict)
+    units: dict[str, float] = Field(default_factory=dict)
+    """What follows a number of it, each with its size."""
     alone: bool = False
     range: tuple[float, float] = (0.0, 1e18)
     number: bool = True
@@ -67,7 +73,7 @@ class Property(Table):
     """Whether it is of a network built on this one, whose name then stands beside it."""
     labels: tuple[str, ...] = ()
     decoys: tuple[str, ...] = ()
-    unless: str | None = None
+    unless: str = _NOTHING
     needs: str | None = None
     beside: str | None = None
     truncated: bool = False
@@ -87,17 +93,13 @@ class Property(Table):
     @model_validator(mode="before")
     @classmethod
     def _defaults(cls, data: dict[str, Any]) -> dict[str, Any]:
-        name = data.get("name") or data["id"].replace("-", " ")
-        keys = data.get("keys", ())
-        is_recipe = any(key.startswith("documented.training.") for key in keys)
-        said = {"name": name, "evidence": keys, "unknown": f"The {name} is"}
-        said |= (
-            {"subject": f"The {name}", "verb": "was" if is_recipe else "is"}
-            if not {"template", "unknown"} & data.keys()
-            else {}
-        )
-        said["cues"] = data["id"].replace("-", "_").lower()
-        known = said | data
+        name, keys = data.get("name", data["id"].replace("-", " ")), data.get("keys", ())
+        cues = data["id"].replace("-", "_").lower()
+        known = {"name": name, "cues": cues, "evidence": keys, "unknown": f"The {name} is"}
+        if not {"template", "unknown"} & data.keys():
+            is_recipe = any(key.startswith("documented.training.") for key in keys)
+            known |= {"subject": f"The {name}", "verb": "was" if is_recipe else "is"}
+        known |= data
         return {"absent": known["evidence"]} | known
 
     @property
@@ -111,94 +113,61 @@ class Property(Table):
         return any(re.match(r"compute\.(?:throughput|latency|peak)", key) for key in self.keys)
 
     @functools.cached_property
-    def said_pattern(self) -> re.Pattern[str] | None:
+    def said_pattern(self) -> re.Pattern[str]:
         """Matches its words where a value is stated."""
-        return phrase(*self.words, *self.says) if self.words or self.says else None
+        return phrase(*self.words, *self.says)
 
     @functools.cached_property
-    def words_pattern(self) -> re.Pattern[str] | None:
-        return phrase(*self.words) if self.words else None
+    def words_pattern(self) -> re.Pattern[str]:
+        return phrase(*self.words)
 
     @functools.cached_property
-    def decoys_pattern(self) -> re.Pattern[str] | None:
-        return phrase(*self.decoys) if self.decoys else None
+    def decoys_pattern(self) -> re.Pattern[str]:
+        return phrase(*self.decoys)
 
     @functools.cached_property
-    def labels_pattern(self) -> re.Pattern[str] | None:
+    def labels_pattern(self) -> re.Pattern[str]:
         """Matches a label or heading that is about nothing else."""
-        parts = [*self.words, *self.labels]
-        return (
-            re.compile(
-                _spaced(
-                    rf"\W*(?:{'|'.join(parts)})\W*(?:\([^)]*\)\W*)?(?:(?:per|at|@) (?:an? )?\d+(?:\s?[x×]\s?\d+)?(?: ?(?:px|pixels?))?(?: (?:image|input|crop))?\W*)?"
-                ),
-                re.IGNORECASE,
-            )
-            if parts
-            else None
-        )
+        size = r"(?:per|at|@) (?:an? )?\d+(?:\s?[x×]\s?\d+)?(?: ?(?:px|pixels?))?(?: (?:image|input|crop))?\W*"
+        return _compiled(rf"\W*{_any_of([*self.words, *self.labels])}\W*(?:\([^)]*\)\W*)?(?:{size})?")
 
     @functools.cached_property
     def unit_patterns(self) -> tuple[tuple[re.Pattern[str], float], ...]:
-        units = {self.units: 1.0} if isinstance(self.units, str) else self.units
-        return tuple(
-            (re.compile(_spaced(rf" ?(?:{unit})(?![A-Za-z0-9])"), re.IGNORECASE), size) for unit, size in units.items()
-        )
-
-    @functools.cached_property
-    def _counted(self) -> re.Pattern[str] | None:
-        units = [self.units] if isinstance(self.units, str) else list(self.units)
-        return re.compile(_spaced(rf"\d ?(?:{'|'.join(units)})(?![A-Za-z0-9])"), re.IGNORECASE) if units else None
+        """Matches each of its units right behind a number, with the unit's size."""
+        return tuple((_compiled(rf" ?(?:{unit})(?![A-Za-z0-9])"), size) for unit, size in self.units.items())
 
     def is_counted_in(self, text: str) -> bool:
         """Whether a text tells a number of its unit already."""
-        return self.alone and self._counted is not None and self._counted.search(text) is not None
+        return self.alone and _compiled(rf"\d ?{_any_of(self.units)}(?![A-Za-z0-9])").search(text) is not None
 
     @functools.cached_property
-    def names_pattern(self) -> re.Pattern[str] | None:
-        return phrase(*(form for forms in self.names.values() for form in forms)) if self.names else None
+    def names_pattern(self) -> re.Pattern[str]:
+        return phrase(*itertools.chain(*self.names.values()))
 
     @functools.cached_property
     def literals(self) -> frozenset[str]:
         """What a text that states a value of it must hold one of; the empty string where it may hold anything."""
-        forms = [
-            *self.words,
-            *self.says,
-            *self.decoys,
-            *self.labels,
-            *(form for forms in self.names.values() for form in forms),
-        ]
-        forms += [self.units] if isinstance(self.units, str) else self.units
-        forms += [self.address] if self.address else []
-        return frozenset().union(*(literals(_spaced(form)) for form in forms))
+        forms = (*self.words, *self.says, *self.decoys, *self.labels, *self.units, *filter(None, [self.address]))
+        return frozenset().union(
+            *(literals(_spaced(form)) for form in (*forms, *itertools.chain(*self.names.values())))
+        )
 
     def canonical(self, name: str) -> str:
         """The name's canonical form."""
-        for canonical, pattern in self._forms:
-            if pattern.fullmatch(name):
-                return canonical
-        return name
-
-    @functools.cached_property
-    def _forms(self) -> tuple[tuple[str, re.Pattern[str]], ...]:
-        return tuple((name, re.compile(_spaced("|".join(forms)), re.IGNORECASE)) for name, forms in self.names.items())
+        return next((known for known, forms in self.names.items() if _compiled("|".join(forms)).fullmatch(name)), name)
 
     def names_in(self, text: str) -> set[str]:
         """Canonical names that a text holds."""
-        return (
-            {self.canonical(match.group()) for match in self.names_pattern.finditer(text)}
-            if self.names_pattern
-            else set()
-        )
+        return {self.canonical(match.group()) for match in self.names_pattern.finditer(text)}
 
     def is_elsewhere(self, text: str) -> bool:
         """Whether a text's words say that it is about something that only sounds like it."""
-        return bool(_search(self.unless, text) or (self.decoys_pattern and self.decoys_pattern.search(text)))
+        return bool(_compiled(self.unless).search(text) or self.decoys_pattern.search(text))
 
     def excludes(self, text: str, section: tuple[str, ...] = ()) -> bool:
         """Whether a text's words say that it is about something else."""
-        needed = self.needs is None or _search(self.needs, " ".join((text, *section)))
-        return bool(_search(self.unless, text)) or not needed
+        needed = self.needs is None or _compiled(self.needs).search(" ".join((text, *section)))
+        return bool(_compiled(self.unless).search(text)) or not needed
 
 
 class Metric(Table):
@@ -212,8 +181,8 @@ class Metric(Table):
         return phrase(*self.words)
 
     @functools.cached_property
-    def error_pattern(self) -> re.Pattern[str] | None:
-        return phrase(*self.error) if self.error else None
+    def error_pattern(self) -> re.Pattern[str]:
+        return phrase(*self.error)
 
 
 class Score(Table):
@@ -242,7 +211,6 @@ class FieldWords(Table):
     """Expressions of what a field is called whose name doesn't tell it."""
     beside: tuple[str, ...]
     """Words beside a field's name that ask nothing more."""
-    """What yes and no mean, by field."""
 
 
 class Vocabulary(Table):
@@ -303,7 +271,7 @@ class Vocabulary(Table):
     def score_pattern(self) -> re.Pattern[str]:
         """Matches words for a metric, its error or a benchmark."""
         metrics = (form for metric in self.metrics.values() for form in (*metric.words, *metric.error))
-        return phrase(*metrics, *(form for forms in self.benchmarks.values() for form in forms))
+        return phrase(*metrics, *itertools.chain(*self.benchmarks.values()))
 
     @functools.cached_property
     def benchmark_patterns(self) -> tuple[tuple[str, re.Pattern[str]], ...]:
@@ -328,8 +296,13 @@ class Vocabulary(Table):
 
 
 def phrase(*forms: str) -> re.Pattern[str]:
-    """Matches any of the forms as whole words; a space in one stands for white space, hyphens and underscores."""
-    return re.compile(_spaced(rf"(?<![A-Za-z0-9])(?:{'|'.join(forms)})(?![A-Za-z0-9])"), re.IGNORECASE)
+    """Matches any of the forms as whole words; a space in one stands for white space, hyphens and underscores. Of no forms
+    it matches nothing."""
+    return _compiled(rf"(?<![A-Za-z0-9]){_any_of(forms)}(?![A-Za-z0-9])")
+
+
+def _any_of(forms: Iterable[str]) -> str:
+    return f"(?:{'|'.join(forms) or _NOTHING})"
 
 
 def _spaced(pattern: str) -> str:
@@ -339,10 +312,6 @@ def _spaced(pattern: str) -> str:
 @functools.cache
 def _compiled(pattern: str) -> re.Pattern[str]:
     return re.compile(_spaced(pattern), re.IGNORECASE)
-
-
-def _search(pattern: str | None, text: str) -> re.Match[str] | None:
-    return _compiled(pattern).search(text) if pattern else None
 
 
 @functools.cache
@@ -357,8 +326,10 @@ def vocabulary() -> Vocabulary:
         data = read_yaml(path).data
         translated, contexts = data.pop("translations"), data.pop("contexts")
         for entry in data["properties"]:
-            unless = [*(contexts[name] for name in entry.pop("outside", ())), entry.get("unless")]
-            entry["unless"] = "|".join(filter(None, unless)) or None
+            unless = [*(contexts[name] for name in entry.pop("outside", ())), entry.get("unless", _NOTHING)]
+            entry["unless"] = "|".join(unless)
+            if isinstance(units := entry.get("units"), str):
+                entry["units"] = {units: 1.0}
             entry["says"] = [*entry.get("says", ()), *translated.get(entry["id"], ())]
         return Vocabulary.model_validate({key.replace("-", "_"): value for key, value in data.items()})
     except ValidationError as error:
