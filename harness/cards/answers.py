@@ -82,7 +82,7 @@ class ResultRow:
     @property
     def published(self) -> str:
         view = self.paper or self.reference
-        return _percent(view) if view else ""
+        return view.shown if view else ""
 
     @property
     def origin(self) -> str:
@@ -136,7 +136,7 @@ def _published_phrase(references: References, values: list[tuple[str, View]]) ->
     for entries in rows.values():
         view, fact = entries[0][1], entries[0][1].fact
         numbers = enumerate_words(
-            f"{name} {_percent(view)} {references.cite(*view.sources)}".rstrip() for name, view in entries
+            f"{name} {view.shown} {references.cite(*view.sources)}".rstrip() for name, view in entries
         )
         is_other = fact is not None and fact.checkpoint.relation is Relation.SIBLING
         whose = f"{view.label} has " if is_other and view.label != said else ""
@@ -145,10 +145,6 @@ def _published_phrase(references: References, values: list[tuple[str, View]]) ->
         parts.append(f"{whose}{numbers}{caveat}{setting}")
         said = view.label if is_other else ""
     return "; ".join(parts)
-
-
-def _percent(view: View) -> str:
-    return view.number if view.name.metric == "mce" else f"{view.number} %"
 
 
 @dataclass
@@ -195,9 +191,8 @@ class Writer:
         for label, wider in question.otherwise.items():
             if re.search(label, place.label or "") and not any(map(known.find, question.keys)):
                 question = self.table.get(wider)
-        asked = Asked.read(
-            place.own, (*place.around[:1], place.question, *place.around[1:]), known.own_names, known.sources
-        )
+        own = place.own or ((place.sentence,) if place.is_tight else ())
+        asked = Asked.read(own, (*place.around[:1], place.question, *place.around[1:]), known.own_names, known.sources)
         metrics = self._metrics(question, asked, place)
         keys = (*question.evidence, *question.absent, *metrics, *question.metrics)
         meant = self.subjects.of_place(place, question) if place.is_tight or place.label_is_own else []

@@ -58,7 +58,7 @@ from harness.cards.record import CardRecord, fill_name, ledger_digest, read_comm
 from harness.cards.references import References
 from harness.cards.retrieval import content
 from harness.cards.sentences import Span
-from harness.cards.slots import Slot, answer_edit, slot_of, unrecognised
+from harness.cards.slots import Slot, answer_edit, slot_of, unit_behind, unrecognised
 from harness.cards.training_log import logged_answer
 from harness.cards.views import marks
 from harness.cards.vocabulary import Property
@@ -351,7 +351,8 @@ class _Filler:
             ]
         for marker, found, place, slot, entry in zip(group, recognised, places, slots, listed, strict=True):
             asked = found.questions
-            place = replace(place, is_tight=slot.kind in ("inline", "aside"))
+            has_unit = unit_behind(self.document, marker, slot) is not None
+            place = replace(place, is_tight=slot.kind in ("inline", "aside") or has_unit)
             answer = (
                 (field_answer(place, self.writer) if place.in_code else None)
                 or entry
@@ -368,7 +369,7 @@ class _Filler:
             if answer.is_unknown and (not asked or (in_prose and slot.kind in ("sentence", "inline"))):
                 slot, text = unrecognised(self.document, marker, slot, self.writer, is_asked=bool(asked))
                 answer = replace(answer, text=text)
-            is_amid = answer.text.startswith("(") or (place.column is not None and gap.is_amid_words)
+            is_amid = answer.text.startswith("(") or (place.column is not None and gap.is_amid_words and not has_unit)
             if answer.is_unknown and is_amid:
                 answer = replace(answer, text=gap.lack(answer.text.strip("()")))
             made = answer_edit(self.document, marker, answer, slot)

@@ -66,6 +66,8 @@ _HEADING, _REST, _WHOLE, _BESIDE, _PARENT, _COLUMN = 0.35, 0.55, 0.35, 0.2, 0.6,
 _RIGHT_OR_WRONG = re.compile(r"\b(?:top-?[15]|err(?:or)?s?|acc(?:uracy)?|accuracies)\b", re.IGNORECASE)
 _OWN = re.compile(r"\b(?:on|of|from) (?:my|our|your) (?!model|network|paper)", re.IGNORECASE)
 """Somebody's own images or machine, of which no source tells anything."""
+_CONDITIONED = re.compile(r"\W*(?:on|for|among|across|over|under|at|with|without|in) ([^,]*), ", re.IGNORECASE)
+"""What a sentence begins with that says of which images, or when, the rest is true."""
 _PERCENT = re.compile(r"\s?(?:%|percent\b|per cent\b)")
 _REACHES = re.compile(
     r"\b(?:gets?|got|reach\w*|scor(?:es?|ed)|achiev\w*|attain\w*|obtain\w*|(?:drop|fall|come)s? to)\W*$"
@@ -87,6 +89,7 @@ _COUNTED = re.compile(r"\W*\d[\d ,.]*[^\W\d_]{3}")
 """A row's head that is a value, under which others are told: `1 000 classes`."""
 _QUESTION = 0.7
 """What a word counts in the question before a sentence."""
+_UNIT = re.compile(r"\s*[A-Za-zµ]{1,2}\s*")
 _ANSWER = re.compile(r"^\W*A(?:nswer)?\s*\d*\s*[:.)][\s*_]*(?=\S)")
 _SENTENCE = re.compile(r"(?:it|(?:this|the) (?:model|network|classifier))\s+(?:\w+ly )?[a-z]+s\b", re.IGNORECASE)
 """A label that is a sentence."""
@@ -179,7 +182,8 @@ def find_questions(place: Place, table: Vocabulary, known: Sequence[str] = (), *
         if found and is_share and has_data and not (found.about.is_measurable or found.about.downstream):
             found = None  # what is a share of a data set is its accuracy
         if found:
-            is_sure = found.is_sure and not (_OWN.search(sentence) and found.about.is_measurable)
+            is_of_others = _OWN.search(sentence) or _is_on_others(before)
+            is_sure = found.is_sure and not (is_of_others and found.about.is_measurable)
             return Recognised([found.about], has_words and not found.about.items, is_sure)
         if (is_share or not has_words) and has_data:
             return Recognised([table.get("accuracy")], has_words)
@@ -219,6 +223,16 @@ def find_questions(place: Place, table: Vocabulary, known: Sequence[str] = (), *
     return Recognised.of(retrieve(Wording(((heading, 1.0),), headings[1:], titles=(heading,)), table, known))
 
 
+def _is_on_others(before: str) -> bool:
+    """Whether a sentence begins with images or conditions of which nothing is known: `For worn coins, top-1 is`."""
+    told = _CONDITIONED.match(before)
+    rest = told[1] if told else ""
+    for facet in facets().values():
+        for _, _, match in facet.read(rest):
+            rest = rest.replace(match.group(), " ")
+    return not is_understood(rest)
+
+
 def _is_result(before: str, after: str) -> bool:
     """Whether what is told of a data set is a result: `On ImageNet-A it drops to [?]`, `[?] on ImageNet-R`."""
     on = _ON_DATA.match(after)
@@ -231,7 +245,7 @@ def _asked_in_cell(
 ) -> Recognised:
     """What a cell asks by the heads of its row and column, with the words that the cell itself holds."""
     before, _, after = place.sentence.partition("[?]")
-    inside = before + after if _CONTENT.search(before + after) else ""
+    inside = before + after if _CONTENT.search(before + after) and not _UNIT.fullmatch(before + after) else ""
     heads = [_TOLD.sub(r"\1", _BY_SOURCE.sub("", head)) for head in place.row]
     conditions = {head for head in heads[1:] if _CONDITION.search(head)}
     is_beside = [bool(place.column) and (head in conditions or bool(_COUNTED.match(head))) for head in heads]

@@ -7,7 +7,7 @@ import bisect
 import html
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from harness.cards.answers import Answer, Form, Writer
 from harness.cards.document import Block, Document, Edit, Marker, without_markers
@@ -148,6 +148,14 @@ def _aside(text: str, start: int, marker: Marker, end: int) -> Span | None:
 
 # --- an answer fitted into its place ---
 
+_UNIT_TO_THE_END = re.compile(r"\s?(?:%|[A-Za-zµ]{1,3})(?=\s*$)")
+
+
+def unit_behind(document: Document, marker: Marker, slot: Slot) -> re.Match[str] | None:
+    """The unit that a cell or label has behind its marker: `[More Information Needed] %`."""
+    takes_value = marker.block.kind == "cell" or slot.kind == "label"
+    return _UNIT_TO_THE_END.match(document.text, slot.end, marker.block.end) if takes_value else None
+
 
 def answer_edit(document: Document, marker: Marker, answer: Answer, slot: Slot) -> Edit | None:
     """The answer fitted into its place; None where it would break what it stands in."""
@@ -174,6 +182,8 @@ def answer_edit(document: Document, marker: Marker, answer: Answer, slot: Slot) 
         return Edit(slot.start, slot.end, f"{new} ([link]{address})")
     if slot.kind in ("inline", "aside", "label"):
         new = _without_unit(one_line(new), text[slot.end : slot.end + 40])
+        if (unit := unit_behind(document, marker, slot)) and not answer.class_.has_value:
+            slot = replace(slot, end=unit.end())
         if block.kind == "cell":
             new = re.sub(r"(?<!\\)\|", r"\\|", new)
         if block.kind == "html":
@@ -200,8 +210,10 @@ def answer_edit(document: Document, marker: Marker, answer: Answer, slot: Slot) 
 
 def _without_unit(answer: str, after: str) -> str:
     """An answer without the unit that the card has behind its marker: `12 layers (…)` before ` layers`."""
-    word = re.match(r"\s+([a-z]+?)s?\b", after)
-    return re.sub(rf"^([\d.,]+) {word[1]}s?\b(?:, [a-z]+ [a-z]+)?", r"\1", answer) if word else answer
+    unit = re.match(r"\s?%|\s+([a-z]+?)s?\b", after)
+    if unit and unit[1] is None and re.match(r"[\d.,]+ ?%", answer):  # of several values the first
+        return re.sub(r" ?%| \([^()]*\)", "", answer.partition("; ")[0])
+    return re.sub(rf"^([\d.,]+) {unit[1]}s?\b(?:, [a-z]+ [a-z]+)?", r"\1", answer) if unit else answer
 
 
 def _follows_list(document: Document, block: Block) -> bool:

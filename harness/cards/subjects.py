@@ -150,7 +150,7 @@ class Subjects:
             re.match(r"documented\.(?:training|data|preprocessing|coco)|compute|imagenet|carbon", key) for key in keys
         ):
             return []
-        heads = (*place.row[:1], place.column or "") if place.column is not None else ()
+        heads = (*place.row, place.column or "") if place.column is not None else ()
         texts = heads or ((place.label or "",) if place.label_is_own else (place.sentence.partition("[?]")[0],))
         texts = tuple(re.sub(r"\bfine-?tune\b", "fine-tuned", text) for text in texts)
         for name in (match.group() for match in vocabulary().model_names.finditer(place.question)):

@@ -64,7 +64,8 @@ class View:
     def shown(self) -> str:
         """Value and unit."""
         value, unit = self.value, self.evidence.unit
-        if self.class_ is EvidenceClass.DOCUMENTED and isinstance(value, float) and unit != "%":  # stated, not measured
+        if self.class_ is EvidenceClass.DOCUMENTED and isinstance(value, float):  # stated, not measured
+            unit = None if self.name.metric == "mce" else unit  # as it is printed
             if unit == "hours" and value < 1:
                 value, unit = 3600 * value, "seconds"
             return f"{plain_number(value)} {unit or ''}".rstrip()

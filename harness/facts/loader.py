@@ -221,7 +221,7 @@ class Fact(_Words):
             self.model_copy(
                 update=bare
                 | {
-                    "says": other.says,
+                    "says": other.says if isinstance(other.value, str) else None,  # of a number they tell whose it is
                     "evidence": self.evidence.model_copy(update={"value": other.value, "source": other.source}),
                 }
             )

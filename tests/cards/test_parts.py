@@ -61,7 +61,7 @@ REGNET, CONVNEXT = "regnet-y-040", "convnext-base-224-22k"
         (CONVNEXT, f"- Mixup / CutMix: {M}", "CutMix: Mixup: 0.8; CutMix: 1.0"),
         (CONVNEXT, f"Mixup was set to {M} and CutMix to {M}.", "to 0.8 and CutMix to 1.0."),
         (CONVNEXT, f"Trained with {M}, betas of {M} and a weight decay of {M}.", "with AdamW, betas of 0.9, 0.999 and"),
-        (CONVNEXT, f"Fine-tuned on ImageNet-1k, the sibling reaches {M} % top-1 and {M} % top-5.", "85.82 % top-1 and 97.87 % top-5"),
+        (CONVNEXT, f"Fine-tuned on ImageNet-1k, the sibling reaches {M} % top-1 and {M} % top-5.", "85.82 % top-1 and 97.868 % top-5"),
         (CONVNEXT, f"- Throughput on an A100: {M}", "A100: 969 images/s"),
         (CONVNEXT, f"- Top-1 at 384 pixels: {M}", "pixels: Published: the checkpoint fine-tuned from this one"),
         (CONVNEXT, f"- Images in the pre-training set: {M}", "set: 14,000,000"),

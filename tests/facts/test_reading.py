@@ -235,7 +235,7 @@ def test_columns_beside_each_other_get_values_of_their_own(tmp_path: Path) -> No
     card = f"---\n{front}\n---\n\n| model | test size | top1 | top5 | images/s |\n|-|-|-|-|-|\n| this | 192 | {M} | {M} | {M} |\n\nIt emitted {M} g of CO2.\n"
     folder = written(tmp_path, config=CONFIG, readme=card)
     text = re.sub(r" \[h\d+\]", "", harness.fill(folder / "README.md", model=str(folder)).text.decode())
-    assert text.split("\n")[6] == "| this | 192 | 91.40 % | 99 % | not measured yet |"
+    assert text.split("\n")[6] == "| this | 192 | 91.4 % | 99 % | not measured yet |"
     assert "It emitted 64 g of CO2." in text
 
 
