@@ -36,6 +36,8 @@ _NETWORK_KEY = re.compile(
 )
 _RECIPE = re.compile(r"pre-?train|original|recipe|(?:was|were) trained|training config\w*|pycls", re.IGNORECASE)
 """What says that a configuration is how the model came to be, not what a reader might run."""
+MODEL_FILE = re.compile(r"\b(?:preprocessor_)?config\.json")
+"""A file that comes with the weights, whatever they were trained with."""
 _LETTER = re.compile(r"[ARC]|V2")
 """How a column is headed whose neighbours name ImageNet's variants."""
 _IDIOMS = tuple(
@@ -60,7 +62,12 @@ _IDIOMS = tuple(
     )
 )
 """What code tells of a network, and what that is."""
-_TELLS = re.compile(r"shape|numel|Resize|MaxSize|Crop\(|Normalize|mean|std|--[a-z]")
+_FIELD = re.compile(
+    r"\b\w*(?:config|cfg|processor|extractor)\.(?P<name>[a-z]\w+)\)*[ \t]*(?:#+|->|=>|\n)[ \t]*(?:(?:->|=>|#+)[ \t]*)?(?P<value>[\[('\"\d][^\n#]*)$",
+    re.MULTILINE,
+)
+"""A field of a configuration in code, and its value in a comment or in the line below."""
+_TELLS = re.compile(r"shape|config|cfg|processor|extractor|numel|Resize|MaxSize|Crop\(|Normalize|mean|std|--[a-z]")
 _OWN_CODE = re.compile(r"num_(?:labels|classes)\s?=|Train(?:er|ing)|fine-?tun|optimi[sz]er|\.backward\(|Random\w+\(")
 """What makes code one that trains, for other data."""
 _COMMENT = re.compile(r"(?:^|(?<=\s))#+ +(?!%)(\S.*)$", re.MULTILINE)
@@ -178,13 +185,14 @@ def _config_passages(document: Document, block: Block) -> Iterator[Passage]:
     said = document.text[lead.start : lead.end] if lead and lead.section == block.section else ""
     kind = re.search(r"(?:model_type|model|architectures|_name_or_path|arch)\W+(?:\w+/)?([\w-]+)", text)
     context = blanked(f"{said} {kind[1] if kind else ''} : ") if said or kind else ""
-    is_recipe = bool(_RECIPE.search(f"{said} {' '.join(block.section[-1:])}"))
+    headed = f"{said} {' '.join(block.section[-1:])}"
+    is_of_model = bool(_RECIPE.search(headed) or MODEL_FILE.search(headed))
     above: list[tuple[int, str]] = []
     for match in re.finditer(r"^([ -]*)[\"']?([\w-]*).*$", text, re.MULTILINE):
         above = [(indent, key) for indent, key in above if indent < len(match[1])]
         names = " ".join(key.replace("_", " ") for _, key in above)
         above.append((len(match[1]), match[2]))
-        if _NETWORK_KEY.match(match.group()) or is_recipe or _RECIPE.search(names):
+        if _NETWORK_KEY.match(match.group()) or is_of_model or _RECIPE.search(names):
             span = block.start + match.start(), block.start + match.end()
             passage = _passage(
                 document.text, f"{context}{names} : " if names else context, span, block.section, "config", ""
@@ -209,6 +217,9 @@ def _code_passages(document: Document) -> Iterator[Passage]:
             for pattern, context in _IDIOMS if not _OWN_CODE.search(text) else ():
                 for match in pattern.finditer(text):
                     yield _told_by_code(document, block, match.span(1), context)
+            for match in _FIELD.finditer(text) if not _OWN_CODE.search(text) else ():
+                told = _told_by_code(document, block, match.span("value"), match["name"].replace("_", " "))
+                yield replace(told, kind="code")
             said = " ".join((text, lead, *block.section[-1:]))
             if _RECIPE.search(said) and not re.search("fine-?tun", said, re.IGNORECASE):
                 for match in _FLAG.finditer(text):

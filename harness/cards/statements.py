@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from harness.cards.accuracies import AccuracyReader
 from harness.cards.document import Document
 from harness.cards.fields import field_passages
-from harness.cards.passages import Passage, blanked, bounded, passages
+from harness.cards.passages import MODEL_FILE, Passage, blanked, bounded, passages
 from harness.cards.quantities import DATE, NUMBER_WORD, Quantity, parse_number, quantities
 from harness.cards.questioned import QuestionReader
 from harness.cards.sentences import Span
@@ -193,6 +193,7 @@ class _Reader:
             or _GUIDE.search(" ".join(passage.section[-1:]))
             or _SPEED_TABLE.search(passage.header)
             or passage.kind == "code"
+            or (passage.kind == "config" and MODEL_FILE.search(passage.text))
         )
         for statement in found:
             is_quoted = any(a <= statement.at < b for a, b in quoted)

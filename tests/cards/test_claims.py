@@ -118,14 +118,21 @@ def test_statements_that_others_wrote(path: Path) -> None:
     26 of 70 and 9 of 80. asked1 and asked2 were written when values began to be read as answers to what the words around
     them ask: before, 17 of 36 and 4 of 19, and 27 of 40 and 2 of 24. plain holds four batches by who then changed the code
     for them, each before a look at what was found: 7 of 10 and none, 5 of 10 and none, 7 of 10 and none, 5 of 8 and 5 of
-    12. tuned is about what people fine-tuned themselves: before cards were read so, 5 of 6 and 14 of 24.
+    12. tuned is about what people fine-tuned themselves, and parts about shares, remarks, others' networks and fields in
+    code: before cards were read so, 5 of 6 and 14 of 24, and 6 of 13 and 18 of 37.
     """
     cases = read_cases(path)
     found = list(faults(cases))
     assert [case.id for kind, case, _ in found if kind == "false alarm"] == []
-    share = {"unseen6": 0.15, "unseen8": 0.2, "unseen9": 0.15, "unseen10": 0.15, "unseen11": 0.5, "causes": 0.35}.get(
-        path.stem, 0.15
-    )
+    share = {
+        "unseen6": 0.15,
+        "unseen8": 0.2,
+        "unseen9": 0.15,
+        "unseen10": 0.15,
+        "unseen11": 0.5,
+        "causes": 0.35,
+        "parts": 0.2,
+    }.get(path.stem, 0.15)
     missed = share * sum(case.expect == "wrong" for case in cases)
     assert len(found) <= missed
 
