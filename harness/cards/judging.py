@@ -38,6 +38,7 @@ _ONE_IMAGE = re.compile(
     r"\b(?:(?:per|an?|each|every|one|single) (?:single |\w+ )?(?:image|picture|photo|sample)|batch (?:size )?(?:of )?1\b)",
     re.IGNORECASE,
 )
+_BATCH = re.compile(r"\b(?:for|in|at|with|per) (?:an? )?batch(?: size)?(?: of)? (\d+)", re.IGNORECASE)
 _PUBLISHED = re.compile(r"\b(?:paper|authors?|table|report\w*|publish\w*|zoo|timm|according)\b", re.IGNORECASE)
 _EXACT = (EvidenceClass.DERIVED, EvidenceClass.MEASURED)
 
@@ -293,7 +294,10 @@ class Judge:
                 same += [fact] if is_exact and value.agrees(speed) else []
                 here += [fact] if is_told_as_time is is_time and (devices & named or not named) else []
         right = [fact for fact in same if fact in here]
-        if is_time and right and _ONE_IMAGE.search(passage.text) and "64" not in around:
+        is_in_batches = bool(right) and right[0].evidence.name.subject == "inference.batch-time"
+        batches = _BATCH.findall(passage.text) if is_in_batches else []
+        is_of_one = _ONE_IMAGE.search(passage.text) and "64" not in around
+        if is_time and right and (is_of_one or (batches and "64" not in batches)):
             yield self._wrong(statement, right[0])
         elif right:
             yield self._claim(statement, Verdict.SUPPORTED, View(right[0].evidence, right[0]))

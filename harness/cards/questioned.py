@@ -34,7 +34,7 @@ _FACTOR = re.compile(r"\s?(?:times|fold) (?:as|more|less|\w+er)\b", re.IGNORECAS
 """How often more or longer something is: no value of anything."""
 _SYMBOL = re.compile(r"\bk\s?=\s?$", re.IGNORECASE)
 """What gives a number of neighbours or guesses."""
-_IN_EACH = re.compile(r"\s?(?:in|on|per|to|for) (?:an?|each|every|one)\b")
+_IN_EACH = re.compile(r"\s?(?:in|on|per|to|for) (?:an?|each|every|one)\b|\s?\w+ per (?:class|category|label)\b")
 """A number of each of what follows, not of all of them."""
 _SIZE = re.compile(r"\d\s?[x×²^]|\bby\b|pixel|px")
 _CLAUSE = re.compile(r";\s|,? (?=(?:while|whereas|but)\s)")

@@ -27,7 +27,9 @@ _SIZE = re.compile(
     r"(?:models?|variants?|versions?|ones?|networks?)\b|(?<![-\w.])(\d+(?:\.\d+)?) ?([GM]F)\b",
     re.IGNORECASE,
 )
-_NOT_TUNED = re.compile(r"\b(?:without|no|before|not|never)\W+(?:\w+\W+){0,2}?fine-?tun\w*", re.IGNORECASE)
+_NOT_TUNED = re.compile(
+    r"\b(?:without|no|before|not|never)\W+(?:(?!in\b|during\b)\w+\W+){0,2}?fine-?tun\w*", re.IGNORECASE
+)
 _SIZED = re.compile(
     r"(?<![A-Za-z])(tiny|small|base|large|x-?large|huge|giant|Ti|XL|[TSBLH])(?![A-Za-z])", re.IGNORECASE
 )
@@ -37,7 +39,7 @@ _NETWORK_LIKE = re.compile(
 )
 _AFTERWARDS = re.compile(
     r"\b(?:after|when|once|upon|following)\W+(?:\w+\W+){0,3}?fine-?tun|^\W*fine-?tuned\b[^.;]*,\s*(?:the|it|this|a)\b"
-    r"|\bfine-?tuning\W*[:(]|^\W*(?:for|in|while|during) (?:the )?fine-?tuning\b|^\W*fine-?tuning\b(?:\W+\w+){0,5}?\W+(?:takes|took|uses|used|ran|runs|lasts|lasted|needs|needed)\b",
+    r"|\bfine-?tuning\W*[:(]|\b(?:in|during) (?:the )?fine-?tuning\b|^\W*(?:for|in|while|during) (?:the )?fine-?tuning\b|^\W*fine-?tuning\b(?:\W+\w+){0,9}?\W+(?:takes|took|uses|used|ran|runs|lasts|lasted|needs|needed)\b",
     re.IGNORECASE,
 )
 _ITSELF = re.compile(r"^\W*this (?:model|checkpoint|network)\b", re.IGNORECASE)
