@@ -555,7 +555,7 @@ class Writer:
             + f", given {need}"
             for need, (first, *others) in needs.items()
         )
-        return self.references.note(f"[`harness`]({HARNESS_URL}) measures it: {runs}", key="to measure")
+        return self.references.note(f"[`harness`]({HARNESS_URL}) measures what is missing: {runs}", key="to measure")
 
     def _suites(self, rows: list[ResultRow]) -> list[str]:
         """The suites that measure some metrics."""

@@ -69,6 +69,7 @@ from harness.parsing.json import parse_json
 MOST_MARKERS = 5_000
 _LONGEST_BLOCK, _TRIES = 20_000, 24
 """Up to how many characters of a block, and how often, is looked which of its answers break it; all others are left too."""
+_ELSEWHERE = re.compile(r"\bare given (?:above|under “[^”]*”)\.$")
 _NEXT = 30
 """Characters after a marker that are read for what is counted."""
 
@@ -461,6 +462,8 @@ class _Filler:
         found = [answer for answer, own in zip(found, words, strict=True) if not any(own < other for other in words)]
         separator = "\n\n" if any("\n" in answer.text for answer in found) else " " if form != "value" else "; "
         texts = [answer.text for answer in found]
+        if as_list:  # nothing that only says where it stands
+            texts = [text for text in texts if not _ELSEWHERE.search(text)] or texts
         text = "\n".join(f"- {text}" for text in texts) if as_list else separator.join(texts)
         return join_answers(found, question=" + ".join(answer.question for answer in found), text=text)
 

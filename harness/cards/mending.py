@@ -26,8 +26,8 @@ _REFERS_BACK = re.compile(
 """A sentence that says something of the one before it, which therefore stays."""
 _STOP = re.compile(r"[.:!?](?=\s|\Z)")
 _CORRECTION, _NOTE = " (Correction: ", " (Note: "
-DISPUTE = f"{_CORRECTION}sources disagree"
-"""How a correction begins that only says so."""
+DISPUTE = f"{_NOTE}sources disagree"
+"""How a note begins that says no more."""
 _LED = re.compile(r"(?<=:)[*_]*[ \t]*\n[ \t]*\n(?=[\w\"“])(?!\d+[.)])(?:.*\S.*(?:\n|\Z))+")
 """The paragraph that a sentence's colon leads to."""
 _MORE = re.compile(r"[^(,;:\w]*(?:\w+ ?){0,2}[(,;:][^\w]*\w+(?:\W+\w+){2}")
@@ -142,7 +142,8 @@ def _corrected(document: Document, claims: list[Claim], writer: Writer, given: d
         given.setdefault(said, short)
     before = document.text[start : max(start, claims[0].span[0])]
     is_family = PLURAL.search(before) and not claims[0].evidence[0].startswith("documented.")
-    is_note = all(is_theirs for is_theirs, _ in told) and (is_family or _CONDITION.match(document.text[start:end]))
+    of_others = all(theirs for theirs, _ in told) and (is_family or _CONDITION.match(document.text[start:end]))
+    is_note = of_others or all(claim.is_disputed for claim in claims)
     at = _behind(document.text, end, block.end)
     return Edit(at, at, f"{_NOTE if is_note else _CORRECTION}{'; '.join(parts)}.)") if parts else None
 
@@ -175,7 +176,8 @@ def _of_another(
     known = {about: view for about, view in own.items() if not shown(view).startswith("none")}
     values = ", ".join(f"{about} {shown(view).removesuffix(' epochs')}" for about, view in known.items())
     values = f"it is {shown(known[what[0]])}" if len(what) == len(known) == 1 else values
-    here = f"; here {_cited(writer, values, (view.evidence.source for view in known.values()))}" if known else ""
+    whose_else = "here" if len(what) == len(known) == 1 else "this one's:"
+    here = f"; {whose_else} {_cited(writer, values, (v.evidence.source for v in known.values()))}" if known else ""
     stated = claims[0].text.strip()
     if is_of_several if len(what) == 1 else is_whole:
         begin = "these values are those"

@@ -302,7 +302,7 @@ def test_a_correction_loses_nothing_and_stands_behind_what_a_colon_leads_to() ->
     assert f"{led} (Correction: the authors published the weights" in fixed.decode()
     mit = "It is released under the MIT license."
     fixed, _, left_of_mit = mended(f"# License\n\n{mit}\n\n{mit}\n".encode(), "regnet-y-040")
-    assert fixed.count(b"(Correction: ") == 1
+    assert fixed.count(b"(Note: ") == 1
     assert left == left_of_led == left_of_mit == []
 
 

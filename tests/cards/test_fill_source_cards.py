@@ -37,7 +37,7 @@ ANSWERS = {
         167: "Nesterov momentum 0.9", 177: "17.5 hours", 180: "82.8 MB", 199: "79.36 %", 206: "given under “Bias, Risks, and Limitations”",
         252: "3.97 billion multiply-adds", 286: "Tesla V100 GPUs with 16 GB", 291: "PyTorch 1.6", 294: "16.8 hours",
         298: "1.2 to 50 kg CO2e", 306: "wa = 31.41", 128: "3.97 billion", 35: "zuppif", 18: "20,646,656",
-        278: "Attribution maps were not measured [",
+        278: "No attribution maps were computed here yet [",
     },
     "convnext-base-224-22k": {
         26: "109,953,489", 45: "MIT", 53: "akhaliq/convnext", 76: "in22k.py", 131: "87.0 % (XL)", 134: "box AP 54.0",
