@@ -9,6 +9,7 @@ from typing import Any
 
 from harness.cards.passages import Passage
 from harness.cards.quantities import Quantity
+from harness.cards.sentences import clause_around, outermost
 from harness.cards.stated import ACCURACY, COPULA, GAP, STOP, Statement, renamed, runs, statement_in
 from harness.cards.vocabulary import Vocabulary, phrase, wording
 
@@ -17,6 +18,8 @@ _PLAIN_TITLE = wording("plain-title")
 _ERROR = re.compile(r"\berr(?:or)?s?\b", re.IGNORECASE)
 _WRONG = re.compile(r"\b(?:miss(?:es|ed)?|misclassif\w*|wrong\w*|fail\w*|incorrect\w*|mistak\w*)\b", re.IGNORECASE)
 """What says that a share is of errors."""
+_PARTS = re.compile(r"[;.]\s|, (?:and|but|while)\b")
+_PARTS = re.compile(r"[;.]\s|, (?:and|but|while)\b")
 _PARTIAL = re.compile(r"\b\d[\d,]* of \d[\d,]*\b")
 
 
@@ -39,9 +42,8 @@ class AccuracyReader:
         text, metrics = passage.text, self._metrics(passage.text)
         led = {m[2:] for m in self._metrics(passage.before)} if passage.before.endswith(":") else set()
         benches = [(*match.span(), name) for name, pattern in self.benchmarks for match in pattern.finditer(text)]
-        benches = sorted(
-            b for b in benches if not any(o[0] <= b[0] and b[1] <= o[1] and o[1] - o[0] > b[1] - b[0] for o in benches)
-        )
+        longest = outermost(bench[:2] for bench in benches)
+        benches = sorted(bench for bench in benches if bench[:2] in longest)
         lists = runs([(q.start, q.end) for q in numbers], text)
         for index, number in enumerate(numbers):
             left = numbers[index - 1].end if index else 0
@@ -89,8 +91,8 @@ class AccuracyReader:
             for pattern, is_error in ((metric.pattern, False), (metric.error_pattern, True))
             for match in pattern.finditer(text)
         ]
-        inside = lambda m: any(o[0] <= m[0] and m[1] <= o[1] and o[1] - o[0] > m[1] - m[0] for o in found)  # noqa: E731
-        return sorted(m for m in found if not inside(m))
+        longest = outermost(metric[:2] for metric in found)
+        return sorted(metric for metric in found if metric[:2] in longest)
 
     def _near_metric(
         self, text: str, number: Quantity, metrics: list[Any], benches: list[Any], left: int, right: int
@@ -147,14 +149,7 @@ class AccuracyReader:
 
     def _accuracy(self, passage: Passage, number: Quantity, metric: Any, bench: Any, known: int) -> Statement | None:
         text = passage.text
-        clause_start = max(
-            (m.end() for m in re.finditer(r"[;.]\s|, (?:and|but|while)\b", text[: number.start])), default=0
-        )
-        clause_end = (
-            next((m.start() for m in re.finditer(r"[;.]\s|, (?:and|but|while)\b", text[number.end :])), len(text))
-            + number.end
-        )
-        clause = text[clause_start:clause_end]
+        clause = text[slice(*clause_around(text, number.start, number.end, _PARTS))]
         if any(not self._is_plain(title) for title in (*passage.titles, *_worded(passage.row))):
             return None
         if _PARTIAL.search(f"{passage.row} {text}") or self.others.search(" ".join(passage.section[-2:])):

@@ -9,7 +9,7 @@ from typing import Any
 
 from harness.cards.fields import bibtex_entries
 from harness.cards.quantities import Quantity
-from harness.cards.sentences import Span
+from harness.cards.sentences import Span, clause_around
 from harness.cards.stated import Statement, Value
 from harness.cards.views import View
 from harness.cards.vocabulary import Property
@@ -18,6 +18,8 @@ from harness.evidence import EvidenceClass
 _MULTIPLY_ADDS = re.compile(
     r"\s?[GM]?FLOPs?\W{1,3}(?:counted (?:as|in) |i\.e\.,? |as |in )?mult\w*[- ]?(?:adds?|acc)", re.IGNORECASE
 )
+_PARTS = re.compile(r"[;,.()]")
+_PARTS = re.compile(r"[;,.()]")
 _SPREAD = 0.1
 """Percentage points by which two evaluations of the same weights may differ: within it nothing is decided."""
 
@@ -145,9 +147,7 @@ def _one_agrees(statement: Statement, value: Quantity, known: Any, view: View) -
 def _clause(statement: Statement) -> str:
     """The words around a value up to the next commas and brackets."""
     text, end = statement.passage.text, statement.at + statement.span[1] - statement.span[0]
-    return (
-        re.split(r"[;,.()]", text[: statement.at])[-1] + text[statement.at : end] + re.split(r"[;,.()]", text[end:])[0]
-    )
+    return text[slice(*clause_around(text, statement.at, end, _PARTS))]
 
 
 def is_near_miss(stated: Value, known: Any) -> bool:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import bisect
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from typing import Any
@@ -98,9 +96,3 @@ def claim_at(
 def shown(view: View) -> str:
     """What evidence says, for a reader."""
     return view.fact.says or view.shown if view.fact else view.shown
-
-
-def overlaps(span: Span, others: Sequence[Span]) -> bool:
-    """Whether a span touches one of others, which are in order."""
-    at = bisect.bisect_right(others, span[0], key=lambda other: other[1])
-    return at < len(others) and others[at][0] < span[1]

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from harness.cards.citing import paper_claims, paper_of
-from harness.cards.claim import Claim, Verdict, claim_at, overlaps
+from harness.cards.claim import Claim, Verdict, claim_at
 from harness.cards.comparing import comparisons
 from harness.cards.document import Document, decode
 from harness.cards.fields import read_fields
@@ -21,7 +21,7 @@ from harness.cards.knowledge import Knowledge, knowledge_of
 from harness.cards.mending import DISPUTE, is_corrected
 from harness.cards.own_training import own_training
 from harness.cards.passages import LONGEST
-from harness.cards.sentences import Span, prose_sentences
+from harness.cards.sentences import Span, overlaps, prose_sentences
 from harness.cards.statements import read_prose
 from harness.cards.views import View
 from harness.cards.vocabulary import vocabulary

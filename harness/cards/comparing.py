@@ -39,42 +39,36 @@ class _Measure:
     def is_among(self, known: Sequence[_Measure]) -> bool:
         """Whether it is one of those that are known in its unit; of accuracies also as an error."""
         likes = (self.number, self.number.complement()) if self.unit == "%" else (self.number,)
-        ends = [
-            end for k in known if k.unit == self.unit for end in (k.number.value, k.number.upper) if end is not None
+        numbers = [
+            number for other in known if other.unit == self.unit for number in (other.number.value, other.number.upper)
         ]
-        return any(like.agrees(end) for like in likes for end in ends)
+        return any(like.agrees(number) for like in likes for number in numbers if number is not None)
 
 
-def _measures(text: str, unit: str = "") -> list[_Measure]:
-    """The measures of a text; numbers without a unit have the one that is given."""
+def _measures(text: str) -> list[_Measure]:
     found = []
     for number in quantities(text):
         units = (name for name, pattern in _UNITS.items() if pattern.match(text, number.end - number.percent))
-        found.append(_Measure(number, next(units, unit)))
+        found.append(_Measure(number, next(units, "")))
     return found
 
 
 def comparisons(document: Document, prose: list[Span], subjects: Subjects) -> Iterator[Claim]:
     """Numbers of another network beside which this one's stands rightly, or by how much it is behind, that no fact tells."""
-    facts, named = subjects.knowledge.facts.facts, vocabulary().model_names
+    facts, names = subjects.knowledge.facts.facts, vocabulary().model_names
+    told = [(fact, f"{fact.says or ''} {fact.evidence.value} {fact.evidence.unit or ''}") for fact in facts]
+    known = [measure for _, text in told for measure in _measures(text)]
     for span in prose:
         text = document.text[slice(*span)]
-        rivals = {name for name in named.findall(text) if not subjects.is_own(name)}
+        rivals = {name for name in names.findall(text) if not subjects.is_own(name)}
         if len(rivals) != 1 or _ELSEWHERE.search(text):
             continue
-        stated = _measures(text)
-        own = [
-            measure
-            for fact in facts
-            for measure in _measures(f"{fact.says or ''} {fact.evidence.value} {fact.evidence.unit or ''}")
-        ]
-        right = [measure for measure in stated if measure.is_among(own)]
-        told = [(fact, fact.says) for fact in facts if fact.says and rivals & {*named.findall(fact.says)}]
-        for measure in stated:
-            unit = measure.unit
-            fact = next((fact for fact, says in told if unit in {m.unit for m in _measures(says)} - {""}), None)
-            is_beside = unit == "faster" or any(other.unit == unit for other in right)
-            is_known = measure in right or measure.is_among([m for _, says in told for m in _measures(says, unit)])
-            if fact is not None and is_beside and not is_known and measure.number.value >= 10:
+        measures = _measures(text)
+        right = {measure.unit for measure in measures if measure.is_among(known)}
+        of_rival = [fact for fact in facts if rivals & {*names.findall(fact.says or "")}]
+        for measure in measures:
+            fact = next((f for f in of_rival if measure.unit in {m.unit for m in _measures(f.says or "")}), None)
+            is_beside = measure.unit == "faster" or measure.unit in right
+            if fact and measure.unit and is_beside and not measure.is_among(known) and measure.number.value >= 10:
                 at, view = (span[0] + measure.number.start, span[0] + measure.number.end), View(fact.evidence, fact)
                 yield claim_at(document, at, "comparison", Verdict.CONTRADICTED, view, correct=shown(view), whole=span)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import bisect
 import itertools
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -18,7 +18,7 @@ from harness.cards.answers import Answer, Writer
 from harness.cards.document import Block, Document, Edit, Marker
 from harness.cards.questions import spoken_of
 from harness.cards.retrieval import is_named
-from harness.cards.sentences import Span, label_prefix, sentences
+from harness.cards.sentences import Span, label_prefix, overlaps, sentences, within
 from harness.cards.vocabulary import Property, vocabulary
 from harness.evidence import EvidenceClass
 
@@ -140,7 +140,7 @@ def contradicted_sentences(document: Document, writer: Writer, rows: list[Filled
             continue  # an item of a list that went with the sentence before it
         known = [topic for topic in topics if topic.is_settled or block.section in topic.sections]
         here = answered.get(block) or (rows if len(rows := in_section.get(block.section, [])) == 1 else [])
-        taken = _within(written, block.start, block.end), _within(asking, block.start, block.end)
+        taken = within(written, block.start, block.end), within(asking, block.start, block.end)
         answers = answered.get(following, []) if following else []
         below = {row.answer.question for row in answers}
         is_line = following is not None and not any("\n" in row.edit.new for row in answers)
@@ -149,7 +149,7 @@ def contradicted_sentences(document: Document, writer: Writer, rows: list[Filled
         )
         if made and document.text[: made[-1].edit.end].endswith(":") and made[-1].edit.end == block.end:
             items = [] if block.in_item else list(itertools.takewhile(lambda b: b.in_item, prose[index + 1 :]))
-            if items and not _touched(written, (items[0].start, items[-1].end)):
+            if items and not overlaps((items[0].start, items[-1].end), written):
                 edit = Edit(made[-1].edit.start, items[-1].end, "")
                 made[-1] = made[-1]._replace(edit=edit, old=document.text[edit.start : edit.end].lstrip())
         corrections += made
@@ -162,12 +162,12 @@ def kept_sentences(document: Document, topics: list[Topic], written: list[Span])
     for block in document.blocks if topics else ():
         if block.kind not in ("paragraph", "cell"):
             continue
-        there, before = _within(written, block.start, block.end), ""
+        there, before = within(written, block.start, block.end), ""
         for span in sentences(document.text, block.start, block.end):
             sentence = document.text[slice(*span)]
             said = f"{before} {sentence}" if len(sentence.split()) < _SHORT else sentence
             before = sentence
-            if not (_touched(there, span) or _asks_for_more(sentence)) and (
+            if not (overlaps(span, there) or _asks_for_more(sentence)) and (
                 topic := _called_unknown(sentence, said, topics)
             ):
                 yield span, topic
@@ -214,7 +214,7 @@ def _in_block(
     block: Block,
     known: list[Topic],
     here: list[FilledMarker],
-    taken: tuple[list[Span], list[Span]],
+    taken: tuple[Sequence[Span], Sequence[Span]],
     below: set[str],
     next_line: int | None,
 ) -> list[Correction]:
@@ -224,7 +224,7 @@ def _in_block(
     before, gone = "", None
     for span in spans:
         sentence = text[slice(*span)]
-        is_free = not (_touched(written, span) or _touched(asking, span))
+        is_free = not (overlaps(span, written) or overlaps(span, asking))
         said = f"{before} {sentence}" if len(sentence.split()) < _SHORT else sentence
         question = _false_about(sentence, said, known, here) if is_free else None
         if question is not None and _says_more(sentence, known, block.section):
@@ -240,9 +240,9 @@ def _in_block(
     return [made._replace(edit=_clipped(made.edit, written)) for made in found]
 
 
-def _clipped(edit: Edit, written: list[Span]) -> Edit:
+def _clipped(edit: Edit, written: Sequence[Span]) -> Edit:
     """The edit without the white space that an answer's edit has taken already."""
-    near = _within(written, edit.start, edit.end)
+    near = within(written, edit.start, edit.end)
     start = max([edit.start, *(last for first, last in near if first <= edit.start < last)])
     end = min([edit.end, *(first for first, _ in near if start <= first < edit.end)])
     return Edit(start, end, edit.new)
@@ -335,7 +335,7 @@ def _removals(
 
 
 def _connectives(
-    text: str, spans: list[Span], here: list[FilledMarker], written: list[Span], taken: set[int], removed: set[int]
+    text: str, spans: list[Span], here: list[FilledMarker], written: Sequence[Span], taken: set[int], removed: set[int]
 ) -> list[Correction]:
     """`However, …` after a sentence that now holds the answer contrasts with nothing, and `Therefore, …` in the answer's own,
     after one that was removed, follows from nothing: the word goes."""
@@ -350,7 +350,7 @@ def _connectives(
         if not match or start in taken or row.answer.class_ not in _FALSIFYING or text[row.edit.end : start].strip():
             continue
         word = (start, start + match.end())
-        if not _touched(written, word):
+        if not overlaps(word, written):
             taken.add(start)
             # The word alone: the sentence may hold a marker with an edit of its own.
             found.append(Correction(Edit(*word, match[1].upper()), row.answer.question, match.group()))
@@ -361,15 +361,3 @@ def _next(spans: list[Span], place: int) -> Span | None:
     """The first of spans in order that begins at a place or behind it."""
     at = bisect.bisect_left(spans, place, key=lambda span: span[0])
     return spans[at] if at < len(spans) else None
-
-
-def _touched(spans: list[Span], span: Span) -> bool:
-    """Whether one of spans in order overlaps a span."""
-    return any(first < span[1] and span[0] < last for first, last in _within(spans, *span))
-
-
-def _within(spans: list[Span], start: int, end: int) -> list[Span]:
-    """Of spans in order that don't overlap each other, those that touch `start` to `end`."""
-    first = bisect.bisect_left(spans, start, key=lambda span: span[1])
-    last = bisect.bisect_right(spans, end, key=lambda span: span[0])
-    return spans[first:last]

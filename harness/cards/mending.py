@@ -6,17 +6,18 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from typing import NamedTuple
 
 from harness.cards.answers import Writer
-from harness.cards.claim import Claim, Verdict, overlaps, shown
+from harness.cards.claim import Claim, Verdict, shown
 from harness.cards.document import Document, Edit
 from harness.cards.markdown import capital, enumerate_words
 from harness.cards.questions import Place
-from harness.cards.sentences import Span, label_prefix, past_marks
+from harness.cards.sentences import Span, label_prefix, overlaps, past_marks
 from harness.cards.subjects import PLURAL
-from harness.cards.vocabulary import Property, vocabulary
+from harness.cards.views import View
+from harness.cards.vocabulary import Property
 from harness.evidence import EvidenceClass, Source
-from harness.facts.loader import Fact
 
 _LONG = 16
 """Words of a correction that a card gives once."""
@@ -47,7 +48,7 @@ def replacements(
         written: spans of what was written from evidence, in order.
         kept: statements that can only be corrected behind them.
     """
-    table = {p.name: p.id for p in vocabulary().properties}
+    questions = {about.name: about for about in writer.table.properties}
     beside = Counter(claim.whole for claim in claims if claim.verdict is not Verdict.NOT_CHECKABLE)
     wrong: dict[Span, list[Claim]] = {}
     for claim in (*claims, *kept):
@@ -55,14 +56,15 @@ def replacements(
             wrong.setdefault(claim.whole, []).append(claim)
     edits: list[tuple[Edit, list[Claim]]] = []
     given = dict[str, str]()
-    for whole, (claim, *more) in wrong.items():
-        question = writer.table.get(table[claim.about]) if claim.about in table else None
-        is_value = claim not in kept and claim.span[0] < claim.span[1]  # of a relation a value says nothing
-        is_alone = question is not None and is_value and (beside[whole] == 1 or question.people)
-        edit = _answered(document, claim, writer, question) if question and is_alone else None
-        if edit := edit or _corrected(document, [claim, *more], writer, given):
+    for whole, group in wrong.items():
+        first, edit = group[0], None
+        question = questions.get(first.about)
+        is_value = first not in kept and first.span[0] < first.span[1]  # of a relation a value says nothing
+        if question and is_value and (beside[whole] == 1 or question.people):
+            edit = _answered(document, first, writer, question)
+        if edit := edit or _corrected(document, group, writer, given):
             (said,) = writer.references.settle(edit.new)
-            edits.append((replace(edit, new=said), [replace(c, correct=said.strip()) for c in (claim, *more)]))
+            edits.append((replace(edit, new=said), [replace(claim, correct=said.strip()) for claim in group]))
     return edits
 
 
@@ -118,28 +120,21 @@ def _corrected(document: Document, claims: list[Claim], writer: Writer, given: d
         return Edit(start, end, claims[0].correct.join(pair)) if claims[0].correct else None
     if block is None or block.kind not in ("paragraph", "cell"):
         return None
-    facts = {fact.key: fact for fact in (*writer.knowledge.facts.facts, *writer.knowledge.facts.family)}
-    by = [
-        (claim, facts.get(claim.evidence[-1 if claim.is_disputed else 0]) if claim.evidence else None)
-        for claim in claims
-    ]
-    told: dict[tuple[bool, str], list[tuple[Claim, Fact | None]]] = {}
-    for claim, fact in by:
-        told.setdefault(_told(claim, fact), []).append((claim, fact))
+    facts = writer.knowledge.facts
+    known = {fact.key: View(fact.evidence, fact) for fact in (*facts.facts, *facts.family)}
+    told: dict[tuple[bool, str], list[tuple[Claim, View | None]]] = {}
+    for claim in claims:
+        view = known.get(claim.evidence[-1 if claim.is_disputed else 0]) if claim.evidence else None
+        told.setdefault(_told(claim, view), []).append((claim, view))
     parts = []
     for (is_theirs, said), group in told.items():
-        sources, here = [source for _, fact in group if fact for source in (fact.evidence.source, *fact.also)], ""
+        part = _Part(said, said.partition(":")[0], [source for _, view in group if view for source in view.sources])
         if is_theirs:
-            told_of = [claim for claim, _ in group]
-            is_of_several = re.match(r"\s*/\s*\d", document.text[told_of[0].span[1] :]) is not None
-            said, of_own, here = _of_another(
-                said, told_of, writer, is_whole=len(told) == 1, is_of_several=is_of_several
-            )
-            sources = of_own or sources
-        is_repeated = said in given and len(said.split()) > _LONG
-        short = "these are another checkpoint's" if "not of this checkpoint" in said else said.partition(":")[0]
-        parts += [_cited(writer, given[said] if is_repeated else said, sources) + here] if said else []
-        given.setdefault(said, short)
+            part = _of_another(document, part, [claim for claim, _ in group], writer, is_whole=len(told) == 1)
+        if part.said:
+            is_repeated = part.said in given and len(part.said.split()) > _LONG
+            parts.append(_cited(writer, given[part.said] if is_repeated else part.said, part.places) + part.here)
+            given.setdefault(part.said, part.short)
     before = document.text[start : max(start, claims[0].span[0])]
     is_family = PLURAL.search(before) and not claims[0].evidence[0].startswith("documented.")
     of_others = all(theirs for theirs, _ in told) and (is_family or _CONDITION.match(document.text[start:end]))
@@ -148,42 +143,55 @@ def _corrected(document: Document, claims: list[Claim], writer: Writer, given: d
     return Edit(at, at, f"{_NOTE if is_note else _CORRECTION}{'; '.join(parts)}.)") if parts else None
 
 
-def _told(claim: Claim, fact: Fact | None) -> tuple[bool, str]:
+class _Part(NamedTuple):
+    """What a correction says, at length and where it was said before, the places that say so, and what this checkpoint has."""
+
+    said: str
+    short: str
+    places: list[Source | None]
+    here: str = ""
+
+
+def _told(claim: Claim, view: View | None) -> tuple[bool, str]:
     """Whether a value is another checkpoint's, and whose; else what is right."""
-    if claim.verdict is Verdict.OTHER_CHECKPOINT and fact:
-        return True, fact.checkpoint.label or fact.checkpoint.name
+    if claim.verdict is Verdict.OTHER_CHECKPOINT and view and view.fact:
+        return True, view.label or view.fact.checkpoint.name
     correct = claim.correct or claim.note or ""
     is_value = claim.about != "comparison" and (len(correct.split()) < 4 or correct[0].isdigit())
     return False, f"the {claim.about} is {correct}" if is_value else correct
 
 
-def _cited(writer: Writer, said: str, sources: Iterable[Source | None]) -> str:
-    return f"{said} {writer.references.cite(*sources)}".rstrip()
+def _cited(writer: Writer, said: str, places: Iterable[Source | None]) -> str:
+    return f"{said} {writer.references.cite(*places)}".rstrip()
 
 
-def _of_another(
-    whose: str, claims: list[Claim], writer: Writer, *, is_whole: bool, is_of_several: bool
-) -> tuple[str, list[Source | None], str]:
-    """That what a sentence says is another checkpoint's, with where this one's value stands if it is all that is said, and else what
-    this one has, with its places."""
+def _of_another(document: Document, theirs: _Part, claims: list[Claim], writer: Writer, *, is_whole: bool) -> _Part:
+    """That what a sentence says is another checkpoint's, and what this one has, with its places.
+
+    Args:
+        theirs: whose it is.
+        is_whole: whether it is all that the sentence says wrongly.
+    """
     what = list(dict.fromkeys(claim.about for claim in claims))
     keys = {claim.about: claim.evidence[0].partition(":")[0] for claim in claims}
     found = {about: writer.knowledge.find(key) for about, key in keys.items() if key.startswith("documented.")}
     own = {about: view for about, view in found.items() if view is not None}
-    said = next((shown(view) for view in own.values()), "")
+    said = next(map(shown, own.values()), "")
     if len(what) == 1 and said.startswith("none: "):
-        return said.removeprefix("none: "), [view.evidence.source for view in own.values()], ""
+        said = said.removeprefix("none: ")
+        return _Part(said, said.partition(":")[0], [view.evidence.source for view in own.values()])
     known = {about: view for about, view in own.items() if not shown(view).startswith("none")}
     values = ", ".join(f"{about} {shown(view).removesuffix(' epochs')}" for about, view in known.items())
     values = f"it is {shown(known[what[0]])}" if len(what) == len(known) == 1 else values
     whose_else = "here" if len(what) == len(known) == 1 else "this one's:"
     here = f"; {whose_else} {_cited(writer, values, (v.evidence.source for v in known.values()))}" if known else ""
     stated = claims[0].text.strip()
-    if is_of_several if len(what) == 1 else is_whole:
+    is_number, is_plural = re.match(r"[\d.]+ ?%?$", stated), what[0].endswith("epochs")
+    if re.match(r"\s*/\s*\d", document.text[claims[0].span[1] :]) if len(what) == 1 else is_whole:
         begin = "these values are those"
     elif len(what) > 1:
         begin = f"these are the {enumerate_words(what)}"
     else:
-        is_number, is_plural = re.match(r"[\d.]+ ?%?$", stated), what[0].endswith("epochs")
         begin = f"{stated if is_number else 'this'} {'are' if is_plural and is_number else 'is'} the {what[0]}"
-    return f"{begin} of {whose}, not of this checkpoint", [], here
+    said = f"{begin} of {theirs.said}, not of this checkpoint"
+    return _Part(said, "these are another checkpoint's", theirs.places, here)

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from harness.cards.document import Block, Document
-from harness.cards.sentences import Span, sentences
+from harness.cards.sentences import Span, blank, sentences
 from harness.cards.vocabulary import vocabulary
 from harness.parsing.files import MalformedError
 
@@ -239,7 +239,7 @@ def _told_by_code(document: Document, block: Block, span: Span, context: str) ->
 def blanked(text: str) -> str:
     """The text with what is no prose blanked, at the same length."""
     for pattern in (_LINKS, _MARKS):
-        text = pattern.sub(lambda match: " " * len(match.group()), text)
+        text = blank(pattern, text)
     text = _CITATION.sub(lambda m: m.group() if _BEFORE_LIST.search(text[: m.start()]) else " " * len(m.group()), text)
     return re.sub(r"\s", " ", text)
 

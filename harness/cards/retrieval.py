@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from harness.cards.asked import concerns, facets
-from harness.cards.sentences import Span
+from harness.cards.sentences import Span, blank
 from harness.cards.vocabulary import Property, Vocabulary, vocabulary
 
 _MARGIN = 0.93
@@ -436,7 +436,7 @@ def _words(text: str, weight: float) -> list[_Word]:
 
 @functools.lru_cache(maxsize=4096)  # headings and heads of columns stand around many places
 def _stems(text: str) -> list[tuple[str, int, int]]:
-    bare = _NAME.sub(lambda match: " " * len(match.group()), text.replace("[?]", "   "))
+    bare = blank(_NAME, text.replace("[?]", "   "))
     found = re.finditer(r"[^\W\d_]+\d?|(?<=[^\W\d_][ -])\d\b", bare)
     return [(stem(match.group()), *match.span()) for match in found]
 

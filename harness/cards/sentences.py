@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import bisect
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from harness.cards.document import Document
 
@@ -78,6 +78,37 @@ def sentences(text: str, start: int, end: int, markers: Sequence[Span] = ()) -> 
         bounds.append((position, end))
     trimmed = [(a, a + len(text[a:b].rstrip())) for a, b in bounds]
     return [(a, b) for a, b in trimmed if a < b]
+
+
+_CLAUSE = re.compile(r";\s|, (?:while|whereas|but)\b")
+
+
+def clause_around(text: str, start: int, end: int, parting: re.Pattern[str] = _CLAUSE) -> Span:
+    """The clause that holds a span: what is between the words or signs around it that part a sentence."""
+    first = max((match.end() for match in parting.finditer(text[:start])), default=0)
+    return first, next((end + match.start() for match in parting.finditer(text[end:])), len(text))
+
+
+def blank(pattern: re.Pattern[str], text: str) -> str:
+    """A text with what an expression matches as spaces: every offset stays."""
+    return pattern.sub(lambda match: " " * len(match.group()), text)
+
+
+def outermost(spans: Iterable[Span]) -> set[Span]:
+    """Those of spans that are inside of no other."""
+    every = {*spans}
+    return {(a, b) for a, b in every if not any(c <= a and b <= d and (c, d) != (a, b) for c, d in every)}
+
+
+def within(spans: Sequence[Span], start: int, end: int) -> Sequence[Span]:
+    """Of spans in order that don't overlap each other, those that touch `start` to `end`."""
+    first = bisect.bisect_left(spans, start, key=lambda span: span[1])
+    return spans[first : bisect.bisect_right(spans, end, key=lambda span: span[0])]
+
+
+def overlaps(span: Span, others: Sequence[Span]) -> bool:
+    """Whether a span overlaps one of others, which are in order."""
+    return any(first < span[1] and span[0] < last for first, last in within(others, *span))
 
 
 def prose_sentences(document: Document, markers: Sequence[Span] = ()) -> Iterator[Span]:

@@ -17,7 +17,7 @@ from harness.cards.fields import field_passages
 from harness.cards.passages import MODEL_FILE, Passage, blanked, bounded, passages
 from harness.cards.quantities import DATE, NUMBER_WORD, Quantity, parse_number, quantities
 from harness.cards.questioned import QuestionReader
-from harness.cards.sentences import Span
+from harness.cards.sentences import Span, blank, clause_around, outermost
 from harness.cards.stated import Statement, leads, runs, statement_in
 from harness.cards.vocabulary import Property, Vocabulary, phrase, vocabulary, wording
 
@@ -40,7 +40,6 @@ _COMPARED = re.compile(
     re.IGNORECASE,
 )
 """What only tells of another network that it is so there, or otherwise."""
-_CLAUSE = re.compile(r";\s|, (?:while|whereas|but)\b")
 _USED = wording("used")
 _ALIKE = re.compile(
     r"(?:(?:,|/| and| or) ?[\w-]+(?: [\w-]+)?)+(?=\W+(?:(?:were|was|are|is|both|all) )*(?:disabled|off|unused|absent|omitted|(?:switched|turned) off|left out|not used)\b)"
@@ -120,27 +119,8 @@ class _Mention:
     end: int
 
 
-@dataclass(frozen=True)
-class _Place:
-    """A number in a passage, with what is near it."""
-
-    passage: Passage
-    number: Quantity
-    mentions: list[_Mention]
-    """In the whole passage."""
-    before: int
-    """Where the number before it ends."""
-    after: int
-    """Where the number after it starts."""
-
-
-@dataclass(frozen=True)
-class _Unit:
-    """A property whose unit follows a number: where it ends, and its size."""
-
-    about: Property
-    end: int
-    size: float
+_Bound = tuple[Property, Quantity, int]
+"""What a number is of, the number in its unit, and where the words for it begin."""
 
 
 @dataclass
@@ -167,8 +147,7 @@ class _Reader:
     def read(self, passage: Passage) -> Iterator[Statement]:
         """The statements of one passage."""
         self.near, self.left = [], []
-        own = _COMPARED.sub(lambda match: " " * len(match.group()), passage.own)
-        passage = replace(passage, text=passage.text[: passage.begin] + own)
+        passage = replace(passage, text=passage.text[: passage.begin] + blank(_COMPARED, passage.own))
         yield from self._read(passage)
         self.questions.follow(passage)
 
@@ -208,9 +187,7 @@ class _Reader:
     def _is_elsewhere(self, statement: Statement) -> bool:
         """Whether the clause of a statement is about something that only sounds like its property."""
         about, passage, at = statement.about, statement.passage, statement.at
-        start = max((m.end() for m in _CLAUSE.finditer(passage.text[:at])), default=0)
-        end = next((at + m.start() for m in _CLAUSE.finditer(passage.text[at:])), len(passage.text))
-        around = self._around(replace(passage, text=passage.text[start:end]))
+        around = self._around(replace(passage, text=passage.text[slice(*clause_around(passage.text, at, at))]))
         if statement.is_asked and isinstance(statement.value, str):
             return about.is_elsewhere(around)
         return about.excludes(around, passage.section)
@@ -225,13 +202,11 @@ class _Reader:
         """Words for properties, and those that only sound like one; none inside of longer ones."""
         said = [(about, m.span()) for about in self.near for m in about.said_pattern.finditer(text)]
         decoys = {(about.name, m.span()) for about in self.near for m in about.decoys_pattern.finditer(text)}
-        spans = {span for _, span in (*said, *decoys)}
+        longest = outermost(span for _, span in (*said, *decoys))
         meant = [(about, span) for about, span in said if (about.name, span) not in decoys]
         apart = {span for _, span in decoys} - {span for _, span in meant}
         found = [*(_Mention(about, *span) for about, span in meant), *(_Mention(None, *span) for span in apart)]
-        return [
-            m for m in found if not any(a <= m.start and m.end <= b and (a, b) != (m.start, m.end) for a, b in spans)
-        ]
+        return [m for m in found if (m.start, m.end) in longest]
 
     def _labels(self, passage: Passage) -> list[_Mention]:
         """Headings and labels that are as a whole words for a property."""
@@ -282,7 +257,7 @@ class _Reader:
                 continue  # one of several: which of them is this model's can't be told
             before = numbers[index - 1].end if index else 0
             after = numbers[index + 1].start if index + 1 < len(numbers) else len(text)
-            if hit := self._bind(_Place(passage, number, single, before, after)):
+            if hit := self._bind(passage, number, single, (before, after)):
                 bound.add(number.start)
                 about, value, first = hit
                 is_loose = value.value < about.range[0] > 1000
@@ -356,50 +331,52 @@ class _Reader:
             ):
                 continue
             if isinstance(value, Quantity):
-                sizes = [size for pattern, size in about.unit_patterns if pattern.match(passage.text, value.end)]
-                value = (
-                    value.times(max(sizes))
-                    if sizes and max(sizes) != 1
-                    else self._in_unit(about, value, passage.text[: passage.begin])
-                )
+                value = self._counted(about, value, passage)
                 if not self._fits(about, value) or _is_of_a_part(about, passage.text, value):
                     continue
             yield replace(statement, value=value)
 
-    def _bind(self, place: _Place) -> tuple[Property, Quantity, int] | None:
-        """The property that a number is of, the number in its unit, and where the words for it begin."""
-        counted = [
-            _Unit(about, match.end(), size)
+    def _bind(self, passage: Passage, number: Quantity, mentions: Sequence[_Mention], room: Span) -> _Bound | None:
+        """What a number is of, by its unit or else by the words beside it.
+
+        Args:
+            mentions: in the whole passage.
+            room: from the end of the number before to the start of the one after.
+        """
+        units = [
+            (about, match.end(), size)
             for about in self.near
             if not about.list
             for pattern, size in about.unit_patterns
-            if (match := pattern.match(place.passage.text, place.number.end))
+            if (match := pattern.match(passage.text, number.end))
         ]
         fitting = [
-            unit
-            for unit in counted
-            if not unit.about.resolution
-            and (place.passage.begin > 0 or self._fits(unit.about, place.number.times(unit.size)))
+            (about, end)
+            for about, end, size in units
+            if not about.resolution and (passage.begin > 0 or self._fits(about, number.times(size)))
         ]
-        return self._by_unit(place, fitting) if fitting else self._by_words(place, counted)
+        if fitting:
+            return self._by_unit(passage, number, mentions, room, fitting)
+        named = [about for about, *_ in units if about.id != "number-of-training-images"]
+        return self._by_words(passage, number, mentions, room, named[0] if named else None)
 
-    def _by_words(self, place: _Place, counted: Sequence[_Unit]) -> tuple[Property, Quantity, int] | None:
-        """What a number is of by the words before or after it, whose unit it doesn't contradict."""
-        passage, number, text = place.passage, place.number, place.passage.text
-        prior = next((m for m in reversed(place.mentions) if m.end <= number.start), None)
-        following = next((m for m in place.mentions if m.start >= number.end), None)
+    def _by_words(
+        self, passage: Passage, number: Quantity, mentions: Sequence[_Mention], room: Span, counted: Property | None
+    ) -> _Bound | None:
+        """What a number is of by the words before or after it; `counted` is what its unit says that it counts."""
+        text = passage.text
+        prior = next((m for m in reversed(mentions) if m.end <= number.start), None)
+        following = next((m for m in mentions if m.start >= number.end), None)
         options = []
-        if prior and place.before <= prior.end and self._leads(text[prior.end : number.start], passage, number):
+        if prior and room[0] <= prior.end and self._leads(text[prior.end : number.start], passage, number):
             options.append(prior)
-        gap = following.start - number.end if following and following.start <= place.after else 30
-        is_after = following and gap < 30 and _AFTER.fullmatch(text, number.end, following.start)
-        if following and is_after:
+        gap = following.start - number.end if following and following.start <= room[1] else 30
+        if following and gap < 30 and _AFTER.fullmatch(text, number.end, following.start):
             is_labelled = re.search(r"[:=]", text[prior.end if prior else 0 : number.start])
             options.insert(len(options) if is_labelled or gap > 2 else 0, following)
-        named = [unit.about.name for unit in counted if unit.about.id != "number-of-training-images"]
         for mention in options:
             about = mention.about
-            if about is None or not _takes_numbers(about) or about.list or (named and about.name != named[0]):
+            if about is None or not _takes_numbers(about) or about.list or (counted and about.name != counted.name):
                 return None
             said = text[max(0, mention.start - 3) : max(mention.end, number.start)]
             value = self._in_unit(about, number, said + text[: passage.begin])
@@ -408,9 +385,43 @@ class _Reader:
                 return about, value, min(mention.start, number.start)
         return None
 
-    def _listed(
-        self, numbers: Sequence[Quantity], mentions: Sequence[_Mention], text: str
-    ) -> Iterator[tuple[Property, Quantity, int]]:
+    def _by_unit(
+        self,
+        passage: Passage,
+        number: Quantity,
+        mentions: Sequence[_Mention],
+        room: Span,
+        units: Sequence[tuple[Property, int]],
+    ) -> _Bound | None:
+        """What a number is of by its unit: the property that is named beside it, or the one that such a number is always of."""
+        text, end = passage.text, max(end for _, end in units)
+        counted = [about for about, its_end in units if its_end == end]
+        left = max((m.end() for m in _APART.finditer(text, room[0], number.start)), default=room[0])
+        right = next((m.start() for m in _APART.finditer(text, end, room[1])), room[1])
+        near = [m for m in mentions if left <= m.start and m.end <= right]
+        meant = [m.about for m in near if m.about and m.about in counted]
+        chosen = next((about for about in meant if not about.alone), meant[0] if meant else None)
+        if all(m.about is not chosen or m.start >= number.end for m in near):  # "warms up from 0.1 over 5 epochs"
+            led = [m for m in mentions if m.about and m.about in counted and m.end <= number.start]
+            chosen = led[-1].about if led and not _APART.search(text, led[-1].end, number.start) else chosen
+        if chosen is None and all(m.about for m in near):
+            needed = (about for about in counted if about.needs and not about.excludes(self._around(passage)))
+            chosen = next((about for about in counted if about.alone), next(needed, None))
+        if chosen is None or (chosen.id == "epochs" and _TIME_OF.search(text[: number.start])):
+            return None
+        if _is_of_a_part(chosen, text, number):
+            return None
+        value = self._counted(chosen, number, passage)
+        return (chosen, value, number.start) if self._fits(chosen, value) else None
+
+    def _counted(self, about: Property, number: Quantity, passage: Passage) -> Quantity:
+        """A number in a property's unit, by the unit that follows it."""
+        sizes = [size for pattern, size in about.unit_patterns if pattern.match(passage.text, number.end)]
+        if sizes and max(sizes) != 1:
+            return number.times(max(sizes))
+        return self._in_unit(about, number, passage.text[: passage.begin])
+
+    def _listed(self, numbers: Sequence[Quantity], mentions: Sequence[_Mention], text: str) -> Iterator[_Bound]:
         """What numbers are of that stand in a list as long as one of things before it: `mixup / CutMix: 0.8 / 1.0`."""
         known = {(m.start, m.end): m.about for m in mentions if m.about and _takes_numbers(m.about)}
         named, values = runs([*known], text), {(q.start, q.end): q for q in numbers}
@@ -432,34 +443,6 @@ class _Reader:
         if apposition and re.match(r"\s?[,)]", passage.text[number.end :]):
             return True  # "the weight decay, 5e-5, is small"
         return leads(gap)
-
-    def _by_unit(self, place: _Place, units: list[_Unit]) -> tuple[Property, Quantity, int] | None:
-        """What a number is of by its unit: the property that is named beside it, or the one that such a number is always of."""
-        passage, number, text = place.passage, place.number, place.passage.text
-        end = max(unit.end for unit in units)
-        units = [unit for unit in units if unit.end == end]
-        named = {unit.about.name for unit in units}
-        left = max((m.end() for m in _APART.finditer(text, place.before, number.start)), default=place.before)
-        right = next((m.start() for m in _APART.finditer(text, end, place.after)), place.after)
-        near = [m for m in place.mentions if left <= m.start and m.end <= right]
-        meant = [m.about for m in near if m.about and m.about.name in named]
-        chosen = next((about for about in meant if not about.alone), meant[0] if meant else None)
-        is_counted_alone = chosen is not None and all(m.about is not chosen or m.start >= number.end for m in near)
-        if chosen is None or is_counted_alone:  # "warms up from 0.1 times the rate over 5 epochs"
-            led = [m for m in place.mentions if m.about and m.about.name in named and m.end <= number.start]
-            chosen = led[-1].about if led and not _APART.search(text, led[-1].end, number.start) else chosen
-        if chosen is None:
-            if any(m.about is None for m in near):
-                return None
-            needed = (u.about for u in units if u.about.needs and not u.about.excludes(self._around(passage)))
-            chosen = next((unit.about for unit in units if unit.about.alone), next(needed, None))
-        if chosen is None or (chosen.id == "epochs" and _TIME_OF.search(text[: number.start])):
-            return None
-        if _is_of_a_part(chosen, text, number):
-            return None
-        size = max(unit.size for unit in units if unit.about is chosen)
-        value = number.times(size) if size != 1 else self._in_unit(chosen, number, text[: passage.begin])
-        return (chosen, value, number.start) if self._fits(chosen, value) else None
 
     def _in_unit(self, about: Property, number: Quantity, heading: str) -> Quantity:
         if number.percent and (about.range[1] <= 1 or not re.search("%|per", number.text)):  # "one tenth"
@@ -535,10 +518,7 @@ class _Reader:
                     or (about.needs and not about.excludes(self._around(passage)))
                 ):
                     found[match.span()] = about.canonical(match.group())
-            spans = [
-                span for span in found if not any(a <= span[0] and span[1] <= b and (a, b) != span for a, b in found)
-            ]
-            asserted = [span for span in sorted(spans) if not self._is_negated(passage, span)]
+            asserted = [span for span in sorted(outermost(found)) if not self._is_negated(passage, span)]
             for span in asserted:
                 yield statement_in(passage, about, found[span], *span)
                 year = re.match(r"\W{0,3}((?:19|20)\d\d)\b", passage.text[span[1] :])
@@ -604,14 +584,14 @@ class _Reader:
 
     def _is_of_itself(self, passage: Passage, match: re.Match[str]) -> bool:
         """Whether a sentence speaks of the model, not of others or of methods as such."""
-        first = max((m.end() for m in _CLAUSE.finditer(passage.text[: match.start()])), default=0)
-        words = f"{passage.text[first : match.start()]} {_CLAUSE.split(passage.text[match.end() :])[0]}"
+        first, last = clause_around(passage.text, *match.span())
+        words = f"{passage.text[first : match.start()]} {passage.text[match.end() : last]}"
         # "ConvNeXt computes …": whose name it is, is asked later.
         acts = any(_DOES.match(words, m.end()) for m in self.words.model_names.finditer(words))
         return bool(passage.label or passage.kind == "cell" or acts or self.itself.search(words))
 
     def _is_used(self, passage: Passage, match: re.Match[str], alike: re.Pattern[str]) -> bool | None:
-        text = _ALIKE.sub(lambda m: " " * len(m.group()), passage.text)  # "mixup and CutMix disabled"
+        text = blank(_ALIKE, passage.text)  # "mixup and CutMix disabled"
         start = max(
             (
                 m.end()

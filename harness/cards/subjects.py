@@ -6,13 +6,13 @@ headed so), not by what is said to have been done to this one ("the model was fi
 
 from __future__ import annotations
 
-import functools
 import re
 from dataclasses import dataclass, field, replace
 
 from harness.cards.knowledge import Knowledge
 from harness.cards.passages import Passage
 from harness.cards.questions import Place
+from harness.cards.sentences import blank, clause_around
 from harness.cards.stated import Statement
 from harness.cards.vocabulary import Property, vocabulary, wording
 from harness.facts.loader import Checkpoint, Relation
@@ -43,7 +43,6 @@ _AFTERWARDS = re.compile(
     re.IGNORECASE,
 )
 _ITSELF = re.compile(r"^\W*this (?:model|checkpoint|network)\b", re.IGNORECASE)
-_CLAUSE = re.compile(r";\s|, (?:while|whereas|but)\b")
 _TURNS = re.compile(r"[;:]|\b(?:this|it|its|here|while|whereas|but|without)\b", re.IGNORECASE)
 """What turns a sentence to something else."""
 _COMPARED = re.compile(
@@ -158,7 +157,7 @@ class Subjects:
         for name in (match.group() for match in vocabulary().model_names.finditer(place.question)):
             short = re.split(r"[- ]", name)[-1]  # "Is it better than EfficientNet-B4?" … "B4 has"
             texts = tuple(re.sub(rf"(?<![\w-]){re.escape(short)}(?!\w)", name, text) for text in texts)
-        titles = tuple(map(functools.partial(_without, about), texts))
+        titles = tuple(blank(about.words_pattern, text) for text in texts)
         text = f"{' — '.join(titles)}: "
         row = " | ".join(titles)
         passage = Passage(text, len(text), 0, (0, 0), place.around[2:3], titles=titles, row=row, header=place.header)
@@ -260,11 +259,10 @@ class Subjects:
         is_own_history = statement.about.name == "fine-tuning data"
         if is_own_history and not re.search(r"\b(?:checkpoint|version|variant|sibling|one|weights)s?\b", text[:at]):
             return []
-        first = max((m.end() for m in _CLAUSE.finditer(text[:at])), default=0)
-        last = next((m.start() for m in _CLAUSE.finditer(text[end:])), len(text)) + end
+        first, last = clause_around(text, at, end)
         hidden = text[at:end] if isinstance(statement.value, str) else " " * (end - at)
         around = vocabulary().model_names.sub(self._named_model, f"{text[first:at]}{hidden}{text[end:last]}")
-        around = _NOT_TUNED.sub(lambda match: " " * len(match.group()), around)
+        around = blank(_NOT_TUNED, around)
         heads = (*passage.titles, *(passage.row.split(" | ") if statement.about.downstream else ()))
         found = [c for c in self.siblings if self._means(c.mention or "", around, heading) or self._heads(c, heads)]
         return self._with_likes(found, around)
@@ -294,11 +292,6 @@ class Subjects:
             return True
         afterwards = mention.startswith("fine") and _AFTERWARDS.search(around)
         return bool(is_phrase or afterwards or re.search(mention, heading, re.IGNORECASE))
-
-
-def _without(about: Property, text: str) -> str:
-    """A text with the words for a property blanked."""
-    return about.words_pattern.sub(lambda match: " " * len(match.group()), text)
 
 
 def _bare(name: str) -> str:
