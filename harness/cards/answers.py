@@ -262,6 +262,7 @@ class Writer:
                 find=lambda key: self._use(self.knowledge.find(key)),
                 published=lambda metric: self._use(self.knowledge.published(metric, own=True)),
                 reference=lambda metric: self._use(self.knowledge.published(metric, own=False)),
+                results_of_parts=lambda view: self._use_all(self.knowledge.results_of_parts(view.key)),
                 absent=lambda key: self._use(self.knowledge.absent(key)),
                 slices=lambda slicing: self._use_all(self.knowledge.family(slicing, "top1")),
                 corruptions=self._corruption_errors,

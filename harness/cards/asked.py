@@ -198,6 +198,7 @@ def _told(view: View, facet: Facet) -> list[str]:
         "source": f"{source.title} {source.place or ''} {source.url or ''}" if source else "",
         "class": "measured" if view.class_ is EvidenceClass.MEASURED else "published",
         "split": _split(view),
+        "average": protocol.get("average") or "macro",  # which is what a name without one means in most scripts
         "model": "",
     }  # fmt: skip
     return [parts[part] for part in facet.told_by]
@@ -205,10 +206,10 @@ def _told(view: View, facet: Facet) -> list[str]:
 
 def _split(view: View) -> str:
     """Part of the data that a result is of, as far as it says."""
-    if view.key == "documented.evaluation.results":
-        return str(view.value)
     if split := (view.evidence.protocol or {}).get("split"):
         return f"{split} split"
+    if view.key == "documented.evaluation.results":
+        return str(view.value)
     return "(val)" if re.match("imagenet-(val|real)", view.name.subject) else "(val) (test)"
 
 

@@ -169,7 +169,8 @@ class Judge:
         def views_of(keys: tuple[str, ...], is_plain: bool) -> list[View]:
             found = []
             for key in keys:
-                found += [view] if (view := known.find(key)) is not None else []
+                view = known.find(key)
+                found += known.results_of_parts(key) or ([view] if view is not None else [])
                 subject = EvidenceKey.parse(key).subject
                 alike = [] if is_plain else [f for f in facts if f.evidence.name.subject == subject]
                 found += [View(f.evidence, f) for f in (*alike, *(f for f in facts if f.key == key))]

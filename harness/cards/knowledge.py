@@ -123,7 +123,26 @@ class Knowledge:
         own = [self.view(other) for fact in told for other in (fact, *fact.alternatives)]
         if found and found.class_.has_value and not found.withheld and not is_fact:
             own.insert(0, View(found, rivals=self._rivals(key)))
-        return own
+        return own + self._other_results(key)
+
+    def _other_results(self, key: str) -> list[View]:
+        """What its files hold of the same metric for another part of the data, or averaged otherwise."""
+        name = EvidenceKey.parse(key)
+        if not re.match(r"(?:data\.)?evaluation", name.subject):
+            return []
+        held = [item for item in self.ledger if item.name.subject == name.subject and item.key != key]
+        return [View(item) for item in held if item.name.variant not in SOURCES and "split" in (item.protocol or {})]
+
+    def results_of_parts(self, key: str) -> list[View]:
+        """A metric's results of several parts of the data, the test set's first, where none is asked and they differ."""
+        if self.asked.siblings:
+            return []
+        found = {
+            f"{view.value:.4g}" if view.evidence.is_number else view.text: view
+            for view in self._once(self._own, key)
+            if _split(view) and self._answers(view)
+        }
+        return sorted(found.values(), key=lambda view: _split(view) != "test") if len(found) > 1 else []
 
     def _answers(self, view: View) -> bool:
         return not self.asked.unmet_by(view)
@@ -236,6 +255,10 @@ class Knowledge:
         views = [View(item) for item in self.ledger if item.class_ is EvidenceClass.MEASURED]
         found = [v for v in views if (v.name.parent, v.name.metric, v.name.variant) == (family, metric, None)]
         return sorted(found, key=lambda view: view.value)
+
+
+def _split(view: View) -> str:
+    return str((view.evidence.protocol or {}).get("split") or "")
 
 
 def knowledge_of(model: str, ledger: Ledger | None) -> Knowledge:

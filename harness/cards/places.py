@@ -23,7 +23,7 @@ _LEADING = re.compile(r"(?<=\w)\s+(?:to|for|at|of|in|on|until|under)\s(?=.*\w)",
 _BRACKETED = re.compile(r"(?:^|[,;]|\b(?:and|or)\b)([^,;()]*\w[^,;()]*\([^()]*)$", re.DOTALL)
 """What stands before a marker in brackets, with what they stand behind: `Mixup (alpha [?])`."""
 _UNIT = re.compile(
-    r"^\s+(?!(?:and|or|with|by)\b)(?:[a-zA-Z%]+ )??[a-zA-Z%]+(?=\s+(?:to|for|at|of|in|on|until|under|with)\b|[,;]|\s\()"
+    r"^\s+(?!(?:and|or|with|by)\b)(?:[a-zA-Z%]+ )??[a-zA-Z%]\w*(?=\s+(?:to|for|at|of|in|on|until|under|with)\b|[,;]|\s\(|\.\s*$)"
 )
 """What is counted behind the marker before."""
 _UNIT_TITLE = re.compile(r"\W*(?:in )?units?\W*", re.IGNORECASE)

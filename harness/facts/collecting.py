@@ -72,7 +72,7 @@ class FactSource:
         value = int(value) if isinstance(value, float) and value.is_integer() else value
         value = value[0] if isinstance(value, list) and len(value) == 1 else value
         earlier = self.collected.items.get(key)
-        if earlier is not None and _folded(earlier.value) == _folded(value):
+        if earlier is not None and _is_same(earlier.value, value):
             return
         name = key if earlier is None else str(EvidenceKey.parse(key).with_variant(self.variant))
         place = ", ".join(filter(None, [self.name, where])) or None
@@ -84,11 +84,10 @@ class FactSource:
 
     def take(self, entries: Iterable[Entry], data: Mapping[str, Any]) -> None:
         """Keep the fields of a table that the data has; a value that can't be is left out, with a note."""
+        parts: dict[str, dict[str, str]] = {}
         for entry in entries:
             value = data.get(entry.name)
             if value is None or is_marker(value) or entry.is_moot(data):
-                continue
-            if entry.fallback and entry.key in self.collected.items:
                 continue
             try:
                 value = TypeAdapter(TYPES[entry.type]).validate_python(value)
@@ -97,17 +96,63 @@ class FactSource:
                 self.leave_out(f"{entry.name} is {said} ({error.errors()[0]['msg']})")
                 continue
             shown = entry.shown(value)
-            if shown is not None:
+            is_known = entry.fallback and entry.key in self.collected.items
+            if (
+                entry.key
+                and shown is not None
+                and not is_known
+                and not (entry.part and entry.key == entry.part.of and value)
+            ):
                 self.add(entry.key, shown, entry.name, entry.unit)
+            if entry.part and value:
+                parts.setdefault(entry.part.of, {})[entry.name] = entry.part.says.format(
+                    shown if isinstance(shown, str) else value, raw=value
+                )
+        for key, adds in parts.items():
+            self.add(key, re.sub(r", (?=\()", " ", ", ".join(adds.values())), words(adds))
+
+    def add_result(
+        self,
+        subject: str,
+        value: Any,
+        where: str,
+        *,
+        split: str | None,
+        average: str = "",
+        unit: str | None = None,
+        protocol: Mapping[str, Any] | None = None,
+        **more: Any,
+    ) -> None:
+        """Keep a result of a part of the data; results of other parts, or averaged otherwise, are kept beside it as variants.
+
+        Args:
+            subject: what it is, `evaluation.accuracy`.
+            split: what the source calls the part; None where it doesn't say.
+            average: how classes are averaged, where the source says it.
+            more: as of `add`.
+        """
+        kind = {"split": split, "average": average}
+        held = [item for item in self.collected.items.values() if item.name.subject == subject and item.protocol]
+        key = f"documented.{subject}"
+        same = next((item.key for item in held if item.protocol and kind.items() <= item.protocol.items()), None)
+        if held and same is None:
+            key = f"{key}:{'+'.join(re.sub('[^A-Za-z0-9_.-]+', '-', told) for told in (split, average) if told) or 'unnamed'}"
+        self.add(same or key, value, where, unit, protocol=dict(protocol or {}) | kind, **more)
 
     def leave_out(self, why: str) -> None:
         """Note what was left out."""
         self.collected.note(f"Left out of {' '.join(filter(None, [self.title, self.name]))}: {why}.")
 
 
-def _folded(value: Any) -> Any:
-    """A value as it is compared: `MIT` is `mit`."""
-    return value.casefold() if isinstance(value, str) else value
+def _is_same(earlier: Any, value: Any) -> bool:
+    """Whether two sources say the same: `MIT` is `mit`, a number is one that it is rounded to, a name one of a list's."""
+    if isinstance(earlier, str):
+        return earlier.casefold() in [str(part).casefold() for part in (value if isinstance(value, list) else [value])]
+    are_numbers = all(isinstance(number, int | float) and not isinstance(number, bool) for number in (earlier, value))
+    if are_numbers and earlier != value:
+        least = min(len(f"{number}".partition(".")[2]) for number in (earlier, value))
+        return least > 2 and round(earlier, least) == round(value, least)
+    return bool(earlier == value)
 
 
 def is_marker(value: Any) -> bool:

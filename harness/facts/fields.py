@@ -5,7 +5,8 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from datetime import date
 from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -30,6 +31,8 @@ TYPES: dict[str, Any] = {
     "yes-no": bool,
     "word": Word,
     "names": NAMED,
+    "text": Word | Number | date,
+    "span": Annotated[list[Number], Field(min_length=2, max_length=2)],
     "channels": Annotated[list[Number], Field(min_length=1, max_length=4)],
     "checkpoint": Annotated[str, Field(pattern=r"^[^\r\n]*checkpoint-\d{1,9}$", strict=True)],
 }
@@ -42,13 +45,31 @@ def square(size: Any) -> Any:
     return sides[0] if len(set(sides)) == 1 else " × ".join(map(str, sides))
 
 
-FORMS = {
+POLICIES = {"rand": "RandAugment", "augmix": "AugMix"}
+"""What timm's names of augmentation policies begin with."""
+FORMS: dict[str, Callable[[Any], Any]] = {
     "square": square,
     "sides": lambda size: square(size[-2:]),
+    "text": str,
+    "span": lambda ends: "–".join(f"{end:.4g}" for end in ends),
+    "uncounted": lambda device: re.sub(r"^\d+ ?x ", "", device),
+    "policy": lambda name: (
+        f"{next((known for start, known in POLICIES.items() if name.startswith(start)), 'AutoAugment')} ({name})"
+    ),
+    "data-set": lambda name: found[1] if (found := re.fullmatch(r"(?:hfi?ds|tfds|torch|wds)/(.+)", name)) else None,
     "spaced": lambda name: name.replace("_", " "),
     "step": lambda folder: int(folder.rpartition("-")[2]),
 }
 """What makes an evidence's value of what a field holds."""
+
+
+class Part(BaseModel):
+    """What a field adds to an answer from several fields."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    of: str
+    says: str
 
 
 class Entry(BaseModel):
@@ -57,7 +78,8 @@ class Entry(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     name: str
-    key: str
+    key: str = ""
+    """Empty where it only adds to an answer from several fields, or none where what it needs is off."""
     type: str
     unit: str | None = None
     words: dict[Any, str] = Field(default_factory=dict)
@@ -65,6 +87,7 @@ class Entry(BaseModel):
     form: str | None = None
     needs: str | dict[str, str] | None = None
     fallback: bool = False
+    part: Part | None = None
 
     def shown(self, value: Any) -> Any:
         """From what the file holds to the evidence's value; None where it states none."""

@@ -13,8 +13,10 @@ from typing import Any
 
 from harness.errors import HarnessError
 from harness.evidence import EvidenceClass
+from harness.facts.citation import read_citation
 from harness.facts.collecting import Collected, FactSource, is_marker, words
 from harness.facts.fields import KINDS, LICENCES, TAGS, Entry, fields_of, square
+from harness.facts.training import read_emissions, read_summary, read_training
 from harness.models.preprocessing import Preprocessing, from_hub_processor, from_timm
 from harness.parsing.files import MalformedError, read_bytes
 from harness.parsing.json import read_json
@@ -46,12 +48,18 @@ def read_folder(collected: Collected, folder: Path, title: str, address: str | N
     files = [(folder / name, *how) for name, how in _JSON.items()] + [
         (path, "recipe", read_recipe) for path in settings
     ]
+    recipe = dict[str, Any]()
     for path, variant, read in files:
         if path.is_file():
             source = collected.file(path, variant, title, address)
             data = _map(source, path)
+            recipe |= data if data is not None and variant == "recipe" else {}
             if data is not None:
                 read(source, data)
+    for name, read_table in (("summary.csv", read_summary), ("emissions.csv", read_emissions)):
+        if (folder / name).is_file():
+            source = collected.file(folder / name, "training", title, address)
+            read_table(source, _text(source, folder / name) or "", recipe)
     for path in sorted(folder.glob("LICEN[SC]E*")):
         source = collected.file(path, "licence-file", title, address)
         text = " ".join((_text(source, path) or "").split())
@@ -160,7 +168,9 @@ def read_config(source: FactSource, data: Mapping[str, Any]) -> None:
 def _read_others(source: FactSource, data: Mapping[str, Any], known: Iterable[Entry]) -> None:
     """Fields without an entry of their own: numbers, words, yes and no, short lists of numbers, sizes."""
     for name, value in data.items():
-        if any(name == entry.name for entry in known) or not re.fullmatch(r"[a-z][a-z0-9]*(?:_[a-z0-9]+)*", name):
+        told = (entry for entry in known if entry.name == name)
+        is_told = any(entry.key or entry.part or entry.is_moot(data) for entry in told)
+        if is_told or not re.fullmatch(r"[a-z][a-z0-9]*(?:_[a-z0-9]+)*", name):
             continue
         if isinstance(value, dict) and {"height", "width"} == value.keys():
             value = square([value["height"], value["width"]])
@@ -261,6 +271,12 @@ def _describe_preprocessing(
             f" and filled up to {height} × {width}" if filled else f" and {crop}" if found.resize != found.crop else ""
         )
         source.add("documented.preprocessing.resize", square(list(found.resize)), size, "pixels")
+    whole = f"{found.resize} pixels" if isinstance(found.resize, int) else f"{height} × {width} pixels"
+    done = f"resizing {'the short side ' if isinstance(found.resize, int) else ''}to {whole} ({found.interpolation})"
+    if isinstance(found.resize, int):
+        source.add("documented.preprocessing.steps", f"{done} and a centre crop", f"{size} and {resample}")
+    elif found.resize == found.crop and found.fit == "exact":
+        source.add("documented.preprocessing.steps", done, f"{size} and {resample}")
     mean, std = (", ".join(f"{value:g}" for value in values) for values in (found.mean, found.std))
     is_plain = not any(found.mean) and set(found.std) == {1}
     normalisation = f"means {mean} and standard deviations {std}"
@@ -358,29 +374,6 @@ def tagged_data(tag: str) -> str | None:
 # --- what training left -------------------------------------------------------------------------------------------
 
 
-def read_training(source: FactSource, data: Mapping[str, Any]) -> None:
-    """From what transformers' Trainer writes: epochs, time, losses, and its own evaluation on data that it doesn't name."""
-    source.take(fields_of("training"), data)
-    for part, key in (("train", "data.training-images"), ("eval", "data.evaluation-images")):
-        _count_images(source, data, part, f"documented.{key}")
-    said = []
-    for field in sorted(
-        name for name in data if re.fullmatch(r"eval_(?:acc(?:uracy)?|top_?[15]|f1|precision|recall|loss)", name)
-    ):
-        metric = re.sub("acc$|top_?1", "accuracy", field.removeprefix("eval_")).replace("top_5", "top5")
-        source.take([Entry(name=field, key=f"documented.evaluation.{metric}", type="number")], data)
-        item = source.collected.items.get(f"documented.evaluation.{metric}")
-        if item is not None:
-            said.append(f"{metric} {item.value:.4g}")
-    if said:
-        source.add("documented.evaluation.results", f"{words(said)}, on data that the file doesn't name", "eval_…")
-    if _falls_linearly(data.get("log_history"), data.get("max_steps")):
-        schedule = "linear, down to 0 at the last step"
-        source.add("documented.training.learning-rate-schedule", schedule, "log_history", class_=EvidenceClass.DERIVED)
-    if rows := _evaluations(data.get("log_history")):
-        source.add("documented.training.log", {"rows": rows}, "log_history")
-
-
 def read_recipe(source: FactSource, data: Mapping[str, Any]) -> None:
     """From the settings that a training script leaves: timm's `args.yaml`, or a file of the same form."""
     known = fields_of("automatic", "recipe")
@@ -388,45 +381,13 @@ def read_recipe(source: FactSource, data: Mapping[str, Any]) -> None:
     _read_others(source, data, known)
 
 
-def _falls_linearly(history: Any, last: Any) -> bool:
-    """Whether the learning rates that were logged lie on a line to 0 at the last step."""
-    told = [entry for entry in history if isinstance(entry, dict)] if isinstance(history, list) else []
-    pairs = [(entry.get("step"), entry.get("learning_rate")) for entry in told]
-    are_numbers = isinstance(last, int) and all(isinstance(s, int) and isinstance(r, float | None) for s, r in pairs)
-    slopes = [rate / (last - step) for step, rate in pairs if rate and step < last] if are_numbers else []
-    return len(slopes) > 2 and max(slopes) - min(slopes) < 1e-3 * max(slopes)
-
-
-def _count_images(source: FactSource, data: Mapping[str, Any], part: str, key: str) -> None:
-    """How many images a run went through, by its time and speed: in training each of them once an epoch."""
-    names = [f"{part}_samples_per_second", f"{part}_runtime", *(["epoch"] if part == "train" else [])]
-    told = [value for name in names if isinstance(value := data.get(name), int | float) and 0 < value < _LARGE]
-    if len(told) == len(names):
-        rate, seconds, *epochs = told
-        count = rate * seconds / (epochs or [1])[0]
-        slack = 0.0006 * count / rate  # the speed is written with three decimals
-        if slack < 0.4 and abs(count - round(count)) <= slack + 0.02:
-            place = " × ".join(names).replace("× epoch", "÷ epoch")
-            source.add(key, round(count), place, "images", class_=EvidenceClass.DERIVED)
-
-
-def _evaluations(history: Any) -> list[dict[str, float]]:
-    """What was logged at each evaluation during training, with the training loss logged last before it."""
-    rows, loss = dict[Any, dict[str, float]](), None
-    for entry in history if isinstance(history, list) else ():
-        logged = entry.items() if isinstance(entry, dict) else ()
-        told = {name: value for name, value in logged if isinstance(value, int | float) and abs(value) < _LARGE}
-        loss = told.get("loss", loss)
-        if "step" in told and any(name.startswith("eval_") for name in told):
-            rows.setdefault(told["step"], ({"loss": loss} if loss is not None else {}) | told)
-    return list(rows.values())[:_MOST_ROWS]
-
-
 _RECIPE = re.compile(r"(?:args|hyper_?param(?:eter)?s|train(?:ing)?_(?:config|args))\.(?:json|ya?ml)")
 """Names of files with the settings of a training."""
+_RESULTS = ("train_results", "all_results", "trainer_state", *(f"{part}_results" for part in ("eval", "validation", "val", "test", "predict")))  # fmt: skip
 _JSON: dict[str, tuple[str, Callable[[FactSource, dict[str, Any]], None]]] = {
     "preprocessor_config.json": ("processor", read_processor),
     "config.json": ("config", read_config),
-    **{f"{name}.json": ("training", read_training) for name in ("train_results", "all_results", "trainer_state", "eval_results")},
+    **{f"{name}.json": ("training", read_training) for name in _RESULTS},
+    "CITATION.cff": ("citation", read_citation),
 }  # fmt: skip
 """Files that are read, with the variant of what they say and what reads them."""

@@ -269,16 +269,16 @@ def _read_results(source: FactSource, index: Any) -> None:
         said.append(f"{number} ({result.metric_name or kind} on {result.dataset_name}{split})")
         named += [f"{result.dataset_name}{split}"] if result.dataset_name not in _LOADERS else []
         source.take(fields_of("result"), {"split": result.dataset_split, "metric": result.metric_name or kind})
-        if [_metric(str(r.metric_type), r.metric_name) for r in results].count(metric) == 1:  # no doubt of which data
+        alike = [r for r in results if _metric(str(r.metric_type), r.metric_name) == metric]
+        of_data = [r for r in alike if r.dataset_split == result.dataset_split]
+        if len({r.dataset_name for r in alike}) == 1 and len(of_data) == 1:  # no doubt of which data
             unit = unit if value == shown else None  # as it is stated
-            own = f"documented.evaluation.{metric.replace('top1', 'accuracy')}"
-            source.add(own, value, f"model-index, {where}", unit, protocol=protocol)
-    trained = source.collected.items.get("documented.evaluation.results")
-    accuracy = source.collected.items.get("documented.evaluation.accuracy")
-    if trained and accuracy and named and any(r.metric_value == accuracy.value for r in results):
-        text = str(trained.value).replace("data that the file doesn't name", words(dict.fromkeys(named)))
-        source.collected.items[trained.key] = trained.model_copy(update={"value": text})
-    elif said:
+            own = f"evaluation.{metric.replace('top1', 'accuracy')}"
+            source.add_result(
+                own, value, f"model-index, {where}", split=result.dataset_split, unit=unit, protocol=protocol
+            )
+    held = [item for item in source.collected.items.values() if item.name.subject == "evaluation.results"]
+    if said and not held:
         source.add("documented.evaluation.results", words(said), "model-index")
     if named:
         source.add("documented.evaluation.datasets", words(dict.fromkeys(named)), "model-index")

@@ -172,7 +172,7 @@ def test_what_training_left(tmp_path: Path) -> None:
     assert items["documented.training.epochs"].value == 3
     assert items["documented.training.hours"].value == 1.5
     assert items["documented.training.steps"].value == 300
-    assert "accuracy 0.9, on data that the file doesn't name" in str(items["documented.evaluation.results"].value)
+    assert "accuracy 0.9, on the evaluation set" in str(items["documented.evaluation.results"].value)
 
 
 def test_the_settings_that_a_training_script_leaves_are_read(tmp_path: Path) -> None:
