@@ -188,9 +188,6 @@ class Writer:
             listed = known.find(self.table.get(question.listed_by).keys[0])
             if listed and len(class_names(listed.value)) <= FEW:
                 question = self.table.get(question.listed_by)
-        for label, wider in question.otherwise.items():
-            if re.search(label, place.label or "") and not any(map(known.find, question.keys)):
-                question = self.table.get(wider)
         own = place.own or ((place.sentence,) if place.is_tight else ())
         asked = Asked.read(own, (*place.around[:1], place.question, *place.around[1:]), known.own_names, known.sources)
         metrics = self._metrics(question, asked, place)

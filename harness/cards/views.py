@@ -67,7 +67,7 @@ class View:
         if self.class_ is EvidenceClass.DOCUMENTED and isinstance(value, float):  # stated, not measured
             unit = None if self.name.metric == "mce" else unit  # as it is printed
             if unit == "hours" and value < 1:
-                value, unit = 3600 * value, "seconds"
+                return f"{value:.2g} hours ({3600 * value:,.0f} seconds)"
             return f"{plain_number(value)} {unit or ''}".rstrip()
         return show_value(self.evidence).replace(" parameters parameters", " parameters")
 

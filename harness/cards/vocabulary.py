@@ -84,7 +84,6 @@ class Property(Table):
     """Relative difference between two ways of counting it."""
     people: bool = False
     listed_by: str | None = None
-    otherwise: dict[str, str] = Field(default_factory=dict)
     year: bool = False
     address: str | None = None
     detail: str | None = None
