@@ -179,6 +179,7 @@ class AccuracyReader:
             benchmark = "imagenet-c"
         if benchmark == "imagenet-c" and metric is None:
             name = "mce"
+        is_error = is_error and name != "mce"
         if benchmark == "imagenet-c-bar":
             name, is_error = "mean-error", False
         value = number

@@ -75,6 +75,8 @@ class Judge:
             return
         if about.name == "base model" and self.subjects.is_itself(str(statement.value)):
             return
+        if about.name == "library" and statement.value == "timm" and self.subjects.is_in_timm:
+            return  # timm has the same weights under a name of its own
         if about.name == "number of training images" and self._is_of_another_set(statement):
             return
         subject = self.subjects.of(statement)

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from harness.cards.document import Document
+from harness.cards.passages import Passage
 from harness.cards.questioned import is_of_other_data
 from harness.cards.sentences import Span
 from harness.cards.stated import Statement
@@ -24,6 +25,8 @@ _OF_OTHERS = re.compile(
 """What says that a card's own model is not the one that was fine-tuned."""
 _LEADS = re.compile(r"(?:[:—]|\b(?:of|from|with)(?: the)?)\W*$")
 """What stands right before the name of what a model was made from."""
+_DATA_TITLE = re.compile(r"\W*(?:fine-?tun\w+ |target )?(?:data ?sets?|data|tasks?|benchmarks?)\W*", re.IGNORECASE)
+_KNOWN_DATA = re.compile(r"ImageNet|ILSVRC|IN-?\d|\b\d+k\b|COCO|ADE|val|test|train", re.IGNORECASE)
 _TUNED, _TUNED_BY, _OWN_DATA, _WISHED = (wording(name) for name in ("tuned", "tuned-by", "own-data", "wished"))
 
 
@@ -53,7 +56,10 @@ class OwnTraining:
 
     def covers(self, statement: Statement) -> bool:
         """Whether a statement is about the model that such a training made."""
-        return not _is_inherited(statement.about) and any(place.holds(statement) for place in self.places)
+        is_there = any(place.holds(statement) for place in self.places) or (
+            statement.metric is None and _is_of_other_row(statement.passage)
+        )
+        return is_there and not _is_inherited(statement.about)
 
 
 _WHOLE = _Place(0, (), is_nested=True)
@@ -90,6 +96,13 @@ def _told(document: Document, prose: Sequence[Span], subjects: Subjects) -> Iter
         if is_by or (_TUNED.search(text) and (_OWN_DATA.search(text) or is_of_other_data(text))):
             names = vocabulary().model_names.findall(text)
             yield _Place(start, block.section, is_nested=is_by and any(map(subjects.is_itself, names)))
+
+
+def _is_of_other_row(passage: Passage) -> bool:
+    """Whether a table gives a value in the row of other data."""
+    cells = zip(passage.header.split(" | "), passage.row.split(" | "), strict=False)
+    data = [cell for head, cell in cells if _DATA_TITLE.fullmatch(head) and re.search(r"[^\W\d_]{3}", cell)]
+    return any(cell not in passage.header and not _KNOWN_DATA.search(cell) for cell in data)
 
 
 def _is_inherited(about: Property) -> bool:

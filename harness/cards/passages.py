@@ -205,7 +205,7 @@ def _comments(document: Document, block: Block) -> Iterator[Passage]:
     text = document.text[block.start : block.end]
     for match in _COMMENT.finditer(text) if not _OWN_CODE.search(text) else ():
         span = block.start + match.start(1), block.start + match.end(1)
-        yield _passage(document.text, "", span, block.section, "code", "")
+        yield replace(_passage(document.text, "", span, block.section, "code", ""), before=text[-LONGEST:])
 
 
 def _code_passages(document: Document) -> Iterator[Passage]:

@@ -53,7 +53,7 @@ _NUMBER = re.compile(
 DATE = re.compile(r"(?<![\w.-])((?:19|20)\d\d)-(?:0[1-9]|1[0-2])(?:-(?:0[1-9]|[12]\d|3[01]))?(?![\w-])")
 """A day or month as `2022-02-03`: its number is the year."""
 _APPROXIMATE = re.compile(
-    r"(?:\b(?:about|approximately|approx\.?|around|roughly|nearly|almost|some|circa|ca\.?|close to|on the order of)|[~≈∼])\s*$",
+    r"(?:\b(?:about|approximately|approx\.?|around|roughly|nearly|almost|some|circa|ca\.?|close to|on the order of)|[~≈∼]|\b(?:about|around|roughly)\b[^.;()\d]{1,30}\bor)\s*$",
     re.IGNORECASE,
 )
 _LEAST = re.compile(
@@ -142,7 +142,7 @@ def _quantity(match: re.Match[str], text: str) -> Quantity:
     scale = _SCALES.get((match["scale"] or "").lower(), 1.0)
     value, step = value * scale, step * scale
     value = -value if match["sign"] else value
-    before = text[max(0, match.start() - 20) : match.start()]
+    before = text[max(0, match.start() - 45) : match.start()]
     relations = (("about", _APPROXIMATE), ("least", _LEAST), ("most", _MOST), ("up to", _UP_TO))
     relation = next((name for name, pattern in relations if pattern.search(before)), "is")
     upper = float(re.sub(r"[,\s]", "", match["to"])) * scale if match["to"] else None

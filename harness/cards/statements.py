@@ -22,7 +22,7 @@ from harness.cards.stated import Statement, leads, runs, statement_in
 from harness.cards.vocabulary import Property, Vocabulary, phrase, vocabulary, wording
 
 _REFERENCE = re.compile(
-    r"(?:\b(?:Tables?|Tab\.?|Figures?|Figs?\.?|Sections?|Sec\.?|Appendix|Eqs?\.?|Equations?|References?|Refs?\.?|Chapter|version|v|Python|CUDA|cuDNN|torch|PyTorch|TensorFlow|timm|seed|line|lines|step|issue|PR|volume|pp?\.|top|stage)\s?|\[\[(?:\d+\], \[)*|[@#§β₁₂^])$",
+    r"(?:\b(?:Tables?|Tab\.?|Figures?|Figs?\.?|Sections?|Sec\.?|Appendix|Eqs?\.?|Equations?|References?|Refs?\.?|Chapter|version|v|Python|CUDA|cuDNN|torch|PyTorch|TensorFlow|timm|seed|line|lines|step|issue|PR|units? of|volume|pp?\.|top|stage)\s?|\[\[(?:\d+\], \[)*|[@#§β₁₂^])$",
     re.IGNORECASE,
 )
 _AFTER = wording("after")
@@ -74,6 +74,10 @@ _OF_A_PART = re.compile(
 """What says that a number counts what a part of the network has."""
 _INITIALS = re.compile(r"([A-ZÀ-Þ][\w'’À-ÿ-]+), ((?:[A-ZÀ-Þ]\.[\s-]?)+)(?=\s*(?:[;,/&.]|and\b|$))")
 """A name as in a reference list: `He, K.`"""
+_OF_ONE_STAGE = re.compile(
+    r"[^.;)]{0,30}\b(?:in|of|within) (?:the |each |every |a )?(?:\w+ )?(?:stage|block)\b", re.IGNORECASE
+)
+"""What says that a range is that of one stage."""
 _BRACKETED = re.compile(r"\([^()]*$")
 _COUNTED = re.compile(r"(?<![\d.,])(?<!stage )(?<!top[ -])\d+ $|\b(?:" + NUMBER_WORD + r") $", re.IGNORECASE)
 """A number before a word of a heading, of which the heading itself says how many there are: `mean of 5 runs`."""
@@ -483,6 +487,8 @@ class _Reader:
         about = self.words.get("stage-widths")
         is_followed = any(pattern.match(passage.text, match.end()) for pattern, _ in about.unit_patterns)
         before = [m for m in mentions if m.about is about and 0 <= match.start() - m.end < 45]
+        if _OF_ONE_STAGE.match(passage.text, match.end()):
+            return
         if (is_followed or before) and 8 <= float(match[1]) < float(match[2]):
             yield statement_in(passage, about, (float(match[1]), float(match[2])), *match.span())
 

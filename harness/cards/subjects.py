@@ -19,7 +19,7 @@ from harness.facts.loader import Checkpoint, Relation
 
 _MODEL = (
     r"(?:models?|classifiers?|checkpoints?|versions?|variants?|weights|networks?|siblings?|releases?|files?|ones?|recipes?|stage|"
-    r"settings?|schedules?|(?:re)?trainings?|runs?)\b"
+    r"settings?|schedules?|(?:re)?trainings?|fine-?tunes?|runs?)\b"
 )
 _PREDICATE = r"\b(?:is|was|are|were|has|have|can|uses?|reach\w*|achiev\w*)\b"
 _SIZE = re.compile(
@@ -43,6 +43,10 @@ _AFTERWARDS = re.compile(
     re.IGNORECASE,
 )
 _ITSELF = re.compile(r"^\W*this (?:model|checkpoint|network)\b", re.IGNORECASE)
+_SUBTITLE = re.compile(r"\W*[A-Z]\w*[A-Z]\S*(?: model)? (?:pre-?)?trained on [^:%]*\.\W*")
+"""What stands first in a card and is no sentence: "ConvNeXT model trained on ImageNet-22k."."""
+_ITS = re.compile(r"\W*(?:its?|they|their)\b", re.IGNORECASE)
+"""What begins a clause about who the one before is about."""
 _TURNS = re.compile(r"[;:]|\b(?:this|it|its|here|while|whereas|but|without)\b", re.IGNORECASE)
 """What turns a sentence to something else."""
 _COMPARED = re.compile(
@@ -81,6 +85,7 @@ class Subjects:
     knowledge: Knowledge
     own_names: set[str] = field(init=False)
     """What the model goes by, bare."""
+    is_in_timm: bool = field(init=False)
     siblings: list[Checkpoint] = field(init=False)
     """Those that words can mean, nearest first."""
 
@@ -89,6 +94,7 @@ class Subjects:
         title = str(self.knowledge.ledger.model.get("title", ""))
         checkpoints = facts.checkpoints.values()
         timm = [c.timm or "" for c in checkpoints if c.relation is not Relation.SIBLING]
+        self.is_in_timm = any(timm)
         names = (facts.model, facts.short_name, (facts.hub_id or "").rpartition("/")[2], title, *timm)
         self.own_names = {_bare(re.sub(r"^.*[:/]", "", name)) for name in names if name}
         self.siblings = [c for c in checkpoints if c.relation is Relation.SIBLING and c.mention]
@@ -127,6 +133,9 @@ class Subjects:
         said = passage.text[: statement.at]
         is_open = passage.kind == "cell" or _REFERS.search(said) or told.rstrip().endswith(("?", ":"))
         named = [name for name in vocabulary().model_names.findall(f"{passage.row} {said}") if self.is_own(name)]
+        if passage.kind == "code":
+            told = told.replace(passage.raw, "")
+            return [sibling for sibling in self.siblings if re.search(sibling.mention or "", told, re.IGNORECASE)]
         if not told or not is_open or _SELF.search(said) or any("." in name or not passage.row for name in named):
             return []
         found: list[tuple[int, list[Checkpoint] | None]] = [(m.start(), []) for m in _SELF.finditer(told)]
@@ -256,10 +265,14 @@ class Subjects:
         heading = " ".join(filter(None, (*headings, corner, *passage.titles, passage.text if is_caption else "")))
         text, end = row + passage.text, at + len(row) + statement.span[1] - statement.span[0]
         at += len(row)
+        is_subtitle = _SUBTITLE.fullmatch(passage.text) and not re.search(_PREDICATE, passage.text)
+        if statement.about.name == "training data" and is_subtitle:
+            return []
         is_own_history = statement.about.name == "fine-tuning data"
         if is_own_history and not re.search(r"\b(?:checkpoint|version|variant|sibling|one|weights)s?\b", text[:at]):
             return []
         first, last = clause_around(text, at, end)
+        first = 0 if _ITS.match(text, first) else first
         hidden = text[at:end] if isinstance(statement.value, str) else " " * (end - at)
         around = vocabulary().model_names.sub(self._named_model, f"{text[first:at]}{hidden}{text[end:last]}")
         around = blank(_NOT_TUNED, around)
