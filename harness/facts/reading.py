@@ -108,10 +108,9 @@ def _hub_id(folder: Path, card: str) -> str:
     """What the Hub calls the model of a folder, as the body of its card or its git remote says; empty where neither does."""
     name, remote = folder.resolve().name, folder / ".git" / "config"
     told = _FRONT_MATTER.sub("", card) + (remote.read_text("utf-8", "replace") if remote.is_file() else "")
-    found = re.search(
-        rf"(?<![\w./-])(?:(?:https://)?huggingface\.co/)?([\w-][\w.-]*/{re.escape(name)})(?![\w-]|\.\w|/(?!resolve|blob|tree))",
-        told,
-    )
+    by_name = rf"(?<![\w./-])(?:(?:https://)?huggingface\.co/)?([\w-][\w.-]*/{re.escape(name)})(?![\w-]|\.\w|/(?!resolve|blob|tree))"
+    by_label = r"\bRepository\b[^\n\w]*https://huggingface\.co/([\w-][\w.-]*/[\w.-]+)(?=[\s)>]|$)"
+    found = re.search(by_name, told) or re.search(by_label, told)
     return found[1] if found else ""
 
 

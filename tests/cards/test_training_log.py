@@ -112,6 +112,8 @@ def test_code_uses_what_the_folder_has(model: str) -> None:
     has_all = filled(card, model)
     assert 'AutoImageProcessor.from_pretrained("<user>/leaves")  # put the account for <user>' in has_all
     assert 'from_pretrained("my-lab/leaves")' in filled(f"See huggingface.co/my-lab/leaves.\n\n{card}", model)
+    repository = "- **Repository:** https://huggingface.co/my-lab/leaves-v2"
+    assert 'from_pretrained("my-lab/leaves-v2")' in filled(f"{repository}\n\n{card}", model)
     (Path(model) / "preprocessor_config.json").unlink()
     (Path(model) / "config.json").write_text(json.dumps(CONFIG | {"torch_dtype": "float16"}))
     has_less = filled(card, model)
