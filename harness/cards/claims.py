@@ -24,13 +24,15 @@ from harness.cards.passages import LONGEST
 from harness.cards.sentences import Span, overlaps, prose_sentences
 from harness.cards.statements import read_prose
 from harness.cards.views import View
-from harness.cards.vocabulary import vocabulary
+from harness.cards.vocabulary import wording
 from harness.evidence import Ledger
 from harness.facts.loader import Relation
 
 _ATTRIBUTED = re.compile(
     r"(?:\(|; )(?:documented|derived|estimated|evaluated by)\b|\bPublished for\b|published reference"
 )
+
+_JUDGEMENT = wording("judgement")
 
 
 def check_claims(text: bytes, *, model: str, ledger: Ledger | None, written: Sequence[Span] = ()) -> list[Claim]:
@@ -76,9 +78,8 @@ def _is_written(document: Document, span: Span, written: Sequence[Span]) -> bool
 
 def _judgements(document: Document, prose: list[Span]) -> Iterator[Claim]:
     """Statements that say how good something is without a number that evidence could confirm."""
-    judgement = re.compile(vocabulary().judgements, re.IGNORECASE)
     for start, end in prose:
-        if match := judgement.search(document.text[start:end]):
+        if match := _JUDGEMENT.search(document.text[start:end]):
             at = (start + match.start(),) * 2
             note = "says how good it is without a number"
             yield claim_at(

@@ -122,7 +122,7 @@ class QuestionReader:
             return
         if is_year and (is_paper or about.id in ("venue", "year-of-the-paper")):
             about = self.words.get("date-of-the-paper")
-        is_counted = noun and not any(unit.match(text, number.end) for unit, _ in about.unit_patterns)
+        is_counted = noun and not about.has_unit_at(text, number.end)
         if (
             (_IN_EACH.match(text, number.end) and not is_of_each)
             or (is_side and not (about.resolution or "pixels" in about.cues))

@@ -19,7 +19,7 @@ from harness.cards.quantities import DATE, NUMBER_WORD, Quantity, parse_number, 
 from harness.cards.questioned import QuestionReader
 from harness.cards.sentences import Span, blank, clause_around, outermost
 from harness.cards.stated import Statement, leads, runs, statement_in
-from harness.cards.vocabulary import Property, Vocabulary, phrase, vocabulary, wording
+from harness.cards.vocabulary import Property, phrase, vocabulary, wording
 
 _REFERENCE = re.compile(
     r"(?:\b(?:Tables?|Tab\.?|Figures?|Figs?\.?|Sections?|Sec\.?|Appendix|Eqs?\.?|Equations?|References?|Refs?\.?|Chapter|version|v|Python|CUDA|cuDNN|torch|PyTorch|TensorFlow|timm|seed|line|lines|step|issue|PR|units? of|volume|pp?\.|top|stage)\s?|\[\[(?:\d+\], \[)*|[@#§β₁₂^])$",
@@ -34,6 +34,12 @@ _TIME_OF = re.compile(
 """What says that a number of epochs is not of all of them."""
 _NEGATION = wording("negation")
 _NEGATED_AFTER = wording("negated-after")
+_NOT_KEPT = re.compile(
+    r"-(?:free|less)\b|\s(?:variants?|versions?|ablations?|experiments?)\b"
+    r"|\W*(?:\w+\W+){0,2}?(?:(?:is|was|are|were) (?:not|replaced|swapped|dropped|removed)|gave way)",
+    re.IGNORECASE,
+)
+"""What says behind a name that the model is without it: `dropout-free`, `SGD was replaced`."""
 _COMPARED = re.compile(
     r"^\W*(?:unlike|like|(?:just )?as in|compared (?:to|with)|in contrast to)\b[^,;.]*,(?: (?:whose|which|where)\b[^,;.]*,)?"
     r"|,\s(?:\w+ly )?(?:(?:just )?as in|unlike|like)\s[^,;.]*",
@@ -46,6 +52,9 @@ _ALIKE = re.compile(
 )
 _OWN_RUN = wording("own-run")
 _STRANGERS = wording("strangers")
+_HYPOTHETICAL = wording("hypothetical")
+_ELSEWHERE = wording("elsewhere")
+_ITSELF = wording("itself")
 _LOG = re.compile(r"(?i)(?=.*\bloss\b)(?:^|.*\|)\s*(?:epoch|step|iteration)\s*(?:\||$)")
 """A table that a training writes, each row of another epoch."""
 _ADVICE = re.compile(r"[,;] (?:so|therefore|hence|thus)\b.*")
@@ -57,6 +66,15 @@ _SPEED_TABLE = re.compile(
 """A header under which precision and batch are those of a measurement."""
 _LINKED_TITLE = re.compile(r"\[([^\[\]\n]{25,})\]\(")
 _DOES = wording("does")
+_YES_OR_NO = re.compile(
+    r"\W*(?:yes|true|on|✓|✔|used|applied|enabled|(?P<no>no|false|none|off|x|✗|✘|not (?:used|applied|enabled)|disabled|—))\W*",
+    re.IGNORECASE,
+)
+"""A cell that says whether something was used."""
+_CLAUSE_BEGINS = re.compile(r"[;:]\s|\b(?:but|while|whereas|except|and (?:uses?|used|has|is|was|applies|applied))\b")
+_CLAUSE_ENDS = re.compile(r"[;,]\s|\b(?:but|while|whereas|and)\b")
+_OF_RECIPE = re.compile(r"augment|regulari|technique|training|recipe", re.IGNORECASE)
+"""Headings of what was used."""
 _RESULTS = wording("results").pattern
 _SEPARATOR = r"\s?,?\s(?:and|then|over|to|&)\s|\s?(?:->|[/–→;|+])\s?|,\s|,(?!\d{3}(?:\D|$))|-"
 _ITEM = rf"(?:\d+(?:\.\d+|(?:,\d{{3}})+(?!\d))?|\b(?i:{NUMBER_WORD})\b)"
@@ -93,6 +111,8 @@ _EACH_OF_NODES = re.compile(
 """What says that a number of GPUs is that of one machine."""
 _IN_A_LABEL, _LABEL_ENDS = re.compile(r"^\W*[^:]{0,40}\([^():]*$"), re.compile(r"[^():]*\)\W*:")
 """What stands before and behind a number in brackets of a label: `Accuracy (top-1, 224 px):`."""
+_QUOTED = re.compile(r"^\s*(?:[\"“#]|--|\$ |pip |python |git |wget )| --")
+"""What begins a quotation or a command, and an option of one."""
 _QUOTES = re.compile(r"[“\"]([^“”\"\n]{12,})[”\"]")
 _GUIDE = wording("guide")
 _APART_TITLE = wording("apart-title")
@@ -109,7 +129,7 @@ def read_prose(document: Document, markers: Sequence[Span] = (), benchmarks: Seq
         markers: spans of its markers.
         benchmarks: names of benchmarks of the model's own, beside those that the vocabulary has.
     """
-    reader = _Reader(vocabulary(), benchmarks)
+    reader = _Reader(benchmarks)
     here = bounded(document, itertools.chain(passages(document, markers), field_passages(document)))
     return (statement for passage in here for statement in reader.read(passage))
 
@@ -129,24 +149,16 @@ _Bound = tuple[Property, Quantity, int]
 
 @dataclass
 class _Reader:
-    words: Vocabulary
-    benchmarks: Sequence[str] = ()
-    hypothetical: re.Pattern[str] = field(init=False)
-    accuracies: AccuracyReader = field(init=False)
-    elsewhere: re.Pattern[str] = field(init=False)
-    itself: re.Pattern[str] = field(init=False)
-    near: list[Property] = field(init=False)
+    benchmarks: Sequence[str]
+    near: list[Property] = field(default_factory=list)
     """What the passage that is read may be about."""
-    left: list[Quantity] = field(init=False)
+    left: list[Quantity] = field(default_factory=list)
     """Its numbers that no words are known for."""
-    questions: QuestionReader = field(init=False)
 
     def __post_init__(self) -> None:
-        self.hypothetical = re.compile(self.words.hypothetical.replace(" ?", r"[\s-]?"), re.IGNORECASE)
+        self.words = vocabulary()
         self.accuracies = AccuracyReader(self.words, self.benchmarks)
         self.questions = QuestionReader(self.words)
-        self.itself = re.compile(self.words.itself.replace(" ?", r"[\s-]?"), re.IGNORECASE)
-        self.elsewhere = re.compile(self.words.elsewhere, re.IGNORECASE)
 
     def read(self, passage: Passage) -> Iterator[Statement]:
         """The statements of one passage."""
@@ -158,13 +170,8 @@ class _Reader:
     def _read(self, passage: Passage) -> Iterator[Statement]:
         if _OWN_RUN.search(" / ".join((*passage.section, passage.header))) or _LOG.search(passage.header):
             return
-        if (
-            self.hypothetical.search(passage.text if passage.kind == "config" else _ADVICE.sub("", passage.own))
-            or passage.own.lstrip().startswith(('"', "“", "--", "$ "))
-            or " --" in passage.own
-        ):
-            return
-        if _STRANGERS.search(passage.own) or re.match(r"\s*(?:#|pip |python |git |wget )", passage.own):
+        said = passage.text if passage.kind == "config" else _ADVICE.sub("", passage.own)
+        if _HYPOTHETICAL.search(said) or _STRANGERS.search(passage.own) or _QUOTED.search(passage.own):
             return
         self.near = self.words.spoken_of(self._around(passage))
         quoted = [match.span() for match in _QUOTES.finditer(passage.text)]
@@ -172,7 +179,7 @@ class _Reader:
         found += self._techniques(passage, found)
         found = [*(self.questions.narrowed(passage, statement) for statement in found), *self._asked(passage, found)]
         is_downstream = bool(
-            self.elsewhere.search(passage.own)
+            _ELSEWHERE.search(passage.own)
             or _GUIDE.search(" ".join(passage.section[-1:]))
             or _SPEED_TABLE.search(passage.header)
             or passage.kind == "code"
@@ -466,43 +473,35 @@ class _Reader:
     def _list(self, passage: Passage, match: re.Match[str], mentions: list[_Mention]) -> Iterator[Statement]:
         text = passage.text
         values = tuple(parse_number(part) for part in re.split(_SEPARATOR, match[1]) if part.strip())
-        options = [p for p in self.near if p.list]
-        if prior_is_fraction := all(value <= 1 for value in values):
-            options = []
-        by_unit = [
-            p for p in options if p.units and any(pattern.match(text, match.end()) for pattern, _ in p.unit_patterns)
-        ]
-        kinds = ("mean", "std") if prior_is_fraction else ("depths", "widths")
-        prior = next(
-            (m for m in reversed(mentions) if m.end <= match.start() and m.about and m.about.list in kinds), None
-        )
-        if by_unit:
-            yield statement_in(passage, by_unit[0], values, match.start(1), match.end(1))
-        elif prior and not re.search(r"\d|[.;,]\s", text[prior.end : match.start()]) and match.start() - prior.end < 45:
-            assert prior.about is not None
-            yield statement_in(passage, prior.about, values, match.start(1), match.end(1), first=prior.start)
+        are_shares = all(value <= 1 for value in values)
+        kinds = ("mean", "std") if are_shares else ("depths", "widths")
+        before = (m for m in reversed(mentions) if m.end <= match.start() and m.about and m.about.list in kinds)
+        counted = next((p for p in self.near if p.list and not are_shares and p.has_unit_at(text, match.end())), None)
+        prior = next(before, None)
+        if counted:
+            yield statement_in(passage, counted, values, *match.span(1))
+        elif prior and prior.about and re.fullmatch(r"(?:(?!\d|[.;,]\s).){0,44}", text[prior.end : match.start()]):
+            yield statement_in(passage, prior.about, values, *match.span(1), first=prior.start)
 
     def _ends(self, passage: Passage, match: re.Match[str], mentions: list[_Mention]) -> Iterator[Statement]:
         """The first and the last of a list of widths: "from 128 to 1088 channels"."""
         about = self.words.get("stage-widths")
-        is_followed = any(pattern.match(passage.text, match.end()) for pattern, _ in about.unit_patterns)
-        before = [m for m in mentions if m.about is about and 0 <= match.start() - m.end < 45]
         if _OF_ONE_STAGE.match(passage.text, match.end()):
             return
-        if (is_followed or before) and 8 <= float(match[1]) < float(match[2]):
+        is_led = any(m.about is about and 0 <= match.start() - m.end < 45 for m in mentions)
+        if (is_led or about.has_unit_at(passage.text, match.end())) and 8 <= float(match[1]) < float(match[2]):
             yield statement_in(passage, about, (float(match[1]), float(match[2])), *match.span())
 
     def _resolution(self, passage: Passage, match: re.Match[str], mentions: list[_Mention]) -> Iterator[Statement]:
         text, side = passage.text, parse_number(match[1])
         if match[2] and match[2] != match[1]:
             return
-        value = Quantity(side, 1.0, match.start(1), match.end(), match.group())
-        before = [m for m in mentions if m.about and m.about.resolution and m.end <= match.start()]
-        near = [m.about for m in before if m.about and match.start() - m.end < 20]
-        after = [about for about in self.near if about.resolution and about.units]
-        size = self.words.get("resolution")
-        named = [about for about in near if about is not size]
-        named += [p for p in after if any(pattern.match(text, match.end()) for pattern, _ in p.unit_patterns)]
+        value, size = Quantity(side, 1.0, match.start(1), match.end(), match.group()), self.words.get("resolution")
+        sized = [about for about in self.near if about.resolution]
+        named = [
+            m.about for m in mentions if m.about in sized and 0 <= match.start() - m.end < 20 and m.about is not size
+        ]
+        named += [about for about in sized if about.has_unit_at(text, match.end())]
         for about in named or [size]:
             said = self._around(passage) + " image size" * bool(re.search(r"\bat $", text[: match.start()]))
             if about.range[0] <= side <= about.range[1] and not about.excludes(said):
@@ -514,29 +513,24 @@ class _Reader:
         for about in self.near:
             if passage.is_head or not about.names_pattern.search(passage.own):
                 continue
-            found: dict[Span, str] = {}
-            labelled = about.labels_pattern.fullmatch(passage.label) or _head(passage, about)
-            for match in about.names_pattern.finditer(passage.text, passage.begin):
-                if (
-                    about.alone
-                    or labelled
-                    or self._is_beside(about, passage, match)
-                    or (about.needs and not about.excludes(self._around(passage)))
-                ):
-                    found[match.span()] = about.canonical(match.group())
-            asserted = [span for span in sorted(outermost(found)) if not self._is_negated(passage, span)]
-            for span in asserted:
-                yield statement_in(passage, about, found[span], *span)
-                year = re.match(r"\W{0,3}((?:19|20)\d\d)\b", passage.text[span[1] :])
+            is_labelled = about.labels_pattern.fullmatch(passage.label) or _head(passage, about)
+            is_needed = about.needs and not about.excludes(self._around(passage))
+            is_meant = bool(about.alone or is_labelled or is_needed)
+            matches = about.names_pattern.finditer(passage.text, passage.begin)
+            found = {m.span(): m.group() for m in matches if is_meant or self._is_beside(about, passage, m)}
+            for span in sorted(outermost(found)):
+                if self._is_negated(passage, span):
+                    continue
+                yield statement_in(passage, about, about.canonical(found[span]), *span)
+                year = re.compile(r"\W{0,3}((?:19|20)\d\d)\b").match(passage.text, span[1])
                 if about.name == "venue" and year:
-                    dated = self.words.get("year-of-the-paper")
-                    at = span[1] + year.start(1)
-                    yield statement_in(passage, dated, next(quantities(year[1])), at, at + 4, first=span[0])
+                    dated, value = self.words.get("year-of-the-paper"), next(quantities(year[1]))
+                    yield statement_in(passage, dated, value, *year.span(1), first=span[0])
 
     def _is_told_of(self, about: Property, text: str) -> bool:
         """Whether a clause names the model or who made it, or nobody."""
         named = re.compile(rf"\b(?:authors?|developers?|paper|work)\b|^\W*(?:{about.beside})", re.IGNORECASE)
-        return any(pattern.search(text) for pattern in (self.itself, self.words.model_names, named))
+        return any(pattern.search(text) for pattern in (_ITSELF, self.words.model_names, named))
 
     def _is_beside(self, about: Property, passage: Passage, match: re.Match[str]) -> bool:
         """Whether the words that a name of a property stands beside lead to it in its clause, or follow it."""
@@ -554,16 +548,8 @@ class _Reader:
         before = passage.text[max(passage.begin, span[0] - 40) : span[0]]
         clause = re.split(r"[;:,]\s|\b(?:but|and it)\b", before)[-1]
         after = passage.text[span[1] : span[1] + 40]
-        if _NEGATED_AFTER.match(re.split(r"[;.,]\s", after)[0]):
-            return True
-        if re.match(r"-(?:free|less)\b|\s(?:variants?|versions?|ablations?|experiments?)\b", after):
-            return True
-        replaced = re.match(
-            r"\W*(?:\w+\W+){0,2}?(?:(?:is|was|are|were) (?:not|replaced|swapped|dropped|removed)|gave way)",
-            after,
-            re.IGNORECASE,
-        )
-        return bool(_NEGATION.search(clause) or replaced)
+        is_denied = _NEGATED_AFTER.match(re.split(r"[;.,]\s", after)[0]) or _NOT_KEPT.match(after)
+        return bool(is_denied or _NEGATION.search(clause))
 
     # techniques
 
@@ -578,15 +564,10 @@ class _Reader:
                 used = self._is_used(passage, match, about.said_pattern)
                 if used is not None and (not about.itself or self._is_of_itself(passage, match)):
                     yield statement_in(passage, about, used, *match.span())
-            named = any(about.labels_pattern.match(title) for title in passage.titles)
-            heading = named and not any(_APART_TITLE.search(title) for title in passage.titles)
-            if heading and re.fullmatch(
-                r"\W*(?:yes|no|true|false|none|off|on|x|✓|✗|✔|✘|(?:not )?(?:used|applied|enabled)|disabled|—)\W*",
-                passage.own,
-                re.IGNORECASE,
-            ):
-                used = not re.search(r"no|false|off|disabled|[x✗✘—]", passage.own, re.IGNORECASE)
-                yield statement_in(passage, about, used, passage.begin, len(passage.text))
+            is_headed = any(about.labels_pattern.match(title) for title in passage.titles)
+            told = _YES_OR_NO.fullmatch(passage.own) if is_headed else None
+            if told and not any(_APART_TITLE.search(title) for title in passage.titles):
+                yield statement_in(passage, about, not told["no"], passage.begin, len(passage.text))
 
     def _is_of_itself(self, passage: Passage, match: re.Match[str]) -> bool:
         """Whether a sentence speaks of the model, not of others or of methods as such."""
@@ -594,74 +575,49 @@ class _Reader:
         words = f"{passage.text[first : match.start()]} {passage.text[match.end() : last]}"
         # "ConvNeXt computes …": whose name it is, is asked later.
         acts = any(_DOES.match(words, m.end()) for m in self.words.model_names.finditer(words))
-        return bool(passage.label or passage.kind == "cell" or acts or self.itself.search(words))
+        return bool(passage.label or passage.kind == "cell" or acts or _ITSELF.search(words))
 
     def _is_used(self, passage: Passage, match: re.Match[str], alike: re.Pattern[str]) -> bool | None:
         text = blank(_ALIKE, passage.text)  # "mixup and CutMix disabled"
-        start = max(
-            (
-                m.end()
-                for m in re.finditer(
-                    r"[;:]\s|\b(?:but|while|whereas|except|and (?:uses?|used|has|is|was|applies|applied))\b",
-                    text[: match.start()],
-                )
-            ),
-            default=0,
-        )
+        start, _ = clause_around(text, *match.span(), _CLAUSE_BEGINS)
+        _, stop = clause_around(text, *match.span(), _CLAUSE_ENDS)
         before = alike.sub(" ", text[start : match.start()])  # "without labels, by reconstructing masked patches"
-        stop = next(
-            (m.start() for m in re.finditer(r"[;,]\s|\b(?:but|while|whereas|and)\b", text[match.end() :])), len(text)
-        )
-        after = re.sub(" +", " ", text[match.end() : match.end() + stop])
+        after = re.sub(" +", " ", text[match.end() : stop])
         if re.match(r"[\s:=(]*[\d.]*[1-9]", after) and passage.kind != "cell":
             return True  # a setting with a value
-        negations = len(_NEGATION.findall(before))
-        if negations > 1 or (negations and _NEGATED_AFTER.match(after)):
-            return None
-        if negations or _NEGATED_AFTER.match(after):
-            return False
-        if re.search(r"\b(?:yes|true|on|enabled)\W*$", after[:20], re.IGNORECASE):
-            return True
-        return (
-            True
-            if _USED.search(f"{before} {after}")
-            or re.search(
-                r"augment|regulari|technique|training|recipe", " ".join((passage.label, *passage.titles)), re.IGNORECASE
-            )
-            else None
-        )
+        negations, is_denied = len(_NEGATION.findall(before)), _NEGATED_AFTER.match(after) is not None
+        if negations or is_denied:
+            return None if negations + is_denied > 1 else False
+        is_on = re.search(r"\b(?:yes|true|on|enabled)\W*$", after[:20], re.IGNORECASE)
+        is_listed = _OF_RECIPE.search(" ".join((passage.label, *passage.titles)))
+        return True if is_on or is_listed or _USED.search(f"{before} {after}") else None
 
     # people and addresses
 
     def _people(self, passage: Passage) -> Iterator[Statement]:
         for about in self.near:
-            match = about.people and _label(passage, about)
-            if match:
-                first = match.end() if isinstance(match, re.Match) and passage.begin == 0 else 0
+            head = _head(passage, about)
+            is_cell = passage.kind == "cell" and about.labels_pattern.fullmatch(passage.label)
+            if about.people and (head or is_cell):
+                first = head.end() if head and passage.begin == 0 else 0
                 if people := split_people(passage.own[first:]):
                     yield statement_in(passage, about, people, passage.begin + first, len(passage.text.rstrip()))
 
     def _addresses(self, passage: Passage) -> Iterator[Statement]:
-        """The one address behind a label such as `Paper:`."""
+        """The one address behind a label such as `Paper:`, or behind a phrase that ends where the address begins."""
         for about in self.near:
             if about.address is None:
                 continue
             found = list(re.finditer(about.address, passage.raw))
-            labelled = _label(passage, about) or about.labels_pattern.fullmatch(passage.label)
-            if not labelled:  # a phrase that ends where the address begins
-                said = [*about.said_pattern.finditer(passage.raw)]
-                pairs = [(lead.end(), m) for m in found for lead in said if lead.end() <= m.start()]
-                found = [
-                    m for end, m in pairs if not re.sub("<[^>]*>", "", passage.raw[end : m.start()]).strip("[`(* ")
-                ]
-            is_loose = not (labelled or found)
-            found = found or [*re.finditer(about.address, passage.raw)]
-            ids = {(m.groupdict().get("id") or m.group()).rstrip("./").removesuffix(".git") for m in found}
+            is_labelled = _head(passage, about) or about.labels_pattern.fullmatch(passage.label)
+            ends = [lead.end() for lead in about.said_pattern.finditer(passage.raw)]
+            gaps = {m: [passage.raw[end : m.start()] for end in ends if end <= m.start()] for m in found}
+            led = [m for m in found if not all(re.sub("<[^>]*>", "", gap).strip("[`(* ") for gap in gaps[m])]
+            meant = found if is_labelled else led or found
+            ids = {(m.groupdict().get("id") or m.group()).rstrip("./").removesuffix(".git") for m in meant}
             if len(ids) == 1:
-                start, end = found[0].span()
-                yield statement_in(
-                    passage, about, ids.pop(), passage.begin + start, passage.begin + end, is_loose=is_loose
-                )
+                start, end = (passage.begin + at for at in meant[0].span())
+                yield statement_in(passage, about, ids.pop(), start, end, is_loose=not (is_labelled or led))
 
 
 def _is_of_a_result(about: Property, before: str) -> bool:
@@ -685,17 +641,10 @@ def _takes_numbers(about: Property) -> bool:
     return about.number and not about.names
 
 
-def _head(passage: Passage, about: Property) -> bool:
-    """Whether the passage's own words begin with a label for the property."""
-    match = re.match(r"\W*([^:]{2,40}):", passage.own)
-    return bool(match and about.labels_pattern.fullmatch(match[1]))
-
-
-def _label(passage: Passage, about: Property) -> re.Match[str] | bool:
+def _head(passage: Passage, about: Property) -> re.Match[str] | None:
+    """The label for the property that the passage's own words begin with."""
     match = re.match(r"\W*([^:]{2,40}):\s*", passage.own)
-    if match and about.labels_pattern.fullmatch(match[1]):
-        return match
-    return passage.kind == "cell" and bool(about.labels_pattern.fullmatch(passage.label))
+    return match if match and about.labels_pattern.fullmatch(match[1]) else None
 
 
 def split_people(text: str) -> tuple[str, ...]:

@@ -135,6 +135,10 @@ class Property(Table):
         """Matches each of its units right behind a number, with the unit's size."""
         return tuple((_compiled(rf" ?(?:{unit})(?![A-Za-z0-9])"), size) for unit, size in self.units.items())
 
+    def has_unit_at(self, text: str, at: int) -> bool:
+        """Whether one of its units stands at a place of a text."""
+        return any(pattern.match(text, at) for pattern, _ in self.unit_patterns)
+
     def is_counted_in(self, text: str) -> bool:
         """Whether a text tells a number of its unit already."""
         return self.alone and _compiled(rf"\d ?{_any_of(self.units)}(?![A-Za-z0-9])").search(text) is not None
@@ -231,14 +235,9 @@ class Vocabulary(Table):
     benchmarks: dict[str, tuple[str, ...]]
     other_benchmarks: str
     families: tuple[str, ...]
-    hypothetical: str
-    elsewhere: str
-    itself: str
     parts: str
     wording: dict[str, str]
     """Regular expressions of the words around values, by what they do."""
-    judgements: str
-    """Regular expression of words that judge without a number."""
 
     def get(self, property_id: str) -> Property:
         return self._by_id[property_id]
