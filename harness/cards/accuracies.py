@@ -161,7 +161,8 @@ class AccuracyReader:
         ):
             return None
         name, is_error = (metric[2], metric[3]) if metric else ("top1", False)
-        is_wrong = _WRONG.search(clause) or (metric and _ERROR.search(clause))
+        label, colon, _ = clause.partition(":")
+        is_wrong = _WRONG.search(clause) or _ERROR.search(clause if metric else label if colon else "")
         if is_wrong and not re.search(r"\bacc", clause):
             is_error = True  # "an error of 20.6 % (top-1)"
         if bench is None:

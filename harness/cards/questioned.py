@@ -30,8 +30,8 @@ _NOUN = re.compile(
 _MONTH = re.compile(
     rf"(?:\d{{1,2}}\.? )?(?:{'|'.join(MONTHS)})[a-z]*(?: \d{{1,2}}(?:st|nd|rd|th)?)?,? (?:of )?$", re.IGNORECASE
 )
-_FACTOR = re.compile(r"\s?(?:times|fold) (?:as|more|less|\w+er)\b", re.IGNORECASE)
-"""How often more or longer something is: no value of anything."""
+_FACTOR = re.compile(r"\s?(?:times|fold) (?:as|more|less|\w+er)\b|\s(?:out )?of \d", re.IGNORECASE)
+"""How often more or longer something is, or of how many it is so: no value of anything."""
 _SYMBOL = re.compile(r"\bk\s?=\s?$", re.IGNORECASE)
 """What gives a number of neighbours or guesses."""
 _IN_EACH = re.compile(r"\s?(?:in|on|per|to|for) (?:an?|each|every|one)\b|\s?\w+ per (?:class|category|label)\b")

@@ -418,9 +418,7 @@ class _Reader:
         if chosen is None and all(m.about for m in near):
             needed = (about for about in counted if about.needs and not about.excludes(self._around(passage)))
             chosen = next((about for about in counted if about.alone), next(needed, None))
-        if chosen is None or (chosen.id == "epochs" and _TIME_OF.search(text[: number.start])):
-            return None
-        if _is_of_a_part(chosen, text, number):
+        if chosen is None or _is_of_a_part(chosen, text, number):
             return None
         value = self._counted(chosen, number, passage)
         return (chosen, value, number.start) if self._fits(chosen, value) else None
@@ -627,7 +625,9 @@ def _is_of_a_result(about: Property, before: str) -> bool:
 
 
 def _is_of_a_part(about: Property, text: str, number: Quantity) -> bool:
-    """Whether a number is a share of a rate, or of one machine of several."""
+    """Whether a number is a share of a rate, of one machine of several, or the epoch when something happens."""
+    if about.id == "epochs":
+        return _TIME_OF.search(text[: number.start]) is not None
     if about.id == "number-of-GPUs":
         return _EACH_OF_NODES.search(text[: number.start]) is not None
     return about.id != "warmup-factor" and _SHARE_OF.match(text, number.end) is not None

@@ -27,6 +27,8 @@ _SIZE = re.compile(
     r"(?:models?|variants?|versions?|ones?|networks?)\b|(?<![-\w.])(\d+(?:\.\d+)?) ?([GM]F)\b",
     re.IGNORECASE,
 )
+_FOR_SIZE = re.compile(r"[ %)]{1,3}(?:for|in|with) (?:the )?(T|S|B|L|XL|Tiny|Small|Base|Large|XLarge|Huge)\b(?!-)")
+"""Whose a value before it is, where a recipe differs by size: "0.1 for B and 0.2 for XL"."""
 _NOT_TUNED = re.compile(
     r"\b(?:without|no|before|not|never)\W+(?:(?!in\b|during\b)\w+\W+){0,2}?fine-?tun\w*", re.IGNORECASE
 )
@@ -224,7 +226,11 @@ class Subjects:
         sizes = [
             _bare("".join(filter(None, m.groups()))) for m in _SIZE.finditer(statement.passage.text[: statement.at])
         ]
-        return bool(sizes) and not any(sizes[-1] in own for own in self.own_names)
+        if sizes and not any(sizes[-1] in own for own in self.own_names):
+            return True
+        end = statement.at + statement.span[1] - statement.span[0]
+        behind = _FOR_SIZE.match(statement.passage.text, end)
+        return behind is not None and not self._is_own_size(behind[1])
 
     def _is_anothers(self, statement: Statement) -> bool:
         """Whether a statement speaks of a network of this kind that somebody else trained: "OpenCLIP offers a ConvNeXt-Base"."""
