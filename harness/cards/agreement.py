@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 import re
 import unicodedata
 from collections.abc import Sequence
@@ -101,15 +102,15 @@ def _is_date(value: Quantity, year: str, month: str) -> bool:
 
 def _number_agrees(statement: Statement, value: Quantity, known: Any, view: View) -> bool | None:
     about = statement.about
-    if about.name == "FLOPs" and view.name.metric == "macs":  # many count one for a multiply-add, some two
-        factors = (1,) if _MULTIPLY_ADDS.match(statement.passage.text, statement.at + len(value.text)) else (1, 0.5)
-        found = [_one_agrees(statement, value.times(factor), known, view) for factor in factors]
-        return True if True in found else None if None in found else False
-    if about.name == "FLOPs" and view.key == "compute.flops":  # two a multiply-add
-        value = (
-            value.times(2) if _MULTIPLY_ADDS.match(statement.passage.text, statement.at + len(value.text)) else value
-        )
-    return _one_agrees(statement, value, known, view)
+    factors: tuple[float, ...] = (1,)
+    if about.name == "FLOPs":  # many count one for a multiply-add, some two
+        is_told = _MULTIPLY_ADDS.match(statement.passage.text, statement.at + len(value.text)) is not None
+        if view.name.metric == "macs" and not is_told:
+            factors = (1, 0.5)
+        elif view.key == "compute.flops" and is_told:
+            factors = (2,)
+    found = [_one_agrees(statement, value.times(factor), known, view) for factor in factors]
+    return True if True in found else None if None in found else False
 
 
 def _one_agrees(statement: Statement, value: Quantity, known: Any, view: View) -> bool | None:
@@ -168,6 +169,7 @@ def is_near_miss(stated: Value, known: Any) -> bool:
 
 
 def agrees_with(statement: Statement, known: Any) -> bool:
+    """Whether a value is what a statement says."""
     value = statement.value
     if isinstance(value, Quantity) and isinstance(known, int | float):
         return value.agrees(known) is True
@@ -201,16 +203,10 @@ def _list_agrees(value: tuple[Any, ...], known: Any, about: Property) -> bool | 
     if len(value) == 2 and about.list == "widths":  # "from 128 to 1088 channels"
         return [*value] == [known[0], known[-1]]
     if len(value) != len(known):
-        return (
-            None
-            if len(value) == len(known) + 1 and tuple(known) == value[1:]
-            else False
-            if about.list in ("depths", "widths")
-            else None
-        )
-    return all(
-        _is_rounded(a, b) if about.list in ("mean", "std") else a == b for a, b in zip(value, known, strict=True)
-    )
+        is_with_stem = len(value) == len(known) + 1 and tuple(known) == value[1:]
+        return False if about.list in ("depths", "widths") and not is_with_stem else None
+    is_same = _is_rounded if about.list in ("mean", "std") else operator.eq
+    return all(map(is_same, value, known))
 
 
 def _is_rounded(stated: float, known: float) -> bool:
@@ -249,14 +245,7 @@ def surnames(names: Sequence[str]) -> set[str]:
 
 
 def _address(text: str) -> str:
-    return (
-        text.casefold()
-        .removeprefix("https://")
-        .removeprefix("http://")
-        .removeprefix("www.")
-        .rstrip("/")
-        .removesuffix(".git")
-    )
+    return re.sub(r"^(?:https?://)?(?:www\.)?", "", text.casefold()).rstrip("/").removesuffix(".git")
 
 
 def find_folded(text: str, name: str, span: Span) -> int:

@@ -131,16 +131,8 @@ def _title(document: Document, span: Span, paper: Paper, subjects: Subjects) -> 
     is_meant = paper.is_cited_before(before) or _PRESENTED.search(before) or _PRESENTS.match(after)
     if is_meant and SequenceMatcher(None, folded(match["title"]), right).ratio() <= 0.8:
         at = span[0] + match.start("title"), span[0] + match.end("title")
-        yield claim_at(
-            document,
-            at,
-            "title",
-            Verdict.CONTRADICTED,
-            paper.view,
-            text=match["title"],
-            correct=paper.title,
-            whole=span,
-        )
+        about, said = (document, at, "title", Verdict.CONTRADICTED, paper.view), match["title"]
+        yield claim_at(*about, text=said, correct=paper.title, whole=span)
 
 
 def _beside_title(document: Document, span: Span, paper: Paper, knowledge: Knowledge) -> Iterator[Claim]:

@@ -140,13 +140,11 @@ def contradicted_sentences(document: Document, writer: Writer, rows: list[Filled
             continue  # an item of a list that went with the sentence before it
         known = [topic for topic in topics if topic.is_settled or block.section in topic.sections]
         here = answered.get(block) or (rows if len(rows := in_section.get(block.section, [])) == 1 else [])
-        taken = within(written, block.start, block.end), within(asking, block.start, block.end)
         answers = answered.get(following, []) if following else []
         below = {row.answer.question for row in answers}
         is_line = following is not None and not any("\n" in row.edit.new for row in answers)
-        made = _in_block(
-            document.text, block, known, here, taken, below, following.start if is_line and following else None
-        )
+        next_line = following.start if is_line and following else None
+        made = _in_block(document.text, block, known, here, written, asking, below, next_line)
         if made and document.text[: made[-1].edit.end].endswith(":") and made[-1].edit.end == block.end:
             items = [] if block.in_item else list(itertools.takewhile(lambda b: b.in_item, prose[index + 1 :]))
             if items and not overlaps((items[0].start, items[-1].end), written):
@@ -162,12 +160,12 @@ def kept_sentences(document: Document, topics: list[Topic], written: list[Span])
     for block in document.blocks if topics else ():
         if block.kind not in ("paragraph", "cell"):
             continue
-        there, before = within(written, block.start, block.end), ""
+        before = ""
         for span in sentences(document.text, block.start, block.end):
             sentence = document.text[slice(*span)]
             said = f"{before} {sentence}" if len(sentence.split()) < _SHORT else sentence
             before = sentence
-            if not (overlaps(span, there) or _asks_for_more(sentence)) and (
+            if not (overlaps(span, written) or _asks_for_more(sentence)) and (
                 topic := _called_unknown(sentence, said, topics)
             ):
                 yield span, topic
@@ -214,11 +212,11 @@ def _in_block(
     block: Block,
     known: list[Topic],
     here: list[FilledMarker],
-    taken: tuple[Sequence[Span], Sequence[Span]],
+    written: Sequence[Span],
+    asking: Sequence[Span],
     below: set[str],
     next_line: int | None,
 ) -> list[Correction]:
-    written, asking = taken
     spans = sentences(text, block.start, block.end, asking)
     removed: list[tuple[Span, str]] = []
     before, gone = "", None

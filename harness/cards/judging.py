@@ -19,7 +19,7 @@ from harness.cards.sentences import Span
 from harness.cards.stated import Statement
 from harness.cards.subjects import Subjects
 from harness.cards.views import View
-from harness.cards.vocabulary import vocabulary
+from harness.cards.vocabulary import Property, vocabulary
 from harness.evidence import EvidenceClass, EvidenceKey
 from harness.facts.loader import Checkpoint, Fact, Relation
 
@@ -27,8 +27,6 @@ _OF_ANOTHER = re.compile(
     r"\s+(?:That|This|It|The) (?:(?:figure|number|value|result|score|\d[\d.,]*\s?%?) )?(?:(?:comes?|stems?) from|belongs? to|refers? to|is (?:that )?of)\b"
 )
 """A sentence that says whose the value in the one before it is."""
-_TEST = re.compile(r"\btest\w*\s*[=:]\s*$", re.IGNORECASE)
-"""What stands before a size of the test's images, beside that of training: `train = 160 x 160, test = 192 x 192`."""
 _TUNED = re.compile(r"(?<!not )(?<!without )(?<!before )(?<!not been )\bfine-?tun", re.IGNORECASE)
 _OF_THE_MODEL = re.compile(r"\b(?:the|this) (?:model|network|checkpoint|net)\b", re.IGNORECASE)
 _DEVICES = re.compile(
@@ -53,6 +51,8 @@ class Judge:
 
     def __post_init__(self) -> None:
         self.subjects = Subjects(self.knowledge)
+        # Looked up once, however many statements ask for it.
+        self._views_of, self._siblings_of = functools.cache(self._look_up), functools.cache(self._look_up_siblings)
 
     def claims(self, statements: list[Statement]) -> Iterator[Claim]:
         """The claims that statements make; where one passage states a value rightly, another of the same thing beside it is left."""
@@ -92,11 +92,8 @@ class Judge:
     def _is_of_another_set(self, statement: Statement) -> bool:
         """Whether a sentence names a data set that the model was not trained on."""
         data = vocabulary().get("training-data")
-        views = [view for key in data.keys if (view := self.knowledge.find(key))]
-        named, own = (
-            data.names_in(statement.passage.text),
-            {n for view in views for n in data.names_in(str(view.value))},
-        )
+        known = " ; ".join(str(view.value) for view in map(self.knowledge.find, data.keys) if view)
+        named, own = data.names_in(statement.passage.text), data.names_in(known)
         return bool(named and own and not named & own)
 
     # what else a value may be of
@@ -112,42 +109,32 @@ class Judge:
         value, passage, about = statement.value, statement.passage, statement.about
         if not isinstance(value, Quantity) or value.text[:3].lower() in MONTHS:
             return False  # a year beside it is a part of the date
-        if statement.is_asked and self._is_of_a_neighbour(statement):
+        words, is_telling = f"{passage.text} {passage.row}", value.value >= 100 or value.value % 1 != 0
+        if statement.is_asked and self._is_of_a_neighbour(statement, words, shares_a_word if is_telling else is_named):
             return True
         is_plain = value.upper is None and value.relation in ("is", "about")
         if not is_plain or about.resolution or statement.metric:
             return False
         own = [view for view in self._own(statement) if agrees(statement, view) is False]
-        others = [
-            q
-            for q in quantities(passage.text)
-            if q.value > 10 and q.start >= passage.begin and passage.place(q.start, q.end) not in bound
-        ]
-        if any(agrees(replace(statement, value=q), view) for q in others for view in own):
+        beside = (q for q in quantities(passage.text) if q.value > 10 and q.start >= passage.begin)
+        others = [replace(statement, value=q) for q in beside if passage.place(q.start, q.end) not in bound]
+        if any(agrees(other, view) for other in others for view in own):
             return True
         said = quantities(" ".join(v.fact.says or "" for v in own if v.fact and not isinstance(v.value, dict)))
-        is_part = vocabulary().parts_pattern.search(f"{passage.text} {passage.row}")
-        if is_part and any(value.agrees(known.value) for known in said):
+        if vocabulary().parts_pattern.search(words) and any(value.agrees(known.value) for known in said):
             return True
         is_titled = any(map(about.labels_pattern.fullmatch, passage.titles))
-        words = f"{passage.text} {passage.row} {'' if is_titled else passage.header}"
-        return any(
-            agrees(replace(statement, about=p), view)
-            for p in vocabulary().properties
-            if p.number and not p.names and p.range[1] > 1 and not {*p.keys} & {*about.keys}
-            if (passage.whole, p.name) not in told
-            if p.words_pattern.search(words)
-            for key in p.keys
-            if (view := self.knowledge.find(key))
-        )
 
-    def _is_of_a_neighbour(self, statement: Statement) -> bool:
-        """Whether a number is what another property has that its passage names."""
-        words, value = f"{statement.passage.text} {statement.passage.row}", statement.value
-        is_telling = isinstance(value, Quantity) and (value.value >= 100 or value.value % 1 != 0)
-        named = shares_a_word if is_telling else is_named
+        def is_told(other: Property, text: str) -> bool:
+            is_free = (passage.whole, other.name) not in told and not {*other.keys} & {*about.keys}
+            return is_free and other.range[1] > 1 and other.words_pattern.search(text) is not None
+
+        return self._is_of_a_neighbour(statement, words if is_titled else f"{words} {passage.header}", is_told)
+
+    def _is_of_a_neighbour(self, statement: Statement, words: str, is_named: Callable[[Property, str], bool]) -> bool:
+        """Whether a number is what another property has that words name."""
         return any(
-            named(about, words)
+            is_named(about, words)
             for about in vocabulary().properties
             if about.name != statement.about.name and about.number and not about.names and not about.people
             for view in self._views_of(about.keys, False)
@@ -161,44 +148,29 @@ class Judge:
         is_people = statement.about.people
         return [view for view in views if not is_people or isinstance(view.value, list) or str(view.value)[0] == "@"]
 
-    @functools.cached_property
-    def _views_of(self) -> Callable[[tuple[str, ...], bool], list[View]]:
-        """What is known of this checkpoint under some keys, looked up once however many statements ask for it."""
-        known = self.knowledge
+    def _look_up(self, keys: tuple[str, ...], is_plain: bool) -> list[View]:
+        """What is known of this checkpoint under some keys, and unless `is_plain` under their variants."""
+        known, found = self.knowledge, []
         facts = [fact for fact in known.facts.facts if fact.evidence.class_.has_value and known.stands_for(fact)]
+        for key in keys:
+            found += [view] if (view := known.find(key)) is not None else []
+            subject = None if is_plain else EvidenceKey.parse(key).subject
+            alike = [fact for fact in facts if fact.evidence.name.subject == subject]
+            found += [View(fact.evidence, fact) for fact in (*alike, *(fact for fact in facts if fact.key == key))]
+        unique = {(view.key, str(view.value)): view for view in found}
+        return [view for view in unique.values() if view.class_ is not EvidenceClass.ESTIMATED]
 
-        @functools.cache
-        def views_of(keys: tuple[str, ...], is_plain: bool) -> list[View]:
-            found = []
-            for key in keys:
-                view = known.find(key)
-                found += known.results_of_parts(key) or ([view] if view is not None else [])
-                subject = EvidenceKey.parse(key).subject
-                alike = [] if is_plain else [f for f in facts if f.evidence.name.subject == subject]
-                found += [View(f.evidence, f) for f in (*alike, *(f for f in facts if f.key == key))]
-            unique = {(view.key, str(view.value)): view for view in found}
-            return [view for view in unique.values() if view.class_ is not EvidenceClass.ESTIMATED]
-
-        return views_of
-
-    @functools.cached_property
-    def _siblings_of(self) -> Callable[[tuple[str, ...]], list[Fact]]:
+    def _look_up_siblings(self, keys: tuple[str, ...]) -> list[Fact]:
         """What siblings' facts say under some keys, of the nearest checkpoint first."""
-        facts = self.knowledge.facts
-        apart = [
-            f
-            for f in (*facts.facts, *(f for f in facts.family if "imagenet" in f.evidence.name.benchmark))
-            if f.checkpoint.relation is Relation.SIBLING or not self.knowledge.stands_for(f)
+        facts, subjects = self.knowledge.facts, {EvidenceKey.parse(key).subject for key in keys}
+        family = [fact for fact in facts.family if "imagenet" in fact.evidence.name.benchmark]
+        found = [
+            fact
+            for fact in (*facts.facts, *family)
+            if fact.evidence.name.subject in subjects and fact.evidence.class_.has_value
+            if fact.checkpoint.relation is Relation.SIBLING or not self.knowledge.stands_for(fact)
         ]
-        nearness = list(facts.checkpoints)
-
-        @functools.cache
-        def siblings_of(keys: tuple[str, ...]) -> list[Fact]:
-            subjects = {EvidenceKey.parse(key).subject for key in keys}
-            found = [f for f in apart if f.evidence.name.subject in subjects and f.evidence.class_.has_value]
-            return sorted(found, key=lambda fact: nearness.index(fact.checkpoint_id))
-
-        return siblings_of
+        return sorted(found, key=lambda fact: list(facts.checkpoints).index(fact.checkpoint_id))
 
     # verdicts
 
@@ -232,13 +204,10 @@ class Judge:
     def _of_this(self, statement: Statement) -> Claim:
         about, text = statement.about, statement.passage.text
         unsupported = self._claim(statement, Verdict.UNSUPPORTED)
-        if about.resolution and _TEST.search(text[: statement.at]):
-            return unsupported
         found = [(view, agrees(statement, view)) for view in self._own(statement)]
         agreeing = [view for view, is_so in found if is_so]
-        rest = [
-            view for view, is_so in found if is_so is False and not view.evidence.is_partial
-        ]  # a part decides nothing
+        # A part of a benchmark decides nothing.
+        rest = [view for view, is_so in found if is_so is False and not view.evidence.is_partial]
         if agreeing and rest and about.disputed:
             said = f"sources disagree: {rest[0].text}"
             return self._claim(statement, Verdict.INCONSISTENT, agreeing[0], rest[0], note=said)
@@ -254,7 +223,6 @@ class Judge:
         # What is documented roughly leaves nothing open that is known exactly.
         is_exact = any(view.class_ in _EXACT for view in rest)
         is_open = any(view.class_ in _EXACT or not is_exact for view, is_so in found if is_so is None)
-        is_tuned = _TUNED.search(text) is not None
         siblings = self._siblings_of(_keys(statement))
         other = next((f for f in siblings if agrees(statement, View(f.evidence, f))), None)
         if other is not None and _OF_ANOTHER.match(self.document.text, statement.passage.whole[1]):
@@ -268,7 +236,7 @@ class Judge:
         if statement.is_loose and not any(is_near_miss(statement.value, view.value) for view in rest):
             return unsupported
         is_of_data = about.name in ("fine-tuning data", "training data") or about.address is not None
-        is_of_tuning = is_tuned and not is_of_data and not self._is_tuned
+        is_of_tuning = _TUNED.search(text) and not is_of_data and not self._is_tuned
         if not rest or is_open or is_of_tuning or self.subjects.is_of_the_family(statement):
             return unsupported
         return self._claim(statement, Verdict.CONTRADICTED, rest[0], correct=shown(rest[0]))
@@ -331,7 +299,9 @@ def _strange(judged: list[tuple[Statement, Claim]]) -> set[Span]:
 
 def _speeds(fact: Fact) -> Iterator[tuple[float, bool]]:
     """The speeds that a fact tells, and whether each is a time in milliseconds."""
-    said = " ".join((f"{fact.evidence.value} {fact.evidence.unit}", fact.says or "", *(c.says for c in fact.conflicts)))
+    said = " ".join(
+        (f"{fact.evidence.value} {fact.evidence.unit}", fact.says or "", *(other.says for other in fact.conflicts))
+    )
     for number in quantities(said):
         if unit := re.match(r"\s?(ms\b|images/s)", said[number.end :]):
             yield number.value, unit[1] == "ms"

@@ -49,8 +49,6 @@ class SlicingView:
     groups: list[Evidence]
     """Accuracies with a value, lowest first."""
     too_small: list[Evidence]
-    error_ratios: list[Evidence]
-    """Highest first."""
     waiting: Evidence | None
     """Why there are no disparities."""
     whole: Evidence | None
@@ -155,9 +153,7 @@ def slice_results(ledger: Ledger) -> SliceResults:
 
 def _view(where: str, name: str, entries: list[Evidence], sample: Evidence | None) -> SlicingView:
     whole = [item for item in entries if item.name.group is None]
-    parts = [item for item in entries if item.name.group is not None]
-    groups = [item for item in parts if item.name.metric != "error-ratio"]
-    ratios = [item for item in parts if item.name.metric == "error-ratio"]
+    groups = [item for item in entries if item.name.group is not None and item.name.metric != "error-ratio"]
     known = slicings()
     cataloged = " × ".join(known[part].title if part in known else part for part in name.split("+"))
     return SlicingView(
@@ -167,7 +163,6 @@ def _view(where: str, name: str, entries: list[Evidence], sample: Evidence | Non
         {(*item.name.variants, "")[0]: item for item in whole if item.class_.has_value},
         sorted((item for item in groups if item.class_.has_value), key=lambda item: item.number),
         [item for item in groups if not item.class_.has_value],
-        sorted(ratios, key=lambda item: item.number if item.is_number else 0.0, reverse=True),
         next((item for item in reversed(whole) if not item.class_.has_value), None),
         sample,
     )
