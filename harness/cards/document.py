@@ -37,6 +37,10 @@ _MARKER = re.compile(
     rf"(?P<close>{_EMPHASIS}{{0,3}})",
     re.IGNORECASE,
 )
+_BARE_MARKER = re.compile(
+    rf"(?P<open>{_EMPHASIS}{{0,3}})\bmore information needed[.!]?(?P<close>{_EMPHASIS}{{0,3}})", re.IGNORECASE
+)
+"""A marker as training scripts write it: all that a paragraph, a cell or a label has."""
 _COMMENT_BLOCK = re.compile(r"<!--.*?(?:-->|\Z)", re.DOTALL)
 _CODE = (
     r"(?P<ticks>(?<!`)`+(?!`))(?:(?!\n[ \t]*\n).){0,2000}?(?<!`)(?P=ticks)(?!`)"
@@ -233,7 +237,8 @@ class Document:
         """All markers, in order of their place."""
         found = []
         silent = _talked_about_spans(self.text, self.blocks)
-        for match in _MARKER.finditer(self.text):
+        bare = filter(self._is_alone, _BARE_MARKER.finditer(self.text))
+        for match in sorted((*_MARKER.finditer(self.text), *bare), key=re.Match.start):
             start, end = _whole_emphasis(match)
             line, block = self.line_of(start), self.block_at(start, end)
             _, stop, why = (
@@ -248,6 +253,14 @@ class Document:
             block = block or Block("link-definition", start, end, line, ())
             found.append(Marker(start, end, line, block, reason))
         return found
+
+    def _is_alone(self, match: re.Match[str]) -> bool:
+        """Whether a match is all that its paragraph or cell holds, or all that stands behind a label."""
+        block = self.block_at(*match.span())
+        if block is None or block.kind not in ("paragraph", "cell"):
+            return False
+        before, after = self.text[block.start : match.start()], self.text[match.end() : block.end]
+        return not after.strip() and (not before.strip() or re.search(r":[*_]*\s*$", before) is not None)
 
     @cached_property
     def talked_about(self) -> list[int]:

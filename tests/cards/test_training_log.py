@@ -119,3 +119,20 @@ def test_code_uses_what_the_folder_has(model: str) -> None:
     has_less = filled(card, model)
     assert "Processor" not in has_less
     assert ").float().eval()" in has_less
+
+
+def test_the_words_that_the_trainer_leaves_are_markers(model: str) -> None:
+    card = (
+        "# leaves\n\nThis model is a fine-tuned version of somebody/base.\n\n## Model description\n\nMore information needed\n\n"
+        "## Intended uses & limitations\n\nMore information needed\n\n"
+        "## Training and evaluation data\n\nMore information needed\n\nIf more information is needed, ask.\n"
+    )
+    text = filled(card, model)
+    assert "needed\n\n" not in text
+    assert text.endswith("If more information is needed, ask.")
+    for told in (
+        "- It is a Vision Transformer for image classification",
+        "of 3 classes a score",
+        "- The training data is leaves",
+    ):
+        assert told in text
