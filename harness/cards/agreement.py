@@ -40,7 +40,7 @@ def agrees(statement: Statement, view: View) -> bool | None:
     value, known, about = statement.value, view.value, statement.about
     if about.detail and isinstance(value, Quantity):
         said = re.findall(about.detail, str(known))
-        return any(value.agrees(float(number)) for number in said) if said else None
+        return any(value.agrees(float(".".join(number.split(".")[:2]))) for number in said) if said else None
     is_date = isinstance(value, Quantity) and isinstance(known, str) and _DATE.fullmatch(value.text)
     if about.year or is_date:
         dates = re.findall(r"\b((?:19|20)\d\d)(?:-(\d\d))?\b", _published(str(known)))

@@ -66,6 +66,10 @@ _PARSER = MarkdownIt("commonmark").enable("table")
 _PARSER.core.ruler.enableOnly(["normalize", "block"])
 
 
+_LEADS_ON = re.compile(r"\b(?:cite \w+|as|is|are|by|with|follows)[*_]*$")
+"""How a paragraph ends that leads to what stands behind it, where it has no colon."""
+
+
 @dataclass(frozen=True)
 class Block:
     """A leaf of the card: one run of text that edits stay inside."""
@@ -507,6 +511,8 @@ class _BlockReader:
         last_line = token.content.rstrip().rpartition("\n")[2]
         if last_line.rstrip("*_").endswith(":"):
             self.lead_in = _plain(last_line)
+        elif _LEADS_ON.search(last_line):
+            self.lead_in = _plain(re.split(r"[.!?]\s+", last_line)[-1])
         elif not in_item:
             self.lead_in = None
 

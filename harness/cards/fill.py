@@ -441,7 +441,7 @@ class _Filler:
         form = "text" if as_list else form
         found, open_questions = [], []
         for question in questions:
-            is_code = question.template in ("code-inference", "code-finetune")
+            is_code = question.template.startswith("code-")
             is_part = len(questions) > 1
             is_run = (
                 slot.kind != "inline"
@@ -458,7 +458,8 @@ class _Filler:
                 open_questions.append(question)
         if (open_questions or not questions) and (form != "value" or not found):
             found.append(self.writer.unknown(open_questions, form, in_cell=place.column is not None))
-        words = [content(answer.text) for answer in found]
+        said = [MARK.sub("", answer.text) for answer in found]
+        words = [content(text).union(re.findall(r"\d[\d.,]*", text)) for text in said]
         found = [answer for answer, own in zip(found, words, strict=True) if not any(own < other for other in words)]
         separator = "\n\n" if any("\n" in answer.text for answer in found) else " " if form != "value" else "; "
         texts = [answer.text for answer in found]

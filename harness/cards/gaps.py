@@ -81,6 +81,10 @@ class Gap:
             re.match(r"[\d,.]+ ([A-Za-z-]+s)\b", said),
             re.match(r" (?:[a-z-]+ )??([a-z-]{3,}s)\b", self.after),
         )
+        is_rate = counted is not None and re.match(r"\s?(?:/|per\b|an?\b|each\b|every\b)", self.after[counted.end() :])
+        are_images = counted is not None and stem(counted[1]) == stem("images") and not is_rate
+        if are_images and re.match(r"\W*\d*\.\d+(?! [mb]illion)", said):
+            return False  # no part of one is counted
         if of and counted and stem(of[1]) != stem(counted[1]) and is_known(counted[1]):
             return any(question.listed_by or goes_with(question, counted[1]) for question in asked)
         if (

@@ -55,7 +55,7 @@ class Knowledge:
     def own_names(self) -> tuple[str, ...]:
         """What the model is called."""
         facts, about = self.facts, self.ledger.model
-        names = [facts.model, facts.hub_id, facts.short_name, about.get("title"), about.get("reference")]
+        names = [facts.model, facts.hub_id, facts.short_name, *map(about.get, ("hub_id", "title", "reference"))]
         names += [str(name).rpartition("/")[2] for name in names if name]
         return tuple(dict.fromkeys(str(name) for name in names if name))
 
@@ -185,7 +185,8 @@ class Knowledge:
         mentions += (
             [] if self.facts.facts else [r"fine-?tun\w+"]
         )  # of a model that nothing else is known of, all training
-        return (*map(re.escape, (*self.own_names, *self.sources)), *mentions)
+        called = (rf"(?<!\w){re.escape(name)}(?!\w)" for name in (*self.own_names, *self.sources))
+        return (*called, *mentions)
 
     def absent(self, key: str) -> View | None:
         """Evidence that there is no value: undisclosed or not applicable."""

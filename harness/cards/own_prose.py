@@ -136,6 +136,13 @@ _CLASSES = re.compile(
 """How a sentence leads to the classes behind its colon."""
 
 
+_RESULT_HEADS = re.compile(
+    r"\b(?:acc(?:uracy)?|top-?[15]|f1)(?: [\w()%-]+){0,4} epoch\b|\bepoch(?: [\w()%-]+){0,4} (?:acc(?:uracy)?|top-?[15]|f1)\b",
+    re.IGNORECASE,
+)
+"""Heads of a table that has results and the epoch that they are of."""
+
+
 @dataclass
 class OwnProse:
     """Finds values in the sentences of one card."""
@@ -162,6 +169,7 @@ class OwnProse:
             if of
             else "",
             "testing-data": "number-of-evaluation-images" if of else "",
+            "epochs": "best-epoch" if _is_epoch_of_results(place) else "",
             "GPU-model": "" if known.find("documented.training.gpu-model") else "hardware",
             "": classes,
             "classes": "" if found.is_sure else classes,
@@ -316,6 +324,12 @@ def _asking(place: Place) -> str:
         return place.label
     before, _, after = place.sentence.partition("[?]")
     return f"{_PARTS.split(before)[-1]}[?]{' '.join(re.split(r'(?=[,;:.]) | ', after)[:3])}"
+
+
+def _is_epoch_of_results(place: Place) -> bool:
+    """Whether a column of a table of results asks for the epoch that they are of."""
+    is_one = place.column is not None and re.fullmatch(r"\W*epoch\W*", place.column, re.IGNORECASE)
+    return bool(is_one and _RESULT_HEADS.search(place.section_text))
 
 
 def _is_parted(before: str, after: str) -> bool:

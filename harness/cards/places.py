@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
-from harness.cards.document import MOST_COLUMNS, Block, Document, Marker, without_markers
+from harness.cards.document import MOST_COLUMNS, NEEDED, Block, Document, Marker, without_markers
 from harness.cards.passages import html_rows, plain_html
 from harness.cards.questions import Place
 from harness.cards.retrieval import asks_something
@@ -23,9 +23,10 @@ _LEADING = re.compile(r"(?<=\w)\s+(?:to|for|at|of|in|on|until|under)\s(?=.*\w)",
 _BRACKETED = re.compile(r"(?:^|[,;]|\b(?:and|or)\b)([^,;()]*\w[^,;()]*\([^()]*)$", re.DOTALL)
 """What stands before a marker in brackets, with what they stand behind: `Mixup (alpha [?])`."""
 _UNIT = re.compile(
-    r"^\s+(?!(?:and|or|with|by)\b)(?:[a-zA-Z%]+ )??[a-zA-Z%]\w*(?=\s+(?:to|for|at|of|in|on|until|under|with)\b|[,;]|\s\(|\.\s*$)"
+    r"^\s+(?!(?:and|or|with|by)\b)(?:[a-zA-Z%]+ )??(?!(?:to|for|at|of|in|on|from|and|or|with|by)\b)[a-zA-Z%]\w*(?=\s+(?:to|for|at|of|in|on|until|under|with|is|was|are|were)\b|[,;]|\s\(|\.?\s*$)"
 )
 """What is counted behind the marker before."""
+_COPULA = re.compile(r"\s*(?:is|was|are|were)\s+")
 _UNIT_TITLE = re.compile(r"\W*(?:in )?units?\W*", re.IGNORECASE)
 """The head of a column with the units of the row's values."""
 _AS_BEFORE = re.compile(
@@ -225,7 +226,9 @@ class Places:
             before, after = inside[1], after.partition(")")[0]
         if begin > start and not inside:
             before = _UNIT.sub("", before)
-        if begin > start and (parting := _PARTING.search(before) or _LEADING.search(before)):
+        if begin > start and _COPULA.fullmatch(before):  # of what the sentence began with
+            before = without_markers(self.text[start : marker.start]).replace(NEEDED, "")
+        elif begin > start and (parting := _PARTING.search(before) or _LEADING.search(before)):
             before = before[parting.start() :]
         if stop < end and (parting := _PARTING.search(after) or _LEADING.search(after)):
             return f"{before}[?]{after[: parting.start()]}"

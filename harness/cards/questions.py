@@ -107,6 +107,10 @@ _JOINED = re.compile(r"\s*(?:/|,|;|&|\+|\band\b)\s*(?:its\b|the\b)?")
 _LISTED = re.compile(r"\s*(?:,|\band\b)\s*(?:and\b)?\s*(?:(?:as well as|other|the)\b)?", re.IGNORECASE)
 """What parts the things that a label names, or a sentence."""
 _ARE = re.compile(r"\b(?:is|are|was|were)\W*$")
+_TRAIN_AND_TEST = re.compile(
+    r"\btrain\w*\b[^()]{0,12}(?:[/,&]|\band\b)[^()]{0,6}\b(?:test|eval|val|inference)", re.IGNORECASE
+)
+"""A label of what is so in training and of what is so in tests."""
 _SUCH_AS = re.compile(r"\b(?:such as|like|including|e\.g\.)\s")
 _EXAMPLES = re.compile(r"(?<=\w),? (?:such as|like|including|e\.g\.|with|on) .*", re.DOTALL)
 """What only tells more of the things that are named before."""
@@ -197,7 +201,7 @@ def find_questions(place: Place, table: Vocabulary, known: Sequence[str] = (), *
         wide = ((label, 1.0), (place.parent, _PARENT))
         alone = retrieve(Wording(wide[:1], (*wide[1:], *headings), after=after, titles=(label,)), table, known)
         found = alone if alone and alone.is_sure else retrieve(Wording(wide, headings, titles=(label,)), table, known)
-        several = _each(label, table, known)
+        several = (_with_tests(found.about, (label,), table) if found else []) or _each(label, table, known)
         if several and (found is None or found.about in several):
             return Recognised(several)
         if found := found or alone:
@@ -281,7 +285,17 @@ def _asked_in_cell(
         speed = table.get("throughput")  # of a device alone
         return Recognised([speed], is_sure=understands(speed, wording, known))
     several = _each(place.row[0], table, known) if len(place.row) == 1 and "/" in place.row[0] and not title else []
+    if found and (several := _with_tests(found.about, place.row[-1:], table) or several):
+        return Recognised(several)
     return Recognised(several) if several else Recognised.of(found)
+
+
+def _with_tests(about: Property, labels: Sequence[str], table: Vocabulary) -> list[Property]:
+    """What a label asks for training and for tests: `Crop (train / test)`; empty where it doesn't."""
+    tested = table.get(about.tested_by) if about.tested_by else about
+    whole = next((each for each in table.properties if each.tested_by == about.id), about)
+    pair = [about, tested] if about.tested_by else [whole, about]
+    return pair if pair[0] is not pair[1] and any(map(_TRAIN_AND_TEST.search, labels)) else []
 
 
 def asked_in(text: str, table: Vocabulary, known: Sequence[str] = ()) -> list[Property]:

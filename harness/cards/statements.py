@@ -55,7 +55,9 @@ _STRANGERS = wording("strangers")
 _HYPOTHETICAL = wording("hypothetical")
 _ELSEWHERE = wording("elsewhere")
 _ITSELF = wording("itself")
-_LOG = re.compile(r"(?i)(?=.*\bloss\b)(?:^|.*\|)\s*(?:epoch|step|iteration)\s*(?:\||$)")
+_LOG = re.compile(
+    r"(?i)(?=.*\b(?:loss|step|top-?[15]|acc(?:uracy)?|f1)\b)(?:^|.*\|)\s*(?:epoch|step|iteration)\s*(?:\||$)"
+)
 """A table that a training writes, each row of another epoch."""
 _ADVICE = re.compile(r"[,;] (?:so|therefore|hence|thus)\b.*")
 """What follows from a statement, for who uses the model."""

@@ -97,7 +97,8 @@ class Subjects:
         checkpoints = facts.checkpoints.values()
         timm = [c.timm or "" for c in checkpoints if c.relation is not Relation.SIBLING]
         self.is_in_timm = any(timm)
-        names = (facts.model, facts.short_name, (facts.hub_id or "").rpartition("/")[2], title, *timm)
+        hub_id = facts.hub_id or self.knowledge.ledger.model.get("hub_id") or ""
+        names = (facts.model, facts.short_name, hub_id.rpartition("/")[2], title, *timm)
         self.own_names = {_bare(re.sub(r"^.*[:/]", "", name)) for name in names if name}
         self.siblings = [c for c in checkpoints if c.relation is Relation.SIBLING and c.mention]
 

@@ -84,6 +84,7 @@ class Property(Table):
     """Relative difference between two ways of counting it."""
     people: bool = False
     listed_by: str | None = None
+    tested_by: str | None = None
     year: bool = False
     address: str | None = None
     detail: str | None = None

@@ -87,7 +87,7 @@ class FactSource:
         parts: dict[str, dict[str, str]] = {}
         for entry in entries:
             value = data.get(entry.name)
-            if value is None or is_marker(value) or entry.is_moot(data):
+            if value in (None, "") or is_marker(value) or entry.is_moot(data):
                 continue
             try:
                 value = TypeAdapter(TYPES[entry.type]).validate_python(value)

@@ -52,6 +52,7 @@ FORMS: dict[str, Callable[[Any], Any]] = {
     "sides": lambda size: square(size[-2:]),
     "text": str,
     "span": lambda ends: "–".join(f"{end:.4g}" for end in ends),
+    "either": lambda names: " or ".join(names) if isinstance(names, list) else names,
     "uncounted": lambda device: re.sub(r"^\d+ ?x ", "", device),
     "policy": lambda name: (
         f"{next((known for start, known in POLICIES.items() if name.startswith(start)), 'AutoAugment')} ({name})"
@@ -111,6 +112,12 @@ def fields_of(*sections: str) -> tuple[Entry, ...]:
     table = read_yaml(shipped_folder("templates") / "model_files.yaml").data
     entries = [(name, entry) for section in sections for name, entry in table[section].items()]
     return tuple(Entry.model_validate({"name": name, **entry}) for name, entry in entries)
+
+
+def fields_of_packages() -> dict[str, str]:
+    """What packages are called whose versions are told, by their names in `requirements.txt`."""
+    found: dict[str, str] = read_yaml(shipped_folder("templates") / "model_files.yaml").data["requirements"]
+    return found
 
 
 KINDS = {

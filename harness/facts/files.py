@@ -15,7 +15,7 @@ from harness.errors import HarnessError
 from harness.evidence import EvidenceClass
 from harness.facts.citation import read_citation
 from harness.facts.collecting import Collected, FactSource, is_marker, words
-from harness.facts.fields import KINDS, LICENCES, TAGS, Entry, fields_of, square
+from harness.facts.fields import KINDS, LICENCES, TAGS, Entry, fields_of, fields_of_packages, square
 from harness.facts.training import read_emissions, read_summary, read_training
 from harness.models.preprocessing import Preprocessing, from_hub_processor, from_timm
 from harness.parsing.files import MalformedError, read_bytes
@@ -60,6 +60,12 @@ def read_folder(collected: Collected, folder: Path, title: str, address: str | N
         if (folder / name).is_file():
             source = collected.file(folder / name, "training", title, address)
             read_table(source, _text(source, folder / name) or "", recipe)
+    if (pinned := folder / "requirements.txt").is_file():
+        source = collected.file(pinned, "requirements", title, address)
+        named, packages = fields_of_packages(), re.findall(_PINNED, _text(source, pinned) or "", re.MULTILINE)
+        found = [f"{named[name.lower()]} {version}" for name, version in packages if name.lower() in named]
+        if found:
+            source.add("documented.training.requirements", words(found), None)
     for path in sorted(folder.glob("LICEN[SC]E*")):
         source = collected.file(path, "licence-file", title, address)
         text = " ".join((_text(source, path) or "").split())
@@ -383,6 +389,7 @@ def read_recipe(source: FactSource, data: Mapping[str, Any]) -> None:
 
 _RECIPE = re.compile(r"(?:args|hyper_?param(?:eter)?s|train(?:ing)?_(?:config|args))\.(?:json|ya?ml)")
 """Names of files with the settings of a training."""
+_PINNED = r"^([A-Za-z][\w-]*)\s*==\s*(\d[\w.+]*)"
 _RESULTS = ("train_results", "all_results", "trainer_state", *(f"{part}_results" for part in ("eval", "validation", "val", "test", "predict")))  # fmt: skip
 _JSON: dict[str, tuple[str, Callable[[FactSource, dict[str, Any]], None]]] = {
     "preprocessor_config.json": ("processor", read_processor),

@@ -33,6 +33,12 @@ from harness.parsing.yaml import parse_yaml
 TIMEOUT = 5.0
 """Seconds that the Hub has to answer."""
 _FRONT_MATTER = re.compile(r"\A\ufeff?---[ \t]*\r?\n(.*?)^---[ \t]*\r?$", re.DOTALL | re.MULTILINE)
+_LOADED = re.compile(
+    r"hf[-_]hub:([\w-]+/[\w.-]+)|(?:from_pretrained\(\s*|\bmodel\s*=\s*)[\"']([\w-]+/[\w.-]+)[\"']"
+    r"|^\W*(?:repository|model|weights|checkpoint)\b[^:\n]{0,20}:\W*https://huggingface\.co/(?!datasets/|spaces/)([\w-]+/[\w.-]+\w)",
+    re.IGNORECASE | re.MULTILINE,
+)
+"""How a card's code loads its model, or a label links to it."""
 _LOADERS = ("imagefolder", ["imagefolder"])
 """What reads a folder of images, and is no data set."""
 _SHARES = ("accuracy", "f1", "precision", "recall")
@@ -97,21 +103,29 @@ def with_facts(
     if spec is not None and not about:
         about = {"name": spec.name, "reference": spec.reference, "title": spec.title}
     if spec is not None and isinstance(spec.checkpoint, FolderCheckpoint):
-        about["hub_id"] = _hub_id(spec.checkpoint.path, card or "")
+        before = collected.items.get("documented.model.finetuned-from")
+        about["hub_id"] = _hub_id(spec.checkpoint.path, card or "", before.value if before else None)
     looked_in = [place for place in collected.looked_in if place not in ("this card", "README.md")]
     about = {"name": reference, **about, "looked_in": looked_in}
     earlier = ledger or Ledger(model=about)
     return earlier.model_copy(update={"model": about, "evidence": [*earlier.evidence, *added.values()]})
 
 
-def _hub_id(folder: Path, card: str) -> str:
-    """What the Hub calls the model of a folder, as the body of its card or its git remote says; empty where neither does."""
+def _hub_id(folder: Path, card: str, before: object) -> str:
+    """What the Hub calls the model of a folder, as the body of its card or its git remote says; empty where neither does.
+
+    Args:
+        before: the model that it was fine-tuned from, which its code may load too.
+    """
     name, remote = folder.resolve().name, folder / ".git" / "config"
-    told = _FRONT_MATTER.sub("", card) + (remote.read_text("utf-8", "replace") if remote.is_file() else "")
-    by_name = rf"(?<![\w./-])(?:(?:https://)?huggingface\.co/)?([\w-][\w.-]*/{re.escape(name)})(?![\w-]|\.\w|/(?!resolve|blob|tree))"
-    by_label = r"\bRepository\b[^\n\w]*https://huggingface\.co/([\w-][\w.-]*/[\w.-]+)(?=[\s)>]|$)"
-    found = re.search(by_name, told) or re.search(by_label, told)
-    return found[1] if found else ""
+    body = _FRONT_MATTER.sub("", card)
+    told = body + (remote.read_text("utf-8", "replace") if remote.is_file() else "")
+    found = re.search(
+        rf"(?<![\w./-])(?:(?:https://)?huggingface\.co/)?([\w-][\w.-]*/{re.escape(name)})(?![\w-]|\.\w|/(?!resolve|blob|tree))",
+        told,
+    )
+    loaded = {next(filter(None, match)) for match in _LOADED.findall(body)} - {str(before)}
+    return found[1] if found else loaded.pop() if len(loaded) == 1 else ""
 
 
 def _contradicts(item: Evidence, other: Evidence) -> bool:
@@ -335,6 +349,10 @@ def _read_hub(collected: Collected, checkpoint: HubCheckpoint, offline: bool) ->
 
 def _read_kind(collected: Collected) -> None:
     """What its files were saved by; and what doesn't apply to a model that takes images only, by what says that it is one."""
+    pinned = collected.items.get("documented.training.requirements")
+    if pinned is not None:
+        key = "documented.training.software"
+        collected.items.setdefault(key, pinned.model_copy(update={"key": key}))
     saved = collected.items.get("documented.model.transformers-version")
     if saved is not None and saved.source is not None:
         key, version = "documented.training.software", f"the files were saved by Transformers {saved.value}"

@@ -196,7 +196,8 @@ def read_summary(source: FactSource, text: str, settings: Mapping[str, Any]) -> 
     for name, what in sorted(found.items(), key=lambda item: item[1].place):
         if _is_number(best[name]):
             unit = "%" if what.metric in ("accuracy", "top5") else None
-            source.add_result(what.subject, best[name], f"{name}, {where}", split=split, unit=unit)
+            value = round(best[name], 2) if unit else best[name]
+            source.add_result(what.subject, value, f"{name}, {where}", split=split, unit=unit)
             told.append(f"{what.name} {best[name]:.4g}{' %' if unit else ''}")
     source.add_result("evaluation.results", f"{words(told)}, on the {split} set", where, split=split)
 

@@ -172,3 +172,65 @@ def test_a_citation_file_is_cited_as_its_authors_ask(tmp_path: Path) -> None:
     assert items["documented.model.contact"].value == "m@example.org"
     assert "documented.model.title" not in items  # which is a paper's
     assert filled(f"The weights are released under {M}.", folder) == "The weights are released under `MIT`."
+
+
+def test_what_holds_in_training_and_in_tests_is_told_for_both(tmp_path: Path) -> None:
+    pretrained = {
+        "input_size": [3, 224, 224],
+        "crop_pct": 0.875,
+        "test_crop_pct": 0.95,
+        "mean": [0.5] * 3,
+        "std": [0.5] * 3,
+        "interpolation": "bicubic",
+    }
+    folder = written(
+        tmp_path,
+        config={
+            "architecture": "convnextv2_atto",
+            "num_classes": 12,
+            "num_features": 320,
+            "pretrained_cfg": pretrained,
+        },
+    )
+    card = (
+        f"```python\nmodel = timm.create_model('hf_hub:somebody/food', pretrained=True)\n```\n\n| Setting | Value |\n|-|-|\n"
+        f"| Crop pct (train size / test size) | {M} |\n\n### Image Embeddings\n\n{M}"
+    )
+    text = filled(card, folder)
+    assert "| crop fraction: 0.875; test crop fraction: 0.95 |" in text
+    assert 'create_model("hf-hub:somebody/food", pretrained=True, num_classes=0)' in text
+    assert "# (1, 320)" in text
+
+
+def test_pinned_versions_are_those_of_their_packages(tmp_path: Path) -> None:
+    folder = written(tmp_path, config=CONFIG)
+    (folder / "requirements.txt").write_text("torch==2.4.1\naccelerate>=0.34\nnumpy==2.0\n")
+    assert read(folder)[0]["documented.training.software"].value == "PyTorch 2.4.1"
+    assert filled(f"It was trained with torch {M} and accelerate {M}.", folder) == (
+        "It was trained with torch 2.4.1 and accelerate (not stated)."
+    )
+    (folder / "args.yaml").write_text("batch_size: 64\ngrad_accum_steps: 4\n")
+    assert filled(f"Batch size: {M}\n\nEffective batch size: {M}", folder).split("\n\n") == [
+        "Batch size: 64 images",
+        "Effective batch size: Not stated as a whole",
+    ]
+
+
+def test_a_model_is_not_taken_for_a_letter_of_other_words(tmp_path: Path) -> None:
+    """Of a folder that is called by one letter: what its words ask is told by whole words."""
+    folder = tmp_path / "g"
+    folder.mkdir()
+    written(
+        folder,
+        config=CONFIG,
+        eval_results={"eval_accuracy": 0.97, "eval_samples": 500, "epoch": 5.0, "eval_loss": 0.09},
+    )
+    card = (
+        f"| Metric | Value |\n|-|-|\n| Accuracy | {M} |\n| Accuracy on night images | {M} |\n\n"
+        f"Its accuracy on the {M} validation photos is {M}, its loss {M}. The last epoch's accuracy was {M}.\n\nPlease cite as\n\n{M}"
+    )
+    (folder / "CITATION.cff").write_text("title: Weld check\nauthors:\n- {name: Welders}\n")
+    text = filled(card, folder)
+    assert "| Accuracy | 0.97 |\n| Accuracy on night images | not stated |" in text
+    assert "on the 500 validation photos is 0.97, its loss 0.09. The last epoch's accuracy was not stated." in text
+    assert "title = {{Weld check}}" in text
