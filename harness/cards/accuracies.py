@@ -9,7 +9,7 @@ from typing import Any
 
 from harness.cards.passages import Passage
 from harness.cards.quantities import Quantity
-from harness.cards.sentences import clause_around, outermost
+from harness.cards.sentences import Span, clause_around, outermost
 from harness.cards.stated import ACCURACY, COPULA, GAP, STOP, Statement, renamed, runs, statement_in
 from harness.cards.vocabulary import Vocabulary, phrase, wording
 
@@ -45,24 +45,15 @@ class AccuracyReader:
         longest = outermost(bench[:2] for bench in benches)
         benches = sorted(bench for bench in benches if bench[:2] in longest)
         lists = runs([(q.start, q.end) for q in numbers], text)
+        named = [(runs([thing[:2] for thing in things], text), things) for things in (metrics, benches)]
         for index, number in enumerate(numbers):
             left = numbers[index - 1].end if index else 0
             right = numbers[index + 1].start if index + 1 < len(numbers) else len(text)
-            metric, bench, near = None, None, False
-            run = next((run for run in lists if (number.start, number.end) in run), [])
-            if len(run) > 1:
-                position = run.index((number.start, number.end))
-                for things, is_metric in ((metrics, True), (benches, False)):
-                    for other in runs([thing[:2] for thing in things], text):
-                        if len(other) == len(run):
-                            thing = next(t for t in things if t[:2] == other[position])
-                            metric, bench, near = (thing, bench, True) if is_metric else (metric, thing, True)
-            if (
-                len(run) > 1
-                and metric is None
-                and bench is None
-                and (runs([m[:2] for m in metrics], text) or runs([b[:2] for b in benches], text))
-            ):
+            span = number.start, number.end
+            run = next((run for run in lists if span in run), [])
+            metric, bench = (_in_list(listed, things, run, span) for listed, things in named)
+            near = metric is not None or bench is not None
+            if run and not near and any(listed for listed, _ in named):
                 continue
             if metric is None:
                 metric, adjacent = self._near_metric(text, number, metrics, benches, left, right)
@@ -70,12 +61,8 @@ class AccuracyReader:
             if bench is None:
                 bench, adjacent = self._near_benchmark(text, number, benches, left, right, passage)
                 near = near or (adjacent and (number.percent or self._is_column(bench, passage)))
-            if (
-                metric is None
-                and len(led) == 1
-                and bench
-                and re.fullmatch(r"[\s:=–—|(]*", text[bench[1] : number.start])
-            ):
+            is_single = metric is None and len(led) == 1
+            if is_single and bench and re.fullmatch(r"[\s:=–—|(]*", text[bench[1] : number.start]):
                 metric, near = (passage.begin, passage.begin, *next(iter(led))), True  # "Top-1 accuracies:"
             if not near:
                 continue
@@ -191,13 +178,11 @@ class AccuracyReader:
         if not number.percent and value is number and metric is None and passage.kind != "cell":
             return None
         shown = value.complement() if is_error else value
-        about = renamed(
-            ACCURACY, "top-1 accuracy" if name == "top1" else "top-5 accuracy" if name == "top5" else "corruption error"
-        )
+        called = {"top1": "top-1 accuracy", "top5": "top-5 accuracy"}.get(name, "corruption error")
         is_before = metric and passage.begin <= metric[0] < number.start
         return statement_in(
             passage,
-            about,
+            renamed(ACCURACY, called),
             shown,
             number.start,
             number.end,
@@ -211,6 +196,12 @@ class AccuracyReader:
         named = [self.words.model_names, *(pattern for _, pattern in self.benchmarks)]
         named += [pattern for m in self.words.metrics.values() for pattern in (m.pattern, m.error_pattern)]
         return bool(_PLAIN_TITLE.fullmatch(title.strip()) or any(pattern.search(title) for pattern in named))
+
+
+def _in_list(listed: list[list[Span]], things: list[Any], run: list[Span], span: Span) -> Any:
+    """Of a list of things as long as one of numbers, the thing in a number's place."""
+    spans = [other[run.index(span)] for other in listed if run and len(other) == len(run)]
+    return next((thing for thing in things if thing[:2] in spans[-1:]), None)
 
 
 def _worded(row: str) -> list[str]:

@@ -186,7 +186,6 @@ def _extent(lines: list[Line], first: int, stop: int, length: int) -> tuple[int,
 
 def _stood_at(before: list[Line], after: list[Line], gone: int, follows: int) -> int:
     """Where a line that is gone stood, in the new text."""
-    place = (
-        before[gone].number - (before[gone - 1].number if gone else 0) + (after[follows - 1].number if follows else 0)
-    )
+    lines_past = before[gone].number - (before[gone - 1].number if gone else 0)
+    place = lines_past + (after[follows - 1].number if follows else 0)
     return min(place, after[follows].number) if follows < len(after) else place

@@ -245,14 +245,12 @@ class Document:
         for match in sorted((*_MARKER.finditer(self.text), *bare), key=re.Match.start):
             start, end = _whole_emphasis(match)
             line, block = self.line_of(start), self.block_at(start, end)
-            _, stop, why = (
-                silent[index - 1] if (index := bisect.bisect_right(silent, (start, len(self.text)))) else (0, 0, None)
-            )
-            reason = why if end <= stop else None
+            index = bisect.bisect_right(silent, (start, len(self.text)))
+            reason = silent[index - 1][2] if index and end <= silent[index - 1][1] else None
             if block and block.kind == "front-matter" and "#" in self.text[self.line_start(line) : start]:
                 reason = "YAML comment"
             elif block is None and reason is None:
-                is_wide = self.line_of(start) in self._rows
+                is_wide = line in self._rows
                 reason = f"a table of more than {MOST_COLUMNS} columns" if is_wide else "link definition"
             block = block or Block("link-definition", start, end, line, ())
             found.append(Marker(start, end, line, block, reason))

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from harness.cards.figures import Figure
+from harness.cards.figures import Figure, file_name
 from harness.data.catalog import Benchmark, benchmarks
 from harness.evidence import Evidence, Ledger, show_count
 from harness.examination.options import METHODS
@@ -117,9 +117,8 @@ def _sheet(ledger: Ledger, benchmark: Benchmark, examples: Evidence | None) -> F
         return None
     groups: dict[str, list[MapRow]] = {"Right, and sure of it": [], "Wrong, and sure of it": []}
     for example in examples.value:
-        maps, true_maps = (
-            {METHODS[method]: cells for method, cells in example[kind].items()} for kind in ("maps", "true_maps")
-        )
+        named = [{METHODS[name]: cells for name, cells in example[kind].items()} for kind in ("maps", "true_maps")]
+        maps, true_maps = named
         sure = f"{example['confidence']:.0f} % sure"
         if not true_maps:
             groups["Right, and sure of it"].append(MapRow((example["true"], sure), example["image"], maps))
@@ -133,6 +132,5 @@ def _sheet(ledger: Ledger, benchmark: Benchmark, examples: Evidence | None) -> F
     )
     title = f"{ledger.model['title']}: where it looks"
     svg = attribution_sheet(groups, title=title, note=note)
-    named = "".join(c if c.isalnum() or c in ".-" else "-" for c in str(ledger.model["name"]))
     what = f"Attribution maps of single images, {benchmark.title}"
-    return Figure(f"figures/attributions-{benchmark.name}-{named}.svg", svg, what)
+    return Figure(f"figures/attributions-{benchmark.name}-{file_name(ledger)}.svg", svg, what)

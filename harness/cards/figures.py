@@ -35,23 +35,17 @@ def corruption_cells(ledger: Ledger, benchmark: str) -> dict[tuple[str, int], Ev
     for item in ledger:
         key = item.name
         is_plain = key.benchmark == benchmark and key.metric == "top1" and key.slice is None and key.variant is None
-        if (
-            is_plain
-            and item.class_ is EvidenceClass.MEASURED
-            and key.corruption is not None
-            and key.severity is not None
-        ):
+        if is_plain and item.class_ is EvidenceClass.MEASURED and key.corruption and key.severity is not None:
             found[key.corruption, key.severity] = item
     return found
 
 
 def card_figures(ledger: Ledger) -> dict[str, list[Figure]]:
     """The figures of each benchmark that has some."""
-    drawn = (
-        (name, [*_corruption_figures(ledger, known), *_attack_figures(ledger, known)])
-        for name, known in benchmarks(ledger).items()
-    )
-    return {name: made for name, made in drawn if made}
+    drawn = {
+        name: _corruption_figures(ledger, b) + _attack_figures(ledger, b) for name, b in benchmarks(ledger).items()
+    }
+    return {name: made for name, made in drawn.items() if made}
 
 
 def under_attack(ledger: Ledger, benchmark: str, *, rounded: bool = False) -> dict[str, dict[float, Evidence]]:
@@ -90,10 +84,10 @@ def accuracy_figure(
         return None
     svg = accuracy_by_benchmark(names, models, title="Top-1 accuracy by benchmark", note=note)
     what = f"Top-1 accuracy by benchmark: {'; '.join(models)}"
-    return Figure(f"figures/accuracy-{_file_name(ledger)}.svg", svg, what)
+    return Figure(f"figures/accuracy-{file_name(ledger)}.svg", svg, what)
 
 
-def _file_name(ledger: Ledger) -> str:
+def file_name(ledger: Ledger) -> str:
     """The model's name as part of a file name: cards of several models share a folder."""
     return re.sub(r"[^A-Za-z0-9.-]+", "-", str(ledger.model["name"]))
 
@@ -111,9 +105,8 @@ def throughput_figure(ledger: Ledger) -> Figure | None:
     note = ", ".join(str(part) for part in parts if part)
     title = f"{ledger.model['title']}: throughput by batch size"
     svg = throughput_by_batch(points, protocol["batch"], title=title, note=f"{note}; bars are 95 % intervals.")
-    return Figure(
-        f"figures/throughput-{_file_name(ledger)}.svg", svg, "Images per second against the number of images a batch"
-    )
+    what = "Images per second against the number of images a batch"
+    return Figure(f"figures/throughput-{file_name(ledger)}.svg", svg, what)
 
 
 def _corruption_figures(ledger: Ledger, benchmark: Benchmark) -> list[Figure]:

@@ -148,9 +148,8 @@ def fill_card(
     record = None
     if rows and sidecar:
         asked = hashlib.sha256(text).hexdigest()
-        record = CardRecord(
-            "fill", knowledge.name, sidecar, ledger_digest(whole), fill=fill_name(sidecar), before=asked
-        )
+        digest, name = ledger_digest(whole), fill_name(sidecar)
+        record = CardRecord("fill", knowledge.name, sidecar, digest, fill=name, before=asked)
     listed = _listed(references) if has_end else ""
     if listed or record:
         end = "\n\n".join(filter(None, [listed, str(record or read_comment(document.text))]))
@@ -443,11 +442,8 @@ class _Filler:
         for question in questions:
             is_code = question.template.startswith("code-")
             is_part = len(questions) > 1
-            is_run = (
-                slot.kind != "inline"
-                or place.in_code
-                or re.search(r"\b(?:code|load|call|use|usage|with)\b", place.sentence)
-            )
+            is_usage = re.search(r"\b(?:code|load|call|use|usage|with)\b", place.sentence)
+            is_run = slot.kind != "inline" or place.in_code or is_usage
             knows = not is_code or (self.writer.knowledge.loaded_by is not None and is_run)
             if is_part and question.people and self._names_all(question, place):
                 continue  # the card itself names them there
@@ -501,9 +497,7 @@ class _Filler:
         edits = {Edit(row.edit.start - block.start, row.edit.end - block.start, row.edit.new) for row in rows}
         kept = structure(before, definitions)
         told = iter(structure(apply_edits(before, list(edits)), definitions))
-        gone = {
-            structure_of for edit in edits for structure_of in structure(before[edit.start : edit.end], definitions)
-        }
+        gone = {part for edit in edits for part in structure(before[edit.start : edit.end], definitions)}
         return all(part in told for part in kept if part not in gone)
 
     def _part_adjacent(self) -> None:

@@ -176,9 +176,8 @@ def _message(error: ErrorDetails) -> str:
         case "string_type" | "string_pattern_mismatch":
             return f"{value!r} is not text" + ("; put it in quotes" if isinstance(value, bool | int | float) else "")
         case "float_type" | "finite_number" | "greater_than_equal":
-            return (
-                f"{value!r} is not a {'number of grams' if error['loc'][0] == 'co2_eq_emissions' else 'plain number'}"
-            )
+            kind = "number of grams" if error["loc"][0] == "co2_eq_emissions" else "plain number"
+            return f"{value!r} is not a {kind}"
         case "list_type" | "model_type" if value is None:
             return "is missing"
         case "list_type":

@@ -50,6 +50,7 @@ _MEAN = "mean of"
 _OF_LABELS = ("real",)
 """Slicings whose groups differ in how they are labelled: a right answer counts as wrong, which is no fault of the model."""
 _LABELS_FAULT = "; in part the labels' doing: where several are right, the benchmark counts one"
+_ERRORS = {"mce": "mCE", "mean-error": "mean error"}
 _DOWNSTREAM = ("documented.coco.box-ap", "documented.coco.mask-ap", "documented.ade20k.miou")
 _FIRST = ("imagenet-val", "imagenet-a", "imagenet-r", "imagenet-sketch", "imagenetv2-matched-frequency", "imagenet-c")
 """Benchmarks that stay in the headline where there is no room for all."""
@@ -143,9 +144,8 @@ class Narrative:
             return f" into {len(named):,} classes ({', '.join(str(cell(name)) for name in named[:10])}{more})"
         space = str(about.get("label_space") or self._number("documented.data.training") or "")
         count = about.get("outputs") or count
-        return (
-            f" into the {count:,} classes of {cell(space.replace('imagenet', 'ImageNet'))}" if count and space else ""
-        )
+        named = cell(space.replace("imagenet", "ImageNet"))
+        return f" into the {count:,} classes of {named}" if count and space else ""
 
     # --- the first screen ---
 
@@ -176,13 +176,11 @@ class Narrative:
             protocol = speed.protocol or {}
             way = f" in {protocol.get('precision', 'fp32')}"
             way += " and channels last" if protocol.get("layout") == "channels_last" else ""
-            way += (
-                f", by a short trial {slower} times as long in plain fp32" if (slower := self._slower_in_fp32()) else ""
-            )
+            if slower := self._slower_in_fp32():
+                way += f", by a short trial {slower} times as long in plain fp32"
             random = ", random weights" if str(protocol.get("weights", "")).startswith("random") else ""
-            found.append(
-                f"about {show_short(speed)} an image{way} (forward pass alone{random}) on {cell(device_of(protocol))}"
-            )
+            where = cell(device_of(protocol))
+            found.append(f"about {show_short(speed)} an image{way} (forward pass alone{random}) on {where}")
         return found
 
     def _slower_in_fp32(self) -> str | None:
@@ -201,10 +199,9 @@ class Narrative:
     @property
     def speed(self) -> Evidence | None:
         """The latency of one image, in whatever precision it was measured in, where it is fit to be published."""
-        timed = (
-            i for i in self.ledger if str(i.name.plain) == "compute.latency-p50" and i.is_number and not i.withheld
-        )
-        return next((item for item in timed if "with-decoding" not in item.name.variants), None)
+        timed = [item for item in self.ledger if str(item.name.plain) == "compute.latency-p50" and item.is_number]
+        fit = (item for item in timed if not item.withheld and "with-decoding" not in item.name.variants)
+        return next(fit, None)
 
     def _number(self, key: str) -> Any:
         view = self.knowledge.find(key)
@@ -259,10 +256,8 @@ class Narrative:
                 item, other = self.ledger.measured(f"{name}.{metric}"), published.get(f"{name}.{metric}")
                 item = item if item is not None and ((item.n or 0) >= ENOUGH or benchmark.is_own) else None
                 item = None if item is not None and item.is_partial and other is not None else item
-                title = short_title(benchmark) + {
-                    "mce": ", mCE (less is better)",
-                    "mean-error": ", mean error (less is better)",
-                }.get(metric, "")
+                title = short_title(benchmark)
+                title += f", {_ERRORS[metric]} (less is better)" if metric in _ERRORS else ""
                 shortest = _shortest_title(benchmark)
                 rank = _FIRST.index(name) if name in _FIRST else len(_FIRST)
                 fact = other.fact if other is not None else None
@@ -277,11 +272,8 @@ class Narrative:
                 if item is not None:
                     imported, part = "imported" in (item.protocol or {}), item.is_partial and not benchmark.is_own
                     who = "scored here from imported predictions" if imported else "measured here"
-                    who = (
-                        f"{who}, not comparable"
-                        if part
-                        else f"{who if imported else f'**{who}**'}, {show_count(item)} images"
-                    )
+                    who = who if imported or part else f"**{who}**"
+                    who += ", not comparable" if part else f", {show_count(item)} images"
                     who += self.references.note(item.reason) if item.reason else ""
                     value = show_value(item) if part else f"**{show_value(item)}**"
                     named = f"{title}, {show_count(item)}" if part else title
@@ -412,12 +404,8 @@ class Narrative:
     @cached_property
     def published_means(self) -> list[str]:
         """What was published for several runs of this training together, a line a source."""
-        own = (
-            fact
-            for fact in self.knowledge.facts.facts
-            if _MEAN in (fact.setting or "") and self.knowledge.stands_for(fact)
-        )
-        rows = {fact.setting: View(fact.evidence, fact) for fact in own}
+        means = [fact for fact in self.knowledge.facts.facts if _MEAN in (fact.setting or "")]
+        rows = {fact.setting: View(fact.evidence, fact) for fact in means if self.knowledge.stands_for(fact)}
         return [f"{capital(cell(setting))} {marks(self.references, view)}." for setting, view in rows.items()]
 
     @cached_property
@@ -670,21 +658,18 @@ class Narrative:
     def _unmeasured(self) -> Iterator[str]:
         measured = {item.name.benchmark for item in self._numbers}
         if not measured:
-            above = (
-                "those above are what others published"
-                if self.headline and not self.relative
-                else "and none is published for this checkpoint"
-            )
             few = any(i.name.metric == "top1" and i.class_ is EvidenceClass.MEASURED for i in self.ledger)
-            where = f" on {ENOUGH} images or more" if few else ""
-            yield f"No accuracy was measured for this card{where}{':' if above.startswith('those') else ','} {above}."
+            where, are_published = f" on {ENOUGH} images or more" if few else "", self.headline and not self.relative
+            above = (
+                ": those above are what others published"
+                if are_published
+                else ", and none is published for this checkpoint"
+            )
+            yield f"No accuracy was measured for this card{where}{above}."
             return
         pending = [i.name.benchmark for i in self.ledger if i.class_ is EvidenceClass.PENDING and i.name.is_whole]
-        missing = [
-            short_title(self.benchmarks[name])
-            for name in dict.fromkeys(pending)
-            if name in set(self.benchmarks) - measured
-        ]
+        waiting = [name for name in dict.fromkeys(pending) if name in self.benchmarks and name not in measured]
+        missing = [short_title(self.benchmarks[name]) for name in waiting]
         missing += [] if slices.slice_results(self.ledger).measured else ["accuracy by group of images"]
         tried = max((item.n or 0 for item in self.ledger if item.name.corruption and item.is_number), default=0)
         corrupted = f"accuracy under corruption (tried on {tried:,})" if tried else "accuracy under corruption"

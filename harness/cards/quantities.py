@@ -21,17 +21,9 @@ _SCALES = {
     "milliards": 1e9, "milliarden": 1e9,
 }  # fmt: skip
 _PARTS = {
-    "half": 0.5,
-    "third": 1 / 3,
-    "quarter": 0.25,
-    "fifth": 0.2,
-    "sixth": 1 / 6,
-    "eighth": 0.125,
-    "tenth": 0.1,
-    "sixteenth": 0.0625,
-    "hundredth": 0.01,
-    "thousandth": 0.001,
-}
+    "half": 1 / 2, "third": 1 / 3, "quarter": 1 / 4, "fifth": 1 / 5, "sixth": 1 / 6, "eighth": 1 / 8, "tenth": 1 / 10,
+    "sixteenth": 1 / 16, "hundredth": 1 / 100, "thousandth": 1 / 1000,
+}  # fmt: skip
 _POWER = r"\s?(?:[•·×x*⋅]|\\times|\\cdot)\s?10\s?\^?\{?\s?[-−⁻–]?[\d⁰¹²³⁴⁵⁶⁷⁸⁹]+\}?"
 _PLAIN = r"0,\d+(?![\d,])|\d{1,2},\d{1,2}(?![\d,])(?=\s?(?:%|Mio|Milli|mill))|\d{1,3}(?:[,\u202f\u2009\xa0 ]\d{3})+(?![\d.])|\d{1,3}(?:,\d{3})+(?:\.\d+)?|\d+(?:\.\d+)?|\.\d+"
 _WORD = rf"(?:{'|'.join(sorted(_WORDS, key=len, reverse=True))})"
@@ -153,16 +145,8 @@ def _quantity(match: re.Match[str], text: str) -> Quantity:
         value, upper, step = value / 2, value * 2, 0.0
     if upper is not None and "±" in match.group():
         value, upper = value - upper, value + upper
-    return Quantity(
-        value,
-        step,
-        *match.span(),
-        match.group(),
-        bool(match["percent"] or match["topercent"] or is_share),
-        bool(match["scale"]),
-        upper,
-        relation,
-    )
+    is_percent = bool(match["percent"] or match["topercent"] or is_share)
+    return Quantity(value, step, *match.span(), match.group(), is_percent, bool(match["scale"]), upper, relation)
 
 
 def _value(match: re.Match[str]) -> tuple[float, float]:

@@ -146,15 +146,12 @@ class QuestionReader:
         for question in dict.fromkeys((place.question, kind or place.question)):
             found = find_questions(replace(place, question=question), self.words, by_clause=False)
             others = re.sub(r"\[\?\][\s-]*\w+", " ", place.sentence)
-            is_told = (
-                question == place.question
-                or any(goes_with(found.questions[0], word) for word in re.findall(r"[^\W\d_]+", others))
-                if found.questions
-                else False
-            )
-            if len(found.questions) == 1 and found.is_sure and is_told:
+            if len(found.questions) != 1 or not found.is_sure:
+                continue
+            about, words = found.questions[0], re.findall(r"[^\W\d_]+", others)
+            if question == place.question or any(goes_with(about, word) for word in words):
                 is_single = len({*ENTRY.findall(place.sentence)}) < 2
-                return found.questions[0], entry_asked(place) if is_single else None
+                return about, entry_asked(place) if is_single else None
         return None
 
     @staticmethod
@@ -170,11 +167,8 @@ class QuestionReader:
 
 def _narrow(about: Property, asked: Property) -> Property:
     """A property with another's evidence."""
-    return (
-        about
-        if asked is about
-        else about.model_copy(update={"name": asked.name, "keys": asked.keys, "disputed": False})
-    )
+    told = {"name": asked.name, "keys": asked.keys, "disputed": False}
+    return about if asked is about else about.model_copy(update=told)
 
 
 @functools.cache

@@ -166,8 +166,7 @@ def _parts(title: str, place: str | None) -> tuple[str, str]:
         return title, (place or "")[:14]
     if match is None or not re.search(r"\.\w+$|^LICENSE$", match["file"]):
         return title, place or ""
-    file = (
-        match["file"] if match["file"] != "README.md" else (place or "").partition(":")[0]
-    )  # a repository has several
+    is_readme = match["file"] == "README.md"  # a repository has several
+    file = (place or "").partition(":")[0] if is_readme else match["file"]
     lines = f"lines {match['first']}–{match['last']}" if match["last"] else f"line {match['first']}"
     return f"{title}, {file}", lines if match["first"] else ""

@@ -158,12 +158,9 @@ def retrieve(wording: Wording, table: Vocabulary, known: Sequence[str] = ()) -> 
     for beside, weight in wording.beside:
         for word in _words(plain(beside), weight):
             around[word.stem] = max(weight, around.get(word.stem, 0.0))
-    ranked = sorted(
-        filter(
-            None, (_rate(about, wording, text, own, near, around) for about in _candidates(wording, text, near, table))
-        ),
-        key=lambda rated: -rated.score,
-    )
+    candidates = _candidates(wording, text, near, table)
+    rated = (_rate(about, wording, text, own, near, around) for about in candidates)
+    ranked = sorted(filter(None, rated), key=lambda rated: -rated.score)
     counting = max((rated.score for rated in ranked if rated.counts and rated.about.alone), default=0.0)
     if wording.is_prose and counting:
         ranked = [r for r in ranked if r.counts or not r.about.units or r.score > _OUTWEIGHS * counting]
@@ -336,11 +333,9 @@ def _is_excluded(
 def _asks_other(about: Property, wording: Wording, cues: _Cues) -> bool:
     """Whether the noun that asks is a word of other properties only: "bottleneck ratio" is no ratio of another kind."""
     subject = _SUBJECT.search(plain(wording.before)) if wording.is_prose else None
-    told = (
-        [(subject[1] or subject[2]) if subject else ""]
-        if wording.is_prose
-        else [plain(text) for text, weight in wording.parts if weight == 1.0]
-    )
+    told = [plain(text) for text, weight in wording.parts if weight == 1.0]
+    if wording.is_prose:
+        told = [subject[1] or subject[2]] if subject else []
     nouns = [noun[1] for text in told for noun in map(_NOUN.match, text.split(", ")) if noun]
     asking = [noun for noun in nouns if not asks_nothing(noun)]
     own = cues.support.union(*cues.core)

@@ -115,17 +115,12 @@ class Subjects:
             told = sizes[0] if sizes else named  # "DeiT-S" isn't the sibling that the authors of DeiT trained
             # Of some only one training is known, which the rest of the sentence must tell.
             words = f"{told} {statement.passage.row} {statement.passage.text}" if self._is_of_family(named) else ""
-            found = [
-                c
-                for c in self.siblings
-                if re.search(c.mention or "", told, re.IGNORECASE) or re.match(c.mention or "", words, re.IGNORECASE)
-            ]
+            led = [c for c in self.siblings if re.match(c.mention or "", words, re.IGNORECASE)]
+            found = [c for c in self.siblings if c in led or c in self._mentioned(told)]
             if sizes:
                 return found or None
             return self._with_likes(found, f"{statement.passage.row} {statement.passage.text}") or None
-        if not meant and self._other_size(statement):
-            return None
-        if not meant and self._is_anothers(statement):
+        if not meant and (self._other_size(statement) or self._is_anothers(statement)):
             return None
         carried = self._carried(statement)
         return meant if carried == [] else carried
@@ -138,7 +133,7 @@ class Subjects:
         named = [name for name in vocabulary().model_names.findall(f"{passage.row} {said}") if self.is_own(name)]
         if passage.kind == "code":
             told = told.replace(passage.raw, "")
-            return [sibling for sibling in self.siblings if re.search(sibling.mention or "", told, re.IGNORECASE)]
+            return self._mentioned(told)
         if not told or not is_open or _SELF.search(said) or any("." in name or not passage.row for name in named):
             return []
         found: list[tuple[int, list[Checkpoint] | None]] = [(m.start(), []) for m in _SELF.finditer(told)]
@@ -181,13 +176,15 @@ class Subjects:
             )  # of several markers the first has the words
         return meant
 
+    def _mentioned(self, text: str) -> list[Checkpoint]:
+        return [c for c in self.siblings if re.search(c.mention or "", text, re.IGNORECASE)]
+
     def _is_another_row(self, passage: Passage) -> bool:
         """Whether a table of models gives a value in the row of another network."""
         head = passage.row.split(" | ")[0]
         if not _MODELS_TITLE.fullmatch(passage.header.split(" | ")[0]) or not _NETWORK_LIKE.fullmatch(head):
             return False
-        is_sibling = any(re.search(c.mention or "", head, re.IGNORECASE) for c in self.siblings)
-        return not is_sibling and not self.is_own(head)
+        return not self._mentioned(head) and not self.is_own(head)
 
     def _is_of_family(self, name: str) -> bool:
         """Whether a network's name is one of the model's family: `ConvNeXt-L`."""
@@ -200,7 +197,7 @@ class Subjects:
 
     def _with_likes(self, found: list[Checkpoint], words: str) -> list[Checkpoint]:
         """One that is meant may be told more exactly by other words: "after fine-tuning at 384 pixels"."""
-        return [c for c in self.siblings if c in found or (found and re.search(c.mention or "", words, re.IGNORECASE))]
+        return [c for c in self.siblings if c in found or c in self._mentioned(words)] if found else []
 
     def _other_network(self, statement: Statement) -> str | None:
         """The name of another network that a value belongs to; None where it is this one's."""

@@ -83,11 +83,8 @@ class Verification:
         how = (
             "which images were drawn follows from the run's command, which gives them again from the stored predictions"
         )
-        notes += (
-            [f"Estimated from a sample by --until and not recomputed here; {how}: {_listed(sampled)}."]
-            if sampled
-            else []
-        )
+        if sampled:
+            notes.append(f"Estimated from a sample by --until and not recomputed here; {how}: {_listed(sampled)}.")
         return Verification(self.findings + findings, self.notes + notes, self.checked | checked, self.theirs)
 
     def to_dict(self) -> dict[str, Any]:
@@ -121,8 +118,7 @@ def verify_card(
         if fill is not None and record.before not in (None, hashlib.sha256(encode(fill["before"])).hexdigest()):
             what = f"this is not the record of the card's fill: the card before is another (SHA-256 {str(record.before)[:16]}…)"
             findings.append(Finding(place, None, what))
-    again = rendered(ledger, record, template, flat(stated)) if fill is None else None
-    expected = filled(ledger, record, fill) if fill is not None else again
+    expected = filled(ledger, record, fill) if fill is not None else rendered(ledger, record, template, flat(stated))
     if expected is None or not expected.is_again:
         made = f"The card was made by harness {record.harness if record else fill and fill['harness']}"
         how = "its record of what it wrote was compared" if expected else "only the numbers of its ledger were checked"
@@ -211,11 +207,8 @@ def _what_they_did(expected: Expected, text: str, change: Change) -> str:
     where = f", beside the answer to '{beside.question}'" if beside else ""
     if not meant.strip():
         return f"added {_quoted(said)}{where}"
-    return (
-        f"removed {_quoted(meant)}{where}"
-        if not said.strip()
-        else f"changed {_quoted(meant)} to {_quoted(said)}{where}"
-    )
+    to = f"changed {_quoted(meant)} to {_quoted(said)}" if said.strip() else f"removed {_quoted(meant)}"
+    return to + where
 
 
 def _quoted(text: str, before: str = "") -> str:
@@ -320,12 +313,11 @@ def _displaced(expected: Expected, text: str, added: list[Change]) -> Iterator[F
         if at is not None and kinds[0] != kinds[1]:
             what = f"the answer{_to(piece)} was a {kinds[0]} and is now a part of {_KINDS.get(kinds[1], kinds[1])}"
             yield Finding(now.line_of(at), piece.keys[0] if piece.keys else None, what)
-    for change in added if not expected.is_rendered else ():
+    for change in added:
         heads = [b for b in now.blocks if b.kind == "heading" and change.at <= b.start < change.until]
         if heads and not re.search(r"\w", expected.text[change.start : change.end]):
-            following = next(
-                (b.start for b in now.blocks if b.kind == "heading" and b.start >= change.until), len(text)
-            )
+            later = (b.start for b in now.blocks if b.kind == "heading" and b.start >= change.until)
+            following = next(later, len(text))
             under = next((piece for piece, at in places if at is not None and change.until <= at < following), None)
             if under is not None:
                 what = f"the answer{_to(under)} now stands under “{text[heads[-1].start : heads[-1].end]}”"
