@@ -107,7 +107,7 @@ _SHARE_OF = re.compile(
 )
 """What says that a number is a part of a rate, not a rate."""
 _EACH_OF_NODES = re.compile(
-    r"\b(?:nodes|machines|servers|hosts)\W+(?:(?:with|of|each|having|had|ha[sv]e|holding|times|x|equipped)\W+|[x×*]\W*)+$",
+    r"\b(?:nodes|machines|servers|hosts)\W+(?:(?:with|of|each|having|had|has|have|holding|times|x|equipped)\W+|[x×*]\W*)+$",
     re.IGNORECASE,
 )
 """What says that a number of GPUs is that of one machine."""

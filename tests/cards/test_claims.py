@@ -120,8 +120,8 @@ def test_statements_that_others_wrote(path: Path) -> None:
     for them, each before a look at what was found: 7 of 10 and none, 5 of 10 and none, 7 of 10 and none, 5 of 8 and 5 of
     12. tuned is about what people fine-tuned themselves, and parts about shares, remarks, others' networks and fields in
     code: before cards were read so, 5 of 6 and 14 of 24, and 6 of 13 and 18 of 37. plain2 to
-    plain5 are other batches like plain: 28 of 30 and 15 of 82, 19 of 20 and 14 of 73, 10 of 12 and 10 of 57, 10 of 10 and
-    9 of 40.
+    plain6 are other batches like plain: 28 of 30 and 15 of 82, 19 of 20 and 14 of 73, 10 of 12 and 10 of 57, 10 of 10 and
+    9 of 40, 6 of 6 and 7 of 34.
     """
     cases = read_cases(path)
     found = list(faults(cases))
