@@ -37,8 +37,11 @@ class Knowledge:
 
     @property
     def address(self) -> str:
-        """What a command finds the model by, from where its folder lies if it has one."""
-        return f"./{self.name}" if _is_path(str(self.ledger.model.get("reference") or "")) else self.name
+        """What a command finds the model by; of one in a folder its name on the Hub, or from where the folder lies."""
+        if not _is_path(str(self.ledger.model.get("reference") or "")):
+            return self.name
+        hub_id = self.ledger.model.get("hub_id")
+        return f"hf:{hub_id}" if hub_id else f"./{self.name}"
 
     @property
     def loaded_by(self) -> str | None:

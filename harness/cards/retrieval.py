@@ -390,7 +390,8 @@ def _covers(rated: _Rated, wording: Wording, text: str, own: Sequence[_Word], kn
         if word.stem in rated.near or any(start < word.end and word.start < end for start, end in spans):
             read += (weight or _SUPPORT) * word.weight
         elif weight is None and word.stem not in _ASKING and len(word.stem) > 1:
-            if is_result and not wording.is_prose and word.weight:
+            is_of_it = re.search(r"\bof (?:the|an?|its|our) $", text[: word.start]) is not None
+            if not wording.is_prose and word.weight and (is_result or is_of_it):
                 return False
             left += strange * word.weight
         elif weight is not None:

@@ -59,7 +59,8 @@ def read_facts(
     Returns:
         Evidence, `documented` with the file and field as its source, or `derived` from the header of the weights.
     """
-    return list(_collect(_spec(model), card, offline, note).items.values())
+    spec = _spec(model)
+    return list(_collect(spec, card, _title(spec, ""), offline, note).items.values())
 
 
 def with_facts(
@@ -89,7 +90,9 @@ def with_facts(
     known = {fact.key: fact.evidence for fact in facts.facts} if facts is not None else {}
     known |= {item.key: item for item in ledger or ()}
     spec = _spec(reference)
-    collected = _collect(spec, card, offline or facts is not None, note)
+    folder = spec.checkpoint.path if spec is not None and isinstance(spec.checkpoint, FolderCheckpoint) else None
+    hub_id = _hub_id(folder, card or "") if folder is not None else ""
+    collected = _collect(spec, card, _title(spec, hub_id), offline or facts is not None, note)
     added: dict[str, Evidence] = {}
     for item in collected.items.values():
         other = known.get(item.key)
@@ -102,30 +105,31 @@ def with_facts(
         return ledger
     if spec is not None and not about:
         about = {"name": spec.name, "reference": spec.reference, "title": spec.title}
-    if spec is not None and isinstance(spec.checkpoint, FolderCheckpoint):
-        before = collected.items.get("documented.model.finetuned-from")
-        about["hub_id"] = _hub_id(spec.checkpoint.path, card or "", before.value if before else None)
+    if folder is not None:
+        about["hub_id"] = hub_id
     looked_in = [place for place in collected.looked_in if place not in ("this card", "README.md")]
     about = {"name": reference, **about, "looked_in": looked_in}
     earlier = ledger or Ledger(model=about)
     return earlier.model_copy(update={"model": about, "evidence": [*earlier.evidence, *added.values()]})
 
 
-def _hub_id(folder: Path, card: str, before: object) -> str:
-    """What the Hub calls the model of a folder, as the body of its card or its git remote says; empty where neither does.
+def _title(spec: ModelSpec | None, hub_id: str) -> str:
+    """What the model is called where its files are cited."""
+    return hub_id or (spec.title if spec is not None else "this model")
 
-    Args:
-        before: the model that it was fine-tuned from, which its code may load too.
-    """
-    name, remote = folder.resolve().name, folder / ".git" / "config"
-    body = _FRONT_MATTER.sub("", card)
-    told = body + (remote.read_text("utf-8", "replace") if remote.is_file() else "")
-    found = re.search(
-        rf"(?<![\w./-])(?:(?:https://)?huggingface\.co/)?([\w-][\w.-]*/{re.escape(name)})(?![\w-]|\.\w|/(?!resolve|blob|tree))",
-        told,
-    )
-    loaded = {next(filter(None, match)) for match in _LOADED.findall(body)} - {str(before)}
-    return found[1] if found else loaded.pop() if len(loaded) == 1 else ""
+
+def _hub_id(folder: Path, card: str) -> str:
+    """What the Hub calls the model of a folder, as the body of its card or its git remote says; empty where neither does."""
+    name, body = folder.resolve().name, _FRONT_MATTER.sub("", card)
+    files = {path: folder / path for path in (".git/config", "config.json")}
+    texts = {name: file.read_text("utf-8", "replace") if file.is_file() else "" for name, file in files.items()}
+    by_name = rf"(?<![\w./-])(?:(?:https://)?huggingface\.co/)?([\w-][\w.-]*/{re.escape(name)})(?![\w-]|\.\w|/(?!resolve|blob|tree))"
+    if found := re.search(by_name, body + texts[".git/config"]):
+        return found[1]
+    others = card.removesuffix(body) + texts["config.json"]  # what it was fine-tuned from, which its code may load too
+    loaded = {next(filter(None, match)) for match in _LOADED.findall(body)}
+    own = [address for address in loaded if address not in others]
+    return own[0] if len(own) == 1 else ""
 
 
 def _contradicts(item: Evidence, other: Evidence) -> bool:
@@ -141,10 +145,11 @@ def _spec(model: str | None) -> ModelSpec | None:
         return None
 
 
-def _collect(spec: ModelSpec | None, card: str | None, offline: bool, note: Callable[[str], None]) -> Collected:
+def _collect(
+    spec: ModelSpec | None, card: str | None, title: str, offline: bool, note: Callable[[str], None]
+) -> Collected:
     collected = Collected(note)
     folder, address = _folder(spec)
-    title = spec.title if spec is not None else "this model"
     if folder is not None:
         read_folder(collected, folder, title, address)
     if spec is not None and spec.reference.startswith("timm:") and "config.json" not in collected.looked_in:
