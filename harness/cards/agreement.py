@@ -119,9 +119,10 @@ def _one_agrees(statement: Statement, value: Quantity, known: Any, view: View) -
         named = [part for name, part in known.items() if re.search(rf"\b{name}", _clause(statement), re.IGNORECASE)]
         return any(value.agrees(part) for part in named or known.values())
     if isinstance(known, dict):
-        sizes = [size for text in known.values() if (size := _bytes(str(text)))]
+        texts = [known[statement.file]] if statement.file in known else known.values()
+        sizes = [size for text in texts if (size := _bytes(str(text)))]
         near = [abs(value.value - size) <= max(value.step / 2, 0.01 * size) for size in sizes]
-        return True if any(near) else None
+        return True if any(near) else False if statement.file in known else None
     if known == "none" or known is False:
         known = 0
     if isinstance(known, list) and all(isinstance(part, int | float) for part in known):

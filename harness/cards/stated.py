@@ -39,7 +39,12 @@ class Statement:
     @property
     def topic(self) -> str:
         """What it is about, in words."""
-        return f"{self.metric[1]} on {self.metric[0]}" if self.metric else self.about.name
+        return f"{self.metric[1]} on {self.metric[0]}" if self.metric else f"{self.about.name} {self.file}"
+
+    @property
+    def file(self) -> str:
+        """The file that is named last before it; empty where none is."""
+        return (["", *_FILE.findall(self.passage.text[: self.at])])[-1]
 
 
 ACCURACY = Property(id="accuracy", name="accuracy")
@@ -48,6 +53,7 @@ GAP = wording("gap")
 COPULA = wording("copula")
 STOP = wording("stop")
 
+_FILE = re.compile(r"[\w-]+\.(?:bin|json|safetensors|h5|msgpack|pth?|onnx)\b")
 _JUDGED = re.compile(r"[^,;.]{0,40}\b(?:is|was|are|were) (?:\w+ )?\w+, ", re.IGNORECASE)
 """A judgement before the value: "weight decay during pre-training was tiny, 1e-8"."""
 
