@@ -366,8 +366,9 @@ class Writer:
     def _counted(self, question: Property, place: Place, view: View, words: str) -> str:
         """A number with its unit, or in the words of its source."""
         is_speed, unit = question.id in _SPEEDS, view.evidence.unit or ""
-        if (unit == "%" or is_speed) and any(re.fullmatch(r"\d+\.\d+", told) for _, told in place.cells):
-            return view.number  # as its row has others
+        is_told = unit == "%" and "(%)" in " ".join((*place.own, place.column or ""))
+        if is_told or ((unit == "%" or is_speed) and any(re.fullmatch(r"\d+\.\d+", told) for _, told in place.cells)):
+            return view.number  # as its head or its row has it
         if is_speed and place.column is None and view.fact and "device" in self.knowledge.asked.values:
             return f"{view.number} {unit}"  # the sentence says on what
         if is_speed or view.fact is None or unit == "%":

@@ -86,7 +86,7 @@ _NAME = re.compile(r"\b(?:Cascade )?Mask R-CNN\b")
 _NUMBER_BEFORE = re.compile(
     r"(?:\b(?:approximately|about|around|roughly|nearly|over|only|just|number of)|[≈~=])\s*$", re.IGNORECASE
 )
-_HOW_MANY = re.compile(r"\bhow many\b", re.IGNORECASE)
+_HOW_MANY = re.compile(r"\bhow many\b|^\W*(?:(?:the|total) )*number of\b", re.IGNORECASE)
 _NUMBER_AFTER = re.compile(
     r"\s?(?:%|percent\b|(?:million|billion|thousand|ms|px|pixels?|[kMG]B|kg|hours?|days|epochs?|times|milliseconds)\b)|-?dimensional"
     r"|\s(?!(?:is|was|has|as|this|its|does|terms|activations)\b)[a-z]{2,}[a-rt-z]s\b"

@@ -11,7 +11,16 @@ from typing import Any
 
 from harness.cards.markdown import enumerate_words, escape_markdown
 from harness.cards.references import References, place_name
-from harness.evidence import Evidence, EvidenceClass, EvidenceKey, Source, round_to_interval, show_basis, show_value
+from harness.evidence import (
+    Evidence,
+    EvidenceClass,
+    EvidenceKey,
+    Source,
+    round_to_interval,
+    show_basis,
+    show_number,
+    show_value,
+)
 from harness.facts.loader import Conflict, Fact, Relation
 
 _SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
@@ -78,7 +87,7 @@ class View:
             digits, _, power = f"{self.value:e}".partition("e")
             digits = f"{float(digits):g}"
             return ("" if digits == "1" else f"{digits} × ") + f"10{str(int(power)).translate(_SUPERSCRIPT)}"
-        return f"{self.value:,}" if isinstance(self.value, int) else f"{self.value:g}"
+        return show_number(self.evidence) if isinstance(self.value, int) else f"{self.value:g}"
 
     @property
     def measured(self) -> str:

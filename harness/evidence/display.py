@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 
 from harness.evidence.record import Evidence, EvidenceClass
 
@@ -41,6 +42,10 @@ def fixed(value: float, decimals: int) -> str:
     return f"{value * (1 + 1e-12):,.{decimals}f}"
 
 
+_IDENTIFIER = re.compile(r"(?:.*-)?(?:seed|id|version|year)")
+"""Matches metrics whose integers are no amounts: their digits aren't grouped."""
+
+
 def show_number(item: Evidence) -> str:
     """The value without its unit, with as many decimals as its interval is worth; the class where there is none."""
     if item.value is None:
@@ -48,7 +53,7 @@ def show_number(item: Evidence) -> str:
     if isinstance(item.value, bool):
         return "yes" if item.value else "no"
     if isinstance(item.value, int):
-        return f"{item.value:,}"
+        return str(item.value) if _IDENTIFIER.fullmatch(item.name.metric) else f"{item.value:,}"
     if isinstance(item.value, float):
         return _format(item.value, _decimals(item))
     if isinstance(item.value, list) and any(isinstance(part, dict) for part in item.value):

@@ -255,13 +255,18 @@ def read_processor(source: FactSource, data: dict[str, Any]) -> None:
             sides = Entry(name="size", key="documented.preprocessing.resize", type="size", unit="pixels", form="square")
             source.take([sides], {"size": [size["height"], size["width"]]})
     else:
-        _describe_preprocessing(source, found, "size", "resample", "image_mean and image_std")
+        _describe_preprocessing(source, found, "size", "resample", "image_mean and image_std", "size")
 
 
 def _describe_preprocessing(
-    source: FactSource, found: Preprocessing, size: str, resample: str, statistics: str
+    source: FactSource, found: Preprocessing, size: str, resample: str, statistics: str, sides: str
 ) -> None:
-    """The steps one by one, and in a phrase."""
+    """The steps one by one, and in a phrase.
+
+    Args:
+        size, resample, statistics, sides: fields that say what images are resized to, how, how they are normalised, and which
+            sides the network sees.
+    """
     height, width = found.crop
     crop = f"the central {height} × {width} pixels are used"
     if found.resize is None:
@@ -286,7 +291,7 @@ def _describe_preprocessing(
     mean, std = (", ".join(f"{value:g}" for value in values) for values in (found.mean, found.std))
     is_plain = not any(found.mean) and set(found.std) == {1}
     normalisation = f"means {mean} and standard deviations {std}"
-    source.add("documented.data.resolution", square([height, width]), size, "pixels")
+    source.add("documented.data.resolution", square([height, width]), sides, "pixels")
     source.add("documented.preprocessing.interpolation", found.interpolation, resample)
     source.add("documented.preprocessing.normalisation", "none" if is_plain else normalisation, statistics)
     scaled = "are scaled to 0–1 and not normalised" if is_plain else f"are normalised with {normalisation}"
@@ -333,7 +338,7 @@ def read_timm(source: FactSource, config: Mapping[str, Any], pretrained: Mapping
     except _UNFIT as error:
         source.leave_out(f"its preprocessing ({_first_line(error)})")
     else:
-        _describe_preprocessing(source, found, "input_size and crop_pct", "interpolation", "mean and std")
+        _describe_preprocessing(source, found, "input_size and crop_pct", "interpolation", "mean and std", "input_size")
         _add_test_setting(source, pretrained)
     count = config.get("num_classes") or pretrained.get("num_classes")
     is_tuned = isinstance(count, int) and count < _FEWEST_OF_IMAGENET  # then the tag is of the weights before

@@ -81,23 +81,43 @@ def measure(field: str, split: str | None = None) -> Measure | None:
 
 
 def read_training(source: FactSource, data: Mapping[str, Any]) -> None:
-    """From what transformers' Trainer writes: epochs, time, results, and what its log shows."""
-    source.take(fields_of("training"), data)
+    """From what transformers' Trainer and other scripts write: epochs, time, results, and what a log shows."""
+    named = re.match(r"(eval|validation|val|test|predict)_", source.name or "")
+    evaluated = ["epoch"] if named else []  # of the weights that were evaluated, which may not be the last
+    source.take(fields_of("training"), {name: value for name, value in data.items() if name not in evaluated})
     for part in ("train", "eval", "test", "predict"):
         _count_images(source, data, part)
-    named = re.match(r"(eval|validation|val|test|predict)_", source.name or "")
     _read_results(source, data, named[1] if named else None)
     _read_log(source, data)
 
 
+def _parts_of_data(data: Mapping[str, Any]) -> list[tuple[str, str, Mapping[str, Any]]]:
+    """Fields that lie under the name of their part of the data, `splits: {val: {top1: 93.1}}`: place, part and fields. None where
+    several things have such parts, which may be of other models."""
+    splits = _measures()["splits"]
+    inner = [(f"{name}.", held) for name, held in data.items() if isinstance(held, dict) and name not in splits]
+    found: list[list[tuple[str, str, Mapping[str, Any]]]] = [
+        [(f"{at}{name}", name, told) for name, told in held.items() if name in splits and isinstance(told, dict)]
+        for at, held in (("", data), *inner)
+    ]
+    named = [parts for parts in found if parts]
+    return named[0] if len(named) == 1 else []
+
+
 def _read_results(source: FactSource, data: Mapping[str, Any], split: str | None) -> None:
     told: dict[str, list[str]] = {}
-    found = {name: what for name in data if (what := measure(name, split)) and what.split != "train"}
-    for name, what in sorted(found.items(), key=lambda item: item[1].place):
-        value = data[name]
-        if _is_number(value):
-            source.add_result(what.subject, value, name, split=what.split, average=what.average)
-            told.setdefault(what.split, []).append(f"{what.name} {value:.4g}")
+    found = [(name, measure(name, split), value) for name, value in data.items()]
+    for at, part, fields in _parts_of_data(data):
+        found += [(f"{at}.{name}", measure(name, part), value) for name, value in fields.items()]
+        counts = [name for name in fields if re.fullmatch(_measures()["count"], name)]
+        if len(counts) == 1:
+            _add_count(source, fields[counts[0]], f"{at}.{counts[0]}", _measures()["splits"][part])
+    known = [(name, what, value) for name, what, value in found if what and what.split != "train" and _is_number(value)]
+    for name, what, value in sorted(known, key=lambda item: item[1].place):
+        is_percentage = what.metric in ("accuracy", "top5") and value > 1
+        unit = "%" if is_percentage else None
+        source.add_result(what.subject, value, name, split=what.split, average=what.average, unit=unit)
+        told.setdefault(what.split, []).append(f"{what.name} {value:.4g}{' %' if unit else ''}")
     for part, said in told.items():
         source.add_result("evaluation.results", f"{words(said)}, on the {part} set", f"{part} results", split=part)
 
@@ -154,12 +174,16 @@ def _count_images(source: FactSource, data: Mapping[str, Any], part: str) -> Non
         slack = 0.0006 * counted / rate  # the speed is written with three decimals
         if slack < 0.4 and abs(counted - round(counted)) <= slack + 0.02:
             count, place, how = round(counted), " × ".join(names).replace("× epoch", "÷ epoch"), _DERIVED
-    if isinstance(count, int) and 0 < count < _LARGE:
-        split = _measures()["splits"][part]
-        if split == "train":
-            source.add("documented.data.training-images", count, place, "images", **how)
-        else:
-            source.add_result("data.evaluation-images", count, place, split=split, unit="images", **how)
+    _add_count(source, count, place, _measures()["splits"][part], **how)
+
+
+def _add_count(source: FactSource, count: Any, place: str, split: str, **how: Any) -> None:
+    if not isinstance(count, int) or not 0 < count < _LARGE:
+        return
+    if split == "train":
+        source.add("documented.data.training-images", count, place, "images", **how)
+    else:
+        source.add_result("data.evaluation-images", count, place, split=split, unit="images", **how)
 
 
 def _evaluations(history: Any) -> list[dict[str, float]]:
@@ -189,6 +213,7 @@ def read_summary(source: FactSource, text: str, settings: Mapping[str, Any]) -> 
         return
     best = (min if decides.endswith("loss") else max)(rows, key=lambda row: row[decides])
     split = str(settings.get("val_split") or "validation")
+    split = _measures()["splits"].get(split, split)
     where = f"row of epoch {best['epoch']}, the best by {decides}"
     source.add("documented.training.best-epoch", best["epoch"], f"{where}, counted from 0")
     told = []

@@ -234,3 +234,27 @@ def test_a_model_is_not_taken_for_a_letter_of_other_words(tmp_path: Path) -> Non
     assert "| Accuracy | 0.97 |\n| Accuracy on night images | not stated |" in text
     assert "on the 500 validation photos is 0.97, its loss 0.09. The last epoch's accuracy was not stated." in text
     assert "title = {{Weld check}}" in text
+
+
+def test_results_nested_by_split_are_read_like_flat_ones(tmp_path: Path) -> None:
+    parts = {
+        "val": {"n": 7655, "top1": 94.98, "top5": 99.62, "loss": 0.196133},
+        "test": {"n": 7661, "top1": 94.31, "top5": 99.58, "loss": 0.2104},
+    }
+    evaluated = {"checkpoint": "model_best.pth.tar", "epoch": 28, "splits": parts, "test_macro_f1": 0.943}
+    folder = written(tmp_path, config=CONFIG, eval_results=evaluated)
+    (folder / "args.yaml").write_text("epochs: 30\nseed: 1312\namp: true\namp_dtype: bfloat16\n")
+    labels = ["Number of epochs", "Random seed", "Mixed precision", "Photos, validation", "Number of photos, test"]
+    card = "| Requirement | Value |\n|-|-|\n" + "".join(f"| {label} | {M} |\n" for label in labels)
+    card += f"\n| Split | Top-1 (%) | Loss |\n|-|-|-|\n| Validation | {M} | {M} |\n| Test | {M} | {M} |"
+    rows = [
+        row.strip("| ").split(" | ")[1:] for row in filled(card, folder).split("\n") if re.search(r"\d\d|mixed", row)
+    ]
+    assert rows == [
+        ["30"], ["1312"], ["mixed precision (bfloat16)"], ["7,655"], ["7,661"],
+        ["94.98", "0.1961"], ["94.31", "0.2104"],
+    ]  # fmt: skip
+    (folder / "args.yaml").unlink()
+    assert filled(f"Number of epochs: {M}", folder) == "Number of epochs: Not stated"  # the 28th was evaluated
+    (folder / "eval_results.json").write_text(json.dumps({"ours": parts, "baseline": parts}))
+    assert "documented.evaluation.loss" not in read(folder)[0]  # of which of them?
