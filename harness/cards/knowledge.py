@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import itertools
 import re
 from collections import Counter
 from collections.abc import Callable, Collection
@@ -16,6 +17,8 @@ from harness.evidence import Evidence, EvidenceClass, EvidenceKey, Ledger
 from harness.facts.collecting import MODEL_INDEX, SOURCES
 from harness.facts.loader import Fact, ModelFacts, Relation, decided_lineage, facts_for
 
+_NETWORK = re.compile(r"(\w+)ForImageClassification|timm's (\w+)")
+"""What a network's class or timm's name calls it."""
 _NONE = (EvidenceClass.UNDISCLOSED, EvidenceClass.NOT_APPLICABLE)
 
 
@@ -60,6 +63,8 @@ class Knowledge:
         facts, about = self.facts, self.ledger.model
         names = [facts.model, facts.hub_id, facts.short_name, *map(about.get, ("hub_id", "title", "reference"))]
         names += [str(name).rpartition("/")[2] for name in names if name]
+        if not facts.facts and (kind := self.ledger.get("documented.model.type")):  # of a network alone in its card
+            names += filter(None, itertools.chain(*_NETWORK.findall(str(kind.value))))
         return tuple(dict.fromkeys(str(name) for name in names if name))
 
     @functools.cached_property

@@ -44,7 +44,8 @@ def field_answer(place: Place, writer: Writer) -> Answer | None:
         return _answer(named, json.dumps(named.view.value).strip('"')) if named else None
     sentence = place.sentence.replace("[?]", " ")
     led = _LEADS.search(place.sentence)
-    texts = (" ".join(place.own), *((sentence, led[1] if led else "") if place.column is None else ()))
+    clause = next((part for part in re.split(r"[,;(]\s", place.sentence) if "[?]" in part), "").replace("[?]", " ")
+    texts = (" ".join(place.own), *((sentence, clause, led[1] if led else "") if place.column is None else ()))
     return next(filter(None, (_in_words(text, writer) for text in texts if text)), None)
 
 

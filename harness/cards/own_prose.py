@@ -130,7 +130,8 @@ _IMAGES_OF = re.compile(r"\W*(?:number of )?(?:images|pictures|photo(?:graph)?s)
 _KINDS_OF = re.compile(r"\W*(?:kinds|types|sorts|species|varieties|categories) of ", re.IGNORECASE)
 """How a label asks for the classes by what they are classes of."""
 _CLASSES = re.compile(
-    rf"{_TELLS.pattern}.*\b(?:what|which|into|between|apart|as)\b[^,;]*$|\b(?:each|one) of (?:these|the following)\b",
+    rf"(?:{_TELLS.pattern}|\bknows\b).*\b(?:what|which|into|between|apart|as|kinds|types|sorts)\b[^,;]*$"
+    r"|\b(?:each|one) of (?:these|the following)\b|^\W*(?!number|how)(?:[\w-]+ ){1,3}(?:classes|categories)\W*$",
     re.IGNORECASE,
 )
 """How a sentence leads to the classes behind its colon."""
@@ -171,6 +172,7 @@ class OwnProse:
             "testing-data": "number-of-evaluation-images" if of else "",
             "epochs": "best-epoch" if _is_epoch_of_results(place) else "",
             "GPU-model": "" if known.find("documented.training.gpu-model") else "hardware",
+            "paper": classes,
             "": classes,
             "classes": "" if found.is_sure else classes,
         }.get(asked, "")

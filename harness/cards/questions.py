@@ -118,6 +118,8 @@ _OPEN = re.compile(
     r"(?:\W*|.*, )\[\?\]\s+that\b|\W*\[\?\]\s+(?:(?:on|for|about|regarding|of|as|that|which|based|to|due|because|since)\b|[A-Z])"
 )
 """A marker that stands for a whole statement about what follows."""
+_WHEN = re.compile(r"\s(?:for|at|in|from|of) the (?:best|last|final|first) ")
+"""What follows the value of a label and says when it was so."""
 _LINK = re.compile(r"\[([^\[\]]*)\]\(\[\?\]\)|\[\?\]\(\S+\)")
 _EXPLANATION = re.compile(
     r",?\s+(?:as|since|because)\s+(?:the\s+|those\s+|these\s+|they\s+|it\s+|there\s+)"
@@ -163,9 +165,11 @@ def find_questions(place: Place, table: Vocabulary, known: Sequence[str] = (), *
     if _OPTIMISER.search(place.line):
         return Recognised([table.get("optimizer")], True)
     has_words = bool(_CONTENT.search(before + after))
+    own_label = place.label.strip() if place.label and place.label_is_own else ""
+    if own_label and not _CONTENT.search(before) and _WHEN.match(after):
+        return find_questions(replace(place, sentence="[?]"), table, known, by_clause=by_clause)
     if _OPEN.match(sentence):
         return Recognised(asked_in(after, table, known))
-    own_label = place.label.strip() if place.label and place.label_is_own else ""
     clause = _clause(sentence)
     begun = clause.partition("[?]")[0]
     if _ARE.search(begun) and (several := _each(begun, table, known, joined=_LISTED)):

@@ -136,3 +136,16 @@ def test_the_words_that_the_trainer_leaves_are_markers(model: str) -> None:
         "- The training data is leaves",
     ):
         assert told in text
+
+
+@pytest.mark.parametrize(
+    ("asked", "answer"),
+    [
+        (f"Accuracy on the pages for checking: {M} for the best epoch", "checking: (not stated) for the best epoch"),
+        (f"It knows these kinds of tree: {M}", "tree: oak, elm, ash"),
+        (f"Leaf shape classes: {M}", "classes: oak, elm, ash"),
+        (f"transformers {M}, rest whatever pip gave me", "transformers 4.41.2, rest"),
+    ],
+)
+def test_a_short_card_asks_in_its_own_words(model: str, asked: str, answer: str) -> None:
+    assert answer in filled(asked, model)
