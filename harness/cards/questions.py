@@ -288,7 +288,8 @@ def _asked_in_cell(
     if is_open and any(True for text in place.row for _ in facets()["device"].read(text)):
         speed = table.get("throughput")  # of a device alone
         return Recognised([speed], is_sure=understands(speed, wording, known))
-    several = _each(place.row[0], table, known) if len(place.row) == 1 and "/" in place.row[0] and not title else []
+    may_be_several = len(place.row) == 1 and not title and ("/" in place.row[0] or not (found and found.is_sure))
+    several = _each(place.row[0], table, known) if may_be_several else []
     if found and (several := _with_tests(found.about, place.row[-1:], table) or several):
         return Recognised(several)
     return Recognised(several) if several else Recognised.of(found)

@@ -97,17 +97,11 @@ class FactSource:
                 continue
             shown = entry.shown(value)
             is_known = entry.fallback and entry.key in self.collected.items
-            if (
-                entry.key
-                and shown is not None
-                and not is_known
-                and not (entry.part and entry.key == entry.part.of and value)
-            ):
+            if entry.key and shown is not None and not is_known and not (entry.key in entry.parts and value):
                 self.add(entry.key, shown, entry.name, entry.unit)
-            if entry.part and value:
-                parts.setdefault(entry.part.of, {})[entry.name] = entry.part.says.format(
-                    shown if isinstance(shown, str) else value, raw=value
-                )
+            for key, says in entry.parts.items() if value else ():
+                said = says.format(shown if isinstance(shown, str) else value, raw=value)
+                parts.setdefault(key, {})[entry.name] = said
         for key, adds in parts.items():
             self.add(key, re.sub(r", (?=\()", " ", ", ".join(adds.values())), words(adds))
 

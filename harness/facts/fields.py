@@ -64,15 +64,6 @@ FORMS: dict[str, Callable[[Any], Any]] = {
 """What makes an evidence's value of what a field holds."""
 
 
-class Part(BaseModel):
-    """What a field adds to an answer from several fields."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    of: str
-    says: str
-
-
 class Entry(BaseModel):
     """A field of a file that states a fact; explained at the top of model_files.yaml."""
 
@@ -88,7 +79,7 @@ class Entry(BaseModel):
     form: str | None = None
     needs: str | dict[str, str] | None = None
     fallback: bool = False
-    part: Part | None = None
+    parts: dict[str, str] = Field(default_factory=dict)
 
     def shown(self, value: Any) -> Any:
         """From what the file holds to the evidence's value; None where it states none."""

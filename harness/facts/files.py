@@ -66,6 +66,8 @@ def read_folder(collected: Collected, folder: Path, title: str, address: str | N
         found = [f"{named[name.lower()]} {version}" for name, version in packages if name.lower() in named]
         if found:
             source.add("documented.training.requirements", words(found), None)
+        if packages:
+            source.add("documented.usage.requirements", words(map(" ".join, packages)), None)
     for path in sorted(folder.glob("LICEN[SC]E*")):
         source = collected.file(path, "licence-file", title, address)
         text = " ".join((_text(source, path) or "").split())
@@ -74,6 +76,10 @@ def read_folder(collected: Collected, folder: Path, title: str, address: str | N
             source.add("documented.license.file", licence, None)
         else:
             source.leave_out("no known licence is recognised in it")
+        addresses = [(found[0], text[max(0, found.start() - _NEAR) : found.end()]) for found in _ADDRESS.finditer(text)]
+        contacts = {address for address, said in addresses if _CONTACT.search(said)}
+        if len(contacts) == 1:
+            source.add("documented.license.contact", contacts.pop(), None)
 
 
 def _text(source: FactSource, path: Path) -> str | None:
@@ -175,7 +181,7 @@ def _read_others(source: FactSource, data: Mapping[str, Any], known: Iterable[En
     """Fields without an entry of their own: numbers, words, yes and no, short lists of numbers, sizes."""
     for name, value in data.items():
         told = (entry for entry in known if entry.name == name)
-        is_told = any(entry.key or entry.part or entry.is_moot(data) for entry in told)
+        is_told = any(entry.key or entry.parts or entry.is_moot(data) for entry in told)
         if is_told or not re.fullmatch(r"[a-z][a-z0-9]*(?:_[a-z0-9]+)*", name):
             continue
         if isinstance(value, dict) and {"height", "width"} == value.keys():
@@ -328,6 +334,10 @@ def read_timm(source: FactSource, config: Mapping[str, Any], pretrained: Mapping
             "documented.architecture.network", network, words(["architecture", *(f for f in known if f in config)])
         )
         source.add("documented.model.library", "timm", "architecture")
+    share, mode = pretrained.get("crop_pct"), pretrained.get("crop_mode")
+    if isinstance(share, float) and 0 < share <= 1 and isinstance(mode, str) and mode.isalpha():
+        said = f"crop fraction {share:g} (crop mode {mode})"
+        source.add("documented.preprocessing.crop", said, "crop_pct and crop_mode")
     statistics = {
         name: list(pretrained[name]) for name in ("mean", "std") if isinstance(pretrained.get(name), list | tuple)
     }
@@ -394,6 +404,9 @@ def read_recipe(source: FactSource, data: Mapping[str, Any]) -> None:
 
 _RECIPE = re.compile(r"(?:args|hyper_?param(?:eter)?s|train(?:ing)?_(?:config|args))\.(?:json|ya?ml)")
 """Names of files with the settings of a training."""
+_ADDRESS = re.compile(r"[\w+-]+(?:\.[\w+-]+)*@[\w-]+(?:\.[\w-]+)+")
+_CONTACT, _NEAR = re.compile(r"\b(?:licen[sc]ing|contact)\b", re.IGNORECASE), 60
+"""What says of an address that it is for questions about the licence, and how many characters before it."""
 _PINNED = r"^([A-Za-z][\w-]*)\s*==\s*(\d[\w.+]*)"
 _RESULTS = ("train_results", "all_results", "trainer_state", *(f"{part}_results" for part in ("eval", "validation", "val", "test", "predict")))  # fmt: skip
 _JSON: dict[str, tuple[str, Callable[[FactSource, dict[str, Any]], None]]] = {

@@ -258,3 +258,36 @@ def test_results_nested_by_split_are_read_like_flat_ones(tmp_path: Path) -> None
     assert filled(f"Number of epochs: {M}", folder) == "Number of epochs: Not stated"  # the 28th was evaluated
     (folder / "eval_results.json").write_text(json.dumps({"ours": parts, "baseline": parts}))
     assert "documented.evaluation.loss" not in read(folder)[0]  # of which of them?
+
+
+def test_what_several_files_state_of_one_question_is_told_as_a_whole(tmp_path: Path) -> None:
+    record = {
+        "input_size": [3, 256, 256], "interpolation": "bicubic", "crop_pct": 0.95, "crop_mode": "border",
+        "mean": [0.5, 0.5, 0.5], "std": [0.5, 0.5, 0.5],
+    }  # fmt: skip
+    folder = written(tmp_path, config={"architecture": "efficientnet_b0", "num_classes": 14, "pretrained_cfg": record})
+    (folder / "args.yaml").write_text(
+        "drop: 0.2\ndrop_path: 0.0\nsmoothing: 0.05\nreprob: 0.1\nclip_grad: 1.0\nmixup: 0.0\naa: null\ncolor_jitter: 0.3\n"
+    )
+    (folder / "requirements.txt").write_text("torch==2.3.1\nnumpy>=1.26\npyyaml==6.0.1\n")
+    (folder / "LICENSE").write_text(
+        "Other use needs an agreement with Somebody GmbH (model-licensing@somebody.example)."
+    )
+    labels = ["Interpolation and crop", "Regularisation", "Required software", "Contact for licensing"]
+    card = "| Item | Value |\n|-|-|\n" + "".join(f"| {label} | {M} |\n" for label in labels)
+    rows = [row.strip("| ").partition(" | ")[2] for row in filled(card, folder).split("\n")[2:]]
+    assert rows == [
+        "interpolation: bicubic; cropping: crop fraction 0.95 (crop mode border)",
+        "label smoothing 0.05, dropout 0.2, gradient clipping 1, random erasing 0.1",
+        "torch 2.3.1 and pyyaml 6.0.1",
+        "model-licensing@somebody.example",
+    ]
+    items, _ = read(folder)
+    assert items["documented.data.resolution"].source.place == "config.json, input_size"
+    assert "colour jitter" in items["documented.training.augmentation"].value
+    (folder / "args.yaml").write_text("aa: rand-m9-mstd0.5\ncolor_jitter: 0.3\n")
+    assert (
+        "colour jitter" not in read(folder)[0]["documented.training.augmentation"].value
+    )  # which timm leaves out then
+    (folder / "LICENSE").write_text("Copyright (c) 2024 A. Somebody <somebody@somebody.example>")
+    assert "documented.license.contact" not in read(folder)[0]
