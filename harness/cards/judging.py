@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from harness.cards.agreement import MONTHS, agrees, agrees_with, is_near_miss
+from harness.cards.asked import facets
 from harness.cards.citing import Paper
 from harness.cards.claim import Claim, Verdict, claim_at, shown
 from harness.cards.document import Document
@@ -78,6 +79,8 @@ class Judge:
         if about.name == "library" and statement.value == "timm" and self.subjects.is_in_timm:
             return  # timm has the same weights under a name of its own
         if about.name == "number of training images" and self._is_of_another_set(statement):
+            return
+        if about.keys and about.keys[0].startswith("documented.evaluation.") and _is_of_another_split(statement):
             return
         subject = self.subjects.of(statement)
         if subject is None:
@@ -283,6 +286,12 @@ def _keys(statement: Statement) -> tuple[str, ...]:
     key = ".".join(statement.metric)
     is_v2 = statement.metric == ("imagenetv2-matched-frequency", "top1")
     return (key, f"documented.{key}", *(["documented.imagenetv2.top1"] if is_v2 else []))
+
+
+def _is_of_another_split(statement: Statement) -> bool:
+    """Whether a result is one of another part of the data than models are evaluated on: `Test | 0.23`."""
+    told = {name for name, _, _ in facets()["split"].read(f"{statement.passage.row} | {statement.passage.text}")}
+    return bool(told) and "validation" not in told
 
 
 def _strange(judged: list[tuple[Statement, Claim]]) -> set[Span]:

@@ -102,7 +102,8 @@ def slot_of(document: Document, marker: Marker, sentence: Span) -> Slot:
         return Slot("whole", marker.start, block.end, "text" if block.in_item else "block")
     aside = _aside(text, start, marker, end)
     own = text[aside[0] : marker.start] if aside else ""
-    if re.search(r"\w", own) and not _IS.search(own):  # a value behind its name: `(alpha [?])`
+    is_counted = aside and not re.search(r"\w", own) and re.fullmatch(r" [a-z]+s", text[marker.end : aside[1]])
+    if is_counted or (re.search(r"\w", own) and not _IS.search(own)):  # `([?] parameters)`, `(alpha [?])`
         return Slot("inline", marker.start, marker.end, "value")
     if aside:
         return Slot("aside", *aside, "value")

@@ -121,6 +121,12 @@ def test_code_uses_what_the_folder_has(model: str) -> None:
     assert ").float().eval()" in has_less
 
 
+def test_a_result_of_another_split_is_no_claim_about_the_evaluation(model: str) -> None:
+    card = "| Part | Loss |\n|---|---|\n| Validation | 0.25 |\n| Test | 0.3 |\n"
+    claims = harness.claims(FRONT + card, model=model)
+    assert {(claim.text, claim.verdict.value) for claim in claims if "loss" in claim.about} == {("0.25", "supported")}
+
+
 def test_the_words_that_the_trainer_leaves_are_markers(model: str) -> None:
     card = (
         "# leaves\n\nThis model is a fine-tuned version of somebody/base.\n\n## Model description\n\nMore information needed\n\n"
@@ -142,6 +148,7 @@ def test_the_words_that_the_trainer_leaves_are_markers(model: str) -> None:
     ("asked", "answer"),
     [
         (f"Accuracy on the pages for checking: {M} for the best epoch", "checking: (not stated) for the best epoch"),
+        (f"A ViT (kept in {M} pieces) with its ({M} classes) head.", "its (3 classes) head"),
         (f"It knows these kinds of tree: {M}", "tree: oak, elm, ash"),
         (f"Leaf shape classes: {M}", "classes: oak, elm, ash"),
         (f"transformers {M}, rest whatever pip gave me", "transformers 4.41.2, rest"),
