@@ -261,7 +261,9 @@ def read_processor(source: FactSource, data: dict[str, Any]) -> None:
             sides = Entry(name="size", key="documented.preprocessing.resize", type="size", unit="pixels", form="square")
             source.take([sides], {"size": [size["height"], size["width"]]})
     else:
-        _describe_preprocessing(source, found, "size", "resample", "image_mean and image_std", "size")
+        resized = "size, crop_pct" if data.get("crop_pct") else "size"
+        cropped = "crop_size" if data.get("crop_size") else "size"
+        _describe_preprocessing(source, found, resized, "resample", "image_mean and image_std", cropped)
 
 
 def _describe_preprocessing(
