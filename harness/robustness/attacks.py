@@ -235,7 +235,9 @@ def smallest(
             if norm.name == "linf":
                 return super().project(x, x0, epsilon)
             moved = (x - x0).raw
-            return x0 + type(x)(moved * (epsilon.raw.view(-1, 1, 1, 1) / _lengths(moved)).clamp(max=1))
+            # A little further than a linear model's boundary, on which a rounding error would decide.
+            bound = 1.0005 * epsilon.raw.view(-1, 1, 1, 1)
+            return x0 + type(x)(moved * (bound / _lengths(moved)).clamp(max=1))
 
     return _run(Projected(steps=steps), model, images, labels)
 
