@@ -475,7 +475,8 @@ class Writer:
         inner: Form = "text" if form == "block" else form
         parts = [self.answer(self.table.get(part), inner, place, is_part=True) for part in question.parts]
         pending = [part for part in parts if part and not part.is_complete]
-        found = [part for part in parts if part is not None and part not in pending[1:]]
+        is_own = not self.knowledge.facts.facts and len(pending) < sum(map(bool, parts))
+        found = [part for part in parts if part is not None and part not in pending[0 if is_own else 1 :]]
         texts = [f"- {part.text}" if form == "block" else part.text for part in found]
         separator = {"block": "\n", "value": "; "}.get(form, " ")
         return join_answers(found, question=question.id, text=separator.join(texts)) if found else None
