@@ -547,11 +547,11 @@ class Writer:
         self.suites |= dict.fromkeys(suites)
         needs: dict[str, list[str]] = {}
         for suite in self.suites:
-            needs.setdefault(self.table.suites[suite], []).append(f"`--suite {suite}`")
+            needs.setdefault(self.table.suites[suite], []).append(suite)
         model = f"--model {self.knowledge.address}`"
         runs = "; ".join(
-            f"`harness run {first[1:-1]} {model}"
-            + (f" (also {enumerate_words(others)})" if others else "")
+            f"`harness run --suite {first} {model}"
+            + (f" (also {enumerate_words(f'`--suite {other}`' for other in others)})" if others else "")
             + f", given {need}"
             for need, (first, *others) in needs.items()
         )

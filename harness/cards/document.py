@@ -41,6 +41,7 @@ _BARE_MARKER = re.compile(
     rf"(?P<open>{_EMPHASIS}{{0,3}})\bmore information needed[.!]?(?P<close>{_EMPHASIS}{{0,3}})", re.IGNORECASE
 )
 """A marker as training scripts write it: all that a paragraph, a cell or a label has."""
+_BLANK = re.compile(r"\s*")
 _COMMENT_BLOCK = re.compile(r"<!--.*?(?:-->|\Z)", re.DOTALL)
 _CODE = (
     r"(?P<ticks>(?<!`)`+(?!`))(?:(?!\n[ \t]*\n).){0,2000}?(?<!`)(?P=ticks)(?!`)"
@@ -261,8 +262,10 @@ class Document:
         block = self.block_at(*match.span())
         if block is None or block.kind not in ("paragraph", "cell"):
             return False
-        before, after = self.text[block.start : match.start()], self.text[match.end() : block.end]
-        return not after.strip() and (not before.strip() or re.search(r":[*_]*\s*$", before) is not None)
+        if not _BLANK.fullmatch(self.text, match.end(), block.end):
+            return False
+        before = self.text[block.start : match.start()]
+        return not before.strip() or re.search(r":[*_]*\s*$", before) is not None
 
     @cached_property
     def talked_about(self) -> list[int]:

@@ -64,6 +64,7 @@ _AFTER_NOUN = 0.8
 _PREPOSITION = re.compile(r"\b(?:on|in|of|for|at|during|per|with|after|before|by|from|under)\b", re.IGNORECASE)
 _BARE_COLUMN = 0.25
 """What a column's words count that tell under which conditions a row's quantity holds."""
+_OF_IT = re.compile(r"\bof (?:the|an?|its|our) $")
 _HEAD = re.compile(
     r"(?:^|[,;:.]|(?<!\b[io][nf] )(?<!\b(?:by|at|to) )(?<!\bfor )(?<!\b(?:over|from|with) )\b(?:and|but|the|an?|its|whose)\b)"
     r"(?: (?!(?:of|for|in|on|at|with|by|from|that|which|during|over)\b)[^\s,;:.]+){0,3} ([A-Za-z]{3,}) (?:is|was|are|were)\s+$"
@@ -390,8 +391,7 @@ def _covers(rated: _Rated, wording: Wording, text: str, own: Sequence[_Word], kn
         if word.stem in rated.near or any(start < word.end and word.start < end for start, end in spans):
             read += (weight or _SUPPORT) * word.weight
         elif weight is None and word.stem not in _ASKING and len(word.stem) > 1:
-            is_of_it = re.search(r"\bof (?:the|an?|its|our) $", text[: word.start]) is not None
-            if not wording.is_prose and word.weight and (is_result or is_of_it):
+            if not wording.is_prose and word.weight and (is_result or _OF_IT.search(text[: word.start])):
                 return False
             left += strange * word.weight
         elif weight is not None:

@@ -122,7 +122,7 @@ def _hub_id(folder: Path, card: str) -> str:
     """What the Hub calls the model of a folder, as the body of its card or its git remote says; empty where neither does."""
     name, body = folder.resolve().name, _FRONT_MATTER.sub("", card)
     files = {path: folder / path for path in (".git/config", "config.json")}
-    texts = {name: file.read_text("utf-8", "replace") if file.is_file() else "" for name, file in files.items()}
+    texts = {path: file.read_text("utf-8", "replace") if file.is_file() else "" for path, file in files.items()}
     by_name = rf"(?<![\w./-])(?:(?:https://)?huggingface\.co/)?([\w-][\w.-]*/{re.escape(name)})(?![\w-]|\.\w|/(?!resolve|blob|tree))"
     if found := re.search(by_name, body + texts[".git/config"]):
         return found[1]
