@@ -27,6 +27,7 @@ SHAPES: dict[str, Callable[[int], str]] = {
     "open rows": lambda n: "<tr>" * (n // 4),
     "markers": lambda n: f"- Epochs: {MARKER}\n" * (n // 36),
     "markers in a row": lambda n: f"{MARKER} " * (n // 26),
+    "markers without brackets": lambda n: "more information needed " * (n // 24),
     "markers in links": lambda n: f"[a]({MARKER}) " * (n // 31),
     "markers in code": lambda n: f"```python\n{f'a = {MARKER}' * (n // 29)}\n```",
     "comment": lambda n: f"<!-- {'words ' * (n // 6)} -->",
