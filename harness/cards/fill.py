@@ -70,6 +70,8 @@ MOST_MARKERS = 5_000
 _LONGEST_BLOCK, _TRIES = 20_000, 24
 """Up to how many characters of a block, and how often, is looked which of its answers break it; all others are left too."""
 _ELSEWHERE = re.compile(r"\bare given (?:above|under “[^”]*”)\.$")
+_FEW = 5
+"""Words of a sentence that says nothing but what is asked, the marker among them: `A run took [?] hours.`"""
 _NEXT = 30
 """Characters after a marker that are read for what is counted."""
 
@@ -353,12 +355,16 @@ class _Filler:
             asked = found.questions
             has_unit = unit_behind(self.document, marker, slot) is not None
             place = replace(place, is_tight=slot.kind in ("inline", "aside") or has_unit)
+            told = list(self.writer.told)
             answer = (
                 (field_answer(place, self.writer) if place.in_code else None)
                 or entry
                 or logged_answer(place, self.writer)
                 or self._known(marker, found, slot, place)
             )
+            if slot.kind == "whole" and answer.class_.has_value and self._is_led(marker) and "\n" not in answer.text:
+                self.writer.told = told
+                answer = self._known(marker, found, replace(slot, form="value"), place)
             if slot.kind == "sentence" and answer.class_.has_value and not _is_sentence(answer.text):
                 slot = Slot("inline", marker.start, marker.end, "value")
             gap, in_prose = self._gap(marker, place), marker.block.kind == "paragraph"
@@ -366,7 +372,11 @@ class _Filler:
                 answer = gap.phrase(answer)
             elif answer.class_.has_value and not entry and (slot.kind == "label" or place.column is not None):
                 answer = replace(answer, text=apart(answer.text, " ".join(place.own)))
-            if answer.is_unknown and (not asked or (in_prose and slot.kind in ("sentence", "inline"))):
+            said = self.text[slice(*sentence)]
+            is_all = in_prose and len(group) == 1 and len(place.sentence.split()) <= _FEW and ":" not in said
+            if answer.is_unknown and is_all and found.is_sure and "number of" in answer.text:
+                slot, answer = Slot("sentence", *sentence, "text"), self.writer.unknown(asked, "text")
+            elif answer.is_unknown and (not asked or (in_prose and slot.kind in ("sentence", "inline"))):
                 slot, text = unrecognised(self.document, marker, slot, self.writer, is_asked=bool(asked))
                 answer = replace(answer, text=text)
             is_amid = answer.text.startswith("(") or (place.column is not None and gap.is_amid_words and not has_unit)
@@ -398,6 +408,10 @@ class _Filler:
                 field = None  # what another question asks
         told = field or self.own_prose.answer(found.questions, place, is_sure=found.is_sure)
         return told if told and gap.takes(told, found.questions, self.writer.table) else answer
+
+    def _is_led(self, marker: Marker) -> bool:
+        """Whether the paragraph before a marker's ends with a colon, and so begins the sentence that it ends."""
+        return re.search(r":[*_]*\s*$", self.text[max(0, marker.block.start - _NEXT) : marker.block.start]) is not None
 
     def _gap(self, marker: Marker, place: Place) -> Gap:
         end = min(marker.end + _NEXT, marker.block.end)
@@ -439,6 +453,7 @@ class _Filler:
         as_list = len(questions) > 2 and form == "block"
         form = "text" if as_list else form
         found, open_questions = [], []
+        is_pair = len(questions) == 2 and " / " in " ".join(place.own)
         for question in questions:
             is_code = question.template.startswith("code-")
             is_part = len(questions) > 1
@@ -448,7 +463,9 @@ class _Filler:
             if is_part and question.people and self._names_all(question, place):
                 continue  # the card itself names them there
             if knows and (answer := self.writer.answer(question, form, place, is_part=is_part)):
-                named = f"{question.name}: {answer.text}" if is_part and form == "value" else answer.text
+                named = (
+                    f"{question.name}: {answer.text}" if is_part and form == "value" and not is_pair else answer.text
+                )
                 found.append(replace(answer, text=named))
             else:
                 open_questions.append(question)
@@ -458,6 +475,7 @@ class _Filler:
         words = [content(text).union(re.findall(r"\d[\d.,]*", text)) for text in said]
         found = [answer for answer, own in zip(found, words, strict=True) if not any(own < other for other in words)]
         separator = "\n\n" if any("\n" in answer.text for answer in found) else " " if form != "value" else "; "
+        separator = " / " if is_pair and form == "value" else separator
         texts = [answer.text for answer in found]
         if as_list:  # nothing that only says where it stands
             texts = [text for text in texts if not _ELSEWHERE.search(text)] or texts

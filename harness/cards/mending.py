@@ -80,6 +80,8 @@ def _behind(text: str, end: int, limit: int) -> int:
     if (said_of_it := _REFERS_BACK.match(text, end)) and (stop := _STOP.search(text, said_of_it.end())):
         end = stop.end()
     led = _LED.match(text, end)
+    if led is None and text[end - 1] == ":":
+        return end - 1  # of a list
     return end + len(led.group().rstrip()) if led else past_marks(text, end, limit)
 
 
@@ -140,7 +142,8 @@ def _corrected(document: Document, claims: list[Claim], writer: Writer, given: d
     of_others = all(theirs for theirs, _ in told) and (is_family or _CONDITION.match(document.text[start:end]))
     is_note = of_others or all(claim.is_disputed for claim in claims)
     at = _behind(document.text, end, block.end)
-    return Edit(at, at, f"{_NOTE if is_note else _CORRECTION}{'; '.join(parts)}.)") if parts else None
+    stop = "" if document.text[at : at + 1] == ":" else "."
+    return Edit(at, at, f"{_NOTE if is_note else _CORRECTION}{'; '.join(parts)}{stop})") if parts else None
 
 
 class _Part(NamedTuple):
@@ -185,13 +188,12 @@ def _of_another(document: Document, theirs: _Part, claims: list[Claim], writer: 
     values = f"it is {shown(known[what[0]])}" if len(what) == len(known) == 1 else values
     whose_else = "here" if len(what) == len(known) == 1 else "this one's:"
     here = f"; {whose_else} {_cited(writer, values, (v.evidence.source for v in known.values()))}" if known else ""
-    stated = claims[0].text.strip()
-    is_number, is_plural = re.match(r"[\d.]+ ?%?$", stated), what[0].endswith("epochs")
-    if re.match(r"\s*/\s*\d", document.text[claims[0].span[1] :]) if len(what) == 1 else is_whole:
+    number, is_plural = re.search(r"\d[\d.]*(?: ?%)?", claims[0].text), what[0].endswith("epochs")
+    if re.match(r"\s*/\s*\d", document.text[claims[0].span[1] :]) if len(what) == 1 else is_whole or len(what) > 2:
         begin = "these values are those"
     elif len(what) > 1:
         begin = f"these are the {enumerate_words(what)}"
     else:
-        begin = f"{stated if is_number else 'this'} {'are' if is_plural and is_number else 'is'} the {what[0]}"
-    said = f"{begin} of {theirs.said}, not of this checkpoint"
-    return _Part(said, "these are another checkpoint's", theirs.places, here)
+        begin = f"{number[0] if number else 'this'} {'are' if is_plural and number else 'is'} the {what[0]}"
+    begin = f"{begin} of {theirs.said}"
+    return _Part(f"{begin}, not of this checkpoint", begin, theirs.places, here)

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 from harness.cards.document import MOST_COLUMNS, NEEDED, Block, Document, Marker, without_markers
+from harness.cards.markdown import COMMENT
 from harness.cards.passages import html_rows, plain_html
 from harness.cards.questions import Place
 from harness.cards.retrieval import asks_something
@@ -65,7 +66,9 @@ class Places:
                 self.sentences[block] = sentences(self.text, block.start, block.end, self.document.asking)
             if block.kind != "heading":
                 texts.setdefault(block.section, []).append(self.text[block.start : block.end])
-        self.section_texts = {section: " ".join(parts)[:_OF_SECTION] for section, parts in texts.items()}
+        self.section_texts = {
+            section: COMMENT.sub("", " ".join(parts))[:_OF_SECTION] for section, parts in texts.items()
+        }
 
     def sentence(self, marker: Marker) -> Span:
         """The sentence of a marker; where it is in none, or in too long a one, the marker alone."""

@@ -64,9 +64,12 @@ class View:
     def linked(self) -> str:
         """The value as a phrase; a data set or model of the Hub as a link to its card."""
         folder = {"data.training": "datasets/", "data.finetuning": "datasets/", "model.finetuned-from": ""}
-        is_on_hub = self.name.subject in folder and re.fullmatch(r"[\w.-]+/[\w.-]+", str(self.value)) and not self.fact
+        value = str(self.value)
+        if self.fact or self.name.subject not in folder or not re.fullmatch(r"[\w.-]+/[\w.-]+|[a-z0-9][\w.-]*", value):
+            return self.text
+        is_on_hub = "/" in value
         return (
-            f"[{self.text}](https://huggingface.co/{folder[self.name.subject]}{self.value})" if is_on_hub else self.text
+            f"[{self.text}](https://huggingface.co/{folder[self.name.subject]}{value})" if is_on_hub else f"`{value}`"
         )
 
     @property

@@ -276,19 +276,17 @@ def _describe_preprocessing(
             sides the network sees.
     """
     height, width = found.crop
-    crop = f"the central {height} × {width} pixels are used"
+    crop = f"takes the central {height} × {width} pixels, "
     if found.resize is None:
         steps = crop
     elif isinstance(found.resize, int):
-        steps = f"the short side is resized to {found.resize} pixels ({found.interpolation}) and {crop}"
+        steps = f"resizes the short side to {found.resize} pixels ({found.interpolation}), {crop}"
         source.add("documented.preprocessing.resize", found.resize, size, "pixels, short side")
     else:
         kept = {"exact": "to", "inside": "to fit inside", "outside": "to cover"}[found.fit]
-        steps = f"images are resized {kept} {found.resize[0]} × {found.resize[1]} pixels ({found.interpolation})"
+        steps = f"resizes images {kept} {found.resize[0]} × {found.resize[1]} pixels ({found.interpolation}), "
         filled = found.fit == "inside" or found.corner
-        steps += (
-            f" and filled up to {height} × {width}" if filled else f" and {crop}" if found.resize != found.crop else ""
-        )
+        steps += f"fills them up to {height} × {width}, " if filled else crop if found.resize != found.crop else ""
         source.add("documented.preprocessing.resize", square(list(found.resize)), size, "pixels")
     whole = f"{found.resize} pixels" if isinstance(found.resize, int) else f"{height} × {width} pixels"
     done = f"resizing {'the short side ' if isinstance(found.resize, int) else ''}to {whole} ({found.interpolation})"
@@ -302,8 +300,13 @@ def _describe_preprocessing(
     source.add("documented.data.resolution", square([height, width]), sides, "pixels")
     source.add("documented.preprocessing.interpolation", found.interpolation, resample)
     source.add("documented.preprocessing.normalisation", "none" if is_plain else normalisation, statistics)
-    scaled = "are scaled to 0–1 and not normalised" if is_plain else f"are normalised with {normalisation}"
-    source.add("documented.preprocessing.hub-processor", f"{steps}; channels {scaled}", None)
+    scaled = "without normalising the channels" if is_plain else f"and normalises the channels with {normalisation}"
+    what = "the saved processor" if source.variant == "processor" else "timm's transform for the weights"
+    source.add(
+        "documented.preprocessing.hub-processor",
+        f"{what} {steps}scales values to 0–1 {scaled}",
+        f"{size}, {resample}, {statistics}",
+    )
 
 
 def _first_line(error: Exception) -> str:

@@ -93,6 +93,9 @@ def with_facts(
     folder = spec.checkpoint.path if spec is not None and isinstance(spec.checkpoint, FolderCheckpoint) else None
     hub_id = _hub_id(folder, card or "") if folder is not None else ""
     collected = _collect(spec, card, _title(spec, hub_id), offline or facts is not None, note)
+    if hub_id:
+        source = FactSource(collected, "hub", hub_id, None, None, date.today().isoformat())
+        _add_owner(source, hub_id.partition("/")[0])
     added: dict[str, Evidence] = {}
     for item in collected.items.values():
         other = known.get(item.key)
@@ -130,6 +133,11 @@ def _hub_id(folder: Path, card: str) -> str:
     loaded = {next(filter(None, match)) for match in _LOADED.findall(body)}
     own = [address for address in loaded if address not in others]
     return own[0] if len(own) == 1 else ""
+
+
+def _add_owner(source: FactSource, owner: str) -> None:
+    who = f"the account {owner} on the Hugging Face Hub"
+    source.add("documented.model.shared-by", who, "name of the repository")
 
 
 def _contradicts(item: Evidence, other: Evidence) -> bool:
@@ -330,8 +338,7 @@ def _read_hub(collected: Collected, checkpoint: HubCheckpoint, offline: bool) ->
     title, url = f"Hugging Face, {repo}", f"https://huggingface.co/{repo}"
     source = FactSource(collected, "hub", title, None, url, date.today().isoformat())
     if slash:
-        who = f"the account {owner} on the Hugging Face Hub"
-        source.add("documented.model.shared-by", who, "name of the repository")
+        _add_owner(source, owner)
     if offline:
         return
     import httpx2
@@ -361,7 +368,7 @@ def _read_kind(collected: Collected) -> None:
     saved = collected.items.get("documented.model.transformers-version")
     if saved is not None and saved.source is not None:
         key, version = "documented.training.software", f"the files were saved by Transformers {saved.value}"
-        source = saved.source.model_copy(update={"place": f"version in {saved.source.place}"})
+        source = saved.source.model_copy(update={"place": str(saved.source.place).replace(", ", ", its ")})
         collected.items.setdefault(key, saved.model_copy(update={"key": key, "value": version, "source": source}))
     named = [collected.items.get(f"documented.model.{name}") for name in ("type", "pipeline-tag")]
     kind = next((item for item in named if item is not None and re.search("image.classif", str(item.value))), None)

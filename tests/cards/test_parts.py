@@ -58,7 +58,7 @@ REGNET, CONVNEXT = "regnet-y-040", "convnext-base-224-22k"
         (CONVNEXT, f"Q: Does it use batch normalisation?\nA: No, it uses {M}.", "uses LayerNorm"),
         (CONVNEXT, f"| Item | Entry |\n|---|---|\n| Outputs | {M} |", "| 21,841 classes |"),
         (CONVNEXT, f"| Recipe | here | 1k fine-tune |\n|---|---|---|\n| peak LR | 4e-3 | {M} |", "| 5 × 10⁻⁵ |"),
-        (CONVNEXT, f"- Mixup / CutMix: {M}", "CutMix: Mixup: 0.8; CutMix: 1.0"),
+        (CONVNEXT, f"- Mixup / CutMix: {M}", "CutMix: 0.8 / 1.0"),
         (CONVNEXT, f"Mixup was set to {M} and CutMix to {M}.", "to 0.8 and CutMix to 1.0."),
         (CONVNEXT, f"Trained with {M}, betas of {M} and a weight decay of {M}.", "with AdamW, betas of 0.9, 0.999 and"),
         (CONVNEXT, f"Fine-tuned on ImageNet-1k, the sibling reaches {M} % top-1 and {M} % top-5.", "85.82 % top-1 and 97.868 % top-5"),

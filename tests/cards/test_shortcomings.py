@@ -73,7 +73,7 @@ def test_a_list_of_benchmarks_with_coco_is_answered_with_coco() -> None:
 
 def test_the_shifted_label_map_is_conditional_as_its_source_is() -> None:
     text = filled(f"## Bias, Risks, and Limitations\n\n{M} on technical limitations.\n", CONVNEXT)
-    assert "if the published configuration was written by the conversion script" in text
+    assert "if it wrote the published configuration" in text
     assert "are off for classes past" not in text
 
 

@@ -139,7 +139,7 @@ def test_the_words_that_the_trainer_leaves_are_markers(model: str) -> None:
     for told in (
         "- It is a Vision Transformer for image classification",
         "of 3 classes a score",
-        "- The training data is leaves",
+        "- The training data is `leaves`",
     ):
         assert told in text
 

@@ -119,7 +119,7 @@ def test_an_error_is_no_accuracy_and_the_source_is_asked() -> None:
         (CONVNEXT, f"Which machines? {M}.", "128 GPUs, 16 machines with 8 each"),
         ("somebody/else", f"All photos come from {M}.", "All photos come from an unstated source."),
         ("somebody/else", f"It is small. The tiles were flown by {M}.", "It is small. By whom the tiles were flown is not stated."),
-        ("somebody/else", f"Warm-up lasted {M} epochs.", "Warm-up lasted an unstated number of epochs."),
+        ("somebody/else", f"Warm-up lasted {M} epochs.", "The warm-up is not stated in the card."),
         (CONVNEXT, f"Who paid? {M}.", "No funding source is named"),
         (REGNET, f"**Group width:** {M}", "Group width:** 64"),
         (REGNET, f"The bottleneck ratio is {M}, so no block squeezes before the grouped convolution.", "ratio is 1, so"),

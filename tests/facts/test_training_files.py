@@ -197,7 +197,7 @@ def test_what_holds_in_training_and_in_tests_is_told_for_both(tmp_path: Path) ->
         f"| Crop pct (train size / test size) | {M} |\n\n### Image Embeddings\n\n{M}"
     )
     text = filled(card, folder)
-    assert "| crop fraction: 0.875; test crop fraction: 0.95 |" in text
+    assert "| 0.875 / 0.95 |" in text
     assert 'create_model("hf-hub:somebody/food", pretrained=True, num_classes=0)' in text
     assert "# (1, 320)" in text
 
