@@ -421,6 +421,8 @@ class _Filler:
     def _says_more(place: Place) -> bool:
         """Whether a sentence with a marker in place of a value says more than that the value is one."""
         before, _, after = place.sentence.partition("[?]")
+        if re.search(r"\bthe answer is\W*$", before):
+            return False
         is_plain = re.search(r"(?:\b(?:is|was|are|were)|[:=])\W*$", before) is not None
         return bool(re.search(r"\w", after)) or not is_plain or len(re.findall(r"\w+", before)) > 6
 

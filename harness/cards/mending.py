@@ -130,6 +130,8 @@ def _corrected(document: Document, claims: list[Claim], writer: Writer, given: d
         told.setdefault(_told(claim, view), []).append((claim, view))
     parts = []
     for (is_theirs, said), group in told.items():
+        is_ours = any(claim.is_disputed and view and _is_front_matter(document, view) for claim, view in group)
+        said += ", which this card's front matter has" if is_ours else ""
         part = _Part(said, said.partition(":")[0], [source for _, view in group if view for source in view.sources])
         if is_theirs:
             part = _of_another(document, part, [claim for claim, _ in group], writer, is_whole=len(told) == 1)
@@ -144,6 +146,11 @@ def _corrected(document: Document, claims: list[Claim], writer: Writer, given: d
     at = _behind(document.text, end, block.end)
     stop = "" if document.text[at : at + 1] == ":" else "."
     return Edit(at, at, f"{_NOTE if is_note else _CORRECTION}{'; '.join(parts)}{stop})") if parts else None
+
+
+def _is_front_matter(document: Document, view: View) -> bool:
+    """Whether the card's metadata say of a licence what a source says."""
+    return re.search(rf"(?m)\A---\n(?:(?!---).*\n)*license: {re.escape(str(view.value))}$", document.text) is not None
 
 
 class _Part(NamedTuple):
