@@ -212,7 +212,7 @@ class Judge:
         # A part of a benchmark decides nothing.
         rest = [view for view, is_so in found if is_so is False and not view.evidence.is_partial]
         if agreeing and rest and about.disputed:
-            said = f"sources disagree: {rest[0].text}"
+            said = f"the sources disagree; it is {rest[0].text}"
             return self._claim(statement, Verdict.INCONSISTENT, agreeing[0], rest[0], note=said)
         if agreeing:
             measured = next((view for view in rest if view.is_measured), None)

@@ -27,7 +27,7 @@ _REFERS_BACK = re.compile(
 """A sentence that says something of the one before it, which therefore stays."""
 _STOP = re.compile(r"[.:!?](?=\s|\Z)")
 _CORRECTION, _NOTE = " (Correction: ", " (Note: "
-DISPUTE = f"{_NOTE}sources disagree"
+DISPUTE = f"{_NOTE}the sources disagree"
 """How a note begins that says no more."""
 _LED = re.compile(r"(?<=:)[*_]*[ \t]*\n[ \t]*\n(?=[\w\"“])(?!\d+[.)])(?:.*\S.*(?:\n|\Z))+")
 """The paragraph that a sentence's colon leads to."""
@@ -131,7 +131,7 @@ def _corrected(document: Document, claims: list[Claim], writer: Writer, given: d
     parts = []
     for (is_theirs, said), group in told.items():
         is_ours = any(claim.is_disputed and view and _is_front_matter(document, view) for claim, view in group)
-        said += ", which this card's front matter has" if is_ours else ""
+        said += " and in this card's front matter" if is_ours else ""
         part = _Part(said, said.partition(":")[0], [source for _, view in group if view for source in view.sources])
         if is_theirs:
             part = _of_another(document, part, [claim for claim, _ in group], writer, is_whole=len(told) == 1)
@@ -200,7 +200,9 @@ def _of_another(document: Document, theirs: _Part, claims: list[Claim], writer: 
         begin = "these values are those"
     elif len(what) > 1:
         begin = f"these are the {enumerate_words(what)}"
+    elif is_plural and number:
+        begin = f"the {number[0]} {what[0]} are those"
     else:
-        begin = f"{number[0] if number else 'this'} {'are' if is_plural and number else 'is'} the {what[0]}"
+        begin = f"{number[0] if number else 'this'} is the {what[0]}"
     begin = f"{begin} of {theirs.said}"
     return _Part(f"{begin}, not of this checkpoint", begin, theirs.places, here)

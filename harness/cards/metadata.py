@@ -97,7 +97,7 @@ def training_emissions(knowledge: Knowledge) -> dict[str, Any] | None:
     hardware = _first(knowledge, "documented.training.hardware")
     return {
         "emissions": round(round_to_interval(view.value, view.evidence) * factor),
-        "source": f"{view.class_.value}, not metered, by harness{between}; see Environmental Impact",
+        "source": f"{view.class_.value} by harness, not metered{between}; see Environmental Impact",
         "training_type": "pre-training",
     } | ({"hardware_used": hardware} if hardware else {})
 

@@ -298,7 +298,7 @@ def test_a_long_correction_is_given_once() -> None:
 def test_a_correction_loses_nothing_and_stands_behind_what_a_colon_leads_to() -> None:
     fixed, _, left = mended(b"- 300 epochs (extended from 90 epochs for ResNets)\n", "convnext-base-224-22k")
     assert fixed.startswith(
-        b"- 300 epochs (extended from 90 epochs for ResNets) (Correction: 300 are the training epochs of "
+        b"- 300 epochs (extended from 90 epochs for ResNets) (Correction: the 300 training epochs are those of "
     )
     led = "The contributors who made the model available online are:\n\nZhuang Liu and five others."
     fixed, _, left_of_led = mended(f"# Shared by\n\n{led}\n".encode(), "convnext-base-224-22k")

@@ -425,7 +425,7 @@ def test_emissions_are_grams_of_training_with_their_source_in_words() -> None:
     assert estimate is not None
     assert estimate.interval == "1.2 to 50"
     assert data["co2_eq_emissions"]["emissions"] == 32_000  # of 31.7 kg within 1.2 to 50, in two digits as in the card
-    assert "not metered, by harness, 1,200 to 50,000 g" in data["co2_eq_emissions"]["source"]
+    assert "estimated by harness, not metered, 1,200 to 50,000 g" in data["co2_eq_emissions"]["source"]
     tonnes = Evidence(
         key="carbon.training",
         class_=EvidenceClass.ESTIMATED,
