@@ -19,7 +19,6 @@ _ERROR = re.compile(r"\berr(?:or)?s?\b", re.IGNORECASE)
 _WRONG = re.compile(r"\b(?:miss(?:es|ed)?|misclassif\w*|wrong\w*|fail\w*|incorrect\w*|mistak\w*)\b", re.IGNORECASE)
 """What says that a share is of errors."""
 _PARTS = re.compile(r"[;.]\s|, (?:and|but|while)\b")
-_PARTS = re.compile(r"[;.]\s|, (?:and|but|while)\b")
 _PARTIAL = re.compile(r"\b\d[\d,]* of \d[\d,]*\b")
 
 
@@ -148,8 +147,7 @@ class AccuracyReader:
         ):
             return None
         name, is_error = (metric[2], metric[3]) if metric else ("top1", False)
-        label, colon, _ = clause.partition(":")
-        is_wrong = _WRONG.search(clause) or _ERROR.search(clause if metric else label if colon else "")
+        is_wrong = _WRONG.search(clause) or _ERROR.search(clause)
         if is_wrong and not re.search(r"\bacc", clause):
             is_error = True  # "an error of 20.6 % (top-1)"
         if bench is None:

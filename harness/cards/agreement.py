@@ -20,7 +20,6 @@ _MULTIPLY_ADDS = re.compile(
     r"\s?[GM]?FLOPs?\W{1,3}(?:counted (?:as|in) |i\.e\.,? |as |in )?mult\w*[- ]?(?:adds?|acc)", re.IGNORECASE
 )
 _PARTS = re.compile(r"[;,.()]")
-_PARTS = re.compile(r"[;,.()]")
 _SPREAD = 0.1
 """Percentage points by which two evaluations of the same weights may differ: within it nothing is decided."""
 

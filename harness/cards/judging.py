@@ -37,7 +37,11 @@ _ONE_IMAGE = re.compile(
     r"\b(?:(?:per|an?|each|every|one|single) (?:single |\w+ )?(?:image|picture|photo|sample)|batch (?:size )?(?:of )?1\b)",
     re.IGNORECASE,
 )
-_BATCH = re.compile(r"\b(?:for|in|at|with|per) (?:an? )?batch(?: size)?(?: of)? (\d+)", re.IGNORECASE)
+_BATCH = re.compile(r"\b(?:batch(?:es)?(?: size)?\W{0,3}(?:of )?|for (?=\d+ images))(\d+)\b(?!,)", re.IGNORECASE)
+_OTHERWISE_RUN = re.compile(
+    r"\b(?:fp-?16|half|AMP|mixed|int-?8|TensorRT|ONNX|compil\w+|fused|our|my|I|we)\b", re.IGNORECASE
+)
+"""What says that a speed was measured under other conditions than the known one."""
 _PUBLISHED = re.compile(r"\b(?:paper|authors?|table|report\w*|publish\w*|zoo|timm|according)\b", re.IGNORECASE)
 _EXACT = (EvidenceClass.DERIVED, EvidenceClass.MEASURED)
 
@@ -59,12 +63,18 @@ class Judge:
         """The claims that statements make; where one passage states a value rightly, another of the same thing beside it is left."""
         judged = [(statement, claim) for statement in statements for claim in self._judge(statement)]
         strange = _strange(judged)
-        right = {(s.passage.whole, s.topic, claim.about) for s, claim in judged if claim.verdict is Verdict.SUPPORTED}
+        right = {
+            (s.passage.whole, s.topic, claim.about, isinstance(s.value, bool))
+            for s, claim in judged
+            if claim.verdict is Verdict.SUPPORTED
+        }
         bound = {s.span for s in statements if not s.is_asked}
         told = {(s.passage.whole, s.about.name) for s in statements}
         for statement, claim in judged:
             is_strange = claim.verdict.is_wrong and claim.whole in strange
-            is_beside = (statement.passage.whole, statement.topic, claim.about) in right
+            # That a technique is used says nothing of its value.
+            kinds = {False, isinstance(statement.value, bool)}
+            is_beside = any((statement.passage.whole, statement.topic, claim.about, kind) in right for kind in kinds)
             is_contradicted = claim.verdict is Verdict.CONTRADICTED
             if not is_strange and not (is_contradicted and (is_beside or self._is_explained(statement, bound, told))):
                 yield claim
@@ -238,7 +248,9 @@ class Judge:
             return self._claim(statement, Verdict.OTHER_CHECKPOINT, *views, correct=correct, note=note)
         if statement.is_loose and not any(is_near_miss(statement.value, view.value) for view in rest):
             return unsupported
-        is_of_data = about.name in ("fine-tuning data", "training data") or about.address is not None
+        is_of_data = (
+            about.name in ("fine-tuning data", "training data", "starting weights") or about.address is not None
+        )
         is_of_tuning = _TUNED.search(text) and not is_of_data and not self._is_tuned
         if not rest or is_open or is_of_tuning or self.subjects.is_of_the_family(statement):
             return unsupported
@@ -258,8 +270,12 @@ class Judge:
         caption = passage.before if passage.kind == "cell" else ""
         around = " ".join((*passage.section[-1:], caption, passage.header, passage.row, passage.text))
         named = {*_DEVICES.findall(around.upper())}
-        is_time, is_exact = statement.about.id == "inference-time", value.step * 20 <= value.value
-        same, here = list[Fact](), list[Fact]()
+        is_time, batches = statement.about.id == "inference-time", {*_BATCH.findall(around)}
+        is_of_one = _ONE_IMAGE.search(passage.text)
+        if is_time and is_of_one and len(batches) == 1:
+            value, is_of_one = value.times(int(*batches)), None
+        is_exact = value.step * 20 <= value.value
+        same, here, alike = list[Fact](), list[Fact](), list[Fact]()
         for fact in self.knowledge.facts.facts:
             if fact.evidence.name.subject not in ("compute.throughput", "inference.batch-time"):
                 continue
@@ -267,15 +283,18 @@ class Judge:
             for speed, is_told_as_time in _speeds(fact):
                 same += [fact] if is_exact and value.agrees(speed) else []
                 here += [fact] if is_told_as_time is is_time and (devices & named or not named) else []
+                is_far = is_told_as_time is is_time and not 0.8 < value.value / speed < 1.25
+                alike += [fact] if is_far and batches & {*_BATCH.findall(fact.says or "")} else []
         right = [fact for fact in same if fact in here]
-        is_in_batches = bool(right) and right[0].evidence.name.subject == "inference.batch-time"
-        batches = _BATCH.findall(passage.text) if is_in_batches else []
-        is_of_one = _ONE_IMAGE.search(passage.text) and "64" not in around
-        if is_time and right and (is_of_one or (batches and "64" not in batches)):
+        is_otherwise = (
+            is_of_one or (batches and not batches & {*_BATCH.findall(right[0].says or "")}) if right else None
+        )
+        is_known = named and (_PUBLISHED.search(around) or (alike and not _OTHERWISE_RUN.search(around)))
+        if is_time and is_otherwise:
             yield self._wrong(statement, right[0])
         elif right:
             yield self._claim(statement, Verdict.SUPPORTED, View(right[0].evidence, right[0]))
-        elif same or (here and named and _PUBLISHED.search(around)):
+        elif same or (here and is_known):
             yield self._wrong(statement, (same or here)[0])
 
 

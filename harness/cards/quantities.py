@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 _SMALL = "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen eighteen nineteen"
 _TENS = "twenty thirty forty fifty sixty seventy eighty ninety"
 _WORDS = {word: float(value) for value, word in enumerate(_SMALL.split())}
-_WORDS |= {word: 10.0 * value for value, word in enumerate(_TENS.split(), 2)}
+_WORDS |= {word: 10.0 * value for value, word in enumerate(_TENS.split(), 2)} | {"twice": 2.0}
 _SCALES = {
     "k": 1e3, "thousand": 1e3, "m": 1e6, "mn": 1e6, "million": 1e6, "g": 1e9, "b": 1e9, "bn": 1e9, "billion": 1e9, "hundred": 100.0,
     "t": 1e12, "trillion": 1e12, "millions": 1e6, "mio": 1e6, "millionen": 1e6, "millones": 1e6, "milioni": 1e6, "milhões": 1e6,
@@ -28,14 +28,15 @@ _POWER = r"\s?(?:[•·×x*⋅]|\\times|\\cdot)\s?10\s?\^?\{?\s?[-−⁻–]?[\d
 _PLAIN = r"0,\d+(?![\d,])|\d{1,2},\d{1,2}(?![\d,])(?=\s?(?:%|Mio|Milli|mill))|\d{1,3}(?:[,\u202f\u2009\xa0 ]\d{3})+(?![\d.])|\d{1,3}(?:,\d{3})+(?:\.\d+)?|\d+(?:\.\d+)?|\.\d+"
 _WORD = rf"(?:{'|'.join(sorted(_WORDS, key=len, reverse=True))})"
 _SHARE = rf"{_WORD}\s(?:(?:\w+\s)?out\sof|\w+\sin(?!\s\w+\s\w{{3,}}s\b)|in)\s(?:every\s)?(?:{_WORD}|a\shundred)"
-"""Matches a share: `one image in eight`, `nine out of ten`."""
+"""Matches a share in words: `one image in eight`, `nine out of ten`."""
+_FRACTION = r"1/\d{1,3}(?![\d/]|\.\d)"
 NUMBER_WORD = _WORD
 """Matches a number below a hundred in words."""
 _NUMBER = re.compile(
     rf"(?<![\w.,^\\§#-])(?<!\d[–x×])(?:(?<!/)|(?<=\d/)(?=\d+\.\d))(?P<sign>[-−](?=\d))?"
     rf"(?:(?P<power>10\s?(?:\^\{{?\s?[-−–]?\d+\}}?|[⁻⁰¹²³⁴⁵⁶⁷⁸⁹]+))"
-    rf"|(?P<plain>{_PLAIN})(?P<exponent>[eE][-+−]?\d+|{_POWER})?"
-    rf"|\b(?P<word>(?i:(?:half an?|an?)(?=\s(?:hours?|days?|weeks?|fortnight|month)\b)|(?:(?:{_WORD}|an?)[\s-])?(?:hundred|thousand)(?:\s(?:and\s)?{_WORD}(?:[\s-]{_WORD})?)?"
+    rf"|(?P<plain>(?!{_FRACTION})(?:{_PLAIN}))(?P<exponent>[eE][-+−]?\d+|{_POWER})?"
+    rf"|\b(?P<word>(?!twice\b(?!\s(?:as\swide|the\s(?:width|channels)\sof\s\w+\sinput)\b))(?i:{_FRACTION}|(?:half an?|an?)(?=\s(?:hours?|days?|weeks?|fortnight|month)\b)|(?:(?:{_WORD}|an?)[\s-])?(?:hundred|thousand)(?:\s(?:and\s)?{_WORD}(?:[\s-]{_WORD})?)?"
     rf"|{_SHARE}|(?:{_WORD}|an?)[\s-](?:{'|'.join(_PARTS)})s?|{_WORD}(?:[\s-]{_WORD})?(?:\sand\sa\s(?:half|quarter))?))\b)"
     r"(?:[\s-]?(?P<scale>(?i:thousand|millions?|billion|trillion|bn|mn|mio|millionen|millones|milioni|milhões|milliard(?:s|en))\b|[kKMGBT](?![\w²])|[MGBT](?=FLOP|MAC|flop)))?"
     r"(?!\d|(?!x\b|x[\s\d]|(?:px|pixels?|hours?|hrs?|h|[KMGT]i?B|ms|min|W|FLOPs?|MACs?|flops|epochs?|GPUs?|images?)\b)[A-Za-z])"
@@ -138,7 +139,9 @@ def _quantity(match: re.Match[str], text: str) -> Quantity:
     relations = (("about", _APPROXIMATE), ("least", _LEAST), ("most", _MOST), ("up to", _UP_TO))
     relation = next((name for name, pattern in relations if pattern.search(before)), "is")
     upper = float(re.sub(r"[,\s]", "", match["to"])) * scale if match["to"] else None
-    is_share = re.search(rf" in | of |{'|'.join(_PARTS)}", match["word"] or "", re.IGNORECASE) is not None and value < 1
+    is_share = (
+        re.search(rf"/| in | of |{'|'.join(_PARTS)}", match["word"] or "", re.IGNORECASE) is not None and value < 1
+    )
     if is_share:
         value, step = 100 * value, min(20 * value, 10.0)
     if re.fullmatch(r"an?", match["word"] or "", re.IGNORECASE):  # "a week" is a round figure
@@ -173,7 +176,9 @@ def _integer(text: str) -> int:
 
 
 def _spelled(text: str) -> float:
-    match re.split(r"(?:\s\w+)?\s(?:out\sof|in)(?:\severy)?\s", text):
+    match re.split(r"(?:\s\w+)?\s(?:out\sof|in)(?:\severy)?\s|/", text):
+        case ["1", whole]:
+            return 1 / int(whole)
         case [part, whole]:
             return _spelled(part) / _spelled(whole)
     text, _, rest = text.lower().partition(" and a ")

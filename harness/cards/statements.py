@@ -16,7 +16,7 @@ from harness.cards.document import Document
 from harness.cards.fields import field_passages
 from harness.cards.passages import MODEL_FILE, Passage, blanked, bounded, passages
 from harness.cards.quantities import DATE, NUMBER_WORD, Quantity, parse_number, quantities
-from harness.cards.questioned import QuestionReader
+from harness.cards.questioned import QuestionReader, is_of_other_data
 from harness.cards.sentences import Span, blank, clause_around, outermost
 from harness.cards.stated import Statement, leads, runs, statement_in
 from harness.cards.vocabulary import Property, phrase, vocabulary, wording
@@ -41,7 +41,7 @@ _NOT_KEPT = re.compile(
 )
 """What says behind a name that the model is without it: `dropout-free`, `SGD was replaced`."""
 _COMPARED = re.compile(
-    r"^\W*(?:unlike|like|(?:just )?as in|compared (?:to|with)|in contrast to)\b[^,;.]*,(?: (?:whose|which|where)\b[^,;.]*,)?"
+    r"^\W*(?:unlike|like|(?:just )?as in|compared (?:to|with)|in contrast to)\b[^,;.]*,(?: (?:whose|which|where|an? (?:[\w-]+ ){0,2}(?:model|network))\b[^,;]*,)?"
     r"|,\s(?:\w+ly )?(?:(?:just )?as in|unlike|like)\s[^,;.]*",
     re.IGNORECASE,
 )
@@ -61,6 +61,11 @@ _LOG = re.compile(
 """A table that a training writes, each row of another epoch."""
 _ADVICE = re.compile(r"[,;] (?:so|therefore|hence|thus)\b.*")
 """What follows from a statement, for who uses the model."""
+_WISH = re.compile(
+    r"^\W*(?:if|when) you (?:\w+ )?(?:want|need|use)\b (?:\w+ ){0,3}?(?:features?|embeddings?|vectors?|representations?|logits|scores|feature maps)\b[^,:]*[,:]",
+    re.IGNORECASE,
+)
+"""What of the network's output a statement is for: "If you want features, …"."""
 _SPEED_TABLE = re.compile(
     r"\b(?:(?:im(?:a?ge?)?s?|frames?|samples?|pictures?) ?(?:/|per) ?s(?:ec\w*)?|fps|throughput|latency|ms)\b",
     re.IGNORECASE,
@@ -106,6 +111,8 @@ _SHARE_OF = re.compile(
     re.IGNORECASE,
 )
 """What says that a number is a part of a rate, not a rate."""
+_DIVISOR = re.compile(r"\b(?:factor|ratio|reduction)\b(?: (?:of|is|was))?\W*$", re.IGNORECASE)
+"""What leads to a number that a share is one part in: "narrower by a factor of 16"."""
 _EACH_OF_NODES = re.compile(
     r"\b(?:nodes|machines|servers|hosts)\W+(?:(?:with|of|each|having|had|has|have|holding|times|x|equipped)\W+|[x×*]\W*)+$",
     re.IGNORECASE,
@@ -172,7 +179,7 @@ class _Reader:
     def _read(self, passage: Passage) -> Iterator[Statement]:
         if _OWN_RUN.search(" / ".join((*passage.section, passage.header))) or _LOG.search(passage.header):
             return
-        said = passage.text if passage.kind == "config" else _ADVICE.sub("", passage.own)
+        said = passage.text if passage.kind == "config" else _ADVICE.sub("", _WISH.sub("", passage.own))
         if _HYPOTHETICAL.search(said) or _STRANGERS.search(passage.own) or _QUOTED.search(passage.own):
             return
         self.near = self.words.spoken_of(self._around(passage))
@@ -182,6 +189,7 @@ class _Reader:
         found = [*(self.questions.narrowed(passage, statement) for statement in found), *self._asked(passage, found)]
         is_downstream = bool(
             _ELSEWHERE.search(passage.own)
+            or is_of_other_data(passage.own)
             or _GUIDE.search(" ".join(passage.section[-1:]))
             or _SPEED_TABLE.search(passage.header)
             or passage.kind == "code"
@@ -261,7 +269,7 @@ class _Reader:
             if m.about is None or not (m.about.list or ((m.start, m.end) in numeric and not _takes_numbers(m.about)))
         ]
         bound = set[int]()
-        for about, value, first in self._listed(numbers, single, text):
+        for about, value, first in self._listed(numbers, single, passage):
             bound.add(value.start)
             yield statement_in(passage, about, value, value.start, value.end, first=first)
         listed = {span for run in runs([(q.start, q.end) for q in numbers], text) if len(run) > 2 for span in run}
@@ -392,9 +400,9 @@ class _Reader:
             if about is None or not _takes_numbers(about) or about.list or (counted and about.name != counted.name):
                 return None
             said = text[max(0, mention.start - 3) : max(mention.end, number.start)]
-            value = self._in_unit(about, number, said + text[: passage.begin])
-            is_percent = about.range[1] > 1 and re.match(r"\s?%", text[number.end :])
-            if not is_percent and self._fits(about, value) and not _is_of_a_part(about, text, number):
+            value = self._in_unit(about, number, passage, said)
+            is_relative = about.range[1] > 1 and re.match(r"\s?%|-?fold\b", text[number.end :])
+            if not is_relative and self._fits(about, value) and not _is_of_a_part(about, text, number):
                 return about, value, min(mention.start, number.start)
         return None
 
@@ -430,10 +438,11 @@ class _Reader:
         sizes = [size for pattern, size in about.unit_patterns if pattern.match(passage.text, number.end)]
         if sizes and max(sizes) != 1:
             return number.times(max(sizes))
-        return self._in_unit(about, number, passage.text[: passage.begin])
+        return self._in_unit(about, number, passage)
 
-    def _listed(self, numbers: Sequence[Quantity], mentions: Sequence[_Mention], text: str) -> Iterator[_Bound]:
+    def _listed(self, numbers: Sequence[Quantity], mentions: Sequence[_Mention], passage: Passage) -> Iterator[_Bound]:
         """What numbers are of that stand in a list as long as one of things before it: `mixup / CutMix: 0.8 / 1.0`."""
+        text = passage.text
         known = {(m.start, m.end): m.about for m in mentions if m.about and _takes_numbers(m.about)}
         named, values = runs([*known], text), {(q.start, q.end): q for q in numbers}
         for listed in runs([*values], text):
@@ -443,7 +452,7 @@ class _Reader:
                 leads(gap) or re.fullmatch(r"\W+\w*\W*", gap)
             ):  # "(momentum, weight decay): SGD (0.9, 5e-5)"
                 for thing, span in zip(before[-1], listed, strict=True):
-                    value = self._in_unit(known[thing], values[span], "")
+                    value = self._in_unit(known[thing], values[span], passage)
                     if known[thing].range[0] < 1 or self._fits(known[thing], value):
                         yield known[thing], value, thing[0]
 
@@ -455,9 +464,12 @@ class _Reader:
             return True  # "the weight decay, 5e-5, is small"
         return leads(gap)
 
-    def _in_unit(self, about: Property, number: Quantity, heading: str) -> Quantity:
+    def _in_unit(self, about: Property, number: Quantity, passage: Passage, said: str = "") -> Quantity:
+        heading = said + passage.text[: passage.begin]
         if number.percent and (about.range[1] <= 1 or not re.search("%|per", number.text)):  # "one tenth"
             return replace(number.times(0.01), percent=False)
+        if about.range[1] <= 1 < number.value and _DIVISOR.search(passage.text[: number.start]):
+            return number.times(number.value**-2)
         match = _HEADER_SCALE.search(heading.strip(" :—"))
         if match and not number.scaled and about.range[0] >= 1000:
             letter = next(filter(None, match.groups()))[0].upper()

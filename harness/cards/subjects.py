@@ -54,6 +54,10 @@ _TURNS = re.compile(r"[;:]|\b(?:this|it|its|here|while|whereas|but|without)\b", 
 _COMPARED = re.compile(
     r"\b(?:with|than|over|to|like|against|outperform\w*|beat\w*|surpass\w*|as|from|on|unlike|the)\s+(?:\w+\s+){0,2}$"
 )
+_TOLD_OF = re.compile(
+    r"[^,;]{0,30},\s(?:(?:an?|the|another|one)\b[^,;]*?\b(?:that|which|with|having)|which|whose)\b(?:[^,;]|,(?=\s?\d))*"
+)
+"""What tells more of a network that has just been named."""
 _SELF = re.compile(
     r"(?<!\bof )(?<!\bfrom )(?<!\bto )(?<!\bwith )\b(?:(?:this|the|these|our) (?:model|network|checkpoint|weights|one|backbone)|here|this (?:is|was))\b",
     re.IGNORECASE,
@@ -207,8 +211,9 @@ class Subjects:
         if statement.about.downstream:  # it is named after what was built on this network
             names = [m for m in names if not re.search(r"R-CNN|U[Pp]erNet", m.group())]
         foreign = [m for m in names if not self.is_own(m.group())]
-        # A network that the card's own is compared with is not who the value belongs to.
+        # A network that the card's own is compared with is not who the value belongs to, unless more is told of it.
         compared = [m for m in foreign if _COMPARED.search(text[: m.start()]) and "," in text[m.end() : at]]
+        compared = [m for m in compared if _SELF.search(text, m.end(), at) or not _TOLD_OF.fullmatch(text, m.end(), at)]
         before = [m for m in names if m.end() <= at and m not in compared]
         after = [m for m in foreign if m.start() >= end and _BELONGS.fullmatch(text[end : m.start()])]
         heading = " ".join(passage.section[-1:])
@@ -277,7 +282,7 @@ class Subjects:
             return []
         first, last = clause_around(text, at, end)
         first = 0 if _ITS.match(text, first) else first
-        hidden = text[at:end] if isinstance(statement.value, str) else " " * (end - at)
+        hidden = text[at:end] if statement.about.name == "training data" else " " * (end - at)
         around = vocabulary().model_names.sub(self._named_model, f"{text[first:at]}{hidden}{text[end:last]}")
         around = blank(_NOT_TUNED, around)
         heads = (*passage.titles, *(passage.row.split(" | ") if statement.about.downstream else ()))
