@@ -189,8 +189,7 @@ class Writer:
             listed = known.find(self.table.get(question.listed_by).keys[0])
             if listed and len(class_names(listed.value)) <= FEW:
                 question = self.table.get(question.listed_by)
-        own = place.own or ((place.sentence,) if place.is_tight else ())
-        asked = Asked.read(own, (*place.around[:1], place.question, *place.around[1:]), known.own_names, known.sources)
+        asked = self.conditions(place)
         metrics = self._metrics(question, asked, place)
         keys = (*question.evidence, *question.absent, *metrics, *question.metrics)
         meant = self.subjects.of_place(place, question) if place.is_tight or place.label_is_own else []
@@ -204,6 +203,12 @@ class Writer:
             question, form, place, metrics, is_part=is_part
         )
 
+    def conditions(self, place: Place) -> Asked:
+        """What a place asks beside the quantity."""
+        own = place.own or ((place.sentence,) if place.is_tight else ())
+        around = (*place.around[:1], place.question, *place.around[1:])
+        return Asked.read(own, around, self.knowledge.own_names, self.knowledge.sources)
+
     def _answer(
         self, question: Property, form: Form, place: Place, metrics: tuple[str, ...], *, is_part: bool
     ) -> Answer | None:
@@ -214,7 +219,7 @@ class Writer:
         if class_ is EvidenceClass.PENDING and not is_possible:
             class_ = None
         template = question.template
-        is_top5 = bool(metrics) and all(metric.endswith(".top5") for metric in metrics)
+        is_top5 = asked.values.get("rank", {}).keys() == {"top5"}
         names = ("top5",) if is_top5 else ("accuracy", "results") if question.id == "accuracy" else ("results",)
         stated = next(filter(None, (self.knowledge.find(f"documented.evaluation.{name}") for name in names)), None)
         if class_ is None and template == "results" and stated:  # on data of the model's own

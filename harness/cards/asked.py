@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 from harness.cards.views import View
-from harness.cards.vocabulary import Property, Table
+from harness.cards.vocabulary import Property, Table, vocabulary
 from harness.evidence import EvidenceClass, EvidenceKey
 from harness.files import shipped_folder
 from harness.parsing.yaml import read_yaml
@@ -50,7 +50,7 @@ class Facet(Table):
 def _name(text: str) -> str:
     """The name of a value that is called what it is: `224 x 224` and `resolution 224` are one."""
     numbers = re.fullmatch(
-        r"(?:(?:img|image|input)[ _]size|resolution(?: of)?|batch[- ]?(?:size)?(?: of|=|:)?|bs ?=?)? ?(\d+)(?: ?[×x] ?\1)?(?: ?(?:px|pixels?))?",
+        r"(?:(?:[a-z]+[ _])*?(?:size|res(?:olution)?)(?: of)?|batch[- ]?(?:size)?(?: of|=|:)?|bs ?=?)? ?(\d+)(?: ?[×x] ?\1)?(?: ?(?:px|pixels?))?",
         text,
         re.I,
     )
@@ -105,11 +105,14 @@ class Asked:
             own_names: what the model is called.
             sources: titles of sources; one that stands there is who must say it.
         """
+        ids = "|".join(re.escape(name) for name in own_names if not name.isalpha()) or "(?!)"
+        networks = re.compile(rf"{vocabulary().model_names.pattern}|(?<![\w.-])(?:{ids})(?![\w-])")
         found: dict[str, dict[str, str]] = {}
         by_itself = set()
         for name, facet in facets().items():
             for text in own if facet.own_words and not facet.also else (*own, *around):
-                read = [(value, words) for value, words, _ in facet.read(text)]
+                bare = networks.sub(" ", text) if name == "dataset" else text
+                read = [(value, words) for value, words, _ in facet.read(bare)]
                 is_open = text in own or not facet.own_words
                 told = [(value, words) for value, words in read if is_open or value in facet.also]
                 if told:
@@ -150,8 +153,8 @@ class Asked:
         told = {value for text in _told(view, facet) for value, _, _ in facet.read(text)}
         if name == "by" and view.evidence.source:
             told.add(_name(view.evidence.source.title))
-        if name == "resolution" and view.fact and not told:
-            return {self.sizes.get(view.fact.checkpoint.name, "")} - {""}
+        if name == "resolution" and not told:
+            return {_name(self.sizes.get(view.fact.checkpoint.name if view.fact else "", ""))} - {""}
         return told or ({*facet.default} if view.fact else set())
 
     def missing(self, candidates: Sequence[View]) -> Missing:
@@ -168,7 +171,9 @@ class Asked:
         return Missing(verb, facets()[names[0]].missing.format(words))
 
     def _is_measurable(self, name: str) -> bool:
-        return all(re.fullmatch(facets()[name].measurable, value) for value in self.values[name])
+        own = _name(self.sizes.get("", ""))
+        known = f"{facets()[name].measurable}{f'|{own}' if name == 'resolution' and own else ''}"
+        return all(re.fullmatch(known, value) for value in self.values[name])
 
     @property
     def is_measurable(self) -> bool:
@@ -192,7 +197,7 @@ def _told(view: View, facet: Facet) -> list[str]:
                 hardware.get("device"), hardware.get("gpu") or hardware.get("cpu"),
             )
         ),
-        "says": fact.says or "" if fact else str(view.value),
+        "says": fact.says or "" if fact else f"{view.value} {protocol.get('dataset', '')}",
         "note": fact.note or "" if fact else "",
         "setting": f"{fact.setting or ''} {fact.checkpoint.label or ''}" if fact else "",
         "source": f"{source.title} {source.place or ''} {source.url or ''}" if source else "",

@@ -402,7 +402,7 @@ class _Filler:
         if not answer.is_unknown:
             return answer
         field = field_answer(place, self.writer)
-        if field and found.is_sure and found.questions and not is_cell:
+        if field and found.is_sure and found.questions and (not is_cell or found.questions[0].is_measurable):
             owners = {about.id for about in self.writer.table.properties if {*about.keys} & {*field.evidence}}
             if owners and owners.isdisjoint(question.id for question in found.questions):
                 field = None  # what another question asks

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 
 from harness.cards.answers import Answer
 from harness.cards.markdown import MARK
+from harness.cards.quantities import NUMBER_WORD
 from harness.cards.questions import Place, is_of_kind
 from harness.cards.retrieval import goes_with, is_known, stem
 from harness.cards.vocabulary import Property, Vocabulary
@@ -77,11 +78,13 @@ class Gap:
             return False
         if re.match("%|per ?cent", self._next_word) and not re.search(r"\d", said):
             return False
+        if re.search(r"\bepoch (?:number |no\. )?$", self.before) and "epoch" not in answer.question:
+            return False
         if _NOT_ANY.search(self.before) and re.match(r"\W*\d", said) and not self._noun:
             return False
         of, counted = (
-            re.match(r"[\d,.]+ ([A-Za-z-]+s)\b", said),
-            re.match(r" (?:[a-z-]+ )??([a-z-]{3,}s)\b", self.after),
+            re.match(rf"(?:[\d,.]+|{NUMBER_WORD}) (?:[A-Z][\w-]* |\d+ )*([A-Za-z-]+s)\b", said),
+            re.match(r" (?:(?:[A-Z][\w-]*|\d+) )*(?:[a-z-]+ )??([a-z-]{3,}s)\b", self.after),
         )
         is_rate = counted is not None and re.match(r"\s?(?:/|per\b|an?\b|each\b|every\b)", self.after[counted.end() :])
         are_images = counted is not None and stem(counted[1]) == stem("images") and not is_rate
@@ -89,11 +92,7 @@ class Gap:
             return False  # no part of one is counted
         if of and counted and stem(of[1]) != stem(counted[1]) and is_known(counted[1]):
             return any(question.listed_by or goes_with(question, counted[1]) for question in asked)
-        if (
-            counted
-            and asked == []
-            and not re.match(r"\W*(?:\d|(?:one|two|three|four|five|six|seven|eight|nine|ten)\b)", said)
-        ):
+        if counted and asked == [] and not re.match(rf"\W*(?:\d|{NUMBER_WORD}\b)", said):
             return False  # where nothing is known of the question, what is counted is a number
         return not (place.is_tight and self._holds(said))
 

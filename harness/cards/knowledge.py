@@ -72,7 +72,7 @@ class Knowledge:
         """Whether ImageNet's benchmarks can measure it: not where its classes are its own, or fewer."""
         if "classes" in self.ledger.model:
             return False
-        classes = self.find("documented.data.classes")
+        classes = next(iter(self._own("documented.data.classes")), None)  # whatever is asked
         return classes is None or not classes.evidence.is_number or classes.value >= 1000
 
     @functools.cached_property
@@ -183,8 +183,10 @@ class Knowledge:
         """The side of its images in pixels, by checkpoint."""
         told = [fact for fact in self.facts.facts if fact.evidence.name.subject == "data.resolution"]
         own = next((f"{fact.evidence.value}" for fact in told if self.stands_for(fact)), "")
+        read = self.ledger.get("documented.data.resolution")
         networks = [c.name for c in self.facts.checkpoints.values() if c.relation is Relation.ARCHITECTURE]
-        return dict.fromkeys(networks, own) | {fact.checkpoint.name: f"{fact.evidence.value}" for fact in told}
+        sizes = {"": f"{read.value}" if read else ""} | dict.fromkeys(networks, own)
+        return sizes | {fact.checkpoint.name: f"{fact.evidence.value}" for fact in told}
 
     @functools.cached_property
     def known_words(self) -> tuple[str, ...]:

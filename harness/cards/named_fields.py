@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from harness.cards.answers import Answer, Writer
 from harness.cards.markdown import escape_markdown
-from harness.cards.questions import Place
+from harness.cards.questions import Place, is_of_results
 from harness.cards.views import View, marks
 from harness.cards.vocabulary import FieldWords
 from harness.evidence import EvidenceClass
@@ -46,12 +46,14 @@ def field_answer(place: Place, writer: Writer) -> Answer | None:
     led = _LEADS.search(place.sentence)
     clause = next((part for part in re.split(r"[,;(]\s", place.sentence) if "[?]" in part), "").replace("[?]", " ")
     texts = (" ".join(place.own), *((sentence, clause, led[1] if led else "") if place.column is None else ()))
-    return next(filter(None, (_in_words(text, writer) for text in texts if text)), None)
+    conditions, apart = writer.conditions(place), list if is_of_results(place, writer.table) else ()
+    fields = [f for f in _fields(writer) if not (conditions.unmet_by(f.view) or isinstance(f.view.value, apart))]
+    return next(filter(None, (_in_words(text, fields, writer) for text in texts if text)), None)
 
 
-def _in_words(text: str, writer: Writer) -> Answer | None:
+def _in_words(text: str, fields: list[_Named], writer: Writer) -> Answer | None:
     words = writer.table.fields
-    found = [item for item in _fields(writer) if _is_asked(item.field, text, words, writer)]
+    found = [item for item in fields if _is_asked(item.field, text, words, writer)]
     longest = max((len(_required(item.field, words)) for item in found), default=0)
     best = [item for item in found if len(_required(item.field, words)) == longest]
     if not best or len({str(item.view.value) for item in best}) > 1:

@@ -19,10 +19,11 @@ from harness.cards.markdown import escape_markdown
 from harness.cards.parts import class_names
 from harness.cards.passages import Passage, passages
 from harness.cards.quantities import Quantity, quantities
-from harness.cards.questions import Place, Recognised
+from harness.cards.questions import Place, Recognised, is_of_results
 from harness.cards.retrieval import content
 from harness.cards.stated import Statement
 from harness.cards.statements import read_prose
+from harness.cards.views import DERIVED, View, marks
 from harness.cards.vocabulary import Property
 from harness.evidence import EvidenceClass
 
@@ -52,6 +53,10 @@ _MOMENT = re.compile(
 )
 """What makes a number a moment, not how long something took."""
 _PLACED = re.compile(r"\b(?:at|on|in) *$")
+_EACH = re.compile(
+    r"\b(?:DDP|distributed|torchrun|process(?:es)?|(?:per|each|every) (?:GPU|card|device))\b", re.IGNORECASE
+)
+"""What says that each GPU has a process of its own."""
 _BOTH = re.compile(r"\b(?:when|where|by whom) and (?:when|where|by whom)\b", re.IGNORECASE)
 _IMAGES, _MANY = content("images"), 20
 """What a model's data consist of, whatever a card calls them, and from which number on it counts them."""
@@ -89,7 +94,7 @@ _KINDS = (
         r"\b((?:(?i:an?|our)|<count>)(?: (?!(?:that|which|was|were|is|are|by)\b)[\w-]+){1,3}?) (?:(?:had|have|has|all|both) )?(?:\w+ly )?<done>",
     ),
     (
-        r"\b(?:GPUs?|graphics cards?|hardware|accelerators?)\b",
+        r"^(?!.*\b(?:batch|images?|memory|hours|days|nodes)\b).*\b(?:GPUs?|graphics cards?|hardware|accelerators?)\b",
         r"(?<!inference )(?:on|used|with|to|\() ?((?:<count>(?: x| ×)? )?<gpu>)|\ban (<gpu>)",
     ),
     (
@@ -137,13 +142,6 @@ _CLASSES = re.compile(
 """How a sentence leads to the classes behind its colon."""
 
 
-_RESULT_HEADS = re.compile(
-    r"\b(?:acc(?:uracy)?|top-?[15]|f1)(?: [\w()%-]+){0,4} epoch\b|\bepoch(?: [\w()%-]+){0,4} (?:acc(?:uracy)?|top-?[15]|f1)\b",
-    re.IGNORECASE,
-)
-"""Heads of a table that has results and the epoch that they are of."""
-
-
 @dataclass
 class OwnProse:
     """Finds values in the sentences of one card."""
@@ -162,6 +160,7 @@ class OwnProse:
         of = _IMAGES_OF.match(label) or content(re.split(r" (?=\w+$)", last.strip())[-1]) == _IMAGES
         if asked in _DATA and any(kind in _KINDS[:3] for kind in self._kinds(label, place)):
             return Recognised([])  # when, where or by whom
+        is_one = re.search(r"\bepoch\W*$", place.column or "", re.IGNORECASE)
         classes = "class-names" if self._asks_classes(label, place) else ""
         other = {
             "training-data": "pretraining-data"
@@ -170,7 +169,7 @@ class OwnProse:
             if of
             else "",
             "testing-data": "number-of-evaluation-images" if of else "",
-            "epochs": "best-epoch" if _is_epoch_of_results(place) else "",
+            "epochs": "best-epoch" if is_one and is_of_results(place, self.writer.table) else "",
             "GPU-model": "" if known.find("documented.training.gpu-model") else "hardware",
             "paper": classes,
             "": classes,
@@ -208,13 +207,31 @@ class OwnProse:
         said = {self._with_unit(item, place): item.passage for item in told}
         for found in (self._of_kind, self._numbers):
             said = said or found(place)
+        views, references = list[View](), self.writer.references
+        if not said and [question.id for question in asked] == ["batch-size"]:
+            said, views = self._batch_of_all()
         if len(said) != 1:
             return None
         ((text, passage),) = said.items()
         section = f", under “{passage.section[-1]}”" if passage.section else ""
-        where = self.writer.references.note(f"Stated in this card{section}")
+        where = marks(references, *views) + references.note(f"Stated in this card{section}")
+        where += references.note(DERIVED) if views else ""
         question = " + ".join(question.id for question in asked)
-        return Answer(question, EvidenceClass.DOCUMENTED, [], f"{text} {where}", is_complete=True)
+        class_ = EvidenceClass.DERIVED if views else EvidenceClass.DOCUMENTED
+        return Answer(question, class_, [view.key for view in views], f"{text} {where}", is_complete=True)
+
+    def _batch_of_all(self) -> tuple[dict[str, Passage], list[View]]:
+        """The images of one step of the optimiser, from those of each process, the steps that gradients are accumulated over, and
+        the number of GPUs, where the card says that each has a process of its own."""
+        names = ("batch-size-per-gpu", "gradient-accumulation")
+        found = [view for name in names if (view := self.writer.knowledge.find(f"documented.training.{name}"))]
+        counted = [item for item in self._statements if item.about.id == "number-of-GPUs"]
+        told = {item.value.value: item.passage for item in counted if isinstance(item.value, Quantity)}
+        if len(found) < 2 or len(told) != 1 or not any(_EACH.search(item.own) for item in told.values()):
+            return {}, []
+        ((cards, passage),), (images, steps) = told.items(), (view.value for view in found)
+        factors = f"{images:,} per process × {steps} for gradient accumulation × {cards:g} GPUs"
+        return {f"{images * steps * cards:,.0f} ({factors})": passage}, found
 
     def _with_unit(self, item: Statement, place: Place) -> str:
         """A value as it is stated, a time with its unit unless that stands behind the marker."""
@@ -326,12 +343,6 @@ def _asking(place: Place) -> str:
         return place.label
     before, _, after = place.sentence.partition("[?]")
     return f"{_PARTS.split(before)[-1]}[?]{' '.join(re.split(r'(?=[,;:.]) | ', after)[:3])}"
-
-
-def _is_epoch_of_results(place: Place) -> bool:
-    """Whether a column of a table of results asks for the epoch that they are of."""
-    is_one = place.column is not None and re.fullmatch(r"\W*epoch\W*", place.column, re.IGNORECASE)
-    return bool(is_one and _RESULT_HEADS.search(place.section_text))
 
 
 def _is_parted(before: str, after: str) -> bool:

@@ -121,7 +121,7 @@ class Places:
             in_code=block.kind in ("fence", "indented-code"),
             row=tuple(_heads(names[:at], titles, self.table)),
             remarks=(*titles[:1], *filter(None, names[at + 1 :])),
-            cells=tuple((title, name) for title, name in zip(titles, names, strict=True) if name),
+            cells=tuple(zip(titles, names, strict=True)),
             column=titles[at] if titles else None,
             around=(
                 flat.replace("[?]", ""),
@@ -252,7 +252,8 @@ def _heads(row: Sequence[str], titles: Sequence[str], table: Vocabulary) -> Iter
             or re.search(r"(?<!top-)(?:\d|%|\b(?:none|yes|no)|[–—-])\W*$", cell, re.IGNORECASE)
             or (asks_something(title, table) and not re.search("metric", title, re.IGNORECASE))
         )
-        if re.search(r"[^\W\d_]", cell) and (not is_value or re.search("batch|resolution|size", cell, re.IGNORECASE)):
+        is_size = re.search(r"batch|\bres(?:olution)?\b|size|\d ?[×x] ?\d", cell, re.IGNORECASE)
+        if is_size or (re.search(r"[^\W\d_]", cell) and not is_value):
             yield cell
 
 

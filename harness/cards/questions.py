@@ -63,7 +63,7 @@ class Place:
 
 _HEADING, _REST, _WHOLE, _BESIDE, _PARENT, _COLUMN = 0.35, 0.55, 0.35, 0.2, 0.6, 0.9
 """What a word counts in a heading, the rest of a sentence's part, all of it, the sentence before, the item above, a column's head."""
-_RIGHT_OR_WRONG = re.compile(r"\b(?:top-?[15]|err(?:or)?s?|acc(?:uracy)?|accuracies)\b", re.IGNORECASE)
+_RIGHT_OR_WRONG = re.compile(r"\b(?:top-?[15]|err(?:or)?s?|acc(?:uracy)?|accuracies|f1)\b", re.IGNORECASE)
 _OWN = re.compile(r"\b(?:on|of|from) (?:my|our|your) (?!model|network|paper)", re.IGNORECASE)
 """Somebody's own images or machine, of which no source tells anything."""
 _CONDITIONED = re.compile(r"\W*(?:on|for|among|across|over|under|at|with|without|in) ([^,]*), ", re.IGNORECASE)
@@ -276,7 +276,8 @@ def _asked_in_cell(
         is_of_training = alone and any(key.startswith("documented.training.") for key in alone.about.keys)
         is_apart = is_of_training and _NO_TRAINING.search(" ".join(heads[:-1]))
         found = alone if alone and alone.is_sure and not is_apart else found
-    if found and found.about.is_elsewhere(" ".join(place.section[-1:])):
+    is_theirs = found and found.about.list and is_of_results(place, table)
+    if found and (is_theirs or found.about.is_elsewhere(" ".join(place.section[-1:]))):
         found = None
     if any(True for text in titles for _ in facets()["dataset"].read(text)):
         if found is None or found.about.id == "training-data" or not (found.is_sure or found.about.is_measurable):
@@ -397,6 +398,12 @@ def asks_count(place: Place, table: Vocabulary) -> bool:
     """Whether a place asks for a number, of what is counted behind it or by its own words."""
     counted = re.match(r"\s+(?!apart\b)(?:[a-z-]+ )?[a-z-]+", place.sentence.partition("[?]")[2])
     return counted is not None or _asks(table.kinds["count"], place)
+
+
+def is_of_results(place: Place, table: Vocabulary) -> bool:
+    """Whether a mean, a deviation or an epoch is that of results: in their table, or as the sentence says."""
+    is_said = table.get("spread-of-results").words_pattern.search(plain(place.line)) is not None
+    return is_said or any(_RIGHT_OR_WRONG.search(title) for title, _ in place.cells)
 
 
 def asks_error(place: Place) -> bool:

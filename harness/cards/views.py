@@ -81,6 +81,8 @@ class View:
             if unit == "hours" and value < 1:
                 return f"{value:.2g} hours ({3600 * value:,.0f} seconds)"
             return f"{plain_number(value)} {unit or ''}".rstrip()
+        if isinstance(value, list) and all(isinstance(name, str) for name in value):
+            return enumerate_words(value)
         return show_value(self.evidence).replace(" parameters parameters", " parameters")
 
     @property
@@ -210,7 +212,7 @@ def plain_number(value: float) -> str:
     return f"{value:.4g}" if abs(value) < 0.1 else f"{value:,.4f}".rstrip("0").rstrip(".")
 
 
-_DERIVED = "Worked out from what is cited with it"
+DERIVED = "Calculated from the source cited beside it"
 
 
 def marks(references: References, *views: View | None) -> str:
@@ -230,7 +232,7 @@ def marks(references: References, *views: View | None) -> str:
 
 def caveat(view: View) -> str:
     """The sentence that says of which class a value is, and for which exact checkpoint."""
-    words = _DERIVED if view.class_ is EvidenceClass.DERIVED else _class_words(view).capitalize()
+    words = DERIVED if view.class_ is EvidenceClass.DERIVED else _class_words(view).capitalize()
     return f"{words}{view.about}."
 
 

@@ -103,7 +103,8 @@ class FactSource:
                 said = says.format(shown if isinstance(shown, str) else value, raw=value)
                 parts.setdefault(key, {})[entry.name] = said
         for key, adds in parts.items():
-            self.add(key, re.sub(r", (?=\()", " ", ", ".join(adds.values())), words(adds))
+            told = re.sub(r"; (?=\()", " ", "; ".join(adds.values())).replace(") (", ", ")  # of the part before
+            self.add(key, words(told.split("; ")), words(adds))
 
     def add_result(
         self,

@@ -59,6 +59,7 @@ FORMS: dict[str, Callable[[Any], Any]] = {
     ),
     "data-set": lambda name: found[1] if (found := re.fullmatch(r"(?:hfi?ds|tfds|torch|wds)/(.+)", name)) else None,
     "spaced": lambda name: name.replace("_", " "),
+    "place": lambda name: re.sub(r"\b(?!(?:and|the)\b)[a-z](?=\w\w)", lambda first: first[0].upper(), name),
     "step": lambda folder: int(folder.rpartition("-")[2]),
 }
 """What makes an evidence's value of what a field holds."""
@@ -87,6 +88,8 @@ class Entry(BaseModel):
             return FORMS[self.form](value)
         if isinstance(value, bool) and self.words:
             return self.words.get(value)
+        if self.words and isinstance(value, list):
+            return [self.words.get(name, name) for name in value]
         return self.words.get(value, value) if self.words else value * self.times if self.times != 1 else value
 
     def is_moot(self, data: Mapping[str, Any]) -> bool:

@@ -163,7 +163,8 @@ def read_config(source: FactSource, data: Mapping[str, Any]) -> None:
         source.add("documented.model.finetuned-from", started, "_name_or_path")
     listed = data.get("architectures")
     class_ = next((name for name in listed if isinstance(name, str)), None) if isinstance(listed, list) else None
-    kind = KINDS.get(str(data.get("model_type")), "a network")
+    named = re.sub(r"(?<=\w)(?:For[A-Z]\w+|Model)$", "", class_ or "neural")
+    kind = KINDS.get(str(data.get("model_type")), f"a{'n' if named[0] in 'AEIO' else ''} {named} network")
     if class_ is not None:
         is_classifier = class_.endswith("ForImageClassification")
         purpose = " for image classification" if is_classifier else ""
@@ -263,7 +264,9 @@ def read_processor(source: FactSource, data: dict[str, Any]) -> None:
     else:
         resized = "size, crop_pct" if data.get("crop_pct") else "size"
         cropped = "crop_size" if data.get("crop_size") else "size"
-        _describe_preprocessing(source, found, resized, "resample", "image_mean and image_std", cropped)
+        is_off = "do_normalize" if "do_normalize" in data else "image_processor_type"
+        statistics = "image_mean and image_std" if any(found.mean) or found.std != (1, 1, 1) else is_off
+        _describe_preprocessing(source, found, resized, "resample", statistics, cropped)
 
 
 def _describe_preprocessing(
@@ -301,6 +304,7 @@ def _describe_preprocessing(
     source.add("documented.preprocessing.interpolation", found.interpolation, resample)
     source.add("documented.preprocessing.normalisation", "none" if is_plain else normalisation, statistics)
     scaled = "without normalising the channels" if is_plain else f"and normalises the channels with {normalisation}"
+    scaled = f"and turns RGB into BGR, {scaled}" if found.bgr else scaled
     what = "the saved processor" if source.variant == "processor" else "timm's transform for the weights"
     source.add(
         "documented.preprocessing.hub-processor",
@@ -404,6 +408,10 @@ def read_recipe(source: FactSource, data: Mapping[str, Any]) -> None:
     """From the settings that a training script leaves: timm's `args.yaml`, or a file of the same form."""
     known = fields_of("automatic", "recipe")
     source.take(known, data)
+    base, images = data.get("lr_base"), data.get("lr_base_size")
+    if data.get("lr") is None and isinstance(base, float) and isinstance(images, int):
+        place, unit = "lr_base and lr_base_size", f"per {images} images"
+        source.add("documented.training.base-learning-rate", base, place, unit)
     _read_others(source, data, known)
 
 

@@ -34,7 +34,7 @@ TIMEOUT = 5.0
 """Seconds that the Hub has to answer."""
 _FRONT_MATTER = re.compile(r"\A\ufeff?---[ \t]*\r?\n(.*?)^---[ \t]*\r?$", re.DOTALL | re.MULTILINE)
 _LOADED = re.compile(
-    r"hf[-_]hub:([\w-]+/[\w.-]+)|(?:from_pretrained\(\s*|\bmodel\s*=\s*)[\"']([\w-]+/[\w.-]+)[\"']"
+    r"hf[-_]hub:([\w-]+/[\w.-]*\w)|(?:from_pretrained\(\s*|\bmodel\s*=\s*)[\"']([\w-]+/[\w.-]+)[\"']"
     r"|^\W*(?:repository|model|weights|checkpoint)\b[^:\n]{0,20}:\W*https://huggingface\.co/(?!datasets/|spaces/)([\w-]+/[\w.-]+\w)",
     re.IGNORECASE | re.MULTILINE,
 )
@@ -247,7 +247,9 @@ def _licence(data: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _read_metadata(source: FactSource, data: Mapping[str, Any]) -> None:
-    data = {name: value for name, value in data.items() if name != "datasets" or value not in _LOADERS}
+    if data.get("datasets") in _LOADERS:
+        source.add("documented.data.loader", "an unnamed folder of images", "datasets")
+        data = {name: value for name, value in data.items() if name != "datasets"}
     source.take(fields_of("metadata"), data)
     if data.get("base_model"):
         source.take([_named("datasets", "documented.data.finetuning")], data)

@@ -214,6 +214,8 @@ def read_summary(source: FactSource, text: str, settings: Mapping[str, Any]) -> 
     best = (min if decides.endswith("loss") else max)(rows, key=lambda row: row[decides])
     split = str(settings.get("val_split") or "validation")
     split = _measures()["splits"].get(split, split)
+    size = [settings["img_size"]] * 2 if settings.get("img_size") else settings.get("input_size")
+    made = {"dataset": settings.get("dataset"), "input_size": size}
     where = f"row of epoch {best['epoch']}, the best by {decides}"
     source.add("documented.training.best-epoch", best["epoch"], f"{where}, counted from 0")
     told = []
@@ -222,9 +224,10 @@ def read_summary(source: FactSource, text: str, settings: Mapping[str, Any]) -> 
         if _is_number(best[name]):
             unit = "%" if what.metric in ("accuracy", "top5") else None
             value = round(best[name], 2) if unit else best[name]
-            source.add_result(what.subject, value, f"{name}, {where}", split=split, unit=unit)
+            source.add_result(what.subject, value, f"{name}, {where}", split=split, unit=unit, protocol=made)
             told.append(f"{what.name} {best[name]:.4g}{' %' if unit else ''}")
-    source.add_result("evaluation.results", f"{words(told)}, on the {split} set", where, split=split)
+    result = f"{words(told)}, on the {split} set"
+    source.add_result("evaluation.results", result, where, split=split, protocol=made)
 
 
 def read_emissions(source: FactSource, text: str, _: Mapping[str, Any]) -> None:

@@ -148,6 +148,29 @@ def test_images_are_counted_by_a_run_s_time_and_speed(tmp_path: Path) -> None:
     assert "documented.data.training-images" not in read(tmp_path)[0]
 
 
+def test_what_the_files_tell_of_unnamed_data_and_an_unlisted_network_is_told(tmp_path: Path) -> None:
+    run = {"epoch": 8.0, "train_runtime": 412.53, "train_samples_per_second": 80.906}
+    folder = written(
+        tmp_path,
+        config={"architectures": ["MobileViTForImageClassification"], "model_type": "mobilevit", "id2label": {"0": "a", "1": "b"}},
+        processor={
+            "image_processor_type": "MobileViTImageProcessor", "size": {"shortest_edge": 288}, "resample": 2, "do_center_crop": True,
+            "crop_size": {"height": 256, "width": 256}, "do_flip_channel_order": True,
+        },
+        all_results=run | {"test_runtime": 6.4127, "test_samples_per_second": 114.772},
+        readme=f"---\ndatasets: [imagefolder]\nmetrics: [accuracy, f1]\n---\n## Training and evaluation data\n\n{M}\n\n## Metrics\n\n{M}\n",
+    )  # fmt: skip
+    items, _ = read(folder)
+    assert items["documented.model.type"].value.startswith("a MobileViT network for image classification")
+    assert items["documented.preprocessing.hub-processor"].value.endswith(
+        "turns RGB into BGR, without normalising the channels"
+    )
+    text = re.sub(r" ?\[h\d+\]", "", harness.fill(folder / "README.md", model=str(folder)).text.decode())
+    assert "- The training data is an unnamed folder of images.\n- The number of training images is 4,172.\n" in text
+    assert "- The model was evaluated on a test set of 736 images.\n" in text
+    assert "evaluate with accuracy and F1." in text
+
+
 def test_integer_weights_are_not_counted(tmp_path: Path) -> None:
     save_file({"w": np.zeros(8, np.uint8)}, written(tmp_path, config=CONFIG) / "model.safetensors")
     items, notes = read(tmp_path)
@@ -232,10 +255,12 @@ def test_columns_beside_each_other_get_values_of_their_own(tmp_path: Path) -> No
         }
     ]
     front = json.dumps({"model-index": index, "co2_eq_emissions": {"emissions": 64}})
-    card = f"---\n{front}\n---\n\n| model | test size | top1 | top5 | images/s |\n|-|-|-|-|-|\n| this | 192 | {M} | {M} | {M} |\n\nIt emitted {M} g of CO2.\n"
+    card = f"---\n{front}\n---\n\n| model | test size | top1 | top5 | images/s |\n|-|-|-|-|-|\n| this | 32 | {M} | {M} | {M} |\n| this | 192 | {M} | {M} | {M} |\n\nIt emitted {M} g of CO2.\n"
     folder = written(tmp_path, config=CONFIG, readme=card)
     text = re.sub(r" \[h\d+\]", "", harness.fill(folder / "README.md", model=str(folder)).text.decode())
-    assert text.split("\n")[6] == "| this | 192 | 91.4 % | 99 % | not measured yet |"
+    told, at_another_size = text.split("\n")[6:8]
+    assert told == "| this | 32 | 91.4 % | 99 % | not measured yet |"
+    assert at_another_size == "| this | 192 | not stated | not stated | not stated |"
     assert "It emitted 64 g of CO2." in text
 
 

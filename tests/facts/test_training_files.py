@@ -112,15 +112,15 @@ def test_timms_settings_are_told_as_far_as_they_are_on(tmp_path: Path) -> None:
     told = items["documented.training.augmentation"].value
     assert (
         told
-        == "RandAugment (rand-m7-mstd0.5-inc1), random crops of 0.35–1 of the area, horizontal flips (probability 0.5), random erasing (probability 0.25)"
+        == "RandAugment (rand-m7-mstd0.5-inc1), random crops of 0.35–1 of the area, horizontal flips (probability 0.5) and random erasing (probability 0.25)"
     )
-    assert items["documented.training.ema"].value == "yes, decay 0.9998"
+    assert items["documented.training.ema"].value == "yes (decay 0.9998)"
     assert items["documented.data.training"].value == "somebody/street-food"
     assert items["documented.training.best-epoch"].value == 1  # 87.98 is the highest, and rows are counted from 0
     card = f"- Momentum: {M}\n- EMA decay: {M}\n- Top-1 on the test set: {M}\n- Top-1 on the validation set: {M}"
     assert filled(card, folder).split("\n") == [
         "- Momentum: Not stated",  # AdamW has none
-        "- EMA decay: Yes, decay 0.9998",
+        "- EMA decay: Yes (decay 0.9998)",
         "- Top-1 on the test set: 87.98 %",
         "- Top-1 on the validation set: Not stated",
     ]
@@ -128,6 +128,32 @@ def test_timms_settings_are_told_as_far_as_they_are_on(tmp_path: Path) -> None:
     items, _ = read(folder)
     assert items["documented.training.ema"].value == "none"
     assert items["documented.training.augmentation"].value == "random erasing (probability 0.25)"
+
+
+def test_a_result_holds_at_its_size_and_a_batch_is_that_of_all_cards(tmp_path: Path) -> None:
+    record = {"input_size": [3, 192, 192], "test_input_size": [3, 224, 224], "std": [0.2, 0.2, 0.2]}
+    folder = written(tmp_path, config={"architecture": "resnet26t", "num_classes": 9, "pretrained_cfg": record})
+    (folder / "args.yaml").write_text(
+        "batch_size: 96\ngrad_accum_steps: 4\nimg_size: 192\nlr: null\nlr_base: 0.25\nlr_base_size: 256\nopt: lamb\n"
+    )
+    (folder / "summary.csv").write_text("epoch,eval_top1,eval_top5\n0,61.5,90.25\n1,74.25,95.5\n2,74.0,95.75\n")
+    table = f"| model | img_size | top1 |\n|-|-|-|\n| resnet26t.lamb_ft_food101 | 192 | {M} |\n| resnet26t.lamb_ft_food101 | 224 | {M} |"
+    rest = (
+        f"\n\nIt was picked by top-1 and comes from epoch {M}. The standard deviation of top-1 over three seeds is {M}. It took {M} "
+        f"GPU hours. Each optimiser step took {M} images.\n\n- Images per update (all cards): {M}\n- Base learning rate: {M}\n- Optimizer: {M}"
+    )
+    cards = "Its name is hf-hub:me/resnet26t.lamb_ft_food101.\n\nWe trained on three RTX 3090 cards with DDP.\n\n"
+    told = harness.fill(f"{cards}{table}{rest}", model=str(folder), fix_claims=True).text.decode()
+    told = re.sub(r" ?\[h\d+(?:, h\d+)*\]", "", told).partition("**Sources")[0]
+    assert "food101 | 192 | 74.25 % |" in told
+    assert "food101 | 224 | not stated |" in told  # nor is the size of its row put right
+    assert told.partition("\n\nIt was")[2].strip() == (
+        "picked by top-1 and comes from epoch 1. The standard deviation of top-1 over three seeds is not stated. It took (not stated) "
+        "GPU hours. Each optimiser step took 1,152 images.\n\n"  # 96 × 4 × 3
+        "- Images per update (all cards): 1,152 (96 per process × 4 for gradient accumulation × 3 GPUs)\n"
+        "- Base learning rate: 0.25 per 256 images\n- Optimizer: LAMB"
+    )
+    assert filled(f"Global batch size: {M}", folder) == "Global batch size: Not stated as a whole"
 
 
 HEAD = "run_id,duration,emissions,energy_consumed,country_name,region,cloud_provider,python_version,gpu_count,gpu_model,on_cloud\n"
@@ -142,7 +168,7 @@ def test_emissions_are_those_of_one_run(tmp_path: Path) -> None:
         f"- Cloud provider: {M}"
     )
     assert filled(card, folder) == (
-        "## Compute\n\nThe run used 1 x NVIDIA RTX A5000 for 1.9409 hours, on premises in Netherlands (utrecht). Measured emissions were "
+        "## Compute\n\nThe run used 1 x NVIDIA RTX A5000 for 1.9409 hours, on premises in Netherlands (Utrecht). Measured emissions were "
         "0.2153 kg CO2eq for 0.4612 kWh.\n\n- Cloud provider: Not stated"
     )
     (folder / "emissions.csv").write_text(HEAD + RUN + RUN.replace("5b1e", "77aa").replace("0.21529", "0.5"))
@@ -278,7 +304,7 @@ def test_what_several_files_state_of_one_question_is_told_as_a_whole(tmp_path: P
     rows = [row.strip("| ").partition(" | ")[2] for row in filled(card, folder).split("\n")[2:]]
     assert rows == [
         "interpolation: bicubic; cropping: crop fraction 0.95 (crop mode border)",
-        "label smoothing 0.05, dropout 0.2, gradient clipping 1, random erasing 0.1",
+        "label smoothing 0.05, dropout 0.2, gradient clipping 1 and random erasing 0.1",
         "torch 2.3.1 and pyyaml 6.0.1",
         "model-licensing@somebody.example",
     ]
