@@ -22,7 +22,7 @@ from functools import cached_property
 from typing import Any
 
 from harness import __version__
-from harness.cards.answers import Answer, Form, Writer, join_answers
+from harness.cards.answers import OF_A_NAME, Answer, Form, Writer, join_answers
 from harness.cards.claim import Claim, Verdict
 from harness.cards.claims import check_claims
 from harness.cards.contradictions import (
@@ -417,12 +417,13 @@ class _Filler:
         end = min(marker.end + _NEXT, marker.block.end)
         return Gap(place.line.partition("[?]")[0], self.text[marker.end : end], place)
 
-    @staticmethod
-    def _says_more(place: Place) -> bool:
+    def _says_more(self, place: Place) -> bool:
         """Whether a sentence with a marker in place of a value says more than that the value is one."""
         before, _, after = place.sentence.partition("[?]")
         if re.search(r"\bthe answer is\W*$", before):
             return False
+        if (named := OF_A_NAME.search(before)) and self.writer.subjects.is_itself(named[1]):
+            before = before.replace(named[0], "")
         is_plain = re.search(r"(?:\b(?:is|was|are|were)|[:=])\W*$", before) is not None
         return bool(re.search(r"\w", after)) or not is_plain or len(re.findall(r"\w+", before)) > 6
 

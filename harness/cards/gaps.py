@@ -29,8 +29,6 @@ _TUPLE, _VECTOR = re.compile(r"\((?:-?[\d.]+, ){2}-?[\d.]+\)"), re.compile(r"^((
 """Values in brackets, one a channel, in a sentence whose other values then have them too."""
 _NOT_ANY = re.compile(r"\b(?:no|an?|any|another)\s+$", re.IGNORECASE)
 """What no number stands behind."""
-_LEADS_TO_VALUE = re.compile(r", $|\b(?:[gs]ets?|got|(?:reach|achiev|scor|obtain|attain|measur|yield|giv)\w*) $")
-"""What leads to a value, or to more of what stands before it."""
 _IS = re.compile(r"\b(?:is|are|was|were)\s+$")
 _HAS_ARTICLE = re.compile(r"\b(?:the|our|its|their|these|those)\s+$", re.IGNORECASE)
 _SAYS = re.compile(r"\b(?:is|are|was|were|has|have)\b")
@@ -160,16 +158,17 @@ class Gap:
 
     def lack(self, words: str) -> str:
         """That something is missing, before what is counted or named: `an unstated number of hours`."""
-        nouns = re.match(r"\s+([a-z]+)\b(?: ([a-z]+s)\b)?", self.after)
-        is_last = words.startswith("not stated") and re.match(r"\.?(?:\s|$)", self.after)
-        if nouns is None and is_last and (led := _LEADS_TO_VALUE.search(self.before)):
-            return f"{'and no more is' if led[0] == ', ' else 'a value that is not'} stated{words[len('not stated') :]}"
+        nouns = re.match(r"\s+([a-z]+|[A-Z]+(?= [a-z]+s\b))\b(?: ([a-z]+s)\b)?", self.after)
         if nouns is None or nouns[1] in _NO_NOUNS:
             return f"({words})"
         if re.match("per ?cent", nouns[1]):
             return "an unspecified"
         lack = "undisclosed" if "disclosed" in words else "unstated"
-        if re.fullmatch("[a-z]+s|people", nouns[1]) or nouns[1] in _SCALES or (nouns[2] and self.place.column):
+        if (
+            re.fullmatch("[a-z]+s|people", nouns[1])
+            or nouns[1] in _SCALES
+            or (nouns[2] and (self.place.column or nouns[1].isupper()))
+        ):
             return f"{lack} number of" if _HAS_ARTICLE.search(self.before) else f"an {lack} number of"
         return f"({words})" if _IS.search(self.before) else "unspecified"
 

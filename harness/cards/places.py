@@ -66,9 +66,8 @@ class Places:
                 self.sentences[block] = sentences(self.text, block.start, block.end, self.document.asking)
             if block.kind != "heading":
                 texts.setdefault(block.section, []).append(self.text[block.start : block.end])
-        self.section_texts = {
-            section: COMMENT.sub("", " ".join(parts))[:_OF_SECTION] for section, parts in texts.items()
-        }
+        told = {section: without_markers(COMMENT.sub("", " ".join(parts))) for section, parts in texts.items()}
+        self.section_texts = {section: text.replace(NEEDED, "")[:_OF_SECTION] for section, text in told.items()}
 
     def sentence(self, marker: Marker) -> Span:
         """The sentence of a marker; where it is in none, or in too long a one, the marker alone."""

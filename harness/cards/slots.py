@@ -32,6 +32,11 @@ _PASSIVE = re.compile(
     r"(?:^|[.!?]\s+)(?P<said>(?P<who>(?:The|Our|All|These) [^.,;:()\[\]]{2,60}?) (?P<did>(?:is|are|was|were) \w+) by )$"
 )
 """A sentence whose marker says by whom: `The tiles were flown by [?].`"""
+_RESULT = re.compile(
+    r"(?:^|[.!?]\s+)(?P<said>(?P<where>(?:On|At|With|For|After|Under) [^.;:()\[\]]{2,60}?),? (?:I|we|it|the model|this model) "
+    r"(?:gets?|got|(?:reach|achiev|scor|obtain|attain)\w*) )$"
+)
+"""A sentence whose marker is a result: `On the test split I get [?].`"""
 _NEAR = 400
 """How far, in characters, a link text or brackets around a marker are looked for."""
 _LONGEST = 20_000
@@ -302,6 +307,12 @@ def unrecognised(document: Document, marker: Marker, slot: Slot, writer: Writer,
         who = passive["who"][:1].lower() + passive["who"][1:]
         told = f"By whom {who} {passive['did']} is {plain}"
         return Slot("inline", marker.start - len(passive["said"]), marker.end, "text"), told
+    if following.startswith(".") and (result := _RESULT.search(before)):
+        told = f"The result {result['where'][:1].lower()}{result['where'][1:]} is {short}"
+        return Slot("inline", marker.start - len(result["said"]), marker.end, "text"), told
+    if re.match(r"\.(?:\s|$)", following) and (told_of := re.search(r"([\w)]+), $", before)):
+        told = f"{told_of[1]} (no more is stated{writer.looked})"
+        return Slot("inline", marker.start - len(told_of[0]), marker.end, "text"), told
     led = next((words for leads, words in _UNSTATED if leads.search(before)), None)
     if led and not re.match(r"\s+(?!(?:and|or|with|for|in|on|at|by|per|to|which|that)\b)\w", following):
         return here, led

@@ -118,7 +118,9 @@ def with_facts(
 
 def _title(spec: ModelSpec | None, hub_id: str) -> str:
     """What the model is called where its files are cited."""
-    return hub_id or (spec.title if spec is not None else "this model")
+    if spec is not None and isinstance(spec.checkpoint, FolderCheckpoint):
+        return hub_id or "the model's files"
+    return spec.title if spec is not None else "this model"
 
 
 def _hub_id(folder: Path, card: str) -> str:

@@ -147,11 +147,14 @@ def test_a_result_holds_at_its_size_and_a_batch_is_that_of_all_cards(tmp_path: P
     told = re.sub(r" ?\[h\d+(?:, h\d+)*\]", "", told).partition("**Sources")[0]
     assert "food101 | 192 | 74.25 % |" in told
     assert "food101 | 224 | not stated |" in told  # nor is the size of its row put right
-    assert told.partition("\n\nIt was")[2].strip() == (
-        "picked by top-1 and comes from epoch 1. The standard deviation of top-1 over three seeds is not stated. It took (not stated) "
-        "GPU hours. Each optimiser step took 1,152 images.\n\n"  # 96 × 4 × 3
-        "- Images per update (all cards): 1,152 (96 per process × 4 for gradient accumulation × 3 GPUs)\n"
-        "- Base learning rate: 0.25 per 256 images\n- Optimizer: LAMB"
+    assert (
+        told.partition("\n\nIt was")[2].strip()
+        == (
+            "picked by top-1 and comes from epoch 1. The standard deviation of top-1 over three seeds is not stated. The GPU "
+            "hours are not stated in the card or the model's files. Each optimiser step took 1,152 images.\n\n"  # 96 × 4 × 3
+            "- Images per update (all cards): 1,152 (96 per process × 4 for gradient accumulation × 3 GPUs)\n"
+            "- Base learning rate: 0.25 per 256 images\n- Optimizer: LAMB"
+        )
     )
     assert filled(f"Global batch size: {M}", folder) == "Global batch size: Not stated as a whole"
 
