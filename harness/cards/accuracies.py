@@ -15,9 +15,12 @@ from harness.cards.vocabulary import Vocabulary, phrase, wording
 
 _RELATIVE = wording("relative")
 _PLAIN_TITLE = wording("plain-title")
-_ERROR = re.compile(r"\berr(?:or)?s?\b", re.IGNORECASE)
-_WRONG = re.compile(r"\b(?:miss(?:es|ed)?|misclassif\w*|wrong\w*|fail\w*|incorrect\w*|mistak\w*)\b", re.IGNORECASE)
+_WRONG = re.compile(
+    r"\b(?:err(?:or)?s?|mis(?:s|ses|sed|classif\w*|tak\w*)|wrong\w*|fail\w*|incorrect\w*)\b", re.IGNORECASE
+)
 """What says that a share is of errors."""
+_RIGHT = re.compile(r"[^\d,;.]*\b(?:right|correct)", re.IGNORECASE)
+_PIECES = re.compile(r"[;,.]\s|[()]")
 _PARTS = re.compile(r"[;.]\s|, (?:and|but|while)\b")
 _PARTIAL = re.compile(r"\b\d[\d,]* of \d[\d,]*\b")
 
@@ -52,8 +55,6 @@ class AccuracyReader:
             run = next((run for run in lists if span in run), [])
             metric, bench = (_in_list(listed, things, run, span) for listed, things in named)
             near = metric is not None or bench is not None
-            if run and not near and any(listed for listed, _ in named):
-                continue
             if metric is None:
                 metric, adjacent = self._near_metric(text, number, metrics, benches, left, right)
                 near = near or adjacent
@@ -147,8 +148,10 @@ class AccuracyReader:
         ):
             return None
         name, is_error = (metric[2], metric[3]) if metric else ("top1", False)
-        is_wrong = _WRONG.search(clause) or _ERROR.search(clause)
-        if is_wrong and not re.search(r"\bacc", clause):
+        is_only = metric or text.count("%") < 2
+        piece = clause if is_only else text[slice(*clause_around(text, number.start, number.end, _PIECES))]
+        is_wrong = _WRONG.search(piece) or _WRONG.search(clause.rpartition(":")[0])
+        if is_wrong and not re.search(r"\bacc", piece) and not _RIGHT.match(text, number.end):
             is_error = True  # "an error of 20.6 % (top-1)"
         if bench is None:
             if self.others.search(text) or (known > 0 and metric is None):
@@ -163,8 +166,6 @@ class AccuracyReader:
                 return None
         if name == "mce" and benchmark == "imagenet-val":
             benchmark = "imagenet-c"
-        if benchmark == "imagenet-c" and metric is None:
-            name = "mce"
         is_error = is_error and name != "mce"
         if benchmark == "imagenet-c-bar":
             name, is_error = "mean-error", False

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from difflib import SequenceMatcher
 
 from harness.cards.agreement import ARXIV, find_folded, folded, people_of, surnames
+from harness.cards.asked import facets
 from harness.cards.claim import Claim, Verdict, claim_at
 from harness.cards.document import Document
 from harness.cards.fields import Entry, bibtex_entries, read_citations
@@ -30,6 +31,8 @@ _PRESENTS = re.compile(
     rf"\W*[^;.]{{0,50}}?(?:\b{_INTRODUCES} (?:the )?{_ITS}|\bwhere {_ITS} ?(?:was|is|were) (?:first )?{_INTRODUCES})",
     re.IGNORECASE,
 )
+_TABLE = re.compile(r"\bTables? (\d+)(?:(?:,| and| &) (\d+))?")
+_RESULTS = re.compile(r"(?is)(?=.*\b(?:the|its|our) paper\b).*(?:accura|error|result|compar|robust|AP\b|mIoU|mCE)")
 
 
 @dataclass(frozen=True)
@@ -80,6 +83,7 @@ def paper_claims(document: Document, prose: list[Span], paper: Paper, subjects: 
     for span in prose:
         yield from _title(document, span, paper, subjects)
         yield from _beside_title(document, span, paper, subjects.knowledge)
+        yield from _table(document, span, paper, subjects)
 
 
 def _entries(document: Document, paper: Paper) -> Iterator[Claim]:
@@ -153,3 +157,24 @@ def _beside_title(document: Document, span: Span, paper: Paper, knowledge: Knowl
         if stated not in (right, *venues.names_in(right)):
             at = span[0] + match.start(), span[0] + match.end()
             yield claim_at(document, at, about, Verdict.CONTRADICTED, view, correct=right, whole=span)
+
+
+def _table(document: Document, span: Span, paper: Paper, subjects: Subjects) -> Iterator[Claim]:
+    """The table that a sentence gives for what the paper has in others: results on some data, or of another network."""
+    text, names = document.text[slice(*span)], vocabulary().model_names
+    stated = _TABLE.search(text) if _RESULTS.match(text) else None
+    rivals = {re.split(r"[\W\d_]", name)[0] for name in names.findall(text) if not subjects.is_own(name)}
+    if stated is None or len(rivals) > 1:
+        return
+    data = {name.casefold().partition("-matched")[0] for name, *_ in facets()["dataset"].read(text)} - {"imagenet-val"}
+    known = [
+        (source.place or "", View(fact.evidence, fact))
+        for fact in subjects.knowledge.facts.facts
+        if fact.evidence.name.subject.partition(".")[0] in data or any(rival in (fact.says or "") for rival in rivals)
+        for source in (fact.evidence.source, *fact.also)
+        if source and source.title == paper.title and _TABLE.search(source.place or "")
+    ]
+    right = {number for place, _ in known for match in _TABLE.finditer(place) for number in match.groups()}
+    if known and not {*stated.groups()} <= {*right, None}:
+        (place, view), at = known[0], (span[0] + stated.start(), span[0] + stated.end())
+        yield claim_at(document, at, "table of the paper", Verdict.CONTRADICTED, view, correct=place, whole=span)

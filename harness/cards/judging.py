@@ -33,14 +33,9 @@ _OF_THE_MODEL = re.compile(r"\b(?:the|this) (?:model|network|checkpoint|net)\b",
 _DEVICES = re.compile(
     r"V100|[AH]100|RTX ?\d{4}|\d{3}0(?= |$|-AMP)|CPU|XEON|RYZEN|LAPTOP|I[3579]\b|JETSON|\bT4|M[1-4]\b|TPU"
 )
-_ONE_IMAGE = re.compile(
-    r"\b(?:(?:per|an?|each|every|one|single) (?:single |\w+ )?(?:image|picture|photo|sample)|batch (?:size )?(?:of )?1\b)",
-    re.IGNORECASE,
-)
+_ONE_IMAGE = re.compile(r"\b(?:per|an?|each|every|one|single) (?:\w+ )?(?:image|picture|photo|sample)", re.IGNORECASE)
 _BATCH = re.compile(r"\b(?:batch(?:es)?(?: size)?\W{0,3}(?:of )?|for (?=\d+ images))(\d+)\b(?!,)", re.IGNORECASE)
-_OTHERWISE_RUN = re.compile(
-    r"\b(?:fp-?16|half|AMP|mixed|int-?8|TensorRT|ONNX|compil\w+|fused|our|my|I|we)\b", re.IGNORECASE
-)
+_OTHERWISE_RUN = re.compile(r"\b(?:fp-?16|half|AMP|mixed|int-?8|TensorRT|ONNX|compil\w+|our|my|we)\b", re.IGNORECASE)
 """What says that a speed was measured under other conditions than the known one."""
 _PUBLISHED = re.compile(r"\b(?:paper|authors?|table|report\w*|publish\w*|zoo|timm|according)\b", re.IGNORECASE)
 _EXACT = (EvidenceClass.DERIVED, EvidenceClass.MEASURED)
@@ -63,18 +58,12 @@ class Judge:
         """The claims that statements make; where one passage states a value rightly, another of the same thing beside it is left."""
         judged = [(statement, claim) for statement in statements for claim in self._judge(statement)]
         strange = _strange(judged)
-        right = {
-            (s.passage.whole, s.topic, claim.about, isinstance(s.value, bool))
-            for s, claim in judged
-            if claim.verdict is Verdict.SUPPORTED
-        }
+        right = {(c.whole, s.topic) for s, c in judged if c.verdict is Verdict.SUPPORTED and s.value is not True}
         bound = {s.span for s in statements if not s.is_asked}
         told = {(s.passage.whole, s.about.name) for s in statements}
         for statement, claim in judged:
             is_strange = claim.verdict.is_wrong and claim.whole in strange
-            # That a technique is used says nothing of its value.
-            kinds = {False, isinstance(statement.value, bool)}
-            is_beside = any((statement.passage.whole, statement.topic, claim.about, kind) in right for kind in kinds)
+            is_beside = (claim.whole, statement.topic) in right  # that a thing is used tells nothing of its value
             is_contradicted = claim.verdict is Verdict.CONTRADICTED
             if not is_strange and not (is_contradicted and (is_beside or self._is_explained(statement, bound, told))):
                 yield claim
@@ -248,9 +237,7 @@ class Judge:
             return self._claim(statement, Verdict.OTHER_CHECKPOINT, *views, correct=correct, note=note)
         if statement.is_loose and not any(is_near_miss(statement.value, view.value) for view in rest):
             return unsupported
-        is_of_data = (
-            about.name in ("fine-tuning data", "training data", "starting weights") or about.address is not None
-        )
+        is_of_data = about.address or about.id in ("fine-tuning-data", "training-data", "starting-weights")
         is_of_tuning = _TUNED.search(text) and not is_of_data and not self._is_tuned
         if not rest or is_open or is_of_tuning or self.subjects.is_of_the_family(statement):
             return unsupported
@@ -270,12 +257,13 @@ class Judge:
         caption = passage.before if passage.kind == "cell" else ""
         around = " ".join((*passage.section[-1:], caption, passage.header, passage.row, passage.text))
         named = {*_DEVICES.findall(around.upper())}
-        is_time, batches = statement.about.id == "inference-time", {*_BATCH.findall(around)}
-        is_of_one = _ONE_IMAGE.search(passage.text)
+        is_time, times = statement.about.id == "inference-time", re.findall(r"\bms\b", passage.text)
+        is_of_one = len(times) < 2 and _ONE_IMAGE.search(passage.text) is not None
+        batches = {*(_BATCH.findall(around) or ["1"] * is_of_one)}
         if is_time and is_of_one and len(batches) == 1:
-            value, is_of_one = value.times(int(*batches)), None
+            value = value.times(int(*batches))
         is_exact = value.step * 20 <= value.value
-        same, here, alike = list[Fact](), list[Fact](), list[Fact]()
+        same, here, far = list[Fact](), list[Fact](), list[Fact]()
         for fact in self.knowledge.facts.facts:
             if fact.evidence.name.subject not in ("compute.throughput", "inference.batch-time"):
                 continue
@@ -284,13 +272,10 @@ class Judge:
                 same += [fact] if is_exact and value.agrees(speed) else []
                 here += [fact] if is_told_as_time is is_time and (devices & named or not named) else []
                 is_far = is_told_as_time is is_time and not 0.8 < value.value / speed < 1.25
-                alike += [fact] if is_far and batches & {*_BATCH.findall(fact.says or "")} else []
+                far += [fact] if is_far and batches & {*_BATCH.findall(fact.says or "")} else []
         right = [fact for fact in same if fact in here]
-        is_otherwise = (
-            is_of_one or (batches and not batches & {*_BATCH.findall(right[0].says or "")}) if right else None
-        )
-        is_known = named and (_PUBLISHED.search(around) or (alike and not _OTHERWISE_RUN.search(around)))
-        if is_time and is_otherwise:
+        is_known = named and (_PUBLISHED.search(around) or (far and not _OTHERWISE_RUN.search(around)))
+        if is_time and right and batches and not batches & {*_BATCH.findall(right[0].says or "")}:
             yield self._wrong(statement, right[0])
         elif right:
             yield self._claim(statement, Verdict.SUPPORTED, View(right[0].evidence, right[0]))

@@ -55,19 +55,21 @@ _IDIOMS = tuple(
         (r"\bnumel\(\)[^\n]*(?:\n[^\n#]*)?(?:\n|#|=)[^\w\n]*(\d[\d,._]*(?: ?M)?)", "number of parameters"),
         (r"\b(?:Resize|SmallestMaxSize)\((?:size=)?\(?(\d+)(?=[^`]*?CenterCrop)", "short side resized to"),
         (r"\bCenterCrop\((?:size=)?\(?(\d+)", "input resolution"),
-        (r"\b(?:image_)?mean\"? *[=:] *\[([\d., ]+)\]", "channel means"),
-        (r"\b(?:image_)?std\"? *[=:] *\[([\d., ]+)\]", "channel standard deviations"),
-        (r"\bNormalize\((?:mean=)?[\[(]([\d., ]+)[\])]", "channel means"),
-        (r"\bNormalize\((?:mean=)?[\[(][\d., ]+[\])],\s*(?:std=)?[\[(]([\d., ]+)[\])]", "channel standard deviations"),
+        (r"\b(?:Normalize\(|(?:image_)?mean\"? *[=:] *)[\[(]([\d., ]+)[\])]", "image mean"),
+        (r"\b(?:Normalize\([\[(][\d., ]+[\])],\s*|(?:image_)?std\"? *[=:] *)[\[(]([\d., ]+)[\])]", "image std"),
     )
 )
 """What code tells of a network, and what that is."""
+_SHAPE = re.compile(r"\b(depths|dims|hidden_sizes|groups?_width)[\"']? *[=:] *([\[(][\d, ]+[\])]|\d+)")
+"""What code says of the shape of a network that it names, which is one and no family."""
 _FIELD = re.compile(
     r"\b\w*(?:config|cfg|processor|extractor)\.(?P<name>[a-z]\w+)\)*[ \t]*(?:#+|->|=>|\n)[ \t]*(?:(?:->|=>|#+)[ \t]*)?(?P<value>[\[('\"\d][^\n#]*)$",
     re.MULTILINE,
 )
 """A field of a configuration in code, and its value in a comment or in the line below."""
-_TELLS = re.compile(r"shape|config|cfg|processor|extractor|numel|Resize|MaxSize|Crop\(|Normalize|mean|std|--[a-z]")
+_TELLS = re.compile(
+    r"shape|dep|dim|width|config|cfg|processor|extractor|numel|[sS]ize|Crop\(|Normalize|mean|std|--[a-z]"
+)
 _OWN_CODE = re.compile(r"num_(?:labels|classes)\s?=|Train(?:er|ing)|fine-?tun|optimi[sz]er|\.backward\(|Random\w+\(")
 """What makes code one that trains, for other data."""
 _COMMENT = re.compile(r"(?:^|(?<=\s))#+ +(?!%)(\S.*)$", re.MULTILINE)
@@ -221,6 +223,10 @@ def _code_passages(document: Document) -> Iterator[Passage]:
                 told = _told_by_code(document, block, match.span("value"), match["name"].replace("_", " "))
                 yield replace(told, kind="code")
             said = " ".join((text, lead, *block.section[-1:]))
+            named = " ".join({*vocabulary().model_names.findall(" ".join((lead, *_COMMENT.findall(text))))})
+            for match in _SHAPE.finditer(text) if block.kind == "fence" and re.fullmatch(r"\S+[-_/]\S+", named) else ():
+                context = f"{named} — {match[1].replace('_', ' ')}"
+                yield _told_by_code(document, block, match.span(2), context)
             if _RECIPE.search(said) and not re.search("fine-?tun", said, re.IGNORECASE):
                 for match in _FLAG.finditer(text):
                     yield _told_by_code(document, block, match.span(2), re.sub("[_-]", " ", match[1]))
@@ -233,7 +239,7 @@ def _told_by_code(document: Document, block: Block, span: Span, context: str) ->
     text = document.text
     line = text.rfind("\n", 0, at[0]) + 1, min(block.end, text.find("\n", at[1]) % (len(text) + 1))
     passage = _passage(text, f"{context}: ", at, block.section, "cell", context)
-    return replace(passage, titles=(context,), before=text[slice(*line)][-LONGEST:], whole=line)
+    return replace(passage, titles=(context.rpartition(" — ")[2],), before=text[slice(*line)][-LONGEST:], whole=line)
 
 
 def blanked(text: str) -> str:

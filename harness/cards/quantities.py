@@ -28,7 +28,7 @@ _POWER = r"\s?(?:[•·×x*⋅]|\\times|\\cdot)\s?10\s?\^?\{?\s?[-−⁻–]?[\d
 _PLAIN = r"0,\d+(?![\d,])|\d{1,2},\d{1,2}(?![\d,])(?=\s?(?:%|Mio|Milli|mill))|\d{1,3}(?:[,\u202f\u2009\xa0 ]\d{3})+(?![\d.])|\d{1,3}(?:,\d{3})+(?:\.\d+)?|\d+(?:\.\d+)?|\.\d+"
 _WORD = rf"(?:{'|'.join(sorted(_WORDS, key=len, reverse=True))})"
 _SHARE = rf"{_WORD}\s(?:(?:\w+\s)?out\sof|\w+\sin(?!\s\w+\s\w{{3,}}s\b)|in)\s(?:every\s)?(?:{_WORD}|a\shundred)"
-"""Matches a share in words: `one image in eight`, `nine out of ten`."""
+"""Matches a share: `one image in eight`, `nine out of ten`."""
 _FRACTION = r"1/\d{1,3}(?![\d/]|\.\d)"
 NUMBER_WORD = _WORD
 """Matches a number below a hundred in words."""
@@ -139,9 +139,7 @@ def _quantity(match: re.Match[str], text: str) -> Quantity:
     relations = (("about", _APPROXIMATE), ("least", _LEAST), ("most", _MOST), ("up to", _UP_TO))
     relation = next((name for name, pattern in relations if pattern.search(before)), "is")
     upper = float(re.sub(r"[,\s]", "", match["to"])) * scale if match["to"] else None
-    is_share = (
-        re.search(rf"/| in | of |{'|'.join(_PARTS)}", match["word"] or "", re.IGNORECASE) is not None and value < 1
-    )
+    is_share = match["word"] is not None and 0 < value < 1
     if is_share:
         value, step = 100 * value, min(20 * value, 10.0)
     if re.fullmatch(r"an?", match["word"] or "", re.IGNORECASE):  # "a week" is a round figure

@@ -71,8 +71,6 @@ class QuestionReader:
             numbers: its numbers and sizes that are of nothing yet.
             names: its names of things that are of nothing yet, each with a property that it is a value of.
         """
-        if is_of_other_data(passage.text):
-            return
         for number in numbers:
             if _FACTOR.match(passage.text, number.end) or _SYMBOL.search(passage.text, 0, number.start):
                 continue

@@ -54,14 +54,10 @@ COPULA = wording("copula")
 STOP = wording("stop")
 
 _FILE = re.compile(r"[\w-]+\.(?:bin|json|safetensors|h5|msgpack|pth?|onnx)\b")
-_JUDGED = re.compile(r"[^,;.]{0,40}\b(?:is|was|are|were) (?:\w+ )?\w+, ", re.IGNORECASE)
-"""A judgement before the value: "weight decay during pre-training was tiny, 1e-8"."""
 
 
 def leads(gap: str) -> bool:
     """Whether the words between a property's and a value lead from the one to the other."""
-    if _JUDGED.fullmatch(gap):
-        return True
     if len(gap) > 70 or ("," in gap and not gap.lstrip().startswith((":", "="))):
         return False
     bare = re.sub(r"\([^()]{0,30}\)", " ", gap)

@@ -59,18 +59,7 @@ _LOG = re.compile(
     r"(?i)(?=.*\b(?:loss|step|top-?[15]|acc(?:uracy)?|f1)\b)(?:^|.*\|)\s*(?:epoch|step|iteration)\s*(?:\||$)"
 )
 """A table that a training writes, each row of another epoch."""
-_ADVICE = re.compile(r"[,;] (?:so|therefore|hence|thus)\b.*")
-"""What follows from a statement, for who uses the model."""
-_WISH = re.compile(
-    r"^\W*(?:if|when) you (?:\w+ )?(?:want|need|use)\b (?:\w+ ){0,3}?(?:features?|embeddings?|vectors?|representations?|logits|scores|feature maps)\b[^,:]*[,:]",
-    re.IGNORECASE,
-)
-"""What of the network's output a statement is for: "If you want features, …"."""
-_SPEED_TABLE = re.compile(
-    r"\b(?:(?:im(?:a?ge?)?s?|frames?|samples?|pictures?) ?(?:/|per) ?s(?:ec\w*)?|fps|throughput|latency|ms)\b",
-    re.IGNORECASE,
-)
-"""A header under which precision and batch are those of a measurement."""
+_ADVICE = wording("advice")
 _LINKED_TITLE = re.compile(r"\[([^\[\]\n]{25,})\]\(")
 _DOES = wording("does")
 _YES_OR_NO = re.compile(
@@ -179,7 +168,7 @@ class _Reader:
     def _read(self, passage: Passage) -> Iterator[Statement]:
         if _OWN_RUN.search(" / ".join((*passage.section, passage.header))) or _LOG.search(passage.header):
             return
-        said = passage.text if passage.kind == "config" else _ADVICE.sub("", _WISH.sub("", passage.own))
+        said = passage.text if passage.kind == "config" else _ADVICE.sub("", passage.own)
         if _HYPOTHETICAL.search(said) or _STRANGERS.search(passage.own) or _QUOTED.search(passage.own):
             return
         self.near = self.words.spoken_of(self._around(passage))
@@ -187,11 +176,11 @@ class _Reader:
         found = [*self._numbers(passage), *self._names(passage), *self._people(passage), *self._addresses(passage)]
         found += self._techniques(passage, found)
         found = [*(self.questions.narrowed(passage, statement) for statement in found), *self._asked(passage, found)]
+        if is_of_other_data(passage.own):
+            found = [s for s in found if s.about.id in ("training-data", "fine-tuning-data", "finetuned-from")]
         is_downstream = bool(
             _ELSEWHERE.search(passage.own)
-            or is_of_other_data(passage.own)
             or _GUIDE.search(" ".join(passage.section[-1:]))
-            or _SPEED_TABLE.search(passage.header)
             or passage.kind == "code"
             or (passage.kind == "config" and MODEL_FILE.search(passage.text))
         )
@@ -269,7 +258,7 @@ class _Reader:
             if m.about is None or not (m.about.list or ((m.start, m.end) in numeric and not _takes_numbers(m.about)))
         ]
         bound = set[int]()
-        for about, value, first in self._listed(numbers, single, passage):
+        for about, value, first in self._listed(numbers, single, text):
             bound.add(value.start)
             yield statement_in(passage, about, value, value.start, value.end, first=first)
         listed = {span for run in runs([(q.start, q.end) for q in numbers], text) if len(run) > 2 for span in run}
@@ -400,7 +389,7 @@ class _Reader:
             if about is None or not _takes_numbers(about) or about.list or (counted and about.name != counted.name):
                 return None
             said = text[max(0, mention.start - 3) : max(mention.end, number.start)]
-            value = self._in_unit(about, number, passage, said)
+            value = self._in_unit(about, number, text, said + text[: passage.begin])
             is_relative = about.range[1] > 1 and re.match(r"\s?%|-?fold\b", text[number.end :])
             if not is_relative and self._fits(about, value) and not _is_of_a_part(about, text, number):
                 return about, value, min(mention.start, number.start)
@@ -438,11 +427,10 @@ class _Reader:
         sizes = [size for pattern, size in about.unit_patterns if pattern.match(passage.text, number.end)]
         if sizes and max(sizes) != 1:
             return number.times(max(sizes))
-        return self._in_unit(about, number, passage)
+        return self._in_unit(about, number, passage.text, passage.text[: passage.begin])
 
-    def _listed(self, numbers: Sequence[Quantity], mentions: Sequence[_Mention], passage: Passage) -> Iterator[_Bound]:
+    def _listed(self, numbers: Sequence[Quantity], mentions: Sequence[_Mention], text: str) -> Iterator[_Bound]:
         """What numbers are of that stand in a list as long as one of things before it: `mixup / CutMix: 0.8 / 1.0`."""
-        text = passage.text
         known = {(m.start, m.end): m.about for m in mentions if m.about and _takes_numbers(m.about)}
         named, values = runs([*known], text), {(q.start, q.end): q for q in numbers}
         for listed in runs([*values], text):
@@ -452,7 +440,7 @@ class _Reader:
                 leads(gap) or re.fullmatch(r"\W+\w*\W*", gap)
             ):  # "(momentum, weight decay): SGD (0.9, 5e-5)"
                 for thing, span in zip(before[-1], listed, strict=True):
-                    value = self._in_unit(known[thing], values[span], passage)
+                    value = self._in_unit(known[thing], values[span], text, "")
                     if known[thing].range[0] < 1 or self._fits(known[thing], value):
                         yield known[thing], value, thing[0]
 
@@ -464,11 +452,10 @@ class _Reader:
             return True  # "the weight decay, 5e-5, is small"
         return leads(gap)
 
-    def _in_unit(self, about: Property, number: Quantity, passage: Passage, said: str = "") -> Quantity:
-        heading = said + passage.text[: passage.begin]
+    def _in_unit(self, about: Property, number: Quantity, text: str, heading: str) -> Quantity:
         if number.percent and (about.range[1] <= 1 or not re.search("%|per", number.text)):  # "one tenth"
             return replace(number.times(0.01), percent=False)
-        if about.range[1] <= 1 < number.value and _DIVISOR.search(passage.text[: number.start]):
+        if about.range[1] <= 1 < number.value and _DIVISOR.search(text[: number.start]):
             return number.times(number.value**-2)
         match = _HEADER_SCALE.search(heading.strip(" :—"))
         if match and not number.scaled and about.range[0] >= 1000:

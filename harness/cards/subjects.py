@@ -55,7 +55,7 @@ _COMPARED = re.compile(
     r"\b(?:with|than|over|to|like|against|outperform\w*|beat\w*|surpass\w*|as|from|on|unlike|the)\s+(?:\w+\s+){0,2}$"
 )
 _TOLD_OF = re.compile(
-    r"[^,;]{0,30},\s(?:(?:an?|the|another|one)\b[^,;]*?\b(?:that|which|with|having)|which|whose)\b(?:[^,;]|,(?=\s?\d))*"
+    r"[^,;]{0,30}, (?:(?:an?|the|another)\b[^,;]*\b(?:that|which|with)|which|whose)\b(?:[^,;]|, ?\d)*"
 )
 """What tells more of a network that has just been named."""
 _SELF = re.compile(
@@ -76,11 +76,6 @@ _OFFERS = re.compile(
     r"(?: also)? (?:an?|another|one|its own|their own) (?:[\w-]+ ){0,2}?(?P<name>[\w.-]+)",
     re.IGNORECASE,
 )
-_OWN_MAKERS = re.compile(
-    r"\b(?:this|here|we|our|it|FAIR|Facebook|Meta|the (?:authors?|repository|file|checkpoint|card|paper|models?|weights|network))\b",
-    re.IGNORECASE,
-)
-"""Who has the card's own model."""
 _BELONGS = re.compile(r"[^.;,\d]{0,30}\b(?:by|for|of|with|from|in) (?:an? |the )?|\s?\(?")
 
 
@@ -239,10 +234,7 @@ class Subjects:
         """Whether a statement speaks of a network of this kind that somebody else trained: "OpenCLIP offers a ConvNeXt-Base"."""
         said = statement.passage.text[statement.passage.begin : statement.at]
         named = vocabulary().model_names
-        offered = next(
-            (m for m in _OFFERS.finditer(said) if named.fullmatch(m["name"]) and self.is_own(m["name"])), None
-        )
-        return offered is not None and not _OWN_MAKERS.search(said[: offered.start()])
+        return any(named.fullmatch(m["name"]) and self.is_own(m["name"]) for m in _OFFERS.finditer(said))
 
     @staticmethod
     def is_of_the_family(statement: Statement) -> bool:
