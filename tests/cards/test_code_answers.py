@@ -94,3 +94,17 @@ def test_the_command_for_detection_is_a_shell_command() -> None:
     assert subprocess.run(["bash", "-n"], input=code, text=True, check=False).returncode == 0
     assert "coco_in22k.py 8" in code
     assert "convnext_base_22k_224.pth" in code
+
+
+def test_code_alone_under_its_heading_says_what_it_is_for() -> None:
+    head, leads = (
+        "### Downstream Use [optional]\n\n<!-- fine-tuned -->\n\n",
+        "To fine-tune the model on images of your own:",
+    )
+    alone, behind = (
+        fill_card(f"{head}{said}[More Information Needed]\n".encode(), model="regnet-y-040", ledger=None).text.decode()
+        for said in ("", "It can be fine-tuned as follows.\n\n")
+    )
+    assert f"{leads}\n\n```python" in alone
+    assert leads not in behind
+    assert "```python" in behind
