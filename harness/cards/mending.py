@@ -191,7 +191,7 @@ def _of_another(document: Document, theirs: _Part, claims: list[Claim], writer: 
         said = said.removeprefix("none: ")
         return _Part(said, said.partition(":")[0], [view.evidence.source for view in own.values()])
     known = {about: view for about, view in own.items() if not shown(view).startswith("none")}
-    values = ", ".join(f"{about} {shown(view).removesuffix(' epochs')}" for about, view in known.items())
+    values = "; ".join(f"{about} {shown(view).removesuffix(' epochs')}" for about, view in known.items())
     values = f"it is {shown(known[what[0]])}" if len(what) == len(known) == 1 else values
     whose_else = "here" if len(what) == len(known) == 1 else "this one's:"
     here = f"; {whose_else} {_cited(writer, values, (v.evidence.source for v in known.values()))}" if known else ""

@@ -77,6 +77,9 @@ _DONE = (
     r"\b(?:collected|gathered|recorded|taken|photographed|filmed|drawn|scanned|acquired|captured|flown|shot|sampled|sent in|c[oa]mes?)\b",
 )
 """What was done with images before they were data, in words of one meaning; the last where none is named: `<done>`."""
+_HARDWARE = (
+    r"^(?!.*\b(?:batch|images?|memory|hours|days|nodes)\b).*\b(?:GPUs?|graphics cards?|hardware|accelerators?)\b"
+)
 _KINDS = (
     (
         r"\b(?:collected|gathered|recorded|photographed|filmed|acquired|captured)\W*$|\b(?:when(?! \[)|years?|period|seasons?|dates?)\b",
@@ -93,10 +96,8 @@ _KINDS = (
         r"<done>(?: independently)? by (<who>(?: [^,.;()]{2,60}?)?)(?=[,.;()]|$| (?:who|from|with|before|after|on|in|at|between|during|for|to|and \w+ed)\b)|"
         r"\b((?:(?i:an?|our)|<count>)(?: (?!(?:that|which|was|were|is|are|by)\b)[\w-]+){1,3}?) (?:(?:had|have|has|all|both) )?(?:\w+ly )?<done>",
     ),
-    (
-        r"^(?!.*\b(?:batch|images?|memory|hours|days|nodes)\b).*\b(?:GPUs?|graphics cards?|hardware|accelerators?)\b",
-        r"(?<!inference )(?:on|used|with|to|\() ?((?:<count>(?: x| ×)? )?<gpu>)|\ban (<gpu>)",
-    ),
+    (_HARDWARE, r"(?<!inference )(?:on|used|with|to|\() ?((?:<count>(?: x| ×)? )?<gpu>)|\ban (<gpu>)"),
+    (_HARDWARE, r"\b((?:our|my) own (?:workstation|server|cluster|laptop|desktop|computer|machine)s?)\b"),
     (
         r"\baccuracy\b|\b(?:right|correct)",
         r"(\d[\d.,]* ?%) (?:of (?:[\w-]+ ){1,3}?)?(?:get|gets|got|are|is|were|was|receives?) (?:the |an? |put |classified |labelled |sorted |named |recogni[sz]ed )*(?:right|correct)",

@@ -122,3 +122,8 @@ def test_a_cell_gets_what_the_card_states(model: str, asked: str, answer: str) -
 )
 def test_an_answer_fits_its_sentence(model: str, asked: str, answer: str) -> None:
     assert answer in body(harness.fill(f"{FRONT}{PROSE}{asked}\n", model=model).text.decode())
+
+
+def test_whose_machine_it_ran_on_is_told_where_its_kind_is_not(model: str) -> None:
+    card = f"# Ice\n\n## Training\n\n- **Hardware Type:** {M}\n- **Cloud Provider:** none, our own workstation\n"
+    assert "- **Hardware Type:** Our own workstation" in body(harness.fill(card.encode(), model=model).text.decode())
