@@ -17,7 +17,9 @@ Span = tuple[int, int]
 _STOP = re.compile(r"[.!?]+[\"'”’)*_]*")
 _MARK = re.compile(r"(?:[ \t]*(?:\[\d[\d, –-]*\]|\(References?[^()]*\)))+")
 _BEGINS = re.compile(r"[A-Z0-9À-Þ\[(\"“‘'*_`<\\]")
-_ABBREVIATION = re.compile(r"(?<![\w-])(?:e\.g|i\.e|vs|cf|Fig|Figs|Eq|Sec|Tab|No|Dr|St|approx|al|resp|[A-Z])\.$")
+_ABBREVIATION = re.compile(
+    r"(?<![\w-])(?:e\.g|i\.e|vs|cf|Fig|Figs|Eq|Sec|Tab|No|Dr|St|approx|al|resp|(?:[A-Z]\.-?)?[A-Z])\.$"
+)
 _BRACKETS = re.compile(r"\("), re.compile(r"\)")
 _BLANK = re.compile(r"[ \t\r\n>]*")
 _NEAR = 200

@@ -114,7 +114,8 @@ def test_statements_that_others_wrote(path: Path) -> None:
     unseen6 26 of 40 and 1 of 60. With all that, unseen7 34 of 40 and 5 of 60, unseen8 26 of 40 and 2 of 60, and unseen9
     26 of 40 and 7 of 60; with that, unseen10 31 of 40 and 7 of 60. With all that, unseen11 19 of 40 and 2 of 60,
     and unseen12 31 of 40 and 8 of 60; with most of that, unseen13 34 of 40 and 2 of 60, unseen16 35 of 40 and 7 of
-    60, unseen17 29 of 40 and 2 of 60, and unseen18 31 of 40 and 4 of 60. causes holds thirty each for code, whom a
+    60, unseen17 29 of 40 and 2 of 60, unseen18 31 of 40 and 4 of 60, and with what was learned from that, unseen19 39 of 40
+    and 2 of 60. causes holds thirty each for code, whom a
     sentence is about, sizes, comparisons and what is told in words; before what they led to, 26 of 70 and 9 of 80.
     asked1 and asked2 were written when values began to be read as answers to what the words around them ask:
     before, 17 of 36 and 4 of 19, and 27 of 40 and 2 of 24. plain holds four batches by who then changed the code

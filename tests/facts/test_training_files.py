@@ -320,3 +320,16 @@ def test_what_several_files_state_of_one_question_is_told_as_a_whole(tmp_path: P
     )  # which timm leaves out then
     (folder / "LICENSE").write_text("Copyright (c) 2024 A. Somebody <somebody@somebody.example>")
     assert "documented.license.contact" not in read(folder)[0]
+
+
+def test_planned_epochs_are_not_put_right_where_training_stopped_early(tmp_path: Path) -> None:
+    folder = written(tmp_path, config=CONFIG, train_results={"epoch": 9.0, "train_runtime": 1184.2})
+    kept = (
+        "This model is a fine-tuned version of [facebook/deit-tiny](https://huggingface.co/facebook/deit-tiny).\n\n"
+        "### Training hyperparameters\n\nThe following hyperparameters were used during training:\n- num_epochs: 12\n"
+    )
+    asked = f"Training epochs: {M}\n\nMost of its errors lie between {M}.\n"
+    told = harness.fill(f"{kept}\n{asked}", model=str(folder), fix_claims=True).text.decode()
+    assert told.startswith(kept)
+    assert "Training epochs: 9 " in told
+    assert "lie between (not stated" in told
