@@ -35,7 +35,7 @@ _ANOTHER = re.compile(r"\b(?:from scratch|sisters?|siblings?|teacher|student|lat
 """Heads of cells about a checkpoint that no fact is known to be about, unless the words for one are among them."""
 HARNESS_URL = "https://github.com/harness-cards/harness"
 """Where a reader of a card finds what measured it."""
-OF_A_NAME = re.compile(r" (?:of|for) (?:the )?((?:[\w-]+/)?[\w.-]*\w)")
+_OF_A_NAME = re.compile(r" (?:of|for) (?:the )?((?:[\w-]+/)?[\w.-]*\w)")
 _LONG = 20
 """Words of an answer that a card gives once."""
 _FREE = r"mit|isc|unlicense|(?:apache|bsd|cc0|a?gpl|lgpl|mpl|cc-by|cc-by-sa)-.*"
@@ -254,7 +254,7 @@ class Writer:
                 brief=functools.partial(self._brief, question, place),
                 built_on_it=main.built_on_it if main and re.search(r"\[\?\]\W*$", place.sentence) else "",
                 part=part_of(question, place, main) if main else None,
-                whose=self._named(place),
+                whose=self.named_in(place.sentence),
                 is_part=is_part,
                 is_asked=lambda name: (name, place.section) in self.asked,
                 answer_class=class_.value,
@@ -346,9 +346,9 @@ class Writer:
         said = place.sentence.partition("[?]")[2][:30] if question.id in _SPEEDS else words
         return counted[1] if counted and stem(counted[2]) in map(stem, re.findall(r"[A-Za-z]+", said)) else text
 
-    def _named(self, place: Place) -> str:
-        """The model, where the sentence that the answer replaces names it: ` for RegNetY-040`."""
-        named = OF_A_NAME.search(place.sentence)
+    def named_in(self, text: str) -> str:
+        """The words of a text that name the model as whose something is: ` for RegNetY-040`; nothing where it names another."""
+        named = _OF_A_NAME.search(text)
         return named[0] if named and self.subjects.is_itself(named[1]) else ""
 
     @staticmethod

@@ -22,7 +22,7 @@ from functools import cached_property
 from typing import Any
 
 from harness import __version__
-from harness.cards.answers import OF_A_NAME, Answer, Form, Writer, join_answers
+from harness.cards.answers import Answer, Form, Writer, join_answers
 from harness.cards.claim import Claim, Verdict
 from harness.cards.claims import check_claims
 from harness.cards.contradictions import (
@@ -422,8 +422,7 @@ class _Filler:
         before, _, after = place.sentence.partition("[?]")
         if re.search(r"\bthe answer is\W*$", before):
             return False
-        if (named := OF_A_NAME.search(before)) and self.writer.subjects.is_itself(named[1]):
-            before = before.replace(named[0], "")
+        before = before.replace(self.writer.named_in(before), "")
         is_plain = re.search(r"(?:\b(?:is|was|are|were)|[:=])\W*$", before) is not None
         return bool(re.search(r"\w", after)) or not is_plain or len(re.findall(r"\w+", before)) > 6
 
@@ -456,7 +455,7 @@ class _Filler:
         as_list = len(questions) > 2 and form == "block"
         form = "text" if as_list else form
         found, open_questions = [], []
-        is_pair = len(questions) == 2 and " / " in " ".join(place.own)
+        is_pair = form == "value" and len(questions) == 2 and " / " in " ".join(place.own)
         for question in questions:
             is_code = question.template.startswith("code-")
             is_part = len(questions) > 1
@@ -466,10 +465,8 @@ class _Filler:
             if is_part and question.people and self._names_all(question, place):
                 continue  # the card itself names them there
             if knows and (answer := self.writer.answer(question, form, place, is_part=is_part)):
-                named = (
-                    f"{question.name}: {answer.text}" if is_part and form == "value" and not is_pair else answer.text
-                )
-                found.append(replace(answer, text=named))
+                is_bare = form != "value" or not is_part or is_pair
+                found.append(replace(answer, text=answer.text if is_bare else f"{question.name}: {answer.text}"))
             else:
                 open_questions.append(question)
         if (open_questions or not questions) and (form != "value" or not found):
@@ -478,7 +475,7 @@ class _Filler:
         words = [content(text).union(re.findall(r"\d[\d.,]*", text)) for text in said]
         found = [answer for answer, own in zip(found, words, strict=True) if not any(own < other for other in words)]
         separator = "\n\n" if any("\n" in answer.text for answer in found) else " " if form != "value" else "; "
-        separator = " / " if is_pair and form == "value" else separator
+        separator = " / " if is_pair else separator
         texts = [answer.text for answer in found]
         if as_list:  # nothing that only says where it stands
             texts = [text for text in texts if not _ELSEWHERE.search(text)] or texts

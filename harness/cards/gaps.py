@@ -159,9 +159,7 @@ class Gap:
     def lack(self, words: str) -> str:
         """That something is missing, before what is counted or named: `an unstated number of hours`."""
         nouns = re.match(r"\s+([a-z]+|[A-Z]+(?= [a-z]+s\b))\b(?: ([a-z]+s)\b)?", self.after)
-        if nouns is None or nouns[1] in _NO_NOUNS:
-            return f"({words})"
-        if re.fullmatch("[a-z]{1,2}", nouns[1]):  # a unit
+        if nouns is None or nouns[1] in _NO_NOUNS or re.fullmatch("[a-z]{1,2}", nouns[1]):  # a unit
             return f"({words})"
         if re.match("per ?cent", nouns[1]):
             return "an unspecified"

@@ -150,7 +150,8 @@ def _corrected(document: Document, claims: list[Claim], writer: Writer, given: d
 
 def _is_front_matter(document: Document, view: View) -> bool:
     """Whether the card's metadata say of a licence what a source says."""
-    return re.search(rf"(?m)\A---\n(?:(?!---).*\n)*license: {re.escape(str(view.value))}$", document.text) is not None
+    told = document.text[slice(*document.front_matter)] if document.front_matter else ""
+    return re.search(rf"(?m)^license: {re.escape(str(view.value))}$", told) is not None
 
 
 class _Part(NamedTuple):

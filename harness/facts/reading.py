@@ -93,9 +93,7 @@ def with_facts(
     folder = spec.checkpoint.path if spec is not None and isinstance(spec.checkpoint, FolderCheckpoint) else None
     hub_id = _hub_id(folder, card or "") if folder is not None else ""
     collected = _collect(spec, card, _title(spec, hub_id), offline or facts is not None, note)
-    if hub_id:
-        source = FactSource(collected, "hub", hub_id, None, None, date.today().isoformat())
-        _add_owner(source, hub_id.partition("/")[0])
+    _add_owner(FactSource(collected, "hub", hub_id, None, None, date.today().isoformat()), hub_id)
     added: dict[str, Evidence] = {}
     for item in collected.items.values():
         other = known.get(item.key)
@@ -137,9 +135,11 @@ def _hub_id(folder: Path, card: str) -> str:
     return own[0] if len(own) == 1 else ""
 
 
-def _add_owner(source: FactSource, owner: str) -> None:
-    who = f"the account {owner} on the Hugging Face Hub"
-    source.add("documented.model.shared-by", who, "name of the repository")
+def _add_owner(source: FactSource, repo: str) -> None:
+    owner, slash, _ = repo.partition("/")
+    if slash:
+        who = f"the account {owner} on the Hugging Face Hub"
+        source.add("documented.model.shared-by", who, "name of the repository")
 
 
 def _contradicts(item: Evidence, other: Evidence) -> bool:
@@ -338,11 +338,9 @@ def _slug(text: str) -> str:
 def _read_hub(collected: Collected, checkpoint: HubCheckpoint, offline: bool) -> None:
     """Whose repository it is and, with network, what the Hub says of it: licence, data sets, task. No file is fetched."""
     repo = checkpoint.repo
-    owner, slash, _ = repo.partition("/")
     title, url = f"Hugging Face, {repo}", f"https://huggingface.co/{repo}"
     source = FactSource(collected, "hub", title, None, url, date.today().isoformat())
-    if slash:
-        _add_owner(source, owner)
+    _add_owner(source, repo)
     if offline:
         return
     import httpx2
